@@ -1,0 +1,65 @@
+//! Turns the proto into Rust: messages and services by prost and tonic, and
+//! for each operation the constants that `src/operation.rs` interprets.
+//!
+//! protox compiles the proto, so that no `protoc` is needed.
+
+#[path = "build/annotation.rs"]
+mod annotation;
+#[path = "build/emit.rs"]
+mod emit;
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+const FILES: [&str; 3] = [
+    "genesys/presence/v1/presence_service.proto",
+    "genesys/presence/v1/legacy_presence_service.proto",
+    // Not imported, but clients decode the details of an error with it.
+    "google/rpc/error_details.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rustc-env=PRESENCE_GATEWAY_COMMIT={}", commit());
+
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+    // Encoded by the compiler, because prost's own types drop custom options.
+    fs::write(out.join("descriptors.binpb"), compiler.encode_file_descriptor_set())?;
+
+    let pool = compiler.descriptor_pool();
+    let operations = annotation::read(&pool).map_err(|refusals| {
+        let lines: String = refusals.iter().map(|refusal| format!("\n  {refusal}")).collect();
+        format!("the proto cannot be mapped:{lines}")
+    })?;
+    fs::write(out.join("operations.rs"), emit::operations(&operations))?;
+
+    let builder = tonic_prost_build::configure().extern_path(".google.rpc", "::tonic_types::pb");
+    emit::json(builder, &pool, &operations).compile_fds(compiler.file_descriptor_set())?;
+    Ok(())
+}
+
+/// The commit that is being built: from the checkout, or from the variable
+/// `PRESENCE_GATEWAY_BUILD_COMMIT` where there is none, as in an image build.
+fn commit() -> String {
+    println!("cargo::rerun-if-env-changed=PRESENCE_GATEWAY_BUILD_COMMIT");
+    if let Ok(commit) = env::var("PRESENCE_GATEWAY_BUILD_COMMIT") {
+        return commit;
+    }
+    for file in ["HEAD", "logs/HEAD"].map(|file| Path::new(".git").join(file)) {
+        if file.exists() {
+            println!("cargo::rerun-if-changed={}", file.display());
+        }
+    }
+    let git = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
+    match git {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        }
+        _ => "unknown".to_owned(),
+    }
+}

@@ -1,0 +1,320 @@
+//! Reads what the proto says of each RPC, and refuses what the gateway cannot do.
+//!
+//! The annotations are the only description of the upstream API. A mistake in
+//! one must not wait for a call to show itself, so everything that the
+//! interpreter (`src/operation.rs`) takes for granted is checked here, and a
+//! refusal names the RPC and the field.
+
+use std::fmt;
+
+use prost_reflect::{
+    Cardinality, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
+    MethodDescriptor, Value,
+};
+
+/// The package whose services are mapped.
+pub const PACKAGE: &str = "genesys.presence.v1";
+
+/// One RPC and the REST call that it stands for.
+pub struct Operation {
+    pub rpc: MethodDescriptor,
+    /// The HTTP method, in upper case.
+    pub method: &'static str,
+    pub path: Vec<Segment>,
+    pub body: Option<FieldDescriptor>,
+    /// What is neither in the path nor in the body, in the order of the proto.
+    pub query: Vec<FieldDescriptor>,
+    pub answer: Answer,
+    pub permissions: Option<Permissions>,
+}
+
+/// A part of a path template.
+pub enum Segment {
+    /// Text that stands in every path, slashes included.
+    Literal(String),
+    /// A field whose value is one segment.
+    Variable(FieldDescriptor),
+}
+
+/// What the upstream answers with.
+pub enum Answer {
+    /// Nothing: the response has no field of the vendor's.
+    Nothing,
+    /// An object: the response itself.
+    Object,
+    /// A bare array: this field of the response.
+    List(FieldDescriptor),
+}
+
+/// The permissions that the upstream asks for.
+pub struct Permissions {
+    /// `ANY` or `ALL`.
+    pub mode: &'static str,
+    pub names: Vec<String>,
+    pub condition: String,
+}
+
+/// Why an RPC cannot be mapped.
+#[derive(Debug)]
+pub struct Refusal {
+    rpc: String,
+    reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rpc, self.reason)
+    }
+}
+
+/// Reads the RPCs of every service of [`PACKAGE`], in the order of the proto.
+///
+/// # Errors
+///
+/// Returns every refusal, at most one for an RPC.
+pub fn read(pool: &DescriptorPool) -> Result<Vec<Operation>, Vec<Refusal>> {
+    let mut operations = Vec::new();
+    let mut refusals = Vec::new();
+    for rpc in pool.services().filter(|s| s.package_name() == PACKAGE).flat_map(methods) {
+        let name = rpc.full_name().to_owned();
+        match operation(rpc) {
+            Ok(operation) => operations.push(operation),
+            Err(reason) => refusals.push(Refusal { rpc: name, reason }),
+        }
+    }
+    if refusals.is_empty() { Ok(operations) } else { Err(refusals) }
+}
+
+/// Whether a field is the gateway's own, and so no part of a REST call.
+pub fn is_gateway_only(field: &FieldDescriptor) -> bool {
+    let option = field.parent_pool().get_extension_by_name(&format!("{PACKAGE}.gateway_only"));
+    option.is_some_and(|option| field.options().get_extension(&option).as_bool() == Some(true))
+}
+
+fn methods(service: prost_reflect::ServiceDescriptor) -> Vec<MethodDescriptor> {
+    service.methods().collect()
+}
+
+fn operation(rpc: MethodDescriptor) -> Result<Operation, String> {
+    let rule = rule(&rpc)?;
+    if rpc.is_client_streaming() || rpc.is_server_streaming() {
+        return Err("a streaming RPC cannot be one REST call; take the annotation away".into());
+    }
+    if !list(&rule, "additional_bindings").is_empty() {
+        return Err("additional_bindings: an RPC is one REST call; keep one binding".into());
+    }
+    let (method, template) = pattern(&rule)?;
+    let input = rpc.input();
+    let path = path(&template, &input)?;
+    let body = body(&text(&rule, "body"), method, &input)?;
+    let query = query(&input, &path, body.as_ref())?;
+    let answer = answer(&text(&rule, "response_body"), &rpc.output())?;
+    let permissions = permissions(&rpc)?;
+    for model in body.iter().filter_map(model_of).chain([rpc.output()]) {
+        check_model(&model, &mut Vec::new())?;
+    }
+    Ok(Operation { rpc, method, path, body, query, answer, permissions })
+}
+
+fn rule(rpc: &MethodDescriptor) -> Result<DynamicMessage, String> {
+    let missing = "has no google.api.http annotation; say which REST call it stands for";
+    let extension =
+        rpc.parent_pool().get_extension_by_name("google.api.http").ok_or(missing.to_owned())?;
+    let options = rpc.options();
+    if !options.has_extension(&extension) {
+        return Err(missing.into());
+    }
+    options.get_extension(&extension).as_message().cloned().ok_or_else(|| missing.into())
+}
+
+fn pattern(rule: &DynamicMessage) -> Result<(&'static str, String), String> {
+    for (field, method) in
+        [("get", "GET"), ("put", "PUT"), ("post", "POST"), ("delete", "DELETE"), ("patch", "PATCH")]
+    {
+        if rule.has_field_by_name(field) {
+            return Ok((method, text(rule, field)));
+        }
+    }
+    Err("google.api.http: needs one of get, put, post, delete and patch".into())
+}
+
+fn path(template: &str, input: &MessageDescriptor) -> Result<Vec<Segment>, String> {
+    let rest = template
+        .strip_prefix('/')
+        .ok_or_else(|| format!("path `{template}`: must begin with a slash"))?;
+    let mut path: Vec<Segment> = Vec::new();
+    let mut literal = String::new();
+    for segment in rest.split('/') {
+        literal.push('/');
+        match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
+            Some(name) => {
+                path.push(Segment::Literal(std::mem::take(&mut literal)));
+                path.push(Segment::Variable(variable(name, input)?));
+            }
+            None if segment.is_empty() || segment.contains(['{', '}', '*', ':']) => {
+                return Err(format!(
+                    "path `{template}`: the segment `{segment}` is neither plain text nor `{{field}}`"
+                ));
+            }
+            None => literal.push_str(segment),
+        }
+    }
+    if !literal.is_empty() {
+        path.push(Segment::Literal(literal));
+    }
+    Ok(path)
+}
+
+fn variable(name: &str, input: &MessageDescriptor) -> Result<FieldDescriptor, String> {
+    let field = input
+        .get_field_by_name(name)
+        .ok_or_else(|| format!("path variable `{name}`: {} has no such field", input.name()))?;
+    if field.kind() != Kind::String || field.is_list() || field.supports_presence() {
+        return Err(format!("path variable `{name}`: must be a plain `string`"));
+    }
+    Ok(field)
+}
+
+fn body(
+    name: &str,
+    method: &str,
+    input: &MessageDescriptor,
+) -> Result<Option<FieldDescriptor>, String> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    if matches!(method, "GET" | "DELETE") {
+        return Err(format!("body `{name}`: a {method} has no body"));
+    }
+    let field = input
+        .get_field_by_name(name)
+        .ok_or_else(|| format!("body `{name}`: {} has no such field", input.name()))?;
+    match model_of(&field) {
+        Some(_) if !field.is_map() => Ok(Some(field)),
+        _ => Err(format!("body `{name}`: must be a message or a list of messages")),
+    }
+}
+
+fn query(
+    input: &MessageDescriptor,
+    path: &[Segment],
+    body: Option<&FieldDescriptor>,
+) -> Result<Vec<FieldDescriptor>, String> {
+    let in_path =
+        |field: &FieldDescriptor| path.iter().any(|s| matches!(s, Segment::Variable(v) if v == field));
+    let mut query = Vec::new();
+    for field in input.fields() {
+        if in_path(&field) || body == Some(&field) || is_gateway_only(&field) {
+            continue;
+        }
+        let name = field.name();
+        if !matches!(field.kind(), Kind::String | Kind::Bool | Kind::Int64) {
+            return Err(format!(
+                "query field `{name}`: must be a string, bool or int64, or a list of them"
+            ));
+        }
+        if !field.is_list() && !field.supports_presence() {
+            return Err(format!(
+                "query field `{name}`: must be `optional`, so that unset and empty differ"
+            ));
+        }
+        query.push(field);
+    }
+    Ok(query)
+}
+
+fn answer(name: &str, output: &MessageDescriptor) -> Result<Answer, String> {
+    if name.is_empty() {
+        let empty = output.fields().all(|field| is_gateway_only(&field));
+        return Ok(if empty { Answer::Nothing } else { Answer::Object });
+    }
+    let field = output
+        .get_field_by_name(name)
+        .ok_or_else(|| format!("response_body `{name}`: {} has no such field", output.name()))?;
+    if !field.is_list() || model_of(&field).is_none() {
+        return Err(format!("response_body `{name}`: must be a list of messages"));
+    }
+    Ok(Answer::List(field))
+}
+
+fn permissions(rpc: &MethodDescriptor) -> Result<Option<Permissions>, String> {
+    let extension = rpc.parent_pool().get_extension_by_name(&format!("{PACKAGE}.permissions"));
+    let options = rpc.options();
+    let Some(extension) = extension.filter(|extension| options.has_extension(extension)) else {
+        return Ok(None);
+    };
+    let value = options.get_extension(&extension);
+    let value = value.as_message().ok_or("permissions: must be a message")?;
+    let mode = match value.get_field_by_name("mode").and_then(|mode| mode.as_enum_number()) {
+        Some(1) => "ANY",
+        Some(2) => "ALL",
+        _ => return Err("permissions: `mode` must be MODE_ANY or MODE_ALL".into()),
+    };
+    let names: Vec<String> =
+        list(value, "names").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    if names.is_empty() {
+        return Err("permissions: `names` must hold one at least; leave the option out for none".into());
+    }
+    Ok(Some(Permissions { mode, names, condition: text(value, "condition") }))
+}
+
+/// Refuses fields whose JSON the models cannot hold without loss.
+fn check_model(model: &MessageDescriptor, seen: &mut Vec<String>) -> Result<(), String> {
+    if model.package_name() != PACKAGE || seen.iter().any(|name| name == model.full_name()) {
+        return Ok(());
+    }
+    seen.push(model.full_name().to_owned());
+    for field in model.fields().filter(|field| !is_gateway_only(field)) {
+        let at = format!("field `{}.{}`", model.name(), field.name());
+        if field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) {
+            return Err(format!("{at}: the vendor has no oneof; use `optional` fields"));
+        }
+        if field.is_map() {
+            let strings = model_of(&field).is_some_and(|entry| {
+                entry.map_entry_key_field().kind() == Kind::String
+                    && entry.map_entry_value_field().kind() == Kind::String
+            });
+            if strings {
+                continue;
+            }
+            return Err(format!("{at}: must be a map of strings to strings"));
+        }
+        match field.kind() {
+            Kind::Message(inner) if inner.full_name() == TIMESTAMP && !field.is_list() => {}
+            Kind::Message(inner) if inner.package_name() == PACKAGE => check_model(&inner, seen)?,
+            Kind::String | Kind::Bool | Kind::Int64 if field.supports_presence() => {}
+            Kind::String if field.is_list() => {}
+            Kind::String | Kind::Bool | Kind::Int64 => {
+                return Err(format!("{at}: must be `optional`, so that unset and empty differ"));
+            }
+            other => {
+                return Err(format!(
+                    "{at}: a {other:?} cannot be mapped; use string, bool, int64, a Timestamp or a message"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The full name of the well-known type that stands for a date.
+pub const TIMESTAMP: &str = "google.protobuf.Timestamp";
+
+fn model_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    field.kind().as_message().cloned()
+}
+
+fn text(message: &DynamicMessage, field: &str) -> String {
+    let value = message.get_field_by_name(field);
+    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
+    let value = message.get_field_by_name(field);
+    value.and_then(|value| value.as_list().map(<[Value]>::to_vec)).unwrap_or_default()
+}
+
+/// Whether a field is a list of the vendor's that the REST call holds whole.
+pub fn is_body_list(body: Option<&FieldDescriptor>, field: &FieldDescriptor) -> bool {
+    body == Some(field) && field.cardinality() == Cardinality::Repeated
+}

@@ -1,0 +1,144 @@
+//! Writes the constants of each operation, and the JSON attributes of each model.
+
+use std::fmt::Write;
+
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+use tonic_prost_build::Builder;
+
+use crate::annotation::{
+    Answer, Operation, PACKAGE, Permissions, Segment, TIMESTAMP, is_body_list, is_gateway_only,
+};
+
+/// Writes one `impl Operation` for each operation: constants, no code.
+pub fn operations(operations: &[Operation]) -> String {
+    let mut code = String::new();
+    for operation in operations {
+        let rpc = &operation.rpc;
+        let path: String = operation.path.iter().map(segment).collect();
+        let query: String =
+            operation.query.iter().map(|query| format!("{}, ", field(query))).collect();
+        let body = match &operation.body {
+            Some(body) => format!("Some({})", field(body)),
+            None => "None".to_owned(),
+        };
+        let answer = match &operation.answer {
+            Answer::Nothing => "Answer::Nothing".to_owned(),
+            Answer::Object => "Answer::Object".to_owned(),
+            Answer::List(list) => format!("Answer::List({})", field(list)),
+        };
+        // `write!` to a `String` cannot fail.
+        let _ = write!(
+            code,
+            "impl Operation for {input} {{
+    type Response = {output};
+    const SPEC: &'static Spec = &Spec {{
+        name: {name:?},
+        request: {request:?},
+        method: http::Method::{method},
+        path: &[{path}],
+        query: &[{query}],
+        body: {body},
+        body_is_list: {body_is_list},
+        answer: {answer},
+        response: {response:?},
+        permissions: {permissions},
+    }};
+}}
+",
+            input = rpc.input().name(),
+            output = rpc.output().name(),
+            name = rpc.name(),
+            request = rpc.input().full_name(),
+            response = rpc.output().full_name(),
+            method = operation.method,
+            body_is_list = operation.body.as_ref().is_some_and(FieldDescriptor::is_list),
+            permissions = permissions(operation.permissions.as_ref()),
+        );
+    }
+    code
+}
+
+fn segment(segment: &Segment) -> String {
+    match segment {
+        Segment::Literal(text) => format!("Segment::Literal({text:?}), "),
+        Segment::Variable(variable) => format!("Segment::Variable({}), ", field(variable)),
+    }
+}
+
+fn field(field: &FieldDescriptor) -> String {
+    format!("Field {{ proto: {:?}, json: {:?} }}", field.name(), field.json_name())
+}
+
+fn permissions(permissions: Option<&Permissions>) -> String {
+    let Some(Permissions { mode, names, condition }) = permissions else {
+        return "None".to_owned();
+    };
+    format!("Some(Permissions {{ mode: {mode:?}, names: &{names:?}, condition: {condition:?} }})")
+}
+
+/// Gives every message of the package its JSON form: proto3 JSON with the
+/// vendor's names, read with the leniency of `src/json.rs`.
+pub fn json(mut builder: Builder, pool: &DescriptorPool, operations: &[Operation]) -> Builder {
+    for message in pool.all_messages().filter(|m| m.package_name() == PACKAGE && !m.is_map_entry()) {
+        let operation = operations.iter().find(|operation| operation.rpc.input() == message);
+        builder = message_json(builder, &message, operation);
+    }
+    builder
+}
+
+fn message_json(
+    mut builder: Builder,
+    message: &MessageDescriptor,
+    operation: Option<&Operation>,
+) -> Builder {
+    let derive = if operation.is_some() { "Serialize" } else { "Serialize, serde::Deserialize" };
+    builder = builder.message_attribute(message.full_name(), format!("#[derive(serde::{derive})]"));
+    if operation.is_none() {
+        builder = builder.message_attribute(message.full_name(), "#[serde(default)]");
+    }
+    for field in message.fields() {
+        let attribute = match attribute(&field, operation) {
+            Some(attribute) => format!("rename = {:?}{attribute}", field.json_name()),
+            None => "skip".to_owned(),
+        };
+        builder = builder.field_attribute(field.full_name(), format!("#[serde({attribute})]"));
+    }
+    builder
+}
+
+/// The attributes of a field besides its name; none for a field of our own.
+fn attribute(field: &FieldDescriptor, operation: Option<&Operation>) -> Option<String> {
+    if is_gateway_only(field) || field.kind().as_message().is_some_and(is_foreign) {
+        return None;
+    }
+    let read = |function: &str| match operation {
+        Some(_) => String::new(),
+        None => format!(", deserialize_with = \"crate::json::{function}\""),
+    };
+    Some(if is_body_list(operation.and_then(|o| o.body.as_ref()), field) {
+        // An empty list is a body too: `[]`.
+        String::new()
+    } else if field.is_map() {
+        let empty = "std::collections::HashMap::is_empty";
+        format!("{}, skip_serializing_if = {empty:?}", read("map"))
+    } else if field.is_list() {
+        let read = read(if field.kind() == Kind::String { "texts" } else { "list" });
+        format!("{read}, skip_serializing_if = \"Vec::is_empty\"")
+    } else if !field.supports_presence() {
+        String::new()
+    } else {
+        let read = match field.kind() {
+            Kind::Int64 => read("integer"),
+            Kind::Message(date) if date.full_name() == TIMESTAMP => {
+                ", with = \"crate::json::date\"".to_owned()
+            }
+            Kind::Message(_) => read("object"),
+            _ => String::new(),
+        };
+        format!("{read}, skip_serializing_if = \"Option::is_none\"")
+    })
+}
+
+fn is_foreign(message: &MessageDescriptor) -> bool {
+    message.package_name() != PACKAGE && message.full_name() != TIMESTAMP
+}

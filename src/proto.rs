@@ -1,0 +1,35 @@
+//! What the build makes of the proto: messages, services, and the constants of
+//! each operation. Nothing in here is written by hand.
+
+use std::sync::LazyLock;
+
+use prost_reflect::DescriptorPool;
+
+/// The package `genesys.presence.v1`.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
+pub mod v1 {
+    tonic::include_proto!("genesys.presence.v1");
+}
+
+mod operations {
+    use super::v1::*;
+    use crate::operation::{Answer, Field, Operation, Permissions, Segment, Spec};
+
+    include!(concat!(env!("OUT_DIR"), "/operations.rs"));
+}
+
+/// The encoded descriptors of all protos, with annotations and comments.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+
+/// The descriptors of all protos.
+///
+/// # Panics
+///
+/// Cannot: the build wrote [`DESCRIPTORS`].
+#[must_use]
+pub fn pool() -> &'static DescriptorPool {
+    static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+        DescriptorPool::decode(DESCRIPTORS).unwrap_or_else(|error| panic!("{error}"))
+    });
+    &POOL
+}
