@@ -1,0 +1,94 @@
+//! How one setting is read.
+//!
+//! A setting arrives as text, from a flag, a variable or its default. It is
+//! turned into a value here, and a problem is remembered instead of returned,
+//! so that an operator sees every mistake of a configuration at once.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use clap::{Args, Command};
+
+/// Collects what is wrong with a configuration while it is being read.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<String>);
+
+impl Problems {
+    /// Remembers one problem, told as a whole sentence that names the flag.
+    pub fn add(&mut self, problem: impl Into<String>) {
+        self.0.push(problem.into());
+    }
+
+    /// Reads one setting; a value that cannot be read is remembered and gives `None`.
+    pub fn read<T>(
+        &mut self,
+        flag: &str,
+        raw: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        parse(raw)
+            .map_err(|wrong| self.add(format!("--{flag}: `{raw}` {wrong}")))
+            .ok()
+    }
+
+    /// What was found wrong, in the order in which it was found.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<String> {
+        self.0
+    }
+}
+
+/// Reads a duration with its unit, such as `5s`, `250ms` or `1m 30s`.
+///
+/// # Errors
+///
+/// Says what a duration looks like.
+pub fn duration(raw: &str) -> Result<Duration, String> {
+    humantime::parse_duration(raw)
+        .map_err(|_| "is not a duration with a unit, such as `5s`, `250ms` or `1m`".to_owned())
+}
+
+/// Reads a whole number within `range`.
+///
+/// # Errors
+///
+/// Says which numbers are accepted.
+pub fn number<T>(range: RangeInclusive<T>) -> impl FnOnce(&str) -> Result<T, String>
+where
+    T: std::str::FromStr + PartialOrd + Display,
+{
+    move |raw| {
+        raw.parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
+            format!("is not a whole number from {} to {}", range.start(), range.end())
+        })
+    }
+}
+
+/// Reads `true` or `false`.
+///
+/// # Errors
+///
+/// Says that only these two are accepted.
+pub fn switch(raw: &str) -> Result<bool, String> {
+    match raw {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("is neither `true` nor `false`".to_owned()),
+    }
+}
+
+/// The arguments as they are when nothing is given, whatever the environment says.
+///
+/// # Panics
+///
+/// Panics if an argument has neither a default nor is optional, which a unit
+/// test of the module that declares the arguments shows at once.
+#[must_use]
+pub fn defaults<A: Args>() -> A {
+    let command = A::augment_args(Command::new("defaults")).mut_args(|arg| arg.env(None::<&str>));
+    command
+        .try_get_matches_from(["defaults"])
+        .and_then(|matches| A::from_arg_matches(&matches))
+        .unwrap_or_else(|error| panic!("an argument without a default: {error}"))
+}

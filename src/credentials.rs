@@ -1,0 +1,107 @@
+//! The caller's token: taken, forwarded as it came, shown nowhere.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::error::{Error, Reason};
+
+/// Who calls: the bearer of a token of the vendor's.
+#[derive(Clone)]
+pub struct Caller {
+    authorization: HeaderValue,
+}
+
+impl Caller {
+    /// Takes the token from a call's headers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthenticated`] unless there is exactly one `authorization`,
+    /// and it is a bearer token.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let missing = |message| Err(Error::Unauthenticated(Reason::MissingToken, message));
+        let authorization = match (values.next(), values.next()) {
+            (None, _) => {
+                return missing(
+                    "no token: send the metadata `authorization: Bearer <token>` with each call",
+                );
+            }
+            (Some(_), Some(_)) => {
+                return missing("more than one `authorization`: send exactly one");
+            }
+            (Some(only), None) => only,
+        };
+        if !is_bearer(authorization.as_bytes()) {
+            return Err(Error::Unauthenticated(
+                Reason::MalformedToken,
+                "`authorization` is no bearer token: it must be `Bearer`, one space and the token",
+            ));
+        }
+        let mut authorization = authorization.clone();
+        authorization.set_sensitive(true);
+        Ok(Self { authorization })
+    }
+
+    /// The header as it came, marked sensitive.
+    #[must_use]
+    pub fn authorization(&self) -> HeaderValue {
+        self.authorization.clone()
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Caller")
+    }
+}
+
+/// Whether a header is `Bearer`, in any case, spaces, and one run of visible ASCII.
+fn is_bearer(value: &[u8]) -> bool {
+    let Some((scheme, rest)) = value.split_at_checked("Bearer ".len()) else {
+        return false;
+    };
+    let token = rest.trim_ascii_start();
+    scheme.eq_ignore_ascii_case(b"Bearer ")
+        && !token.is_empty()
+        && token.iter().all(u8::is_ascii_graphic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[&[u8]]) -> Result<Caller, Error> {
+        let values = values.iter().map(|value| HeaderValue::from_bytes(value).unwrap());
+        Caller::of(&values.map(|value| (header::AUTHORIZATION, value)).collect())
+    }
+
+    #[test]
+    fn a_bearer_token_is_forwarded_as_it_came() {
+        for value in ["Bearer abc", "bearer a.b-c_d~e+f/g==", "BEARER  x"] {
+            let caller = of(&[value.as_bytes()]).unwrap();
+            assert_eq!(caller.authorization(), value);
+            assert!(caller.authorization().is_sensitive());
+            assert_eq!(format!("{caller:?} {:?}", caller.authorization()), "Caller Sensitive");
+        }
+    }
+
+    #[test]
+    fn what_is_no_single_bearer_token_is_refused() {
+        let cases: [&[&[u8]]; 9] = [
+            &[],
+            &[b""],
+            &[b"Bearer"],
+            &[b"Bearer "],
+            &[b"Basic abc"],
+            &[b"Bearerabc"],
+            &[b"Bearer a b"],
+            &[b"Bearer \xff"],
+            &[b"Bearer a", b"Bearer a"],
+        ];
+        for values in cases {
+            assert!(matches!(of(values), Err(Error::Unauthenticated(..))), "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The time that a call has left.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::Instant;
+
+/// The header in which a client says how long it waits.
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+/// How much earlier than the caller's deadline the gateway answers, so that
+/// the answer, with its details, is there before the caller gives up.
+const MARGIN: Duration = Duration::from_millis(10);
+
+/// The moment at which a call must have been answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+/// Which deadlines are given.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadlinePolicy {
+    /// For a call that asks for none.
+    pub default: Duration,
+    /// The longest that a call can ask for.
+    pub max: Duration,
+}
+
+impl DeadlinePolicy {
+    /// The deadline of a call that arrives now with these headers.
+    ///
+    /// A malformed `grpc-timeout` counts as none.
+    #[must_use]
+    pub fn of(&self, headers: &HeaderMap) -> Deadline {
+        let asked = headers.get(GRPC_TIMEOUT).and_then(|value| timeout(value.to_str().ok()?));
+        let given = match asked {
+            Some(asked) => asked.saturating_sub(MARGIN.min(asked / 10)),
+            None => self.default,
+        };
+        Deadline(Instant::now() + given.min(self.max))
+    }
+}
+
+impl Deadline {
+    /// The moment itself.
+    #[must_use]
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+
+    /// The time left; zero when there is none.
+    #[must_use]
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether there is no time left.
+    #[must_use]
+    pub fn has_passed(self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// Reads a `grpc-timeout`: one to eight digits and a unit.
+fn timeout(value: &str) -> Option<Duration> {
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let amount = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(amount * 60 * 60),
+        "M" => Duration::from_secs(amount * 60),
+        "S" => Duration::from_secs(amount),
+        "m" => Duration::from_millis(amount),
+        "u" => Duration::from_micros(amount),
+        "n" => Duration::from_nanos(amount),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_digits_and_a_unit() {
+        assert_eq!(timeout("1H"), Some(Duration::from_secs(3600)));
+        assert_eq!(timeout("2M"), Some(Duration::from_secs(120)));
+        assert_eq!(timeout("30S"), Some(Duration::from_secs(30)));
+        assert_eq!(timeout("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(timeout("99999999u"), Some(Duration::from_micros(99_999_999)));
+        assert_eq!(timeout("0n"), Some(Duration::ZERO));
+        assert_eq!(timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+        for malformed in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "123456789S", "1 S", "1\u{e9}"] {
+            assert_eq!(timeout(malformed), None, "{malformed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_deadline_is_the_callers_capped_or_the_default() {
+        tokio::time::pause();
+        let policy =
+            DeadlinePolicy { default: Duration::from_secs(30), max: Duration::from_secs(120) };
+        let left = |timeout: Option<&'static str>| {
+            let headers = timeout.map(|t| (GRPC_TIMEOUT.parse().unwrap(), t.parse().unwrap()));
+            policy.of(&headers.into_iter().collect()).left()
+        };
+        assert_eq!(left(None), Duration::from_secs(30));
+        assert_eq!(left(Some("1S")), Duration::from_millis(990));
+        assert_eq!(left(Some("50m")), Duration::from_millis(45));
+        assert_eq!(left(Some("0n")), Duration::ZERO);
+        assert_eq!(left(Some("1H")), Duration::from_secs(120));
+        assert_eq!(left(Some("soon")), Duration::from_secs(30));
+    }
+}

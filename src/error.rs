@@ -1,0 +1,153 @@
+//! Why a call failed, and the one place where that becomes a gRPC status.
+//!
+//! The core returns [`Error`]; [`Error::into_status`] is called at the edge
+//! alone. What a status means to a caller is in README.md, "Statuses".
+
+mod code;
+mod details;
+mod reason;
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use tonic::Status;
+
+use crate::operation::Spec;
+use crate::proto::v1::BulkWriteReport;
+use crate::upstream::fault::Fault;
+
+pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
+pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
+
+/// Why a call failed. Each variant is a different thing to do about it.
+#[derive(Debug, Clone)]
+pub enum Error {
+    /// The request is wrong: nothing was sent.
+    Invalid(Vec<Violation>),
+    /// The call bears no token that could be forwarded: nothing was sent.
+    Unauthenticated(Reason, &'static str),
+    /// Too many calls are in flight: nothing was sent.
+    Overloaded,
+    /// Time ran out and nothing can have been changed by it.
+    Expired,
+    /// The request never left: no connection to the upstream.
+    Unreachable(String),
+    /// The connection broke while a read was under way.
+    Lost(String),
+    /// A write left, and nothing tells whether it was applied.
+    OutcomeUnknown(Uncertainty),
+    /// The upstream answered with a status that is no success.
+    Refused(&'static Spec, Box<Fault>),
+    /// The upstream redirects, which the presence API does not do.
+    Redirected(u16),
+    /// The upstream reports success with an answer that cannot be read.
+    Unreadable {
+        /// The operation concerned.
+        spec: &'static Spec,
+        /// What is wrong with the answer, as the end of a sentence.
+        what: String,
+    },
+    /// A part of a bulk write was not sent.
+    NotTried {
+        /// Whether time ran out; else an earlier part had failed.
+        expired: bool,
+    },
+    /// What tonic found wrong with the call by itself.
+    Protocol(Reason, tonic::Code, String),
+}
+
+/// Why it is not known whether a write was applied.
+#[derive(Debug, Clone)]
+pub enum Uncertainty {
+    /// Time ran out before the answer.
+    Expired,
+    /// The connection broke before the answer.
+    Lost(String),
+    /// Something between us and the vendor gave up: 502 or 504.
+    Refused(Box<Fault>),
+}
+
+/// One field of a request and what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// The path of the field in the request message: `body.presence_definition.id`.
+    pub field: String,
+    /// What is wrong, as the end of a sentence that begins with the field.
+    pub description: String,
+}
+
+impl Violation {
+    /// A violation of `field`.
+    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { field: field.into(), description: description.into() }
+    }
+}
+
+/// An error with what is known besides its kind.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Why the call failed.
+    pub error: Error,
+    /// The correlation id of the upstream's answer, where there was one.
+    pub correlation_id: Option<HeaderValue>,
+    /// What became of each update, where a bulk write failed.
+    pub report: Option<BulkWriteReport>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, correlation_id: None, report: None }
+    }
+}
+
+impl Error {
+    /// The time after which a repetition may succeed, where that is known.
+    #[must_use]
+    pub fn retry_delay(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded => Some(OVERLOAD_DELAY),
+            Self::Refused(_, fault) if fault.status == 429 => {
+                Some(fault.retry_after.unwrap_or(THROTTLED_DELAY))
+            }
+            Self::Refused(_, fault) if fault.status == 503 => fault.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Whether the write that failed may have been applied all the same.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown(_))
+    }
+
+    /// Whether the write was applied although the call failed.
+    #[must_use]
+    pub fn is_applied(&self) -> bool {
+        matches!(self, Self::Unreadable { spec, .. } if !spec.is_read())
+    }
+
+    /// Whether the error holds for the whole call, whatever part of it met it.
+    #[must_use]
+    pub fn is_unauthenticated(&self) -> bool {
+        matches!(self, Self::Refused(_, fault) if fault.status == 401)
+    }
+}
+
+impl Failure {
+    /// The status that the caller sees.
+    ///
+    /// `time_left` is the caller's: a client that is told to wait longer than
+    /// that waits out its deadline and loses the details, so it is told not to
+    /// repeat the call instead.
+    #[must_use]
+    pub fn into_status(self, time_left: Duration) -> Status {
+        details::status(self, time_left)
+    }
+}
+
+/// How long a caller shall wait when the gateway is full: long enough for
+/// another replica to be tried, short against any deadline.
+const OVERLOAD_DELAY: Duration = Duration::from_millis(200);
+
+/// How long to wait after a 429 that does not say.
+const THROTTLED_DELAY: Duration = Duration::from_secs(1);

@@ -1,0 +1,108 @@
+//! The reasons of `google.rpc.ErrorInfo`.
+
+use std::fmt;
+
+/// The domain of the gateway's own reasons.
+pub const DOMAIN: &str = "presence-gateway";
+
+/// The domain of the vendor's reasons, which are its error codes.
+pub const VENDOR_DOMAIN: &str = "genesys.cloud";
+
+/// The longest reason that AIP-193 allows.
+const MAX_REASON: usize = 63;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// A reason of the gateway's own. Published: it may be added to, not renamed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The reason as it stands in `ErrorInfo`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// A field of the request is wrong; nothing was sent.
+    InvalidRequest = "INVALID_REQUEST",
+    /// The call has no `authorization`, or more than one.
+    MissingToken = "MISSING_TOKEN",
+    /// The `authorization` is no bearer token.
+    MalformedToken = "MALFORMED_TOKEN",
+    /// The gateway is full; nothing was sent.
+    Overloaded = "OVERLOADED",
+    /// Time ran out, and nothing was changed by it.
+    DeadlineExceeded = "DEADLINE_EXCEEDED",
+    /// There is no connection to the upstream; nothing was sent.
+    UpstreamUnreachable = "UPSTREAM_UNREACHABLE",
+    /// The connection broke while a read was under way.
+    UpstreamConnectionLost = "UPSTREAM_CONNECTION_LOST",
+    /// The upstream refused without a code of the vendor's.
+    UpstreamError = "UPSTREAM_ERROR",
+    /// The upstream redirects: the gateway's address of it is wrong.
+    UpstreamRedirect = "UPSTREAM_REDIRECT",
+    /// The upstream's answer is not what the vendor promises.
+    UnreadableAnswer = "UNREADABLE_ANSWER",
+    /// A write may or may not have been applied.
+    OutcomeUnknown = "OUTCOME_UNKNOWN",
+    /// A part of a bulk call was not sent.
+    NotTried = "NOT_TRIED",
+    /// There is no such RPC.
+    UnknownMethod = "UNKNOWN_METHOD",
+    /// The request is no message of the RPC.
+    MalformedRequest = "MALFORMED_REQUEST",
+    /// The request is larger than the gateway accepts.
+    MessageTooLarge = "MESSAGE_TOO_LARGE",
+    /// The gateway is at fault.
+    Internal = "INTERNAL",
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Spells a code of the vendor's as a reason: `not.found` is `NOT_FOUND`.
+///
+/// `None` where nothing is left that could be a reason.
+pub(crate) fn of_vendor(code: &str) -> Option<String> {
+    let reason: String = code
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .skip_while(|c| !c.is_ascii_alphabetic())
+        .take(MAX_REASON)
+        .collect();
+    let reason = reason.trim_end_matches('_');
+    (!reason.is_empty()).then(|| reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_vendor;
+
+    #[test]
+    fn a_vendors_code_is_spelt_as_a_reason() {
+        assert_eq!(of_vendor("not.found").as_deref(), Some("NOT_FOUND"));
+        assert_eq!(
+            of_vendor("too.many.requests.retry.after").as_deref(),
+            Some("TOO_MANY_REQUESTS_RETRY_AFTER")
+        );
+        assert_eq!(of_vendor("..a-b\u{e9}c..").as_deref(), Some("A_B_C"));
+        assert_eq!(of_vendor(&"x".repeat(100)), Some("X".repeat(63)));
+        assert_eq!(of_vendor("..."), None);
+        assert_eq!(of_vendor(""), None);
+    }
+}

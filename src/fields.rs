@@ -1,0 +1,74 @@
+//! Field names in their two spellings: the vendor's JSON and the caller's proto.
+//!
+//! Used where something went wrong and must be told to the caller, who knows
+//! the proto's names alone.
+
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+
+use crate::proto;
+
+/// Spells a path of JSON names, such as `body.presenceDefinition.id`, as the
+/// path of proto fields from the message `message`.
+///
+/// What the message does not know is left as it is.
+#[must_use]
+pub fn from_json(message: &str, path: &str) -> String {
+    let mut message = proto::pool().get_message_by_name(message);
+    let mut spelt: Vec<String> = Vec::new();
+    for name in path.split('.') {
+        let (name, index) = name.split_once('[').map_or((name, None), |(n, i)| (n, Some(i)));
+        let field = message.as_ref().and_then(|message| find(message, name));
+        let proto = field.as_ref().map_or(name, FieldDescriptor::name);
+        spelt.push(index.map_or_else(|| proto.to_owned(), |index| format!("{proto}[{index}")));
+        message = field.as_ref().and_then(model);
+    }
+    spelt.join(".")
+}
+
+/// Spells a field that the vendor found wrong, as a path from the request
+/// message `request` whose body is the field `body`.
+///
+/// The vendor names a field of the body, a parameter, or neither; in the last
+/// case the name is left as it is.
+#[must_use]
+pub fn from_vendor(request: &str, body: Option<&str>, name: &str) -> String {
+    let Some(message) = proto::pool().get_message_by_name(request) else {
+        return name.to_owned();
+    };
+    let first = name.split(['.', '[']).next().unwrap_or_default();
+    let body = body.and_then(|body| message.get_field_by_name(body));
+    match body.as_ref().and_then(model).filter(|model| find(model, first).is_some()) {
+        Some(model) => {
+            let body = body.as_ref().map_or("body", FieldDescriptor::name);
+            format!("{body}.{}", from_json(model.full_name(), name))
+        }
+        None => from_json(request, name),
+    }
+}
+
+/// The innermost model on a path of JSON names from the message `message`.
+#[must_use]
+pub fn model_at(message: &str, path: &str) -> String {
+    let Some(mut model_here) = proto::pool().get_message_by_name(message) else {
+        return message.to_owned();
+    };
+    let mut names = path.split(['.', '[']).filter(|name| !name.ends_with(']')).peekable();
+    while let Some(name) = names.next() {
+        match find(&model_here, name).as_ref().and_then(model) {
+            Some(inner) if names.peek().is_some() => model_here = inner,
+            _ => break,
+        }
+    }
+    model_here.name().to_owned()
+}
+
+fn find(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
+    message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name))
+}
+
+fn model(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+    match field.kind() {
+        Kind::Message(model) if !field.is_map() => Some(model),
+        _ => None,
+    }
+}

@@ -1,0 +1,200 @@
+//! The vendor's API, reached through the one pooled HTTP client.
+
+pub mod fault;
+
+use std::error::Error as _;
+use std::fmt::Write;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::{Client, Response, redirect};
+use tokio::time::timeout_at;
+
+use crate::credentials::Caller;
+use crate::deadline::Deadline;
+use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty};
+use crate::operation::{Answer, Call, Spec};
+use fault::Fault;
+
+/// How long a connection may take to come about. A vendor that is there
+/// answers within milliseconds; a lost packet is sent again after one second.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long an unused connection is kept: well under the 60 s after which an
+/// AWS load balancer closes it, because a request that meets the close is lost.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The largest answer that is read, in bytes. Larger than any that a caller
+/// could receive in one message.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// The largest error body that is read, in bytes; a larger one counts as none.
+const MAX_ERROR_BODY: usize = 1024 * 1024;
+
+/// The upstream API.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    client: Client,
+    /// The URL before the operation's path, without a slash at its end.
+    base: String,
+}
+
+/// The answer to a call that succeeded.
+#[derive(Debug)]
+pub struct Reply {
+    /// The body as it came; empty for an operation that promises none.
+    pub body: Bytes,
+    /// The vendor's name for the call.
+    pub correlation_id: Option<HeaderValue>,
+}
+
+impl Upstream {
+    /// The API at `base`, a URL with a path prefix if need be.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no certificates of authorities, which TLS needs.
+    pub fn new(base: &str) -> Result<Self, reqwest::Error> {
+        // Fails where a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("presence-gateway/", env!("CARGO_PKG_VERSION")))
+            // HTTP/2 would put all calls on one connection, and queue them
+            // there behind the vendor's limit of streams.
+            .http1_only()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            // A redirect, a referer or a proxy from the environment would
+            // carry a token or an id to where it does not belong.
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .build()?;
+        Ok(Self { client, base: base.trim_end_matches('/').to_owned() })
+    }
+
+    /// Sends a call with the caller's token, and reads the answer.
+    ///
+    /// # Errors
+    ///
+    /// Any failure between here and the vendor, and any answer that is no
+    /// success. Whether a write may have been applied is always told.
+    pub async fn send(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        deadline: Deadline,
+    ) -> Result<Reply, Failure> {
+        let spec = call.spec;
+        if deadline.has_passed() {
+            return Err(Error::Expired.into());
+        }
+        let sent = timeout_at(deadline.instant(), self.request(call, caller).send()).await;
+        let mut response = match sent {
+            Err(_) => return Err(expired(spec).into()),
+            Ok(Err(error)) if error.is_connect() || error.is_builder() => {
+                return Err(Error::Unreachable(why(error)).into());
+            }
+            Ok(Err(error)) => return Err(lost(spec, error).into()),
+            Ok(Ok(response)) => response,
+        };
+        let correlation_id = response.headers().get(CORRELATION_ID).cloned();
+        let read = timeout_at(deadline.instant(), read(spec, &mut response)).await;
+        match read.unwrap_or_else(|_| Err(expired(spec))) {
+            Ok(body) => Ok(Reply { body, correlation_id }),
+            Err(error) => Err(Failure { correlation_id, ..error.into() }),
+        }
+    }
+
+    fn request(&self, call: &Call, caller: &Caller) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", self.base, call.path_and_query);
+        let request = self
+            .client
+            .request(call.spec.method.clone(), url)
+            .header(header::AUTHORIZATION, caller.authorization())
+            .header(header::ACCEPT, "application/json");
+        match &call.body {
+            None => request,
+            Some(body) => {
+                request.header(header::CONTENT_TYPE, "application/json").body(body.clone())
+            }
+        }
+    }
+}
+
+/// Reads an answer: the body of a success, or what a refusal says.
+async fn read(spec: &'static Spec, response: &mut Response) -> Result<Bytes, Error> {
+    let status = response.status();
+    if status.is_redirection() || status.is_informational() {
+        return Err(Error::Redirected(status.as_u16()));
+    }
+    if !status.is_success() {
+        // What was refused stays refused, also where the body breaks off.
+        let body = body(response, MAX_ERROR_BODY).await.unwrap_or_default().unwrap_or_default();
+        return Err(refused(spec, status, response.headers(), &body));
+    }
+    if matches!(spec.answer, Answer::Nothing) {
+        return Ok(Bytes::new());
+    }
+    if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING)
+        && encoding != "identity"
+    {
+        let what = "it is compressed, which was not asked for".to_owned();
+        return Err(Error::Unreadable { spec, what });
+    }
+    match body(response, MAX_ANSWER).await {
+        Ok(Some(body)) => Ok(body),
+        Ok(None) => {
+            let what = format!("it is larger than {MAX_ANSWER} bytes");
+            Err(Error::Unreadable { spec, what })
+        }
+        Err(error) => Err(lost(spec, error)),
+    }
+}
+
+/// Reads a body up to `max` bytes; `None` for a larger one.
+async fn body(response: &mut Response, max: usize) -> Result<Option<Bytes>, reqwest::Error> {
+    let declared = response.content_length().unwrap_or_default();
+    if declared > max as u64 {
+        return Ok(None);
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > max {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body.freeze()))
+}
+
+fn refused(spec: &'static Spec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+    let fault = Box::new(Fault::read(status.as_u16(), headers, body));
+    match status.as_u16() {
+        502 | 504 if !spec.is_read() => Error::OutcomeUnknown(Uncertainty::Refused(fault)),
+        _ => Error::Refused(spec, fault),
+    }
+}
+
+fn expired(spec: &Spec) -> Error {
+    if spec.is_read() { Error::Expired } else { Error::OutcomeUnknown(Uncertainty::Expired) }
+}
+
+fn lost(spec: &Spec, error: reqwest::Error) -> Error {
+    let why = why(error);
+    if spec.is_read() { Error::Lost(why) } else { Error::OutcomeUnknown(Uncertainty::Lost(why)) }
+}
+
+/// Tells an error with its causes, and without the URL, which holds ids.
+fn why(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut why = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // `write!` to a `String` cannot fail.
+        let _ = write!(why, ": {cause}");
+        source = cause.source();
+    }
+    why
+}
