@@ -5,7 +5,10 @@
 
 mod code;
 mod details;
+mod draft;
+mod message;
 mod reason;
+mod text;
 
 use std::time::Duration;
 
@@ -142,6 +145,13 @@ impl Failure {
     #[must_use]
     pub fn into_status(self, time_left: Duration) -> Status {
         details::status(self, time_left)
+    }
+
+    /// The status that a part of a bulk call tells in the response: with all
+    /// details, and without metadata.
+    #[must_use]
+    pub fn into_rpc_status(self) -> tonic_types::pb::Status {
+        details::rpc_status(self)
     }
 }
 

@@ -1,0 +1,17 @@
+//! A gRPC gateway in front of the Genesys Cloud presence API.
+//!
+//! The way of one call is described in ARCHITECTURE.md, file by file.
+
+pub mod batch;
+pub mod config;
+pub mod credentials;
+pub mod deadline;
+pub mod error;
+pub mod fields;
+pub mod json;
+pub mod operation;
+pub mod proto;
+pub mod record;
+pub mod service;
+pub mod session;
+pub mod upstream;

@@ -32,6 +32,9 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// The largest error body that is read, in bytes; a larger one counts as none.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
 
+/// The longest correlation id that is passed on, in bytes. The vendor's have 36.
+const MAX_CORRELATION_ID: usize = 128;
+
 /// The upstream API.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -99,7 +102,8 @@ impl Upstream {
             Ok(Err(error)) => return Err(lost(spec, error).into()),
             Ok(Ok(response)) => response,
         };
-        let correlation_id = response.headers().get(CORRELATION_ID).cloned();
+        let correlation_id = response.headers().get(CORRELATION_ID);
+        let correlation_id = correlation_id.filter(|id| id.len() <= MAX_CORRELATION_ID).cloned();
         let read = timeout_at(deadline.instant(), read(spec, &mut response)).await;
         match read.unwrap_or_else(|_| Err(expired(spec))) {
             Ok(body) => Ok(Reply { body, correlation_id }),

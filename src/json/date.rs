@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, Serializer, de, ser};
 
 /// What a date may be, as `google.protobuf.Timestamp` defines it: the years 1 to 9999.
@@ -21,7 +21,7 @@ where
     };
     let date = text
         .parse::<Timestamp>()
-        .or_else(|_| text.parse::<DateTime>()?.to_zoned(TimeZone::UTC).map(|date| date.timestamp()))
+        .or_else(|_| Offset::UTC.to_timestamp(text.parse::<DateTime>()?))
         .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"an ISO 8601 date"))?;
     Ok(Some(prost_types::Timestamp {
         // Protobuf counts the fraction upwards, also before 1970.

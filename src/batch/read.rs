@@ -1,0 +1,156 @@
+//! Bulk reads.
+
+mod glue;
+
+use std::sync::OnceLock;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::{BATCH, Bulk, BulkLimits, distinct};
+use crate::error::Failure;
+use crate::operation::{self, Operation, check_list};
+use crate::proto::v1::{
+    BulkReadFailure, GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
+    GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
+};
+use crate::session::{Served, Session};
+use glue::Glued;
+
+/// A read of many users' presences.
+trait BulkRead: Operation + Clone {
+    fn ids(&self) -> &[String];
+    fn allow_partial_results(&self) -> bool;
+    /// The same read for other ids.
+    fn with_ids(&self, ids: Vec<String>) -> Self;
+    fn presences(response: Self::Response) -> Vec<UcUserPresence>;
+    fn response(glued: Glued) -> Self::Response;
+}
+
+macro_rules! bulk_read {
+    ($request:ident, $response:ident) => {
+        impl Bulk for $request {
+            async fn fan_out(
+                self,
+                session: &Session,
+                limits: BulkLimits,
+            ) -> Result<Served<$response>, Failure> {
+                read(&self, session, limits).await
+            }
+        }
+
+        impl BulkRead for $request {
+            fn ids(&self) -> &[String] {
+                &self.ids
+            }
+
+            fn allow_partial_results(&self) -> bool {
+                self.allow_partial_results
+            }
+
+            fn with_ids(&self, ids: Vec<String>) -> Self {
+                Self { ids, ..self.clone() }
+            }
+
+            fn presences(response: $response) -> Vec<UcUserPresence> {
+                response.presences
+            }
+
+            fn response(glued: Glued) -> $response {
+                let Glued { presences, missing_ids, failures, .. } = glued;
+                $response { presences, missing_ids, failures }
+            }
+        }
+    };
+}
+
+bulk_read!(GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse);
+bulk_read!(GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse);
+
+/// The ids that one call upstream asks for, and what came of it.
+struct Batch<A> {
+    ids: Vec<String>,
+    answer: A,
+}
+
+type Answered = Batch<Result<Vec<UcUserPresence>, Failure>>;
+
+async fn read<O: BulkRead>(
+    request: &O,
+    session: &Session,
+    limits: BulkLimits,
+) -> Result<Served<O::Response>, Failure> {
+    limits.check("ids", request.ids().len())?;
+    if request.ids().is_empty() {
+        return session.forward(request).await;
+    }
+    check_list("ids", request.ids().iter().map(String::as_str))?;
+    let ids = distinct(request.ids());
+    // All of them before any is sent: a request that is wrong costs nothing.
+    let batches = ids.chunks(BATCH).map(<[String]>::to_vec);
+    let batches: Vec<_> = batches
+        .map(|ids| Ok((operation::encode(&request.with_ids(ids.clone()))?, ids)))
+        .collect::<Result<_, Failure>>()?;
+
+    let partial = request.allow_partial_results();
+    // A refused token is refused for each batch: one refusal stops the others.
+    let refused = OnceLock::new();
+    let calls: Vec<_> = batches
+        .into_iter()
+        .enumerate()
+        .map(|(index, (call, ids))| {
+            let refused = &refused;
+            async move {
+                let answer = match refused.get() {
+                    Some(failure) => Err(Failure::clone(failure)),
+                    None => session.send::<O>(&call).await,
+                };
+                if let Err(failure) = &answer
+                    && failure.error.is_unauthenticated()
+                {
+                    let _ = refused.set(failure.clone());
+                }
+                (index, Batch { ids, answer })
+            }
+        })
+        .collect();
+
+    let mut answered = Vec::with_capacity(calls.len());
+    let mut calls = stream::iter(calls).buffer_unordered(limits.concurrency);
+    while let Some((index, batch)) = calls.next().await {
+        match batch.answer {
+            // Returning drops the stream, and with it what is in flight.
+            Err(failure) if !partial => return Err(failure),
+            answer => answered.push((index, Batch { ids: batch.ids, answer })),
+        }
+    }
+    drop(calls);
+    answered.sort_unstable_by_key(|(index, _)| *index);
+    let correlation_id = correlation_id(answered.iter().map(|(_, batch)| &batch.answer));
+
+    if let Some(failure) = refused.into_inner()
+        && answered.iter().all(|(_, batch)| batch.answer.is_err())
+    {
+        return Err(failure);
+    }
+    let answered = answered.into_iter().map(|(_, Batch { ids, answer })| Batch {
+        ids,
+        answer: answer.map(|served| O::presences(served.response)),
+    });
+    let glued = glue::glue(answered.collect());
+    session.record.unmatched_answers(glued.unmatched);
+    Ok(Served { response: O::response(glued), correlation_id })
+}
+
+/// The correlation id of the first batch that failed, else of the last.
+fn correlation_id<'a, T: 'a>(
+    answers: impl DoubleEndedIterator<Item = &'a Result<Served<T>, Failure>> + Clone,
+) -> Option<http::HeaderValue> {
+    let mut failed = answers.clone().filter_map(|answer| answer.as_ref().err());
+    failed
+        .find_map(|failure| failure.correlation_id.clone())
+        .or_else(|| answers.rev().find_map(|answer| answer.as_ref().ok()?.correlation_id.clone()))
+}
+
+fn failure(ids: Vec<String>, failure: Failure) -> BulkReadFailure {
+    BulkReadFailure { ids, status: Some(failure.into_rpc_status()) }
+}

@@ -1,0 +1,124 @@
+//! What a bulk write tells of its batches.
+
+use std::ops::Range;
+
+use super::{Answer, Outcome, presences};
+use crate::error::{Error, Failure};
+use crate::proto::v1::{
+    BulkWriteFailure, BulkWriteReport, IndexRange, PutUsersPresencesBulkResponse,
+};
+use crate::session::Served;
+
+/// All or nothing: the presences, or one failure with what became of each update.
+pub(super) fn whole(outcomes: Vec<Outcome>) -> Answer {
+    let mut report = BulkWriteReport::default();
+    for outcome in &outcomes {
+        note(&mut report, outcome);
+    }
+    let mut answers = Vec::with_capacity(outcomes.len());
+    let mut worst: Option<Failure> = None;
+    for outcome in outcomes {
+        match outcome.answer {
+            Ok(served) => answers.push(served),
+            Err(failure) => {
+                if worst.as_ref().is_none_or(|worst| weight(&failure) > weight(worst)) {
+                    worst = Some(failure);
+                }
+            }
+        }
+    }
+    match worst {
+        None => Ok(served(answers, Vec::new(), None)),
+        Some(failure) => Err(Failure { report: Some(report), ..failure }),
+    }
+}
+
+/// What worked and what did not, side by side.
+///
+/// Only a token that is refused before anything was changed is a failure of
+/// the whole call.
+pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
+    let errors: Vec<&Error> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.answer.as_ref().err().map(|failure| &failure.error))
+        .collect();
+    let is_refusal = |error: &&Error| error.is_unauthenticated();
+    let is_refusal_or_its_effect =
+        |error: &&Error| is_refusal(error) || matches!(error, Error::NotTried { .. });
+    if errors.len() == outcomes.len()
+        && errors.iter().any(is_refusal)
+        && errors.iter().all(is_refusal_or_its_effect)
+    {
+        return whole(outcomes);
+    }
+    let mut answers = Vec::new();
+    let mut failures: Vec<BulkWriteFailure> = Vec::new();
+    let mut correlation_id = None;
+    let mut not_tried: Option<(Range<usize>, Failure)> = None;
+    for Outcome { updates, answer } in outcomes {
+        match answer {
+            Ok(served) => answers.push(served),
+            // They are the last ones, and told as one.
+            Err(failure) if matches!(failure.error, Error::NotTried { .. }) => {
+                let start = not_tried.as_ref().map_or(updates.start, |(before, _)| before.start);
+                not_tried = Some((start..updates.end, failure));
+            }
+            Err(failure) => {
+                correlation_id = correlation_id.or_else(|| failure.correlation_id.clone());
+                failures.push(entry(updates, ids, failure));
+            }
+        }
+    }
+    failures.extend(not_tried.map(|(updates, failure)| entry(updates, ids, failure)));
+    Ok(served(answers, failures, correlation_id))
+}
+
+/// Which failure speaks for the call: one of unknown outcome before any
+/// other, and a cause before what was not sent because of it.
+fn weight(failure: &Failure) -> u8 {
+    match &failure.error {
+        error if error.is_outcome_unknown() => 2,
+        Error::NotTried { .. } => 0,
+        _ => 1,
+    }
+}
+
+fn note(report: &mut BulkWriteReport, outcome: &Outcome) {
+    let list = match &outcome.answer {
+        Ok(_) => &mut report.applied,
+        Err(failure) if failure.error.is_applied() => &mut report.applied,
+        Err(failure) if failure.error.is_outcome_unknown() => &mut report.unknown,
+        Err(Failure { error: Error::NotTried { .. }, .. }) => &mut report.not_tried,
+        Err(_) => &mut report.failed,
+    };
+    let first = position(outcome.updates.start);
+    let last = position(outcome.updates.end) - 1;
+    match list.last_mut() {
+        Some(before) if before.last + 1 == first => before.last = last,
+        _ => list.push(IndexRange { first, last }),
+    }
+}
+
+fn entry(updates: Range<usize>, ids: &[String], failure: Failure) -> BulkWriteFailure {
+    BulkWriteFailure {
+        ids: ids[updates.clone()].to_vec(),
+        status: Some(failure.into_rpc_status()),
+        indexes: updates.map(position).collect(),
+    }
+}
+
+fn served(
+    answers: Vec<Served<PutUsersPresencesBulkResponse>>,
+    failures: Vec<BulkWriteFailure>,
+    correlation_id: Option<http::HeaderValue>,
+) -> Served<PutUsersPresencesBulkResponse> {
+    let correlation_id = correlation_id
+        .or_else(|| answers.iter().rev().find_map(|answer| answer.correlation_id.clone()));
+    let presences = presences(answers.into_iter().map(|served| served.response));
+    Served { response: PutUsersPresencesBulkResponse { presences, failures }, correlation_id }
+}
+
+/// A position as it is told. A request has far fewer than 2^63 updates.
+fn position(index: usize) -> i64 {
+    i64::try_from(index).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,91 @@
+//! What a failure says to the caller: what went wrong, and what to do about it.
+
+use std::fmt::Write;
+
+use super::{Error, Uncertainty};
+use crate::proto::v1::{BulkWriteReport, IndexRange};
+use crate::upstream::fault::Fault;
+
+/// The words of an error.
+pub(super) fn of(error: &Error) -> String {
+    match error {
+        Error::Invalid(violations) => match violations.as_slice() {
+            [] => "the request is not valid".to_owned(),
+            [only] => format!("{} {}", only.field, only.description),
+            [first, rest @ ..] => {
+                format!("{} {} (and {} more)", first.field, first.description, rest.len())
+            }
+        },
+        Error::Unauthenticated(_, message) => (*message).to_owned(),
+        Error::Overloaded => {
+            "the gateway has as many calls in flight as it accepts; try again".to_owned()
+        }
+        Error::Expired => "the deadline passed; nothing was changed by this call".to_owned(),
+        Error::Unreachable(why) => {
+            format!("no connection to the presence API, so nothing was sent: {why}")
+        }
+        Error::Lost(why) => {
+            format!("the connection to the presence API broke before its answer: {why}")
+        }
+        Error::OutcomeUnknown(cause) => {
+            let why = match cause {
+                Uncertainty::Expired => "the deadline passed before the answer".to_owned(),
+                Uncertainty::Lost(why) => format!("the connection broke before the answer: {why}"),
+                Uncertainty::Refused(fault) => vendor_says(fault),
+            };
+            format!("the change may or may not have been applied; read before repeating it: {why}")
+        }
+        Error::Refused(spec, fault) => {
+            let mut message = vendor_says(fault);
+            if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
+                let names = permissions.names.join(", ");
+                let mode = if permissions.mode == "ANY" { "any" } else { "all" };
+                // `write!` to a `String` cannot fail.
+                let _ = write!(message, " ({} needs {mode} of: {names}", spec.name);
+                if !permissions.condition.is_empty() {
+                    let _ = write!(message, ", {}", permissions.condition);
+                }
+                message.push(')');
+            }
+            message
+        }
+        Error::Redirected(status) => format!(
+            "the presence API answered with a redirect ({status}), which is not followed; \
+             check the gateway's region or upstream URL"
+        ),
+        Error::Unreadable { spec, what } => {
+            let applied =
+                if spec.is_read() { "" } else { "the change was applied, but " };
+            format!("{applied}the answer of the presence API cannot be read: {what}")
+        }
+        Error::NotTried { expired: true } => "not sent, because time ran out".to_owned(),
+        Error::NotTried { expired: false } => {
+            "not sent, because an earlier batch of the call failed".to_owned()
+        }
+        Error::Protocol(_, _, message) => message.clone(),
+    }
+}
+
+fn vendor_says(fault: &Fault) -> String {
+    match (&fault.message, fault.is_vendors) {
+        (Some(message), _) => message.clone(),
+        (None, true) => format!("the presence API answered {}", fault.status),
+        (None, false) => {
+            format!("the presence API answered {} without an error body of its own", fault.status)
+        }
+    }
+}
+
+/// What became of a bulk write, in a sentence before its error.
+pub(super) fn summary(report: &BulkWriteReport) -> String {
+    let count = |ranges: &[IndexRange]| -> i64 {
+        ranges.iter().map(|range| range.last - range.first + 1).sum()
+    };
+    let (applied, unknown) = (count(&report.applied), count(&report.unknown));
+    let total = applied + unknown + count(&report.failed) + count(&report.not_tried);
+    let unknown = match unknown {
+        0 => String::new(),
+        unknown => format!(", {unknown} may have been"),
+    };
+    format!("{applied} of {total} updates were applied{unknown}: ")
+}
