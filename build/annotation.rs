@@ -75,19 +75,29 @@ impl fmt::Display for Refusal {
 pub fn read(pool: &DescriptorPool) -> Result<Vec<Operation>, Vec<Refusal>> {
     let mut operations = Vec::new();
     let mut refusals = Vec::new();
-    for rpc in pool.services().filter(|s| s.package_name() == PACKAGE).flat_map(methods) {
+    for rpc in pool
+        .services()
+        .filter(|s| s.package_name() == PACKAGE)
+        .flat_map(methods)
+    {
         let name = rpc.full_name().to_owned();
         match operation(rpc) {
             Ok(operation) => operations.push(operation),
             Err(reason) => refusals.push(Refusal { rpc: name, reason }),
         }
     }
-    if refusals.is_empty() { Ok(operations) } else { Err(refusals) }
+    if refusals.is_empty() {
+        Ok(operations)
+    } else {
+        Err(refusals)
+    }
 }
 
 /// Whether a field is the gateway's own, and so no part of a REST call.
 pub fn is_gateway_only(field: &FieldDescriptor) -> bool {
-    let option = field.parent_pool().get_extension_by_name(&format!("{PACKAGE}.gateway_only"));
+    let option = field
+        .parent_pool()
+        .get_extension_by_name(&format!("{PACKAGE}.gateway_only"));
     option.is_some_and(|option| field.options().get_extension(&option).as_bool() == Some(true))
 }
 
@@ -113,24 +123,42 @@ fn operation(rpc: MethodDescriptor) -> Result<Operation, String> {
     for model in body.iter().filter_map(model_of).chain([rpc.output()]) {
         check_model(&model, &mut Vec::new())?;
     }
-    Ok(Operation { rpc, method, path, body, query, answer, permissions })
+    Ok(Operation {
+        rpc,
+        method,
+        path,
+        body,
+        query,
+        answer,
+        permissions,
+    })
 }
 
 fn rule(rpc: &MethodDescriptor) -> Result<DynamicMessage, String> {
     let missing = "has no google.api.http annotation; say which REST call it stands for";
-    let extension =
-        rpc.parent_pool().get_extension_by_name("google.api.http").ok_or(missing.to_owned())?;
+    let extension = rpc
+        .parent_pool()
+        .get_extension_by_name("google.api.http")
+        .ok_or(missing.to_owned())?;
     let options = rpc.options();
     if !options.has_extension(&extension) {
         return Err(missing.into());
     }
-    options.get_extension(&extension).as_message().cloned().ok_or_else(|| missing.into())
+    options
+        .get_extension(&extension)
+        .as_message()
+        .cloned()
+        .ok_or_else(|| missing.into())
 }
 
 fn pattern(rule: &DynamicMessage) -> Result<(&'static str, String), String> {
-    for (field, method) in
-        [("get", "GET"), ("put", "PUT"), ("post", "POST"), ("delete", "DELETE"), ("patch", "PATCH")]
-    {
+    for (field, method) in [
+        ("get", "GET"),
+        ("put", "PUT"),
+        ("post", "POST"),
+        ("delete", "DELETE"),
+        ("patch", "PATCH"),
+    ] {
         if rule.has_field_by_name(field) {
             return Ok((method, text(rule, field)));
         }
@@ -148,8 +176,17 @@ fn path(template: &str, input: &MessageDescriptor) -> Result<Vec<Segment>, Strin
         literal.push('/');
         match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
             Some(name) => {
+                let field = variable(name, input)?;
+                if path
+                    .iter()
+                    .any(|s| matches!(s, Segment::Variable(other) if *other == field))
+                {
+                    return Err(format!(
+                        "path variable `{name}`: stands twice in `{template}`"
+                    ));
+                }
                 path.push(Segment::Literal(std::mem::take(&mut literal)));
-                path.push(Segment::Variable(variable(name, input)?));
+                path.push(Segment::Variable(field));
             }
             None if segment.is_empty() || segment.contains(['{', '}', '*', ':']) => {
                 return Err(format!(
@@ -191,7 +228,9 @@ fn body(
         .ok_or_else(|| format!("body `{name}`: {} has no such field", input.name()))?;
     match model_of(&field) {
         Some(_) if !field.is_map() => Ok(Some(field)),
-        _ => Err(format!("body `{name}`: must be a message or a list of messages")),
+        _ => Err(format!(
+            "body `{name}`: must be a message or a list of messages"
+        )),
     }
 }
 
@@ -200,17 +239,20 @@ fn query(
     path: &[Segment],
     body: Option<&FieldDescriptor>,
 ) -> Result<Vec<FieldDescriptor>, String> {
-    let in_path =
-        |field: &FieldDescriptor| path.iter().any(|s| matches!(s, Segment::Variable(v) if v == field));
+    let in_path = |field: &FieldDescriptor| {
+        path.iter()
+            .any(|s| matches!(s, Segment::Variable(v) if v == field))
+    };
     let mut query = Vec::new();
     for field in input.fields() {
         if in_path(&field) || body == Some(&field) || is_gateway_only(&field) {
             continue;
         }
         let name = field.name();
-        if !matches!(field.kind(), Kind::String | Kind::Bool | Kind::Int64) {
+        let is_scalar = matches!(field.kind(), Kind::String | Kind::Bool | Kind::Int64);
+        if !is_scalar || field.is_list() && field.kind() != Kind::String {
             return Err(format!(
-                "query field `{name}`: must be a string, bool or int64, or a list of them"
+                "query field `{name}`: must be a string, a bool, an int64 or a list of strings"
             ));
         }
         if !field.is_list() && !field.supports_presence() {
@@ -226,36 +268,59 @@ fn query(
 fn answer(name: &str, output: &MessageDescriptor) -> Result<Answer, String> {
     if name.is_empty() {
         let empty = output.fields().all(|field| is_gateway_only(&field));
-        return Ok(if empty { Answer::Nothing } else { Answer::Object });
+        return Ok(if empty {
+            Answer::Nothing
+        } else {
+            Answer::Object
+        });
     }
-    let field = output
-        .get_field_by_name(name)
-        .ok_or_else(|| format!("response_body `{name}`: {} has no such field", output.name()))?;
+    let field = output.get_field_by_name(name).ok_or_else(|| {
+        format!(
+            "response_body `{name}`: {} has no such field",
+            output.name()
+        )
+    })?;
     if !field.is_list() || model_of(&field).is_none() {
-        return Err(format!("response_body `{name}`: must be a list of messages"));
+        return Err(format!(
+            "response_body `{name}`: must be a list of messages"
+        ));
     }
     Ok(Answer::List(field))
 }
 
 fn permissions(rpc: &MethodDescriptor) -> Result<Option<Permissions>, String> {
-    let extension = rpc.parent_pool().get_extension_by_name(&format!("{PACKAGE}.permissions"));
+    let extension = rpc
+        .parent_pool()
+        .get_extension_by_name(&format!("{PACKAGE}.permissions"));
     let options = rpc.options();
     let Some(extension) = extension.filter(|extension| options.has_extension(extension)) else {
         return Ok(None);
     };
     let value = options.get_extension(&extension);
     let value = value.as_message().ok_or("permissions: must be a message")?;
-    let mode = match value.get_field_by_name("mode").and_then(|mode| mode.as_enum_number()) {
+    let mode = match value
+        .get_field_by_name("mode")
+        .and_then(|mode| mode.as_enum_number())
+    {
         Some(1) => "ANY",
         Some(2) => "ALL",
         _ => return Err("permissions: `mode` must be MODE_ANY or MODE_ALL".into()),
     };
-    let names: Vec<String> =
-        list(value, "names").iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let names: Vec<String> = list(value, "names")
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
     if names.is_empty() {
-        return Err("permissions: `names` must hold one at least; leave the option out for none".into());
+        return Err(
+            "permissions: `names` must hold one at least; leave the option out for none".into(),
+        );
     }
-    Ok(Some(Permissions { mode, names, condition: text(value, "condition") }))
+    Ok(Some(Permissions {
+        mode,
+        names,
+        condition: text(value, "condition"),
+    }))
 }
 
 /// Refuses fields whose JSON the models cannot hold without loss.
@@ -266,8 +331,13 @@ fn check_model(model: &MessageDescriptor, seen: &mut Vec<String>) -> Result<(), 
     seen.push(model.full_name().to_owned());
     for field in model.fields().filter(|field| !is_gateway_only(field)) {
         let at = format!("field `{}.{}`", model.name(), field.name());
-        if field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) {
-            return Err(format!("{at}: the vendor has no oneof; use `optional` fields"));
+        if field
+            .containing_oneof()
+            .is_some_and(|oneof| !oneof.is_synthetic())
+        {
+            return Err(format!(
+                "{at}: the vendor has no oneof; use `optional` fields"
+            ));
         }
         if field.is_map() {
             let strings = model_of(&field).is_some_and(|entry| {
@@ -285,7 +355,9 @@ fn check_model(model: &MessageDescriptor, seen: &mut Vec<String>) -> Result<(), 
             Kind::String | Kind::Bool | Kind::Int64 if field.supports_presence() => {}
             Kind::String if field.is_list() => {}
             Kind::String | Kind::Bool | Kind::Int64 => {
-                return Err(format!("{at}: must be `optional`, so that unset and empty differ"));
+                return Err(format!(
+                    "{at}: must be `optional`, so that unset and empty differ"
+                ));
             }
             other => {
                 return Err(format!(
@@ -306,12 +378,16 @@ fn model_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
 
 fn text(message: &DynamicMessage, field: &str) -> String {
     let value = message.get_field_by_name(field);
-    value.and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    value
+        .and_then(|value| value.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn list(message: &DynamicMessage, field: &str) -> Vec<Value> {
     let value = message.get_field_by_name(field);
-    value.and_then(|value| value.as_list().map(<[Value]>::to_vec)).unwrap_or_default()
+    value
+        .and_then(|value| value.as_list().map(<[Value]>::to_vec))
+        .unwrap_or_default()
 }
 
 /// Whether a field is a list of the vendor's that the REST call holds whole.

@@ -15,8 +15,11 @@ pub fn operations(operations: &[Operation]) -> String {
     for operation in operations {
         let rpc = &operation.rpc;
         let path: String = operation.path.iter().map(segment).collect();
-        let query: String =
-            operation.query.iter().map(|query| format!("{}, ", field(query))).collect();
+        let query: String = operation
+            .query
+            .iter()
+            .map(|query| format!("{}, ", field(query)))
+            .collect();
         let body = match &operation.body {
             Some(body) => format!("Some({})", field(body)),
             None => "None".to_owned(),
@@ -51,7 +54,10 @@ pub fn operations(operations: &[Operation]) -> String {
             request = rpc.input().full_name(),
             response = rpc.output().full_name(),
             method = operation.method,
-            body_is_list = operation.body.as_ref().is_some_and(FieldDescriptor::is_list),
+            body_is_list = operation
+                .body
+                .as_ref()
+                .is_some_and(FieldDescriptor::is_list),
             permissions = permissions(operation.permissions.as_ref()),
         );
     }
@@ -66,11 +72,20 @@ fn segment(segment: &Segment) -> String {
 }
 
 fn field(field: &FieldDescriptor) -> String {
-    format!("Field {{ proto: {:?}, json: {:?} }}", field.name(), field.json_name())
+    format!(
+        "Field {{ proto: {:?}, json: {:?} }}",
+        field.name(),
+        field.json_name()
+    )
 }
 
 fn permissions(permissions: Option<&Permissions>) -> String {
-    let Some(Permissions { mode, names, condition }) = permissions else {
+    let Some(Permissions {
+        mode,
+        names,
+        condition,
+    }) = permissions
+    else {
         return "None".to_owned();
     };
     format!("Some(Permissions {{ mode: {mode:?}, names: &{names:?}, condition: {condition:?} }})")
@@ -79,8 +94,13 @@ fn permissions(permissions: Option<&Permissions>) -> String {
 /// Gives every message of the package its JSON form: proto3 JSON with the
 /// vendor's names, read with the leniency of `src/json.rs`.
 pub fn json(mut builder: Builder, pool: &DescriptorPool, operations: &[Operation]) -> Builder {
-    for message in pool.all_messages().filter(|m| m.package_name() == PACKAGE && !m.is_map_entry()) {
-        let operation = operations.iter().find(|operation| operation.rpc.input() == message);
+    for message in pool
+        .all_messages()
+        .filter(|m| m.package_name() == PACKAGE && !m.is_map_entry())
+    {
+        let operation = operations
+            .iter()
+            .find(|operation| operation.rpc.input() == message);
         builder = message_json(builder, &message, operation);
     }
     builder
@@ -91,7 +111,11 @@ fn message_json(
     message: &MessageDescriptor,
     operation: Option<&Operation>,
 ) -> Builder {
-    let derive = if operation.is_some() { "Serialize" } else { "Serialize, serde::Deserialize" };
+    let derive = if operation.is_some() {
+        "Serialize"
+    } else {
+        "Serialize, serde::Deserialize"
+    };
     builder = builder.message_attribute(message.full_name(), format!("#[derive(serde::{derive})]"));
     if operation.is_none() {
         builder = builder.message_attribute(message.full_name(), "#[serde(default)]");
@@ -115,28 +139,34 @@ fn attribute(field: &FieldDescriptor, operation: Option<&Operation>) -> Option<S
         Some(_) => String::new(),
         None => format!(", deserialize_with = \"crate::json::{function}\""),
     };
-    Some(if is_body_list(operation.and_then(|o| o.body.as_ref()), field) {
-        // An empty list is a body too: `[]`.
-        String::new()
-    } else if field.is_map() {
-        let empty = "std::collections::HashMap::is_empty";
-        format!("{}, skip_serializing_if = {empty:?}", read("map"))
-    } else if field.is_list() {
-        let read = read(if field.kind() == Kind::String { "texts" } else { "list" });
-        format!("{read}, skip_serializing_if = \"Vec::is_empty\"")
-    } else if !field.supports_presence() {
-        String::new()
-    } else {
-        let read = match field.kind() {
-            Kind::Int64 => read("integer"),
-            Kind::Message(date) if date.full_name() == TIMESTAMP => {
-                ", with = \"crate::json::date\"".to_owned()
-            }
-            Kind::Message(_) => read("object"),
-            _ => String::new(),
-        };
-        format!("{read}, skip_serializing_if = \"Option::is_none\"")
-    })
+    Some(
+        if is_body_list(operation.and_then(|o| o.body.as_ref()), field) {
+            // An empty list is a body too: `[]`.
+            String::new()
+        } else if field.is_map() {
+            let empty = "std::collections::HashMap::is_empty";
+            format!("{}, skip_serializing_if = {empty:?}", read("map"))
+        } else if field.is_list() {
+            let read = read(if field.kind() == Kind::String {
+                "texts"
+            } else {
+                "list"
+            });
+            format!("{read}, skip_serializing_if = \"Vec::is_empty\"")
+        } else if !field.supports_presence() {
+            String::new()
+        } else {
+            let read = match field.kind() {
+                Kind::Int64 => read("integer"),
+                Kind::Message(date) if date.full_name() == TIMESTAMP => {
+                    ", with = \"crate::json::date\"".to_owned()
+                }
+                Kind::Message(_) => read("object"),
+                _ => String::new(),
+            };
+            format!("{read}, skip_serializing_if = \"Option::is_none\"")
+        },
+    )
 }
 
 fn is_foreign(message: &MessageDescriptor) -> bool {

@@ -61,5 +61,8 @@ fn key(id: &str) -> String {
 /// The ids without repetitions, each as it was first spelt, in that order.
 fn distinct(ids: &[String]) -> Vec<String> {
     let mut seen = HashSet::with_capacity(ids.len());
-    ids.iter().filter(|id| seen.insert(key(id))).cloned().collect()
+    ids.iter()
+        .filter(|id| seen.insert(key(id)))
+        .cloned()
+        .collect()
 }

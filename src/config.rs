@@ -1,2 +1,224 @@
-//! The configuration.
+//! The configuration of `serve`: flags, environment variables, and what they
+//! must be.
+//!
+//! clap takes the texts; they are turned into values here, so that all that is
+//! wrong is told at once, whether it came from a flag or from a variable.
+
 pub mod value;
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use crate::batch::BulkLimits;
+use crate::deadline::DeadlinePolicy;
+use crate::logging::LogFormat;
+use crate::sandbox;
+use crate::server::CallLimits;
+use crate::upstream::base::Base;
+use value::{Problems, duration, from_environment, number, switch};
+
+/// The exit code of a wrong configuration: `EX_USAGE` of sysexits.
+pub const EXIT_USAGE: u8 = 64;
+
+/// The flags of `serve`, as they are given.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// The address and port on which callers are served
+    #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_LISTEN")]
+    #[arg(default_value = "127.0.0.1:50051")]
+    listen: String,
+
+    /// The vendor's region to forward to, such as us-east-1
+    #[arg(long, env = "PRESENCE_GATEWAY_REGION")]
+    region: Option<String>,
+
+    /// The URL to forward to, with a path prefix if need be
+    #[arg(long, value_name = "URL", env = "PRESENCE_GATEWAY_UPSTREAM_URL")]
+    upstream_url: Option<String>,
+
+    /// Forward to a simulated vendor inside the gateway, for development
+    #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_SANDBOX")]
+    #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
+    #[arg(require_equals = true)]
+    sandbox: String,
+
+    /// Allow an upstream URL of plain http that is not on this machine
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "PRESENCE_GATEWAY_ALLOW_INSECURE_UPSTREAM"
+    )]
+    #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
+    #[arg(require_equals = true)]
+    allow_insecure_upstream: String,
+
+    /// How long a call may take whose client sets no deadline
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "PRESENCE_GATEWAY_DEFAULT_DEADLINE"
+    )]
+    #[arg(default_value = "30s")]
+    default_deadline: String,
+
+    /// The longest deadline that a client can set
+    #[arg(long, value_name = "DURATION", env = "PRESENCE_GATEWAY_MAX_DEADLINE")]
+    #[arg(default_value = "120s")]
+    max_deadline: String,
+
+    /// How many ids or updates a bulk call may hold
+    #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_BULK_IDS")]
+    #[arg(default_value = "5000")]
+    max_bulk_ids: String,
+
+    /// How many batches of a bulk call are sent at once
+    #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_BULK_CONCURRENCY")]
+    #[arg(default_value = "8")]
+    bulk_concurrency: String,
+
+    /// How many calls are served at once; more are refused
+    #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_IN_FLIGHT")]
+    #[arg(default_value = "1024")]
+    max_in_flight: String,
+
+    /// How the log is written: text or json
+    #[arg(long, value_name = "FORMAT", env = "PRESENCE_GATEWAY_LOG_FORMAT")]
+    #[arg(default_value = "text")]
+    log_format: String,
+}
+
+/// The configuration of `serve`.
+#[derive(Debug)]
+pub struct Config {
+    /// Where callers are served.
+    pub listen: SocketAddr,
+    /// Where calls are forwarded to.
+    pub target: Target,
+    /// What a call is granted.
+    pub calls: CallLimits,
+    /// What a bulk call is granted.
+    pub bulk: BulkLimits,
+    /// How the log is written.
+    pub log_format: LogFormat,
+}
+
+/// Where calls are forwarded to.
+#[derive(Debug)]
+pub enum Target {
+    /// The vendor's API, or something in its place.
+    Upstream(Base),
+    /// A simulated vendor inside the gateway.
+    Sandbox(Box<sandbox::Settings>),
+}
+
+impl ServeArgs {
+    /// Turns the flags into a configuration.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with them, each with its flag and what would be right.
+    pub fn read(&self) -> Result<Config, Vec<String>> {
+        let mut problems = Problems::default();
+        let listen = problems.read("listen", &self.listen, address);
+        let target = self.target(&mut problems);
+        let default = problems.read("default-deadline", &self.default_deadline, deadline);
+        let max = problems.read("max-deadline", &self.max_deadline, deadline);
+        if let (Some(default), Some(max)) = (default, max)
+            && default > max
+        {
+            problems.add(format!(
+                "--default-deadline: `{}` is longer than --max-deadline, `{}`",
+                self.default_deadline, self.max_deadline
+            ));
+        }
+        let max_ids = problems.read("max-bulk-ids", &self.max_bulk_ids, number(1..=100_000));
+        let concurrency = problems.read("bulk-concurrency", &self.bulk_concurrency, number(1..=64));
+        let max_in_flight =
+            problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
+        let log_format = problems.read("log-format", &self.log_format, str::parse);
+        let config = (|| {
+            Some(Config {
+                listen: listen?,
+                target: target?,
+                calls: CallLimits {
+                    deadlines: DeadlinePolicy {
+                        default: default?,
+                        max: max?,
+                    },
+                    max_in_flight: max_in_flight?,
+                },
+                bulk: BulkLimits {
+                    max_ids: max_ids?,
+                    concurrency: concurrency?,
+                },
+                log_format: log_format?,
+            })
+        })();
+        match (config, problems.into_vec()) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    fn target(&self, problems: &mut Problems) -> Option<Target> {
+        let is_sandbox = problems.read("sandbox", &self.sandbox, switch)?;
+        let allow = problems.read(
+            "allow-insecure-upstream",
+            &self.allow_insecure_upstream,
+            switch,
+        )?;
+        match (&self.region, &self.upstream_url, is_sandbox) {
+            (Some(region), None, false) => problems
+                .read("region", region, Base::of_region)
+                .map(Target::Upstream),
+            (None, Some(url), false) => problems
+                .read("upstream-url", url, |url| Base::of_url(url, allow))
+                .map(Target::Upstream),
+            (None, None, true) => {
+                let args: sandbox::Args = from_environment(problems)?;
+                Some(Target::Sandbox(Box::new(sandbox::Settings::read(
+                    &args, problems,
+                ))))
+            }
+            (region, url, is_sandbox) => {
+                let given = [
+                    region.is_some().then_some("--region"),
+                    url.is_some().then_some("--upstream-url"),
+                    is_sandbox.then_some("--sandbox"),
+                ];
+                let given: Vec<&str> = given.into_iter().flatten().collect();
+                problems.add(match given.as_slice() {
+                    [] => "no upstream: give one of --region, --upstream-url, --sandbox".to_owned(),
+                    given => format!(
+                        "more than one upstream: give one of {} (each may also come from the \
+                         environment)",
+                        given.join(", ")
+                    ),
+                });
+                None
+            }
+        }
+    }
+}
+
+/// Reads an address to listen on.
+///
+/// # Errors
+///
+/// Says what an address looks like.
+pub fn address(raw: &str) -> Result<SocketAddr, String> {
+    raw.parse().map_err(|_| {
+        "is not an IP address with a port, such as `127.0.0.1:50051` or `[::]:50051`".to_owned()
+    })
+}
+
+/// Reads a deadline, which is neither nothing nor longer than a day.
+fn deadline(raw: &str) -> Result<std::time::Duration, String> {
+    let deadline = duration(raw)?;
+    if (1..=86_400_000).contains(&deadline.as_millis()) {
+        Ok(deadline)
+    } else {
+        Err("is not between 1ms and 24h".to_owned())
+    }
+}

@@ -73,7 +73,9 @@ mod tests {
     use super::*;
 
     fn of(values: &[&[u8]]) -> Result<Caller, Error> {
-        let values = values.iter().map(|value| HeaderValue::from_bytes(value).unwrap());
+        let values = values
+            .iter()
+            .map(|value| HeaderValue::from_bytes(value).unwrap());
         Caller::of(&values.map(|value| (header::AUTHORIZATION, value)).collect())
     }
 
@@ -83,7 +85,10 @@ mod tests {
             let caller = of(&[value.as_bytes()]).unwrap();
             assert_eq!(caller.authorization(), value);
             assert!(caller.authorization().is_sensitive());
-            assert_eq!(format!("{caller:?} {:?}", caller.authorization()), "Caller Sensitive");
+            assert_eq!(
+                format!("{caller:?} {:?}", caller.authorization()),
+                "Caller Sensitive"
+            );
         }
     }
 
@@ -101,7 +106,10 @@ mod tests {
             &[b"Bearer a", b"Bearer a"],
         ];
         for values in cases {
-            assert!(matches!(of(values), Err(Error::Unauthenticated(..))), "{values:?}");
+            assert!(
+                matches!(of(values), Err(Error::Unauthenticated(..))),
+                "{values:?}"
+            );
         }
     }
 }

@@ -31,7 +31,9 @@ impl DeadlinePolicy {
     /// A malformed `grpc-timeout` counts as none.
     #[must_use]
     pub fn of(&self, headers: &HeaderMap) -> Deadline {
-        let asked = headers.get(GRPC_TIMEOUT).and_then(|value| timeout(value.to_str().ok()?));
+        let asked = headers
+            .get(GRPC_TIMEOUT)
+            .and_then(|value| timeout(value.to_str().ok()?));
         let given = match asked {
             Some(asked) => asked.saturating_sub(MARGIN.min(asked / 10)),
             None => self.default,
@@ -88,10 +90,27 @@ mod tests {
         assert_eq!(timeout("2M"), Some(Duration::from_secs(120)));
         assert_eq!(timeout("30S"), Some(Duration::from_secs(30)));
         assert_eq!(timeout("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(timeout("99999999u"), Some(Duration::from_micros(99_999_999)));
+        assert_eq!(
+            timeout("99999999u"),
+            Some(Duration::from_micros(99_999_999))
+        );
         assert_eq!(timeout("0n"), Some(Duration::ZERO));
-        assert_eq!(timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
-        for malformed in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "123456789S", "1 S", "1\u{e9}"] {
+        assert_eq!(
+            timeout("99999999H"),
+            Some(Duration::from_secs(99_999_999 * 3600))
+        );
+        for malformed in [
+            "",
+            "S",
+            "1",
+            "1s",
+            "-1S",
+            "+1S",
+            "1.5S",
+            "123456789S",
+            "1 S",
+            "1\u{e9}",
+        ] {
             assert_eq!(timeout(malformed), None, "{malformed}");
         }
     }
@@ -99,8 +118,10 @@ mod tests {
     #[tokio::test]
     async fn a_deadline_is_the_callers_capped_or_the_default() {
         tokio::time::pause();
-        let policy =
-            DeadlinePolicy { default: Duration::from_secs(30), max: Duration::from_secs(120) };
+        let policy = DeadlinePolicy {
+            default: Duration::from_secs(30),
+            max: Duration::from_secs(120),
+        };
         let left = |timeout: Option<&'static str>| {
             let headers = timeout.map(|t| (GRPC_TIMEOUT.parse().unwrap(), t.parse().unwrap()));
             policy.of(&headers.into_iter().collect()).left()

@@ -16,10 +16,16 @@ pub fn from_json(message: &str, path: &str) -> String {
     let mut message = proto::pool().get_message_by_name(message);
     let mut spelt: Vec<String> = Vec::new();
     for name in path.split('.') {
-        let (name, index) = name.split_once('[').map_or((name, None), |(n, i)| (n, Some(i)));
+        let (name, index) = name
+            .split_once('[')
+            .map_or((name, None), |(n, i)| (n, Some(i)));
         let field = message.as_ref().and_then(|message| find(message, name));
         let proto = field.as_ref().map_or(name, FieldDescriptor::name);
         spelt.push(index.map_or_else(|| proto.to_owned(), |index| format!("{proto}[{index}")));
+        // What follows a map is one of its keys, which is not a name but data.
+        if field.as_ref().is_some_and(FieldDescriptor::is_map) {
+            break;
+        }
         message = field.as_ref().and_then(model);
     }
     spelt.join(".")
@@ -37,7 +43,11 @@ pub fn from_vendor(request: &str, body: Option<&str>, name: &str) -> String {
     };
     let first = name.split(['.', '[']).next().unwrap_or_default();
     let body = body.and_then(|body| message.get_field_by_name(body));
-    match body.as_ref().and_then(model).filter(|model| find(model, first).is_some()) {
+    match body
+        .as_ref()
+        .and_then(model)
+        .filter(|model| find(model, first).is_some())
+    {
         Some(model) => {
             let body = body.as_ref().map_or("body", FieldDescriptor::name);
             format!("{body}.{}", from_json(model.full_name(), name))
@@ -52,7 +62,10 @@ pub fn model_at(message: &str, path: &str) -> String {
     let Some(mut model_here) = proto::pool().get_message_by_name(message) else {
         return message.to_owned();
     };
-    let mut names = path.split(['.', '[']).filter(|name| !name.ends_with(']')).peekable();
+    let mut names = path
+        .split(['.', '['])
+        .filter(|name| !name.ends_with(']'))
+        .peekable();
     while let Some(name) = names.next() {
         match find(&model_here, name).as_ref().and_then(model) {
             Some(inner) if names.peek().is_some() => model_here = inner,
@@ -63,7 +76,9 @@ pub fn model_at(message: &str, path: &str) -> String {
 }
 
 fn find(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
-    message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name))
+    message
+        .get_field_by_json_name(name)
+        .or_else(|| message.get_field_by_name(name))
 }
 
 fn model(field: &FieldDescriptor) -> Option<MessageDescriptor> {

@@ -102,7 +102,9 @@ where
 
         fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
             let whole = i64::try_from(value);
-            whole.map(Some).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
+            whole
+                .map(Some)
+                .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
         }
 
         #[expect(clippy::cast_possible_truncation, reason = "checked by the way back")]
@@ -116,7 +118,9 @@ where
 
         fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
             let whole = value.parse();
-            whole.map(Some).map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
+            whole
+                .map(Some)
+                .map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
         }
     }
 
@@ -161,7 +165,10 @@ pub(crate) struct Wrapped<D> {
 
 impl<D> Wrapped<D> {
     pub(crate) fn new(name: &'static str, value: D) -> Self {
-        Self { name, value: Some(value) }
+        Self {
+            name,
+            value: Some(value),
+        }
     }
 }
 
@@ -173,7 +180,9 @@ impl<'de, D: Deserializer<'de>> MapAccess<'de> for Wrapped<D> {
         seed: K,
     ) -> Result<Option<K::Value>, D::Error> {
         match self.value {
-            Some(_) => seed.deserialize(de::value::StrDeserializer::new(self.name)).map(Some),
+            Some(_) => seed
+                .deserialize(de::value::StrDeserializer::new(self.name))
+                .map(Some),
             None => Ok(None),
         }
     }

@@ -3,15 +3,20 @@
 //! The way of one call is described in ARCHITECTURE.md, file by file.
 
 pub mod batch;
+pub mod call;
 pub mod config;
 pub mod credentials;
 pub mod deadline;
 pub mod error;
 pub mod fields;
 pub mod json;
+pub mod logging;
 pub mod operation;
 pub mod proto;
 pub mod record;
+pub mod run;
+pub mod sandbox;
+pub mod server;
 pub mod service;
 pub mod session;
 pub mod upstream;

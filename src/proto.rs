@@ -6,7 +6,13 @@ use std::sync::LazyLock;
 use prost_reflect::DescriptorPool;
 
 /// The package `genesys.presence.v1`.
-#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    rustdoc::all
+)]
 pub mod v1 {
     tonic::include_proto!("genesys.presence.v1");
 }

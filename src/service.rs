@@ -28,23 +28,38 @@ pub struct Gateway {
 
 #[async_trait]
 impl PresenceService for Gateway {
-    async fn delete_presence_definition(&self, call: Request<DeletePresenceDefinitionRequest>) -> Answer<DeletePresenceDefinitionResponse> {
+    async fn delete_presence_definition(
+        &self,
+        call: Request<DeletePresenceDefinitionRequest>,
+    ) -> Answer<DeletePresenceDefinitionResponse> {
         self.forward(call).await
     }
 
-    async fn delete_presence_source(&self, call: Request<DeletePresenceSourceRequest>) -> Answer<DeletePresenceSourceResponse> {
+    async fn delete_presence_source(
+        &self,
+        call: Request<DeletePresenceSourceRequest>,
+    ) -> Answer<DeletePresenceSourceResponse> {
         self.forward(call).await
     }
 
-    async fn get_presence_definition(&self, call: Request<GetPresenceDefinitionRequest>) -> Answer<OrganizationPresenceDefinition> {
+    async fn get_presence_definition(
+        &self,
+        call: Request<GetPresenceDefinitionRequest>,
+    ) -> Answer<OrganizationPresenceDefinition> {
         self.forward(call).await
     }
 
-    async fn get_presence_definitions(&self, call: Request<GetPresenceDefinitionsRequest>) -> Answer<OrganizationPresenceDefinitionEntityListing> {
+    async fn get_presence_definitions(
+        &self,
+        call: Request<GetPresenceDefinitionsRequest>,
+    ) -> Answer<OrganizationPresenceDefinitionEntityListing> {
         self.forward(call).await
     }
 
-    async fn get_presence_settings(&self, call: Request<GetPresenceSettingsRequest>) -> Answer<PresenceSettings> {
+    async fn get_presence_settings(
+        &self,
+        call: Request<GetPresenceSettingsRequest>,
+    ) -> Answer<PresenceSettings> {
         self.forward(call).await
     }
 
@@ -52,55 +67,94 @@ impl PresenceService for Gateway {
         self.forward(call).await
     }
 
-    async fn get_presence_sources(&self, call: Request<GetPresenceSourcesRequest>) -> Answer<SourceEntityListing> {
+    async fn get_presence_sources(
+        &self,
+        call: Request<GetPresenceSourcesRequest>,
+    ) -> Answer<SourceEntityListing> {
         self.forward(call).await
     }
 
-    async fn get_presence_user_primarysource(&self, call: Request<GetPresenceUserPrimarysourceRequest>) -> Answer<UserPrimarySource> {
+    async fn get_presence_user_primarysource(
+        &self,
+        call: Request<GetPresenceUserPrimarysourceRequest>,
+    ) -> Answer<UserPrimarySource> {
         self.forward(call).await
     }
 
-    async fn get_systempresences(&self, call: Request<GetSystempresencesRequest>) -> Answer<GetSystempresencesResponse> {
+    async fn get_systempresences(
+        &self,
+        call: Request<GetSystempresencesRequest>,
+    ) -> Answer<GetSystempresencesResponse> {
         self.forward(call).await
     }
 
-    async fn get_user_presence(&self, call: Request<GetUserPresenceRequest>) -> Answer<UserPresence> {
+    async fn get_user_presence(
+        &self,
+        call: Request<GetUserPresenceRequest>,
+    ) -> Answer<UserPresence> {
         self.forward(call).await
     }
 
-    async fn get_user_presences_purecloud(&self, call: Request<GetUserPresencesPurecloudRequest>) -> Answer<UserPresence> {
+    async fn get_user_presences_purecloud(
+        &self,
+        call: Request<GetUserPresencesPurecloudRequest>,
+    ) -> Answer<UserPresence> {
         self.forward(call).await
     }
 
-    async fn get_users_presence_bulk(&self, call: Request<GetUsersPresenceBulkRequest>) -> Answer<GetUsersPresenceBulkResponse> {
+    async fn get_users_presence_bulk(
+        &self,
+        call: Request<GetUsersPresenceBulkRequest>,
+    ) -> Answer<GetUsersPresenceBulkResponse> {
         self.fan_out(call).await
     }
 
-    async fn get_users_presences_purecloud_bulk(&self, call: Request<GetUsersPresencesPurecloudBulkRequest>) -> Answer<GetUsersPresencesPurecloudBulkResponse> {
+    async fn get_users_presences_purecloud_bulk(
+        &self,
+        call: Request<GetUsersPresencesPurecloudBulkRequest>,
+    ) -> Answer<GetUsersPresencesPurecloudBulkResponse> {
         self.fan_out(call).await
     }
 
-    async fn patch_user_presence(&self, call: Request<PatchUserPresenceRequest>) -> Answer<UserPresence> {
+    async fn patch_user_presence(
+        &self,
+        call: Request<PatchUserPresenceRequest>,
+    ) -> Answer<UserPresence> {
         self.forward(call).await
     }
 
-    async fn patch_user_presences_purecloud(&self, call: Request<PatchUserPresencesPurecloudRequest>) -> Answer<UserPresence> {
+    async fn patch_user_presences_purecloud(
+        &self,
+        call: Request<PatchUserPresencesPurecloudRequest>,
+    ) -> Answer<UserPresence> {
         self.forward(call).await
     }
 
-    async fn post_presence_definitions(&self, call: Request<PostPresenceDefinitionsRequest>) -> Answer<OrganizationPresenceDefinition> {
+    async fn post_presence_definitions(
+        &self,
+        call: Request<PostPresenceDefinitionsRequest>,
+    ) -> Answer<OrganizationPresenceDefinition> {
         self.forward(call).await
     }
 
-    async fn post_presence_sources(&self, call: Request<PostPresenceSourcesRequest>) -> Answer<Source> {
+    async fn post_presence_sources(
+        &self,
+        call: Request<PostPresenceSourcesRequest>,
+    ) -> Answer<Source> {
         self.forward(call).await
     }
 
-    async fn put_presence_definition(&self, call: Request<PutPresenceDefinitionRequest>) -> Answer<OrganizationPresenceDefinition> {
+    async fn put_presence_definition(
+        &self,
+        call: Request<PutPresenceDefinitionRequest>,
+    ) -> Answer<OrganizationPresenceDefinition> {
         self.forward(call).await
     }
 
-    async fn put_presence_settings(&self, call: Request<PutPresenceSettingsRequest>) -> Answer<PresenceSettings> {
+    async fn put_presence_settings(
+        &self,
+        call: Request<PutPresenceSettingsRequest>,
+    ) -> Answer<PresenceSettings> {
         self.forward(call).await
     }
 
@@ -108,34 +162,55 @@ impl PresenceService for Gateway {
         self.forward(call).await
     }
 
-    async fn put_presence_user_primarysource(&self, call: Request<PutPresenceUserPrimarysourceRequest>) -> Answer<UserPrimarySource> {
+    async fn put_presence_user_primarysource(
+        &self,
+        call: Request<PutPresenceUserPrimarysourceRequest>,
+    ) -> Answer<UserPrimarySource> {
         self.forward(call).await
     }
 
-    async fn put_users_presences_bulk(&self, call: Request<PutUsersPresencesBulkRequest>) -> Answer<PutUsersPresencesBulkResponse> {
+    async fn put_users_presences_bulk(
+        &self,
+        call: Request<PutUsersPresencesBulkRequest>,
+    ) -> Answer<PutUsersPresencesBulkResponse> {
         self.fan_out(call).await
     }
 }
 
 #[async_trait]
 impl LegacyPresenceService for Gateway {
-    async fn delete_organization_presence(&self, call: Request<DeleteOrganizationPresenceRequest>) -> Answer<DeleteOrganizationPresenceResponse> {
+    async fn delete_organization_presence(
+        &self,
+        call: Request<DeleteOrganizationPresenceRequest>,
+    ) -> Answer<DeleteOrganizationPresenceResponse> {
         self.forward(call).await
     }
 
-    async fn get_organization_presence(&self, call: Request<GetOrganizationPresenceRequest>) -> Answer<OrganizationPresence> {
+    async fn get_organization_presence(
+        &self,
+        call: Request<GetOrganizationPresenceRequest>,
+    ) -> Answer<OrganizationPresence> {
         self.forward(call).await
     }
 
-    async fn get_organization_presences(&self, call: Request<GetOrganizationPresencesRequest>) -> Answer<OrganizationPresenceEntityListing> {
+    async fn get_organization_presences(
+        &self,
+        call: Request<GetOrganizationPresencesRequest>,
+    ) -> Answer<OrganizationPresenceEntityListing> {
         self.forward(call).await
     }
 
-    async fn post_organization_presences(&self, call: Request<PostOrganizationPresencesRequest>) -> Answer<OrganizationPresence> {
+    async fn post_organization_presences(
+        &self,
+        call: Request<PostOrganizationPresencesRequest>,
+    ) -> Answer<OrganizationPresence> {
         self.forward(call).await
     }
 
-    async fn put_organization_presence(&self, call: Request<PutOrganizationPresenceRequest>) -> Answer<OrganizationPresence> {
+    async fn put_organization_presence(
+        &self,
+        call: Request<PutOrganizationPresenceRequest>,
+    ) -> Answer<OrganizationPresence> {
         self.forward(call).await
     }
 }
@@ -149,7 +224,10 @@ impl Gateway {
 
     /// One call, one request upstream.
     async fn forward<O: Operation>(&self, call: Request<O>) -> Answer<O::Response> {
-        self.serve(call, |session, request| async move { session.forward(&request).await }).await
+        self.serve(call, |session, request| async move {
+            session.forward(&request).await
+        })
+        .await
     }
 
     /// One call, as many requests upstream as it takes.
@@ -171,9 +249,10 @@ impl Gateway {
         F: Future<Output = Result<Served<T>, Failure>>,
     {
         let (metadata, extensions, request) = call.into_parts();
-        let (Some(&deadline), Some(record)) =
-            (extensions.get::<Deadline>(), extensions.get::<Record>().cloned())
-        else {
+        let (Some(&deadline), Some(record)) = (
+            extensions.get::<Deadline>(),
+            extensions.get::<Record>().cloned(),
+        ) else {
             let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
             return Err(Failure::from(error).into_status(std::time::Duration::ZERO));
         };
@@ -181,12 +260,23 @@ impl Gateway {
             Err(error) => Err(error.into()),
             Ok(caller) => {
                 let upstream = self.upstream.clone();
-                handle(Session { upstream, caller, deadline, record: record.clone() }, request)
-                    .await
+                handle(
+                    Session {
+                        upstream,
+                        caller,
+                        deadline,
+                        record: record.clone(),
+                    },
+                    request,
+                )
+                .await
             }
         };
         match served {
-            Ok(Served { response, correlation_id }) => {
+            Ok(Served {
+                response,
+                correlation_id,
+            }) => {
                 record.ended(tonic::Code::Ok, None);
                 let mut response = Response::new(response);
                 if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()?.parse().ok()) {

@@ -39,10 +39,7 @@ impl Session {
     ///
     /// If the request cannot be a call, the call fails, or its answer is not
     /// what the operation promises.
-    pub async fn forward<O: Operation>(
-        &self,
-        request: &O,
-    ) -> Result<Served<O::Response>, Failure> {
+    pub async fn forward<O: Operation>(&self, request: &O) -> Result<Served<O::Response>, Failure> {
         self.send::<O>(&operation::encode(request)?).await
     }
 
@@ -53,11 +50,20 @@ impl Session {
     /// If the call fails, or its answer is not what the operation promises.
     pub async fn send<O: Operation>(&self, call: &Call) -> Result<Served<O::Response>, Failure> {
         self.record.upstream_call();
-        let reply = self.upstream.send(call, &self.caller, self.deadline).await?;
+        let reply = self
+            .upstream
+            .send(call, &self.caller, self.deadline)
+            .await?;
         let correlation_id = reply.correlation_id;
         match operation::decode::<O>(&reply.body) {
-            Ok(response) => Ok(Served { response, correlation_id }),
-            Err(error) => Err(Failure { correlation_id, ..error.into() }),
+            Ok(response) => Ok(Served {
+                response,
+                correlation_id,
+            }),
+            Err(error) => Err(Failure {
+                correlation_id,
+                ..error.into()
+            }),
         }
     }
 }

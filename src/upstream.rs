@@ -1,5 +1,6 @@
 //! The vendor's API, reached through the one pooled HTTP client.
 
+pub mod base;
 pub mod fault;
 
 use std::error::Error as _;
@@ -15,6 +16,7 @@ use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty};
 use crate::operation::{Answer, Call, Spec};
+use base::Base;
 use fault::Fault;
 
 /// How long a connection may take to come about. A vendor that is there
@@ -39,8 +41,7 @@ const MAX_CORRELATION_ID: usize = 128;
 #[derive(Debug, Clone)]
 pub struct Upstream {
     client: Client,
-    /// The URL before the operation's path, without a slash at its end.
-    base: String,
+    base: Base,
 }
 
 /// The answer to a call that succeeded.
@@ -53,12 +54,12 @@ pub struct Reply {
 }
 
 impl Upstream {
-    /// The API at `base`, a URL with a path prefix if need be.
+    /// The API at `base`.
     ///
     /// # Errors
     ///
     /// If the system has no certificates of authorities, which TLS needs.
-    pub fn new(base: &str) -> Result<Self, reqwest::Error> {
+    pub fn new(base: Base) -> Result<Self, reqwest::Error> {
         // Fails where a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -74,7 +75,7 @@ impl Upstream {
             .referer(false)
             .no_proxy()
             .build()?;
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned() })
+        Ok(Self { client, base })
     }
 
     /// Sends a call with the caller's token, and reads the answer.
@@ -103,16 +104,24 @@ impl Upstream {
             Ok(Ok(response)) => response,
         };
         let correlation_id = response.headers().get(CORRELATION_ID);
-        let correlation_id = correlation_id.filter(|id| id.len() <= MAX_CORRELATION_ID).cloned();
+        let correlation_id = correlation_id
+            .filter(|id| id.len() <= MAX_CORRELATION_ID)
+            .cloned();
         let read = timeout_at(deadline.instant(), read(spec, &mut response)).await;
         match read.unwrap_or_else(|_| Err(expired(spec))) {
-            Ok(body) => Ok(Reply { body, correlation_id }),
-            Err(error) => Err(Failure { correlation_id, ..error.into() }),
+            Ok(body) => Ok(Reply {
+                body,
+                correlation_id,
+            }),
+            Err(error) => Err(Failure {
+                correlation_id,
+                ..error.into()
+            }),
         }
     }
 
     fn request(&self, call: &Call, caller: &Caller) -> reqwest::RequestBuilder {
-        let url = format!("{}{}", self.base, call.path_and_query);
+        let url = self.base.url(&call.path_and_query);
         let request = self
             .client
             .request(call.spec.method.clone(), url)
@@ -120,9 +129,9 @@ impl Upstream {
             .header(header::ACCEPT, "application/json");
         match &call.body {
             None => request,
-            Some(body) => {
-                request.header(header::CONTENT_TYPE, "application/json").body(body.clone())
-            }
+            Some(body) => request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(body.clone()),
         }
     }
 }
@@ -135,7 +144,10 @@ async fn read(spec: &'static Spec, response: &mut Response) -> Result<Bytes, Err
     }
     if !status.is_success() {
         // What was refused stays refused, also where the body breaks off.
-        let body = body(response, MAX_ERROR_BODY).await.unwrap_or_default().unwrap_or_default();
+        let body = body(response, MAX_ERROR_BODY)
+            .await
+            .unwrap_or_default()
+            .unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
     }
     if matches!(spec.answer, Answer::Nothing) {
@@ -182,12 +194,20 @@ fn refused(spec: &'static Spec, status: StatusCode, headers: &HeaderMap, body: &
 }
 
 fn expired(spec: &Spec) -> Error {
-    if spec.is_read() { Error::Expired } else { Error::OutcomeUnknown(Uncertainty::Expired) }
+    if spec.is_read() {
+        Error::Expired
+    } else {
+        Error::OutcomeUnknown(Uncertainty::Expired)
+    }
 }
 
 fn lost(spec: &Spec, error: reqwest::Error) -> Error {
     let why = why(error);
-    if spec.is_read() { Error::Lost(why) } else { Error::OutcomeUnknown(Uncertainty::Lost(why)) }
+    if spec.is_read() {
+        Error::Lost(why)
+    } else {
+        Error::OutcomeUnknown(Uncertainty::Lost(why))
+    }
 }
 
 /// Tells an error with its causes, and without the URL, which holds ids.

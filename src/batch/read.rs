@@ -48,7 +48,10 @@ macro_rules! bulk_read {
             }
 
             fn with_ids(&self, ids: Vec<String>) -> Self {
-                Self { ids, ..self.clone() }
+                Self {
+                    ids,
+                    ..self.clone()
+                }
             }
 
             fn presences(response: $response) -> Vec<UcUserPresence> {
@@ -56,15 +59,27 @@ macro_rules! bulk_read {
             }
 
             fn response(glued: Glued) -> $response {
-                let Glued { presences, missing_ids, failures, .. } = glued;
-                $response { presences, missing_ids, failures }
+                let Glued {
+                    presences,
+                    missing_ids,
+                    failures,
+                    ..
+                } = glued;
+                $response {
+                    presences,
+                    missing_ids,
+                    failures,
+                }
             }
         }
     };
 }
 
 bulk_read!(GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse);
-bulk_read!(GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse);
+bulk_read!(
+    GetUsersPresencesPurecloudBulkRequest,
+    GetUsersPresencesPurecloudBulkResponse
+);
 
 /// The ids that one call upstream asks for, and what came of it.
 struct Batch<A> {
@@ -120,7 +135,13 @@ async fn read<O: BulkRead>(
         match batch.answer {
             // Returning drops the stream, and with it what is in flight.
             Err(failure) if !partial => return Err(failure),
-            answer => answered.push((index, Batch { ids: batch.ids, answer })),
+            answer => answered.push((
+                index,
+                Batch {
+                    ids: batch.ids,
+                    answer,
+                },
+            )),
         }
     }
     drop(calls);
@@ -132,13 +153,18 @@ async fn read<O: BulkRead>(
     {
         return Err(failure);
     }
-    let answered = answered.into_iter().map(|(_, Batch { ids, answer })| Batch {
-        ids,
-        answer: answer.map(|served| O::presences(served.response)),
-    });
+    let answered = answered
+        .into_iter()
+        .map(|(_, Batch { ids, answer })| Batch {
+            ids,
+            answer: answer.map(|served| O::presences(served.response)),
+        });
     let glued = glue::glue(answered.collect());
     session.record.unmatched_answers(glued.unmatched);
-    Ok(Served { response: O::response(glued), correlation_id })
+    Ok(Served {
+        response: O::response(glued),
+        correlation_id,
+    })
 }
 
 /// The correlation id of the first batch that failed, else of the last.
@@ -148,9 +174,16 @@ fn correlation_id<'a, T: 'a>(
     let mut failed = answers.clone().filter_map(|answer| answer.as_ref().err());
     failed
         .find_map(|failure| failure.correlation_id.clone())
-        .or_else(|| answers.rev().find_map(|answer| answer.as_ref().ok()?.correlation_id.clone()))
+        .or_else(|| {
+            answers
+                .rev()
+                .find_map(|answer| answer.as_ref().ok()?.correlation_id.clone())
+        })
 }
 
 fn failure(ids: Vec<String>, failure: Failure) -> BulkReadFailure {
-    BulkReadFailure { ids, status: Some(failure.into_rpc_status()) }
+    BulkReadFailure {
+        ids,
+        status: Some(failure.into_rpc_status()),
+    }
 }

@@ -10,9 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use super::{Bulk, BulkLimits};
 use crate::error::{Error, Failure};
 use crate::operation;
-use crate::proto::v1::{
-    PutUsersPresencesBulkRequest, PutUsersPresencesBulkResponse, UserPresence,
-};
+use crate::proto::v1::{PutUsersPresencesBulkRequest, PutUsersPresencesBulkResponse, UserPresence};
 use crate::session::{Served, Session};
 use plan::Plan;
 
@@ -43,7 +41,11 @@ impl Bulk for Request {
         let partial = self.allow_partial_results;
         let ids = plan::ids(&self.body);
         let outcomes = send(self, &plan, session, limits).await;
-        if partial { report::partial(outcomes, &ids) } else { report::whole(outcomes) }
+        if partial {
+            report::partial(outcomes, &ids)
+        } else {
+            report::whole(outcomes)
+        }
     }
 }
 
@@ -64,16 +66,23 @@ async fn send(
         while !failed
             && next < plan.batches.len()
             && running.len() < limits.concurrency
-            && !running.iter().any(|&earlier| plan.share_a_user(earlier, next))
+            && !running
+                .iter()
+                .any(|&earlier| plan.share_a_user(earlier, next))
         {
             let number = next;
             let body = updates.by_ref().take(plan.batches[number].len()).collect();
-            let batch = Request { body, ..Request::default() };
+            let batch = Request {
+                body,
+                ..Request::default()
+            };
             in_flight.push(async move { (number, session.forward(&batch).await) });
             running.push(number);
             next += 1;
         }
-        let Some((number, answer)) = in_flight.next().await else { break };
+        let Some((number, answer)) = in_flight.next().await else {
+            break;
+        };
         running.retain(|&other| other != number);
         failed |= answer.is_err();
         // It met the deadline before it was sent.
@@ -82,9 +91,13 @@ async fn send(
     }
     let expired = session.deadline.has_passed();
     let not_tried = || Err(Error::NotTried { expired }.into());
-    let answers = answers.into_iter().map(|answer| answer.unwrap_or_else(not_tried));
+    let answers = answers
+        .into_iter()
+        .map(|answer| answer.unwrap_or_else(not_tried));
     let batches = plan.batches.iter().cloned().zip(answers);
-    batches.map(|(updates, answer)| Outcome { updates, answer }).collect()
+    batches
+        .map(|(updates, answer)| Outcome { updates, answer })
+        .collect()
 }
 
 /// Joins the batches' answers, in their order.

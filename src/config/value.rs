@@ -59,9 +59,16 @@ where
     T: std::str::FromStr + PartialOrd + Display,
 {
     move |raw| {
-        raw.parse().ok().filter(|value| range.contains(value)).ok_or_else(|| {
-            format!("is not a whole number from {} to {}", range.start(), range.end())
-        })
+        raw.parse()
+            .ok()
+            .filter(|value| range.contains(value))
+            .ok_or_else(|| {
+                format!(
+                    "is not a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                )
+            })
     }
 }
 
@@ -91,4 +98,17 @@ pub fn defaults<A: Args>() -> A {
         .try_get_matches_from(["defaults"])
         .and_then(|matches| A::from_arg_matches(&matches))
         .unwrap_or_else(|error| panic!("an argument without a default: {error}"))
+}
+
+/// The arguments as the environment has them, where they are no flags.
+///
+/// What clap cannot take is remembered and gives `None`.
+#[must_use]
+pub fn from_environment<A: Args>(problems: &mut Problems) -> Option<A> {
+    let command = A::augment_args(Command::new("environment"));
+    command
+        .try_get_matches_from(["environment"])
+        .and_then(|matches| A::from_arg_matches(&matches))
+        .map_err(|error| problems.add(error.render().to_string().trim().to_owned()))
+        .ok()
 }

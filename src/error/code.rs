@@ -14,7 +14,7 @@ pub(super) fn of(fault: &Fault, method: &Method) -> Code {
         400 | 413 | 414 | 422 => Code::InvalidArgument,
         401 => Code::Unauthenticated,
         403 => Code::PermissionDenied,
-        404 if fault.is_vendors => Code::NotFound,
+        404 if fault.body.is_some() => Code::NotFound,
         // Not the vendor's word: a wrong host, region or path prefix of ours.
         404 => Code::Internal,
         409 if method == Method::POST => Code::AlreadyExists,

@@ -35,7 +35,10 @@ pub(super) fn status(failure: Failure, time_left: Duration) -> Status {
     let delay = failure.error.retry_delay();
     // A repetition would apply once more what was, or may have been, applied.
     let never = failure.error.is_outcome_unknown()
-        || failure.report.as_ref().is_some_and(|report| !report.applied.is_empty());
+        || failure
+            .report
+            .as_ref()
+            .is_some_and(|report| !report.applied.is_empty());
     let mut headers = HeaderMap::new();
     if let Some(id) = correlation_id(&failure) {
         headers.insert(CORRELATION_ID, id);
@@ -56,9 +59,15 @@ pub(super) fn rpc_status(failure: Failure) -> pb::Status {
         let retry_delay = prost_types::Duration::try_from(delay).ok();
         besides.push(any("google.rpc.RetryInfo", &RetryInfo { retry_delay }));
     }
-    if let Some(id) = correlation_id(&failure).as_ref().and_then(|id| id.to_str().ok()) {
+    if let Some(id) = correlation_id(&failure)
+        .as_ref()
+        .and_then(|id| id.to_str().ok())
+    {
         let request_id = clip(id, MAX_TEXT_BYTES);
-        let info = RequestInfo { request_id, serving_data: String::new() };
+        let info = RequestInfo {
+            request_id,
+            serving_data: String::new(),
+        };
         besides.push(any("google.rpc.RequestInfo", &info));
     }
     if let Some(report) = &failure.report {
@@ -75,8 +84,11 @@ pub(super) fn rpc_status(failure: Failure) -> pb::Status {
     loop {
         let mut details = draft.details();
         details.extend(besides.iter().cloned());
-        let status =
-            pb::Status { code: draft.code as i32, message: draft.message.clone(), details };
+        let status = pb::Status {
+            code: draft.code as i32,
+            message: draft.message.clone(),
+            details,
+        };
         let size = on_the_wire(&status.message) + status.encoded_len().div_ceil(3) * 4;
         if size <= MAX_STATUS_BYTES || !draft.shrink() {
             return status;
@@ -86,13 +98,18 @@ pub(super) fn rpc_status(failure: Failure) -> pb::Status {
 
 /// The vendor's name for the call: from the header, else from the error body.
 fn correlation_id(failure: &Failure) -> Option<HeaderValue> {
-    failure.correlation_id.clone().or_else(|| match &failure.error {
-        Error::Refused(_, fault) => {
-            let id = fault.context_id.as_ref().filter(|id| id.len() <= MAX_TEXT_BYTES)?;
-            HeaderValue::from_str(id).ok()
-        }
-        _ => None,
-    })
+    failure
+        .correlation_id
+        .clone()
+        .or_else(|| match &failure.error {
+            Error::Refused(_, fault) => {
+                let id = fault.body.as_ref()?.context_id.as_deref()?;
+                HeaderValue::from_str(id)
+                    .ok()
+                    .filter(|id| id.len() <= MAX_TEXT_BYTES)
+            }
+            _ => None,
+        })
 }
 
 /// The pushback that tells a client not to repeat the call.
@@ -108,4 +125,3 @@ fn pushback(delay: Option<Duration>, never: bool, time_left: Duration) -> Option
         None => None,
     }
 }
-

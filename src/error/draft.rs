@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use tonic::Code;
-use tonic_types::pb::{BadRequest, ErrorInfo, QuotaFailure, bad_request, quota_failure};
 use prost::Message;
 use prost_types::Any;
+use tonic::Code;
+use tonic_types::pb::{BadRequest, ErrorInfo, QuotaFailure, bad_request, quota_failure};
 
 use super::text::clip;
 use super::{DOMAIN, Error, Reason, Uncertainty, VENDOR_DOMAIN, Violation, code, message, reason};
@@ -43,7 +43,8 @@ impl Draft {
     }
 
     fn with(mut self, key: &str, value: impl Into<String>) -> Self {
-        self.metadata.insert(key.to_owned(), clip(&value.into(), MAX_TEXT_BYTES));
+        self.metadata
+            .insert(key.to_owned(), clip(&value.into(), MAX_TEXT_BYTES));
         self
     }
 }
@@ -55,7 +56,10 @@ impl Draft {
         match error {
             Error::Invalid(violations) => {
                 let draft = Draft::new(Code::InvalidArgument, Reason::InvalidRequest, message);
-                Draft { violations, ..draft }
+                Draft {
+                    violations,
+                    ..draft
+                }
             }
             Error::Unauthenticated(reason, _) => Draft::new(Code::Unauthenticated, reason, message),
             Error::Overloaded => Draft::new(Code::Unavailable, Reason::Overloaded, message),
@@ -63,7 +67,9 @@ impl Draft {
             Error::Unreachable(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamUnreachable, message)
             }
-            Error::Lost(_) => Draft::new(Code::Unavailable, Reason::UpstreamConnectionLost, message),
+            Error::Lost(_) => {
+                Draft::new(Code::Unavailable, Reason::UpstreamConnectionLost, message)
+            }
             Error::OutcomeUnknown(cause) => {
                 let code = match &cause {
                     Uncertainty::Expired => Code::DeadlineExceeded,
@@ -74,7 +80,7 @@ impl Draft {
                 match cause {
                     Uncertainty::Refused(fault) => {
                         let draft = draft.with("http_status", fault.status.to_string());
-                        match fault.code {
+                        match fault.code() {
                             Some(code) => draft.with("vendor_code", code),
                             None => draft,
                         }
@@ -89,10 +95,18 @@ impl Draft {
             }
             Error::Unreadable { spec, .. } => {
                 let draft = Draft::new(Code::Internal, Reason::UnreadableAnswer, message);
-                if spec.is_read() { draft } else { draft.with("outcome", "applied") }
+                if spec.is_read() {
+                    draft
+                } else {
+                    draft.with("outcome", "applied")
+                }
             }
             Error::NotTried { expired } => {
-                let code = if expired { Code::DeadlineExceeded } else { Code::Aborted };
+                let code = if expired {
+                    Code::DeadlineExceeded
+                } else {
+                    Code::Aborted
+                };
                 Draft::new(code, Reason::NotTried, message)
             }
             Error::Protocol(reason, code, _) => Draft::new(code, reason, message),
@@ -109,7 +123,10 @@ impl Draft {
         let mut details = vec![any("google.rpc.ErrorInfo", &info)];
         if !self.violations.is_empty() {
             let field_violations = self.violations.iter().map(field_violation).collect();
-            details.push(any("google.rpc.BadRequest", &BadRequest { field_violations }));
+            details.push(any(
+                "google.rpc.BadRequest",
+                &BadRequest { field_violations },
+            ));
         }
         if !self.limits.is_empty() {
             let violations = self.limits.clone();
@@ -138,7 +155,8 @@ impl Draft {
         if before > keep {
             self.violations.truncate(keep);
             self.omitted += before - keep;
-            self.metadata.insert("violations_omitted".to_owned(), self.omitted.to_string());
+            self.metadata
+                .insert("violations_omitted".to_owned(), self.omitted.to_string());
         }
     }
 }
@@ -147,7 +165,7 @@ fn refused(spec: &Spec, fault: Fault, message: String) -> Draft {
     let code = code::of(&fault, &spec.method);
     let mut draft = Draft::new(code, Reason::UpstreamError, message)
         .with("http_status", fault.status.to_string());
-    if let Some(reason) = fault.code.as_deref().and_then(reason::of_vendor) {
+    if let Some(reason) = fault.code().and_then(reason::of_vendor) {
         draft.domain = VENDOR_DOMAIN;
         draft.reason = reason;
     }
@@ -159,22 +177,32 @@ fn refused(spec: &Spec, fault: Fault, message: String) -> Draft {
     if code == Code::InvalidArgument {
         let body = spec.body.map(|body| body.proto);
         draft.violations = fault
-            .fields
-            .iter()
+            .fields()
+            .into_iter()
             .map(|(name, code)| {
                 let name = fields::from_vendor(spec.request, body, &clip(name, MAX_TEXT_BYTES));
-                let wrong = code.as_deref().or(fault.message.as_deref()).unwrap_or("is not valid");
+                let wrong = code.or(fault.message()).unwrap_or("is not valid");
                 Violation::new(name, clip(wrong, MAX_TEXT_BYTES))
             })
             .collect();
     }
     if code == Code::ResourceExhausted {
-        let limit = fault.limit.as_ref();
+        let limit = fault.limit();
         draft.limits.push(quota_failure::Violation {
             subject: "the caller's token".to_owned(),
-            description: clip(fault.message.as_deref().unwrap_or_default(), MAX_TEXT_BYTES),
-            api_service: clip(limit.map_or("", |limit| &limit.namespace), MAX_TEXT_BYTES),
-            quota_id: clip(limit.map_or("", |limit| &limit.key), MAX_TEXT_BYTES),
+            description: clip(fault.message().unwrap_or_default(), MAX_TEXT_BYTES),
+            api_service: clip(
+                limit
+                    .and_then(|limit| limit.namespace.as_deref())
+                    .unwrap_or_default(),
+                MAX_TEXT_BYTES,
+            ),
+            quota_id: clip(
+                limit
+                    .and_then(|limit| limit.key.as_deref())
+                    .unwrap_or_default(),
+                MAX_TEXT_BYTES,
+            ),
             quota_value: limit.and_then(|limit| limit.value).unwrap_or_default(),
             ..quota_failure::Violation::default()
         });
@@ -191,6 +219,8 @@ fn field_violation(violation: &Violation) -> bad_request::FieldViolation {
 }
 
 pub(super) fn any(name: &str, message: &impl Message) -> Any {
-    Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
+    Any {
+        type_url: format!("type.googleapis.com/{name}"),
+        value: message.encode_to_vec(),
+    }
 }
-

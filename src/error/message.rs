@@ -13,7 +13,12 @@ pub(super) fn of(error: &Error) -> String {
             [] => "the request is not valid".to_owned(),
             [only] => format!("{} {}", only.field, only.description),
             [first, rest @ ..] => {
-                format!("{} {} (and {} more)", first.field, first.description, rest.len())
+                format!(
+                    "{} {} (and {} more)",
+                    first.field,
+                    first.description,
+                    rest.len()
+                )
             }
         },
         Error::Unauthenticated(_, message) => (*message).to_owned(),
@@ -39,7 +44,11 @@ pub(super) fn of(error: &Error) -> String {
             let mut message = vendor_says(fault);
             if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
                 let names = permissions.names.join(", ");
-                let mode = if permissions.mode == "ANY" { "any" } else { "all" };
+                let mode = if permissions.mode == "ANY" {
+                    "any"
+                } else {
+                    "all"
+                };
                 // `write!` to a `String` cannot fail.
                 let _ = write!(message, " ({} needs {mode} of: {names}", spec.name);
                 if !permissions.condition.is_empty() {
@@ -54,8 +63,11 @@ pub(super) fn of(error: &Error) -> String {
              check the gateway's region or upstream URL"
         ),
         Error::Unreadable { spec, what } => {
-            let applied =
-                if spec.is_read() { "" } else { "the change was applied, but " };
+            let applied = if spec.is_read() {
+                ""
+            } else {
+                "the change was applied, but "
+            };
             format!("{applied}the answer of the presence API cannot be read: {what}")
         }
         Error::NotTried { expired: true } => "not sent, because time ran out".to_owned(),
@@ -67,11 +79,14 @@ pub(super) fn of(error: &Error) -> String {
 }
 
 fn vendor_says(fault: &Fault) -> String {
-    match (&fault.message, fault.is_vendors) {
-        (Some(message), _) => message.clone(),
+    match (fault.message(), fault.body.is_some()) {
+        (Some(message), _) => message.to_owned(),
         (None, true) => format!("the presence API answered {}", fault.status),
         (None, false) => {
-            format!("the presence API answered {} without an error body of its own", fault.status)
+            format!(
+                "the presence API answered {} without an error body of its own",
+                fault.status
+            )
         }
     }
 }
@@ -79,7 +94,10 @@ fn vendor_says(fault: &Fault) -> String {
 /// What became of a bulk write, in a sentence before its error.
 pub(super) fn summary(report: &BulkWriteReport) -> String {
     let count = |ranges: &[IndexRange]| -> i64 {
-        ranges.iter().map(|range| range.last - range.first + 1).sum()
+        ranges
+            .iter()
+            .map(|range| range.last - range.first + 1)
+            .sum()
     };
     let (applied, unknown) = (count(&report.applied), count(&report.unknown));
     let total = applied + unknown + count(&report.failed) + count(&report.not_tried);

@@ -81,7 +81,13 @@ impl fmt::Display for Reason {
 pub(crate) fn of_vendor(code: &str) -> Option<String> {
     let reason: String = code
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
         .skip_while(|c| !c.is_ascii_alphabetic())
         .take(MAX_REASON)
         .collect();

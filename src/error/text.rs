@@ -16,6 +16,12 @@ pub(super) fn clip(text: &str, max: usize) -> String {
 /// How many bytes a message takes percent-encoded.
 pub(super) fn on_the_wire(text: &str) -> usize {
     text.bytes()
-        .map(|byte| if byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte) { 1 } else { 3 })
+        .map(|byte| {
+            if byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte) {
+                1
+            } else {
+                3
+            }
+        })
         .sum()
 }

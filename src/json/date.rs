@@ -1,12 +1,15 @@
 //! Dates: read in every spelling that the vendor has used, written in one.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::Offset;
-use serde::{Deserialize, Deserializer, Serializer, de, ser};
+use std::ops::RangeInclusive;
+
+use jiff::civil::{DateTime, date};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 /// What a date may be, as `google.protobuf.Timestamp` defines it: the years 1 to 9999.
-const SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// Reads an ISO 8601 date, with `Z`, `+00:00`, `+0000` or no offset at all
 /// (which means UTC), with or without a fraction; `null` is no date.
@@ -19,20 +22,34 @@ where
     let Some(text) = Option::<String>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    let date = text
-        .parse::<Timestamp>()
-        .or_else(|_| Offset::UTC.to_timestamp(text.parse::<DateTime>()?))
-        .map_err(|_| de::Error::invalid_value(de::Unexpected::Str(&text), &"an ISO 8601 date"))?;
+    let since = since_epoch(&text)
+        .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &"an ISO 8601 date"))?;
     Ok(Some(prost_types::Timestamp {
         // Protobuf counts the fraction upwards, also before 1970.
-        seconds: date.as_second() - i64::from(date.subsec_nanosecond() < 0),
-        nanos: date.subsec_nanosecond().rem_euclid(1_000_000_000),
+        seconds: since.as_secs() - i64::from(since.subsec_nanos() < 0),
+        nanos: since.subsec_nanos().rem_euclid(1_000_000_000),
     }))
+}
+
+fn since_epoch(text: &str) -> Option<SignedDuration> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Some(moment.as_duration());
+    }
+    // Without an offset; and what a moment cannot be, for want of a day to
+    // its offset: the last one of the year 9999, which stands for "never".
+    let utc = ["Z", "+00:00", "+0000"]
+        .iter()
+        .find_map(|offset| text.strip_suffix(offset));
+    let local: DateTime = utc.unwrap_or(text).parse().ok()?;
+    Some(local.duration_since(EPOCH))
 }
 
 /// Writes a date as the vendor does, `2026-11-23T10:15:30.123Z`; what is finer
 /// than a millisecond is cut off.
-#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+#[expect(
+    clippy::ref_option,
+    reason = "serde calls it with a reference to the field"
+)]
 pub(crate) fn serialize<S>(
     date: &Option<prost_types::Timestamp>,
     serializer: S,
@@ -40,15 +57,26 @@ pub(crate) fn serialize<S>(
 where
     S: Serializer,
 {
+    /// An error that a serializer sees in its place, and not in its parent's.
+    struct OutOfRange;
+
+    impl Serialize for OutOfRange {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(ser::Error::custom(
+                "must be a date of the years 1 to 9999, with nanos from 0 to 999999999",
+            ))
+        }
+    }
+
     let Some(date) = date else {
         return serializer.serialize_none();
     };
-    let valid = SECONDS.contains(&date.seconds) && (0..1_000_000_000).contains(&date.nanos);
-    let date = Timestamp::new(date.seconds, date.nanos).ok().filter(|_| valid);
-    let date = date.ok_or_else(|| {
-        ser::Error::custom("must be a date of the years 1 to 9999, with nanos from 0 to 999999999")
-    })?;
-    serializer.collect_str(&date.strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
+    let is_valid = SECONDS.contains(&date.seconds) && (0..1_000_000_000).contains(&date.nanos);
+    let since = is_valid.then(|| SignedDuration::new(date.seconds, date.nanos));
+    match since.and_then(|since| EPOCH.checked_add(since).ok()) {
+        Some(date) => serializer.collect_str(&date.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")),
+        None => serializer.serialize_newtype_struct("date", &OutOfRange),
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +86,9 @@ mod tests {
     fn read(date: &str) -> Option<(i64, i32)> {
         let json = format!(r#"{{"modifiedDate":{date}}}"#);
         let presence: UserPresence = serde_json::from_str(&json).unwrap();
-        presence.modified_date.map(|date| (date.seconds, date.nanos))
+        presence
+            .modified_date
+            .map(|date| (date.seconds, date.nanos))
     }
 
     #[test]
@@ -75,13 +105,27 @@ mod tests {
             assert_eq!(read(&format!("\"{spelling}\"")), moment, "{spelling}");
         }
         assert_eq!(read("\"2026-11-23T10:15:30Z\""), Some((1_795_428_930, 0)));
-        assert_eq!(read("\"2026-11-23T10:15:30+0000\""), Some((1_795_428_930, 0)));
+        assert_eq!(
+            read("\"2026-11-23T10:15:30+0000\""),
+            Some((1_795_428_930, 0))
+        );
+        assert_eq!(
+            read("\"9999-12-31T23:59:59Z\""),
+            Some((*super::SECONDS.end(), 0))
+        );
+        assert_eq!(
+            read("\"0001-01-01T00:00:00+0000\""),
+            Some((*super::SECONDS.start(), 0))
+        );
         assert_eq!(read("null"), None);
     }
 
     #[test]
     fn a_fraction_before_1970_counts_upwards() {
-        assert_eq!(read("\"1969-12-31T23:59:59.750Z\""), Some((-1, 750_000_000)));
+        assert_eq!(
+            read("\"1969-12-31T23:59:59.750Z\""),
+            Some((-1, 750_000_000))
+        );
     }
 
     #[test]
@@ -91,10 +135,17 @@ mod tests {
             (1_795_428_930, 0, "2026-11-23T10:15:30.000Z"),
             (-1, 750_000_000, "1969-12-31T23:59:59.750Z"),
             (*super::SECONDS.start(), 0, "0001-01-01T00:00:00.000Z"),
-            (*super::SECONDS.end(), 999_999_999, "9999-12-31T23:59:59.999Z"),
+            (
+                *super::SECONDS.end(),
+                999_999_999,
+                "9999-12-31T23:59:59.999Z",
+            ),
         ] {
             let modified_date = Some(prost_types::Timestamp { seconds, nanos });
-            let presence = UserPresence { modified_date, ..UserPresence::default() };
+            let presence = UserPresence {
+                modified_date,
+                ..UserPresence::default()
+            };
             let json = serde_json::to_value(&presence).unwrap();
             assert_eq!(json["modifiedDate"], written);
         }
@@ -104,9 +155,15 @@ mod tests {
     fn a_date_that_cannot_be_written_is_refused() {
         for (seconds, nanos) in [(i64::MAX, 0), (i64::MIN, 0), (0, -1), (0, 1_000_000_000)] {
             let modified_date = Some(prost_types::Timestamp { seconds, nanos });
-            let presence = UserPresence { modified_date, ..UserPresence::default() };
+            let presence = UserPresence {
+                modified_date,
+                ..UserPresence::default()
+            };
             let error = serde_json::to_value(&presence).unwrap_err().to_string();
-            assert!(error.contains("years 1 to 9999"), "{seconds}.{nanos}: {error}");
+            assert!(
+                error.contains("years 1 to 9999"),
+                "{seconds}.{nanos}: {error}"
+            );
         }
     }
 }

@@ -63,7 +63,10 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
         let path = error.path().to_string();
         let model = fields::model_at(spec.response, &path);
         let field = fields::from_json(spec.response, &path);
-        unreadable(format!("the field `{field}` of {model} {}", mismatch(error.inner())))
+        unreadable(format!(
+            "the field `{field}` of {model} {}",
+            mismatch(error.inner())
+        ))
     })
 }
 
@@ -91,12 +94,23 @@ fn kind(value: &Value) -> &'static str {
 /// stands in the middle and may hold anything.
 fn mismatch(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
+    let expected = text
+        .rsplit_once(", expected ")
+        .map(|(_, expected)| expected);
     let found = text.split_once(": ").map(|(_, found)| found);
     match (found, expected) {
         (Some(found), Some(expected)) => {
-            let found = found.split(['"', '`', ',']).next().unwrap_or_default().trim_end();
-            format!("holds a {found} where {expected} is promised")
+            let found = found
+                .split(['"', '`', ','])
+                .next()
+                .unwrap_or_default()
+                .trim_end();
+            let article = if found.starts_with(['a', 'e', 'i', 'o', 'u']) {
+                "an"
+            } else {
+                "a"
+            };
+            format!("holds {article} {found} where {expected} is promised")
         }
         _ => "is not what is promised".to_owned(),
     }
@@ -120,7 +134,10 @@ fn without_lone_surrogates(json: &str) -> String {
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
         mended.push_str(before);
-        let length = match (surrogate(escape), surrogate(escape.get(6..).unwrap_or_default())) {
+        let length = match (
+            surrogate(escape),
+            surrogate(escape.get(6..).unwrap_or_default()),
+        ) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
             (Some(_), _) => {
                 mended.push_str("\\ufffd");
@@ -139,5 +156,7 @@ fn without_lone_surrogates(json: &str) -> String {
 /// The surrogate that a text begins with, as a `\uXXXX` escape.
 fn surrogate(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
-    u16::from_str_radix(digits, 16).ok().filter(|unit| (0xD800..=0xDFFF).contains(unit))
+    u16::from_str_radix(digits, 16)
+        .ok()
+        .filter(|unit| (0xD800..=0xDFFF).contains(unit))
 }

@@ -15,8 +15,11 @@ pub const MAX_ID_BYTES: usize = 256;
 /// What stays as it is in a path segment and in the query: RFC 3986's
 /// unreserved characters. All else is encoded, a percent sign too, so that no
 /// value can add a segment, a parameter or a fragment.
-const ENCODED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Turns a request into the REST call that it stands for.
 ///
@@ -42,7 +45,11 @@ pub fn encode<O: Operation>(request: &O) -> Result<Call, Error> {
             separator = '&';
         }
     }
-    Ok(Call { spec, path_and_query: url, body })
+    Ok(Call {
+        spec,
+        path_and_query: url,
+        body,
+    })
 }
 
 /// Checks an id that is a path segment of its own.
@@ -55,9 +62,10 @@ pub fn check_id(id: &str) -> Result<(), String> {
     match id {
         "" => Err("must not be empty".into()),
         "." | ".." => Err("must not be `.` or `..`, which a URL cannot carry as an id".into()),
-        _ if id.len() > MAX_ID_BYTES => {
-            Err(format!("must be at most {MAX_ID_BYTES} bytes long; it has {}", id.len()))
-        }
+        _ if id.len() > MAX_ID_BYTES => Err(format!(
+            "must be at most {MAX_ID_BYTES} bytes long; it has {}",
+            id.len()
+        )),
         _ => Ok(()),
     }
 }
@@ -89,7 +97,11 @@ pub fn check_list<'a>(
             Some(Violation::new(format!("{field}[{index}]"), wrong))
         })
         .collect();
-    if violations.is_empty() { Ok(()) } else { Err(Error::Invalid(violations)) }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::Invalid(violations))
+    }
 }
 
 fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Error> {
@@ -98,7 +110,8 @@ fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Error> {
     }
     // Once more, watching where it fails.
     let mut track = Track::new();
-    let wrong = match request.serialize(Serializer::new(serde_json::value::Serializer, &mut track)) {
+    let wrong = match request.serialize(Serializer::new(serde_json::value::Serializer, &mut track))
+    {
         Err(error) => error.to_string(),
         Ok(_) => "is not an object".to_owned(),
     };

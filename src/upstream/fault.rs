@@ -1,47 +1,35 @@
 //! The vendor's error body, and what a refusal tells besides.
 
+use std::iter::once;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_path_to_error::{Path, Segment};
+
+use crate::proto::v1::{ErrorBody, Limit};
 
 /// What the upstream said when it refused.
 #[derive(Debug, Clone, Default)]
 pub struct Fault {
     /// The HTTP status.
     pub status: u16,
-    /// Whether the body is an error of the vendor's, and not of something before it.
-    pub is_vendors: bool,
-    /// The vendor's code, such as `not.found`.
-    pub code: Option<String>,
-    /// The vendor's words.
-    pub message: Option<String>,
-    /// The correlation id, as the body repeats it.
-    pub context_id: Option<String>,
-    /// The fields that the vendor found wrong, in the vendor's spelling, each
-    /// with a code where there is one.
-    pub fields: Vec<(String, Option<String>)>,
-    /// The limit that was reached, where the vendor names it.
-    pub limit: Option<Limit>,
+    /// The vendor's error; `None` where something before the vendor answered.
+    pub body: Option<ErrorBody>,
     /// How long to wait, where the answer says.
     pub retry_after: Option<Duration>,
 }
 
-/// A limit of the vendor's.
-#[derive(Debug, Clone)]
-pub struct Limit {
-    /// Its name, such as `token.rate.per.minute`.
-    pub key: String,
-    /// The name space of its name, such as `platform.api`.
-    pub namespace: String,
-    /// Its value.
-    pub value: Option<i64>,
-}
-
 /// The keys of `messageParams` whose value is the name of a field. That the
 /// vendor uses them so is an assumption.
-const FIELD_PARAMS: [&str; 6] =
-    ["field", "fieldName", "parameter", "parameterName", "property", "propertyName"];
+const FIELD_PARAMS: [&str; 6] = [
+    "field",
+    "fieldName",
+    "parameter",
+    "parameterName",
+    "property",
+    "propertyName",
+];
 
 /// The longest wait that is passed on: a day. More is a mistake or an attack.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -54,56 +42,111 @@ impl Fault {
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after(value, SystemTime::now()));
-        let fault = Self { status, retry_after, ..Self::default() };
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(error)) if is_vendors(&error) => fault.with(&error),
-            _ => fault,
+        let body = serde_json::from_slice(body).ok().and_then(error_body);
+        Self {
+            status,
+            body,
+            retry_after,
         }
     }
 
-    fn with(self, error: &Map<String, Value>) -> Self {
-        let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
-        let mut fields: Vec<(String, Option<String>)> = details
-            .filter_map(|detail| {
-                let detail = detail.as_object()?;
-                Some((text(detail, "fieldName")?, text(detail, "errorCode")))
-            })
-            .collect();
-        let params = error.get("messageParams").and_then(Value::as_object);
-        for name in params.iter().flat_map(|params| FIELD_PARAMS.map(|key| text(params, key))) {
-            if let Some(name) = name.filter(|name| fields.iter().all(|(field, _)| field != name)) {
-                fields.push((name, None));
+    /// The vendor's code, such as `not.found`.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.body
+            .as_ref()?
+            .code
+            .as_deref()
+            .filter(|code| !code.is_empty())
+    }
+
+    /// The vendor's words.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        self.body
+            .as_ref()?
+            .message
+            .as_deref()
+            .filter(|message| !message.is_empty())
+    }
+
+    /// The limit that was reached, where the vendor names it.
+    #[must_use]
+    pub fn limit(&self) -> Option<&Limit> {
+        self.body.as_ref()?.limit.as_ref()
+    }
+
+    /// The fields that the vendor found wrong, in its spelling, each with a
+    /// code where there is one.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(&str, Option<&str>)> {
+        let bodies = || {
+            self.body
+                .iter()
+                .flat_map(|body| once(body).chain(&body.errors))
+        };
+        let details = bodies().flat_map(|body| &body.details);
+        let named = details.filter_map(|detail| {
+            let name = detail
+                .field_name
+                .as_deref()
+                .filter(|name| !name.is_empty())?;
+            Some((
+                name,
+                detail.error_code.as_deref().filter(|code| !code.is_empty()),
+            ))
+        });
+        let mut fields: Vec<_> = named.collect();
+        for params in bodies().map(|body| &body.message_params) {
+            for name in FIELD_PARAMS.iter().filter_map(|key| params.get(*key)) {
+                if !name.is_empty() && fields.iter().all(|(field, _)| field != name) {
+                    fields.push((name, None));
+                }
             }
         }
-        let limit = error.get("limit").and_then(Value::as_object).and_then(|limit| {
-            Some(Limit {
-                key: text(limit, "key")?,
-                namespace: text(limit, "namespace").unwrap_or_default(),
-                value: limit.get("value").and_then(Value::as_i64),
-            })
-        });
-        Self {
-            is_vendors: true,
-            code: text(error, "code"),
-            message: text(error, "message"),
-            context_id: text(error, "contextId"),
-            fields,
-            limit,
-            ..self
+        fields
+    }
+}
+
+/// Reads the vendor's error; a part of it that is not of its type is left out,
+/// so that it does not cost the rest.
+fn error_body(mut tree: Value) -> Option<ErrorBody> {
+    loop {
+        // Deserialized from a borrow, so that a failure leaves the tree.
+        match serde_path_to_error::deserialize::<_, ErrorBody>(&tree) {
+            Ok(body) => return Some(body).filter(is_vendors).filter(|_| tree.is_object()),
+            Err(error) => remove(&mut tree, error.path())?,
         }
     }
 }
 
-/// Whether an object has the marks of the vendor's `ErrorBody`. A `message`
-/// alone is what any proxy says.
-fn is_vendors(error: &Map<String, Value>) -> bool {
-    text(error, "code").is_some()
-        || text(error, "message").is_some()
-            && (text(error, "contextId").is_some() || error.get("status").is_some_and(Value::is_u64))
+/// Takes the value at a path out of a tree; none if there is nothing to take.
+fn remove(tree: &mut Value, path: &Path) -> Option<()> {
+    let mut parent = tree;
+    let mut segments = path.iter().peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match (parent, segment) {
+            (Value::Object(fields), Segment::Map { key }) if is_last => {
+                return fields.remove(key).map(drop);
+            }
+            (Value::Array(list), Segment::Seq { index }) if is_last => {
+                return (*index < list.len()).then(|| drop(list.remove(*index)));
+            }
+            (Value::Object(fields), Segment::Map { key }) => parent = fields.get_mut(key)?,
+            (Value::Array(list), Segment::Seq { index }) => parent = list.get_mut(*index)?,
+            _ => return None,
+        }
+    }
+    None
 }
 
-fn text(object: &Map<String, Value>, key: &str) -> Option<String> {
-    object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+/// Whether a body has the marks of the vendor's error. A `message` alone is
+/// what any proxy says.
+fn is_vendors(body: &ErrorBody) -> bool {
+    let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    is_given(&body.code)
+        || is_given(&body.message) && (is_given(&body.context_id) || body.status.is_some())
 }
 
 /// Reads a `Retry-After`: seconds, which is what the vendor sends, or a date.
@@ -112,7 +155,10 @@ fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let delay = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         Duration::from_secs(value.parse().unwrap_or(u64::MAX))
     } else {
-        httpdate::parse_http_date(value).ok()?.duration_since(now).unwrap_or_default()
+        httpdate::parse_http_date(value)
+            .ok()?
+            .duration_since(now)
+            .unwrap_or_default()
     };
     Some(delay.min(MAX_RETRY_AFTER))
 }
@@ -127,27 +173,38 @@ mod tests {
 
     #[test]
     fn what_is_no_error_of_the_vendors_counts_as_none() {
-        for body in ["", "null", "[]", "\"x\"", "<html>", "{", "{}", r#"{"message":"no route"}"#] {
-            assert!(!read(body).is_vendors, "{body}");
+        for body in [
+            "",
+            "null",
+            "[]",
+            "\"x\"",
+            "<html>",
+            "{",
+            "{}",
+            r#"{"message":"no route"}"#,
+        ] {
+            assert!(read(body).body.is_none(), "{body}");
         }
         for body in [
             r#"{"code":"not.found"}"#,
             r#"{"message":"m","status":404}"#,
             r#"{"message":"m","contextId":"c"}"#,
         ] {
-            assert!(read(body).is_vendors, "{body}");
+            assert!(read(body).body.is_some(), "{body}");
         }
     }
 
     #[test]
     fn a_part_of_another_shape_does_not_cost_the_rest() {
         let fault = read(
-            r#"{"code":"bad.request","message":7,"details":[null,{"fieldName":"a"},3],
-                "messageParams":{"field":"b","property":["x"]},"limit":[]}"#,
+            r#"{"code":"bad.request","message":7,"details":[null,{"fieldName":"a","x":1},3],
+                "messageParams":{"field":"b","property":["x"]},"limit":[],"errors":[4,
+                {"details":[{"fieldName":"c","errorCode":"e"}]}]}"#,
         );
-        assert_eq!(fault.code.as_deref(), Some("bad.request"));
-        assert_eq!(fault.message, None);
-        assert_eq!(fault.fields, [("a".to_owned(), None), ("b".to_owned(), None)]);
+        assert_eq!(fault.code(), Some("bad.request"));
+        assert_eq!(fault.message(), None);
+        assert_eq!(fault.limit(), None);
+        assert_eq!(fault.fields(), [("a", None), ("c", Some("e")), ("b", None)]);
     }
 
     #[test]

@@ -36,16 +36,26 @@ pub(super) fn glue(batches: Vec<Answered>) -> Glued {
         match batch.answer {
             Ok(presences) => {
                 let own = |slot: &Slot| slot.batch == number;
-                rest.extend(presences.into_iter().filter_map(|answer| slots.fill(answer, own)));
+                rest.extend(
+                    presences
+                        .into_iter()
+                        .filter_map(|answer| slots.fill(answer, own)),
+                );
                 asked.push((batch.ids, None));
             }
             Err(why) => asked.push((batch.ids, Some(why))),
         }
     }
     // An answer in another batch than its id's serves where the own one lacks it.
-    rest = rest.into_iter().filter_map(|answer| slots.fill(answer, |_| true)).collect();
+    rest = rest
+        .into_iter()
+        .filter_map(|answer| slots.fill(answer, |_| true))
+        .collect();
 
-    let mut glued = Glued { unmatched: rest.len(), ..Glued::default() };
+    let mut glued = Glued {
+        unmatched: rest.len(),
+        ..Glued::default()
+    };
     let mut answers = slots.slots.into_iter().map(|slot| slot.answer);
     for (ids, why) in asked {
         let unanswered: Vec<String> = ids
@@ -84,7 +94,10 @@ impl Slots {
     fn open(&mut self, ids: &[String]) {
         for id in ids {
             self.by_user.insert(key(id), self.slots.len());
-            self.slots.push(Slot { batch: self.batches, answer: None });
+            self.slots.push(Slot {
+                batch: self.batches,
+                answer: None,
+            });
         }
         self.batches += 1;
     }

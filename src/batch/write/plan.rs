@@ -27,7 +27,10 @@ impl Plan {
     /// user comes up again.
     pub(super) fn of(updates: &[MutableUserPresence]) -> Result<Self, Error> {
         let sizes = check(updates)?;
-        let mut plan = Self { batches: Vec::new(), users: Vec::new() };
+        let mut plan = Self {
+            batches: Vec::new(),
+            users: Vec::new(),
+        };
         let mut start = 0;
         let mut bytes = "[]".len();
         let mut users = HashSet::new();
@@ -60,7 +63,10 @@ impl Plan {
 
 /// The id of each update's user.
 pub(super) fn ids(updates: &[MutableUserPresence]) -> Vec<String> {
-    updates.iter().map(|update| update.id.clone().unwrap_or_default()).collect()
+    updates
+        .iter()
+        .map(|update| update.id.clone().unwrap_or_default())
+        .collect()
 }
 
 /// Checks every update, and gives its size as JSON.
@@ -77,7 +83,10 @@ fn check(updates: &[MutableUserPresence]) -> Result<Vec<usize>, Error> {
             )),
             Some(id) if id.len() > MAX_ID_BYTES => violations.push(Violation::new(
                 format!("body[{index}].id"),
-                format!("must be at most {MAX_ID_BYTES} bytes long; it has {}", id.len()),
+                format!(
+                    "must be at most {MAX_ID_BYTES} bytes long; it has {}",
+                    id.len()
+                ),
             )),
             Some(_) if size + "[]".len() > MAX_BODY_BYTES => violations.push(Violation::new(
                 format!("body[{index}]"),
@@ -87,7 +96,11 @@ fn check(updates: &[MutableUserPresence]) -> Result<Vec<usize>, Error> {
         }
         sizes.push(size);
     }
-    if violations.is_empty() { Ok(sizes) } else { Err(Error::Invalid(violations)) }
+    if violations.is_empty() {
+        Ok(sizes)
+    } else {
+        Err(Error::Invalid(violations))
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +124,7 @@ mod tests {
         let updates: Vec<_> = (0..120).map(|n| update(&n.to_string(), 1)).collect();
         assert_eq!(cut(&updates), [0..50, 50..100, 100..120]);
         assert_eq!(cut(&updates[..50]), [0..50]);
-        assert_eq!(cut(&[]), []);
+        assert!(cut(&[]).is_empty());
     }
 
     #[test]
@@ -128,7 +141,9 @@ mod tests {
         let updates = [update("a", 1), update("b", 505_000), update("c", 1)];
         assert_eq!(cut(&updates), [0..1, 1..2, 2..3]);
         let error = Plan::of(&[update("a", 1), update("b", 512_000)]).unwrap_err();
-        let Error::Invalid(violations) = error else { panic!("{error:?}") };
+        let Error::Invalid(violations) = error else {
+            panic!("{error:?}")
+        };
         assert_eq!(violations[0].field, "body[1]");
     }
 
@@ -143,10 +158,20 @@ mod tests {
     #[test]
     fn an_update_without_a_user_is_named() {
         let long = "x".repeat(257);
-        let updates = [update("a", 1), MutableUserPresence::default(), update("", 1), update(&long, 1)];
+        let updates = [
+            update("a", 1),
+            MutableUserPresence::default(),
+            update("", 1),
+            update(&long, 1),
+        ];
         let error = Plan::of(&updates).unwrap_err();
-        let Error::Invalid(violations) = error else { panic!("{error:?}") };
-        let fields: Vec<_> = violations.iter().map(|violation| violation.field.as_str()).collect();
+        let Error::Invalid(violations) = error else {
+            panic!("{error:?}")
+        };
+        let fields: Vec<_> = violations
+            .iter()
+            .map(|violation| violation.field.as_str())
+            .collect();
         assert_eq!(fields, ["body[1].id", "body[2].id", "body[3].id"]);
     }
 }

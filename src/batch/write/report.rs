@@ -21,7 +21,10 @@ pub(super) fn whole(outcomes: Vec<Outcome>) -> Answer {
         match outcome.answer {
             Ok(served) => answers.push(served),
             Err(failure) => {
-                if worst.as_ref().is_none_or(|worst| weight(&failure) > weight(worst)) {
+                if worst
+                    .as_ref()
+                    .is_none_or(|worst| weight(&failure) > weight(worst))
+                {
                     worst = Some(failure);
                 }
             }
@@ -29,7 +32,10 @@ pub(super) fn whole(outcomes: Vec<Outcome>) -> Answer {
     }
     match worst {
         None => Ok(served(answers, Vec::new(), None)),
-        Some(failure) => Err(Failure { report: Some(report), ..failure }),
+        Some(failure) => Err(Failure {
+            report: Some(report),
+            ..failure
+        }),
     }
 }
 
@@ -60,7 +66,9 @@ pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
             Ok(served) => answers.push(served),
             // They are the last ones, and told as one.
             Err(failure) if matches!(failure.error, Error::NotTried { .. }) => {
-                let start = not_tried.as_ref().map_or(updates.start, |(before, _)| before.start);
+                let start = not_tried
+                    .as_ref()
+                    .map_or(updates.start, |(before, _)| before.start);
                 not_tried = Some((start..updates.end, failure));
             }
             Err(failure) => {
@@ -88,7 +96,10 @@ fn note(report: &mut BulkWriteReport, outcome: &Outcome) {
         Ok(_) => &mut report.applied,
         Err(failure) if failure.error.is_applied() => &mut report.applied,
         Err(failure) if failure.error.is_outcome_unknown() => &mut report.unknown,
-        Err(Failure { error: Error::NotTried { .. }, .. }) => &mut report.not_tried,
+        Err(Failure {
+            error: Error::NotTried { .. },
+            ..
+        }) => &mut report.not_tried,
         Err(_) => &mut report.failed,
     };
     let first = position(outcome.updates.start);
@@ -112,10 +123,20 @@ fn served(
     failures: Vec<BulkWriteFailure>,
     correlation_id: Option<http::HeaderValue>,
 ) -> Served<PutUsersPresencesBulkResponse> {
-    let correlation_id = correlation_id
-        .or_else(|| answers.iter().rev().find_map(|answer| answer.correlation_id.clone()));
+    let correlation_id = correlation_id.or_else(|| {
+        answers
+            .iter()
+            .rev()
+            .find_map(|answer| answer.correlation_id.clone())
+    });
     let presences = presences(answers.into_iter().map(|served| served.response));
-    Served { response: PutUsersPresencesBulkResponse { presences, failures }, correlation_id }
+    Served {
+        response: PutUsersPresencesBulkResponse {
+            presences,
+            failures,
+        },
+        correlation_id,
+    }
 }
 
 /// A position as it is told. A request has far fewer than 2^63 updates.

@@ -1,0 +1,157 @@
+//! The client of the command line: one call to a running gateway.
+
+pub mod codec;
+mod told;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use prost::Message;
+use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Endpoint;
+use tonic::{Request, Status};
+
+use crate::config::EXIT_USAGE;
+use crate::config::value::duration;
+use crate::proto;
+
+/// The flags of `call`.
+#[derive(Debug, Clone, Args)]
+pub struct CallArgs {
+    /// The RPC, such as GetUserPresence
+    rpc: String,
+
+    /// The request as JSON; `-` reads it from the standard input
+    #[arg(default_value = "{}")]
+    request: String,
+
+    /// The address of the gateway
+    #[arg(long, default_value = "127.0.0.1:50051")]
+    address: String,
+
+    /// The bearer token, without the word `Bearer`; the environment keeps it
+    /// out of the list of processes
+    #[arg(long, env = "PRESENCE_GATEWAY_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    deadline: String,
+}
+
+/// Makes the call: the answer goes to the standard output as JSON, an error
+/// with its details to the standard error stream.
+pub async fn call(args: &CallArgs) -> ExitCode {
+    match prepare(args) {
+        Err(problem) => {
+            let _ = writeln!(io::stderr(), "presence-gateway call: {problem}");
+            EXIT_USAGE.into()
+        }
+        Ok((endpoint, method, request)) => match send(endpoint, &method, request).await {
+            Ok(answer) => {
+                let _ = writeln!(io::stdout(), "{answer}");
+                ExitCode::SUCCESS
+            }
+            Err(status) => {
+                let _ = write!(io::stderr(), "{}", told::told(&status));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+type Prepared = (Endpoint, MethodDescriptor, Request<Vec<u8>>);
+
+fn prepare(args: &CallArgs) -> Result<Prepared, String> {
+    let method = method(&args.rpc)?;
+    let json = match args.request.as_str() {
+        "-" => io::read_to_string(io::stdin()).map_err(|error| error.to_string())?,
+        json => json.to_owned(),
+    };
+    let mut json = serde_json::Deserializer::from_str(&json);
+    let request = DynamicMessage::deserialize(method.input(), &mut json)
+        .and_then(|request| json.end().map(|()| request))
+        .map_err(|error| format!("the request is not a {}: {error}", method.input().name()))?;
+    let deadline = duration(&args.deadline)
+        .map_err(|wrong| format!("--deadline: `{}` {wrong}", args.deadline))?;
+    let address = match args.address.split_once("://") {
+        Some(("http", _)) => args.address.clone(),
+        Some(_) => return Err(format!("--address: `{}` must be plain http", args.address)),
+        None => format!("http://{}", args.address),
+    };
+    let endpoint = Endpoint::from_shared(address)
+        .map_err(|_| format!("--address: `{}` is not `host:port`", args.address))?
+        .connect_timeout(Duration::from_secs(5).min(deadline));
+
+    let mut request = Request::new(request.encode_to_vec());
+    request.set_timeout(deadline);
+    if let Some(token) = &args.token {
+        let mut value = AsciiMetadataValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| "the token holds what no header can".to_owned())?;
+        value.set_sensitive(true);
+        request.metadata_mut().insert("authorization", value);
+    }
+    Ok((endpoint, method, request))
+}
+
+/// Finds an RPC by its name, with or without its service.
+fn method(name: &str) -> Result<MethodDescriptor, String> {
+    let ours = |package: &str| package == "genesys.presence.v1";
+    let services = proto::pool()
+        .services()
+        .filter(|service| ours(service.package_name()));
+    let mut methods: Vec<_> = services
+        .flat_map(|s| s.methods().collect::<Vec<_>>())
+        .collect();
+    let wanted = name.rsplit(['/', '.']).next().unwrap_or(name);
+    if let Some(found) = methods.iter().position(|method| method.name() == wanted) {
+        return Ok(methods.swap_remove(found));
+    }
+    let names: Vec<&str> = methods.iter().map(MethodDescriptor::name).collect();
+    Err(format!(
+        "there is no RPC `{name}`; there are\n  {}",
+        names.join("\n  ")
+    ))
+}
+
+async fn send(
+    endpoint: Endpoint,
+    method: &MethodDescriptor,
+    request: Request<Vec<u8>>,
+) -> Result<String, Status> {
+    let channel = endpoint.connect().await.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        Status::unavailable(format!(
+            "no connection to the gateway{}",
+            cause.unwrap_or_default()
+        ))
+    })?;
+    let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(usize::MAX);
+    client
+        .ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+    let path = path
+        .parse()
+        .map_err(|_| Status::internal("the RPC has no path"))?;
+    let answer = client.unary(request, path, codec::Raw).await?.into_inner();
+    let answer = DynamicMessage::decode(method.output(), answer.as_slice())
+        .map_err(|error| Status::internal(format!("the answer cannot be read: {error}")))?;
+    to_json(&answer).map_err(|error| Status::internal(error.to_string()))
+}
+
+/// The JSON of a message as the vendor would spell it: numbers are numbers.
+fn to_json(message: &DynamicMessage) -> serde_json::Result<String> {
+    let mut json = Vec::new();
+    let options = SerializeOptions::new().stringify_64_bit_integers(false);
+    if io::stdout().is_terminal() {
+        message.serialize_with_options(&mut serde_json::Serializer::pretty(&mut json), &options)?;
+    } else {
+        message.serialize_with_options(&mut serde_json::Serializer::new(&mut json), &options)?;
+    }
+    String::from_utf8(json).map_err(serde::ser::Error::custom)
+}

@@ -1,0 +1,60 @@
+//! The log: lines on the standard error stream.
+
+use std::io;
+use std::str::FromStr;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object on each line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(raw: &str) -> Result<Self, String> {
+        match raw {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("is neither `text` nor `json`".to_owned()),
+        }
+    }
+}
+
+/// Starts the log. `RUST_LOG` filters it; without, it is `info`.
+///
+/// # Errors
+///
+/// If `RUST_LOG` cannot be read, or there is a log already.
+pub fn start(format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::builder()
+        .with_default_directive(LevelFilter::INFO.into())
+        .from_env()
+        .map_err(|error| format!("RUST_LOG: {error}"))?
+        .and(filter_fn(is_ours_or_harmless));
+    let layer = fmt::layer().with_writer(io::stderr);
+    let layer = match format {
+        LogFormat::Text => layer.with_target(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init()
+        .map_err(|error| error.to_string())
+}
+
+/// Lets the libraries' details through at no level: an HTTP library that
+/// traces its headers or its URLs writes tokens and ids.
+fn is_ours_or_harmless(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("presence_gateway") || *metadata.level() <= Level::INFO
+}

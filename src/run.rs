@@ -1,0 +1,166 @@
+//! The two servers, from their flags to their end.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal;
+use tokio::sync::watch;
+
+use crate::config::value::Problems;
+use crate::config::{self, Config, EXIT_USAGE, ServeArgs, Target};
+use crate::logging::{self, LogFormat};
+use crate::sandbox::{self, Sandbox};
+use crate::server::Server;
+use crate::service::Gateway;
+use crate::upstream::Upstream;
+use crate::upstream::base::Base;
+
+/// The flags of `sandbox`.
+#[derive(Debug, Clone, Args)]
+pub struct SandboxArgs {
+    /// The address and port on which the simulated vendor is served
+    #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_SANDBOX_LISTEN")]
+    #[arg(default_value = "127.0.0.1:8080")]
+    listen: String,
+
+    #[command(flatten)]
+    settings: sandbox::Args,
+}
+
+/// Serves callers until the process is told to end.
+pub async fn serve(args: &ServeArgs) -> ExitCode {
+    let config = match args.read() {
+        Ok(config) => config,
+        Err(problems) => return misconfigured(&problems),
+    };
+    if let Err(problem) = logging::start(config.log_format) {
+        return misconfigured(&[problem]);
+    }
+    ended(gateway(config).await)
+}
+
+/// Serves the simulated vendor until the process is told to end.
+pub async fn sandbox(args: &SandboxArgs) -> ExitCode {
+    let mut problems = Problems::default();
+    let listen = problems.read("listen", &args.listen, config::address);
+    let settings = sandbox::Settings::read(&args.settings, &mut problems);
+    let problems = problems.into_vec();
+    let Some(listen) = listen.filter(|_| problems.is_empty()) else {
+        return misconfigured(&problems);
+    };
+    if let Err(problem) = logging::start(LogFormat::Text) {
+        return misconfigured(&[problem]);
+    }
+    ended(simulated_vendor(listen, settings).await)
+}
+
+async fn gateway(config: Config) -> Result<(), String> {
+    let listener = bind(config.listen).await?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let (base, sandbox) = match config.target {
+        Target::Upstream(base) => (base, None),
+        Target::Sandbox(settings) => {
+            let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            let base = Base::of_url(&format!("http://{address}"), false)?;
+            (base, Some((listener, Sandbox::new(*settings))))
+        }
+    };
+    let is_sandbox = sandbox.is_some();
+    let upstream = Upstream::new(base.clone()).map_err(|error| error.to_string())?;
+    let gateway = Gateway::new(upstream, config.bulk);
+    let server = Server::new(gateway, config.calls)
+        .await
+        .map_err(|error| error.to_string())?;
+
+    let (stop, stopped) = watch::channel(());
+    if let Some((listener, sandbox)) = sandbox {
+        tokio::spawn(async move {
+            if let Err(error) = sandbox::serve(listener, sandbox, until(stopped)).await {
+                tracing::error!(%error, "the sandbox ended");
+            }
+        });
+    }
+    tracing::info!(%address, upstream = %base, version = env!("CARGO_PKG_VERSION"), "serving");
+    if is_sandbox {
+        greet(address, &base);
+    }
+    server.serve(listener, told_to_end()?).await;
+    // The vendor's end follows the callers'.
+    drop(stop);
+    tracing::info!("ended");
+    Ok(())
+}
+
+async fn simulated_vendor(listen: SocketAddr, settings: sandbox::Settings) -> Result<(), String> {
+    let listener = bind(listen).await?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    tracing::info!(%address, "serving the sandbox: http://{address}/sandbox tells how to use it");
+    sandbox::serve(listener, Sandbox::new(settings), told_to_end()?)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+/// Says how to call a gateway that was started to be tried out.
+fn greet(address: SocketAddr, vendor: &Base) {
+    let program = std::env::args()
+        .next()
+        .unwrap_or_else(|| "presence-gateway".to_owned());
+    // Where nobody reads it, that is no reason to stop.
+    let _ = writeln!(
+        io::stdout(),
+        "The gateway serves its sandbox on {address}. In another terminal:\n\n  \
+         {program} call GetUserPresencesPurecloud \\\n    \
+         '{{\"userId\": \"00000000-0000-4000-8000-000000000001\"}}' \\\n    \
+         --token any --address {address}\n\n\
+         What the sandbox can be told to do: {vendor}/sandbox\n"
+    );
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| format!("cannot listen on {address}: {error}"))
+}
+
+/// Waits until the other end of the channel is gone.
+async fn until(mut stopped: watch::Receiver<()>) {
+    while stopped.changed().await.is_ok() {}
+}
+
+/// Waits until the process is told to end: SIGTERM, or Ctrl-C.
+fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, String> {
+    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())
+        .map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = signal::ctrl_c() => {}
+        }
+    })
+}
+
+fn ended(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            say(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn misconfigured(problems: &[String]) -> ExitCode {
+    for problem in problems {
+        say(problem);
+    }
+    say("--help lists the flags");
+    ExitCode::from(EXIT_USAGE)
+}
+
+fn say(problem: impl Display) {
+    let _ = writeln!(io::stderr(), "presence-gateway: {problem}");
+}

@@ -1,0 +1,131 @@
+//! The sandbox's own endpoints, for whoever tests against it: no token, no limit.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::exchange::Asked;
+use super::misbehave::{HELP, rules};
+use super::state::State;
+use super::{Sandbox, settings};
+
+/// What the page at `/sandbox` begins with.
+const PAGE: &str = "\
+A simulated Genesys Cloud presence API. Its operations are under /api/v2, with any bearer token;
+`expired` and `forbidden` are refused as their names say. POST /oauth/token gives a token.
+
+GET    /sandbox            this page
+GET    /sandbox/requests   what was received, oldest first
+DELETE /sandbox/requests   forgets it
+GET    /sandbox/users      the ids of all users
+POST   /sandbox/users      adds users: ids as a JSON list, or as text with spaces between
+GET    /sandbox/misbehave  the rules for wrong answers that are left
+POST   /sandbox/misbehave  adds rules
+DELETE /sandbox/misbehave  forgets all rules
+POST   /sandbox/reset      everything is as in the beginning
+
+A wrong answer can also be asked for in a request's own header: X-Sandbox-Misbehave: BEHAVIOURS.
+";
+
+/// Answers a request for one of the sandbox's own endpoints.
+pub(super) fn answer(sandbox: &Sandbox, asked: &Asked) -> Response {
+    let body = asked
+        .payload
+        .bytes()
+        .map(String::from_utf8_lossy)
+        .unwrap_or_default();
+    let mut state = sandbox.lock();
+    match (&asked.method, asked.uri.path()) {
+        (&Method::GET, "/sandbox" | "/sandbox/") => text(StatusCode::OK, page()),
+        (&Method::GET, "/sandbox/requests") => list(&state.journal.list()),
+        (&Method::DELETE, "/sandbox/requests") => {
+            state.journal.clear();
+            list(&state.journal.list())
+        }
+        (&Method::GET, "/sandbox/users") => users(&state),
+        (&Method::POST, "/sandbox/users") => match add_users(&mut state, &body) {
+            Ok(()) => users(&state),
+            Err(wrong) => text(StatusCode::BAD_REQUEST, wrong),
+        },
+        (&Method::GET, "/sandbox/misbehave") => rules_left(&state),
+        (&Method::POST, "/sandbox/misbehave") => match state.rules.add(&body) {
+            Ok(()) => rules_left(&state),
+            Err(wrong) => text(StatusCode::BAD_REQUEST, wrong),
+        },
+        (&Method::DELETE, "/sandbox/misbehave") => {
+            state.rules.clear();
+            rules_left(&state)
+        }
+        (&Method::POST, "/sandbox/reset") => {
+            let mut journal = std::mem::take(&mut state.journal);
+            journal.clear();
+            *state = State {
+                journal,
+                ..State::new(&sandbox.shared.settings)
+            };
+            list(&json!({"reset": true}))
+        }
+        _ => text(StatusCode::NOT_FOUND, page()),
+    }
+}
+
+fn page() -> String {
+    let flags: String = settings::flags()
+        .iter()
+        .map(|(flag, default, help)| format!("  --{flag} {default}\n      {help}\n"))
+        .collect();
+    format!(
+        "{PAGE}\n{HELP}\n{}\nSettings, with their defaults:\n{flags}",
+        rules::HELP
+    )
+}
+
+fn users(state: &State) -> Response {
+    list(&json!({"users": state.users.ids().collect::<Vec<_>>()}))
+}
+
+fn rules_left(state: &State) -> Response {
+    list(&json!({"rules": state.rules.list()}))
+}
+
+/// Adds users by a JSON list of ids, or by ids with spaces or commas between.
+fn add_users(state: &mut State, body: &str) -> Result<(), String> {
+    let ids: Vec<String> = if body.trim_start().starts_with(['[', '{', '"']) {
+        serde_json::from_str(body).map_err(|wrong| {
+            format!("This is no JSON list of ids, such as [\"user-1\", \"user-2\"]: {wrong}\n")
+        })?
+    } else {
+        let words = body.split(|c: char| c == ',' || c.is_whitespace());
+        words
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    if ids.is_empty() {
+        return Err("Give ids: a JSON list, or text with spaces between.\n".to_owned());
+    }
+    ids.iter().try_for_each(|id| {
+        state
+            .users
+            .add(id)
+            .map_err(|wrong| format!("`{id}`: {wrong}\n"))
+    })
+}
+
+fn list(value: &Value) -> Response {
+    typed(StatusCode::OK, "application/json", value.to_string())
+}
+
+fn text(status: StatusCode, text: String) -> Response {
+    typed(status, "text/plain; charset=utf-8", text)
+}
+
+fn typed(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

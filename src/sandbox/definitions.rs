@@ -1,0 +1,241 @@
+//! Presence definitions, of which the current and the legacy operations are two views.
+
+pub(super) mod current;
+pub(super) mod legacy;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::identity;
+use super::refusal::Refusal;
+use super::seed::{self, SystemPresence};
+use super::shape::wrong_type;
+use super::users::MAX_ID;
+
+/// The most definitions that one sandbox holds.
+const MAX_DEFINITIONS: usize = 1000;
+
+/// The division of a definition that is everyone's.
+const ALL_DIVISIONS: &str = "*";
+
+/// A presence definition.
+#[derive(Debug, Clone)]
+pub(super) struct Definition {
+    id: String,
+    name: Option<String>,
+    labels: Map<String, Value>,
+    system_presence: Option<SystemPresence>,
+    division: String,
+    deactivated: bool,
+    /// Whether it is one of the vendor's own, which nobody can change.
+    system: bool,
+    primary: bool,
+    created: Timestamp,
+    modified: Timestamp,
+}
+
+/// Every definition, in the order of creation.
+#[derive(Debug)]
+pub(super) struct Definitions(Vec<Definition>);
+
+impl Definitions {
+    /// The vendor's own.
+    pub(super) fn seeded() -> Self {
+        let system = seed::DEFAULTS.map(|(presence, id, labels)| Definition {
+            id: id.to_owned(),
+            name: None,
+            labels: seed::labels(labels),
+            system_presence: Some(presence),
+            division: ALL_DIVISIONS.to_owned(),
+            deactivated: false,
+            system: true,
+            primary: true,
+            created: Timestamp::UNIX_EPOCH,
+            modified: Timestamp::UNIX_EPOCH,
+        });
+        Self(system.into())
+    }
+
+    /// What a user's presence says of its definition.
+    pub(super) fn shown(&self, id: &str) -> Value {
+        let mut shown = json!({"id": id, "selfUri": format!("/api/v2/presencedefinitions/{id}")});
+        let presence = self
+            .get(id)
+            .and_then(|definition| definition.system_presence);
+        if let Some(presence) = presence {
+            shown["systemPresence"] = json!(presence.spaced());
+        }
+        shown
+    }
+
+    /// The id of a definition that a user can show, or why they cannot.
+    pub(super) fn choose(&self, id: &str, field: &str) -> Result<String, Refusal> {
+        let wrong = match self.get(id) {
+            Some(definition) if !definition.deactivated => return Ok(definition.id.clone()),
+            Some(_) => "is deactivated",
+            None => "does not exist",
+        };
+        let message = format!("The presence definition [{id}] {wrong}.");
+        Err(Refusal::field("bad.request", field, &message).about("PresenceDefinition", id))
+    }
+
+    fn get(&self, id: &str) -> Option<&Definition> {
+        self.0
+            .iter()
+            .find(|definition| definition.id.eq_ignore_ascii_case(id))
+    }
+
+    fn found(&self, id: &str) -> Result<&Definition, Refusal> {
+        self.get(id)
+            .ok_or_else(|| Refusal::not_found("PresenceDefinition", id))
+    }
+
+    /// A definition that may be changed, or why it may not.
+    fn changeable(&mut self, id: &str) -> Result<&mut Definition, Refusal> {
+        let found = self
+            .0
+            .iter_mut()
+            .find(|definition| definition.id.eq_ignore_ascii_case(id));
+        let definition = found.ok_or_else(|| Refusal::not_found("PresenceDefinition", id))?;
+        if definition.system {
+            let message = "A System presence definition can be neither changed nor deleted.";
+            return Err(Refusal::new(400, "bad.request", message));
+        }
+        Ok(definition)
+    }
+
+    fn create(&mut self, body: &Map<String, Value>) -> Result<&Definition, Refusal> {
+        if self.0.len() >= MAX_DEFINITIONS {
+            return Err(Refusal::of_status(409));
+        }
+        let now = Timestamp::now();
+        let mut definition = Definition {
+            id: identity::fresh(),
+            name: None,
+            labels: Map::new(),
+            system_presence: None,
+            division: ALL_DIVISIONS.to_owned(),
+            deactivated: false,
+            system: false,
+            primary: body.get("primary") == Some(&json!(true)),
+            created: now,
+            modified: now,
+        };
+        definition.change(body)?;
+        // A definition begins active, whatever the body says.
+        definition.deactivated = false;
+        self.0.push(definition);
+        self.0.last().ok_or_else(|| Refusal::of_status(500))
+    }
+
+    fn update(&mut self, id: &str, body: &Map<String, Value>) -> Result<&Definition, Refusal> {
+        let definition = self.changeable(id)?;
+        definition.change(body)?;
+        definition.modified = Timestamp::now();
+        Ok(definition)
+    }
+
+    fn deactivate(&mut self, id: &str, again_is_missing: bool) -> Result<(), Refusal> {
+        let definition = self.changeable(id)?;
+        if definition.deactivated && again_is_missing {
+            return Err(Refusal::not_found("PresenceDefinition", id));
+        }
+        definition.deactivated = true;
+        definition.modified = Timestamp::now();
+        Ok(())
+    }
+}
+
+impl Definition {
+    /// Takes over what a body says; what it does not say stays. Nothing changes when it is refused.
+    fn change(&mut self, body: &Map<String, Value>) -> Result<(), Refusal> {
+        let text = |name: &str| body.get(name).and_then(Value::as_str);
+        let labels = body.get("languageLabels").and_then(Value::as_object);
+        let Some(labels) = labels.filter(|labels| !labels.is_empty()) else {
+            let message = "The field [languageLabels] needs at least one label.";
+            return Err(Refusal::field(
+                "constraint.validation",
+                "languageLabels",
+                message,
+            ));
+        };
+        if text("divisionId").is_some_and(|id| id.len() > MAX_ID) {
+            return Err(wrong_type("divisionId", "string that is an id"));
+        }
+        // An empty text is what clients send for none.
+        if let Some(asked) = text("systemPresence").filter(|asked| !asked.is_empty()) {
+            let asked = SystemPresence::read(asked).ok_or_else(|| unknown_presence(asked))?;
+            if self
+                .system_presence
+                .is_some_and(|presence| presence != asked)
+            {
+                let message = "The field [systemPresence] cannot be changed.";
+                return Err(Refusal::field("bad.request", "systemPresence", message));
+            }
+            self.system_presence = Some(asked);
+        }
+        self.labels.clone_from(labels);
+        if let Some(name) = text("name") {
+            self.name = Some(name.to_owned());
+        }
+        if let Some(division) = text("divisionId").filter(|id| !id.is_empty()) {
+            division.clone_into(&mut self.division);
+        }
+        if let Some(deactivated) = body.get("deactivated").and_then(Value::as_bool) {
+            self.deactivated = deactivated;
+        }
+        Ok(())
+    }
+}
+
+fn unknown_presence(asked: &str) -> Refusal {
+    let allowed: Vec<String> = seed::DEFAULTS
+        .iter()
+        .map(|(known, ..)| known.joined())
+        .collect();
+    let template =
+        "Value [{value}] is not valid for field type [{type}]. Allowable values are: {allowed}";
+    let params = [
+        ("value", asked),
+        ("type", "SystemPresence"),
+        ("allowed", &allowed.join(", ")),
+    ];
+    Refusal::templated(400, "invalid.value", template, &params)
+        .detail("invalid.value", "systemPresence")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_system_presence_is_set_once() {
+        let mut definitions = Definitions::seeded();
+        let labels = json!({"en_US": "Lunch"});
+        let made = definitions
+            .create(&body(json!({"languageLabels": labels})))
+            .unwrap()
+            .id
+            .clone();
+        let meal = body(json!({"languageLabels": labels, "systemPresence": "Meal"}));
+        let away = body(json!({"languageLabels": labels, "systemPresence": "Away"}));
+        assert!(definitions.update(&made, &meal).is_ok());
+        assert!(definitions.update(&made, &meal).is_ok());
+        assert!(definitions.update(&made, &away).is_err());
+        assert_eq!(definitions.shown(&made)["systemPresence"], "Meal");
+    }
+
+    #[test]
+    fn definitions_are_bounded() {
+        let mut definitions = Definitions::seeded();
+        let lunch = body(json!({"languageLabels": {"en_US": "Lunch"}}));
+        let made = (0..2000)
+            .filter(|_| definitions.create(&lunch).is_ok())
+            .count();
+        assert_eq!(made, MAX_DEFINITIONS - seed::DEFAULTS.len());
+    }
+}

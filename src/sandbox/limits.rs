@@ -1,0 +1,144 @@
+//! How many requests a token may make in a minute.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::settings::{RateWindow, Settings};
+
+/// The length of the window.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How many tokens are counted at a time.
+const MAX_TOKENS: usize = 1000;
+
+/// The requests of the last minute, by token.
+#[derive(Debug)]
+pub(super) struct Limits {
+    limit: usize,
+    window: RateWindow,
+    /// By the token's hash: the moments that still count.
+    spent: HashMap<u64, VecDeque<Instant>>,
+}
+
+impl Limits {
+    /// No request was made yet.
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            limit: settings.rate_limit,
+            window: settings.rate_window,
+            spent: HashMap::new(),
+        }
+    }
+
+    /// Counts a request, or says in how many seconds there may be another.
+    ///
+    /// A refused request is not counted.
+    pub(super) fn spend(&mut self, token: u64, now: Instant) -> Result<(), u64> {
+        if self.limit == 0 {
+            return Ok(());
+        }
+        self.make_room(token, now);
+        let spent = self.spent.entry(token).or_default();
+        forget(spent, self.window, now);
+        if spent.len() < self.limit {
+            spent.push_back(now);
+            return Ok(());
+        }
+        let oldest = spent.front().copied().unwrap_or(now);
+        let left = (oldest + MINUTE).saturating_duration_since(now);
+        Err(left
+            .as_millis()
+            .div_ceil(1000)
+            .try_into()
+            .unwrap_or(60)
+            .max(1))
+    }
+
+    /// Forgets idle tokens, or else the one that was busy the longest time ago.
+    fn make_room(&mut self, token: u64, now: Instant) {
+        if self.spent.len() < MAX_TOKENS || self.spent.contains_key(&token) {
+            return;
+        }
+        self.spent
+            .retain(|_, spent| spent.back().is_some_and(|last| *last + MINUTE > now));
+        if self.spent.len() >= MAX_TOKENS {
+            let idlest = self
+                .spent
+                .iter()
+                .min_by_key(|(_, spent)| spent.back().copied());
+            if let Some(idlest) = idlest.map(|(token, _)| *token) {
+                self.spent.remove(&idlest);
+            }
+        }
+    }
+}
+
+/// Drops the moments that no longer count.
+fn forget(spent: &mut VecDeque<Instant>, window: RateWindow, now: Instant) {
+    match window {
+        RateWindow::Fixed if spent.front().is_some_and(|first| *first + MINUTE <= now) => {
+            spent.clear();
+        }
+        RateWindow::Fixed => {}
+        RateWindow::Sliding => {
+            while spent.front().is_some_and(|oldest| *oldest + MINUTE <= now) {
+                spent.pop_front();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(limit: usize, window: RateWindow) -> Limits {
+        Limits {
+            limit,
+            window,
+            spent: HashMap::new(),
+        }
+    }
+
+    fn at(start: Instant, seconds: f64) -> Instant {
+        start + Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn a_fixed_window_begins_with_the_first_request() {
+        let (start, mut limits) = (Instant::now(), limits(2, RateWindow::Fixed));
+        assert_eq!(limits.spend(1, start), Ok(()));
+        assert_eq!(limits.spend(1, at(start, 50.0)), Ok(()));
+        assert_eq!(limits.spend(1, at(start, 58.5)), Err(2));
+        assert_eq!(limits.spend(2, at(start, 58.5)), Ok(()), "another token");
+        assert_eq!(limits.spend(1, at(start, 60.0)), Ok(()));
+        assert_eq!(limits.spend(1, at(start, 61.0)), Ok(()));
+        assert_eq!(limits.spend(1, at(start, 62.0)), Err(58));
+    }
+
+    #[test]
+    fn a_sliding_window_gives_back_one_request_at_a_time() {
+        let (start, mut limits) = (Instant::now(), limits(2, RateWindow::Sliding));
+        assert_eq!(limits.spend(1, start), Ok(()));
+        assert_eq!(limits.spend(1, at(start, 50.0)), Ok(()));
+        assert_eq!(limits.spend(1, at(start, 59.0)), Err(1));
+        assert_eq!(limits.spend(1, at(start, 60.0)), Ok(()));
+        assert_eq!(limits.spend(1, at(start, 61.0)), Err(49));
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_counted_and_the_table_is_bounded() {
+        let start = Instant::now();
+        let mut none = limits(0, RateWindow::Fixed);
+        assert!((0..1000).all(|_| none.spend(1, start).is_ok()));
+        assert!(none.spent.is_empty());
+
+        let mut one = limits(1, RateWindow::Sliding);
+        for token in 0..2000 {
+            assert_eq!(one.spend(token, start), Ok(()));
+        }
+        assert_eq!(one.spent.len(), MAX_TOKENS);
+    }
+}

@@ -1,0 +1,66 @@
+//! The organization's presence settings, and each user's primary source.
+
+use serde_json::{Value, json};
+
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::routes::{Answer, Call};
+use super::users::{PURECLOUD, User};
+
+/// `GET /api/v2/presence/settings`
+pub(super) fn settings(call: &mut Call<'_>) -> Answer {
+    Ok(Reply::ok(call.state.organization.clone()))
+}
+
+/// `PUT /api/v2/presence/settings`
+pub(super) fn update_settings(call: &mut Call<'_>) -> Answer {
+    let body = call.body()?;
+    for (name, value) in body {
+        // The path says which settings these are; a body cannot.
+        if name != "id" {
+            call.state.organization[name] = value;
+        }
+    }
+    settings(call)
+}
+
+/// `GET /api/v2/presence/users/{userId}/primarysource`
+pub(super) fn primary_source(call: &mut Call<'_>) -> Answer {
+    let id = call.variable(0);
+    let user = call.state.users.find(id, call.settings)?;
+    let registered = call.state.sources.is_registered(&user.primary_source);
+    Ok(Reply::ok(view(user, registered)))
+}
+
+/// `PUT /api/v2/presence/users/{userId}/primarysource`
+pub(super) fn update_primary_source(call: &mut Call<'_>) -> Answer {
+    let (body, id) = (call.body()?, call.variable(0));
+    let asked = body
+        .get("sourceId")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let user = call.state.users.find(id, call.settings)?;
+    let registered = call.state.sources.is_active(asked);
+    if asked.eq_ignore_ascii_case(PURECLOUD) {
+        PURECLOUD.clone_into(&mut user.primary_source);
+    } else if registered || user.presence(asked).is_some() {
+        asked.clone_into(&mut user.primary_source);
+    } else {
+        let message = format!("The presence source [{asked}] does not exist.");
+        return Err(
+            Refusal::field("bad.request", "sourceId", &message).about("PresenceSource", asked)
+        );
+    }
+    Ok(Reply::ok(view(user, registered)))
+}
+
+/// `UserPrimarySource`
+fn view(user: &User, registered: bool) -> Value {
+    let id = &user.id;
+    json!({
+        "id": id,
+        "sourceId": user.primary_source,
+        "registered": registered,
+        "selfUri": format!("/api/v2/presence/users/{id}/primarysource"),
+    })
+}

@@ -1,0 +1,156 @@
+//! One user's presence: read and changed.
+
+pub(super) mod bulk;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::definitions::Definitions;
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::routes::{Answer, Call};
+use super::settings::Settings;
+use super::sources::Sources;
+use super::state::date;
+use super::users::{PURECLOUD, Presence, User};
+
+/// `GET /api/v2/users/{userId}/presences/{sourceId}`, and that of PURECLOUD
+pub(super) fn get(call: &mut Call<'_>) -> Answer {
+    let source = source(
+        call.variable_or(1, PURECLOUD),
+        call.settings,
+        &call.state.sources,
+    )?;
+    let user = call.state.users.find(call.variable(0), call.settings)?;
+    match user.presence(&source) {
+        Some(presence) => {
+            let definitions = &call.state.definitions;
+            Ok(Reply::ok(view(
+                user,
+                &source,
+                presence,
+                definitions,
+                call.settings,
+            )))
+        }
+        None => Err(Refusal::not_found("UserPresence", &source)),
+    }
+}
+
+/// `PATCH /api/v2/users/{userId}/presences/{sourceId}`, and that of PURECLOUD
+pub(super) fn patch(call: &mut Call<'_>) -> Answer {
+    let body = call.body()?;
+    let source = source(
+        call.variable_or(1, PURECLOUD),
+        call.settings,
+        &call.state.sources,
+    )?;
+    if call.settings.empty_patch_refused && !changes_something(&body) {
+        let message = "One of primary, presenceDefinition and message is needed.";
+        return Err(Refusal::new(400, "bad.request", message));
+    }
+    let change = Change::read(&body, &call.state.definitions, "")?;
+    let user = call.state.users.find(call.variable(0), call.settings)?;
+    let presence = change.apply(user, &source)?;
+    Ok(Reply::ok(view(
+        user,
+        &source,
+        &presence,
+        &call.state.definitions,
+        call.settings,
+    )))
+}
+
+/// What an update asks for, checked: primary, definition and message, in any combination.
+struct Change {
+    primary: bool,
+    definition: Option<String>,
+    message: Option<String>,
+}
+
+impl Change {
+    fn read(body: &Map<String, Value>, known: &Definitions, at: &str) -> Result<Self, Refusal> {
+        let definition = body
+            .get("presenceDefinition")
+            .and_then(|asked| asked["id"].as_str());
+        let field = format!("{at}presenceDefinition.id");
+        Ok(Self {
+            primary: body.get("primary") == Some(&json!(true)),
+            definition: definition.map(|id| known.choose(id, &field)).transpose()?,
+            message: body
+                .get("message")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        })
+    }
+
+    /// Makes the change; a custom source begins with the first one.
+    fn apply(self, user: &mut User, source: &str) -> Result<Presence, Refusal> {
+        let shown = user.presence(source).or_else(|| user.presence(PURECLOUD));
+        let mut presence = shown
+            .cloned()
+            .ok_or_else(|| Refusal::not_found("User", &user.id))?;
+        if self.definition.is_some() || self.message.is_some() {
+            presence.modified = Timestamp::now();
+        }
+        if let Some(definition) = self.definition {
+            presence.definition = definition;
+        }
+        if let Some(message) = self.message {
+            presence.message = message;
+        }
+        if !user.show(source, presence.clone()) {
+            return Err(Refusal::of_status(409));
+        }
+        if self.primary {
+            source.clone_into(&mut user.primary_source);
+        }
+        Ok(presence)
+    }
+}
+
+fn changes_something(body: &Map<String, Value>) -> bool {
+    body.get("primary") == Some(&json!(true))
+        || ["presenceDefinition", "message"]
+            .iter()
+            .any(|name| body.contains_key(*name))
+}
+
+/// The source that a path names: PURECLOUD in any case, or a custom one.
+fn source(asked: &str, settings: &Settings, registered: &Sources) -> Result<String, Refusal> {
+    if asked.eq_ignore_ascii_case(PURECLOUD) {
+        return Ok(PURECLOUD.to_owned());
+    }
+    if registered.is_registered(asked) {
+        let message = "This endpoint does not support registered presence sources.";
+        return Err(
+            Refusal::field("bad.request", "sourceId", message).about("PresenceSource", asked)
+        );
+    }
+    if settings.custom_sources_refused {
+        return Err(Refusal::not_found("PresenceSource", asked));
+    }
+    Ok(asked.to_owned())
+}
+
+/// `UserPresence`
+fn view(
+    user: &User,
+    source: &str,
+    presence: &Presence,
+    definitions: &Definitions,
+    settings: &Settings,
+) -> Value {
+    let mut view = json!({
+        "source": source,
+        "presenceDefinition": definitions.shown(&presence.definition),
+        "message": presence.message,
+        "modifiedDate": date(presence.modified),
+        "selfUri": format!("/api/v2/users/{}/presences", user.id),
+    });
+    if !settings.captured_fields_only {
+        view["sourceId"] = json!(source);
+        view["primary"] = json!(user.primary_source == source);
+    }
+    view
+}

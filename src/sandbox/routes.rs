@@ -1,0 +1,231 @@
+//! The 27 operations: the index of what the sandbox can do.
+
+use serde_json::{Map, Value};
+
+use super::definitions::{current, legacy};
+use super::presences::{self, bulk};
+use super::query::{Query, decode};
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::settings::Settings;
+use super::shape::{self, Shape};
+use super::state::State;
+use super::{organization, sources};
+
+/// How an operation ends.
+pub(super) type Answer = Result<Reply, Refusal>;
+
+/// An operation of the vendor's.
+#[derive(Debug)]
+pub(super) struct Operation {
+    /// The vendor's name.
+    pub(super) name: &'static str,
+    pub(super) method: &'static str,
+    template: &'static str,
+    pub(super) permissions: Permissions,
+    /// What its body is, or each element of it where the body is a list.
+    pub(super) body: Option<Shape>,
+    pub(super) run: fn(&mut Call<'_>) -> Answer,
+}
+
+/// What a caller needs to be allowed.
+#[derive(Debug)]
+pub(super) enum Permissions {
+    None,
+    All(&'static [&'static str]),
+    Any(&'static [&'static str]),
+}
+
+/// One request for an operation.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) state: &'a mut State,
+    /// The variables of the path, in order.
+    pub(super) variables: &'a [String],
+    pub(super) query: &'a Query,
+    /// The body, where the operation has one.
+    pub(super) body: Option<(Value, Shape)>,
+}
+
+use Permissions::{All, Any, None as Nothing};
+
+const VIEW_DEFINITION: Permissions = All(&["presence:presenceDefinition:view"]);
+const EDIT_DEFINITION: Permissions = All(&["presence:presenceDefinition:edit"]);
+const ADD_DEFINITION: Permissions = All(&["presence:presenceDefinition:add"]);
+const VIEW_SOURCE: Permissions = All(&["presence:source:view"]);
+/// The vendor's page names none for the PATCHes, but refuses to change another user without it.
+const EDIT_PRESENCE: Permissions = Any(&["presence:userPresence:edit"]);
+
+/// Every operation; where two templates fit a path, the first counts.
+#[rustfmt::skip]
+pub(super) const OPERATIONS: [Operation; 27] = [
+    Operation { name: "get_presence_definitions", method: "GET", template: "presence/definitions", permissions: VIEW_DEFINITION, body: None, run: current::list },
+    Operation { name: "post_presence_definitions", method: "POST", template: "presence/definitions", permissions: ADD_DEFINITION, body: Some(shape::DEFINITION), run: current::create },
+    Operation { name: "get_presence_definition", method: "GET", template: "presence/definitions/{}", permissions: VIEW_DEFINITION, body: None, run: current::get },
+    Operation { name: "put_presence_definition", method: "PUT", template: "presence/definitions/{}", permissions: EDIT_DEFINITION, body: Some(shape::DEFINITION), run: current::update },
+    Operation { name: "delete_presence_definition", method: "DELETE", template: "presence/definitions/{}", permissions: Any(&["presence:presenceDefinition:delete", "presence:presenceDefinition:edit"]), body: None, run: current::deactivate },
+    Operation { name: "get_presencedefinitions", method: "GET", template: "presencedefinitions", permissions: Nothing, body: None, run: legacy::list },
+    Operation { name: "post_presencedefinitions", method: "POST", template: "presencedefinitions", permissions: ADD_DEFINITION, body: Some(shape::DEFINITION), run: legacy::create },
+    Operation { name: "get_presencedefinition", method: "GET", template: "presencedefinitions/{}", permissions: VIEW_DEFINITION, body: None, run: legacy::get },
+    Operation { name: "put_presencedefinition", method: "PUT", template: "presencedefinitions/{}", permissions: EDIT_DEFINITION, body: Some(shape::DEFINITION), run: legacy::update },
+    Operation { name: "delete_presencedefinition", method: "DELETE", template: "presencedefinitions/{}", permissions: All(&["presence:presenceDefinition:delete"]), body: None, run: current::deactivate },
+    Operation { name: "get_systempresences", method: "GET", template: "systempresences", permissions: Nothing, body: None, run: current::system_presences },
+    Operation { name: "get_presence_sources", method: "GET", template: "presence/sources", permissions: VIEW_SOURCE, body: None, run: sources::list },
+    Operation { name: "post_presence_sources", method: "POST", template: "presence/sources", permissions: All(&["presence:source:add"]), body: Some(shape::SOURCE), run: sources::create },
+    Operation { name: "get_presence_source", method: "GET", template: "presence/sources/{}", permissions: VIEW_SOURCE, body: None, run: sources::get },
+    Operation { name: "put_presence_source", method: "PUT", template: "presence/sources/{}", permissions: All(&["presence:source:edit"]), body: Some(shape::SOURCE), run: sources::update },
+    Operation { name: "delete_presence_source", method: "DELETE", template: "presence/sources/{}", permissions: Any(&["presence:source:delete", "presence:source:edit"]), body: None, run: sources::deactivate },
+    Operation { name: "get_presence_settings", method: "GET", template: "presence/settings", permissions: All(&["presence:settings:view"]), body: None, run: organization::settings },
+    Operation { name: "put_presence_settings", method: "PUT", template: "presence/settings", permissions: All(&["presence:settings:edit"]), body: Some(shape::PRESENCE_SETTINGS), run: organization::update_settings },
+    Operation { name: "get_presence_user_primarysource", method: "GET", template: "presence/users/{}/primarysource", permissions: All(&["presence:userPrimarySource:view"]), body: None, run: organization::primary_source },
+    Operation { name: "put_presence_user_primarysource", method: "PUT", template: "presence/users/{}/primarysource", permissions: All(&["presence:userPrimarySource:edit"]), body: Some(shape::PRIMARY_SOURCE), run: organization::update_primary_source },
+    Operation { name: "put_users_presences_bulk", method: "PUT", template: "users/presences/bulk", permissions: EDIT_PRESENCE, body: Some(shape::USER_PRESENCE), run: bulk::put },
+    Operation { name: "get_users_presences_purecloud_bulk", method: "GET", template: "users/presences/purecloud/bulk", permissions: Nothing, body: None, run: bulk::get },
+    Operation { name: "get_users_presence_bulk", method: "GET", template: "users/presences/{}/bulk", permissions: Nothing, body: None, run: bulk::get },
+    Operation { name: "get_user_presences_purecloud", method: "GET", template: "users/{}/presences/purecloud", permissions: Nothing, body: None, run: presences::get },
+    Operation { name: "patch_user_presences_purecloud", method: "PATCH", template: "users/{}/presences/purecloud", permissions: EDIT_PRESENCE, body: Some(shape::USER_PRESENCE), run: presences::patch },
+    Operation { name: "get_user_presence", method: "GET", template: "users/{}/presences/{}", permissions: Nothing, body: None, run: presences::get },
+    Operation { name: "patch_user_presence", method: "PATCH", template: "users/{}/presences/{}", permissions: EDIT_PRESENCE, body: Some(shape::USER_PRESENCE), run: presences::patch },
+];
+
+/// Finds the operation of a request, and the variables of its path, each decoded once.
+///
+/// 404 for a path that is none of the vendor's here, 405 for a method that is not its.
+pub(super) fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>), Refusal> {
+    const TABLE: &[Operation] = &OPERATIONS;
+    let segments: Option<Vec<&str>> = path
+        .strip_prefix("/api/v2/")
+        .map(|p| p.split('/').collect());
+    let segments = segments.ok_or_else(|| Refusal::of_status(404))?;
+    let fitting = || {
+        TABLE
+            .iter()
+            .filter_map(|one| Some((one, matched(one.template, &segments)?)))
+    };
+    if let Some(found) = fitting().find(|(operation, _)| operation.method == method) {
+        return Ok(found);
+    }
+    let mut allowed: Vec<&str> = fitting().map(|(operation, _)| operation.method).collect();
+    if allowed.is_empty() {
+        return Err(Refusal::of_status(404));
+    }
+    allowed.sort_unstable();
+    allowed.dedup();
+    Err(Refusal::of_status(405).header("allow", allowed.join(", ")))
+}
+
+/// The variables of a template, where it fits.
+fn matched(template: &str, segments: &[&str]) -> Option<Vec<String>> {
+    let parts: Vec<&str> = template.split('/').collect();
+    if parts.len() != segments.len() {
+        return None;
+    }
+    let mut variables = Vec::new();
+    for (part, segment) in parts.iter().zip(segments) {
+        match *part {
+            "{}" if !segment.is_empty() => variables.push(decode(segment)),
+            part if part == *segment => {}
+            _ => return None,
+        }
+    }
+    Some(variables)
+}
+
+impl<'a> Call<'a> {
+    /// A variable of the path.
+    pub(super) fn variable(&self, at: usize) -> &'a str {
+        self.variable_or(at, "")
+    }
+
+    /// A variable of the path, where the operation has it.
+    pub(super) fn variable_or(&self, at: usize, otherwise: &'a str) -> &'a str {
+        self.variables.get(at).map_or(otherwise, String::as_str)
+    }
+
+    /// Takes the body, an object.
+    pub(super) fn body(&mut self) -> Result<Map<String, Value>, Refusal> {
+        let (value, shape) = self.body.take().ok_or_else(|| Refusal::of_status(400))?;
+        shape::read(&value, shape, self.settings.nulls, "")
+    }
+
+    /// Takes the body, a list of objects, each of which may be wrong.
+    pub(super) fn bodies(
+        &mut self,
+        limit: usize,
+    ) -> Result<Vec<Result<Map<String, Value>, Refusal>>, Refusal> {
+        let (value, shape) = self.body.take().ok_or_else(|| Refusal::of_status(400))?;
+        let Value::Array(list) = value else {
+            return Err(shape::wrong_type("body", "array"));
+        };
+        if list.len() > limit {
+            let message = format!(
+                "At most {limit} updates are allowed at once, not {}.",
+                list.len()
+            );
+            return Err(Refusal::field("bad.request", "body", &message));
+        }
+        let nulls = self.settings.nulls;
+        let read = |(at, each)| shape::read(each, shape, nulls, &format!("[{at}]."));
+        Ok(list.iter().enumerate().map(read).collect())
+    }
+
+    /// Whether what is deactivated is asked for; else what is active.
+    pub(super) fn deactivated(&self) -> Result<bool, Refusal> {
+        self.flag("deactivated", "TRUE, FALSE")
+    }
+
+    /// A parameter that is true or false, in any case, and false where it is absent.
+    pub(super) fn flag(&self, name: &str, allowed: &str) -> Result<bool, Refusal> {
+        match self.query.one(name) {
+            None => Ok(false),
+            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+            Some(value) => Err(Refusal::parameter_value(name, value, allowed)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn name(method: &str, path: &str) -> &'static str {
+        find(method, path).unwrap().0.name
+    }
+
+    #[test]
+    fn each_of_the_27_is_found_by_its_own_path() {
+        for operation in &OPERATIONS {
+            let path = format!("/api/v2/{}", operation.template.replace("{}", "x%2Fy"));
+            let (found, variables) = find(operation.method, &path).unwrap();
+            assert_eq!(found.name, operation.name);
+            assert!(
+                variables.iter().all(|variable| variable == "x/y"),
+                "{variables:?}"
+            );
+        }
+        let names: HashSet<&str> = OPERATIONS.iter().map(|operation| operation.name).collect();
+        assert_eq!(names.len(), 27);
+    }
+
+    #[test]
+    fn a_literal_comes_before_a_variable() {
+        let path = "/api/v2/users/presences/purecloud/bulk";
+        assert_eq!(name("GET", path), "get_users_presences_purecloud_bulk");
+        assert_eq!(
+            name("GET", "/api/v2/users/presences/X/bulk"),
+            "get_users_presence_bulk"
+        );
+        assert_eq!(
+            name("GET", "/api/v2/users/u/presences/PURECLOUD"),
+            "get_user_presence"
+        );
+        assert_eq!(
+            name("GET", "/api/v2/users/u/presences/purecloud"),
+            "get_user_presences_purecloud"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! Connections: accepted, served, and cut where an answer says so.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt as _;
+
+use super::Sandbox;
+use super::misbehave::Cut;
+
+/// How many connections are open at a time; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 4096;
+
+/// How long answers under way may still take at the end; some of them never end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How long to wait where no connection can be accepted, for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves the sandbox until `shutdown`, then ends the answers under way and returns.
+///
+/// # Errors
+///
+/// None at present; a connection that cannot be accepted is tried again.
+pub async fn serve(
+    listener: TcpListener,
+    sandbox: Sandbox,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (ending, ended) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let room = connections.len() < MAX_CONNECTIONS;
+        tokio::select! {
+            () = &mut shutdown => break,
+            // Finished connections are let go of.
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if room => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, sandbox.clone(), ended.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the sandbox cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    ending.send_replace(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(LAST_ANSWERS, all).await.is_err() {
+        tracing::debug!("the sandbox cuts answers that do not end");
+    }
+    Ok(())
+}
+
+/// Serves one connection until its end, or until the answer under way at the end of the sandbox.
+async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Receiver<bool>) {
+    // Answers are small, and a byte that drips must leave at once.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "no nodelay");
+    }
+    let router = sandbox.router();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move {
+            let answered: Result<Response, Infallible> =
+                router.oneshot(request.map(Body::new)).await;
+            match answered {
+                // An error of the service makes hyper close the connection without a word.
+                Ok(response) if response.extensions().get::<Cut>().is_some() => {
+                    Err(io::Error::other("cut on request"))
+                }
+                Ok(response) => Ok(response),
+                Err(never) => match never {},
+            }
+        }
+    });
+    // Some official SDKs look for `Retry-After` in just this spelling.
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let served = tokio::select! {
+        served = &mut connection => served,
+        _ = ended.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection of the sandbox ended");
+    }
+}

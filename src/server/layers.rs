@@ -1,0 +1,136 @@
+//! What every call goes through before the services, outermost first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, http};
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use tokio::sync::Semaphore;
+use tokio::time::sleep_until;
+use tonic::Code;
+
+use super::{CallLimits, mend};
+use crate::deadline::{Deadline, DeadlinePolicy};
+use crate::error::{Error, Failure};
+use crate::record::Record;
+
+/// How long after its deadline a call is given up that has not reached its
+/// handler. A handler ends by itself at the deadline, with more to tell.
+const GRACE: Duration = Duration::from_millis(20);
+
+/// Puts the layers around the services.
+pub(super) fn around(services: Router, limits: CallLimits) -> Router {
+    let places = Arc::new(Semaphore::new(limits.max_in_flight));
+    services
+        // What tonic answers by itself gets our details, and the right code.
+        .layer(from_fn(mend::answers))
+        // Nothing waits for a place: a queue would only add its own delay.
+        .layer(from_fn_with_state(places, admit))
+        // The clock starts with the headers, not when the message is there.
+        .layer(from_fn_with_state(limits.deadlines, limit_time))
+        // Outermost, so that every call has its line in the log.
+        .layer(from_fn(record))
+        // Anything else than gRPC gets an answer that its client understands.
+        .layer(from_fn(only_grpc))
+}
+
+async fn only_grpc(request: Request, next: Next) -> Response {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let after = content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+    // Not `application/grpc-web`, which is another protocol.
+    if matches!(after, Some([] | [b'+' | b';', ..])) {
+        return next.run(request).await;
+    }
+    let wrong = "this is a gRPC server: send the content type `application/grpc`\n";
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, wrong).into_response()
+}
+
+async fn record(mut request: Request, next: Next) -> Response {
+    /// Writes the line also where the call is dropped on its way.
+    struct Logged(Record);
+
+    impl Drop for Logged {
+        fn drop(&mut self) {
+            self.0.log();
+        }
+    }
+
+    let path = request.uri().path();
+    // A name of the caller's choice is not let into the log.
+    let method = if mend::is_known(path) {
+        path.trim_start_matches('/')
+    } else {
+        "unknown"
+    };
+    let record = Record::new(method);
+    let logged = Logged(record.clone());
+    // Whatever shows headers, it shall not show this one.
+    if let header::Entry::Occupied(mut token) = request.headers_mut().entry(header::AUTHORIZATION) {
+        token.iter_mut().for_each(|value| value.set_sensitive(true));
+    }
+    request.extensions_mut().insert(record.clone());
+    let response = next.run(request).await;
+    record.ended(code(response.headers()), None);
+    drop(logged);
+    response
+}
+
+async fn limit_time(
+    State(policy): State<DeadlinePolicy>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let deadline = policy.of(request.headers());
+    let record = request.extensions().get::<Record>().cloned();
+    request.extensions_mut().insert(deadline);
+    let mut response = std::pin::pin!(next.run(request));
+    tokio::select! {
+        biased;
+        response = &mut response => return response,
+        () = sleep_until(deadline.instant() + GRACE) => {}
+    }
+    match record {
+        // What was sent may have changed something: only the handler can tell.
+        Some(record) if record.upstream_calls() > 0 => response.await,
+        record => refuse(Error::Expired, deadline, record),
+    }
+}
+
+async fn admit(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(place) = places.try_acquire_owned() else {
+        let record = request.extensions().get::<Record>().cloned();
+        let deadline = request.extensions().get::<Deadline>().copied();
+        return match deadline {
+            Some(deadline) => refuse(Error::Overloaded, deadline, record),
+            None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        };
+    };
+    // The place is held until the response is written, which a client that
+    // reads slowly can put off.
+    next.run(request).await.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _ = &place;
+            frame
+        }))
+    })
+}
+
+/// Answers a call with an error of the gateway's own.
+pub(super) fn refuse(error: Error, deadline: Deadline, record: Option<Record>) -> Response {
+    let status = Failure::from(error).into_status(deadline.left());
+    if let Some(record) = record {
+        record.refused(&status);
+    }
+    status.into_http()
+}
+
+/// The code of a response; one that has none yet has a message, so it is a success.
+pub(super) fn code(headers: &HeaderMap) -> Code {
+    let status = headers.get(tonic::Status::GRPC_STATUS);
+    status.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
+}

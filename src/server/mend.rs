@@ -1,0 +1,73 @@
+//! What tonic answers by itself, mended: with our details, and where its code
+//! is not the customary one, with that.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use tonic::{Code, Status};
+
+use super::MAX_REQUEST;
+use super::layers::{code, refuse};
+use crate::deadline::Deadline;
+use crate::error::{Error, Reason};
+use crate::proto;
+use crate::record::Record;
+
+/// Whether there is an RPC at this path.
+pub(super) fn is_known(path: &str) -> bool {
+    static PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let services = proto::pool().services();
+        let rpcs = services.flat_map(|service| service.methods().collect::<Vec<_>>());
+        rpcs.map(|rpc| format!("/{}/{}", rpc.parent_service().full_name(), rpc.name()))
+            .collect()
+    });
+    PATHS.contains(path)
+}
+
+/// Passes the services' answers on, and replaces those that tonic made.
+pub(super) async fn answers(request: Request, next: Next) -> Response {
+    let is_known = is_known(request.uri().path());
+    let deadline = request.extensions().get::<Deadline>().copied();
+    let record = request.extensions().get::<Record>().cloned();
+    let response = next.run(request).await;
+    let headers = response.headers();
+    let (Some(deadline), Some(status)) = (deadline, Status::from_header_map(headers)) else {
+        return response;
+    };
+    if status.code() == Code::Ok || !status.details().is_empty() {
+        return response;
+    }
+    refuse(
+        mended(is_known, code(headers), status.message()),
+        deadline,
+        record,
+    )
+}
+
+fn mended(is_known: bool, code: Code, message: &str) -> Error {
+    match code {
+        _ if !is_known => Error::Protocol(
+            Reason::UnknownMethod,
+            Code::Unimplemented,
+            "there is no such RPC: the services are genesys.presence.v1.PresenceService and \
+             genesys.presence.v1.LegacyPresenceService, and server reflection lists their RPCs"
+                .to_owned(),
+        ),
+        Code::OutOfRange => Error::Protocol(
+            Reason::MessageTooLarge,
+            Code::ResourceExhausted,
+            format!(
+                "the request is larger than the {MAX_REQUEST} bytes that the gateway accepts; \
+                 make several calls"
+            ),
+        ),
+        _ => Error::Protocol(
+            Reason::MalformedRequest,
+            code,
+            format!("the request is not a message of this RPC: {message}"),
+        ),
+    }
+}
