@@ -1,0 +1,8 @@
+//! The gateway as its callers and its vendor see it: over real connections,
+//! with nothing of it replaced.
+
+mod annotations;
+mod answers;
+mod contract;
+mod requests;
+mod support;

@@ -1,0 +1,360 @@
+//! A gateway in this process, a vendor that does as a test says, and a client
+//! that speaks JSON.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::Response;
+use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use presence_gateway::batch::BulkLimits;
+use presence_gateway::call::codec::Raw;
+use presence_gateway::deadline::DeadlinePolicy;
+use presence_gateway::proto;
+use presence_gateway::server::{CallLimits, Server};
+use presence_gateway::service::Gateway as Service;
+use presence_gateway::upstream::Upstream;
+use presence_gateway::upstream::base::Base;
+use prost::Message;
+use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tonic_types::{StatusExt, pb};
+
+/// What the vendor was asked.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub method: Method,
+    /// As it stands in the request line.
+    pub path_and_query: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap()
+    }
+
+    /// The parameters of the query, decoded.
+    pub fn query(&self) -> Vec<(String, String)> {
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().unwrap().into_owned();
+        let query = self
+            .path_and_query
+            .split_once('?')
+            .map_or("", |(_, query)| query);
+        query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap())
+            .map(|(name, value)| (decode(name), decode(value)))
+            .collect()
+    }
+
+    /// The ids that a bulk read asks for.
+    pub fn ids(&self) -> Vec<String> {
+        let ids = self.query().into_iter().find(|(name, _)| name == "id");
+        ids.map(|(_, ids)| ids.split(',').map(str::to_owned).collect())
+            .unwrap_or_default()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    pub fn token(&self) -> &str {
+        self.headers["authorization"].to_str().unwrap()
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// A server in the vendor's place, which remembers what it was asked.
+#[derive(Clone)]
+pub struct Vendor {
+    pub address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Vendor {
+    /// A vendor that answers each request as `answer` says.
+    pub async fn start<F, A>(answer: F) -> Self
+    where
+        F: Fn(Received) -> A + Send + Sync + 'static,
+        A: Future<Output = Response> + Send + 'static,
+    {
+        let answer: Arc<dyn Fn(Received) -> Answering + Send + Sync> =
+            Arc::new(move |received| Box::pin(answer(received)));
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&received);
+        let router = Router::new().fallback(move |request: Request| {
+            let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+            async move {
+                let (parts, body) = request.into_parts();
+                let received = Received {
+                    method: parts.method,
+                    path_and_query: parts.uri.path_and_query().unwrap().to_string(),
+                    headers: parts.headers,
+                    body: to_bytes(body, usize::MAX).await.unwrap().to_vec(),
+                };
+                log.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(received.clone());
+                answer(received).await
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, received }
+    }
+
+    /// A vendor that answers everything alike.
+    pub async fn answering(status: u16, body: impl Into<String>) -> Self {
+        let body = body.into();
+        Self::start(move |_| {
+            let body = body.clone();
+            async move { reply(status, body) }
+        })
+        .await
+    }
+
+    /// What it was asked up to now.
+    pub fn received(&self) -> Vec<Received> {
+        self.received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The one thing that it was asked.
+    pub fn only(&self) -> Received {
+        let mut received = self.received();
+        assert_eq!(
+            received.len(),
+            1,
+            "one request should have arrived, but {received:#?}"
+        );
+        received.remove(0)
+    }
+}
+
+pub const CORRELATION_ID: &str = "11111111-2222-3333-4444-555555555555";
+
+/// A JSON answer of the vendor's.
+pub fn reply(status: u16, body: impl Into<Body>) -> Response {
+    Response::builder()
+        .status(StatusCode::from_u16(status).unwrap())
+        .header("content-type", "application/json")
+        .header("ININ-Correlation-Id", CORRELATION_ID)
+        .body(body.into())
+        .unwrap()
+}
+
+/// What a gateway under test grants.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub max_ids: usize,
+    pub concurrency: usize,
+    pub max_in_flight: usize,
+    pub default_deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_ids: 5000,
+            concurrency: 8,
+            max_in_flight: 1024,
+            default_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A gateway, reached over a real connection.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    pub address: SocketAddr,
+    pub channel: Channel,
+}
+
+/// An answer of the gateway's with its metadata.
+#[derive(Debug)]
+pub struct Answer {
+    pub json: Value,
+    pub metadata: MetadataMap,
+}
+
+impl Gateway {
+    pub async fn before(vendor: &Vendor) -> Self {
+        Self::with(vendor, Limits::default()).await
+    }
+
+    pub async fn with(vendor: &Vendor, limits: Limits) -> Self {
+        Self::at(&format!("http://{}", vendor.address), limits).await
+    }
+
+    pub async fn at(upstream: &str, limits: Limits) -> Self {
+        let upstream = Upstream::new(Base::of_url(upstream, false).unwrap()).unwrap();
+        let bulk = BulkLimits {
+            max_ids: limits.max_ids,
+            concurrency: limits.concurrency,
+        };
+        let max = Duration::from_secs(120);
+        let calls = CallLimits {
+            deadlines: DeadlinePolicy {
+                default: limits.default_deadline,
+                max,
+            },
+            max_in_flight: limits.max_in_flight,
+        };
+        let server = Server::new(Service::new(upstream, bulk), calls)
+            .await
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(server.serve(listener, pending()));
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        Self {
+            address,
+            channel: endpoint.connect().await.unwrap(),
+        }
+    }
+
+    /// Makes a call with a token.
+    pub async fn call(&self, rpc: &str, request: Value) -> Result<Value, Status> {
+        let answer = self
+            .call_with(rpc, request, &[("authorization", "Bearer token")])
+            .await;
+        answer.map(|answer| answer.json)
+    }
+
+    /// Makes a call with metadata of the test's choice.
+    pub async fn call_with(
+        &self,
+        rpc: &str,
+        request: Value,
+        metadata: &[(&'static str, &str)],
+    ) -> Result<Answer, Status> {
+        let method = method(rpc);
+        let message = DynamicMessage::deserialize(method.input(), request).unwrap();
+        let mut request = tonic::Request::new(message.encode_to_vec());
+        for (name, value) in metadata {
+            request.metadata_mut().append(*name, value.parse().unwrap());
+        }
+        let path = format!("/{}/{rpc}", method.parent_service().full_name());
+        let (metadata, answer, _) = self.raw(&path, request).await?.into_parts();
+        let answer = DynamicMessage::decode(method.output(), answer.as_slice()).unwrap();
+        let options = SerializeOptions::new().stringify_64_bit_integers(false);
+        let json = answer
+            .serialize_with_options(serde_json::value::Serializer, &options)
+            .unwrap();
+        Ok(Answer { json, metadata })
+    }
+
+    /// Makes a call of any path, with a message that is encoded already.
+    pub async fn raw(
+        &self,
+        path: &str,
+        request: tonic::Request<Vec<u8>>,
+    ) -> Result<tonic::Response<Vec<u8>>, Status> {
+        let mut client =
+            tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
+        client.ready().await.unwrap();
+        client.unary(request, path.parse().unwrap(), Raw).await
+    }
+}
+
+/// All RPCs of both services.
+pub fn methods() -> Vec<MethodDescriptor> {
+    let services = proto::pool().services();
+    services
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .collect()
+}
+
+pub fn method(rpc: &str) -> MethodDescriptor {
+    methods()
+        .into_iter()
+        .find(|method| method.name() == rpc)
+        .unwrap()
+}
+
+/// What every error must be, besides its code.
+pub fn check_form(status: &Status) {
+    let info = status.get_details_error_info();
+    let info = info.unwrap_or_else(|| panic!("an error without ErrorInfo: {status:?}"));
+    let is_reason = |reason: &str| {
+        (2..=63).contains(&reason.len())
+            && reason.starts_with(|c: char| c.is_ascii_uppercase())
+            && reason
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    assert!(is_reason(&info.reason), "{status:?}");
+    assert!(
+        ["presence-gateway", "genesys.cloud"].contains(&info.domain.as_str()),
+        "{status:?}"
+    );
+    assert!(
+        !status.message().is_empty(),
+        "an error that says nothing: {status:?}"
+    );
+    let rpc = rpc_status(status);
+    assert_eq!(
+        (rpc.code, rpc.message.as_str()),
+        (status.code() as i32, status.message())
+    );
+}
+
+/// The status in its details.
+pub fn rpc_status(status: &Status) -> pb::Status {
+    pb::Status::decode(status.details()).unwrap()
+}
+
+/// The failure of a call, which must have this code and this reason.
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) -> Status {
+    let status = answer.expect_err("the call should have failed");
+    check_form(&status);
+    let actual = status.get_details_error_info().unwrap().reason;
+    assert_eq!(
+        (status.code(), actual.as_str()),
+        (code, reason),
+        "{status:?}"
+    );
+    status
+}
+
+/// The fields that an error names as wrong.
+pub fn violations(status: &Status) -> Vec<String> {
+    let details = status.get_details_bad_request();
+    let fields = details
+        .map(|details| details.field_violations)
+        .unwrap_or_default();
+    fields
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
+}
+
+pub fn metadata<'a>(status: &'a Status, name: &str) -> Option<&'a str> {
+    status
+        .metadata()
+        .get(name)
+        .map(|value| value.to_str().unwrap())
+}
+
+/// A value in the metadata of an error's `ErrorInfo`.
+pub fn info(status: &Status, key: &str) -> Option<String> {
+    status.get_details_error_info()?.metadata.get(key).cloned()
+}
