@@ -1,0 +1,237 @@
+"""Arguments for every operation, in the vendor's words, for which a request is compared.
+
+What protobuf cannot tell apart is no case here: an empty list from none, an
+empty map from none, a null from nothing. The gateway leaves such an argument
+out, where an SDK that is told to sends `id=`, `{}` or `null`.
+"""
+
+USER = "d5b7f0a4-3f1c-4c8e-9a55-0b6f1c2d3e4f"
+OTHER = "0e2a9f6b-7c1d-4e5f-8a9b-1c2d3e4f5a6b"
+SOURCE = "8f9c1f7e-52a6-4a44-9f0b-6f1d0b7a9c3e"
+DEFINITION = "6a3af858-942f-489d-9700-5f9bcdcdae9b"
+
+# An id that a URL cannot hold as it is. A slash is left to the gateway's own
+# tests: the Python SDK sends one unescaped, which is another path.
+AWKWARD = "Zoë+1 @100%?&#;=:é"
+
+TEXT = "Zurück um 12:30 — “später” \U0001f355 \\ \" / \n\t\u2028 <&> 日本"
+DATE = "2026-11-23T10:15:30.123Z"
+WHOLE_SECOND = "1999-12-31T23:59:59.000Z"
+
+PRESENCE = {
+    "id": "presence-1",
+    "name": "",
+    "source": "PURECLOUD",
+    "sourceId": SOURCE,
+    "primary": False,
+    "presenceDefinition": {
+        "id": DEFINITION,
+        "systemPresence": "On Queue",
+        "selfUri": f"/api/v2/presencedefinitions/{DEFINITION}",
+    },
+    "futurePresenceDefinition": {},
+    "message": TEXT,
+    "modifiedDate": DATE,
+    "selfUri": f"/api/v2/users/{USER}/presences",
+}
+
+DEFINITION_BODY = {
+    "id": DEFINITION,
+    "name": "",
+    "type": "User",
+    "languageLabels": {"en_US": "Lunch", "de": TEXT, "": "", "zh_CN": "午餐"},
+    "systemPresence": "OnQueue",
+    "divisionId": "*",
+    "deactivated": False,
+    "selfUri": f"/api/v2/presence/definitions/{DEFINITION}",
+}
+
+SOURCE_BODY = {
+    "id": SOURCE,
+    "name": TEXT,
+    "description": "",
+    "type": "System",
+    "deactivated": False,
+    "selfUri": f"/api/v2/presence/sources/{SOURCE}",
+}
+
+ORGANIZATION_PRESENCE = {
+    "id": DEFINITION,
+    "name": TEXT,
+    "languageLabels": {"en_US": "Lunch", "he": "ארוחת צהריים"},
+    "systemPresence": "On Queue",
+    "deactivated": True,
+    "primary": False,
+    "createdBy": {"id": USER, "name": "Zoë", "email": "", "selfUri": f"/api/v2/users/{USER}"},
+    "createdDate": WHOLE_SECOND,
+    "modifiedBy": {"id": OTHER},
+    "modifiedDate": DATE,
+    "selfUri": "",
+}
+
+SETTINGS = {
+    "id": "",
+    "name": TEXT,
+    "restorePresenceSettings": {
+        "enabled": False,
+        "restoreTimeMilliseconds": 0,
+        "restoreOnQueueEnabled": True,
+    },
+    "requestingOffQueueEnabled": False,
+    "defaultPrimaryPresenceRegisteredSourceId": "",
+    "selfUri": "/api/v2/presence/settings",
+}
+
+LARGE_NUMBER = {
+    "restorePresenceSettings": {
+        "enabled": True,
+        "restoreTimeMilliseconds": 2**53 - 1,
+        "restoreOnQueueEnabled": False,
+    }
+}
+
+PRIMARY_SOURCE = {
+    "id": USER,
+    "name": "",
+    "sourceId": SOURCE,
+    "registered": False,
+    "selfUri": f"/api/v2/presence/users/{USER}/primarysource",
+}
+
+UPDATES = [
+    PRESENCE | {"id": USER},
+    {"id": OTHER, "presenceDefinition": {"id": DEFINITION}, "message": ""},
+    {"id": AWKWARD, "primary": False, "modifiedDate": WHOLE_SECOND},
+]
+
+FIFTY = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(50)]
+
+# Operation, then the name of the case, then the arguments.
+CASES = {
+    "delete_presence_definition": {
+        "an id": {"definitionId": DEFINITION},
+        "an id to escape": {"definitionId": AWKWARD},
+    },
+    "delete_presence_source": {
+        "an id": {"sourceId": SOURCE},
+        "an id to escape": {"sourceId": AWKWARD},
+    },
+    "delete_presencedefinition": {
+        "an id": {"presenceId": DEFINITION},
+        "an id to escape": {"presenceId": AWKWARD},
+    },
+    "get_presence_definition": {
+        "an id": {"definitionId": DEFINITION},
+        "a locale": {"definitionId": AWKWARD, "localeCode": "pt_BR"},
+    },
+    "get_presence_definitions": {
+        "nothing": {},
+        "everything": {
+            "deactivated": "TRUE",
+            "divisionId": ["*", SOURCE, AWKWARD],
+            "localeCode": "ALL",
+        },
+        "one division": {"divisionId": ["*"]},
+        "text to escape": {"deactivated": AWKWARD},
+        "empty text": {"deactivated": "", "localeCode": ""},
+    },
+    "get_presence_settings": {"nothing": {}},
+    "get_presence_source": {
+        "an id": {"sourceId": SOURCE},
+        "an id to escape": {"sourceId": AWKWARD},
+    },
+    "get_presence_sources": {
+        "nothing": {},
+        "a filter": {"deactivated": "ALL"},
+    },
+    "get_presence_user_primarysource": {
+        "an id": {"userId": USER},
+        "an id to escape": {"userId": AWKWARD},
+    },
+    "get_presencedefinition": {
+        "an id": {"presenceId": DEFINITION},
+        "a locale": {"presenceId": AWKWARD, "localeCode": "zh_TW"},
+    },
+    "get_presencedefinitions": {
+        "nothing": {},
+        "everything": {
+            "pageNumber": 2,
+            "pageSize": 100,
+            "deleted": "ALL",
+            "localeCode": "en_US",
+        },
+        "zeros": {"pageNumber": 0, "pageSize": 0},
+    },
+    "get_systempresences": {"nothing": {}},
+    "get_user_presence": {
+        "two ids": {"userId": USER, "sourceId": SOURCE},
+        "ids to escape": {"userId": AWKWARD, "sourceId": "Büro 1"},
+    },
+    "get_user_presences_purecloud": {
+        "an id": {"userId": USER},
+        "an id to escape": {"userId": AWKWARD},
+    },
+    "get_users_presence_bulk": {
+        "no ids": {"sourceId": SOURCE},
+        "three ids": {"sourceId": AWKWARD, "id": [USER, OTHER, AWKWARD]},
+    },
+    "get_users_presences_purecloud_bulk": {
+        "no ids": {},
+        "one id": {"id": [USER]},
+        "fifty ids": {"id": FIFTY},
+    },
+    "patch_user_presence": {
+        "everything": {"userId": USER, "sourceId": SOURCE, "body": PRESENCE},
+        "an empty message": {"userId": AWKWARD, "sourceId": "x y", "body": {"message": ""}},
+    },
+    "patch_user_presences_purecloud": {
+        "everything": {"userId": USER, "body": PRESENCE},
+        "a status": {"userId": USER, "body": {"presenceDefinition": {"id": DEFINITION}}},
+        "a flag": {"userId": USER, "body": {"primary": True}},
+        "an empty body": {"userId": USER, "body": {}},
+    },
+    "post_presence_definitions": {
+        "everything": {"body": DEFINITION_BODY},
+        "what is needed": {
+            "body": {"languageLabels": {"en_US": "Lunch"}, "systemPresence": "Meal"},
+        },
+    },
+    "post_presence_sources": {
+        "everything": {"body": SOURCE_BODY},
+        "what is needed": {"body": {"name": "Door"}},
+    },
+    "post_presencedefinitions": {
+        "everything": {"body": ORGANIZATION_PRESENCE},
+        "what is needed": {"body": {"languageLabels": {"en_US": "Lunch"}}},
+    },
+    "put_presence_definition": {
+        "everything": {"definitionId": DEFINITION, "body": DEFINITION_BODY},
+        "a flag": {
+            "definitionId": AWKWARD,
+            "body": {"languageLabels": {"de": "Mittag"}, "deactivated": True},
+        },
+    },
+    "put_presence_settings": {
+        "everything": {"body": SETTINGS},
+        "the largest number that JSON holds exactly": {"body": LARGE_NUMBER},
+    },
+    "put_presence_source": {
+        "everything": {"sourceId": SOURCE, "body": SOURCE_BODY},
+        "an empty name": {"sourceId": AWKWARD, "body": {"name": ""}},
+    },
+    "put_presence_user_primarysource": {
+        "everything": {"userId": USER, "body": PRIMARY_SOURCE},
+        "a source": {"userId": AWKWARD, "body": {"sourceId": "PURECLOUD"}},
+    },
+    "put_presencedefinition": {
+        "everything": {"presenceId": DEFINITION, "body": ORGANIZATION_PRESENCE},
+        "a flag": {
+            "presenceId": AWKWARD,
+            "body": {"languageLabels": {"de": "Mittag"}, "deactivated": False},
+        },
+    },
+    "put_users_presences_bulk": {
+        "three updates": {"body": UPDATES},
+        "no updates": {"body": []},
+    },
+}

@@ -1,0 +1,227 @@
+"""Three clients of the presence API with one face.
+
+Each is called with the vendor's name of an operation and with its arguments as
+the vendor writes them (`definitionId="…"`, `id=[…]`, `body={…}`), and hands
+back the vendor's JSON: the model, the bare array, or None for a void operation.
+What lies between is the official Python SDK, the official JavaScript SDK, or
+the gateway as a generated Python client sees it.
+"""
+
+import importlib
+import json
+import queue
+import re
+import subprocess
+import threading
+import uuid
+from datetime import timezone
+
+import grpc
+from google.protobuf import json_format
+
+from operations import OPERATIONS, snake_case
+
+ANSWERED_WITHIN = 20  # seconds
+
+
+class Refused(Exception):
+    """The other side answered with an error."""
+
+
+def new_token():
+    """A bearer token that no other call uses, so that no test spends another's quota."""
+    return f"token-{uuid.uuid4()}"
+
+
+class PythonSdk:
+    """PureCloudPlatformClientV2, unchanged."""
+
+    name = "python-sdk"
+
+    def __init__(self, host, token):
+        self._sdk = importlib.import_module("PureCloudPlatformClientV2")
+        client = self._sdk.ApiClient(host=host)
+        client.access_token = token
+        self._client = client
+        self._presence = self._sdk.PresenceApi(client)
+
+    def call(self, operation, **arguments):
+        """Calls the SDK's method with models, dates and all, as its users do."""
+        types = {parameter.name: parameter.type for parameter in OPERATIONS[operation].parameters}
+        native = {
+            snake_case(name): self._native(types[name], value) for name, value in arguments.items()
+        }
+        try:
+            answer = getattr(self._presence, operation)(**native)
+        except self._sdk.rest.ApiException as error:
+            raise Refused(f"{operation}: {error.status} {error.body}") from error
+        return self._client.sanitize_for_serialization(answer)
+
+    def _native(self, type_, value):
+        listed = re.fullmatch(r"list\[(.*)\]", type_)
+        if listed:
+            return [self._native(listed[1], each) for each in value]
+        if type_ == "datetime":
+            return self._date(value)
+        if not hasattr(self._sdk, type_):
+            return value
+        model = getattr(self._sdk, type_)()
+        attributes = {name: attribute for attribute, name in model.attribute_map.items()}
+        for name, each in value.items():
+            attribute = attributes[name]
+            setattr(model, attribute, self._native(model.swagger_types[attribute], each))
+        return model
+
+    @staticmethod
+    def _date(text):
+        from dateutil.parser import isoparse
+
+        return isoparse(text).astimezone(timezone.utc)
+
+
+class JavaScriptProcess:
+    """Node with the SDK loaded; it serves one call at a time."""
+
+    def __init__(self, script, env):
+        self._process = subprocess.Popen(
+            ["node", str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=env,
+            encoding="utf-8",
+        )
+        self._lines = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def ask(self, question):
+        """The answer to one question, both as JSON."""
+        self._process.stdin.write(json.dumps(question) + "\n")
+        self._process.stdin.flush()
+        line = self._lines.get(timeout=ANSWERED_WITHIN)
+        if line is None:
+            raise RuntimeError("node ended; what it said is on standard error")
+        return json.loads(line)
+
+    def stop(self):
+        self._process.stdin.close()
+        try:
+            self._process.wait(ANSWERED_WITHIN)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class JavaScriptSdk:
+    """purecloud-platform-client-v2, unchanged."""
+
+    name = "javascript-sdk"
+
+    def __init__(self, process, host, token):
+        self._process = process
+        self._host = host
+        self._token = token
+
+    def call(self, operation, **arguments):
+        """Calls the SDK's method: what is required by position, what is not in `opts`."""
+        described = OPERATIONS[operation]
+        optional = [parameter.name for parameter in described.parameters_in("query")]
+        answer = self._process.ask(
+            {
+                "host": self._host,
+                "token": self._token,
+                "method": described.javascript,
+                "positional": [
+                    arguments[parameter.name]
+                    for parameter in described.parameters
+                    if parameter.place != "query"
+                ],
+                "options": {name: arguments[name] for name in optional if name in arguments},
+            }
+        )
+        if "error" in answer:
+            raise Refused(f"{operation}: {answer['error']}")
+        return answer["result"]
+
+
+class GatewayClient:
+    """The gateway, through stubs that protoc generated from its protos."""
+
+    name = "gateway"
+
+    def __init__(self, stubs, channel, token):
+        self._stubs = stubs
+        self._channel = channel
+        self._metadata = [("authorization", f"Bearer {token}")]
+
+    def call(self, operation, **arguments):
+        """Calls the RPC; the vendor's names are the JSON names of its request's fields."""
+        described = OPERATIONS[operation]
+        request = json_format.ParseDict(arguments, self._stubs.request(described))
+        try:
+            answer = self._stubs.method(self._channel, described)(
+                request, metadata=self._metadata, timeout=ANSWERED_WITHIN
+            )
+        except grpc.RpcError as error:
+            raise Refused(f"{operation}: {error.code().name} {error.details()}") from error
+        if described.returns is None:
+            return None
+        if described.returns.startswith("list["):
+            return [vendor_json(each) for each in getattr(answer, _list_field(answer))]
+        return vendor_json(answer)
+
+
+def _list_field(answer):
+    """The field of a response that stands for the vendor's bare array."""
+    names = [name for name in answer.DESCRIPTOR.fields_by_name if name.endswith("presences")]
+    assert len(names) == 1, f"{answer.DESCRIPTOR.full_name} has no single field of presences"
+    return names[0]
+
+
+def vendor_json(message):
+    """A message as the vendor's JSON: as protobuf's own, but 64-bit numbers are numbers."""
+    told = json_format.MessageToDict(message)
+    return _numbers(message.DESCRIPTOR, told)
+
+
+def _numbers(descriptor, told):
+    for field in descriptor.fields:
+        if field.json_name not in told:
+            continue
+        value = told[field.json_name]
+        if field.cpp_type == field.CPPTYPE_INT64:
+            told[field.json_name] = [int(v) for v in value] if isinstance(value, list) else int(value)
+        elif field.message_type and not field.message_type.GetOptions().map_entry:
+            for each in value if isinstance(value, list) else [value]:
+                if isinstance(each, dict):
+                    _numbers(field.message_type, each)
+    return told
+
+
+class Stubs:
+    """The generated modules, found by the vendor's names."""
+
+    def __init__(self):
+        self.presence = importlib.import_module("genesys.presence.v1.presence_service_pb2")
+        self.presence_grpc = importlib.import_module("genesys.presence.v1.presence_service_pb2_grpc")
+        self.legacy = importlib.import_module("genesys.presence.v1.legacy_presence_service_pb2")
+        self.legacy_grpc = importlib.import_module(
+            "genesys.presence.v1.legacy_presence_service_pb2_grpc"
+        )
+        self.options = importlib.import_module("genesys.presence.v1.options_pb2")
+        self.bulk = importlib.import_module("genesys.presence.v1.bulk_pb2")
+
+    def request(self, operation):
+        """An empty request of this operation."""
+        legacy = operation.service.endswith("LegacyPresenceService")
+        return getattr(self.legacy if legacy else self.presence, f"{operation.rpc}Request")()
+
+    def method(self, channel, operation):
+        """The callable of this operation on a channel."""
+        if operation.service.endswith("LegacyPresenceService"):
+            return getattr(self.legacy_grpc.LegacyPresenceServiceStub(channel), operation.rpc)
+        return getattr(self.presence_grpc.PresenceServiceStub(channel), operation.rpc)

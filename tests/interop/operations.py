@@ -1,0 +1,112 @@
+"""The vendor's 27 operations, read from the fixture, and how each language names them."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FIXTURE = ROOT / "tests" / "fixtures" / "presence-api.json"
+
+# The five methods to which the JavaScript SDK adds a 0, because their names
+# would otherwise differ from deprecated ones by one capital.
+JAVASCRIPT = {
+    "delete_presence_definition": "deletePresenceDefinition0",
+    "get_presence_definition": "getPresenceDefinition0",
+    "get_presence_definitions": "getPresenceDefinitions0",
+    "post_presence_definitions": "postPresenceDefinitions0",
+    "put_presence_definition": "putPresenceDefinition0",
+}
+
+# The five deprecated operations, which the gateway names after their resource.
+LEGACY = {
+    "delete_presencedefinition": "DeleteOrganizationPresence",
+    "get_presencedefinition": "GetOrganizationPresence",
+    "get_presencedefinitions": "GetOrganizationPresences",
+    "post_presencedefinitions": "PostOrganizationPresences",
+    "put_presencedefinition": "PutOrganizationPresence",
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of an operation, under the vendor's name."""
+
+    name: str
+    place: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the vendor's API."""
+
+    name: str
+    method: str
+    path: str
+    parameters: tuple[Parameter, ...]
+    returns: str | None
+
+    def parameters_in(self, place):
+        """The parameters that travel in `place`: path, query or body."""
+        return [parameter for parameter in self.parameters if parameter.place == place]
+
+    @property
+    def javascript(self):
+        """The name of the JavaScript SDK's method."""
+        return JAVASCRIPT.get(self.name) or re.sub(
+            "_([a-z])", lambda match: match[1].upper(), self.name
+        )
+
+    @property
+    def rpc(self):
+        """The name of the gateway's RPC."""
+        return LEGACY.get(self.name) or "".join(
+            word.capitalize() for word in self.name.split("_")
+        )
+
+    @property
+    def service(self):
+        """The full name of the gateway's service."""
+        kind = "LegacyPresenceService" if self.name in LEGACY else "PresenceService"
+        return f"genesys.presence.v1.{kind}"
+
+    def answers(self, method, path):
+        """How many literal segments of this operation's path `path` meets; None if it is another's."""
+        mine, given = self.path.split("/"), path.split("/")
+        if method != self.method or len(mine) != len(given):
+            return None
+        literals = [(a, b) for a, b in zip(mine, given) if not a.startswith("{")]
+        return len(literals) if all(a == b for a, b in literals) else None
+
+
+def _read():
+    described = json.loads(FIXTURE.read_text(encoding="utf-8"))["operations"]
+    operations = (
+        Operation(
+            name=each["operation"],
+            method=each["method"],
+            path=each["path"],
+            parameters=tuple(
+                Parameter(p["name"], p["in"], p["type"]) for p in each["parameters"]
+            ),
+            returns=each["returns"],
+        )
+        for each in described
+    )
+    return {operation.name: operation for operation in operations}
+
+
+OPERATIONS = _read()
+
+
+def operation_of(method, path):
+    """The operation that a request is for: the one with the most literal segments."""
+    found = [(each.answers(method, path), each) for each in OPERATIONS.values()]
+    fitting = [(score, each) for score, each in found if score is not None]
+    return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+
+def snake_case(name):
+    """`divisionId` as `division_id`."""
+    return re.sub("[A-Z]", lambda match: "_" + match[0].lower(), name)

@@ -1,0 +1,70 @@
+"""Programs that a test starts: each on a free port of its own, ready when handed over, always stopped."""
+
+import os
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+
+READY_WITHIN = 15  # seconds
+STOPPED_WITHIN = 5  # seconds
+
+
+def free_port():
+    """A TCP port on the loopback interface that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def environment(**more):
+    """The environment without whatever would configure a program behind the test's back."""
+    foreign = ("PRESENCE_GATEWAY_", "OTEL_", "RUST_LOG")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    return kept | more
+
+
+@contextmanager
+def running(command, port, log, env=None):
+    """Runs `command` until the block ends; enters the block once `port` accepts connections."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=env or environment(),
+        )
+    try:
+        _await_port(process, command, port, log)
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process):
+    """Asks the process to end, and ends it if it does not."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(STOPPED_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _await_port(process, command, port, log):
+    deadline = time.monotonic() + READY_WITHIN
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            pass
+        ended = process.poll()
+        if ended is not None or time.monotonic() > deadline:
+            what = f"ended with {ended}" if ended is not None else f"did not listen on port {port}"
+            words = " ".join(str(word) for word in command)
+            said = log.read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"`{words}` {what}. It said:\n{said}")
+        time.sleep(0.02)

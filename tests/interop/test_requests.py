@@ -1,0 +1,59 @@
+"""Given the same arguments, the official SDKs and the gateway ask the vendor for the same."""
+
+import pytest
+from dateutil.parser import isoparse
+
+from cases import CASES
+from clients import GatewayClient, JavaScriptSdk, PythonSdk, new_token
+from operations import OPERATIONS
+
+ROWS = [
+    pytest.param(operation, arguments, id=f"{operation}-{name}".replace(" ", "_"))
+    for operation, cases in CASES.items()
+    for name, arguments in cases.items()
+]
+
+
+def test_every_operation_is_compared():
+    missing = sorted(OPERATIONS.keys() - {row for row, cases in CASES.items() if cases})
+    assert not missing, f"no case in cases.py for {missing}"
+
+
+@pytest.mark.parametrize(("operation", "arguments"), ROWS)
+def test_the_gateway_asks_what_the_sdks_ask(
+    operation, arguments, recorder, recorded_gateway, javascript, stubs, dial
+):
+    python, node, ours = new_token(), new_token(), new_token()
+    PythonSdk(recorder.address, python).call(operation, **arguments)
+    JavaScriptSdk(javascript, recorder.address, node).call(operation, **arguments)
+    with dial(recorded_gateway) as channel:
+        GatewayClient(stubs, channel, ours).call(operation, **arguments)
+
+    asked = essence(recorder.request_with(f"Bearer {ours}"))
+    # The JavaScript SDK writes dates as the gateway does, the Python SDK in
+    # another spelling of ISO 8601 (`2026-11-23T10:15:30.123000+00:00`).
+    assert asked == essence(recorder.request_with(f"Bearer {node}")), "it differs from the JavaScript SDK's"
+    assert with_instants(asked) == with_instants(essence(recorder.request_with(f"Bearer {python}"))), (
+        "it differs from the Python SDK's"
+    )
+
+
+def essence(request):
+    """What the vendor acts upon: the parameters' order and the headers are no part of it."""
+    return {
+        "method": request.method,
+        "path": request.segments,
+        "query": sorted(request.query),
+        "body": request.body,
+    }
+
+
+def with_instants(value, name=""):
+    """The same with each date as the instant that it names, however it is spelt."""
+    if isinstance(value, dict):
+        return {key: with_instants(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [with_instants(each, name) for each in value]
+    if isinstance(value, str) and name.endswith("Date"):
+        return isoparse(value)
+    return value
