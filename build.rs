@@ -27,13 +27,22 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(FILES)?;
     // Encoded by the compiler, because prost's own types drop custom options.
-    fs::write(out.join("descriptors.binpb"), compiler.encode_file_descriptor_set())?;
+    fs::write(
+        out.join("descriptors.binpb"),
+        compiler.encode_file_descriptor_set(),
+    )?;
 
     let pool = compiler.descriptor_pool();
     let operations = annotation::read(&pool).map_err(|refusals| {
-        let lines: String = refusals.iter().map(|refusal| format!("\n  {refusal}")).collect();
+        let lines: String = refusals
+            .iter()
+            .map(|refusal| format!("\n  {refusal}"))
+            .collect();
         format!("the proto cannot be mapped:{lines}")
     })?;
     fs::write(out.join("operations.rs"), emit::operations(&operations))?;
@@ -55,7 +64,9 @@ fn commit() -> String {
             println!("cargo::rerun-if-changed={}", file.display());
         }
     }
-    let git = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
+    let git = Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .output();
     match git {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
