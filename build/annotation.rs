@@ -78,7 +78,7 @@ pub fn read(pool: &DescriptorPool) -> Result<Vec<Operation>, Vec<Refusal>> {
     for rpc in pool
         .services()
         .filter(|s| s.package_name() == PACKAGE)
-        .flat_map(methods)
+        .flat_map(|service| methods(&service))
     {
         let name = rpc.full_name().to_owned();
         match operation(rpc) {
@@ -101,7 +101,7 @@ pub fn is_gateway_only(field: &FieldDescriptor) -> bool {
     option.is_some_and(|option| field.options().get_extension(&option).as_bool() == Some(true))
 }
 
-fn methods(service: prost_reflect::ServiceDescriptor) -> Vec<MethodDescriptor> {
+fn methods(service: &prost_reflect::ServiceDescriptor) -> Vec<MethodDescriptor> {
     service.methods().collect()
 }
 

@@ -82,10 +82,9 @@ pub struct ServeArgs {
     #[arg(default_value = "1024")]
     max_in_flight: String,
 
-    /// How the log is written: text or json
+    /// How the log is written: text or json [default: text on a terminal, json elsewhere]
     #[arg(long, value_name = "FORMAT", env = "PRESENCE_GATEWAY_LOG_FORMAT")]
-    #[arg(default_value = "text")]
-    log_format: String,
+    log_format: Option<String>,
 }
 
 /// The configuration of `serve`.
@@ -136,7 +135,10 @@ impl ServeArgs {
         let concurrency = problems.read("bulk-concurrency", &self.bulk_concurrency, number(1..=64));
         let max_in_flight =
             problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
-        let log_format = problems.read("log-format", &self.log_format, str::parse);
+        let log_format = match &self.log_format {
+            Some(format) => problems.read("log-format", format, str::parse),
+            None => Some(LogFormat::fitting()),
+        };
         let config = (|| {
             Some(Config {
                 listen: listen?,

@@ -1,6 +1,6 @@
 //! The log: lines on the standard error stream.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
@@ -31,6 +31,18 @@ impl FromStr for LogFormat {
     }
 }
 
+impl LogFormat {
+    /// Text on a terminal, and JSON elsewhere, where a collector reads it.
+    #[must_use]
+    pub fn fitting() -> Self {
+        if io::stderr().is_terminal() {
+            Self::Text
+        } else {
+            Self::Json
+        }
+    }
+}
+
 /// Starts the log. `RUST_LOG` filters it; without, it is `info`.
 ///
 /// # Errors
@@ -44,7 +56,10 @@ pub fn start(format: LogFormat) -> Result<(), String> {
         .and(filter_fn(is_ours_or_harmless));
     let layer = fmt::layer().with_writer(io::stderr);
     let layer = match format {
-        LogFormat::Text => layer.with_target(false).boxed(),
+        LogFormat::Text => {
+            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            layer.with_target(false).with_ansi(colours).boxed()
+        }
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()

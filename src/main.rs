@@ -15,9 +15,43 @@ const VERSION: &str = concat!(
     ")"
 );
 
+/// What `--help` teaches besides the flags.
+const EXAMPLES: &str = "\
+Try it, without an account of the vendor's:
+  presence-gateway serve --sandbox
+  presence-gateway call GetSystempresences --token any
+
+In front of the vendor:
+  presence-gateway serve --region us-east-1 --listen 0.0.0.0:50051
+
+Exit codes: 0 for success, 1 for a failure, 64 for a mistake in the command line or in a variable.";
+
+const SERVE: &str = "\
+Exactly one of --region, --upstream-url and --sandbox is needed. A flag that is given stands above
+its variable; a switch is set by its name alone, or by `=true` and `=false`. Durations carry units:
+`250ms`, `5s`, `2m`.
+
+Other variables:
+  RUST_LOG                     filters the log: `warn`, `presence_gateway=debug`; info unless set
+  TOKIO_WORKER_THREADS         how many threads serve; one for each core unless set
+  PRESENCE_GATEWAY_SANDBOX_*   the settings of the sandbox, see `presence-gateway sandbox --help`
+
+SIGTERM and Ctrl-C end it when the calls in flight have ended, within 30 s.";
+
+const CALL: &str = "\
+The token is taken from PRESENCE_GATEWAY_TOKEN where --token is not given.
+
+Examples:
+  presence-gateway call GetUserPresence '{\"userId\": \"…\", \"sourceId\": \"PURECLOUD\"}'
+  presence-gateway call GetUsersPresencesPurecloudBulk '{\"id\": [\"…\", \"…\"]}'
+  presence-gateway call PutUsersPresencesBulk - < updates.json
+
+Exit codes: 0 for an answer, 1 for an error status, which is printed with its details, and 64 for a
+call that could not be made as it was given.";
+
 /// A gRPC gateway in front of the Genesys Cloud presence API
 #[derive(Debug, Parser)]
-#[command(version = VERSION)]
+#[command(version = VERSION, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -26,10 +60,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve callers, and forward to the vendor or to a sandbox
+    #[command(after_help = SERVE)]
     Serve(ServeArgs),
     /// Serve the simulated vendor alone, over HTTP
     Sandbox(SandboxArgs),
     /// Make one call to a running gateway, and print the answer
+    #[command(after_help = CALL)]
     Call(CallArgs),
 }
 

@@ -73,9 +73,9 @@ impl Record {
         };
         let unmatched_answers = self.0.unmatched_answers.load(Relaxed);
         tracing::info!(
-            method,
-            status = name(code),
-            reason,
+            method = %method,
+            status = %name(code),
+            reason = reason.map(tracing::field::display),
             duration_ms = milliseconds(begun.elapsed()),
             upstream_calls = self.upstream_calls(),
             unmatched_answers = (unmatched_answers > 0).then_some(unmatched_answers),

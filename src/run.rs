@@ -52,7 +52,7 @@ pub async fn sandbox(args: &SandboxArgs) -> ExitCode {
     let Some(listen) = listen.filter(|_| problems.is_empty()) else {
         return misconfigured(&problems);
     };
-    if let Err(problem) = logging::start(LogFormat::Text) {
+    if let Err(problem) = logging::start(LogFormat::fitting()) {
         return misconfigured(&[problem]);
     }
     ended(simulated_vendor(listen, settings).await)
@@ -79,13 +79,17 @@ async fn gateway(config: Config) -> Result<(), String> {
 
     let (stop, stopped) = watch::channel(());
     if let Some((listener, sandbox)) = sandbox {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a server, which no call waits for"
+        )]
         tokio::spawn(async move {
             if let Err(error) = sandbox::serve(listener, sandbox, until(stopped)).await {
                 tracing::error!(%error, "the sandbox ended");
             }
         });
     }
-    tracing::info!(%address, upstream = %base, version = env!("CARGO_PKG_VERSION"), "serving");
+    tracing::info!(%address, upstream = %base, version = %env!("CARGO_PKG_VERSION"), "serving");
     if is_sandbox {
         greet(address, &base);
     }

@@ -137,6 +137,7 @@ impl Server {
             .keep_alive_timeout(Duration::from_secs(20))
             .serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
+        #[expect(clippy::disallowed_methods, reason = "a connection holds its calls")]
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended");

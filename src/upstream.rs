@@ -1,5 +1,10 @@
 //! The vendor's API, reached through the one pooled HTTP client.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the one place that calls the vendor"
+)]
+
 pub mod base;
 pub mod fault;
 

@@ -88,7 +88,7 @@ impl Draft {
                     _ => draft,
                 }
             }
-            Error::Refused(spec, fault) => refused(spec, *fault, message),
+            Error::Refused(spec, fault) => refused(spec, &fault, message),
             Error::Redirected(status) => {
                 Draft::new(Code::Internal, Reason::UpstreamRedirect, message)
                     .with("http_status", status.to_string())
@@ -161,8 +161,8 @@ impl Draft {
     }
 }
 
-fn refused(spec: &Spec, fault: Fault, message: String) -> Draft {
-    let code = code::of(&fault, &spec.method);
+fn refused(spec: &Spec, fault: &Fault, message: String) -> Draft {
+    let code = code::of(fault, &spec.method);
     let mut draft = Draft::new(code, Reason::UpstreamError, message)
         .with("http_status", fault.status.to_string());
     if let Some(reason) = fault.code().and_then(reason::of_vendor) {

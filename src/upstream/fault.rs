@@ -32,7 +32,7 @@ const FIELD_PARAMS: [&str; 6] = [
 ];
 
 /// The longest wait that is passed on: a day. More is a mistake or an attack.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 impl Fault {
     /// Reads a refusal. A body that is not the vendor's error is as good as none.
