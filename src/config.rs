@@ -179,9 +179,13 @@ impl ServeArgs {
                 .map(Target::Upstream),
             (None, None, true) => {
                 let args: sandbox::Args = from_environment(problems)?;
-                Some(Target::Sandbox(Box::new(sandbox::Settings::read(
-                    &args, problems,
-                ))))
+                let mut wrong = Problems::default();
+                let settings = sandbox::Settings::read(&args, &mut wrong);
+                for problem in wrong.into_vec() {
+                    // No flag of `serve`: here they are variables alone.
+                    problems.add(format!("the sandbox's {problem}"));
+                }
+                Some(Target::Sandbox(Box::new(settings)))
             }
             (region, url, is_sandbox) => {
                 let given = [

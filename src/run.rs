@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::value::Problems;
@@ -89,11 +89,12 @@ async fn gateway(config: Config) -> Result<(), String> {
             }
         });
     }
+    let end = told_to_end()?;
     tracing::info!(%address, upstream = %base, version = %env!("CARGO_PKG_VERSION"), "serving");
     if is_sandbox {
         greet(address, &base);
     }
-    server.serve(listener, told_to_end()?).await;
+    server.serve(listener, end).await;
     // The vendor's end follows the callers'.
     drop(stop);
     tracing::info!("ended");
@@ -103,8 +104,9 @@ async fn gateway(config: Config) -> Result<(), String> {
 async fn simulated_vendor(listen: SocketAddr, settings: sandbox::Settings) -> Result<(), String> {
     let listener = bind(listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let end = told_to_end()?;
     tracing::info!(%address, "serving the sandbox: http://{address}/sandbox tells how to use it");
-    sandbox::serve(listener, Sandbox::new(settings), told_to_end()?)
+    sandbox::serve(listener, Sandbox::new(settings), end)
         .await
         .map_err(|error| error.to_string())
 }
@@ -135,14 +137,16 @@ async fn until(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
 
-/// Waits until the process is told to end: SIGTERM, or Ctrl-C.
+/// Waits until the process is told to end: SIGTERM, or SIGINT, which is
+/// Ctrl-C. From this call on, a signal is noticed; until then it kills.
 fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, String> {
-    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())
-        .map_err(|error| format!("cannot wait for SIGTERM: {error}"))?;
+    let wait_for = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
+    let mut terminate = wait_for(SignalKind::terminate())?;
+    let mut interrupt = wait_for(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
-            _ = signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
         }
     })
 }

@@ -10,6 +10,8 @@
 
 mod annotations;
 mod answers;
+mod command_line;
 mod contract;
+mod program;
 mod requests;
 mod support;

@@ -1,0 +1,164 @@
+//! The program as an operator starts it: a process with flags and variables.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use serde_json::Value;
+
+/// What a run of the program came to.
+#[derive(Debug)]
+pub struct Run {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// The program with no environment but this one.
+fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_presence-gateway"));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied());
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
+    run_with_input(arguments, environment, "")
+}
+
+/// Runs the program to its end, with something on its standard input.
+pub fn run_with_input(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Run {
+    let mut child = program(arguments, environment)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that does not read its input may have closed it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Run {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Run {
+    /// The problems that a wrong command line was refused with.
+    #[track_caller]
+    pub fn problems(&self) -> Vec<&str> {
+        assert_eq!(
+            self.code,
+            Some(64),
+            "it should have been refused: {self:#?}"
+        );
+        assert_eq!(self.stdout, "");
+        let lines = self.stderr.lines();
+        lines
+            .filter_map(|line| line.strip_prefix("presence-gateway: "))
+            .filter(|line| *line != "--help lists the flags")
+            .collect()
+    }
+}
+
+/// A server process with a port of its own.
+#[derive(Debug)]
+pub struct Serving {
+    child: Child,
+    pub address: String,
+    pub log: Log,
+}
+
+/// What a process wrote to its standard error stream.
+#[derive(Debug, Clone)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn json(&self) -> Vec<Value> {
+        let lines = self.lines();
+        lines
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect()
+    }
+}
+
+impl Serving {
+    /// Starts a server and waits until it serves, as its log says in JSON.
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let arguments = [arguments, &["--listen", "127.0.0.1:0"]].concat();
+        let mut child = program(&arguments, environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = lines.next().expect("a line that says `serving`").unwrap();
+        let address = serde_json::from_str::<Value>(&first)
+            .ok()
+            .and_then(|line| Some(line["address"].as_str()?.to_owned()))
+            .unwrap_or_else(|| panic!("it does not say where it serves: {first}"));
+        let log = Log(Arc::new(Mutex::new(vec![first])));
+        let copy = log.clone();
+        // Read to the end, so that the process never waits for its reader.
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                copy.0.lock().unwrap().push(line);
+            }
+        });
+        Self {
+            child,
+            address,
+            log,
+        }
+    }
+
+    /// What it prints for the one who tries it out.
+    pub fn greeting(&mut self) -> String {
+        let mut lines = BufReader::new(self.child.stdout.take().unwrap()).lines();
+        let mut greeting = String::new();
+        while let Some(Ok(line)) = lines.next() {
+            greeting += &line;
+            greeting.push('\n');
+            if line.contains("/sandbox") {
+                break;
+            }
+        }
+        greeting
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let kill = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let status = self.child.wait().unwrap();
+        // The reader of the log ends with the process, and lets go of its copy.
+        while Arc::strong_count(&self.log.0) > 1 {
+            thread::yield_now();
+        }
+        (status, self.log.lines())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
