@@ -5,26 +5,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::program::{Serving, run, run_with_input};
+use crate::program::{Serving, flags_of_serve, run, run_with_input};
 
 const USER: &str = "00000000-0000-4000-8000-000000000001";
-
-/// The flags that `serve --help` lists, each with its variable.
-fn flags_of_serve() -> Vec<(String, String)> {
-    let help = run(&["serve", "--help"], &[("COLUMNS", "1000")]).stdout;
-    let mut flags = Vec::new();
-    for line in help.lines().map(str::trim) {
-        if let Some(flag) = line.strip_prefix("--") {
-            let end = flag.find([' ', '[', '<']).unwrap_or(flag.len());
-            flags.push((flag[..end].to_owned(), String::new()));
-        }
-        if let (Some((_, variable)), Some(last)) = (line.split_once("[env: "), flags.last_mut()) {
-            variable.split('=').next().unwrap().clone_into(&mut last.1);
-        }
-    }
-    assert!(flags.len() >= 11, "the help is not understood: {help}");
-    flags
-}
 
 #[test]
 fn everything_wrong_is_told_at_once_before_a_port_is_bound() {
@@ -129,7 +112,7 @@ fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
     for flag in unbuilt {
         let name = flag.trim_start_matches("--").split('=').next().unwrap();
         assert!(
-            built.iter().all(|(flag, _)| flag != name),
+            built.iter().all(|flag| flag.name != name),
             "--{name} is built now: take it out of this test"
         );
         let refused = run(&["serve", "--sandbox", flag], &[]);
@@ -143,10 +126,8 @@ fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
 
 #[test]
 fn every_flag_of_serve_is_a_variable_too() {
-    for (flag, variable) in flags_of_serve() {
-        if flag == "help" {
-            continue;
-        }
+    for flag in flags_of_serve() {
+        let (flag, variable) = (flag.name, flag.variable);
         let name = flag.to_uppercase().replace('-', "_");
         assert_eq!(variable, format!("PRESENCE_GATEWAY_{name}"), "--{flag}");
         // A value that no setting accepts shows that the variable is read.

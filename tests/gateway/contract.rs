@@ -99,6 +99,32 @@ pub fn http(rpc: &MethodDescriptor) -> (String, String, DynamicMessage) {
     (method, path, rule)
 }
 
+/// The permissions that an RPC declares.
+pub struct Needed {
+    /// 1 for any of them, 2 for all.
+    pub mode: i32,
+    pub names: Vec<String>,
+    pub condition: String,
+}
+
+/// The permissions of an RPC; none where it declares none.
+pub fn permissions(rpc: &MethodDescriptor) -> Option<Needed> {
+    let declared = option(&rpc.options(), "genesys.presence.v1.permissions")?;
+    let names = declared.get_field_by_name("names")?;
+    Some(Needed {
+        mode: declared.get_field_by_name("mode")?.as_enum_number()?,
+        names: names
+            .as_list()?
+            .iter()
+            .filter_map(|name| Some(name.as_str()?.to_owned()))
+            .collect(),
+        condition: declared
+            .get_field_by_name("condition")?
+            .as_str()?
+            .to_owned(),
+    })
+}
+
 /// Each operation of the vendor's with its RPC.
 fn pairs() -> Vec<(Operation, MethodDescriptor)> {
     let rpcs = methods();
@@ -241,28 +267,15 @@ fn every_model_has_every_field_of_the_vendors() {
 #[test]
 fn permissions_are_the_vendors_and_on_a_patch_what_the_vendor_asks_for_since() {
     for (operation, rpc) in pairs() {
-        let permissions = option(&rpc.options(), "genesys.presence.v1.permissions");
-        let read = permissions.map(|permissions| {
-            let mode = permissions
-                .get_field_by_name("mode")
-                .unwrap()
-                .as_enum_number()
-                .unwrap();
-            let names = permissions.get_field_by_name("names").unwrap();
-            let names = names
-                .as_list()
-                .unwrap()
-                .iter()
-                .map(|n| n.as_str().unwrap().to_owned());
-            let condition = permissions.get_field_by_name("condition").unwrap();
+        match (&operation.permissions, permissions(&rpc)) {
             (
-                mode,
-                names.collect::<Vec<_>>(),
-                condition.as_str().unwrap().to_owned(),
-            )
-        });
-        match (&operation.permissions, read) {
-            (Some(vendors), Some((mode, names, condition))) => {
+                Some(vendors),
+                Some(Needed {
+                    mode,
+                    names,
+                    condition,
+                }),
+            ) => {
                 let expected = if vendors.mode == "ANY" { 1 } else { 2 };
                 assert_eq!(
                     (mode, names),
@@ -272,7 +285,12 @@ fn permissions_are_the_vendors_and_on_a_patch_what_the_vendor_asks_for_since() {
                 );
                 assert_eq!(condition, "", "{}", rpc.name());
             }
-            (None, Some((_, names, condition))) => {
+            (
+                None,
+                Some(Needed {
+                    names, condition, ..
+                }),
+            ) => {
                 assert_eq!(
                     operation.method,
                     "PATCH",

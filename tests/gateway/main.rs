@@ -13,5 +13,6 @@ mod answers;
 mod command_line;
 mod contract;
 mod program;
+mod readme;
 mod requests;
 mod support;
