@@ -1,6 +1,6 @@
 //! Why a call failed, and the one place where that becomes a gRPC status.
 //!
-//! The core returns [`Error`]; [`Error::into_status`] is called at the edge
+//! The core returns [`Error`]; [`Failure::into_status`] is called at the edge
 //! alone. What a status means to a caller is in README.md, "Statuses".
 
 mod code;
