@@ -14,7 +14,7 @@ use tokio::time::timeout_at;
 
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
-use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty};
+use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty, correlation_id};
 use crate::operation::{Answer, Call, Spec};
 use base::Base;
 use fault::Fault;
@@ -33,9 +33,6 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// The largest error body that is read, in bytes; a larger one counts as none.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
-
-/// The longest correlation id that is passed on, in bytes. The vendor's have 36.
-const MAX_CORRELATION_ID: usize = 128;
 
 /// The upstream API.
 #[derive(Debug, Clone)]
@@ -103,18 +100,19 @@ impl Upstream {
             Ok(Err(error)) => return Err(lost(spec, error).into()),
             Ok(Ok(response)) => response,
         };
-        let correlation_id = response.headers().get(CORRELATION_ID);
-        let correlation_id = correlation_id
-            .filter(|id| id.len() <= MAX_CORRELATION_ID)
-            .cloned();
+        let id = response.headers().get(CORRELATION_ID);
+        let id = id.and_then(|id| correlation_id(id.as_bytes()));
         let read = timeout_at(deadline.instant(), read(spec, &mut response)).await;
         match read.unwrap_or_else(|_| Err(expired(spec))) {
             Ok(body) => Ok(Reply {
                 body,
-                correlation_id,
+                correlation_id: id,
             }),
             Err(error) => Err(Failure {
-                correlation_id,
+                correlation_id: id.or_else(|| {
+                    let body = error.fault()?.body.as_ref()?;
+                    correlation_id(body.context_id.as_deref()?.as_bytes())
+                }),
                 ..error.into()
             }),
         }
