@@ -4,5 +4,7 @@
 mod annotations;
 mod answers;
 mod contract;
+mod errors;
 mod requests;
 mod support;
+mod wire;
