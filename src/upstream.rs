@@ -1,6 +1,7 @@
 //! The vendor's API, reached through the one pooled HTTP client.
 
 pub mod base;
+mod departure;
 pub mod fault;
 
 use std::error::Error as _;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Body, Client, Response, redirect};
 use tokio::time::timeout_at;
 
 use crate::credentials::Caller;
@@ -17,6 +18,7 @@ use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty, correlation_id};
 use crate::operation::{Answer, Call, Spec};
 use base::Base;
+use departure::Departing;
 use fault::Fault;
 
 /// How long a connection may take to come about. A vendor that is there
@@ -91,14 +93,18 @@ impl Upstream {
         if deadline.has_passed() {
             return Err(Error::Expired.into());
         }
-        let sent = timeout_at(deadline.instant(), self.request(call, caller).send()).await;
+        let body = Departing::new(call.body.clone());
+        let departure = body.departure();
+        let request = self.request(call, caller).body(Body::wrap(body));
+        let sent = timeout_at(deadline.instant(), request.send()).await;
         let mut response = match sent {
+            Ok(Ok(response)) => response,
+            Err(_) if !departure.has_begun() => return Err(Error::Expired.into()),
             Err(_) => return Err(expired(spec).into()),
-            Ok(Err(error)) if error.is_connect() || error.is_builder() => {
+            Ok(Err(error)) if !departure.has_begun() => {
                 return Err(Error::Unreachable(why(error)).into());
             }
             Ok(Err(error)) => return Err(lost(spec, error).into()),
-            Ok(Ok(response)) => response,
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
@@ -127,9 +133,7 @@ impl Upstream {
             .header(header::ACCEPT, "application/json");
         match &call.body {
             None => request,
-            Some(body) => request
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(body.clone()),
+            Some(_) => request.header(header::CONTENT_TYPE, "application/json"),
         }
     }
 }
