@@ -4,6 +4,7 @@
 mod annotations;
 mod answers;
 mod contract;
+mod deadlines;
 mod errors;
 mod requests;
 mod support;

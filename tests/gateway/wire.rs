@@ -4,15 +4,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tonic::Status;
-use tower::ServiceExt;
 
 use crate::support::Gateway;
 
@@ -137,17 +140,27 @@ pub fn frame(message: &[u8]) -> Vec<u8> {
     [&[0][..], &length, message].concat()
 }
 
-/// Sends a call as it is; the answer is read to its end.
+/// Sends a call as it is, over a connection of its own and by a client that
+/// never gives up by itself; the answer is read to its end.
 pub async fn send(gateway: &Gateway, call: http::Request<Body>) -> Travelled {
-    let call = call.map(tonic::body::Body::new);
-    let response = gateway.channel.clone().oneshot(call).await;
-    let (parts, body) = response.expect("the gateway should answer").into_parts();
-    let body = body.collect().await.expect("the answer should have an end");
-    let mut headers = parts.headers;
-    headers.extend(body.trailers().cloned().unwrap_or_default());
-    Travelled {
-        http: parts.status,
-        headers,
-        body: body.to_bytes(),
-    }
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let travelled = async {
+        let response = client.send_request(call).await;
+        let (parts, body) = response.expect("the gateway should answer").into_parts();
+        let body = body.collect().await;
+        let body = body.expect("the answer should have an end");
+        let mut headers = parts.headers;
+        headers.extend(body.trailers().cloned().unwrap_or_default());
+        Travelled {
+            http: parts.status,
+            headers,
+            body: body.to_bytes(),
+        }
+    };
+    let travelled = timeout(Duration::from_secs(20), travelled).await;
+    travelled.expect("the gateway should answer within its deadline")
 }
