@@ -7,5 +7,6 @@ mod contract;
 mod deadlines;
 mod errors;
 mod requests;
+mod server;
 mod support;
 mod wire;
