@@ -19,6 +19,7 @@ use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
 use crate::upstream::fault::Fault;
 
+pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
 pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
 
@@ -94,7 +95,8 @@ impl Violation {
 pub struct Failure {
     /// Why the call failed.
     pub error: Error,
-    /// The correlation id of the upstream's answer, where there was one.
+    /// The vendor's name for the call, where it gave one: from the header of
+    /// its answer, else from the error body.
     pub correlation_id: Option<HeaderValue>,
     /// What became of each update, where a bulk write failed.
     pub report: Option<BulkWriteReport>,
@@ -120,6 +122,17 @@ impl Error {
                 Some(fault.retry_after.unwrap_or(THROTTLED_DELAY))
             }
             Self::Refused(_, fault) if fault.status == 503 => fault.retry_after,
+            _ => None,
+        }
+    }
+
+    /// What the upstream said, where it refused.
+    #[must_use]
+    pub fn fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Refused(_, fault) | Self::OutcomeUnknown(Uncertainty::Refused(fault)) => {
+                Some(fault)
+            }
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! The gRPC server: accepts connections, and leads each call through the layers.
 
+mod delivery;
 mod layers;
 mod mend;
 
@@ -12,6 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
@@ -29,6 +31,9 @@ pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
 
 /// How long calls in flight have at a shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a new connection may say nothing. A gRPC client speaks first.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait before the next connection after one could not be
 /// accepted: most likely, the process has too many open.
@@ -103,12 +108,13 @@ impl Server {
     /// ended, but no longer than 30 s.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let connections = GracefulShutdown::new();
+        let (end, ending) = watch::channel(());
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.connect(stream, &connections),
+                    Ok((stream, _)) => self.connect(stream, &connections, ending.clone()),
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         sleep(ACCEPT_PAUSE).await;
@@ -116,7 +122,7 @@ impl Server {
                 },
             }
         }
-        drop(listener);
+        drop((listener, end));
         self.report(ServingStatus::NotServing).await;
         if timeout(DRAIN_TIMEOUT, connections.shutdown())
             .await
@@ -126,20 +132,35 @@ impl Server {
         }
     }
 
-    fn connect(&self, stream: TcpStream, connections: &GracefulShutdown) {
+    fn connect(
+        &self,
+        stream: TcpStream,
+        connections: &GracefulShutdown,
+        mut ending: watch::Receiver<()>,
+    ) {
         // Answers are small: none shall wait to be joined by a second one.
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(self.router.clone());
-        let connection = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            // Finds a client that vanished, whose calls would go on for nobody.
-            .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(20))
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = connections.watch(connection);
+        let watcher = connections.watcher();
         #[expect(clippy::disallowed_methods, reason = "a connection holds its calls")]
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            // Probes and port scans connect and say nothing. Once it is
+            // hyper's, such a connection would hold up the shutdown.
+            let mut first = [0];
+            let speaks = tokio::select! {
+                speaks = timeout(SILENCE, stream.peek(&mut first)) => matches!(speaks, Ok(Ok(1))),
+                _ = ending.changed() => false,
+            };
+            if !speaks {
+                return;
+            }
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                // Finds a client that vanished, whose calls would go on for nobody.
+                .keep_alive_interval(Duration::from_secs(30))
+                .keep_alive_timeout(Duration::from_secs(20))
+                .serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "a connection ended");
             }
         });

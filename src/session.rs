@@ -49,7 +49,10 @@ impl Session {
     ///
     /// If the call fails, or its answer is not what the operation promises.
     pub async fn send<O: Operation>(&self, call: &Call) -> Result<Served<O::Response>, Failure> {
-        self.record.upstream_call();
+        // What is not begun for lack of time is not counted.
+        if !self.deadline.has_passed() {
+            self.record.upstream_call();
+        }
         let reply = self
             .upstream
             .send(call, &self.caller, self.deadline)

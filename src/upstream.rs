@@ -6,6 +6,7 @@
 )]
 
 pub mod base;
+mod departure;
 pub mod fault;
 
 use std::error::Error as _;
@@ -14,14 +15,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::{Client, Response, redirect};
+use reqwest::{Body, Client, Response, redirect};
 use tokio::time::timeout_at;
 
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
-use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty};
+use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty, correlation_id};
 use crate::operation::{Answer, Call, Spec};
 use base::Base;
+use departure::Departing;
 use fault::Fault;
 
 /// How long a connection may take to come about. A vendor that is there
@@ -38,9 +40,6 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// The largest error body that is read, in bytes; a larger one counts as none.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
-
-/// The longest correlation id that is passed on, in bytes. The vendor's have 36.
-const MAX_CORRELATION_ID: usize = 128;
 
 /// The upstream API.
 #[derive(Debug, Clone)]
@@ -99,27 +98,32 @@ impl Upstream {
         if deadline.has_passed() {
             return Err(Error::Expired.into());
         }
-        let sent = timeout_at(deadline.instant(), self.request(call, caller).send()).await;
+        let body = Departing::new(call.body.clone());
+        let departure = body.departure();
+        let request = self.request(call, caller).body(Body::wrap(body));
+        let sent = timeout_at(deadline.instant(), request.send()).await;
         let mut response = match sent {
+            Ok(Ok(response)) => response,
+            Err(_) if !departure.has_begun() => return Err(Error::Expired.into()),
             Err(_) => return Err(expired(spec).into()),
-            Ok(Err(error)) if error.is_connect() || error.is_builder() => {
+            Ok(Err(error)) if !departure.has_begun() => {
                 return Err(Error::Unreachable(why(error)).into());
             }
             Ok(Err(error)) => return Err(lost(spec, error).into()),
-            Ok(Ok(response)) => response,
         };
-        let correlation_id = response.headers().get(CORRELATION_ID);
-        let correlation_id = correlation_id
-            .filter(|id| id.len() <= MAX_CORRELATION_ID)
-            .cloned();
+        let id = response.headers().get(CORRELATION_ID);
+        let id = id.and_then(|id| correlation_id(id.as_bytes()));
         let read = timeout_at(deadline.instant(), read(spec, &mut response)).await;
         match read.unwrap_or_else(|_| Err(expired(spec))) {
             Ok(body) => Ok(Reply {
                 body,
-                correlation_id,
+                correlation_id: id,
             }),
             Err(error) => Err(Failure {
-                correlation_id,
+                correlation_id: id.or_else(|| {
+                    let body = error.fault()?.body.as_ref()?;
+                    correlation_id(body.context_id.as_deref()?.as_bytes())
+                }),
                 ..error.into()
             }),
         }
@@ -134,9 +138,7 @@ impl Upstream {
             .header(header::ACCEPT, "application/json");
         match &call.body {
             None => request,
-            Some(body) => request
-                .header(header::CONTENT_TYPE, "application/json")
-                .body(body.clone()),
+            Some(_) => request.header(header::CONTENT_TYPE, "application/json"),
         }
     }
 }

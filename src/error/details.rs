@@ -8,9 +8,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::pb::{self, RequestInfo, RetryInfo};
 
-use super::draft::{Draft, MAX_TEXT_BYTES, any};
+use super::draft::{Draft, any};
 use super::text::{clip, on_the_wire};
-use super::{Error, Failure, message};
+use super::{Failure, message};
 
 /// The header by which the vendor finds a call again. Passed on to the caller.
 pub const CORRELATION_ID: &str = "inin-correlation-id";
@@ -27,6 +27,9 @@ pub const MAX_STATUS_BYTES: usize = 4096;
 /// How much of it the message may take.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
+/// The longest correlation id that is passed on, in bytes. The vendor's have 36.
+const MAX_CORRELATION_ID: usize = 128;
+
 /// How many fields are named at most, before the size decides.
 const MAX_VIOLATIONS: usize = 16;
 
@@ -40,7 +43,7 @@ pub(super) fn status(failure: Failure, time_left: Duration) -> Status {
             .as_ref()
             .is_some_and(|report| !report.applied.is_empty());
     let mut headers = HeaderMap::new();
-    if let Some(id) = correlation_id(&failure) {
+    if let Some(id) = failure.correlation_id.clone() {
         headers.insert(CORRELATION_ID, id);
     }
     if let Some(pushback) = pushback(delay, never, time_left) {
@@ -59,13 +62,10 @@ pub(super) fn rpc_status(failure: Failure) -> pb::Status {
         let retry_delay = prost_types::Duration::try_from(delay).ok();
         besides.push(any("google.rpc.RetryInfo", &RetryInfo { retry_delay }));
     }
-    if let Some(id) = correlation_id(&failure)
-        .as_ref()
-        .and_then(|id| id.to_str().ok())
-    {
-        let request_id = clip(id, MAX_TEXT_BYTES);
+    let correlation_id = failure.correlation_id.as_ref();
+    if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()) {
         let info = RequestInfo {
-            request_id,
+            request_id: id.to_owned(),
             serving_data: String::new(),
         };
         besides.push(any("google.rpc.RequestInfo", &info));
@@ -96,20 +96,12 @@ pub(super) fn rpc_status(failure: Failure) -> pb::Status {
     }
 }
 
-/// The vendor's name for the call: from the header, else from the error body.
-fn correlation_id(failure: &Failure) -> Option<HeaderValue> {
-    failure
-        .correlation_id
-        .clone()
-        .or_else(|| match &failure.error {
-            Error::Refused(_, fault) => {
-                let id = fault.body.as_ref()?.context_id.as_deref()?;
-                HeaderValue::from_str(id)
-                    .ok()
-                    .filter(|id| id.len() <= MAX_TEXT_BYTES)
-            }
-            _ => None,
-        })
+/// The vendor's name for a call as metadata; none where it is nothing that
+/// metadata can hold, which would cost the whole status on its way.
+pub(crate) fn correlation_id(id: &[u8]) -> Option<HeaderValue> {
+    let is_fit =
+        (1..=MAX_CORRELATION_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);
+    is_fit.then(|| HeaderValue::from_bytes(id).ok())?
 }
 
 /// The pushback that tells a client not to repeat the call.

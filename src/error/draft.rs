@@ -14,7 +14,7 @@ use crate::operation::Spec;
 use crate::upstream::fault::Fault;
 
 /// How much of a text of the vendor's other than its message is passed on.
-pub(super) const MAX_TEXT_BYTES: usize = 128;
+const MAX_TEXT_BYTES: usize = 128;
 
 /// A status in the making.
 pub(super) struct Draft {

@@ -11,6 +11,9 @@ pub const VENDOR_DOMAIN: &str = "genesys.cloud";
 /// The longest reason that AIP-193 allows.
 const MAX_REASON: usize = 63;
 
+/// The shortest: a letter, and something after it.
+const MIN_REASON: usize = 2;
+
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// A reason of the gateway's own. Published: it may be added to, not renamed.
@@ -92,7 +95,7 @@ pub(crate) fn of_vendor(code: &str) -> Option<String> {
         .take(MAX_REASON)
         .collect();
     let reason = reason.trim_end_matches('_');
-    (!reason.is_empty()).then(|| reason.to_owned())
+    (reason.len() >= MIN_REASON).then(|| reason.to_owned())
 }
 
 #[cfg(test)]
@@ -108,7 +111,8 @@ mod tests {
         );
         assert_eq!(of_vendor("..a-b\u{e9}c..").as_deref(), Some("A_B_C"));
         assert_eq!(of_vendor(&"x".repeat(100)), Some("X".repeat(63)));
-        assert_eq!(of_vendor("..."), None);
-        assert_eq!(of_vendor(""), None);
+        for none in ["", "...", "404", "x", "4.x."] {
+            assert_eq!(of_vendor(none), None, "{none}");
+        }
     }
 }

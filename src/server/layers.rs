@@ -9,11 +9,11 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
 use http::{HeaderMap, StatusCode, header};
-use http_body_util::BodyExt;
 use tokio::sync::Semaphore;
 use tokio::time::sleep_until;
 use tonic::Code;
 
+use super::delivery::Delivery;
 use super::{CallLimits, mend};
 use crate::deadline::{Deadline, DeadlinePolicy};
 use crate::error::{Error, Failure};
@@ -110,14 +110,9 @@ async fn admit(State(places): State<Arc<Semaphore>>, request: Request, next: Nex
             None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         };
     };
-    // The place is held until the response is written, which a client that
-    // reads slowly can put off.
-    next.run(request).await.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            let _ = &place;
-            frame
-        }))
-    })
+    let answer = next.run(request).await;
+    // Not until the answer is there: its caller may take it slowly.
+    answer.map(|answer| Body::new(Delivery::new(answer, place)))
 }
 
 /// Answers a call with an error of the gateway's own.

@@ -22,9 +22,10 @@ use presence_gateway::service::Gateway as Service;
 use presence_gateway::upstream::Upstream;
 use presence_gateway::upstream::base::Base;
 use prost::Message;
-use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
-use serde_json::Value;
+use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, SerializeOptions};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -167,6 +168,7 @@ pub struct Limits {
     pub concurrency: usize,
     pub max_in_flight: usize,
     pub default_deadline: Duration,
+    pub max_deadline: Duration,
 }
 
 impl Default for Limits {
@@ -176,6 +178,7 @@ impl Default for Limits {
             concurrency: 8,
             max_in_flight: 1024,
             default_deadline: Duration::from_secs(30),
+            max_deadline: Duration::from_secs(120),
         }
     }
 }
@@ -204,16 +207,24 @@ impl Gateway {
     }
 
     pub async fn at(upstream: &str, limits: Limits) -> Self {
+        Self::until(upstream, limits, pending()).await.0
+    }
+
+    /// A gateway that is told to end by `shutdown`, and the task that serves.
+    pub async fn until(
+        upstream: &str,
+        limits: Limits,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
         let upstream = Upstream::new(Base::of_url(upstream, false).unwrap()).unwrap();
         let bulk = BulkLimits {
             max_ids: limits.max_ids,
             concurrency: limits.concurrency,
         };
-        let max = Duration::from_secs(120);
         let calls = CallLimits {
             deadlines: DeadlinePolicy {
                 default: limits.default_deadline,
-                max,
+                max: limits.max_deadline,
             },
             max_in_flight: limits.max_in_flight,
         };
@@ -222,12 +233,15 @@ impl Gateway {
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(server.serve(listener, pending()));
+        let serving = tokio::spawn(server.serve(listener, shutdown));
+        (Self::connect(address).await, serving)
+    }
+
+    /// A connection of its own to the gateway at this address.
+    pub async fn connect(address: SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        Self {
-            address,
-            channel: endpoint.connect().await.unwrap(),
-        }
+        let channel = endpoint.connect().await.unwrap();
+        Self { address, channel }
     }
 
     /// Makes a call with a token.
@@ -246,13 +260,11 @@ impl Gateway {
         metadata: &[(&'static str, &str)],
     ) -> Result<Answer, Status> {
         let method = method(rpc);
-        let message = DynamicMessage::deserialize(method.input(), request).unwrap();
-        let mut request = tonic::Request::new(message.encode_to_vec());
+        let mut request = tonic::Request::new(encoded(&method, request));
         for (name, value) in metadata {
             request.metadata_mut().append(*name, value.parse().unwrap());
         }
-        let path = format!("/{}/{rpc}", method.parent_service().full_name());
-        let (metadata, answer, _) = self.raw(&path, request).await?.into_parts();
+        let (metadata, answer, _) = self.raw(&path(&method), request).await?.into_parts();
         let answer = DynamicMessage::decode(method.output(), answer.as_slice()).unwrap();
         let options = SerializeOptions::new().stringify_64_bit_integers(false);
         let json = answer
@@ -287,6 +299,33 @@ pub fn method(rpc: &str) -> MethodDescriptor {
         .into_iter()
         .find(|method| method.name() == rpc)
         .unwrap()
+}
+
+pub fn path(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
+}
+
+/// A request as it travels.
+pub fn encoded(method: &MethodDescriptor, request: Value) -> Vec<u8> {
+    let message = DynamicMessage::deserialize(method.input(), request).unwrap();
+    message.encode_to_vec()
+}
+
+/// A request of an RPC that is as small as it can be and right.
+pub fn sample(method: &MethodDescriptor) -> Value {
+    let message = method.input();
+    let fields = message.fields().filter_map(|field| {
+        let is_path_variable =
+            matches!(field.kind(), Kind::String) && !field.supports_presence() && !field.is_list();
+        let value = match field.name() {
+            "body" if field.is_list() => json!([{"id": "x"}]),
+            "body" => json!({}),
+            _ if is_path_variable => json!("x"),
+            _ => return None,
+        };
+        Some((field.json_name().to_owned(), value))
+    });
+    Value::Object(fields.collect())
 }
 
 /// What every error must be, besides its code.

@@ -1,0 +1,138 @@
+//! The vendor's name for a call, by which its support finds it again.
+
+use axum::response::Response;
+use http::Method;
+use serde_json::json;
+use tonic_types::StatusExt;
+
+use super::{METHODS, ask_by};
+use crate::support::{CORRELATION_ID, Gateway, Vendor, metadata, reply};
+
+/// The correlation id that a caller sees: in the metadata, and in the details
+/// of an error, which must be the same.
+async fn seen(vendor: &Vendor, method: &Method) -> Option<String> {
+    let gateway = Gateway::before(vendor).await;
+    match ask_by(&gateway, method).await {
+        Ok(answer) => {
+            let id = answer.metadata.get("inin-correlation-id");
+            id.map(|id| id.to_str().unwrap().to_owned())
+        }
+        Err(status) => {
+            let id = metadata(&status, "inin-correlation-id").map(str::to_owned);
+            let info = status.get_details_request_info();
+            assert_eq!(info.map(|info| info.request_id), id, "{status:?}");
+            id
+        }
+    }
+}
+
+/// A vendor that answers with a correlation id in its header, in its body, or both.
+async fn vendor(status: u16, header: Option<&'static [u8]>, context_id: Option<&str>) -> Vendor {
+    let mut body = json!({"code": "some.code", "message": "m"});
+    if let Some(id) = context_id {
+        body["contextId"] = id.into();
+    }
+    let body = body.to_string();
+    Vendor::start(move |_| {
+        let answer = Response::builder().status(status);
+        let answer = match header {
+            Some(id) => answer.header("ININ-Correlation-Id", id),
+            None => answer,
+        };
+        let answer = answer.body(body.clone().into()).unwrap();
+        async move { answer }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn it_is_told_on_success_and_on_every_kind_of_error() {
+    for method in METHODS {
+        for (status, body) in [
+            (200, "{}"),
+            (302, ""),
+            (400, "{}"),
+            (404, ""),
+            (429, ""),
+            (500, "<html>"),
+            (502, ""),
+            (504, ""),
+        ] {
+            let vendor = Vendor::answering(status, body).await;
+            let id = seen(&vendor, &method).await;
+            assert_eq!(
+                id.as_deref(),
+                Some(CORRELATION_ID),
+                "{status} to a {method}"
+            );
+        }
+        if method != Method::DELETE {
+            let unreadable = Vendor::answering(200, "[").await;
+            let id = seen(&unreadable, &method).await;
+            assert_eq!(
+                id.as_deref(),
+                Some(CORRELATION_ID),
+                "an unreadable answer to a {method}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_header_counts_and_the_error_body_where_there_is_none() {
+    for method in METHODS {
+        for status in [400, 404, 429, 500, 502, 503, 504] {
+            let case = format!("{status} to a {method}");
+            let both = vendor(status, Some(b"header"), Some("body")).await;
+            assert_eq!(
+                seen(&both, &method).await.as_deref(),
+                Some("header"),
+                "{case}"
+            );
+            let body = vendor(status, None, Some("body")).await;
+            assert_eq!(
+                seen(&body, &method).await.as_deref(),
+                Some("body"),
+                "{case}"
+            );
+            let neither = vendor(status, None, None).await;
+            assert_eq!(seen(&neither, &method).await, None, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_metadata_cannot_hold_is_none() {
+    static LONG: [u8; 129] = [b'x'; 129];
+    let long = "x".repeat(129);
+    for wrong in [&b""[..], b"\xc3\xa9", b"\xff", b"a\tb", &LONG] {
+        for status in [200, 400] {
+            let header = vendor(status, Some(wrong), None).await;
+            let id = seen(&header, &Method::GET).await;
+            assert_eq!(id, None, "{status} with the header {wrong:?}");
+        }
+        let header = vendor(400, Some(wrong), Some("body")).await;
+        let id = seen(&header, &Method::GET).await;
+        assert_eq!(id.as_deref(), Some("body"), "with the header {wrong:?}");
+    }
+    for wrong in ["", "\u{e9}", "a\r\nb", "a\0b", "a\tb", "\u{1f355}", &long] {
+        let body = vendor(400, None, Some(wrong)).await;
+        let id = seen(&body, &Method::GET).await;
+        assert_eq!(id, None, "with the contextId {wrong:?}");
+    }
+    let longest = "x".repeat(128);
+    let body = vendor(400, None, Some(&longest)).await;
+    assert_eq!(seen(&body, &Method::GET).await, Some(longest));
+}
+
+#[tokio::test]
+async fn a_call_that_never_reached_the_vendor_has_none() {
+    let vendor = Vendor::start(async |_| reply(200, "{}")).await;
+    let gateway = Gateway::before(&vendor).await;
+    let status = gateway
+        .call("GetUserPresencesPurecloud", json!({"userId": ""}))
+        .await
+        .unwrap_err();
+    assert_eq!(metadata(&status, "inin-correlation-id"), None);
+    assert!(status.get_details_request_info().is_none());
+}
