@@ -3,6 +3,11 @@
 
 mod annotations;
 mod answers;
+mod bulk;
+mod bulk_read_failures;
+mod bulk_read_flight;
+mod bulk_reads;
 mod contract;
+mod flight;
 mod requests;
 mod support;
