@@ -1,5 +1,7 @@
 //! What the tests of bulk calls share.
 
+use std::ops::Range;
+
 use axum::response::Response;
 use serde_json::{Value, json};
 use tonic::Code;
@@ -24,7 +26,7 @@ pub fn read(rpc: &str, mut request: Value) -> Value {
 }
 
 /// Ids that are all different.
-pub fn ids(range: std::ops::Range<usize>) -> Vec<String> {
+pub fn ids(range: Range<usize>) -> Vec<String> {
     range.map(|n| format!("user-{n}")).collect()
 }
 
@@ -63,6 +65,50 @@ pub fn users(answer: &Value) -> Vec<&str> {
     let presences = answer["presences"].as_array().unwrap();
     let ids = presences.iter().map(|presence| &presence["userId"]);
     ids.map(|id| id.as_str().unwrap_or("")).collect()
+}
+
+/// The bulk write.
+pub const WRITE: &str = "PutUsersPresencesBulk";
+
+/// Updates of users that are all different.
+pub fn updates(range: Range<usize>) -> Vec<Value> {
+    range
+        .map(|n| update(&format!("user-{n}"), &n.to_string()))
+        .collect()
+}
+
+pub fn update(user: &str, message: &str) -> Value {
+    json!({"id": user, "message": message})
+}
+
+/// The vendor's answer to a bulk write: it names the users in the URIs alone.
+pub fn applied(received: &Received) -> Response {
+    let updates = received.json();
+    let presences = updates.as_array().unwrap().iter().map(|update| {
+        let uri = format!("/api/v2/users/{}/presences", update["id"].as_str().unwrap());
+        json!({"selfUri": uri, "message": update["message"]})
+    });
+    reply(200, Value::Array(presences.collect()).to_string())
+}
+
+/// The user of the first update in a batch.
+pub fn first_user(received: &Received) -> String {
+    received.json()[0]["id"].as_str().unwrap().to_owned()
+}
+
+/// The messages of the presences in an answer.
+pub fn messages(answer: &Value) -> Vec<&str> {
+    let presences = answer["presences"].as_array();
+    let presences = presences.map(Vec::as_slice).unwrap_or_default();
+    let messages = presences
+        .iter()
+        .map(|presence| presence["message"].as_str());
+    messages.map(Option::unwrap).collect()
+}
+
+/// The numbers of a range as texts.
+pub fn numbers(range: Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
 }
 
 /// A failure in an answer: the code, the reason, and the ids.
