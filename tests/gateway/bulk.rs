@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use axum::response::Response;
 use serde_json::{Value, json};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::support::{Received, Vendor, reply};
 
@@ -109,6 +109,13 @@ pub fn messages(answer: &Value) -> Vec<&str> {
 /// The numbers of a range as texts.
 pub fn numbers(range: Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
+}
+
+/// How large the message and the details of a status are as they travel.
+pub fn size(status: &Status) -> usize {
+    let message = status.message().bytes();
+    let message = message.map(|byte| if byte.is_ascii_graphic() { 1 } else { 3 });
+    message.sum::<usize>() + status.details().len().div_ceil(3) * 4
 }
 
 /// A failure in an answer: the code, the reason, and the ids.

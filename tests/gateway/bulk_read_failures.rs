@@ -131,12 +131,12 @@ async fn a_token_refused_on_the_way_does_not_cost_what_was_read_before() {
 
 #[tokio::test]
 async fn an_answer_in_another_batch_serves_also_where_the_own_batch_failed() {
-    let vendor = vendor(|received| match received.ids()[0].as_str() {
-        "user-0" => reply(500, ""),
-        _ => {
-            let answer = json!([presence("user-50"), presence("user-3")]);
-            reply(200, answer.to_string())
+    let vendor = vendor(|received| {
+        if received.ids()[0] == "user-0" {
+            return reply(500, "");
         }
+        let answer = json!([presence("user-50"), presence("user-3")]);
+        reply(200, answer.to_string())
     })
     .await;
     let gateway = Gateway::before(&vendor).await;

@@ -85,6 +85,7 @@ impl Stage {
             flight: Flight::default(),
         });
         *self.play.lock().unwrap() = Some(Arc::clone(&play));
+        self.vendor.forget();
         let Play {
             scene,
             token,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::bulk::{
-    WRITE, applied, failed, failures, first_user, ids, messages, numbers, updates, vendor,
+    WRITE, applied, failed, failures, first_user, ids, messages, numbers, size, updates, vendor,
     with_correlation_id,
 };
 use crate::flight::{Flight, soon};
@@ -209,7 +209,7 @@ async fn what_was_refused_is_told_before_an_answer_that_cannot_be_read() {
 async fn with_partial_results_each_update_that_did_not_work_is_named() {
     let denied = json!({"code": "missing.any.permissions", "message": "no", "status": 403});
     let vendor = vendor_of_all(4, move |received| match first_user(received).as_str() {
-        "user-0" => reply(200, "{"),
+        "user-0" => with_correlation_id(reply(200, "{"), "unreadable"),
         "user-50" => with_correlation_id(reply(403, denied.to_string()), "denied"),
         "user-100" => applied(received),
         _ => cut(),
@@ -224,11 +224,8 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
     let token = [("authorization", "Bearer token")];
     let call = gateway.call_with(WRITE, request, &token);
     let answer = soon("the answer", call).await.unwrap();
-    let unreadable = &answer.json["failures"][0];
-    assert_eq!(
-        answer.metadata.get("inin-correlation-id").unwrap(),
-        crate::support::CORRELATION_ID
-    );
+    let id = answer.metadata.get("inin-correlation-id");
+    assert_eq!(id.unwrap(), "unreadable");
     assert_eq!(messages(&answer.json), numbers(100..150));
     assert_eq!(
         failures(&answer.json),
@@ -250,6 +247,7 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
         .map(|f| f["indexes"].clone());
     let expected = [0..50, 50..100, 150..200, 200..320].map(|r| json!(r.collect::<Vec<_>>()));
     assert_eq!(indexes.collect::<Vec<_>>(), expected);
+    let unreadable = &answer.json["failures"][0];
     assert_eq!(
         unreadable["status"]["details"][0]["metadata"]["outcome"],
         "applied"
@@ -354,12 +352,7 @@ async fn the_worst_report_fits_into_a_status() {
         let ranges = report.applied.len() + report.failed.len() + report.unknown.len();
         assert_eq!(report.not_tried.last().unwrap().last, 4999);
         assert!(ranges >= batches / 3 * 2, "{report:?}");
-        let message: usize = status
-            .message()
-            .bytes()
-            .map(|b| if b.is_ascii_graphic() { 1 } else { 3 })
-            .sum();
-        let size = message + status.details().len().div_ceil(3) * 4;
+        let size = size(&status);
         assert!(size <= MAX_STATUS_BYTES, "{size} bytes");
     }
 }

@@ -25,10 +25,13 @@ fn bodies(vendor: &Vendor) -> Vec<Value> {
 #[tokio::test]
 async fn fifty_updates_are_one_request_and_a_batch_is_a_slice_of_the_list() {
     for (count, batches) in [
-        (1, vec![0..1]),
-        (50, vec![0..50]),
-        (51, vec![0..50, 50..51]),
-        (101, vec![0..50, 50..100, 100..101]),
+        (1, vec![updates(0..1)]),
+        (50, vec![updates(0..50)]),
+        (51, vec![updates(0..50), updates(50..51)]),
+        (
+            101,
+            vec![updates(0..50), updates(50..100), updates(100..101)],
+        ),
     ] {
         let vendor = vendor(applied).await;
         let gateway = Gateway::before(&vendor).await;
@@ -36,11 +39,8 @@ async fn fifty_updates_are_one_request_and_a_batch_is_a_slice_of_the_list() {
         let answer = gateway.call(WRITE, request).await.unwrap();
         assert_eq!(messages(&answer), numbers(0..count));
         assert_eq!(answer["failures"], Value::Null);
-        let expected: Vec<_> = batches.into_iter().map(updates).collect();
-        assert_eq!(
-            bodies(&vendor),
-            expected.into_iter().map(Value::Array).collect::<Vec<_>>()
-        );
+        let batches: Vec<Value> = batches.into_iter().map(Value::Array).collect();
+        assert_eq!(bodies(&vendor), batches);
         for received in vendor.received() {
             assert_eq!(received.path_and_query, "/api/v2/users/presences/bulk");
             assert_eq!(received.token(), "Bearer token");
@@ -149,12 +149,12 @@ async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
 
 /// Updates whose bodies have these sizes as JSON.
 fn sized(sizes: &[usize]) -> Vec<Value> {
-    let sized = sizes.iter().enumerate().map(|(n, &size)| {
+    let updates = sizes.iter().enumerate().map(|(n, &size)| {
         let user = format!("user-{n}");
         let bare = update(&user, "").to_string().len();
         update(&user, &"x".repeat(size - bare))
     });
-    sized.collect()
+    updates.collect()
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ mod bulk_read_scene;
 mod bulk_reads;
 mod bulk_write_failures;
 mod bulk_write_flight;
+mod bulk_write_properties;
+mod bulk_write_scene;
 mod bulk_writes;
 mod contract;
 mod flight;

@@ -151,6 +151,14 @@ impl Vendor {
             .clone()
     }
 
+    /// Lets it forget what it was asked up to now.
+    pub fn forget(&self) {
+        self.received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     /// The one thing that it was asked.
     pub fn only(&self) -> Received {
         let mut received = self.received();
