@@ -61,9 +61,10 @@ async fn send(
     let mut in_flight = FuturesUnordered::new();
     let mut running: Vec<usize> = Vec::new();
     let mut next = 0;
-    let mut failed = false;
+    // Set by the first failure: whether time had run out by then.
+    let mut stopped: Option<bool> = None;
     loop {
-        while !failed
+        while stopped.is_none()
             && next < plan.batches.len()
             && running.len() < limits.concurrency
             && !running
@@ -84,12 +85,14 @@ async fn send(
             break;
         };
         running.retain(|&other| other != number);
-        failed |= answer.is_err();
+        if answer.is_err() {
+            stopped.get_or_insert_with(|| session.deadline.has_passed());
+        }
         // It met the deadline before it was sent.
         let unsent = matches!(&answer, Err(failure) if matches!(failure.error, Error::Expired));
         answers[number] = Some(answer).filter(|_| !unsent);
     }
-    let expired = session.deadline.has_passed();
+    let expired = stopped.unwrap_or_default();
     let not_tried = || Err(Error::NotTried { expired }.into());
     let answers = answers
         .into_iter()

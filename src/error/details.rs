@@ -8,9 +8,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::pb::{self, RequestInfo, RetryInfo};
 
+use super::Failure;
 use super::draft::{Draft, any};
 use super::text::{clip, on_the_wire};
-use super::{Failure, message};
 
 /// The header by which the vendor finds a call again. Passed on to the caller.
 pub const CORRELATION_ID: &str = "inin-correlation-id";
@@ -77,7 +77,7 @@ pub(super) fn rpc_status(failure: Failure) -> pb::Status {
 
     let mut draft = Draft::of(failure.error);
     if let Some(report) = &failure.report {
-        draft.message.insert_str(0, &message::summary(report));
+        draft.tell(report);
     }
     draft.message = clip(&draft.message, MAX_MESSAGE_BYTES);
     draft.keep_violations(MAX_VIOLATIONS);

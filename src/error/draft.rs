@@ -11,10 +11,14 @@ use super::text::clip;
 use super::{DOMAIN, Error, Reason, Uncertainty, VENDOR_DOMAIN, Violation, code, message, reason};
 use crate::fields;
 use crate::operation::Spec;
+use crate::proto::v1::BulkWriteReport;
 use crate::upstream::fault::Fault;
 
 /// How much of a text of the vendor's other than its message is passed on.
 const MAX_TEXT_BYTES: usize = 128;
+
+/// The metadata that says what became of a write whose answer is no use.
+const OUTCOME: &str = "outcome";
 
 /// A status in the making.
 pub(super) struct Draft {
@@ -98,7 +102,7 @@ impl Draft {
                 if spec.is_read() {
                     draft
                 } else {
-                    draft.with("outcome", "applied")
+                    draft.with(OUTCOME, "applied")
                 }
             }
             Error::NotTried { expired } => {
@@ -110,6 +114,16 @@ impl Draft {
                 Draft::new(code, Reason::NotTried, message)
             }
             Error::Protocol(reason, code, _) => Draft::new(code, reason, message),
+        }
+    }
+
+    /// Adds what became of the bulk write that the error speaks for.
+    pub(super) fn tell(&mut self, report: &BulkWriteReport) {
+        self.message.insert_str(0, &message::summary(report));
+        let rest = [&report.failed, &report.unknown, &report.not_tried];
+        if rest.iter().any(|ranges| !ranges.is_empty()) {
+            // True of a part, it would be taken for the whole.
+            self.metadata.remove(OUTCOME);
         }
     }
 

@@ -10,10 +10,22 @@
 
 mod annotations;
 mod answers;
+mod bulk;
+mod bulk_read_failures;
+mod bulk_read_flight;
+mod bulk_read_properties;
+mod bulk_read_scene;
+mod bulk_reads;
+mod bulk_write_failures;
+mod bulk_write_flight;
+mod bulk_write_properties;
+mod bulk_write_scene;
+mod bulk_writes;
 mod command_line;
 mod contract;
 mod deadlines;
 mod errors;
+mod flight;
 mod program;
 mod readme;
 mod requests;

@@ -7,16 +7,19 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
 use axum::response::Response;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use percent_encoding::percent_decode_str;
 use presence_gateway::batch::BulkLimits;
 use presence_gateway::call::codec::Raw;
 use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::proto;
+use presence_gateway::proto::v1::BulkWriteReport;
 use presence_gateway::server::{CallLimits, Server};
 use presence_gateway::service::Gateway as Service;
 use presence_gateway::upstream::Upstream;
@@ -97,25 +100,37 @@ impl Vendor {
             Arc::new(move |received| Box::pin(answer(received)));
         let received = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&received);
-        let router = Router::new().fallback(move |request: Request| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
             async move {
                 let (parts, body) = request.into_parts();
+                let body = to_bytes(Body::new(body), usize::MAX).await;
                 let received = Received {
                     method: parts.method,
                     path_and_query: parts.uri.path_and_query().unwrap().to_string(),
                     headers: parts.headers,
-                    body: to_bytes(body, usize::MAX).await.unwrap().to_vec(),
+                    body: body.map_err(|_| Cut)?.to_vec(),
                 };
                 log.lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(received.clone());
-                answer(received).await
+                let response = answer(received).await;
+                match response.extensions().get::<Cut>() {
+                    // An error of the service closes the connection.
+                    Some(&cut) => Err(cut),
+                    None => Ok(response),
+                }
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stream = TokioIo::new(stream);
+                let connection = http1::Builder::new().serve_connection(stream, service.clone());
+                tokio::spawn(connection);
+            }
+        });
         Self { address, received }
     }
 
@@ -137,6 +152,14 @@ impl Vendor {
             .clone()
     }
 
+    /// Lets it forget what it was asked up to now.
+    pub fn forget(&self) {
+        self.received
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
     /// The one thing that it was asked.
     pub fn only(&self) -> Received {
         let mut received = self.received();
@@ -147,6 +170,25 @@ impl Vendor {
         );
         received.remove(0)
     }
+}
+
+/// Stands for a connection that is closed in place of an answer.
+#[derive(Debug, Clone, Copy)]
+struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cut as the test asks")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// No answer: the connection is closed instead.
+pub fn cut() -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(Cut);
+    response
 }
 
 pub const CORRELATION_ID: &str = "11111111-2222-3333-4444-555555555555";
@@ -358,6 +400,20 @@ pub fn check_form(status: &Status) {
 /// The status in its details.
 pub fn rpc_status(status: &Status) -> pb::Status {
     pb::Status::decode(status.details()).unwrap()
+}
+
+/// What a failed bulk write says of its updates.
+#[track_caller]
+pub fn report(status: &Status) -> BulkWriteReport {
+    let details = rpc_status(status).details;
+    let mut reports = details.iter().filter(|detail| {
+        detail
+            .type_url
+            .ends_with("genesys.presence.v1.BulkWriteReport")
+    });
+    let report = reports.next();
+    let report = report.unwrap_or_else(|| panic!("there is no report in {status:?}"));
+    BulkWriteReport::decode(report.value.as_slice()).unwrap()
 }
 
 /// The failure of a call, which must have this code and this reason.

@@ -11,8 +11,9 @@ use crate::proto::v1::MutableUserPresence;
 /// How large the body of one batch is made, in bytes: somewhat below the limit.
 const BATCH_BYTES: usize = 500_000;
 
-/// The largest body that the vendor takes, in bytes (its `request.bytes.max`).
-const MAX_BODY_BYTES: usize = 512_000;
+/// The largest update that the vendor takes, in bytes: its `request.bytes.max`
+/// for the body, without the brackets. One that fits no batch goes alone.
+const MAX_UPDATE_BYTES: usize = 512_000 - "[]".len();
 
 /// The batches of a bulk write: contiguous, and each with a user once at most.
 #[derive(Debug)]
@@ -32,12 +33,13 @@ impl Plan {
             users: Vec::new(),
         };
         let mut start = 0;
+        // With a comma behind each update.
         let mut bytes = "[]".len();
         let mut users = HashSet::new();
         for (index, (update, size)) in updates.iter().zip(sizes).enumerate() {
             let user = key(update.id.as_deref().unwrap_or_default());
             let is_full = index - start == BATCH
-                || index > start && bytes + ",".len() + size > BATCH_BYTES
+                || index > start && bytes + size > BATCH_BYTES
                 || users.contains(&user);
             if is_full {
                 plan.batches.push(start..index);
@@ -88,9 +90,9 @@ fn check(updates: &[MutableUserPresence]) -> Result<Vec<usize>, Error> {
                     id.len()
                 ),
             )),
-            Some(_) if size + "[]".len() > MAX_BODY_BYTES => violations.push(Violation::new(
+            Some(_) if size > MAX_UPDATE_BYTES => violations.push(Violation::new(
                 format!("body[{index}]"),
-                format!("is {size} bytes of JSON; the vendor takes {MAX_BODY_BYTES} at most"),
+                format!("is {size} bytes of JSON; the vendor takes {MAX_UPDATE_BYTES} at most"),
             )),
             Some(_) => {}
         }

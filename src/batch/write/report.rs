@@ -82,12 +82,14 @@ pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
 }
 
 /// Which failure speaks for the call: one of unknown outcome before any
-/// other, and a cause before what was not sent because of it.
+/// other, one that left something undone before an answer that cannot be read,
+/// and a cause before what was not sent because of it.
 fn weight(failure: &Failure) -> u8 {
     match &failure.error {
-        error if error.is_outcome_unknown() => 2,
+        error if error.is_outcome_unknown() => 3,
+        error if error.is_applied() => 1,
         Error::NotTried { .. } => 0,
-        _ => 1,
+        _ => 2,
     }
 }
 

@@ -1,0 +1,94 @@
+//! What the vendor has under way, and what becomes of it.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long an event is waited for that must come: much longer than it takes,
+/// so that a test which hangs says what it waits for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Counts the vendor's requests; a test can wait for what it counts.
+#[derive(Debug, Clone, Default)]
+pub struct Flight(watch::Sender<Counts>);
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Requests that arrived.
+    pub begun: usize,
+    /// Requests that wait for their answer.
+    pub under_way: usize,
+    /// The most that ever waited for their answer at once.
+    pub most: usize,
+    /// Requests that were answered.
+    pub answered: usize,
+    /// Requests whose client went away before the answer.
+    pub abandoned: usize,
+}
+
+/// A request under way. Dropped unanswered, it counts as abandoned.
+#[derive(Debug)]
+pub struct Held {
+    flight: Flight,
+    is_answered: bool,
+}
+
+impl Flight {
+    /// Counts a request that has arrived.
+    pub fn begin(&self) -> Held {
+        self.0.send_modify(|counts| {
+            counts.begun += 1;
+            counts.under_way += 1;
+            counts.most = counts.most.max(counts.under_way);
+        });
+        Held {
+            flight: self.clone(),
+            is_answered: false,
+        }
+    }
+
+    /// What was counted up to now.
+    pub fn counts(&self) -> Counts {
+        *self.0.borrow()
+    }
+
+    /// Waits until the counts are so.
+    pub async fn until(&self, what: &str, are_so: impl Fn(Counts) -> bool) {
+        let mut counts = self.0.subscribe();
+        let waited = timeout(PATIENCE, counts.wait_for(|counts| are_so(*counts))).await;
+        assert!(
+            waited.is_ok(),
+            "waited in vain until {what}: {:?}",
+            self.counts()
+        );
+    }
+}
+
+impl Held {
+    /// Counts the request as answered.
+    pub fn answered<T>(mut self, answer: T) -> T {
+        self.is_answered = true;
+        answer
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.flight.0.send_modify(|counts| {
+            counts.under_way -= 1;
+            if self.is_answered {
+                counts.answered += 1;
+            } else {
+                counts.abandoned += 1;
+            }
+        });
+    }
+}
+
+/// Waits for what must come soon.
+pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    let waited = timeout(PATIENCE, future).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
