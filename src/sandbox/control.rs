@@ -73,7 +73,12 @@ pub(super) fn answer(sandbox: &Sandbox, asked: &Asked) -> Response {
 fn page() -> String {
     let flags: String = settings::flags()
         .iter()
-        .map(|(flag, default, help)| format!("  --{flag} {default}\n      {help}\n"))
+        .map(|flag| {
+            format!(
+                "  --{} {}  ({})\n      {}\n",
+                flag.name, flag.default, flag.variable, flag.help
+            )
+        })
         .collect();
     format!(
         "{PAGE}\n{HELP}\n{}\nSettings, with their defaults:\n{flags}",
@@ -105,12 +110,8 @@ fn add_users(state: &mut State, body: &str) -> Result<(), String> {
     if ids.is_empty() {
         return Err("Give ids: a JSON list, or text with spaces between.\n".to_owned());
     }
-    ids.iter().try_for_each(|id| {
-        state
-            .users
-            .add(id)
-            .map_err(|wrong| format!("`{id}`: {wrong}\n"))
-    })
+    let ids = ids.iter().map(String::as_str);
+    state.users.add(ids).map_err(|wrong| format!("{wrong}\n"))
 }
 
 fn list(value: &Value) -> Response {
