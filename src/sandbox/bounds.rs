@@ -17,6 +17,9 @@ pub(super) const MAX_DEFINITIONS: usize = 1000;
 /// The most registered presence sources.
 pub(super) const MAX_SOURCES: usize = 1000;
 
+/// The most rules for wrong answers.
+pub(super) const MAX_RULES: usize = 100;
+
 /// The most tokens whose requests are counted at a time.
 pub(super) const MAX_TOKENS: usize = 1000;
 

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::exchange::Asked;
-use super::misbehave::{HELP, rules};
+use super::misbehave::{rules, words};
 use super::state::State;
 use super::{Sandbox, settings};
 
@@ -81,7 +81,8 @@ fn page() -> String {
         })
         .collect();
     format!(
-        "{PAGE}\n{HELP}\n{}\nSettings, with their defaults:\n{flags}",
+        "{PAGE}\n{}\n{}\nSettings, with their defaults:\n{flags}",
+        words::help(),
         rules::HELP
     )
 }
