@@ -21,7 +21,7 @@ pub(super) struct Operation {
     /// The vendor's name.
     pub(super) name: &'static str,
     pub(super) method: &'static str,
-    template: &'static str,
+    pub(super) template: &'static str,
     pub(super) permissions: Permissions,
     /// What its body is, or each element of it where the body is a list.
     pub(super) body: Option<Shape>,
