@@ -209,7 +209,7 @@ fn unknown_presence(asked: &str) -> Refusal {
 mod tests {
     use super::*;
 
-    fn body(value: Value) -> Map<String, Value> {
+    fn body(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -218,12 +218,12 @@ mod tests {
         let mut definitions = Definitions::seeded();
         let labels = json!({"en_US": "Lunch"});
         let made = definitions
-            .create(&body(json!({"languageLabels": labels})))
+            .create(&body(&json!({"languageLabels": labels})))
             .unwrap()
             .id
             .clone();
-        let meal = body(json!({"languageLabels": labels, "systemPresence": "Meal"}));
-        let away = body(json!({"languageLabels": labels, "systemPresence": "Away"}));
+        let meal = body(&json!({"languageLabels": labels, "systemPresence": "Meal"}));
+        let away = body(&json!({"languageLabels": labels, "systemPresence": "Away"}));
         assert!(definitions.update(&made, &meal).is_ok());
         assert!(definitions.update(&made, &meal).is_ok());
         assert!(definitions.update(&made, &away).is_err());
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn definitions_are_bounded() {
         let mut definitions = Definitions::seeded();
-        let lunch = body(json!({"languageLabels": {"en_US": "Lunch"}}));
+        let lunch = body(&json!({"languageLabels": {"en_US": "Lunch"}}));
         let made = (0..2000)
             .filter(|_| definitions.create(&lunch).is_ok())
             .count();

@@ -91,7 +91,7 @@ mod tests {
     fn limits(limit: usize, window: RateWindow) -> Limits {
         Limits {
             limit,
-            period: Duration::from_secs(60),
+            period: Duration::from_mins(1),
             window,
             spent: HashMap::new(),
         }

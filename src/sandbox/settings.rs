@@ -9,7 +9,7 @@ use super::bounds::MAX_USERS;
 use crate::config::value::{Problems, defaults, duration, number};
 
 pub use args::Args;
-pub(super) use args::flags;
+pub(super) use args::{Flag, flags};
 use choice::choice;
 pub(super) use choice::{
     BulkOrder, BulkWrite, CreatedStatus, Duplicates, MalformedIds, Nulls, PresenceFields,
@@ -17,7 +17,7 @@ pub(super) use choice::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// How the sandbox behaves where the vendor's behaviour is not known.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ mod tests {
         let settings = Settings::read(&defaults::<Args>(), &mut problems);
         assert_eq!(problems.into_vec(), Vec::<String>::new());
         assert_eq!((settings.users, settings.rate_limit), (100, 300));
-        assert_eq!(settings.rate_period, Duration::from_secs(60));
+        assert_eq!(settings.rate_period, Duration::from_mins(1));
         assert_eq!(settings.bulk_write_limit, 50);
         assert_eq!(settings.default_locale, "en_US");
         assert_eq!(settings.unknown_users, UnknownUsers::Missing);

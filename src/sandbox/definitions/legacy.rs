@@ -133,10 +133,8 @@ fn page_uri(call: &Call<'_>, number: usize, size: usize) -> String {
     let mut uri = format!("/api/v2/presencedefinitions?pageSize={size}&pageNumber={number}");
     for name in ["deleted", "localeCode"] {
         if let Some(value) = call.query.one(name) {
-            uri.push_str(&format!(
-                "&{name}={}",
-                utf8_percent_encode(value, NON_ALPHANUMERIC)
-            ));
+            let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+            uri.extend(["&", name, "="].into_iter().chain(value));
         }
     }
     uri
