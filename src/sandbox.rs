@@ -6,12 +6,13 @@
 //! - `serve`: connections. `exchange`: the way of one request.
 //! - `routes`: the 27 operations; `definitions`, `sources`, `organization`,
 //!   `presences`: what they do.
-//! - `state`, `seed`, `users`, `limits`, `journal`: what is remembered.
+//! - `state`, `seed`, `users`, `limits`, `journal`: what is remembered; `bounds`: how much.
 //! - `query`, `payload`, `shape`, `locale`: how a request is read.
 //! - `reply`, `refusal`: how it is answered.
 //! - `misbehave`: how an answer goes wrong. `control`: how to ask for that.
 //! - `oauth`: tokens. `identity`: fresh ids, and labels for tokens.
 
+mod bounds;
 mod control;
 mod definitions;
 mod exchange;

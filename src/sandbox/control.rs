@@ -1,14 +1,17 @@
 //! The sandbox's own endpoints, for whoever tests against it: no token, no limit.
 
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::Sandbox;
 use super::exchange::Asked;
-use super::misbehave::{HELP, rules};
+use super::misbehave::{rules, words};
+use super::settings::{self, Flag};
 use super::state::State;
-use super::{Sandbox, settings};
 
 /// What the page at `/sandbox` begins with.
 const PAGE: &str = "\
@@ -71,14 +74,22 @@ pub(super) fn answer(sandbox: &Sandbox, asked: &Asked) -> Response {
 }
 
 fn page() -> String {
-    let flags: String = settings::flags()
-        .iter()
-        .map(|(flag, default, help)| format!("  --{flag} {default}\n      {help}\n"))
-        .collect();
-    format!(
-        "{PAGE}\n{HELP}\n{}\nSettings, with their defaults:\n{flags}",
+    let mut page = format!(
+        "{PAGE}\n{}\n{}\nSettings, with their defaults:\n",
+        words::help(),
         rules::HELP
-    )
+    );
+    for flag in settings::flags() {
+        let Flag {
+            name,
+            default,
+            variable,
+            help,
+        } = flag;
+        // Writing to a text cannot fail.
+        let _ = writeln!(page, "  --{name} {default}  ({variable})\n      {help}");
+    }
+    page
 }
 
 fn users(state: &State) -> Response {
@@ -105,12 +116,8 @@ fn add_users(state: &mut State, body: &str) -> Result<(), String> {
     if ids.is_empty() {
         return Err("Give ids: a JSON list, or text with spaces between.\n".to_owned());
     }
-    ids.iter().try_for_each(|id| {
-        state
-            .users
-            .add(id)
-            .map_err(|wrong| format!("`{id}`: {wrong}\n"))
-    })
+    let ids = ids.iter().map(String::as_str);
+    state.users.add(ids).map_err(|wrong| format!("{wrong}\n"))
 }
 
 fn list(value: &Value) -> Response {

@@ -6,14 +6,11 @@ pub(super) mod legacy;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::bounds::{MAX_DEFINITIONS, MAX_ID, MAX_TEXT, check_length, full};
 use super::identity;
 use super::refusal::Refusal;
 use super::seed::{self, SystemPresence};
-use super::shape::wrong_type;
-use super::users::MAX_ID;
-
-/// The most definitions that one sandbox holds.
-const MAX_DEFINITIONS: usize = 1000;
+use super::settings::RepeatedDelete;
 
 /// The division of a definition that is everyone's.
 const ALL_DIVISIONS: &str = "*";
@@ -106,7 +103,7 @@ impl Definitions {
 
     fn create(&mut self, body: &Map<String, Value>) -> Result<&Definition, Refusal> {
         if self.0.len() >= MAX_DEFINITIONS {
-            return Err(Refusal::of_status(409));
+            return Err(full(MAX_DEFINITIONS, "presence definitions"));
         }
         let now = Timestamp::now();
         let mut definition = Definition {
@@ -135,9 +132,9 @@ impl Definitions {
         Ok(definition)
     }
 
-    fn deactivate(&mut self, id: &str, again_is_missing: bool) -> Result<(), Refusal> {
+    fn deactivate(&mut self, id: &str, again: RepeatedDelete) -> Result<(), Refusal> {
         let definition = self.changeable(id)?;
-        if definition.deactivated && again_is_missing {
+        if definition.deactivated && again == RepeatedDelete::Missing {
             return Err(Refusal::not_found("PresenceDefinition", id));
         }
         definition.deactivated = true;
@@ -159,9 +156,13 @@ impl Definition {
                 message,
             ));
         };
-        if text("divisionId").is_some_and(|id| id.len() > MAX_ID) {
-            return Err(wrong_type("divisionId", "string that is an id"));
-        }
+        let length = |text: &Value| text.as_str().map_or(0, str::len);
+        let labelled = labels
+            .iter()
+            .map(|(locale, label)| locale.len() + length(label));
+        check_length("languageLabels", labelled.sum(), MAX_TEXT)?;
+        check_length("name", text("name").map_or(0, str::len), MAX_TEXT)?;
+        check_length("divisionId", text("divisionId").map_or(0, str::len), MAX_ID)?;
         // An empty text is what clients send for none.
         if let Some(asked) = text("systemPresence").filter(|asked| !asked.is_empty()) {
             let asked = SystemPresence::read(asked).ok_or_else(|| unknown_presence(asked))?;
@@ -196,9 +197,9 @@ fn unknown_presence(asked: &str) -> Refusal {
     let template =
         "Value [{value}] is not valid for field type [{type}]. Allowable values are: {allowed}";
     let params = [
-        ("value", asked),
         ("type", "SystemPresence"),
         ("allowed", &allowed.join(", ")),
+        ("value", asked),
     ];
     Refusal::templated(400, "invalid.value", template, &params)
         .detail("invalid.value", "systemPresence")
@@ -208,7 +209,7 @@ fn unknown_presence(asked: &str) -> Refusal {
 mod tests {
     use super::*;
 
-    fn body(value: Value) -> Map<String, Value> {
+    fn body(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -217,12 +218,12 @@ mod tests {
         let mut definitions = Definitions::seeded();
         let labels = json!({"en_US": "Lunch"});
         let made = definitions
-            .create(&body(json!({"languageLabels": labels})))
+            .create(&body(&json!({"languageLabels": labels})))
             .unwrap()
             .id
             .clone();
-        let meal = body(json!({"languageLabels": labels, "systemPresence": "Meal"}));
-        let away = body(json!({"languageLabels": labels, "systemPresence": "Away"}));
+        let meal = body(&json!({"languageLabels": labels, "systemPresence": "Meal"}));
+        let away = body(&json!({"languageLabels": labels, "systemPresence": "Away"}));
         assert!(definitions.update(&made, &meal).is_ok());
         assert!(definitions.update(&made, &meal).is_ok());
         assert!(definitions.update(&made, &away).is_err());
@@ -232,7 +233,7 @@ mod tests {
     #[test]
     fn definitions_are_bounded() {
         let mut definitions = Definitions::seeded();
-        let lunch = body(json!({"languageLabels": {"en_US": "Lunch"}}));
+        let lunch = body(&json!({"languageLabels": {"en_US": "Lunch"}}));
         let made = (0..2000)
             .filter(|_| definitions.create(&lunch).is_ok())
             .count();

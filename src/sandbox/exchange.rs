@@ -71,7 +71,7 @@ impl Sandbox {
         };
         let applied_first = plan.applies_first();
         let early = applied_first.then(|| self.perform(asked, &wanted, &correlation));
-        sleep(self.shared.settings.latency + plan.delay()).await;
+        sleep(self.shared.settings.latency.saturating_add(plan.delay())).await;
         let reply = match early {
             Some(reply) => reply,
             None if plan.needs_answer(asked.method == Method::GET) => {

@@ -5,13 +5,20 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::bounds::MAX_JOURNAL;
 use super::state::date;
 
-/// How many requests are remembered; older ones are forgotten.
-const KEPT: usize = 1000;
+/// How much of a method is remembered.
+const MAX_METHOD: usize = 32;
 
-/// How much of a path or of a query is remembered.
-const MAX_TEXT: usize = 4096;
+/// How much of a path is remembered.
+const MAX_PATH: usize = 4096;
+
+/// How much of a query is remembered.
+const MAX_QUERY: usize = 8192;
+
+/// What a parameter takes beside its text: a thousand empty ones are not nothing.
+const PARAMETER: usize = 64;
 
 /// The latest requests.
 #[derive(Debug, Default)]
@@ -31,29 +38,34 @@ impl Journal {
         token: Option<&str>,
         correlation: &str,
     ) -> u64 {
-        if self.entries.len() == KEPT {
+        if self.entries.len() >= MAX_JOURNAL {
             self.entries.pop_front();
             self.forgotten += 1;
         }
         let number = self.forgotten + self.entries.len() as u64;
-        let mut room = MAX_TEXT;
-        let query: Vec<Value> = query
+        let mut room = MAX_QUERY;
+        let parameters: Vec<Value> = query
             .iter()
             .map_while(|(name, value)| {
-                room = room.checked_sub(name.len() + value.len())?;
+                room = room.checked_sub(name.len() + value.len() + PARAMETER)?;
                 Some(json!([name, value]))
             })
             .collect();
-        self.entries.push_back(json!({
+        let cut = path.len() > MAX_PATH || parameters.len() < query.len();
+        let mut entry = json!({
             "number": number,
             "received": date(Timestamp::now()),
-            "method": method,
-            "path": path.chars().take(MAX_TEXT).collect::<String>(),
-            "query": query,
+            "method": start(method, MAX_METHOD),
+            "path": start(path, MAX_PATH),
+            "query": parameters,
             "token": token,
             "correlationId": correlation,
             "status": null,
-        }));
+        });
+        if cut {
+            entry["cut"] = json!(true);
+        }
+        self.entries.push_back(entry);
         number
     }
 
@@ -93,15 +105,21 @@ impl Journal {
     }
 }
 
+/// The start of a text, cut between characters.
+fn start(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::seed::user_id;
 
     #[test]
     fn the_journal_is_bounded() {
         let mut journal = Journal::default();
         let long = "x".repeat(10_000);
-        for _ in 0..KEPT + 5 {
+        for _ in 0..MAX_JOURNAL + 5 {
             let number = journal.received("GET", &long, &[("id".into(), long.clone())], None, "c");
             journal.answered(number, 200);
         }
@@ -109,9 +127,27 @@ mod tests {
         let list = journal.list();
         assert_eq!(list["forgotten"], 5);
         let entries = list["requests"].as_array().unwrap();
-        assert_eq!((entries.len(), &entries[0]["number"]), (KEPT, &json!(5)));
+        assert_eq!(
+            (entries.len(), &entries[0]["number"]),
+            (MAX_JOURNAL, &json!(5))
+        );
         assert!(entries.iter().all(|entry| entry["status"] == 200));
-        assert_eq!(entries[0]["path"].as_str().unwrap().len(), MAX_TEXT);
+        assert_eq!(entries[0]["path"].as_str().unwrap().len(), MAX_PATH);
         assert_eq!(entries[0]["query"], json!([]));
+        assert_eq!(entries[0]["cut"], true);
+    }
+
+    #[test]
+    fn a_request_for_fifty_users_is_remembered_whole_and_a_thousand_parameters_are_not() {
+        let mut journal = Journal::default();
+        for (count, cut) in [(50, false), (1000, true)] {
+            let ids: Vec<_> = (1..=count)
+                .map(|number| ("id".to_owned(), user_id(number)))
+                .collect();
+            journal.received("GET", "/bulk", &ids, None, "c");
+            let entry = journal.entries.back().unwrap();
+            assert_eq!(entry.get("cut").is_some(), cut);
+            assert_eq!(entry["query"].as_array().unwrap().len() < count, cut);
+        }
     }
 }

@@ -1,22 +1,18 @@
-//! How many requests a token may make in a minute.
+//! How many requests a token may make in a period.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::bounds::MAX_TOKENS;
 use super::settings::{RateWindow, Settings};
 
-/// The length of the window.
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// How many tokens are counted at a time.
-const MAX_TOKENS: usize = 1000;
-
-/// The requests of the last minute, by token.
+/// The requests of the last period, by token.
 #[derive(Debug)]
 pub(super) struct Limits {
     limit: usize,
+    period: Duration,
     window: RateWindow,
     /// By the token's hash: the moments that still count.
     spent: HashMap<u64, VecDeque<Instant>>,
@@ -27,6 +23,7 @@ impl Limits {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             limit: settings.rate_limit,
+            period: settings.rate_period,
             window: settings.rate_window,
             spent: HashMap::new(),
         }
@@ -41,19 +38,16 @@ impl Limits {
         }
         self.make_room(token, now);
         let spent = self.spent.entry(token).or_default();
-        forget(spent, self.window, now);
+        forget(spent, self.window, self.period, now);
         if spent.len() < self.limit {
             spent.push_back(now);
             return Ok(());
         }
         let oldest = spent.front().copied().unwrap_or(now);
-        let left = (oldest + MINUTE).saturating_duration_since(now);
-        Err(left
-            .as_millis()
-            .div_ceil(1000)
-            .try_into()
-            .unwrap_or(60)
-            .max(1))
+        let left = (oldest + self.period).saturating_duration_since(now);
+        // Whole seconds, none of them too short.
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        Err(seconds.max(1))
     }
 
     /// Forgets idle tokens, or else the one that was busy the longest time ago.
@@ -61,8 +55,9 @@ impl Limits {
         if self.spent.len() < MAX_TOKENS || self.spent.contains_key(&token) {
             return;
         }
+        let period = self.period;
         self.spent
-            .retain(|_, spent| spent.back().is_some_and(|last| *last + MINUTE > now));
+            .retain(|_, spent| spent.back().is_some_and(|last| *last + period > now));
         if self.spent.len() >= MAX_TOKENS {
             let idlest = self
                 .spent
@@ -76,14 +71,13 @@ impl Limits {
 }
 
 /// Drops the moments that no longer count.
-fn forget(spent: &mut VecDeque<Instant>, window: RateWindow, now: Instant) {
+fn forget(spent: &mut VecDeque<Instant>, window: RateWindow, period: Duration, now: Instant) {
+    let is_over = |moment: &Instant| *moment + period <= now;
     match window {
-        RateWindow::Fixed if spent.front().is_some_and(|first| *first + MINUTE <= now) => {
-            spent.clear();
-        }
+        RateWindow::Fixed if spent.front().is_some_and(is_over) => spent.clear(),
         RateWindow::Fixed => {}
         RateWindow::Sliding => {
-            while spent.front().is_some_and(|oldest| *oldest + MINUTE <= now) {
+            while spent.front().is_some_and(is_over) {
                 spent.pop_front();
             }
         }
@@ -97,6 +91,7 @@ mod tests {
     fn limits(limit: usize, window: RateWindow) -> Limits {
         Limits {
             limit,
+            period: Duration::from_mins(1),
             window,
             spent: HashMap::new(),
         }
@@ -126,6 +121,18 @@ mod tests {
         assert_eq!(limits.spend(1, at(start, 59.0)), Err(1));
         assert_eq!(limits.spend(1, at(start, 60.0)), Ok(()));
         assert_eq!(limits.spend(1, at(start, 61.0)), Err(49));
+    }
+
+    #[test]
+    fn a_period_is_as_long_as_is_set() {
+        for window in [RateWindow::Fixed, RateWindow::Sliding] {
+            let (start, mut limits) = (Instant::now(), limits(1, window));
+            limits.period = Duration::from_secs(2);
+            assert_eq!(limits.spend(1, start), Ok(()));
+            assert_eq!(limits.spend(1, at(start, 0.5)), Err(2));
+            assert_eq!(limits.spend(1, at(start, 1.999)), Err(1));
+            assert_eq!(limits.spend(1, at(start, 2.0)), Ok(()));
+        }
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 mod deliver;
 mod grammar;
+mod path;
 mod reshape;
 pub(super) mod rules;
+pub(super) mod words;
 
 use std::time::Duration;
 
 use serde_json::json;
 
 pub(super) use deliver::Cut;
-pub(super) use grammar::HELP;
 
 use super::refusal::{Refusal, too_many_requests};
 use super::reply::Reply;

@@ -5,60 +5,51 @@ pub(super) mod bulk;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::bounds::{MAX_ID, check_length};
 use super::definitions::Definitions;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::routes::{Answer, Call};
-use super::settings::Settings;
-use super::sources::Sources;
+use super::settings::{PresenceFields, Settings, Tolerance};
 use super::state::date;
 use super::users::{PURECLOUD, Presence, User};
 
 /// `GET /api/v2/users/{userId}/presences/{sourceId}`, and that of PURECLOUD
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
-    let source = source(
-        call.variable_or(1, PURECLOUD),
-        call.settings,
-        &call.state.sources,
-    )?;
+    let source = source(call, call.variable_or(1, PURECLOUD), "sourceId")?;
     let user = call.state.users.find(call.variable(0), call.settings)?;
-    match user.presence(&source) {
-        Some(presence) => {
-            let definitions = &call.state.definitions;
-            Ok(Reply::ok(view(
-                user,
-                &source,
-                presence,
-                definitions,
-                call.settings,
-            )))
-        }
-        None => Err(Refusal::not_found("UserPresence", &source)),
-    }
+    let presence = user
+        .presence(&source)
+        .ok_or_else(|| Refusal::not_found("UserPresence", &source))?;
+    let definitions = &call.state.definitions;
+    Ok(Reply::ok(view(
+        user,
+        &source,
+        presence,
+        definitions,
+        call.settings,
+    )))
 }
 
 /// `PATCH /api/v2/users/{userId}/presences/{sourceId}`, and that of PURECLOUD
 pub(super) fn patch(call: &mut Call<'_>) -> Answer {
     let body = call.body()?;
-    let source = source(
-        call.variable_or(1, PURECLOUD),
-        call.settings,
-        &call.state.sources,
-    )?;
-    if call.settings.empty_patch_refused && !changes_something(&body) {
+    let source = source(call, call.variable_or(1, PURECLOUD), "sourceId")?;
+    if call.settings.empty_patch == Tolerance::Refused && !changes_something(&body) {
         let message = "One of primary, presenceDefinition and message is needed.";
         return Err(Refusal::new(400, "bad.request", message));
     }
     let change = Change::read(&body, &call.state.definitions, "")?;
-    let user = call.state.users.find(call.variable(0), call.settings)?;
-    let presence = change.apply(user, &source)?;
-    Ok(Reply::ok(view(
-        user,
-        &source,
-        &presence,
-        &call.state.definitions,
-        call.settings,
-    )))
+    let mut user = call
+        .state
+        .users
+        .find(call.variable(0), call.settings)?
+        .clone();
+    let presence = change.apply(&mut user, &source)?;
+    let definitions = &call.state.definitions;
+    let seen = view(&user, &source, &presence, definitions, call.settings);
+    call.state.users.keep(user)?;
+    Ok(Reply::ok(seen))
 }
 
 /// What an update asks for, checked: primary, definition and message, in any combination.
@@ -99,9 +90,7 @@ impl Change {
         if let Some(message) = self.message {
             presence.message = message;
         }
-        if !user.show(source, presence.clone()) {
-            return Err(Refusal::of_status(409));
-        }
+        user.show(source, presence.clone())?;
         if self.primary {
             source.clone_into(&mut user.primary_source);
         }
@@ -116,20 +105,19 @@ fn changes_something(body: &Map<String, Value>) -> bool {
             .any(|name| body.contains_key(*name))
 }
 
-/// The source that a path names: PURECLOUD in any case, or a custom one.
-fn source(asked: &str, settings: &Settings, registered: &Sources) -> Result<String, Refusal> {
+/// The source that is named: PURECLOUD in any case, or a custom one.
+fn source(call: &Call<'_>, asked: &str, field: &str) -> Result<String, Refusal> {
     if asked.eq_ignore_ascii_case(PURECLOUD) {
         return Ok(PURECLOUD.to_owned());
     }
-    if registered.is_registered(asked) {
+    if call.state.sources.is_registered(asked) {
         let message = "This endpoint does not support registered presence sources.";
-        return Err(
-            Refusal::field("bad.request", "sourceId", message).about("PresenceSource", asked)
-        );
+        return Err(Refusal::field("bad.request", field, message).about("PresenceSource", asked));
     }
-    if settings.custom_sources_refused {
+    if call.settings.custom_sources == Tolerance::Refused {
         return Err(Refusal::not_found("PresenceSource", asked));
     }
+    check_length(field, asked.len(), MAX_ID)?;
     Ok(asked.to_owned())
 }
 
@@ -148,7 +136,7 @@ fn view(
         "modifiedDate": date(presence.modified),
         "selfUri": format!("/api/v2/users/{}/presences", user.id),
     });
-    if !settings.captured_fields_only {
+    if settings.presence_fields == PresenceFields::Full {
         view["sourceId"] = json!(source);
         view["primary"] = json!(user.primary_source == source);
     }

@@ -48,7 +48,8 @@ impl Refusal {
             400,
             "invalid.query.param.value",
             template,
-            &[("value", value), ("parameter", name), ("allowed", allowed)],
+            // What the caller wrote comes last, as it may look like a place for another.
+            &[("parameter", name), ("allowed", allowed), ("value", value)],
         )
         .detail("invalid.query.param.value", name)
     }

@@ -15,13 +15,16 @@ use super::{organization, sources};
 /// How an operation ends.
 pub(super) type Answer = Result<Reply, Refusal>;
 
+/// The body of a request, or one element of it, read or refused.
+type Read = Result<Map<String, Value>, Refusal>;
+
 /// An operation of the vendor's.
 #[derive(Debug)]
 pub(super) struct Operation {
     /// The vendor's name.
     pub(super) name: &'static str,
     pub(super) method: &'static str,
-    template: &'static str,
+    pub(super) template: &'static str,
     pub(super) permissions: Permissions,
     /// What its body is, or each element of it where the body is a list.
     pub(super) body: Option<Shape>,
@@ -54,7 +57,7 @@ const VIEW_DEFINITION: Permissions = All(&["presence:presenceDefinition:view"]);
 const EDIT_DEFINITION: Permissions = All(&["presence:presenceDefinition:edit"]);
 const ADD_DEFINITION: Permissions = All(&["presence:presenceDefinition:add"]);
 const VIEW_SOURCE: Permissions = All(&["presence:source:view"]);
-/// The vendor's page names none for the PATCHes, but refuses to change another user without it.
+/// The vendor's page names none for a PATCH, but the vendor refuses to change another user without it.
 const EDIT_PRESENCE: Permissions = Any(&["presence:userPresence:edit"]);
 
 /// Every operation; where two templates fit a path, the first counts.
@@ -144,16 +147,13 @@ impl<'a> Call<'a> {
     }
 
     /// Takes the body, an object.
-    pub(super) fn body(&mut self) -> Result<Map<String, Value>, Refusal> {
+    pub(super) fn body(&mut self) -> Read {
         let (value, shape) = self.body.take().ok_or_else(|| Refusal::of_status(400))?;
         shape::read(&value, shape, self.settings.nulls, "")
     }
 
     /// Takes the body, a list of objects, each of which may be wrong.
-    pub(super) fn bodies(
-        &mut self,
-        limit: usize,
-    ) -> Result<Vec<Result<Map<String, Value>, Refusal>>, Refusal> {
+    pub(super) fn bodies(&mut self, limit: usize) -> Result<Vec<Read>, Refusal> {
         let (value, shape) = self.body.take().ok_or_else(|| Refusal::of_status(400))?;
         let Value::Array(list) = value else {
             return Err(shape::wrong_type("body", "array"));

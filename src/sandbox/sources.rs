@@ -2,13 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::bounds::{MAX_SOURCES, MAX_TEXT, check_length, full};
 use super::identity;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::routes::{Answer, Call};
-
-/// The most sources that one sandbox holds.
-const MAX_SOURCES: usize = 1000;
+use super::settings::RepeatedDelete;
 
 /// A registered presence source.
 #[derive(Debug, Clone)]
@@ -73,7 +72,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Answer {
     let body = call.body()?;
     let sources = &mut call.state.sources.0;
     if sources.len() >= MAX_SOURCES {
-        return Err(Refusal::of_status(409));
+        return Err(full(MAX_SOURCES, "presence sources"));
     }
     let mut source = Source {
         id: identity::fresh(),
@@ -101,22 +100,26 @@ pub(super) fn update(call: &mut Call<'_>) -> Answer {
 pub(super) fn deactivate(call: &mut Call<'_>) -> Answer {
     let id = call.variable(0);
     let source = call.state.sources.found(id)?;
-    if source.deactivated && call.settings.repeated_delete_missing {
+    if source.deactivated && call.settings.repeated_delete == RepeatedDelete::Missing {
         return Err(Refusal::not_found("PresenceSource", id));
     }
     source.deactivated = true;
     Ok(Reply::no_content())
 }
 
-/// Takes over what a body says; what it does not say stays.
+/// Takes over what a body says; what it does not say stays. Nothing changes when it is refused.
 fn change(source: &mut Source, body: &Map<String, Value>) -> Result<(), Refusal> {
     let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
     let Some(name) = text("name").filter(|name| !name.is_empty()) else {
         let message = "The field [name] must not be empty.";
         return Err(Refusal::field("constraint.validation", "name", message));
     };
+    check_length("name", name.len(), MAX_TEXT)?;
+    let description = text("description");
+    let length = description.as_ref().map_or(0, String::len);
+    check_length("description", length, MAX_TEXT)?;
     source.name = name;
-    source.description = text("description").or(source.description.take());
+    source.description = description.or(source.description.take());
     if let Some(deactivated) = body.get("deactivated").and_then(Value::as_bool) {
         source.deactivated = deactivated;
     }

@@ -2,16 +2,21 @@
 
 mod assumptions;
 mod bulk;
+mod bulk_assumptions;
 mod control;
 mod definitions;
 mod enforcement;
+mod listings;
 mod misbehaviour;
 mod operations;
 mod presences;
+mod robustness;
 
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tower::ServiceExt as _;
 
 use super::{Args, Sandbox, Settings, serve};
 use crate::config::value::{Problems, defaults};
@@ -40,6 +45,16 @@ struct Received {
     text: String,
 }
 
+/// The defaults, changed.
+fn settings_with(change: impl FnOnce(&mut Args)) -> Settings {
+    let mut args: Args = defaults();
+    change(&mut args);
+    let mut problems = Problems::default();
+    let settings = Settings::read(&args, &mut problems);
+    assert_eq!(problems.into_vec(), Vec::<String>::new());
+    settings
+}
+
 /// Serves a sandbox with the defaults.
 async fn sandbox() -> Served {
     sandbox_with(|_| {}).await
@@ -47,12 +62,7 @@ async fn sandbox() -> Served {
 
 /// Serves a sandbox with other settings.
 async fn sandbox_with(change: impl FnOnce(&mut Args)) -> Served {
-    let mut args: Args = defaults();
-    change(&mut args);
-    let mut problems = Problems::default();
-    let settings = Settings::read(&args, &mut problems);
-    assert_eq!(problems.into_vec(), Vec::<String>::new());
-
+    let settings = settings_with(change);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (shutdown, stopped) = oneshot::channel();
@@ -216,25 +226,22 @@ async fn it_ends_when_told_to_even_where_an_answer_never_comes() {
     assert!(hanging.await.unwrap().is_err());
 }
 
-#[tokio::test]
-async fn the_router_alone_serves_the_same_state() {
-    use http_body_util::BodyExt as _;
-    use tower::ServiceExt as _;
-
-    let sandbox = Sandbox::new(Settings::default());
-    let request = http::Request::get("/api/v2/systempresences")
+/// Asks a sandbox without a socket, so that a test can stop the clock.
+async fn unserved(sandbox: &Sandbox, path: &str) -> http::Response<axum::body::Body> {
+    let request = http::Request::get(path)
         .header("authorization", "bearer t")
         .body(axum::body::Body::empty())
         .unwrap();
-    let response = sandbox.router().oneshot(request).await.unwrap();
+    sandbox.router().oneshot(request).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_router_alone_serves_the_same_state() {
+    let sandbox = Sandbox::new(Settings::default());
+    let response = unserved(&sandbox, "/api/v2/systempresences").await;
     assert_eq!(response.status(), 200);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(body.starts_with(b"[{"));
-    assert_eq!(
-        sandbox.clone().lock().journal.list()["requests"]
-            .as_array()
-            .unwrap()
-            .len(),
-        1
-    );
+    let journal = sandbox.clone().lock().journal.list();
+    assert_eq!(journal["requests"].as_array().unwrap().len(), 1);
 }

@@ -1,22 +1,17 @@
 //! The users and their presences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::bounds::{MAX_ID, MAX_MESSAGES, MAX_PRESENCES, MAX_USERS, full};
 use super::identity;
 use super::refusal::Refusal;
 use super::seed;
-use super::settings::{MAX_USERS, Settings};
+use super::settings::{MalformedIds, Settings, UnknownUsers};
 
 /// The source of the vendor's own clients.
 pub(super) const PURECLOUD: &str = "PURECLOUD";
-
-/// The longest id that is remembered.
-pub(super) const MAX_ID: usize = 256;
-
-/// The most sources for which one user has a presence.
-const MAX_PRESENCES: usize = 16;
 
 /// The moment at which every seeded presence was last changed: 2026-01-01.
 const SEEDED: i64 = 1_767_225_600;
@@ -40,73 +35,96 @@ pub(super) struct Presence {
 }
 
 /// Every user, by id; ids differ by more than case.
-#[derive(Debug)]
-pub(super) struct Users(BTreeMap<String, User>);
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    by_id: BTreeMap<String, User>,
+    /// How many bytes their messages have.
+    messages: usize,
+}
 
 impl Users {
     /// The predictable users. Their presences differ, so that a mix-up shows.
     pub(super) fn seeded(count: usize) -> Self {
-        let mut users = Self(BTreeMap::new());
+        let mut users = Self::default();
         for number in 1..=count {
             let (_, definition, _) = seed::DEFAULTS[(number - 1) % seed::DEFAULTS.len()];
-            users.insert(User::new(&seed::user_id(number), definition));
+            users.put(User::new(&seed::user_id(number), definition));
         }
         users
     }
 
-    /// Adds a user who is available; one who is there stays as they are.
+    /// Adds users who are available, all or none; one who is there stays as they are.
     ///
-    /// Says why not, where the id is too long or there are too many users.
-    pub(super) fn add(&mut self, id: &str) -> Result<(), String> {
-        if id.is_empty() || id.len() > MAX_ID {
-            return Err(format!("a user id has 1 to {MAX_ID} bytes"));
+    /// Says why not, where an id is too long or there are too many users.
+    pub(super) fn add<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
+        let mut new = Vec::new();
+        let mut seen = HashSet::new();
+        for id in ids {
+            if id.is_empty() || id.len() > MAX_ID {
+                return Err(format!("`{id}`: a user id has 1 to {MAX_ID} bytes"));
+            }
+            if !self.by_id.contains_key(&key(id)) && seen.insert(key(id)) {
+                new.push(id);
+            }
         }
-        if self.0.contains_key(&key(id)) {
-            return Ok(());
+        if self.by_id.len() + new.len() > MAX_USERS {
+            return Err(format!("there can be no more than {MAX_USERS} users"));
         }
-        if self.0.len() >= MAX_USERS {
-            return Err(format!(
-                "there are {MAX_USERS} users already, which is the most"
-            ));
+        for id in new {
+            self.put(User::new(id, seed::DEFAULTS[0].1));
         }
-        self.insert(User::new(id, seed::DEFAULTS[0].1));
         Ok(())
     }
 
     /// The ids of all users.
     pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
-        self.0.values().map(|user| user.id.as_str())
+        self.by_id.values().map(|user| user.id.as_str())
     }
 
     /// The user, or why there is none: 404, or 400 for an id that is refused as malformed.
     pub(super) fn find(&mut self, id: &str, settings: &Settings) -> Result<&mut User, Refusal> {
-        if !self.0.contains_key(&key(id)) {
-            if settings.malformed_ids_refused && !identity::is_uuid(id) {
+        if !self.by_id.contains_key(&key(id)) {
+            if settings.malformed_ids == MalformedIds::Refused && !identity::is_uuid(id) {
                 let message = format!("Value [{id}] is not a valid user id.");
                 return Err(Refusal::field("bad.request", "userId", &message));
             }
-            if !settings.unknown_users_found || self.add(id).is_err() {
+            if settings.unknown_users == UnknownUsers::Missing || self.add([id]).is_err() {
                 return Err(Refusal::not_found("User", id));
             }
         }
-        self.0
+        self.by_id
             .get_mut(&key(id))
             .ok_or_else(|| Refusal::not_found("User", id))
     }
 
-    fn insert(&mut self, user: User) {
-        self.0.insert(key(&user.id), user);
+    /// Remembers a user as changed, where there is room for the messages.
+    pub(super) fn keep(&mut self, user: User) -> Result<(), Refusal> {
+        let others = self.messages - self.message_bytes(&user.id);
+        if others + user.message_bytes() > MAX_MESSAGES {
+            return Err(full(MAX_MESSAGES, "bytes of messages"));
+        }
+        self.put(user);
+        Ok(())
+    }
+
+    /// Remembers a user as they are, which is right for what was there before.
+    pub(super) fn put(&mut self, user: User) {
+        self.messages -= self.message_bytes(&user.id);
+        self.messages += user.message_bytes();
+        self.by_id.insert(key(&user.id), user);
+    }
+
+    fn message_bytes(&self, id: &str) -> usize {
+        self.by_id.get(&key(id)).map_or(0, User::message_bytes)
     }
 }
 
 impl User {
     fn new(id: &str, definition: &str) -> Self {
-        let modified = Timestamp::from_second(SEEDED).unwrap_or(Timestamp::UNIX_EPOCH);
-        let definition = definition.to_owned();
         let presence = Presence {
-            definition,
+            definition: definition.to_owned(),
             message: String::new(),
-            modified,
+            modified: Timestamp::from_second(SEEDED).unwrap_or(Timestamp::UNIX_EPOCH),
         };
         Self {
             id: id.to_owned(),
@@ -120,14 +138,17 @@ impl User {
         self.presences.get(source)
     }
 
-    /// Remembers what the user shows through a source; whether there was room.
-    pub(super) fn show(&mut self, source: &str, presence: Presence) -> bool {
-        let room = self.presences.contains_key(source)
-            || (self.presences.len() < MAX_PRESENCES && source.len() <= MAX_ID);
-        if room {
-            self.presences.insert(source.to_owned(), presence);
+    /// Shows something through a source, where there is room for one more.
+    pub(super) fn show(&mut self, source: &str, presence: Presence) -> Result<(), Refusal> {
+        if !self.presences.contains_key(source) && self.presences.len() >= MAX_PRESENCES {
+            return Err(full(MAX_PRESENCES, "presences of one user"));
         }
-        room
+        self.presences.insert(source.to_owned(), presence);
+        Ok(())
+    }
+
+    fn message_bytes(&self) -> usize {
+        self.presences.values().map(|one| one.message.len()).sum()
     }
 }
 
@@ -141,19 +162,37 @@ mod tests {
 
     #[test]
     fn users_are_bounded() {
-        let mut users = Users::seeded(MAX_USERS);
-        assert!(
-            users.add(&seed::user_id(1)).is_ok(),
-            "one who is there needs no room"
-        );
-        assert!(users.add("one-more").unwrap_err().contains("10000"));
-        assert!(Users::seeded(0).add(&"x".repeat(257)).is_err());
+        let mut users = Users::seeded(MAX_USERS - 1);
+        let there = seed::user_id(1);
+        assert!(users.add(["a", "b"]).unwrap_err().contains("10000"));
+        assert!(users.add(["a", "A", &there]).is_ok(), "it is one");
+        assert!(users.add([there.as_str()]).is_ok(), "no room is needed");
+        assert!(users.add(["b"]).is_err());
+        assert!(Users::default().add(["a", &"x".repeat(257)]).is_err());
+    }
+
+    #[test]
+    fn messages_are_bounded_and_give_their_room_back() {
+        let mut users = Users::seeded(3);
+        let mut saying = |number: usize, bytes: usize| {
+            let id = seed::user_id(number);
+            let mut user = users.find(&id, &Settings::default()).unwrap().clone();
+            let mut presence = user.presence(PURECLOUD).unwrap().clone();
+            presence.message = "x".repeat(bytes);
+            user.show(PURECLOUD, presence).unwrap();
+            users.keep(user).is_ok()
+        };
+        assert!(saying(1, MAX_MESSAGES - 10));
+        assert!(saying(2, 10));
+        assert!(!saying(3, 1));
+        assert!(saying(1, MAX_MESSAGES - 11));
+        assert!(saying(3, 1));
     }
 
     #[test]
     fn a_user_is_found_whatever_the_case_of_the_id() {
-        let mut users = Users::seeded(0);
-        users.add("ABC").unwrap();
+        let mut users = Users::default();
+        users.add(["ABC"]).unwrap();
         assert_eq!(users.find("abc", &Settings::default()).unwrap().id, "ABC");
     }
 }

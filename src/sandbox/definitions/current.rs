@@ -10,6 +10,7 @@ use crate::sandbox::routes::{Answer, Call};
 use crate::sandbox::seed;
 
 /// `GET /api/v2/systempresences`
+#[allow(clippy::unnecessary_wraps, reason = "every operation answers alike")]
 pub(in crate::sandbox) fn system_presences(_: &mut Call<'_>) -> Answer {
     let all = seed::DEFAULTS.iter().map(|(presence, ..)| presence.upper());
     Ok(Reply::ok(
@@ -51,7 +52,7 @@ pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
 pub(in crate::sandbox) fn create(call: &mut Call<'_>) -> Answer {
     let body = call.body()?;
     let definition = call.state.definitions.create(&body)?;
-    Ok(Reply::ok(view(definition, "ALL")).with_status(call.settings.created_status))
+    Ok(Reply::ok(view(definition, "ALL")).with_status(call.settings.created_status as u16))
 }
 
 /// `PUT /api/v2/presence/definitions/{definitionId}`
@@ -68,7 +69,7 @@ pub(in crate::sandbox) fn deactivate(call: &mut Call<'_>) -> Answer {
     let id = call.variable(0);
     call.state
         .definitions
-        .deactivate(id, call.settings.repeated_delete_missing)?;
+        .deactivate(id, call.settings.repeated_delete)?;
     Ok(Reply::no_content())
 }
 

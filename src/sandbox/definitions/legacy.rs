@@ -14,6 +14,9 @@ use crate::sandbox::state::date;
 /// How many definitions a page has where nobody says.
 const PAGE_SIZE: usize = 25;
 
+/// The largest number that the vendor's `int` can be.
+const MAX_INT: usize = 0x7fff_ffff;
+
 /// `GET /api/v2/presencedefinitions`
 pub(in crate::sandbox) fn list(call: &mut Call<'_>) -> Answer {
     let number = positive(call, "pageNumber", 1)?;
@@ -118,8 +121,11 @@ fn positive(call: &Call<'_>, name: &str, default: usize) -> Result<usize, Refusa
     };
     raw.parse()
         .ok()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| Refusal::parameter_value(name, raw, "whole numbers from 1"))
+        .filter(|number| (1..=MAX_INT).contains(number))
+        .ok_or_else(|| {
+            let allowed = format!("whole numbers from 1 to {MAX_INT}");
+            Refusal::parameter_value(name, raw, &allowed)
+        })
 }
 
 /// The URI of a page of the same listing.
@@ -127,10 +133,8 @@ fn page_uri(call: &Call<'_>, number: usize, size: usize) -> String {
     let mut uri = format!("/api/v2/presencedefinitions?pageSize={size}&pageNumber={number}");
     for name in ["deleted", "localeCode"] {
         if let Some(value) = call.query.one(name) {
-            uri.push_str(&format!(
-                "&{name}={}",
-                utf8_percent_encode(value, NON_ALPHANUMERIC)
-            ));
+            let value = utf8_percent_encode(value, NON_ALPHANUMERIC);
+            uri.extend(["&", name, "="].into_iter().chain(value));
         }
     }
     uri

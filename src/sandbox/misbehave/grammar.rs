@@ -1,39 +1,14 @@
-//! The words in which a wrong answer is asked for.
+//! How behaviours are read.
 
 use std::time::Duration;
 
+use super::words::{self, Means, Word, help};
 use super::{Change, End, Plan};
-use crate::config::value::{duration, number};
+use crate::config::value::number;
+use crate::sandbox::settings::within;
 
-/// The behaviours, told to who writes them wrong.
-pub(in crate::sandbox) const HELP: &str = "\
-Behaviours are separated by commas:
-  status=N        a status from 200 to 599; from 400 on with the vendor's error body
-  code=C          the error's code; with status=400 or above
-  retry-after=S   the header, in whole seconds; alone it is a 429
-  delay=250ms     the answer waits
-  cut             the connection closes without an answer
-  cut-body        the connection closes in the middle of the body
-  never           no answer at all
-  drip, drip=5ms  the body comes a byte at a time
-  garbage         bytes that are no JSON
-  html            a page instead of JSON
-  half-json       the first half of the body, as if it were whole
-  empty           no body
-  redirect        302 to another host
-  huge            a body without an end
-  wrong-shape     an array for an object, an object for an array
-  null-list       null instead of a list
-  null-items      a null in front of each list's items
-  unknown-field   a field that nobody knows, in every object
-  shuffle         a list in the opposite order
-  drop, drop=N    a list without its last N items
-  duplicate       a list with its first item twice
-  stranger        a list with one item more, of a user that nobody asked for
-  before          a write is not carried out (this is the default)
-  after           a write is carried out, then it goes wrong
-At most one of cut, cut-body, never, drip, garbage, html, half-json, empty, redirect, huge.
-";
+/// The longest text: room for all behaviours together, but not for an answer that grows with it.
+const MAX_TEXT: usize = 500;
 
 /// How long a byte waits where nobody says.
 const DRIP: Duration = Duration::from_millis(1);
@@ -41,44 +16,57 @@ const DRIP: Duration = Duration::from_millis(1);
 impl Plan {
     /// Reads behaviours, such as `status=503,retry-after=2,after`; else says what is wrong.
     pub(in crate::sandbox) fn read(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.len() > MAX_TEXT {
+            return Err(format!(
+                "Behaviours take no more than {MAX_TEXT} bytes together, not {}.",
+                text.len()
+            ));
+        }
         let mut plan = Self {
-            text: text.trim().to_owned(),
+            text: text.to_owned(),
             ..Self::default()
         };
         let mut before = false;
-        for word in text.split(',').map(str::trim) {
-            let (name, value) = match word.split_once('=') {
+        for given in text.split(',').map(str::trim) {
+            let (name, value) = match given.split_once('=') {
                 Some((name, value)) => (name.trim(), Some(value.trim())),
-                None => (word, None),
+                None => (given, None),
             };
-            match (name, value) {
-                ("before", None) => before = true,
-                _ => plan
-                    .take(name, value)
-                    .map_err(|wrong| format!("`{word}` {wrong}"))?,
-            }
+            let word = words::find(name)
+                .ok_or_else(|| format!("`{given}` is no behaviour. {}", help()))?;
+            plan.take(word, value)
+                .map_err(|wrong| format!("`{given}` {wrong}"))?;
+            before |= word.means == Means::Before;
         }
         plan.agrees(before)?;
         Ok(plan)
     }
 
-    fn take(&mut self, name: &str, value: Option<&str>) -> Result<(), String> {
-        match (name, value) {
-            ("after", None) => self.after = true,
-            ("status", Some(value)) => self.status = Some(number(200..=599)(value)?),
-            ("code", Some(value)) if !value.is_empty() => self.code = Some(value.to_owned()),
-            ("retry-after", Some(value)) => self.retry_after = Some(number(0..=u64::MAX)(value)?),
-            ("delay", Some(value)) => self.delay = duration(value)?,
-            ("drip", Some(value)) => self.end(End::Drip(duration(value)?))?,
-            ("drip", None) => self.end(End::Drip(DRIP))?,
-            ("drop", Some(value)) => self.changes.push(Change::Drop(number(1..=10_000)(value)?)),
-            ("drop", None) => self.changes.push(Change::Drop(1)),
-            (_, Some(_)) => return Err(unknown(name)),
-            (_, None) => match (change(name), end(name)) {
-                (Some(change), _) => self.changes.push(change),
-                (None, Some(end)) => self.end(end)?,
-                (None, None) => return Err(unknown(name)),
-            },
+    fn take(&mut self, word: &Word, value: Option<&str>) -> Result<(), String> {
+        match (word.means, value) {
+            (Means::Status, Some(value)) => self.status = Some(number(200..=599)(value)?),
+            (Means::Code, Some(value)) if !value.is_empty() => self.code = Some(value.to_owned()),
+            (Means::RetryAfter, Some(value)) => {
+                self.retry_after = Some(number(0..=u64::MAX)(value)?);
+            }
+            (Means::Delay, Some(value)) => self.delay = within(Duration::ZERO, value)?,
+            (Means::Before, None) => {}
+            (Means::After, None) => self.after = true,
+            (Means::Change(change), None) => self.changes.push(change),
+            (Means::DropSome, None) => self.changes.push(Change::Drop(1)),
+            (Means::DropSome, Some(value)) => {
+                self.changes.push(Change::Drop(number(1..=10_000)(value)?));
+            }
+            (Means::End(end), None) => self.end(end)?,
+            (Means::Drip, None) => self.end(End::Drip(DRIP))?,
+            (Means::Drip, Some(value)) => self.end(End::Drip(within(Duration::ZERO, value)?))?,
+            _ => {
+                return Err(format!(
+                    "is not how it is written:\n  {}  {}",
+                    word.written, word.told
+                ));
+            }
         }
         Ok(())
     }
@@ -107,54 +95,10 @@ impl Plan {
     }
 }
 
-fn change(name: &str) -> Option<Change> {
-    Some(match name {
-        "shuffle" => Change::Shuffle,
-        "duplicate" => Change::Duplicate,
-        "stranger" => Change::Stranger,
-        "null-list" => Change::NullList,
-        "null-items" => Change::NullItems,
-        "unknown-field" => Change::UnknownField,
-        "wrong-shape" => Change::WrongShape,
-        _ => return None,
-    })
-}
-
-fn end(name: &str) -> Option<End> {
-    Some(match name {
-        "cut" => End::Cut,
-        "cut-body" => End::CutBody,
-        "never" => End::Never,
-        "garbage" => End::Garbage,
-        "html" => End::Html,
-        "half-json" => End::HalfJson,
-        "empty" => End::Empty,
-        "redirect" => End::Redirect,
-        "huge" => End::Huge,
-        _ => return None,
-    })
-}
-
-/// What to say of a word that is no behaviour, or one that is written wrong.
-fn unknown(name: &str) -> String {
-    let line = HELP.lines().find(|line| {
-        let names = line
-            .split("  ")
-            .find(|part| !part.is_empty())
-            .unwrap_or_default();
-        names
-            .split(", ")
-            .any(|one| one.trim().split('=').next() == Some(name))
-    });
-    match line {
-        Some(line) if !name.is_empty() => format!("is not how it is written:\n{line}"),
-        _ => format!("is no behaviour. {HELP}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::misbehave::words::WORDS;
 
     #[test]
     fn behaviours_combine() {
@@ -173,24 +117,32 @@ mod tests {
     }
 
     #[test]
-    fn each_behaviour_of_the_help_can_be_asked_for() {
-        let lines = HELP.lines().filter(|line| line.starts_with("  "));
-        let mut read = 0;
-        for line in lines {
-            let names = line.trim_start().split("  ").next().unwrap();
-            for name in names.split(", ") {
-                let word = match name {
-                    "status=N" => "status=200".to_owned(),
-                    "code=C" => "status=400,code=c".to_owned(),
-                    "retry-after=S" => "retry-after=1".to_owned(),
-                    "drop=N" => "drop=3".to_owned(),
-                    other => other.to_owned(),
-                };
-                Plan::read(&word).unwrap_or_else(|wrong| panic!("{word}: {wrong}"));
-                read += 1;
-            }
+    fn each_behaviour_can_be_asked_for_as_it_is_told() {
+        for written in WORDS.iter().flat_map(|word| word.written.split(", ")) {
+            let text = match written {
+                "status=N" => "status=200".to_owned(),
+                "code=C" => "status=400,code=c".to_owned(),
+                "retry-after=S" => "retry-after=1".to_owned(),
+                "drop=N" => "drop=3".to_owned(),
+                other => other.to_owned(),
+            };
+            let plan = Plan::read(&text).unwrap_or_else(|wrong| panic!("{text}: {wrong}"));
+            let nothing = Plan {
+                text: text.clone(),
+                ..Plan::default()
+            };
+            assert_eq!(plan == nothing, text == "before", "{text} does nothing");
         }
-        assert_eq!(read, 26);
+    }
+
+    #[test]
+    fn all_behaviours_that_agree_fit_together() {
+        let ends = "status=500,code=internal.server.error,retry-after=1,delay=250ms,wrong-shape,\
+                    null-list,null-items,unknown-field,shuffle,drop,duplicate,stranger,after,drip";
+        assert!(Plan::read(ends).is_ok());
+        let endless = "wrong-shape,".repeat(5000) + "cut";
+        let wrong = Plan::read(&endless).unwrap_err();
+        assert!(wrong.contains("no more than 500 bytes"), "{wrong}");
     }
 
     #[test]
@@ -208,6 +160,8 @@ mod tests {
                 "`status=99` is not a whole number from 200 to 599",
             ),
             ("delay=5", "such as `5s`"),
+            ("delay=2h", "`delay=2h` is not between 0s and 1h"),
+            ("drip=1year", "is not between 0s and 1h"),
             ("retry-after=soon", "is not a whole number"),
             ("cut,html", "an answer ends in one way"),
             ("before,after,cut", "not both"),

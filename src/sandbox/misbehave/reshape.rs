@@ -39,10 +39,12 @@ impl Change {
             Self::Duplicate => items.extend(items.first().cloned()),
             Self::NullItems => items.insert(0, Value::Null),
             Self::Stranger => {
-                let mut stranger = items.first().cloned().unwrap_or_else(|| json!({}));
-                stranger["userId"] = json!(STRANGER);
-                stranger["selfUri"] = json!(format!("/api/v2/users/{STRANGER}/presences"));
-                items.push(stranger);
+                let first = items.iter().find_map(Value::as_object);
+                let mut stranger = first.cloned().unwrap_or_default();
+                let uri = format!("/api/v2/users/{STRANGER}/presences");
+                stranger.insert("userId".to_owned(), json!(STRANGER));
+                stranger.insert("selfUri".to_owned(), json!(uri));
+                items.push(Value::Object(stranger));
             }
             Self::NullList | Self::UnknownField | Self::WrongShape => {}
         }

@@ -1,23 +1,14 @@
 //! Rules: which requests get a wrong answer, and how often.
 
+mod written;
+
 use serde_json::{Value, json};
 
 use super::Plan;
-use crate::config::value::number;
-use crate::sandbox::identity::{token_hash, token_label};
-
-/// How many rules there can be.
-const MAX_RULES: usize = 100;
-
-/// How a rule is written, told to who writes one wrong.
-pub(in crate::sandbox) const HELP: &str = "\
-A rule is a line of text: behaviours, then selectors with a space between, all of which must fit:
-  status=503,retry-after=2 method=GET path=/bulk token=TOKEN times=2 after=1
-or JSON, one object or a list of them:
-  {\"misbehave\": \"status=503\", \"method\": \"GET\", \"path\": \"/bulk\", \"token\": \"TOKEN\", \"times\": 2, \"after\": 1}
-`path` is a part of the path, or a pattern for the whole path where it has a `*`;
-`times` is how often the rule is used, else always; `after` is how many requests it lets pass first.
-";
+use super::path::path_fits;
+use crate::sandbox::bounds::MAX_RULES;
+use crate::sandbox::identity::token_hash;
+pub(in crate::sandbox) use written::HELP;
 
 /// The rules, in the order in which they came; the first that fits a request is used.
 #[derive(Debug, Default)]
@@ -38,13 +29,7 @@ struct Rule {
 impl Rules {
     /// Adds rules, all or none; else says what is wrong.
     pub(in crate::sandbox) fn add(&mut self, text: &str) -> Result<(), String> {
-        let rules = match text.trim_start().chars().next() {
-            Some('{' | '[') => from_json(text)?,
-            _ => from_lines(text)?,
-        };
-        if rules.is_empty() {
-            return Err(format!("There is no rule here. {HELP}"));
-        }
+        let rules = written::read(text)?;
         if self.0.len() + rules.len() > MAX_RULES {
             return Err(format!("There can be no more than {MAX_RULES} rules."));
         }
@@ -116,93 +101,6 @@ impl Rule {
                 .as_ref()
                 .is_none_or(|(hash, _)| token.map(token_hash) == Some(*hash))
     }
-
-    fn select(&mut self, name: &str, value: &str) -> Result<(), String> {
-        match name {
-            "method" => self.method = Some(value.to_ascii_uppercase()),
-            "path" => self.path = Some(value.to_owned()),
-            "token" => self.token = Some((token_hash(value), token_label(value))),
-            "times" => self.times = Some(number(1..=u64::MAX)(value)?),
-            "after" => self.after = number(0..=u64::MAX)(value)?,
-            _ => return Err(format!("is no selector. {HELP}")),
-        }
-        Ok(())
-    }
-}
-
-fn from_lines(text: &str) -> Result<Vec<Rule>, String> {
-    let lines = text.lines().map(str::trim).enumerate();
-    let told = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    told.map(|(at, line)| from_line(line).map_err(|wrong| format!("Line {}: {wrong}", at + 1)))
-        .collect()
-}
-
-fn from_line(line: &str) -> Result<Rule, String> {
-    let mut words = line.split_whitespace();
-    let mut rule = Rule {
-        plan: Plan::read(words.next().unwrap_or_default())?,
-        ..Rule::default()
-    };
-    for word in words {
-        let (name, value) = word
-            .split_once('=')
-            .ok_or_else(|| format!("`{word}` is no selector. {HELP}"))?;
-        rule.select(name, value)
-            .map_err(|wrong| format!("`{word}` {wrong}"))?;
-    }
-    Ok(rule)
-}
-
-fn from_json(text: &str) -> Result<Vec<Rule>, String> {
-    match serde_json::from_str(text) {
-        Ok(Value::Array(list)) => list.iter().map(from_object).collect(),
-        Ok(one) => Ok(vec![from_object(&one)?]),
-        Err(wrong) => Err(format!("This is no JSON: {wrong}. {HELP}")),
-    }
-}
-
-fn from_object(value: &Value) -> Result<Rule, String> {
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    };
-    let fields = value
-        .as_object()
-        .ok_or_else(|| format!("`{value}` is no rule. {HELP}"))?;
-    let behaviours = fields.get("misbehave").and_then(text);
-    let behaviours = behaviours.ok_or_else(|| format!("`{value}` has no `misbehave`. {HELP}"))?;
-    let mut rule = Rule {
-        plan: Plan::read(&behaviours)?,
-        ..Rule::default()
-    };
-    for (name, value) in fields.iter().filter(|(name, _)| *name != "misbehave") {
-        if !value.is_null() {
-            let told =
-                text(value).ok_or_else(|| format!("`{name}` is neither text nor number."))?;
-            rule.select(name, &told)
-                .map_err(|wrong| format!("`{name}` {wrong}"))?;
-        }
-    }
-    Ok(rule)
-}
-
-/// Whether a path has `wanted` in it, or is of its pattern.
-fn path_fits(wanted: &str, path: &str) -> bool {
-    let Some((start, rest)) = wanted.split_once('*') else {
-        return path.contains(wanted);
-    };
-    let Some(mut left) = path.strip_prefix(start) else {
-        return false;
-    };
-    let (between, end) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in between.split('*') {
-        let Some(at) = left.find(part) else {
-            return false;
-        };
-        left = &left[at + part.len()..];
-    }
-    left.ends_with(end)
 }
 
 #[cfg(test)]
@@ -256,23 +154,6 @@ mod tests {
             Some("html")
         );
         assert_eq!(used(&mut rules, "GET", "/a/presences", "t"), None);
-    }
-
-    #[test]
-    fn a_pattern_is_for_the_whole_path() {
-        for (pattern, path, fits) in [
-            ("bulk", "/a/bulk/b", true),
-            ("/a*", "/a/bulk", true),
-            ("*bulk", "/a/bulk", true),
-            ("*bulk", "/a/bulk/b", false),
-            ("/a/*/c", "/a/b/c", true),
-            ("/a/*/c", "/a/c", false),
-            ("/a/*/*/d", "/a/b/c/d", true),
-            ("/a/*/x/*", "/a/b/c/d", false),
-            ("*", "", true),
-        ] {
-            assert_eq!(path_fits(pattern, path), fits, "{pattern} {path}");
-        }
     }
 
     #[test]

@@ -8,19 +8,15 @@ use super::{Change, source, view};
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::reply::Reply;
 use crate::sandbox::routes::{Answer, Call};
-use crate::sandbox::settings::BulkOrder;
-use crate::sandbox::users::PURECLOUD;
+use crate::sandbox::settings::{BulkOrder, BulkWrite, Duplicates, WithoutIds};
+use crate::sandbox::users::{PURECLOUD, User};
 
 /// How many ids a bulk read may name.
 const MAX_IDS: usize = 50;
 
 /// `GET /api/v2/users/presences/{sourceId}/bulk`, and that of PURECLOUD
 pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
-    let source = source(
-        call.variable_or(0, PURECLOUD),
-        call.settings,
-        &call.state.sources,
-    )?;
+    let source = source(call, call.variable_or(0, PURECLOUD), "sourceId")?;
     let mut ids = call.query.list("id");
     if ids.len() > MAX_IDS {
         let message = format!(
@@ -29,14 +25,14 @@ pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
         );
         return Err(Refusal::field("bad.request", "id", &message));
     }
-    if ids.is_empty() && call.settings.bulk_without_ids_refused {
+    if ids.is_empty() && call.settings.bulk_without_ids == WithoutIds::Refused {
         return Err(Refusal::field(
             "bad.request",
             "id",
             "The parameter [id] is required.",
         ));
     }
-    if !call.settings.bulk_answers_each {
+    if call.settings.bulk_duplicates == Duplicates::Once {
         let mut seen = HashSet::new();
         ids.retain(|id| seen.insert(id.to_ascii_lowercase()));
     }
@@ -74,48 +70,65 @@ pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
 /// `PUT /api/v2/users/presences/bulk`
 pub(in crate::sandbox) fn put(call: &mut Call<'_>) -> Answer {
     let updates = call.bodies(call.settings.bulk_write_limit)?;
-    let mut changes = Vec::new();
-    for (at, update) in updates.into_iter().enumerate() {
-        match update.and_then(|update| checked(call, at, &update)) {
-            Ok(change) => changes.push(change),
-            Err(_) if call.settings.bulk_write_partial => {}
-            Err(refusal) => return Err(refusal),
-        }
-    }
+    let mut before = Vec::new();
     let mut answers = Vec::new();
-    for (user, change) in changes {
-        let user = call.state.users.find(&user, call.settings)?;
-        let presence = change.apply(user, PURECLOUD)?;
-        answers.push(view(
-            user,
-            PURECLOUD,
-            &presence,
-            &call.state.definitions,
-            call.settings,
-        ));
+    for (at, update) in updates.into_iter().enumerate() {
+        match update.and_then(|update| write(call, at, &update)) {
+            Ok((user, answer)) => {
+                before.push(user);
+                answers.push(answer);
+            }
+            Err(_) if call.settings.bulk_write == BulkWrite::Partial => {}
+            Err(refusal) => {
+                // The latest first, as a user may come up more than once.
+                for user in before.into_iter().rev() {
+                    call.state.users.put(user);
+                }
+                return Err(refusal);
+            }
+        }
     }
     Ok(Reply::ok(Value::Array(answers)))
 }
 
-/// One update of a bulk write: whose it is and what it asks for.
-fn checked(
+/// Carries out one update of a bulk write; gives the user as they were, and the answer.
+fn write(
     call: &mut Call<'_>,
     at: usize,
     update: &Map<String, Value>,
-) -> Result<(String, Change), Refusal> {
-    let field = format!("[{at}].id");
-    let Some(id) = update
-        .get("id")
-        .and_then(Value::as_str)
-        .filter(|id| !id.is_empty())
-    else {
-        let message = format!("The field [{field}] is required: it is the user's id.");
-        return Err(Refusal::field("constraint.validation", &field, &message));
+) -> Result<(User, Value), Refusal> {
+    let text = |name: &str| {
+        let text = update.get(name).and_then(Value::as_str);
+        text.filter(|text| !text.is_empty())
     };
-    if call.state.users.find(id, call.settings).is_err() {
-        let message = format!("The user [{id}] does not exist.");
-        return Err(Refusal::field("bad.request", &field, &message).about("User", id));
-    }
+    let field = format!("[{at}].id");
+    let id = text("id").ok_or_else(|| {
+        let message = format!("The field [{field}] is required: it is the user's id.");
+        Refusal::field("constraint.validation", &field, &message)
+    })?;
+    let missing = |entity: &str, id: &str, field: &str| {
+        let message = format!("The {entity} [{id}] does not exist.");
+        Refusal::field("bad.request", field, &message).about(entity, id)
+    };
+    let before = match call.state.users.find(id, call.settings) {
+        Ok(user) => user.clone(),
+        Err(_) => return Err(missing("User", id, &field)),
+    };
+    let field = format!("[{at}].sourceId");
+    let asked = text("sourceId").or(text("source")).unwrap_or(PURECLOUD);
+    let source = source(call, asked, &field).map_err(|refusal| {
+        let is_missing = refusal.is_not_found();
+        if is_missing {
+            missing("PresenceSource", asked, &field)
+        } else {
+            refusal
+        }
+    })?;
     let change = Change::read(update, &call.state.definitions, &format!("[{at}]."))?;
-    Ok((id.to_owned(), change))
+    let mut user = before.clone();
+    let presence = change.apply(&mut user, &source)?;
+    let definitions = &call.state.definitions;
+    let answer = view(&user, &source, &presence, definitions, call.settings);
+    call.state.users.keep(user)?;
+    Ok((before, answer))
 }

@@ -1,13 +1,14 @@
 //! Each setting is honoured; its default is tested with what it is about.
 
-use serde_json::json;
+use std::time::Duration;
 
+use serde_json::json;
+use tokio::time::{Instant, advance};
+
+use super::bulk::{READ, WRITE};
 use super::*;
 
-const READ: &str = "/api/v2/users/presences/purecloud/bulk";
-const WRITE: &str = "/api/v2/users/presences/bulk";
-
-fn presence(user: &str) -> String {
+pub(super) fn presence(user: &str) -> String {
     format!("/api/v2/users/{user}/presences/purecloud")
 }
 
@@ -92,84 +93,6 @@ async fn the_rate_limit_can_be_set_slide_and_be_lifted() {
     for _ in 0..350 {
         assert_eq!(served.get(any).await.status, 200);
     }
-}
-
-#[tokio::test]
-async fn the_order_of_a_bulk_answer_can_be_set() {
-    let query = format!("{READ}?id={SECOND},{LAST},{FIRST}");
-    for (order, expected) in [
-        ("request", [SECOND, LAST, FIRST]),
-        ("sorted", [FIRST, SECOND, LAST]),
-        ("reversed", [FIRST, LAST, SECOND]),
-    ] {
-        let served = sandbox_with(|args| args.bulk_order = order.into()).await;
-        assert_eq!(
-            each(&served.get(&query).await.json(200), "userId"),
-            expected,
-            "{order}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn repeated_ids_can_be_answered_each_time() {
-    let query = format!("{READ}?id={FIRST},{SECOND},{FIRST}");
-    for (duplicates, expected) in [("once", 2), ("each", 3)] {
-        let served = sandbox_with(|args| args.bulk_duplicates = duplicates.into()).await;
-        let list = served.get(&query).await.json(200);
-        assert_eq!(list.as_array().unwrap().len(), expected, "{duplicates}");
-    }
-}
-
-#[tokio::test]
-async fn a_bulk_read_without_ids_can_be_refused() {
-    let served = sandbox_with(|args| args.bulk_without_ids = "refused".into()).await;
-    assert_eq!(served.get(READ).await.refused_field(), "id");
-    assert_eq!(
-        served.get(&format!("{READ}?id=")).await.refused_field(),
-        "id"
-    );
-}
-
-#[tokio::test]
-async fn a_bulk_write_is_atomic_or_partial() {
-    let updates = json!([
-        {"id": FIRST, "message": "applied"},
-        {"id": "nobody", "message": "x"},
-        {"id": SECOND, "presenceDefinition": {"id": "none"}},
-        {"id": SECOND, "message": 5},
-    ]);
-    let served = sandbox().await;
-    served
-        .send("PUT", WRITE, updates.clone())
-        .await
-        .error(400, "bad.request");
-    assert_eq!(served.get(&presence(FIRST)).await.json(200)["message"], "");
-
-    let served = sandbox_with(|args| args.bulk_write = "partial".into()).await;
-    let list = served.send("PUT", WRITE, updates).await.json(200);
-    assert_eq!(each(&list, "message"), ["applied"]);
-    assert_eq!(
-        served.get(&presence(FIRST)).await.json(200)["message"],
-        "applied"
-    );
-}
-
-#[tokio::test]
-async fn the_length_of_a_bulk_write_can_be_set() {
-    let updates = |count: usize| vec![json!({"id": FIRST, "message": "x"}); count].into();
-    let served = sandbox().await;
-    assert_eq!(served.send("PUT", WRITE, updates(50)).await.status, 200);
-    assert_eq!(
-        served.send("PUT", WRITE, updates(51)).await.refused_field(),
-        "body"
-    );
-    let served = sandbox_with(|args| args.bulk_write_limit = "2".into()).await;
-    assert_eq!(served.send("PUT", WRITE, updates(2)).await.status, 200);
-    assert_eq!(
-        served.send("PUT", WRITE, updates(3)).await.refused_field(),
-        "body"
-    );
 }
 
 #[tokio::test]
@@ -272,12 +195,28 @@ async fn a_second_delete_is_204_or_404() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
+async fn the_period_of_the_rate_limit_can_be_set() {
+    let any = "/api/v2/systempresences";
+    let sandbox = Sandbox::new(settings_with(|args| {
+        args.rate_limit = "1".into();
+        args.rate_period = "2s".into();
+    }));
+    assert_eq!(unserved(&sandbox, any).await.status(), 200);
+    advance(Duration::from_millis(500)).await;
+    let refused = unserved(&sandbox, any).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "2");
+    advance(Duration::from_millis(1500)).await;
+    assert_eq!(unserved(&sandbox, any).await.status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_answer_takes_as_long_as_is_set() {
     let served = sandbox_with(|args| args.latency = "80ms".into()).await;
     for path in ["/api/v2/systempresences", "/nowhere"] {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         served.get(path).await;
-        assert!(start.elapsed().as_millis() >= 80, "{path}");
+        assert!(start.elapsed() >= Duration::from_millis(80), "{path}");
     }
 }

@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-const READ: &str = "/api/v2/users/presences/purecloud/bulk";
-const WRITE: &str = "/api/v2/users/presences/bulk";
+pub(super) const READ: &str = "/api/v2/users/presences/purecloud/bulk";
+pub(super) const WRITE: &str = "/api/v2/users/presences/bulk";
 
 #[tokio::test]
 async fn a_bulk_read_names_the_users_and_leaves_out_who_is_not_there() {
@@ -124,4 +124,53 @@ async fn a_wrong_bulk_write_is_refused_by_field() {
             "{body}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_update_goes_to_the_source_that_it_names() {
+    let served = sandbox().await;
+    let updates = json!([
+        {"id": FIRST, "sourceId": "Phone", "source": "PURECLOUD", "message": "one"},
+        {"id": FIRST, "source": "purecloud", "message": "two"},
+        {"id": FIRST, "source": "", "presenceDefinition": {"id": BUSY}},
+    ]);
+    let list = served.send("PUT", WRITE, updates).await.json(200);
+    assert_eq!(each(&list, "sourceId"), ["Phone", "PURECLOUD", "PURECLOUD"]);
+    assert_eq!(each(&list, "message"), ["one", "two", "two"]);
+
+    let served = sandbox_with(|args| args.custom_sources = "refused".into()).await;
+    let made = served
+        .send("POST", "/api/v2/presence/sources", json!({"name": "Door"}))
+        .await;
+    let registered = made.json(200)["id"].clone();
+    for source in [registered, json!("Phone")] {
+        let update = json!([{"id": FIRST, "sourceId": source, "message": "x"}]);
+        let refused = served.send("PUT", WRITE, update).await;
+        assert_eq!(refused.refused_field(), "[0].sourceId");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_bulk_write_leaves_everyone_as_they_were() {
+    let served = sandbox().await;
+    let path = |user: &str| format!("/api/v2/users/{user}/presences/purecloud");
+    let before = [
+        served.get(&path(FIRST)).await.json(200),
+        served.get(&path(SECOND)).await.json(200),
+    ];
+    let updates = json!([
+        {"id": FIRST, "message": "one"},
+        {"id": SECOND, "presenceDefinition": {"id": BUSY}},
+        {"id": FIRST, "sourceId": "Phone", "primary": true},
+        {"id": FIRST, "message": "two"},
+        {"id": "nobody", "message": "x"},
+    ]);
+    assert_eq!(served.send("PUT", WRITE, updates).await.status, 400);
+    let after = [
+        served.get(&path(FIRST)).await.json(200),
+        served.get(&path(SECOND)).await.json(200),
+    ];
+    assert_eq!(before, after);
+    let phone = path(FIRST).replace("purecloud", "Phone");
+    served.get(&phone).await.error(404, "not.found");
 }

@@ -79,8 +79,8 @@ async fn magic_tokens_are_refused_as_their_names_say() {
         any["messageParams"]["permissions"],
         "presence:presenceDefinition:delete, presence:presenceDefinition:edit"
     );
-    let patch = as_token(&served, "PATCH", &patched(), "forbidden").await;
-    patch.error(403, "missing.any.permissions");
+    let change = as_token(&served, "PATCH", &patched(), "forbidden").await;
+    change.error(403, "missing.any.permissions");
     as_token(&served, "GET", ANY, "forbidden")
         .await
         .error(403, "not.authorized");

@@ -1,8 +1,9 @@
 //! Wrong answers, on request.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -212,7 +213,7 @@ async fn a_bulk_answer_can_be_rearranged() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_delayed_or_missing_answer_makes_its_caller_wait() {
     let served = sandbox().await;
     let start = Instant::now();

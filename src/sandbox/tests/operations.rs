@@ -67,6 +67,14 @@ async fn a_source_needs_a_name_and_must_be_there() {
             .refused_field(),
         "name"
     );
+    let long = "x".repeat(16 * 1024 + 1);
+    for (body, field) in [
+        (json!({"name": long}), "name"),
+        (json!({"name": "x", "description": long}), "description"),
+    ] {
+        let refused = served.send("POST", sources, body).await;
+        assert_eq!(refused.refused_field(), field);
+    }
     for method in ["GET", "DELETE"] {
         let answer = received(served.request(method, &format!("{sources}/none"))).await;
         assert_eq!(answer.error(404, "not.found")["entityId"], "none");

@@ -170,3 +170,24 @@ async fn a_deactivated_definition_cannot_be_shown() {
     let refused = served.send("PATCH", &path, shown).await;
     assert_eq!(refused.refused_field(), "presenceDefinition.id");
 }
+
+#[tokio::test]
+async fn a_user_has_sixteen_sources_at_most() {
+    let served = sandbox().await;
+    let ring = |source: String| {
+        let (served, path) = (&served, path(FIRST, &source));
+        async move {
+            let body = json!({"message": "ring"});
+            served.send("PATCH", &path, body).await
+        }
+    };
+    for number in 1..16 {
+        assert_eq!(ring(format!("phone-{number}")).await.status, 200);
+    }
+    let refused = ring("phone-16".to_owned()).await;
+    let refused = refused.error(409, "general.conflict");
+    assert!(refused["message"].as_str().unwrap().contains("16"));
+    assert_eq!(ring("phone-15".to_owned()).await.status, 200);
+    let long = ring("x".repeat(257)).await;
+    assert_eq!(long.refused_field(), "sourceId");
+}

@@ -1,0 +1,101 @@
+//! How rules are written: as lines of text, or as JSON.
+
+use serde_json::Value;
+
+use super::Rule;
+use crate::config::value::number;
+use crate::sandbox::identity::{token_hash, token_label};
+use crate::sandbox::misbehave::Plan;
+
+/// How a rule is written, told to who writes one wrong.
+pub(in crate::sandbox) const HELP: &str = "\
+A rule is a line of text: behaviours, then selectors with a space between, all of which must fit:
+  status=503,retry-after=2 method=GET path=/bulk token=TOKEN times=2 after=1
+or JSON, one object or a list of them:
+  {\"misbehave\": \"status=503\", \"method\": \"GET\", \"path\": \"/bulk\", \"token\": \"TOKEN\", \"times\": 2, \"after\": 1}
+`path` is a part of the path, or a pattern for the whole path where it has a `*`;
+`times` is how often the rule is used, else always; `after` is how many requests it lets pass first.
+";
+
+/// Reads rules, at least one; else says what is wrong.
+pub(super) fn read(text: &str) -> Result<Vec<Rule>, String> {
+    let rules = match text.trim_start().chars().next() {
+        Some('{' | '[') => from_json(text)?,
+        _ => from_lines(text)?,
+    };
+    if rules.is_empty() {
+        return Err(format!("There is no rule here. {HELP}"));
+    }
+    Ok(rules)
+}
+
+impl Rule {
+    fn select(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match name {
+            "method" => self.method = Some(value.to_ascii_uppercase()),
+            "path" => self.path = Some(value.to_owned()),
+            "token" => self.token = Some((token_hash(value), token_label(value))),
+            "times" => self.times = Some(number(1..=u64::MAX)(value)?),
+            "after" => self.after = number(0..=u64::MAX)(value)?,
+            _ => return Err(format!("is no selector. {HELP}")),
+        }
+        Ok(())
+    }
+}
+
+fn from_lines(text: &str) -> Result<Vec<Rule>, String> {
+    let lines = text.lines().map(str::trim).enumerate();
+    let told = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    told.map(|(at, line)| from_line(line).map_err(|wrong| format!("Line {}: {wrong}", at + 1)))
+        .collect()
+}
+
+fn from_line(line: &str) -> Result<Rule, String> {
+    let mut words = line.split_whitespace();
+    let mut rule = Rule {
+        plan: Plan::read(words.next().unwrap_or_default())?,
+        ..Rule::default()
+    };
+    for word in words {
+        let (name, value) = word
+            .split_once('=')
+            .ok_or_else(|| format!("`{word}` is no selector. {HELP}"))?;
+        rule.select(name, value)
+            .map_err(|wrong| format!("`{word}` {wrong}"))?;
+    }
+    Ok(rule)
+}
+
+fn from_json(text: &str) -> Result<Vec<Rule>, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Array(list)) => list.iter().map(from_object).collect(),
+        Ok(one) => Ok(vec![from_object(&one)?]),
+        Err(wrong) => Err(format!("This is no JSON: {wrong}. {HELP}")),
+    }
+}
+
+fn from_object(value: &Value) -> Result<Rule, String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let fields = value
+        .as_object()
+        .ok_or_else(|| format!("`{value}` is no rule. {HELP}"))?;
+    let behaviours = fields.get("misbehave").and_then(text);
+    let behaviours = behaviours.ok_or_else(|| format!("`{value}` has no `misbehave`. {HELP}"))?;
+    let mut rule = Rule {
+        plan: Plan::read(&behaviours)?,
+        ..Rule::default()
+    };
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "misbehave") {
+        if !value.is_null() {
+            let told =
+                text(value).ok_or_else(|| format!("`{name}` is neither text nor number."))?;
+            rule.select(name, &told)
+                .map_err(|wrong| format!("`{name}` {wrong}"))?;
+        }
+    }
+    Ok(rule)
+}

@@ -1,0 +1,116 @@
+//! The words in which a wrong answer is asked for: the list from which they are read and told.
+
+use std::fmt::Write as _;
+
+use super::{Change, End};
+
+/// One behaviour.
+#[derive(Debug)]
+pub(in crate::sandbox) struct Word {
+    /// How it is written; a second way stands after a comma.
+    pub(in crate::sandbox) written: &'static str,
+    pub(in crate::sandbox) told: &'static str,
+    pub(super) means: Means,
+}
+
+/// What a word does to a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Means {
+    Status,
+    Code,
+    RetryAfter,
+    Delay,
+    Before,
+    After,
+    Change(Change),
+    DropSome,
+    End(End),
+    Drip,
+}
+
+const fn word(written: &'static str, means: Means, told: &'static str) -> Word {
+    Word {
+        written,
+        told,
+        means,
+    }
+}
+
+/// Every behaviour.
+#[rustfmt::skip]
+pub(in crate::sandbox) const WORDS: [Word; 24] = [
+    word("status=N", Means::Status, "a status from 200 to 599; from 400 on with the vendor's error body"),
+    word("code=C", Means::Code, "the error's code; with status=400 or above"),
+    word("retry-after=S", Means::RetryAfter, "the header, in whole seconds; alone it is a 429"),
+    word("delay=250ms", Means::Delay, "the answer waits, up to 1h"),
+    word("cut", Means::End(End::Cut), "the connection closes without an answer"),
+    word("cut-body", Means::End(End::CutBody), "the connection closes in the middle of the body"),
+    word("never", Means::End(End::Never), "no answer at all"),
+    word("drip, drip=5ms", Means::Drip, "the body comes a byte at a time"),
+    word("garbage", Means::End(End::Garbage), "bytes that are no JSON"),
+    word("html", Means::End(End::Html), "a page instead of JSON"),
+    word("half-json", Means::End(End::HalfJson), "the first half of the body, as if it were whole"),
+    word("empty", Means::End(End::Empty), "no body"),
+    word("redirect", Means::End(End::Redirect), "302 to another host"),
+    word("huge", Means::End(End::Huge), "a body without an end"),
+    word("wrong-shape", Means::Change(Change::WrongShape), "an array for an object, an object for an array"),
+    word("null-list", Means::Change(Change::NullList), "null instead of a list"),
+    word("null-items", Means::Change(Change::NullItems), "a null in front of a list's items"),
+    word("unknown-field", Means::Change(Change::UnknownField), "a field that nobody knows, in every object"),
+    word("shuffle", Means::Change(Change::Shuffle), "a list in the opposite order"),
+    word("drop, drop=N", Means::DropSome, "a list without its last item, or its last N"),
+    word("duplicate", Means::Change(Change::Duplicate), "a list with its first item twice"),
+    word("stranger", Means::Change(Change::Stranger), "a list with one item more, of a user that nobody asked for"),
+    word("before", Means::Before, "a write is not carried out (this is the default)"),
+    word("after", Means::After, "a write is carried out, then it goes wrong"),
+];
+
+impl Word {
+    /// Its name, without a value.
+    pub(in crate::sandbox) fn name(&self) -> &'static str {
+        let end = self.written.find(['=', ',']);
+        end.map_or(self.written, |end| &self.written[..end])
+    }
+
+    /// Whether an answer can end in only one way, of which this is one.
+    fn is_end(&self) -> bool {
+        matches!(self.means, Means::End(_) | Means::Drip)
+    }
+}
+
+/// The word of this name.
+pub(super) fn find(name: &str) -> Option<&'static Word> {
+    const ALL: &[Word] = &WORDS;
+    ALL.iter().find(|word| word.name() == name)
+}
+
+/// The behaviours, told to who writes them wrong.
+pub(in crate::sandbox) fn help() -> String {
+    let mut help = String::from("Behaviours are separated by commas:\n");
+    for word in &WORDS {
+        let _ = writeln!(help, "  {:<15} {}", word.written, word.told);
+    }
+    let ends: Vec<&str> = WORDS
+        .iter()
+        .filter(|word| word.is_end())
+        .map(Word::name)
+        .collect();
+    let _ = writeln!(help, "At most one of {}.", ends.join(", "));
+    help
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_told_and_found_by_its_name() {
+        let help = help();
+        for word in &WORDS {
+            assert!(help.contains(&format!("  {} ", word.written)), "{help}");
+            assert_eq!(find(word.name()).unwrap().written, word.written);
+        }
+        assert!(help.ends_with("At most one of cut, cut-body, never, drip, garbage, html, half-json, empty, redirect, huge.\n"));
+        assert!(find("").is_none());
+    }
+}

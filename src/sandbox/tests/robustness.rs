@@ -1,0 +1,88 @@
+//! Whatever is asked, there is an answer, and one in the vendor's shape.
+
+mod wild;
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Response;
+use http_body_util::BodyExt as _;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::time::timeout;
+use tower::ServiceExt as _;
+use wild::{Wild, wild};
+
+use super::*;
+
+/// The bytes of a body, or the first megabyte of one that does not end or breaks off.
+async fn read(response: Response<Body>) -> Vec<u8> {
+    let mut body = response.into_body();
+    let mut bytes = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+        if bytes.len() > 1_000_000 {
+            break;
+        }
+    }
+    bytes
+}
+
+/// Asks, and checks the answer where nobody asked for a wrong one.
+async fn check(sandbox: &Sandbox, wild: &Wild) {
+    let longest = Duration::from_secs(1_000_000);
+    let answer = timeout(longest, sandbox.router().oneshot(wild.request())).await;
+    let latest = sandbox.lock().journal.list()["requests"]
+        .as_array()
+        .and_then(|all| all.last().cloned());
+    let misbehaved = latest.is_some_and(|latest| latest["misbehaved"].is_string());
+    let Ok(Ok(response)) = answer else {
+        assert!(misbehaved, "no answer");
+        return;
+    };
+    let status = response.status().as_u16();
+    let correlation = response.headers().get("inin-correlation-id").cloned();
+    let bytes = read(response).await;
+    if misbehaved {
+        return;
+    }
+    assert!(matches!(status, 200..=204 | 400..=429), "{status}");
+    if wild.uri.starts_with("/sandbox") {
+        return;
+    }
+    let correlation = correlation.unwrap();
+    if status == 204 || wild.method == "HEAD" {
+        assert!(bytes.is_empty());
+        return;
+    }
+    let body: Value = serde_json::from_slice(&bytes).unwrap();
+    if status >= 400 && !wild.uri.starts_with("/oauth/token") {
+        assert_eq!(body["contextId"], correlation.to_str().unwrap());
+        assert_eq!(body["status"], status);
+        assert!(
+            body["code"].is_string() && body["message"].is_string(),
+            "{body}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_request_goes_without_an_answer_or_breaks_the_sandbox(requests in vec(wild(), 1..12)) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let sandbox = Sandbox::new(Settings::default());
+            for wild in &requests {
+                check(&sandbox, wild).await;
+            }
+            let poisoned = sandbox.shared.state.is_poisoned();
+            assert!(!poisoned, "a request panicked");
+        });
+    }
+}

@@ -1,0 +1,230 @@
+//! Requests that nobody would send, and some that are nearly right.
+
+use axum::body::Body;
+use http::{HeaderValue, Request};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+use crate::sandbox::misbehave::words::WORDS;
+use crate::sandbox::routes::OPERATIONS;
+use crate::sandbox::tests::{BUSY, FIRST, MEAL, SECOND};
+
+/// Names and values that mean something somewhere, and some that do nowhere.
+const WORDS_OF_USE: [&str; 32] = [
+    "id",
+    "name",
+    "source",
+    "sourceId",
+    "primary",
+    "presenceDefinition",
+    "message",
+    "type",
+    "modifiedDate",
+    "languageLabels",
+    "systemPresence",
+    "divisionId",
+    "deactivated",
+    "description",
+    "restorePresenceSettings",
+    "enabled",
+    "deleted",
+    "localeCode",
+    "pageNumber",
+    "pageSize",
+    FIRST,
+    SECOND,
+    BUSY,
+    "PURECLOUD",
+    "true",
+    "ALL",
+    "On Queue",
+    "de",
+    "misbehave",
+    "*",
+    "",
+    "é\u{1f355}",
+];
+
+/// A request, as far as it can be wrong.
+#[derive(Debug, Clone)]
+pub(super) struct Wild {
+    pub(super) method: &'static str,
+    pub(super) uri: String,
+    authorization: Option<&'static [u8]>,
+    content_type: Option<&'static str>,
+    misbehave: Option<String>,
+    body: Vec<u8>,
+}
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![4 => select(&WORDS_OF_USE[..]).prop_map(str::to_owned), 1 => ".{0,20}"]
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+/// A segment of a path: mostly one that is there.
+fn segment() -> impl Strategy<Value = String> {
+    let known = [FIRST, SECOND, BUSY, "PURECLOUD", "Phone"];
+    prop_oneof![2 => select(known.to_vec()).prop_map(str::to_owned), 1 => word()]
+}
+
+/// A method and a path, which mostly go together.
+fn target() -> impl Strategy<Value = (&'static str, String)> {
+    let methods = vec![
+        "GET", "PUT", "PATCH", "POST", "DELETE", "HEAD", "OPTIONS", "BREW",
+    ];
+    let any_method = select(methods);
+    let fixed = select(vec![
+        "/",
+        "/api/v2",
+        "/api/v2//",
+        "/oauth/token",
+        "/sandbox",
+        "/sandbox/requests",
+        "/sandbox/users",
+        "/sandbox/misbehave",
+        "/sandbox/reset",
+        "/api/v2/users/%ff/presences/%00",
+    ]);
+    let templates: Vec<_> = OPERATIONS
+        .iter()
+        .map(|one| (one.method, one.template))
+        .collect();
+    let operation = (select(templates), segment(), segment());
+    let operation = operation.prop_map(|((method, template), first, second)| {
+        let path =
+            template
+                .replacen("{}", &encoded(&first), 1)
+                .replacen("{}", &encoded(&second), 1);
+        (method, format!("/api/v2/{path}"))
+    });
+    let operation = operation.boxed();
+    let right = operation.clone();
+    let wrong = (any_method.clone(), operation).prop_map(|(method, (_, path))| (method, path));
+    let other = (any_method, fixed.prop_map(str::to_owned));
+    prop_oneof![6 => right, 1 => wrong, 1 => other]
+}
+
+fn query() -> impl Strategy<Value = String> {
+    vec((word(), prop_oneof![word(), "[0-9]{0,21}"]), 0..4).prop_map(|pairs| {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+        pairs.collect::<Vec<_>>().join("&")
+    })
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..5).prop_map(Value::from),
+            vec((word(), inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+/// A body that an operation takes, as often as not with something in it replaced.
+fn near_miss() -> impl Strategy<Value = Value> {
+    let right = select(vec![
+        json!({"id": FIRST, "sourceId": "Phone", "primary": true, "presenceDefinition": {"id": BUSY}, "message": "x"}),
+        json!([{"id": FIRST, "message": "x"}, {"id": SECOND, "presenceDefinition": {"id": MEAL}}]),
+        json!({"name": "x", "languageLabels": {"de": "x"}, "systemPresence": "Meal", "divisionId": "x"}),
+        json!({"restorePresenceSettings": {"enabled": true, "restoreTimeMilliseconds": 1, "restoreOnQueueEnabled": true}}),
+        json!({"sourceId": "PURECLOUD"}),
+        json!({"misbehave": "cut", "path": "*", "times": 1}),
+        json!([FIRST, "new"]),
+    ]);
+    (right, word(), value(), any::<bool>()).prop_map(|(mut body, name, value, replace)| {
+        match &mut body {
+            Value::Object(fields) if replace => drop(fields.insert(name, value)),
+            Value::Array(items) if replace => items.push(value),
+            _ => {}
+        }
+        body
+    })
+}
+
+fn body() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        3 => near_miss().prop_map(|value| value.to_string().into_bytes()),
+        1 => value().prop_map(|value| value.to_string().into_bytes()),
+        1 => vec(any::<u8>(), 0..50),
+        1 => (0..200_usize).prop_map(|depth| "[".repeat(depth).into_bytes()),
+    ]
+}
+
+fn behaviours() -> impl Strategy<Value = String> {
+    let written = WORDS.iter().flat_map(|word| word.written.split(", "));
+    let written: Vec<&str> = written.collect();
+    let one = (select(written), any::<u16>()).prop_map(|(word, number)| {
+        let number = number.to_string();
+        word.replace("=N", &format!("={number}"))
+            .replace("=S", &format!("={number}"))
+    });
+    prop_oneof![4 => vec(one, 1..4).prop_map(|some| some.join(",")), 1 => "[ -~]{0,30}"]
+}
+
+pub(super) fn wild() -> impl Strategy<Value = Wild> {
+    let good: &[u8] = b"Bearer t";
+    let bad: [Option<&[u8]>; 6] = [
+        Some(b"bearer  expired"),
+        Some(b"Bearer forbidden"),
+        Some(b"Basic aWQ6c2VjcmV0"),
+        Some(b"Bearer "),
+        Some(b"\xff"),
+        None,
+    ];
+    let bad_types = [Some("text/plain"), Some(""), None];
+    (
+        (target(), query()),
+        prop_oneof![4 => Just(Some(good)), 1 => select(bad.to_vec())],
+        prop_oneof![4 => Just(Some("application/json")), 1 => select(bad_types.to_vec())],
+        prop_oneof![4 => Just(None), 1 => behaviours().prop_map(Some)],
+        body(),
+    )
+        .prop_map(|(asked, authorization, content_type, misbehave, body)| {
+            let ((method, path), query) = asked;
+            let uri = if query.is_empty() {
+                path
+            } else {
+                format!("{path}?{query}")
+            };
+            Wild {
+                method,
+                uri,
+                authorization,
+                content_type,
+                misbehave,
+                body,
+            }
+        })
+}
+
+impl Wild {
+    pub(super) fn request(&self) -> Request<Body> {
+        let mut request = Request::builder().method(self.method).uri(&self.uri);
+        if let Some(value) = self.authorization {
+            request = request.header("authorization", value);
+        }
+        if let Some(value) = self.content_type {
+            request = request.header("content-type", value);
+        }
+        if let Some(value) = &self.misbehave {
+            request = request.header("x-sandbox-misbehave", HeaderValue::from_str(value).unwrap());
+        }
+        request.body(Body::from(self.body.clone())).unwrap()
+    }
+}
