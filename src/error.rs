@@ -99,7 +99,7 @@ pub struct Failure {
     /// its answer, else from the error body.
     pub correlation_id: Option<HeaderValue>,
     /// What became of each update, where a bulk write failed.
-    pub report: Option<BulkWriteReport>,
+    pub report: Option<Box<BulkWriteReport>>,
 }
 
 impl From<Error> for Failure {

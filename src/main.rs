@@ -61,9 +61,9 @@ struct Cli {
 enum Command {
     /// Serve callers, and forward to the vendor or to a sandbox
     #[command(after_help = SERVE)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Serve the simulated vendor alone, over HTTP
-    Sandbox(SandboxArgs),
+    Sandbox(Box<SandboxArgs>),
     /// Make one call to a running gateway, and print the answer
     #[command(after_help = CALL)]
     Call(CallArgs),

@@ -4,6 +4,7 @@
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
+    clippy::too_many_lines,
     clippy::unwrap_used,
     reason = "a test fails where it stands"
 )]

@@ -82,14 +82,6 @@ impl Log {
     pub fn lines(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
-
-    pub fn json(&self) -> Vec<Value> {
-        let lines = self.lines();
-        lines
-            .iter()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
-            .collect()
-    }
 }
 
 impl Serving {

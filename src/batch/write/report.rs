@@ -33,7 +33,7 @@ pub(super) fn whole(outcomes: Vec<Outcome>) -> Answer {
     match worst {
         None => Ok(served(answers, Vec::new(), None)),
         Some(failure) => Err(Failure {
-            report: Some(report),
+            report: Some(Box::new(report)),
             ..failure
         }),
     }
