@@ -76,7 +76,7 @@ impl Sandbox {
 
     /// The vendor's operations, the token endpoint and the sandbox's own controls.
     ///
-    /// Only [`serve`] can cut a connection before an answer; behind another
+    /// Only [`serve()`] can cut a connection before an answer; behind another
     /// server such an answer is an empty 502 whose body breaks off.
     pub fn router(&self) -> Router {
         Router::new()

@@ -14,7 +14,7 @@ use super::settings::{self, Flag};
 use super::state::State;
 
 /// What the page at `/sandbox` begins with.
-const PAGE: &str = "\
+pub(super) const PAGE: &str = "\
 A simulated Genesys Cloud presence API. Its operations are under /api/v2, with any bearer token;
 `expired` and `forbidden` are refused as their names say. POST /oauth/token gives a token.
 

@@ -5,6 +5,7 @@ mod bulk;
 mod bulk_assumptions;
 mod control;
 mod definitions;
+mod documentation;
 mod enforcement;
 mod listings;
 mod misbehaviour;

@@ -4,11 +4,12 @@ mod written;
 
 use serde_json::{Value, json};
 
+pub(in crate::sandbox) use written::HELP;
+
 use super::Plan;
 use super::path::path_fits;
 use crate::sandbox::bounds::MAX_RULES;
 use crate::sandbox::identity::token_hash;
-pub(in crate::sandbox) use written::HELP;
 
 /// The rules, in the order in which they came; the first that fits a request is used.
 #[derive(Debug, Default)]

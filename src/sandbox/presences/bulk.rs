@@ -1,6 +1,6 @@
 //! Many users' presences: read and changed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -70,18 +70,18 @@ pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
 /// `PUT /api/v2/users/presences/bulk`
 pub(in crate::sandbox) fn put(call: &mut Call<'_>) -> Answer {
     let updates = call.bodies(call.settings.bulk_write_limit)?;
-    let mut before = Vec::new();
+    // The users as they were, each once: an update may be one of many of theirs.
+    let mut before = BTreeMap::new();
     let mut answers = Vec::new();
     for (at, update) in updates.into_iter().enumerate() {
         match update.and_then(|update| write(call, at, &update)) {
             Ok((user, answer)) => {
-                before.push(user);
+                before.entry(user.id.clone()).or_insert(user);
                 answers.push(answer);
             }
             Err(_) if call.settings.bulk_write == BulkWrite::Partial => {}
             Err(refusal) => {
-                // The latest first, as a user may come up more than once.
-                for user in before.into_iter().rev() {
+                for user in before.into_values() {
                     call.state.users.put(user);
                 }
                 return Err(refusal);

@@ -1,0 +1,133 @@
+//! docs/sandbox.md says what is there: no more, no less.
+
+use std::collections::BTreeSet;
+
+use crate::sandbox::bounds::{
+    MAX_DEFINITIONS, MAX_ID, MAX_JOURNAL, MAX_MESSAGES, MAX_PRESENCES, MAX_RULES, MAX_SOURCES,
+    MAX_TEXT, MAX_TOKENS, MAX_USERS,
+};
+use crate::sandbox::control::PAGE;
+use crate::sandbox::misbehave::{rules, words::WORDS};
+use crate::sandbox::settings::flags;
+
+const GUIDE: &str = include_str!("../../../docs/sandbox.md");
+
+/// The rows of the table below a heading, each as its cells.
+fn table(heading: &str) -> Vec<Vec<&'static str>> {
+    let (_, section) = GUIDE.split_once(&format!("\n{heading}\n")).unwrap();
+    let rows = section.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = rows.take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The words that begin in a certain way, as far as they are made of `letters`.
+fn words_with<'a>(start: &str, text: &'a str, letters: fn(char) -> bool) -> BTreeSet<&'a str> {
+    let found = text.match_indices(start).map(|(at, _)| &text[at..]);
+    found
+        .map(|rest| {
+            let end = rest.find(|letter| !letters(letter));
+            &rest[..end.unwrap_or(rest.len())]
+        })
+        .collect()
+}
+
+#[test]
+fn every_flag_is_documented_with_its_default_its_variable_and_its_values() {
+    let rows = table("## Settings");
+    assert_eq!(rows.len(), flags().len());
+    for (flag, row) in flags().iter().zip(rows) {
+        let name = format!("`--{}`", flag.name);
+        let default = format!("`{}`", flag.default);
+        let variable = format!("`{}`", flag.variable);
+        assert_eq!(row[..3], [name, default, variable]);
+        for value in quoted(&flag.help) {
+            let told = format!("`{value}`");
+            assert!(row[3].contains(&told), "{told}: {row:?}");
+        }
+        let reason = format!("\n- **`--{}`**: ", flag.name);
+        assert_eq!(GUIDE.matches(&reason).count(), 1, "{reason}");
+    }
+}
+
+#[test]
+fn no_flag_is_documented_that_does_not_exist() {
+    let mut known: BTreeSet<String> = flags()
+        .into_iter()
+        .flat_map(|flag| [format!("--{}", flag.name), flag.variable])
+        .collect();
+    // Those of the commands around the sandbox.
+    for other in ["--listen", "--sandbox", "--upstream-url", "--token"] {
+        known.insert(other.to_owned());
+    }
+    known.insert("PRESENCE_GATEWAY_SANDBOX_LISTEN".to_owned());
+    let written = words_with("--", GUIDE, |letter| {
+        letter.is_ascii_lowercase() || letter == '-'
+    });
+    let flags = written.into_iter().filter(|word| !word.ends_with('-'));
+    let variables = words_with("PRESENCE_GATEWAY_", GUIDE, |letter| {
+        letter.is_ascii_uppercase() || letter == '_'
+    });
+    let unknown: Vec<&str> = flags
+        .chain(variables)
+        .filter(|word| !known.contains(*word))
+        .collect();
+    assert_eq!(unknown, Vec::<&str>::new());
+}
+
+#[test]
+fn every_behaviour_is_documented_and_no_other() {
+    let documented: Vec<String> = table("### Behaviours")
+        .into_iter()
+        .map(|row| quoted(row[0]).join(", "))
+        .collect();
+    assert_eq!(documented, WORDS.map(|word| word.written));
+}
+
+#[test]
+fn every_selector_is_documented_and_no_other() {
+    let example = rules::HELP.lines().nth(1).unwrap();
+    let selectors = example.split_whitespace().skip(1);
+    let selectors: Vec<&str> = selectors
+        .map(|word| word.split('=').next().unwrap())
+        .collect();
+    let documented = table("### Rules");
+    let documented: Vec<&str> = documented.iter().flat_map(|row| quoted(row[0])).collect();
+    assert_eq!(documented, selectors);
+}
+
+#[test]
+fn every_endpoint_is_documented_and_no_other() {
+    let lines = PAGE.lines().map(|line| line.split_whitespace().take(2));
+    let endpoints = lines.map(|words| words.collect::<Vec<_>>().join(" "));
+    let endpoints: Vec<String> = endpoints
+        .filter(|line| line.contains(" /sandbox"))
+        .collect();
+    let documented = table("## Its own endpoints");
+    let documented: Vec<&str> = documented.iter().flat_map(|row| quoted(row[0])).collect();
+    assert_eq!(documented, endpoints);
+}
+
+#[test]
+fn every_bound_is_documented_with_its_number() {
+    let documented = table("## Bounds");
+    let documented: Vec<&str> = documented.iter().map(|row| row[1]).collect();
+    let bounds = [
+        MAX_USERS,
+        MAX_PRESENCES,
+        MAX_MESSAGES,
+        MAX_DEFINITIONS,
+        MAX_SOURCES,
+        MAX_RULES,
+        MAX_TOKENS,
+        MAX_JOURNAL,
+        MAX_ID,
+        MAX_TEXT,
+    ];
+    assert_eq!(documented, bounds.map(|bound| bound.to_string()));
+}
