@@ -14,6 +14,7 @@ import re
 import subprocess
 import threading
 import uuid
+import warnings
 from datetime import timezone
 
 import grpc
@@ -52,7 +53,9 @@ class PythonSdk:
             snake_case(name): self._native(types[name], value) for name, value in arguments.items()
         }
         try:
-            answer = getattr(self._presence, operation)(**native)
+            # The SDK insists on warning of its deprecated methods, which we call on purpose.
+            with warnings.catch_warnings(record=True):
+                answer = getattr(self._presence, operation)(**native)
         except self._sdk.rest.ApiException as error:
             raise Refused(f"{operation}: {error.status} {error.body}") from error
         return self._client.sanitize_for_serialization(answer)
