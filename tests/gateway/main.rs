@@ -9,4 +9,5 @@ mod errors;
 mod requests;
 mod server;
 mod support;
+mod tokens;
 mod wire;
