@@ -252,7 +252,7 @@ async fn a_write_that_had_not_left_was_not_applied() {
         arrive.send(()).unwrap();
         async move {
             let _stream = stream;
-            pending().await
+            pending::<()>().await;
         }
     })
     .await;
@@ -277,7 +277,7 @@ async fn an_answer_that_stops_in_the_middle_is_awaited_until_the_deadline() {
             read_request(&mut stream).await;
             let half = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n2\r\n{{\"");
             stream.write_all(half.as_bytes()).await.unwrap();
-            pending().await
+            pending::<()>().await;
         })
         .await;
         let gateway = Gateway::at(&vendor.url(), Limits::default()).await;

@@ -3,6 +3,7 @@
 
 mod annotations;
 mod answers;
+mod bad_input;
 mod contract;
 mod deadlines;
 mod errors;

@@ -183,7 +183,7 @@ async fn an_error_body_counts_up_to_1_mib_whether_its_size_is_declared_or_not() 
 #[tokio::test]
 async fn an_error_body_without_an_end_is_given_up() {
     let vendor = Vendor::start(async |_| {
-        let chunk = Bytes::from_static(&[b' '; 64 * 1024]);
+        let chunk = Bytes::from(vec![b' '; 64 * 1024]);
         let endless = stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone()));
         reply(500, Body::from_stream(endless))
     })

@@ -105,9 +105,10 @@ fn check(status: &Status, expected: &Expected, http: u16, case: &str) {
         vendor_code,
         "{case}"
     );
-    let says = match expected.vendors {
-        true => "the vendor's words".to_owned(),
-        false => http.to_string(),
+    let says = if expected.vendors {
+        "the vendor's words".to_owned()
+    } else {
+        http.to_string()
     };
     assert!(
         status.message().contains(&says),

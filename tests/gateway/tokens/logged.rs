@@ -156,7 +156,7 @@ async fn vendor() -> Vendor {
                 let list = ids
                     .iter()
                     .map(|id| json!({"userId": id, "message": "answered-text"}));
-                reply(200, Value::from_iter(list).to_string())
+                reply(200, list.collect::<Value>().to_string())
             }
             path if path.contains("/sources/") => reply(400, refusal.to_string()),
             path if path.contains("systempresences") => reply(200, "answered-text"),

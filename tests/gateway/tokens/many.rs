@@ -25,7 +25,9 @@ async fn vendor() -> Vendor {
         let path = received.path();
         let body = if path.ends_with("/bulk") && received.method == "GET" {
             let ids = received.ids();
-            Value::from_iter(ids.iter().map(|id| json!({"userId": id, "message": mark})))
+            ids.iter()
+                .map(|id| json!({"userId": id, "message": mark}))
+                .collect::<Value>()
         } else if path.ends_with("/bulk") {
             let updates = received.json();
             let ids = updates
@@ -33,7 +35,8 @@ async fn vendor() -> Vendor {
                 .unwrap()
                 .iter()
                 .map(|update| &update["id"]);
-            Value::from_iter(ids.map(|id| json!({"id": id, "message": mark})))
+            ids.map(|id| json!({"id": id, "message": mark}))
+                .collect::<Value>()
         } else if path.contains("refuse") {
             let body = json!({"code": "some.code", "message": mark, "contextId": mark});
             let mut answer = reply(400, body.to_string());
