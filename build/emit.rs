@@ -161,7 +161,7 @@ fn attribute(field: &FieldDescriptor, operation: Option<&Operation>) -> Option<S
                 Kind::Message(date) if date.full_name() == TIMESTAMP => {
                     ", with = \"crate::json::date\"".to_owned()
                 }
-                Kind::Message(_) => read("object"),
+                Kind::Message(_) => read("object") + ", serialize_with = \"crate::json::present\"",
                 _ => String::new(),
             };
             format!("{read}, skip_serializing_if = \"Option::is_none\"")

@@ -6,6 +6,10 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::error::{Error, Reason};
 
+/// The longest `authorization` that is forwarded, in bytes. The vendor's tokens
+/// have some hundred, and no server before it takes longer headers.
+const MAX_AUTHORIZATION: usize = 16 * 1024;
+
 /// Who calls: the bearer of a token of the vendor's.
 #[derive(Clone)]
 pub struct Caller {
@@ -33,6 +37,13 @@ impl Caller {
             }
             (Some(only), None) => only,
         };
+        if authorization.len() > MAX_AUTHORIZATION {
+            return Err(Error::Unauthenticated(
+                Reason::MalformedToken,
+                "`authorization` is longer than 16 KiB, so it is no access token of the vendor's: \
+                 send `Bearer`, one space and the token alone",
+            ));
+        }
         if !is_bearer(authorization.as_bytes()) {
             return Err(Error::Unauthenticated(
                 Reason::MalformedToken,

@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
 
 /// The `deserialize_with` and `serialize_with` of a date.
 pub mod date;
@@ -23,6 +24,23 @@ where
     T: Deserialize<'de>,
 {
     Object::deserialize(deserializer).map(|Object(model)| model)
+}
+
+/// Writes a model that is there. By itself, serde would write it as a `Some`,
+/// behind which the path to what cannot be written is lost.
+#[expect(
+    clippy::ref_option,
+    reason = "serde calls it with a reference to the field"
+)]
+pub(crate) fn present<S, T>(model: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
+where
+    S: Serializer,
+    T: Serialize,
+{
+    match model {
+        Some(model) => model.serialize(serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// Reads a list of models; `null` is an empty one, and a `null` within it is dropped.

@@ -29,6 +29,10 @@ use crate::service::Gateway;
 /// times what the vendor takes.
 pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
 
+/// How much metadata a call may have, in bytes. hyper gives up the connection,
+/// with all calls on it, where one call has far more than this.
+const MAX_METADATA: u32 = 96 * 1024;
+
 /// How long calls in flight have at a shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -156,6 +160,9 @@ impl Server {
             }
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
+                // So that one call with a token of any size that gets through
+                // a proxy has its status, and the others are not disturbed.
+                .max_header_list_size(MAX_METADATA)
                 // Finds a client that vanished, whose calls would go on for nobody.
                 .keep_alive_interval(Duration::from_secs(30))
                 .keep_alive_timeout(Duration::from_secs(20))

@@ -160,9 +160,7 @@ async fn read(spec: &'static Spec, response: &mut Response) -> Result<Bytes, Err
     if matches!(spec.answer, Answer::Nothing) {
         return Ok(Bytes::new());
     }
-    if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING)
-        && encoding != "identity"
-    {
+    if is_encoded(response.headers()) {
         let what = "it is compressed, which was not asked for".to_owned();
         return Err(Error::Unreadable { spec, what });
     }
@@ -174,6 +172,15 @@ async fn read(spec: &'static Spec, response: &mut Response) -> Result<Bytes, Err
         }
         Err(error) => Err(lost(spec, error)),
     }
+}
+
+/// Whether a body is compressed, or hidden in another way.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let encodings = headers.get_all(header::CONTENT_ENCODING);
+    encodings.iter().any(|encoding| {
+        let encoding = encoding.as_bytes().trim_ascii();
+        !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 /// Reads a body up to `max` bytes; `None` for a larger one.

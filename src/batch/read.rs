@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{BATCH, Bulk, BulkLimits, distinct};
 use crate::error::Failure;
-use crate::operation::{self, Operation, check_list};
+use crate::operation::{self, Operation};
 use crate::proto::v1::{
     BulkReadFailure, GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
@@ -98,7 +98,8 @@ async fn read<O: BulkRead>(
     if request.ids().is_empty() {
         return session.forward(request).await;
     }
-    check_list("ids", request.ids().iter().map(String::as_str))?;
+    // As a whole, so that an id is named by its place in the request.
+    operation::encode(request)?;
     let ids = distinct(request.ids());
     // All of them before any is sent: a request that is wrong costs nothing.
     let batches = ids.chunks(BATCH).map(<[String]>::to_vec);

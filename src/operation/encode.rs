@@ -25,15 +25,16 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`], naming the field, for an id that cannot be a path
-/// segment or an element of a list, a missing body, and a date out of range.
+/// [`Error::Invalid`], naming each field that is wrong: an id that cannot be a
+/// path segment or an element of a list, a missing body, a date out of range.
 pub fn encode<O: Operation>(request: &O) -> Result<Call, Error> {
     let mut fields = to_object(request)?;
     let spec = O::SPEC;
-    let mut url = path(spec, &mut fields)?;
+    let mut wrong = Vec::new();
+    let mut url = path(spec, &mut fields, &mut wrong);
     let body = match spec.body {
         None => None,
-        Some(field) => Some(body(field, &mut fields)?.into()),
+        Some(field) => body(field, &mut fields, &mut wrong).map(Into::into),
     };
     let mut separator = '?';
     for field in spec.query {
@@ -41,9 +42,13 @@ pub fn encode<O: Operation>(request: &O) -> Result<Call, Error> {
             url.push(separator);
             url.push_str(field.json);
             url.push('=');
-            url.extend(utf8_percent_encode(&parameter(field, &value)?, ENCODED));
+            let value = parameter(field, &value, &mut wrong);
+            url.extend(utf8_percent_encode(&value, ENCODED));
             separator = '&';
         }
+    }
+    if !wrong.is_empty() {
+        return Err(Error::Invalid(wrong));
     }
     Ok(Call {
         spec,
@@ -52,56 +57,33 @@ pub fn encode<O: Operation>(request: &O) -> Result<Call, Error> {
     })
 }
 
-/// Checks an id that is a path segment of its own.
-///
-/// # Errors
-///
-/// Says what is wrong with it: empty, a dot segment (which URL parsers fold
-/// away even where it is percent-encoded), or too long.
-pub fn check_id(id: &str) -> Result<(), String> {
+/// What is wrong with an id that is a path segment of its own: that it is
+/// empty, too long, or a dot segment, which URL parsers fold away even where
+/// it is percent-encoded.
+fn wrong_id(id: &str) -> Option<String> {
     match id {
-        "" => Err("must not be empty".into()),
-        "." | ".." => Err("must not be `.` or `..`, which a URL cannot carry as an id".into()),
-        _ if id.len() > MAX_ID_BYTES => Err(format!(
-            "must be at most {MAX_ID_BYTES} bytes long; it has {}",
-            id.len()
-        )),
-        _ => Ok(()),
+        "" => Some("must not be empty".into()),
+        "." | ".." => Some("must not be `.` or `..`, which a URL cannot carry as an id".into()),
+        _ => too_long(id),
     }
 }
 
-/// Checks the elements of a list, which travels comma-joined.
-///
-/// # Errors
-///
-/// [`Error::Invalid`], naming every element that is empty, too long, or holds a comma.
-pub fn check_list<'a>(
-    field: &str,
-    elements: impl IntoIterator<Item = &'a str>,
-) -> Result<(), Error> {
-    let violations: Vec<Violation> = elements
-        .into_iter()
-        .enumerate()
-        .filter_map(|(index, element)| {
-            let wrong = match element {
-                "" => "must not be empty".to_owned(),
-                _ if element.contains(',') => {
-                    "must not contain a comma, which separates the elements; give each its own element"
-                        .to_owned()
-                }
-                _ if element.len() > MAX_ID_BYTES => {
-                    format!("must be at most {MAX_ID_BYTES} bytes long; it has {}", element.len())
-                }
-                _ => return None,
-            };
-            Some(Violation::new(format!("{field}[{index}]"), wrong))
-        })
-        .collect();
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::Invalid(violations))
+/// What is wrong with an element of a list, which travels comma-joined.
+fn wrong_element(element: &str) -> Option<String> {
+    match element {
+        "" => Some("must not be empty".into()),
+        _ if element.contains(',') => Some(
+            "must not contain a comma, which separates the elements; give each its own element"
+                .into(),
+        ),
+        _ => too_long(element),
     }
+}
+
+fn too_long(id: &str) -> Option<String> {
+    let length = id.len();
+    (length > MAX_ID_BYTES)
+        .then(|| format!("must be at most {MAX_ID_BYTES} bytes long; it has {length}"))
 }
 
 fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Error> {
@@ -119,7 +101,7 @@ fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Error> {
     Err(Error::Invalid(vec![Violation::new(path, wrong)]))
 }
 
-fn path(spec: &Spec, fields: &mut Map<String, Value>) -> Result<String, Error> {
+fn path(spec: &Spec, fields: &mut Map<String, Value>, wrong: &mut Vec<Violation>) -> String {
     let mut path = String::new();
     for segment in spec.path {
         match segment {
@@ -127,31 +109,40 @@ fn path(spec: &Spec, fields: &mut Map<String, Value>) -> Result<String, Error> {
             Segment::Variable(field) => {
                 let id = fields.remove(field.json);
                 let id = id.as_ref().and_then(Value::as_str).unwrap_or_default();
-                check_id(id)
-                    .map_err(|wrong| Error::Invalid(vec![Violation::new(field.proto, wrong)]))?;
+                wrong.extend(wrong_id(id).map(|how| Violation::new(field.proto, how)));
                 path.extend(utf8_percent_encode(id, ENCODED));
             }
         }
     }
-    Ok(path)
+    path
 }
 
-fn body(field: Field, fields: &mut Map<String, Value>) -> Result<Vec<u8>, Error> {
-    let missing = || Error::Invalid(vec![Violation::new(field.proto, "is required".to_owned())]);
-    let body = fields.remove(field.json).ok_or_else(missing)?;
+fn body(
+    field: Field,
+    fields: &mut Map<String, Value>,
+    wrong: &mut Vec<Violation>,
+) -> Option<Vec<u8>> {
+    let Some(body) = fields.remove(field.json) else {
+        wrong.push(Violation::new(field.proto, "is required"));
+        return None;
+    };
     // A tree of values always has a JSON form.
-    Ok(serde_json::to_vec(&body).unwrap_or_default())
+    Some(serde_json::to_vec(&body).unwrap_or_default())
 }
 
 /// A parameter's value; several values are joined by commas, as the vendor's SDKs do.
-fn parameter(field: &Field, value: &Value) -> Result<String, Error> {
-    Ok(match value {
+fn parameter(field: &Field, value: &Value, wrong: &mut Vec<Violation>) -> String {
+    match value {
         Value::String(text) => text.clone(),
         Value::Array(elements) => {
             let elements: Vec<&str> = elements.iter().filter_map(Value::as_str).collect();
-            check_list(field.proto, elements.iter().copied())?;
+            let violations = elements.iter().enumerate().filter_map(|(index, element)| {
+                let how = wrong_element(element)?;
+                Some(Violation::new(format!("{}[{index}]", field.proto), how))
+            });
+            wrong.extend(violations);
             elements.join(",")
         }
         other => other.to_string(),
-    })
+    }
 }

@@ -16,6 +16,9 @@ use crate::error::{Error, Reason};
 use crate::proto;
 use crate::record::Record;
 
+/// The header that says which compressions are accepted.
+const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+
 /// Whether there is an RPC at this path.
 pub(super) fn is_known(path: &str) -> bool {
     static PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
@@ -40,11 +43,15 @@ pub(super) async fn answers(request: Request, next: Next) -> Response {
     if status.code() == Code::Ok || !status.details().is_empty() {
         return response;
     }
-    refuse(
-        mended(is_known, code(headers), status.message()),
-        deadline,
-        record,
-    )
+    let error = mended(is_known, code(headers), status.message());
+    let mut answer = refuse(error, deadline, record);
+    // How the caller may compress instead.
+    if let Some(accepted) = headers.get(ACCEPT_ENCODING) {
+        answer
+            .headers_mut()
+            .insert(ACCEPT_ENCODING, accepted.clone());
+    }
+    answer
 }
 
 fn mended(is_known: bool, code: Code, message: &str) -> Error {
@@ -62,6 +69,14 @@ fn mended(is_known: bool, code: Code, message: &str) -> Error {
             format!(
                 "the request is larger than the {MAX_REQUEST} bytes that the gateway accepts; \
                  make several calls"
+            ),
+        ),
+        // What it says of compression; no RPC that there is is unknown to it.
+        Code::Unimplemented => Error::Protocol(
+            Reason::MalformedRequest,
+            code,
+            format!(
+                "the request is compressed, which is not accepted; send it uncompressed: {message}"
             ),
         ),
         _ => Error::Protocol(

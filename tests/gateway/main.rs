@@ -11,6 +11,7 @@
 
 mod annotations;
 mod answers;
+mod bad_input;
 mod bulk;
 mod bulk_read_failures;
 mod bulk_read_flight;
@@ -32,4 +33,5 @@ mod readme;
 mod requests;
 mod server;
 mod support;
+mod tokens;
 mod wire;

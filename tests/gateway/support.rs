@@ -220,7 +220,7 @@ impl Default for Limits {
             concurrency: 8,
             max_in_flight: 1024,
             default_deadline: Duration::from_secs(30),
-            max_deadline: Duration::from_secs(120),
+            max_deadline: Duration::from_mins(2),
         }
     }
 }

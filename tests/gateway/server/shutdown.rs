@@ -14,8 +14,9 @@ use tonic_health::pb::health_client::HealthClient;
 use super::health::{NAMES, named};
 use crate::support::{Gateway, Limits, Vendor, reply};
 
-/// Well under the time after which the server would give up waiting.
-const SOON: Duration = Duration::from_secs(20);
+/// Well under the times after which the server would give up waiting, for the
+/// end of its calls or for the first word of a connection.
+const SOON: Duration = Duration::from_secs(8);
 
 #[tokio::test]
 async fn a_call_in_flight_is_finished_and_all_but_liveness_turn_not_serving() {
