@@ -11,8 +11,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::codec::Streaming;
 use tonic::{Code, Request, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt;
 
+use super::health::{NAMES, check};
+use super::reflection::{v1, v1alpha};
 use crate::support::{Answer, Gateway, Limits, Received, Vendor, metadata, refused, reply};
 
 /// How many calls the gateways of these tests take.
@@ -107,6 +110,20 @@ async fn a_call_beyond_the_limit_is_refused_at_once_and_costs_the_vendor_nothing
     for held in full.calls {
         held.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test]
+async fn health_and_reflection_answer_while_it_is_full() {
+    let full = full(200).await;
+    overloaded(call(&full.gateway, "late").await);
+    for name in NAMES {
+        let status = check(&full.gateway.channel, name).await;
+        assert_eq!(status.unwrap(), ServingStatus::Serving, "{name}");
+    }
+    assert!(!v1::services(&full.gateway).await.is_empty());
+    assert!(!v1alpha::services(&full.gateway).await.is_empty());
+    // They have not made room either.
+    overloaded(call(&full.gateway, "late").await);
 }
 
 #[tokio::test]

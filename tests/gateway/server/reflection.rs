@@ -13,7 +13,7 @@ use crate::support::{Gateway, Limits};
 /// Both versions of the service speak alike, in types of their own.
 macro_rules! client {
     ($version:ident) => {
-        mod $version {
+        pub mod $version {
             use super::{Gateway, StreamExt, stream};
             use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
             use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;

@@ -65,7 +65,7 @@ async fn calls(gateway: Gateway, caller: usize) {
         ("authorization", token.as_str()),
         ("grpc-previous-rpc-attempts", "1"),
     ];
-    let users: Vec<String> = (0..60).map(|n| format!("user-{n}")).collect();
+    let users: Vec<String> = (0..52).map(|n| format!("user-{n}")).collect();
     let check = |what: &Value, user: &str, id: &str| {
         assert_eq!(
             (&what["message"], &what[id]),
