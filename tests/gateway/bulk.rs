@@ -114,7 +114,8 @@ pub fn numbers(range: Range<usize>) -> Vec<String> {
 /// How large the message and the details of a status are as they travel.
 pub fn size(status: &Status) -> usize {
     let message = status.message().bytes();
-    let message = message.map(|byte| if byte.is_ascii_graphic() { 1 } else { 3 });
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte);
+    let message = message.map(|byte| if is_plain(byte) { 1 } else { 3 });
     message.sum::<usize>() + status.details().len().div_ceil(3) * 4
 }
 

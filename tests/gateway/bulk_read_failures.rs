@@ -152,6 +152,21 @@ async fn an_answer_in_another_batch_serves_also_where_the_own_batch_failed() {
 }
 
 #[tokio::test]
+async fn a_batch_that_failed_is_no_failure_where_another_one_answers_for_all_of_it() {
+    let vendor = vendor(|received| match received.ids().as_slice() {
+        [_only] => reply(500, ""),
+        _ => reply(200, json!([presence("user-50")]).to_string()),
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let request = json!({"id": ids(0..51), "allowPartialResults": true});
+    let answer = gateway.call(READ, request).await.unwrap();
+    assert_eq!(users(&answer), ["user-50"]);
+    assert_eq!(failures(&answer), []);
+    assert_eq!(texts(&answer["missingIds"]), ids(0..50));
+}
+
+#[tokio::test]
 async fn the_correlation_id_is_the_failed_batchs_else_the_last_ones() {
     let fails = Arc::new(Mutex::new(None));
     let failing = Arc::clone(&fails);

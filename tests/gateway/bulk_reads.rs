@@ -122,6 +122,7 @@ async fn an_id_that_cannot_be_asked_is_named_and_nothing_is_sent() {
 async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
     let by_uri = json!({"selfUri": "/api/v2/users/user-2/presences/purecloud", "message": "uri"});
     let by_uri_and_empty_id = json!({"userId": "", "selfUri": "/api/v2/users/USER-4/presences"});
+    let encoded = json!({"selfUri": "/api/v2/users/z%C3%ab%20%2F/presences/purecloud"});
     let second = json!({"userId": "user-0", "message": "second"});
     let stranger = json!({"userId": "stranger", "selfUri": "/api/v2/users/user-1/presences"});
     let answer = json!([
@@ -132,17 +133,22 @@ async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
         by_uri,
         by_uri_and_empty_id,
         null,
+        encoded,
         presence("user-0"),
+        presence("loud"),
         null,
     ]);
     let vendor = Vendor::answering(200, answer.to_string()).await;
     let gateway = Gateway::before(&vendor).await;
-    let answer = gateway.call(READ, json!({"id": ids(0..6)})).await.unwrap();
+    let asked = [ids(0..6), vec!["LOUD".to_owned(), "z\u{eb} /".to_owned()]].concat();
+    let answer = gateway.call(READ, json!({"id": asked})).await.unwrap();
     let expected = json!([
         second,
         by_uri,
         presence("USER-3"),
         by_uri_and_empty_id,
+        presence("loud"),
+        encoded,
         stranger,
         {},
         presence("user-0"),
