@@ -113,8 +113,7 @@ impl Upstream {
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
-        let read = timeout_at(deadline.instant(), read(spec, &mut response)).await;
-        match read.unwrap_or_else(|_| Err(expired(spec))) {
+        match read(spec, &mut response, deadline).await {
             Ok(body) => Ok(Reply {
                 body,
                 correlation_id: id,
@@ -144,17 +143,20 @@ impl Upstream {
 }
 
 /// Reads an answer: the body of a success, or what a refusal says.
-async fn read(spec: &'static Spec, response: &mut Response) -> Result<Bytes, Error> {
+async fn read(
+    spec: &'static Spec,
+    response: &mut Response,
+    deadline: Deadline,
+) -> Result<Bytes, Error> {
     let status = response.status();
     if status.is_redirection() || status.is_informational() {
         return Err(Error::Redirected(status.as_u16()));
     }
     if !status.is_success() {
-        // What was refused stays refused, also where the body breaks off.
-        let body = body(response, MAX_ERROR_BODY)
-            .await
-            .unwrap_or_default()
-            .unwrap_or_default();
+        // What was refused stays refused, also where the body breaks off, or
+        // does not come in time.
+        let body = timeout_at(deadline.instant(), body(response, MAX_ERROR_BODY)).await;
+        let body = body.ok().and_then(Result::ok).flatten().unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
     }
     if matches!(spec.answer, Answer::Nothing) {
@@ -164,13 +166,14 @@ async fn read(spec: &'static Spec, response: &mut Response) -> Result<Bytes, Err
         let what = "it is compressed, which was not asked for".to_owned();
         return Err(Error::Unreadable { spec, what });
     }
-    match body(response, MAX_ANSWER).await {
-        Ok(Some(body)) => Ok(body),
-        Ok(None) => {
+    match timeout_at(deadline.instant(), body(response, MAX_ANSWER)).await {
+        Ok(Ok(Some(body))) => Ok(body),
+        Ok(Ok(None)) => {
             let what = format!("it is larger than {MAX_ANSWER} bytes");
             Err(Error::Unreadable { spec, what })
         }
-        Err(error) => Err(lost(spec, error)),
+        Ok(Err(error)) => Err(lost(spec, error)),
+        Err(_) => Err(expired(spec)),
     }
 }
 

@@ -288,6 +288,21 @@ async fn an_answer_that_stops_in_the_middle_is_awaited_until_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_refusal_whose_body_does_not_come_in_time_is_a_refusal_all_the_same() {
+    let vendor = RawVendor::start(move |mut stream| async move {
+        use tokio::io::AsyncWriteExt;
+        read_request(&mut stream).await;
+        let half = "HTTP/1.1 409 Conflict\r\ncontent-length: 100\r\n\r\n{\"";
+        stream.write_all(half.as_bytes()).await.unwrap();
+        pending::<()>().await;
+    })
+    .await;
+    let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
+    let answer = call(&gateway, "PatchUserPresencesPurecloud", Some("200m")).await;
+    refused(answer, Code::Aborted, "UPSTREAM_ERROR");
+}
+
+#[tokio::test]
 async fn every_batch_of_a_bulk_read_ends_with_the_call() {
     let mut hanging = Hanging::start().await;
     let gateway = Gateway::before(&hanging.vendor).await;
