@@ -3,6 +3,7 @@
 mod delivery;
 mod layers;
 mod mend;
+mod refusal;
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What every call goes through before the services, outermost first.
+//! What every call goes through before the services.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,22 +8,22 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use tokio::sync::Semaphore;
 use tokio::time::sleep_until;
-use tonic::Code;
 
 use super::delivery::Delivery;
+use super::refusal::{code, refuse};
 use super::{CallLimits, mend};
 use crate::deadline::{Deadline, DeadlinePolicy};
-use crate::error::{Error, Failure};
+use crate::error::Error;
 use crate::record::Record;
 
 /// How long after its deadline a call is given up that has not reached its
 /// handler. A handler ends by itself at the deadline, with more to tell.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// Puts the layers around the services.
+/// Puts the layers around the services, the innermost first.
 pub(super) fn around(services: Router, limits: CallLimits) -> Router {
     let places = Arc::new(Semaphore::new(limits.max_in_flight));
     services
@@ -33,9 +33,9 @@ pub(super) fn around(services: Router, limits: CallLimits) -> Router {
         .layer(from_fn_with_state(places, admit))
         // The clock starts with the headers, not when the message is there.
         .layer(from_fn_with_state(limits.deadlines, limit_time))
-        // Outermost, so that every call has its line in the log.
+        // Around those that refuse, so that every call has its line in the log.
         .layer(from_fn(record))
-        // Anything else than gRPC gets an answer that its client understands.
+        // Outermost: what is no gRPC gets an answer that its client understands.
         .layer(from_fn(only_grpc))
 }
 
@@ -113,19 +113,4 @@ async fn admit(State(places): State<Arc<Semaphore>>, request: Request, next: Nex
     let answer = next.run(request).await;
     // Not until the answer is there: its caller may take it slowly.
     answer.map(|answer| Body::new(Delivery::new(answer, place)))
-}
-
-/// Answers a call with an error of the gateway's own.
-pub(super) fn refuse(error: Error, deadline: Deadline, record: Option<Record>) -> Response {
-    let status = Failure::from(error).into_status(deadline.left());
-    if let Some(record) = record {
-        record.refused(&status);
-    }
-    status.into_http()
-}
-
-/// The code of a response; one that has none yet has a message, so it is a success.
-pub(super) fn code(headers: &HeaderMap) -> Code {
-    let status = headers.get(tonic::Status::GRPC_STATUS);
-    status.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
 }

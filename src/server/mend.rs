@@ -10,7 +10,7 @@ use axum::response::Response;
 use tonic::{Code, Status};
 
 use super::MAX_REQUEST;
-use super::layers::{code, refuse};
+use super::refusal::{code, refuse};
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason};
 use crate::proto;
