@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// The header in which a client says how long it waits.
 const GRPC_TIMEOUT: &str = "grpc-timeout";
@@ -53,6 +53,12 @@ impl Deadline {
     #[must_use]
     pub fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Runs a future for the time left; `None` where that is not enough, and
+    /// the future is dropped.
+    pub async fn bound<F: Future>(self, future: F) -> Option<F::Output> {
+        timeout_at(self.0, future).await.ok()
     }
 
     /// Whether there is no time left.

@@ -16,7 +16,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Body, Client, Response, redirect};
-use tokio::time::timeout_at;
 
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
@@ -101,15 +100,14 @@ impl Upstream {
         let body = Departing::new(call.body.clone());
         let departure = body.departure();
         let request = self.request(call, caller).body(Body::wrap(body));
-        let sent = timeout_at(deadline.instant(), request.send()).await;
-        let mut response = match sent {
-            Ok(Ok(response)) => response,
-            Err(_) if !departure.has_begun() => return Err(Error::Expired.into()),
-            Err(_) => return Err(expired(spec).into()),
-            Ok(Err(error)) if !departure.has_begun() => {
+        let mut response = match deadline.bound(request.send()).await {
+            Some(Ok(response)) => response,
+            None if !departure.has_begun() => return Err(Error::Expired.into()),
+            None => return Err(expired(spec).into()),
+            Some(Err(error)) if !departure.has_begun() => {
                 return Err(Error::Unreachable(why(error)).into());
             }
-            Ok(Err(error)) => return Err(lost(spec, error).into()),
+            Some(Err(error)) => return Err(lost(spec, error).into()),
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
@@ -155,8 +153,8 @@ async fn read(
     if !status.is_success() {
         // What was refused stays refused, also where the body breaks off, or
         // does not come in time.
-        let body = timeout_at(deadline.instant(), body(response, MAX_ERROR_BODY)).await;
-        let body = body.ok().and_then(Result::ok).flatten().unwrap_or_default();
+        let body = deadline.bound(body(response, MAX_ERROR_BODY)).await;
+        let body = body.and_then(Result::ok).flatten().unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
     }
     if matches!(spec.answer, Answer::Nothing) {
@@ -166,14 +164,14 @@ async fn read(
         let what = "it is compressed, which was not asked for".to_owned();
         return Err(Error::Unreadable { spec, what });
     }
-    match timeout_at(deadline.instant(), body(response, MAX_ANSWER)).await {
-        Ok(Ok(Some(body))) => Ok(body),
-        Ok(Ok(None)) => {
+    match deadline.bound(body(response, MAX_ANSWER)).await {
+        Some(Ok(Some(body))) => Ok(body),
+        Some(Ok(None)) => {
             let what = format!("it is larger than {MAX_ANSWER} bytes");
             Err(Error::Unreadable { spec, what })
         }
-        Ok(Err(error)) => Err(lost(spec, error)),
-        Err(_) => Err(expired(spec)),
+        Some(Err(error)) => Err(lost(spec, error)),
+        None => Err(expired(spec)),
     }
 }
 
