@@ -1,5 +1,6 @@
 //! The vendor's error body, and what a refusal tells besides.
 
+use std::collections::HashSet;
 use std::iter::once;
 use std::time::{Duration, SystemTime};
 
@@ -30,9 +31,6 @@ const FIELD_PARAMS: [&str; 6] = [
     "property",
     "propertyName",
 ];
-
-/// How many fields are read from one refusal: more than any caller is told of.
-const MAX_FIELDS: usize = 64;
 
 /// The longest wait that is passed on: a day. More is a mistake or an attack.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
@@ -99,13 +97,11 @@ impl Fault {
                 detail.error_code.as_deref().filter(|code| !code.is_empty()),
             ))
         });
-        let mut fields: Vec<_> = named.take(MAX_FIELDS).collect();
+        let mut fields: Vec<_> = named.collect();
+        let mut seen: HashSet<&str> = fields.iter().map(|(field, _)| *field).collect();
         for params in bodies().map(|body| &body.message_params) {
             for name in FIELD_PARAMS.iter().filter_map(|key| params.get(*key)) {
-                if fields.len() == MAX_FIELDS {
-                    return fields;
-                }
-                if !name.is_empty() && fields.iter().all(|(field, _)| field != name) {
+                if !name.is_empty() && seen.insert(name) {
                     fields.push((name, None));
                 }
             }
