@@ -26,6 +26,8 @@ pub struct Operation {
     pub query: Vec<FieldDescriptor>,
     pub answer: Answer,
     pub permissions: Option<Permissions>,
+    /// Whether a repetition changes nothing more than the first request did.
+    pub is_repeatable: bool,
 }
 
 /// A part of a path template.
@@ -123,6 +125,7 @@ fn operation(rpc: MethodDescriptor) -> Result<Operation, String> {
     for model in body.iter().filter_map(model_of).chain([rpc.output()]) {
         check_model(&model, &mut Vec::new())?;
     }
+    let is_repeatable = is_repeatable(&rpc);
     Ok(Operation {
         rpc,
         method,
@@ -131,7 +134,21 @@ fn operation(rpc: MethodDescriptor) -> Result<Operation, String> {
         query,
         answer,
         permissions,
+        is_repeatable,
     })
+}
+
+/// Whether the idempotency level lets the operation be repeated, and no option
+/// of ours forbids it.
+fn is_repeatable(rpc: &MethodDescriptor) -> bool {
+    let options = rpc.options();
+    let level = options.get_field_by_name("idempotency_level");
+    let is_idempotent = level.is_some_and(|level| level.as_enum_number() != Some(0));
+    let never = rpc
+        .parent_pool()
+        .get_extension_by_name(&format!("{PACKAGE}.never_repeated"))
+        .is_some_and(|option| options.get_extension(&option).as_bool() == Some(true));
+    is_idempotent && !never
 }
 
 fn rule(rpc: &MethodDescriptor) -> Result<DynamicMessage, String> {

@@ -45,6 +45,7 @@ pub fn operations(operations: &[Operation]) -> String {
         answer: {answer},
         response: {response:?},
         permissions: {permissions},
+        is_repeatable: {is_repeatable},
     }};
 }}
 ",
@@ -58,6 +59,7 @@ pub fn operations(operations: &[Operation]) -> String {
                 .body
                 .as_ref()
                 .is_some_and(FieldDescriptor::is_list),
+            is_repeatable = operation.is_repeatable,
             permissions = permissions(operation.permissions.as_ref()),
         );
     }

@@ -77,6 +77,15 @@ pub struct ServeArgs {
     #[arg(default_value = "8")]
     bulk_concurrency: String,
 
+    /// How many requests a minute each token may make of the vendor; 0 sets no limit
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE"
+    )]
+    #[arg(default_value = "300")]
+    token_requests_per_minute: String,
+
     /// How many calls are served at once; more are refused
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_IN_FLIGHT")]
     #[arg(default_value = "1024")]
@@ -98,6 +107,8 @@ pub struct Config {
     pub calls: CallLimits,
     /// What a bulk call is granted.
     pub bulk: BulkLimits,
+    /// How many requests a minute each token may make; 0 for any number.
+    pub token_requests_per_minute: usize,
     /// How the log is written.
     pub log_format: LogFormat,
 }
@@ -133,6 +144,11 @@ impl ServeArgs {
         }
         let max_ids = problems.read("max-bulk-ids", &self.max_bulk_ids, number(1..=100_000));
         let concurrency = problems.read("bulk-concurrency", &self.bulk_concurrency, number(1..=64));
+        let token_requests = problems.read(
+            "token-requests-per-minute",
+            &self.token_requests_per_minute,
+            number(0..=100_000),
+        );
         let max_in_flight =
             problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
         let log_format = match &self.log_format {
@@ -154,6 +170,7 @@ impl ServeArgs {
                     max_ids: max_ids?,
                     concurrency: concurrency?,
                 },
+                token_requests_per_minute: token_requests?,
                 log_format: log_format?,
             })
         })();

@@ -1,6 +1,8 @@
 //! The caller's token: taken, forwarded as it came, shown nowhere.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -14,7 +16,13 @@ const MAX_AUTHORIZATION: usize = 16 * 1024;
 #[derive(Clone)]
 pub struct Caller {
     authorization: HeaderValue,
+    key: TokenKey,
 }
+
+/// What a token is known by where something is counted for it: a hash with a
+/// salt of this process's own, which gives nothing of the token away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenKey(u64);
 
 impl Caller {
     /// Takes the token from a call's headers.
@@ -50,15 +58,36 @@ impl Caller {
                 "`authorization` is no bearer token: it must be `Bearer`, one space and the token",
             ));
         }
+        let key = TokenKey::of(authorization);
         let mut authorization = authorization.clone();
         authorization.set_sensitive(true);
-        Ok(Self { authorization })
+        Ok(Self { authorization, key })
+    }
+
+    /// What the token is known by.
+    #[must_use]
+    pub fn key(&self) -> TokenKey {
+        self.key
     }
 
     /// The header as it came, marked sensitive.
     #[must_use]
     pub fn authorization(&self) -> HeaderValue {
         self.authorization.clone()
+    }
+}
+
+impl TokenKey {
+    /// The key of the token in an `authorization`, however the scheme is spelt.
+    #[must_use]
+    pub fn of(authorization: &HeaderValue) -> Self {
+        static SALT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let value = authorization.as_bytes();
+        let token = value
+            .iter()
+            .position(|&byte| byte == b' ')
+            .map_or(value, |space| &value[space..]);
+        Self(SALT.hash_one(token.trim_ascii_start()))
     }
 }
 

@@ -18,6 +18,7 @@ use tonic::Status;
 use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
 use crate::upstream::fault::Fault;
+use crate::upstream::quota::Denied;
 
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
@@ -32,6 +33,10 @@ pub enum Error {
     Unauthenticated(Reason, &'static str),
     /// Too many calls are in flight: nothing was sent.
     Overloaded,
+    /// The token's turn comes too late: nothing was sent.
+    Paced(Duration),
+    /// The token holds as many places as one may: nothing was sent.
+    Greedy,
     /// Time ran out and nothing can have been changed by it.
     Expired,
     /// The request never left: no connection to the upstream.
@@ -112,12 +117,22 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::TooLate(delay) => Self::Paced(delay),
+            Denied::TooManyTokens => Self::Overloaded,
+        }
+    }
+}
+
 impl Error {
     /// The time after which a repetition may succeed, where that is known.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded => Some(OVERLOAD_DELAY),
+            Self::Overloaded | Self::Greedy => Some(OVERLOAD_DELAY),
+            Self::Paced(delay) => Some(*delay),
             Self::Refused(_, fault) if fault.status == 429 => {
                 Some(fault.retry_after.unwrap_or(THROTTLED_DELAY))
             }

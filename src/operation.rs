@@ -48,6 +48,8 @@ pub struct Spec {
     pub response: &'static str,
     /// The permissions that the upstream asks for; `None` where it asks for none.
     pub permissions: Option<Permissions>,
+    /// Whether it may be sent again when nothing tells what became of it.
+    pub is_repeatable: bool,
 }
 
 impl Spec {

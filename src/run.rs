@@ -18,6 +18,7 @@ use crate::server::Server;
 use crate::service::Gateway;
 use crate::upstream::Upstream;
 use crate::upstream::base::Base;
+use crate::upstream::quota::Quota;
 
 /// The flags of `sandbox`.
 #[derive(Debug, Clone, Args)]
@@ -71,7 +72,8 @@ async fn gateway(config: Config) -> Result<(), String> {
         }
     };
     let is_sandbox = sandbox.is_some();
-    let upstream = Upstream::new(base.clone()).map_err(|error| error.to_string())?;
+    let upstream = Upstream::new(base.clone(), Quota::new(config.token_requests_per_minute))
+        .map_err(|error| error.to_string())?;
     let gateway = Gateway::new(upstream, config.bulk);
     let server = Server::new(gateway, config.calls)
         .await

@@ -3,6 +3,7 @@
 mod delivery;
 mod layers;
 mod mend;
+mod places;
 mod refusal;
 
 use std::io;

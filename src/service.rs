@@ -12,7 +12,7 @@ use crate::operation::Operation;
 use crate::proto::v1::*;
 use crate::record::Record;
 use crate::session::{Served, Session};
-use crate::upstream::Upstream;
+use crate::upstream::{Terms, Upstream};
 
 use legacy_presence_service_server::LegacyPresenceService;
 use presence_service_server::PresenceService;
@@ -263,9 +263,12 @@ impl Gateway {
                 handle(
                     Session {
                         upstream,
-                        caller,
-                        deadline,
-                        record: record.clone(),
+                        terms: Terms {
+                            caller,
+                            deadline,
+                            record: record.clone(),
+                            is_repeated: is_repeated(metadata.as_ref()),
+                        },
                     },
                     request,
                 )
@@ -291,6 +294,12 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Whether a client says that it repeats a call (gRFC A6).
+fn is_repeated(metadata: &http::HeaderMap) -> bool {
+    let attempts = metadata.get("grpc-previous-rpc-attempts");
+    attempts.is_some_and(|attempts| attempts != "0")
 }
 
 /// The layers of `server.rs` give each call its deadline and its record.

@@ -2,25 +2,17 @@
 
 use http::HeaderValue;
 
-use crate::credentials::Caller;
-use crate::deadline::Deadline;
 use crate::error::Failure;
 use crate::operation::{self, Call, Operation};
-use crate::record::Record;
-use crate::upstream::Upstream;
+use crate::upstream::{Terms, Upstream};
 
-/// What a call is served with: the upstream, the caller's token, the time
-/// left, and the record of what is done for it.
+/// What a call is served with.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// The API that answers.
     pub upstream: Upstream,
-    /// Whose token is forwarded.
-    pub caller: Caller,
-    /// When the call must have been answered.
-    pub deadline: Deadline,
-    /// What is noted about the call.
-    pub record: Record,
+    /// What the calls upstream are sent with.
+    pub terms: Terms,
 }
 
 /// A response, with what the upstream called the call.
@@ -49,14 +41,7 @@ impl Session {
     ///
     /// If the call fails, or its answer is not what the operation promises.
     pub async fn send<O: Operation>(&self, call: &Call) -> Result<Served<O::Response>, Failure> {
-        // What is not begun for lack of time is not counted.
-        if !self.deadline.has_passed() {
-            self.record.upstream_call();
-        }
-        let reply = self
-            .upstream
-            .send(call, &self.caller, self.deadline)
-            .await?;
+        let reply = self.upstream.send(call, &self.terms).await?;
         let correlation_id = reply.correlation_id;
         match operation::decode::<O>(&reply.body) {
             Ok(response) => Ok(Served {

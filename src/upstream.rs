@@ -8,6 +8,8 @@
 pub mod base;
 mod departure;
 pub mod fault;
+pub mod quota;
+mod retry;
 
 use std::error::Error as _;
 use std::fmt::Write;
@@ -17,13 +19,17 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Body, Client, Response, redirect};
 
-use crate::credentials::Caller;
+use crate::credentials::{Caller, TokenKey};
 use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty, correlation_id};
 use crate::operation::{Answer, Call, Spec};
+use crate::record::Record;
 use base::Base;
 use departure::Departing;
 use fault::Fault;
+use quota::Quota;
+use retry::{Attempts, Budget, Next};
+use tokio::time::sleep;
 
 /// How long a connection may take to come about. A vendor that is there
 /// answers within milliseconds; a lost packet is sent again after one second.
@@ -40,15 +46,35 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// The largest error body that is read, in bytes; a larger one counts as none.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
 
+/// The longest that a token is kept from calling on the vendor's word. Longer
+/// waits are told to the caller, but one call tries again after this one.
+const MAX_PARKING: Duration = Duration::from_mins(10);
+
 /// The upstream API.
 #[derive(Debug, Clone)]
 pub struct Upstream {
     client: Client,
     base: Base,
+    quota: Quota,
+    budget: Budget,
+}
+
+/// What a call is sent with: whose token is forwarded, the time left, and
+/// where it is noted what was done.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Whose token is forwarded.
+    pub caller: Caller,
+    /// When the call must have been answered.
+    pub deadline: Deadline,
+    /// What is noted about the call.
+    pub record: Record,
+    /// Whether the client repeats the call by itself, so that nobody else should.
+    pub is_repeated: bool,
 }
 
 /// The answer to a call that succeeded.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reply {
     /// The body as it came; empty for an operation that promises none.
     pub body: Bytes,
@@ -62,7 +88,7 @@ impl Upstream {
     /// # Errors
     ///
     /// If the system has no certificates of authorities, which TLS needs.
-    pub fn new(base: Base) -> Result<Self, reqwest::Error> {
+    pub fn new(base: Base, quota: Quota) -> Result<Self, reqwest::Error> {
         // Fails where a provider is installed already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -78,25 +104,80 @@ impl Upstream {
             .referer(false)
             .no_proxy()
             .build()?;
-        Ok(Self { client, base })
+        Ok(Self {
+            client,
+            base,
+            quota,
+            budget: Budget::default(),
+        })
     }
 
-    /// Sends a call with the caller's token, and reads the answer.
+    /// Checks that so many calls could be sent in time, before any is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Paced`], if the last one's turn comes too late.
+    pub fn check(&self, terms: &Terms, count: usize) -> Result<(), Error> {
+        let end = terms.deadline.instant();
+        let checked = self.quota.check(terms.caller.key(), count, end);
+        checked.map_err(Error::from)
+    }
+
+    /// Sends a call with the caller's token when its turn has come, again
+    /// where that is safe and may help, and reads the answer.
     ///
     /// # Errors
     ///
     /// Any failure between here and the vendor, and any answer that is no
     /// success. Whether a write may have been applied is always told.
-    pub async fn send(
-        &self,
-        call: &Call,
-        caller: &Caller,
-        deadline: Deadline,
-    ) -> Result<Reply, Failure> {
+    pub async fn send(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
+        let (token, deadline) = (terms.caller.key(), &terms.deadline);
+        let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
+        loop {
+            let turn = deadline.bound(self.quota.admit(token, deadline.instant()));
+            match turn.await {
+                None => return Err(attempts.given_up(Error::Expired.into())),
+                Some(Err(denied)) => return Err(attempts.given_up(Error::from(denied).into())),
+                Some(Ok(())) => {}
+            }
+            let answer = self.attempt(call, terms).await;
+            if let Err(failure) = &answer {
+                self.learn(token, &failure.error);
+            }
+            match attempts.after(answer, deadline.left()) {
+                Next::End(answer) => return answer,
+                Next::Again(wait) => {
+                    deadline.bound(sleep(wait)).await;
+                }
+            }
+        }
+    }
+
+    /// Takes from a refusal what it says of the token.
+    fn learn(&self, token: TokenKey, error: &Error) {
+        match error {
+            Error::Refused(_, fault) if fault.status == 429 => {
+                let delay = error.retry_delay().unwrap_or_default();
+                self.quota.park(token, delay.min(MAX_PARKING));
+            }
+            // No token of the vendor's, so nothing is counted for it there.
+            Error::Refused(_, fault) if fault.status == 401 => self.quota.forget(token),
+            _ => {}
+        }
+    }
+
+    async fn attempt(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
+        let Terms {
+            caller,
+            deadline,
+            record,
+            ..
+        } = terms;
         let spec = call.spec;
         if deadline.has_passed() {
             return Err(Error::Expired.into());
         }
+        record.upstream_call();
         let body = Departing::new(call.body.clone());
         let departure = body.departure();
         let request = self.request(call, caller).body(Body::wrap(body));
@@ -111,7 +192,7 @@ impl Upstream {
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
-        match read(spec, &mut response, deadline).await {
+        match read(spec, &mut response, *deadline).await {
             Ok(body) => Ok(Reply {
                 body,
                 correlation_id: id,

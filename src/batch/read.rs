@@ -108,6 +108,9 @@ async fn read<O: BulkRead>(
         .collect::<Result<_, Failure>>()?;
 
     let partial = request.allow_partial_results();
+    if !partial {
+        session.upstream.check(&session.terms, batches.len())?;
+    }
     // A refused token is refused for each batch: one refusal stops the others.
     let refused = OnceLock::new();
     let calls: Vec<_> = batches
@@ -161,7 +164,7 @@ async fn read<O: BulkRead>(
             answer: answer.map(|served| O::presences(served.response)),
         });
     let glued = glue::glue(answered.collect());
-    session.record.unmatched_answers(glued.unmatched);
+    session.terms.record.unmatched_answers(glued.unmatched);
     Ok(Served {
         response: O::response(glued),
         correlation_id,

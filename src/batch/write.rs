@@ -40,6 +40,9 @@ impl Bulk for Request {
         let plan = Plan::of(&self.body)?;
         let partial = self.allow_partial_results;
         let ids = plan::ids(&self.body);
+        if !partial {
+            session.upstream.check(&session.terms, plan.batches.len())?;
+        }
         let outcomes = send(self, &plan, session, limits).await;
         if partial {
             report::partial(outcomes, &ids)
@@ -86,7 +89,7 @@ async fn send(
         };
         running.retain(|&other| other != number);
         if answer.is_err() {
-            stopped.get_or_insert_with(|| session.deadline.has_passed());
+            stopped.get_or_insert_with(|| session.terms.deadline.has_passed());
         }
         // It met the deadline before it was sent.
         let unsent = matches!(&answer, Err(failure) if matches!(failure.error, Error::Expired));

@@ -20,6 +20,9 @@ const MAX_TEXT_BYTES: usize = 128;
 /// The metadata that says what became of a write whose answer is no use.
 const OUTCOME: &str = "outcome";
 
+/// Whose limit it is that was reached.
+const TOKEN: &str = "the caller's token";
+
 /// A status in the making.
 pub(super) struct Draft {
     pub code: Code,
@@ -67,6 +70,16 @@ impl Draft {
             }
             Error::Unauthenticated(reason, _) => Draft::new(Code::Unauthenticated, reason, message),
             Error::Overloaded => Draft::new(Code::Unavailable, Reason::Overloaded, message),
+            Error::Paced(_) => {
+                let mut draft = Draft::new(Code::ResourceExhausted, Reason::TokenQuota, message);
+                draft.limits.push(quota_failure::Violation {
+                    subject: TOKEN.to_owned(),
+                    description: "requests a minute, as the gateway counts them".to_owned(),
+                    ..Default::default()
+                });
+                draft
+            }
+            Error::Greedy => Draft::new(Code::ResourceExhausted, Reason::TokenOverloaded, message),
             Error::Expired => Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message),
             Error::Unreachable(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamUnreachable, message)
@@ -203,7 +216,7 @@ fn refused(spec: &Spec, fault: &Fault, message: String) -> Draft {
     if code == Code::ResourceExhausted {
         let limit = fault.limit();
         draft.limits.push(quota_failure::Violation {
-            subject: "the caller's token".to_owned(),
+            subject: TOKEN.to_owned(),
             description: clip(fault.message().unwrap_or_default(), MAX_TEXT_BYTES),
             api_service: clip(
                 limit

@@ -25,6 +25,16 @@ pub(super) fn of(error: &Error) -> String {
         Error::Overloaded => {
             "the gateway has as many calls in flight as it accepts; try again".to_owned()
         }
+        Error::Paced(delay) => format!(
+            "the token has used its requests of this minute, and its next turn, in {:.1} s, comes \
+             after the deadline; nothing was sent",
+            delay.as_secs_f64()
+        ),
+        Error::Greedy => {
+            "the token has a quarter of all calls that the gateway accepts in flight; \
+                          nothing was sent; wait for some of them"
+                .to_owned()
+        }
         Error::Expired => "the deadline passed; nothing was changed by this call".to_owned(),
         Error::Unreachable(why) => {
             format!("no connection to the presence API, so nothing was sent: {why}")

@@ -46,6 +46,10 @@ reasons! {
     MalformedToken = "MALFORMED_TOKEN",
     /// The gateway is full; nothing was sent.
     Overloaded = "OVERLOADED",
+    /// The token has no turn before the deadline; nothing was sent.
+    TokenQuota = "TOKEN_QUOTA_EXHAUSTED",
+    /// The token has a quarter of the gateway's places; nothing was sent.
+    TokenOverloaded = "TOKEN_OVERLOADED",
     /// Time ran out, and nothing was changed by it.
     DeadlineExceeded = "DEADLINE_EXCEEDED",
     /// There is no connection to the upstream; nothing was sent.

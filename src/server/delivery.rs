@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
+
+use super::places::Place;
 
 /// How much of an answer is handed over at once: one frame of HTTP/2.
 const PIECE: usize = 16 * 1024;
@@ -22,11 +23,11 @@ pub(super) struct Delivery {
     rest: Bytes,
     /// Given back when the answer is dropped, which is at its end or when the
     /// caller goes away.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Delivery {
-    pub(super) fn new(answer: Body, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(answer: Body, place: Place) -> Self {
         Self {
             answer,
             rest: Bytes::new(),

@@ -1,6 +1,5 @@
 //! What every call goes through before the services.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,10 +8,10 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
 use http::{StatusCode, header};
-use tokio::sync::Semaphore;
 use tokio::time::sleep_until;
 
 use super::delivery::Delivery;
+use super::places::Places;
 use super::refusal::{code, refuse};
 use super::{CallLimits, mend};
 use crate::deadline::{Deadline, DeadlinePolicy};
@@ -25,7 +24,7 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// Puts the layers around the services, the innermost first.
 pub(super) fn around(services: Router, limits: CallLimits) -> Router {
-    let places = Arc::new(Semaphore::new(limits.max_in_flight));
+    let places = Places::new(limits.max_in_flight);
     services
         // What tonic answers by itself gets our details, and the right code.
         .layer(from_fn(mend::answers))
@@ -101,14 +100,17 @@ async fn limit_time(
     }
 }
 
-async fn admit(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    let Ok(place) = places.try_acquire_owned() else {
-        let record = request.extensions().get::<Record>().cloned();
-        let deadline = request.extensions().get::<Deadline>().copied();
-        return match deadline {
-            Some(deadline) => refuse(Error::Overloaded, deadline, record),
-            None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        };
+async fn admit(State(places): State<Places>, request: Request, next: Next) -> Response {
+    let place = match places.take(request.headers()) {
+        Ok(place) => place,
+        Err(error) => {
+            let record = request.extensions().get::<Record>().cloned();
+            let deadline = request.extensions().get::<Deadline>().copied();
+            return match deadline {
+                Some(deadline) => refuse(error, deadline, record),
+                None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            };
+        }
     };
     let answer = next.run(request).await;
     // Not until the answer is there: its caller may take it slowly.

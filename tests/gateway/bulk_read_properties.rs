@@ -17,7 +17,7 @@ use tonic_types::StatusExt;
 use crate::bulk::{READS, failures, read, texts};
 use crate::bulk_read_scene::{CONCURRENCY, End, Scene, failure, scene};
 use crate::flight::{Flight, soon};
-use crate::support::{Gateway, Limits, Received, Vendor, check_form, cut};
+use crate::support::{Gateway, Limits, ONCE, Received, Vendor, check_form, cut};
 
 /// A scene as it is played.
 struct Play {
@@ -94,7 +94,7 @@ impl Stage {
 
         let rpc = READS[scene.rpc].0;
         let request = json!({"id": scene.asked(), "allowPartialResults": scene.partial});
-        let metadata = [("authorization", token.as_str())];
+        let metadata = [("authorization", token.as_str()), ONCE];
         let call = self.gateways[scene.gateway].call_with(rpc, read(rpc, request), &metadata);
         let answer = soon("an answer", call).await;
 

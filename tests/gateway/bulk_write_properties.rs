@@ -18,7 +18,7 @@ use tonic_types::StatusExt;
 use crate::bulk::{WRITE, messages, size};
 use crate::bulk_write_scene::{End, Memory, Scene, places, scene, user};
 use crate::flight::soon;
-use crate::support::{Gateway, Limits, Received, Vendor, check_form, cut, metadata, report};
+use crate::support::{Gateway, Limits, ONCE, Received, Vendor, check_form, cut, metadata, report};
 
 const CONCURRENCY: [usize; 3] = [1, 3, 8];
 
@@ -112,7 +112,7 @@ impl Stage {
             &self.patient
         };
         let request = json!({"body": list, "allowPartialResults": scene.partial});
-        let metadata = [("authorization", token.as_str())];
+        let metadata = [("authorization", token.as_str()), ONCE];
         let call = gateways[scene.gateway].call_with(WRITE, request, &metadata);
         let answer = soon("an answer", call).await;
 

@@ -98,7 +98,6 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
 #[test]
 fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
     let unbuilt = [
-        "--token-requests-per-minute=300",
         "--lame-duck=5s",
         "--drain-timeout=30s",
         "--health-listen=127.0.0.1:0",

@@ -24,6 +24,7 @@ use presence_gateway::server::{CallLimits, Server};
 use presence_gateway::service::Gateway as Service;
 use presence_gateway::upstream::Upstream;
 use presence_gateway::upstream::base::Base;
+use presence_gateway::upstream::quota::Quota;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, SerializeOptions};
 use serde_json::{Value, json};
@@ -203,12 +204,18 @@ pub fn reply(status: u16, body: impl Into<Body>) -> Response {
         .unwrap()
 }
 
+/// Metadata by which a client says that it repeats the call, so that the
+/// gateway sends each request once.
+pub const ONCE: (&str, &str) = ("grpc-previous-rpc-attempts", "1");
+
 /// What a gateway under test grants.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub max_ids: usize,
     pub concurrency: usize,
     pub max_in_flight: usize,
+    /// How many requests a minute a token may make; 0 for any number.
+    pub token_requests: usize,
     pub default_deadline: Duration,
     pub max_deadline: Duration,
 }
@@ -219,6 +226,7 @@ impl Default for Limits {
             max_ids: 5000,
             concurrency: 8,
             max_in_flight: 1024,
+            token_requests: 0,
             default_deadline: Duration::from_secs(30),
             max_deadline: Duration::from_mins(2),
         }
@@ -258,7 +266,11 @@ impl Gateway {
         limits: Limits,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let upstream = Upstream::new(Base::of_url(upstream, false).unwrap()).unwrap();
+        let upstream = Upstream::new(
+            Base::of_url(upstream, false).unwrap(),
+            Quota::new(limits.token_requests),
+        )
+        .unwrap();
         let bulk = BulkLimits {
             max_ids: limits.max_ids,
             concurrency: limits.concurrency,

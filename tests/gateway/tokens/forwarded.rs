@@ -5,8 +5,9 @@ use presence_gateway::credentials::Caller;
 use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::record::Record;
 use presence_gateway::session::Session;
-use presence_gateway::upstream::Upstream;
 use presence_gateway::upstream::base::Base;
+use presence_gateway::upstream::quota::Quota;
+use presence_gateway::upstream::{Terms, Upstream};
 
 use crate::support::{
     Gateway, Limits, Received, Vendor, encoded, method, methods, path, reply, sample,
@@ -127,10 +128,13 @@ async fn no_debug_output_shows_it() {
         max: limits.max_deadline,
     };
     let session = Session {
-        upstream: Upstream::new(base).unwrap(),
-        caller: caller.clone(),
-        deadline: policy.of(&headers),
-        record: Record::new("method"),
+        upstream: Upstream::new(base, Quota::new(300)).unwrap(),
+        terms: Terms {
+            caller: caller.clone(),
+            deadline: policy.of(&headers),
+            record: Record::new("method"),
+            is_repeated: false,
+        },
     };
     let shown = format!(
         "{caller:?} {session:?} {:?} {:#?}",

@@ -1,0 +1,83 @@
+//! The places of the calls in flight: so many in all, and a quarter of them
+//! for one token at most.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::credentials::TokenKey;
+use crate::error::Error;
+
+/// The part of all places that one token may hold, as its divisor.
+const SHARE: usize = 4;
+
+/// All places. Clones are the same ones.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    all: Arc<Semaphore>,
+    share: usize,
+    held: Arc<Mutex<HashMap<TokenKey, usize>>>,
+}
+
+/// A place that a call holds; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    _place: OwnedSemaphorePermit,
+    _holder: Option<Holder>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    token: TokenKey,
+    held: Arc<Mutex<HashMap<TokenKey, usize>>>,
+}
+
+impl Places {
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(count)),
+            share: (count / SHARE).max(1),
+            held: Arc::default(),
+        }
+    }
+
+    /// Takes a place for a call with these headers. Nothing is waited for.
+    pub(super) fn take(&self, headers: &HeaderMap) -> Result<Place, Error> {
+        let place = Arc::clone(&self.all).try_acquire_owned();
+        let place = place.map_err(|_| Error::Overloaded)?;
+        // A call without a token is refused before it costs anything.
+        let token = headers.get(header::AUTHORIZATION).map(TokenKey::of);
+        let holder = token.map(|token| self.hold(token)).transpose()?;
+        Ok(Place {
+            _place: place,
+            _holder: holder,
+        })
+    }
+
+    fn hold(&self, token: TokenKey) -> Result<Holder, Error> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = held.entry(token).or_default();
+        if *count >= self.share {
+            return Err(Error::Greedy);
+        }
+        *count += 1;
+        Ok(Holder {
+            token,
+            held: Arc::clone(&self.held),
+        })
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = held.get_mut(&self.token) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.token);
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+use futures_util::future::join_all;
+use http::HeaderValue;
+use proptest::prelude::*;
+
+use super::*;
+
+fn token(name: &str) -> TokenKey {
+    TokenKey::of(&HeaderValue::from_str(&format!("Bearer {name}")).unwrap())
+}
+
+fn after(seconds: u64) -> Instant {
+    Instant::now() + Duration::from_secs(seconds)
+}
+
+/// Starts that many requests at once; gives how long each waited, or that it was denied.
+async fn burst(quota: &Quota, name: &str, count: usize, end: Instant) -> Vec<Option<Duration>> {
+    let begun = Instant::now();
+    let starts = (0..count).map(|_| async {
+        let admitted = quota.admit(token(name), end).await;
+        admitted.ok().map(|()| begun.elapsed())
+    });
+    join_all(starts).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_passes_and_what_is_more_waits_for_the_minute_to_pass() {
+    let quota = Quota::new(300);
+    let waited = burst(&quota, "a", 301, after(100)).await;
+    let at_once = waited
+        .iter()
+        .filter(|waited| **waited == Some(Duration::ZERO));
+    assert_eq!(at_once.count(), 300);
+    assert!(waited[300].unwrap() >= Duration::from_mins(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_turn_comes_too_late_is_denied_at_once_with_the_true_delay() {
+    let quota = Quota::new(2);
+    burst(&quota, "a", 2, after(1)).await;
+    tokio::time::advance(Duration::from_secs(20)).await;
+    let begun = Instant::now();
+    let denied = quota.admit(token("a"), after(30)).await.unwrap_err();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    let Denied::TooLate(delay) = denied else {
+        panic!("{denied:?}")
+    };
+    assert_eq!(delay, WINDOW - Duration::from_secs(20));
+    // It took no turn: after the delay there is one.
+    tokio::time::advance(delay).await;
+    assert_eq!(
+        burst(&quota, "a", 2, after(1)).await,
+        [Some(Duration::ZERO); 2]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_token_does_not_slow_another() {
+    let quota = Quota::new(3);
+    burst(&quota, "greedy", 3, after(1)).await;
+    quota.park(token("greedy"), Duration::from_secs(500));
+    assert_eq!(
+        burst(&quota, "modest", 3, after(1)).await,
+        [Some(Duration::ZERO); 3]
+    );
+    assert_eq!(burst(&quota, "greedy", 1, after(400)).await, [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_token_starts_nothing_until_the_vendor_takes_it_again() {
+    let quota = Quota::new(10);
+    burst(&quota, "a", 1, after(1)).await;
+    quota.park(token("a"), Duration::from_secs(7));
+    assert_eq!(burst(&quota, "a", 1, after(6)).await, [None]);
+    let waited = burst(&quota, "a", 1, after(60)).await;
+    assert_eq!(waited, [Some(Duration::from_secs(7))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_parked_while_its_requests_wait_keeps_them_waiting() {
+    let quota = Quota::new(1);
+    burst(&quota, "a", 1, after(1)).await;
+    let park = async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        quota.park(token("a"), Duration::from_secs(50));
+    };
+    let (waited, ()) = tokio::join!(burst(&quota, "a", 1, after(200)), park);
+    assert_eq!(waited, [Some(Duration::from_secs(100))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_given_up_gives_its_turn_to_the_next() {
+    let quota = Quota::new(1);
+    burst(&quota, "a", 1, after(1)).await;
+    // Ten wait, and go away.
+    let waiting = burst(&quota, "a", 10, after(10_000));
+    assert!(
+        tokio::time::timeout(Duration::from_secs(5), waiting)
+            .await
+            .is_err()
+    );
+    let waited = burst(&quota, "a", 1, after(10_000)).await;
+    assert_eq!(waited, [Some(WINDOW - Duration::from_secs(5))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_many_requests_is_checked_as_a_whole() {
+    let quota = Quota::new(10);
+    burst(&quota, "a", 4, after(1)).await;
+    assert_eq!(quota.check(token("a"), 6, after(1)), Ok(()));
+    assert_eq!(
+        quota.check(token("a"), 7, after(1)),
+        Err(Denied::TooLate(WINDOW))
+    );
+    assert_eq!(quota.check(token("a"), 16, after(61)), Ok(()));
+    assert_eq!(
+        quota.check(token("a"), 17, after(61)),
+        Err(Denied::TooLate(2 * WINDOW))
+    );
+    assert_eq!(
+        quota.check(token("new"), 11, after(1)),
+        Err(Denied::TooLate(WINDOW))
+    );
+    // Checking takes nothing.
+    assert_eq!(
+        burst(&quota, "a", 6, after(1)).await,
+        [Some(Duration::ZERO); 6]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_idle_is_forgotten_and_one_in_use_is_not() {
+    let quota = Quota::new(1);
+    let count = |quota: &Quota| quota.lock().paces.len();
+    for name in 0..FIRST_SWEEP {
+        burst(&quota, &name.to_string(), 1, after(1)).await;
+    }
+    tokio::time::advance(Duration::from_secs(50)).await;
+    quota.park(token("7"), Duration::from_secs(50));
+    burst(&quota, "late", 1, after(1)).await;
+    tokio::time::advance(WINDOW - Duration::from_secs(50)).await;
+    quota.lock().sweep_at = 0;
+    burst(&quota, "new", 1, after(1)).await;
+    assert_eq!(count(&quota), 3, "7 is parked, `late` and `new` are in use");
+    assert_eq!(burst(&quota, "late", 1, after(1)).await, [None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_tokens_than_can_be_counted_are_denied_and_not_let_through_uncounted() {
+    let quota = Quota::new(1);
+    for name in 0..MAX_TOKENS {
+        quota
+            .admit(token(&name.to_string()), after(1))
+            .await
+            .unwrap();
+    }
+    let denied = quota.admit(token("one more"), after(1)).await;
+    assert_eq!(denied, Err(Denied::TooManyTokens));
+    quota.forget(token("5"));
+    assert_eq!(quota.admit(token("one more"), after(1)).await, Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_limit_lets_everything_pass() {
+    let quota = Quota::new(0);
+    quota.park(token("a"), Duration::from_secs(10));
+    let waited = burst(&quota, "a", 5000, after(1)).await;
+    assert!(waited.iter().all(|waited| *waited == Some(Duration::ZERO)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is asked for, given up and parked, and whenever.
+    #[test]
+    fn there_are_never_more_starts_than_the_limit_in_any_minute(
+        limit in 1_usize..8,
+        asked in prop::collection::vec((0_u64..30_000, 1_usize..12, 0_u64..200, 0_u64..200), 1..20),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let starts = runtime.block_on(async {
+            let quota = Quota::new(limit);
+            let starts = Mutex::new(Vec::new());
+            let (quota, noted) = (&quota, &starts);
+            let mut at = Duration::ZERO;
+            let bursts = asked.iter().map(|&(pause, count, patience, stay)| {
+                at += Duration::from_millis(pause);
+                async move {
+                    tokio::time::sleep(at).await;
+                    if pause % 7 == 0 {
+                        quota.park(token("a"), Duration::from_secs(stay));
+                    }
+                    let end = after(patience);
+                    let one = || async {
+                        if quota.admit(token("a"), end).await.is_ok() {
+                            noted.lock().unwrap().push(Instant::now());
+                        }
+                    };
+                    let all = join_all((0..count).map(|_| one()));
+                    let _ = tokio::time::timeout(Duration::from_secs(stay), all).await;
+                }
+            });
+            let bursts: Vec<_> = bursts.collect();
+            join_all(bursts).await;
+            starts.into_inner().unwrap()
+        });
+        for run in starts.windows(limit + 1) {
+            let minute = run[limit] - run[0];
+            prop_assert!(minute >= Duration::from_mins(1), "{} starts in {minute:?}", limit + 1);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What is tried again, when, and how often.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::error::{Error, Failure, Uncertainty};
+use crate::operation::Spec;
+
+/// How often a request is sent at most.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// The longest wait before the second attempt; twice that before the third.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// How many retries the process may make before successes earn more. It
+/// covers the loss of some connections at once, and no outage.
+const BUDGET: u32 = 100;
+
+/// How many successes earn one retry: an upstream in trouble gets a tenth more
+/// requests, and not three times as many.
+const SUCCESSES_FOR_A_RETRY: u32 = 10;
+
+/// How many retries the process may make. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Budget(Arc<AtomicU32>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU32::new(BUDGET * SUCCESSES_FOR_A_RETRY)))
+    }
+}
+
+impl Budget {
+    fn earn(&self) {
+        let full = BUDGET * SUCCESSES_FOR_A_RETRY;
+        let _ = self.0.try_update(Relaxed, Relaxed, |points| {
+            (points < full).then(|| points + 1)
+        });
+    }
+
+    fn spend(&self) -> bool {
+        let spent = |points: u32| points.checked_sub(SUCCESSES_FOR_A_RETRY);
+        self.0.try_update(Relaxed, Relaxed, spent).is_ok()
+    }
+}
+
+/// The attempts at one request.
+#[derive(Debug)]
+pub(super) struct Attempts<'a> {
+    budget: &'a Budget,
+    spec: &'static Spec,
+    /// How many more there may be, this one included.
+    left: u32,
+    /// The first attempt of which nothing tells what it changed.
+    unknown: Option<Failure>,
+    /// Why the one before failed.
+    last: Option<Failure>,
+}
+
+/// What follows an attempt.
+pub(super) enum Next<T> {
+    /// This is what the call comes to.
+    End(Result<T, Failure>),
+    /// Another attempt, after so long.
+    Again(Duration),
+}
+
+impl<'a> Attempts<'a> {
+    /// The attempts at a request of the operation `spec`; only one where
+    /// whoever calls repeats the call already.
+    pub(super) fn new(budget: &'a Budget, spec: &'static Spec, is_repeated: bool) -> Self {
+        Self {
+            budget,
+            spec,
+            left: if is_repeated { 1 } else { MAX_ATTEMPTS },
+            unknown: None,
+            last: None,
+        }
+    }
+
+    /// What follows an attempt with this answer, with so much time left.
+    pub(super) fn after<T: Default>(
+        &mut self,
+        answer: Result<T, Failure>,
+        time_left: Duration,
+    ) -> Next<T> {
+        self.left -= 1;
+        let failure = match answer {
+            Ok(answer) => {
+                self.budget.earn();
+                return Next::End(Ok(answer));
+            }
+            Err(failure) => failure,
+        };
+        // What an attempt before this one may have deleted is gone.
+        if self.unknown.is_some() && self.spec.method == http::Method::DELETE && is_gone(&failure) {
+            return Next::End(Ok(T::default()));
+        }
+        match self.wait(&failure.error) {
+            Some(wait) if self.left > 0 && wait < time_left && self.budget.spend() => {
+                if failure.error.is_outcome_unknown() && self.unknown.is_none() {
+                    self.unknown = Some(failure.clone());
+                }
+                self.last = Some(failure);
+                Next::Again(wait)
+            }
+            _ => Next::End(Err(self.unknown.take().unwrap_or(failure))),
+        }
+    }
+
+    /// What the call comes to where the next attempt is not begun, for a
+    /// reason that counts unless an attempt was made before.
+    pub(super) fn given_up(self, why: Failure) -> Failure {
+        self.unknown.or(self.last).unwrap_or(why)
+    }
+
+    /// How long to wait before a failed attempt is repeated; `None` where it
+    /// must not be, or another would not help.
+    fn wait(&self, error: &Error) -> Option<Duration> {
+        let made = MAX_ATTEMPTS - self.left;
+        let backoff = FIRST_WAIT * 2_u32.pow(made.saturating_sub(1));
+        // Anywhere in the upper half, so that those who failed together do
+        // not come back together.
+        let backoff = backoff.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
+        let asked = error.retry_delay().unwrap_or_default();
+        let lost = self.spec.is_repeatable.then_some(backoff);
+        match error {
+            // It never left, so it is the first.
+            Error::Unreachable(_) => Some(backoff),
+            Error::Refused(_, fault) => match fault.status {
+                429 => Some(asked),
+                502..=504 => lost.map(|backoff| backoff.max(asked)),
+                _ => None,
+            },
+            Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => lost,
+            Error::OutcomeUnknown(Uncertainty::Refused(_)) => lost,
+            _ => None,
+        }
+    }
+}
+
+fn is_gone(failure: &Failure) -> bool {
+    matches!(&failure.error, Error::Refused(_, fault) if fault.status == 404 && fault.body.is_some())
+}

@@ -1,0 +1,206 @@
+//! What one token may have: its requests of a minute, and its part of the places.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use http::HeaderValue;
+use serde_json::{Value, json};
+use tokio::sync::{Semaphore, mpsc};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::support::{Answer, Gateway, Limits, ONCE, Vendor, metadata, refused, reply};
+
+const RPC: &str = "GetUserPresencesPurecloud";
+const BULK: &str = "GetUsersPresencesPurecloudBulk";
+
+async fn call(gateway: &Gateway, token: &str) -> Result<Answer, Status> {
+    ask(gateway, RPC, json!({"userId": "u"}), token).await
+}
+
+async fn ask(gateway: &Gateway, rpc: &str, request: Value, token: &str) -> Result<Answer, Status> {
+    let token = format!("Bearer {token}");
+    gateway
+        .call_with(rpc, request, &[("authorization", &token)])
+        .await
+}
+
+/// A gateway that gives each token three requests a minute.
+async fn three_a_minute(vendor: &Vendor) -> Gateway {
+    let limits = Limits {
+        token_requests: 3,
+        ..Limits::default()
+    };
+    Gateway::with(vendor, limits).await
+}
+
+fn ids(count: usize) -> Value {
+    json!((0..count).map(|n| n.to_string()).collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn what_would_wait_too_long_is_refused_at_once_and_costs_nothing() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let gateway = three_a_minute(&vendor).await;
+    for answer in join_all((0..3).map(|_| call(&gateway, "a"))).await {
+        answer.unwrap();
+    }
+    let begun = Instant::now();
+    let status = refused(
+        call(&gateway, "a").await,
+        Code::ResourceExhausted,
+        "TOKEN_QUOTA_EXHAUSTED",
+    );
+    assert!(begun.elapsed() < Duration::from_secs(20), "it waited");
+    let delay = status
+        .get_details_retry_info()
+        .unwrap()
+        .retry_delay
+        .unwrap();
+    assert!((30..62).contains(&delay.as_secs()), "{delay:?}");
+    assert!(status.get_details_quota_failure().is_some());
+    // Longer than the caller has, so it is told not to wait for it.
+    assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
+    assert_eq!(vendor.received().len(), 3);
+
+    call(&gateway, "another").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bulk_call_that_cannot_be_whole_in_time_is_refused_before_its_first_request() {
+    let vendor = Vendor::answering(200, "[]").await;
+    let gateway = three_a_minute(&vendor).await;
+    let updates: Vec<Value> = (0..200).map(|n| json!({"id": n.to_string()})).collect();
+    for (rpc, request) in [
+        (BULK, json!({"id": ids(200)})),
+        ("PutUsersPresencesBulk", json!({"body": updates})),
+    ] {
+        let answer = ask(&gateway, rpc, request, "a").await;
+        refused(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+        assert_eq!(vendor.received().len(), 0, "{rpc}");
+    }
+    ask(&gateway, BULK, json!({"id": ids(150)}), "a")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn with_partial_results_what_has_no_turn_is_named() {
+    let vendor = Vendor::start(async |received| {
+        let ids = received.ids().into_iter().map(|id| json!({"userId": id}));
+        reply(200, json!(ids.collect::<Vec<_>>()).to_string())
+    })
+    .await;
+    let gateway = three_a_minute(&vendor).await;
+    let request = json!({"id": ids(200), "allowPartialResults": true});
+    let answer = ask(&gateway, BULK, request, "a").await.unwrap().json;
+    assert_eq!(answer["presences"].as_array().unwrap().len(), 150);
+    assert_eq!(answer["failures"][0]["ids"].as_array().unwrap().len(), 50);
+    assert_eq!(
+        answer["failures"][0]["status"]["code"],
+        Code::ResourceExhausted as i32
+    );
+    assert_eq!(vendor.received().len(), 3);
+}
+
+#[tokio::test]
+async fn a_token_that_the_vendor_refuses_is_parked_and_no_other() {
+    let vendor = Vendor::start(async |received| {
+        if received.token().ends_with("greedy") {
+            let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
+            answer
+                .headers_mut()
+                .insert("retry-after", HeaderValue::from_static("50"));
+            answer
+        } else {
+            reply(200, "{}")
+        }
+    })
+    .await;
+    let gateway = three_a_minute(&vendor).await;
+    let answer = call(&gateway, "greedy").await;
+    refused(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
+    // Now the gateway knows, and need not ask.
+    let status = refused(
+        call(&gateway, "greedy").await,
+        Code::ResourceExhausted,
+        "TOKEN_QUOTA_EXHAUSTED",
+    );
+    let delay = status
+        .get_details_retry_info()
+        .unwrap()
+        .retry_delay
+        .unwrap();
+    assert!((30..=50).contains(&delay.as_secs()), "{delay:?}");
+    assert_eq!(vendor.received().len(), 1);
+    call(&gateway, "modest").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_is_none_of_the_vendors_is_not_counted() {
+    let vendor = Vendor::answering(401, r#"{"code":"bad.credentials","message":"m"}"#).await;
+    let gateway = three_a_minute(&vendor).await;
+    for _ in 0..10 {
+        refused(
+            call(&gateway, "a").await,
+            Code::Unauthenticated,
+            "BAD_CREDENTIALS",
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_counts_again() {
+    let vendor = Vendor::answering(503, "").await;
+    let gateway = three_a_minute(&vendor).await;
+    refused(
+        call(&gateway, "a").await,
+        Code::Unavailable,
+        "UPSTREAM_ERROR",
+    );
+    assert_eq!(vendor.received().len(), 3);
+    let answer = call(&gateway, "a").await;
+    refused(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+}
+
+#[tokio::test]
+async fn one_token_holds_a_quarter_of_the_places_at_most() {
+    let (arrive, mut arrived) = mpsc::unbounded_channel();
+    let answers = Arc::new(Semaphore::new(0));
+    let permits = Arc::clone(&answers);
+    let vendor = Vendor::start(move |_| {
+        let (arrive, permits) = (arrive.clone(), Arc::clone(&permits));
+        async move {
+            arrive.send(()).unwrap();
+            permits.acquire().await.unwrap().forget();
+            reply(200, "{}")
+        }
+    })
+    .await;
+    let limits = Limits {
+        max_in_flight: 8,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let mut held = Vec::new();
+    for token in ["greedy", "greedy", "modest"] {
+        let gateway = gateway.clone();
+        held.push(tokio::spawn(async move { call(&gateway, token).await }));
+        arrived.recv().await.unwrap();
+    }
+    // However the scheme is spelt, it is the same token.
+    for scheme in ["Bearer", "BEARER "] {
+        let token = format!("{scheme} greedy");
+        let token = [("authorization", token.as_str()), ONCE];
+        let answer = gateway.call_with(RPC, json!({"userId": "u"}), &token).await;
+        let status = refused(answer, Code::ResourceExhausted, "TOKEN_OVERLOADED");
+        assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("200"));
+    }
+    assert_eq!(vendor.received().len(), 3);
+    answers.add_permits(10);
+    for call in held {
+        call.await.unwrap().unwrap();
+    }
+    call(&gateway, "greedy").await.unwrap();
+}
