@@ -1,0 +1,34 @@
+//! The vendor's answer to a response: what is read once, reads the same again.
+#![no_main]
+
+#[macro_use]
+mod operations;
+
+use libfuzzer_sys::fuzz_target;
+use presence_gateway::error::{Error, Failure};
+use presence_gateway::operation::{Operation, decode};
+use prost::Message;
+
+fn check<O: Operation>(body: &[u8])
+where
+    O::Response: Message + PartialEq,
+{
+    match decode::<O>(body) {
+        Ok(response) => {
+            let message = response.encode_to_vec();
+            let again = O::Response::decode(message.as_slice()).expect("our own message");
+            assert!(again == response, "the message does not hold what was read");
+        }
+        Err(error) => {
+            assert!(matches!(error, Error::Unreadable { .. }), "{error:?}");
+            let status = Failure::from(error).into_status(std::time::Duration::ZERO);
+            assert_eq!(status.code(), tonic::Code::Internal);
+        }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    if let Some((choice, body)) = data.split_first() {
+        with_operation!(*choice, check(body));
+    }
+});
