@@ -15,6 +15,7 @@ use tokio::time::sleep_until;
 use super::delivery::Delivery;
 use super::refusal::{code, refuse};
 use super::{CallLimits, mend};
+use crate::credentials::Caller;
 use crate::deadline::{Deadline, DeadlinePolicy};
 use crate::error::Error;
 use crate::record::Record;
@@ -31,6 +32,8 @@ pub(super) fn around(services: Router, limits: CallLimits) -> Router {
         .layer(from_fn(mend::answers))
         // Nothing waits for a place: a queue would only add its own delay.
         .layer(from_fn_with_state(places, admit))
+        // What nobody vouches for takes no place, and is not even read.
+        .layer(from_fn(authenticate))
         // The clock starts with the headers, not when the message is there.
         .layer(from_fn_with_state(limits.deadlines, limit_time))
         // Around those that refuse, so that every call has its line in the log.
@@ -98,6 +101,23 @@ async fn limit_time(
         // What was sent may have changed something: only the handler can tell.
         Some(record) if record.upstream_calls() > 0 => response.await,
         record => refuse(Error::Expired, deadline, record),
+    }
+}
+
+async fn authenticate(mut request: Request, next: Next) -> Response {
+    let deadline = request.extensions().get::<Deadline>().copied();
+    let (Some(deadline), true) = (deadline, mend::is_known(request.uri().path())) else {
+        return next.run(request).await;
+    };
+    match Caller::of(request.headers()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => {
+            let record = request.extensions().get::<Record>().cloned();
+            refuse(error, deadline, record)
+        }
     }
 }
 
