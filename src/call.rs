@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
+use tokio::runtime;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
@@ -44,7 +45,19 @@ pub struct CallArgs {
 
 /// Makes the call: the answer goes to the standard output as JSON, an error
 /// with its details to the standard error stream.
-pub async fn call(args: &CallArgs) -> ExitCode {
+#[must_use]
+pub fn call(args: &CallArgs) -> ExitCode {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(make(args)),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "presence-gateway call: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn make(args: &CallArgs) -> ExitCode {
     match prepare(args) {
         Err(problem) => {
             let _ = writeln!(io::stderr(), "presence-gateway call: {problem}");

@@ -9,14 +9,15 @@ pub mod value;
 use std::net::SocketAddr;
 
 use clap::Args;
+use tracing_subscriber::EnvFilter;
 
 use crate::batch::BulkLimits;
 use crate::deadline::DeadlinePolicy;
-use crate::logging::LogFormat;
+use crate::logging::{self, LogFormat};
 use crate::sandbox;
 use crate::server::CallLimits;
 use crate::upstream::base::Base;
-use value::{Problems, duration, from_environment, number, switch};
+use value::{Problems, duration, from_environment, number, switch, threads};
 
 /// The exit code of a wrong configuration: `EX_USAGE` of sysexits.
 pub const EXIT_USAGE: u8 = 64;
@@ -111,6 +112,8 @@ pub struct Config {
     pub token_requests_per_minute: usize,
     /// How the log is written.
     pub log_format: LogFormat,
+    /// What of it is written.
+    pub log_filter: EnvFilter,
 }
 
 /// Where calls are forwarded to.
@@ -155,6 +158,8 @@ impl ServeArgs {
             Some(format) => problems.read("log-format", format, str::parse),
             None => Some(LogFormat::fitting()),
         };
+        let log_filter = problems.take(logging::filter());
+        problems.take(threads());
         let config = (|| {
             Some(Config {
                 listen: listen?,
@@ -172,6 +177,7 @@ impl ServeArgs {
                 },
                 token_requests_per_minute: token_requests?,
                 log_format: log_format?,
+                log_filter: log_filter?,
             })
         })();
         match (config, problems.into_vec()) {
@@ -191,9 +197,14 @@ impl ServeArgs {
             (Some(region), None, false) => problems
                 .read("region", region, Base::of_region)
                 .map(Target::Upstream),
-            (None, Some(url), false) => problems
-                .read("upstream-url", url, |url| Base::of_url(url, allow))
-                .map(Target::Upstream),
+            (None, Some(url), false) => {
+                let base = Base::of_url(url, allow);
+                // It may hold a password, although it must not.
+                let shown = if url.contains('@') { "…" } else { url };
+                problems
+                    .read("upstream-url", shown, |_| base)
+                    .map(Target::Upstream)
+            }
             (None, None, true) => {
                 let args: sandbox::Args = from_environment(problems)?;
                 let mut wrong = Problems::default();

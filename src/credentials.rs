@@ -41,7 +41,10 @@ impl Caller {
                 );
             }
             (Some(_), Some(_)) => {
-                return missing("more than one `authorization`: send exactly one");
+                return Err(Error::Unauthenticated(
+                    Reason::MalformedToken,
+                    "more than one `authorization`: send exactly one",
+                ));
             }
             (Some(only), None) => only,
         };

@@ -1,7 +1,7 @@
 //! Why a call failed, and the one place where that becomes a gRPC status.
 //!
 //! The core returns [`Error`]; [`Failure::into_status`] is called at the edge
-//! alone. What a status means to a caller is in README.md, "Statuses".
+//! alone. What a status means to a caller is in README.md, "Errors".
 
 mod code;
 mod details;
@@ -22,6 +22,7 @@ use crate::upstream::quota::Denied;
 
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
+pub(crate) use reason::is_loggable;
 pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
 
 /// Why a call failed. Each variant is a different thing to do about it.
@@ -149,6 +150,14 @@ impl Error {
                 Some(fault)
             }
             _ => None,
+        }
+    }
+
+    /// Tells that the upstream was sent a part of the caller's list, which
+    /// begins at `first`, so that a position it names is one of the whole.
+    pub(crate) fn begin_at(&mut self, first: usize) {
+        if let Self::Refused(_, fault) | Self::OutcomeUnknown(Uncertainty::Refused(fault)) = self {
+            fault.first = first;
         }
     }
 

@@ -35,18 +35,25 @@ pub fn from_json(message: &str, path: &str) -> String {
 /// message `request` whose body is the field `body`.
 ///
 /// The vendor names a field of the body, a parameter, or neither; in the last
-/// case the name is left as it is.
+/// case the name is left as it is. A position in a body that is a list is
+/// counted from `first`.
 #[must_use]
-pub fn from_vendor(request: &str, body: Option<&str>, name: &str) -> String {
+pub fn from_vendor(request: &str, body: Option<&str>, name: &str, first: usize) -> String {
     let Some(message) = proto::pool().get_message_by_name(request) else {
         return name.to_owned();
     };
-    let first = name.split(['.', '[']).next().unwrap_or_default();
+    let head = name.split(['.', '[']).next().unwrap_or_default();
     let body = body.and_then(|body| message.get_field_by_name(body));
+    let list = body.as_ref().filter(|body| body.is_list());
+    if let Some(list) = list
+        && let Some(element) = element(name, list, first)
+    {
+        return element;
+    }
     match body
         .as_ref()
         .and_then(model)
-        .filter(|model| find(model, first).is_some())
+        .filter(|model| find(model, head).is_some())
     {
         Some(model) => {
             let body = body.as_ref().map_or("body", FieldDescriptor::name);
@@ -54,6 +61,22 @@ pub fn from_vendor(request: &str, body: Option<&str>, name: &str) -> String {
         }
         None => from_json(request, name),
     }
+}
+
+/// The path of an element of the list `list`, where a name is one: `[3].id`,
+/// with or without the name of the list before it.
+fn element(name: &str, list: &FieldDescriptor, first: usize) -> Option<String> {
+    let (index, rest) = name
+        .strip_prefix(list.json_name())
+        .unwrap_or(name)
+        .strip_prefix('[')?
+        .split_once(']')?;
+    let index = index.parse::<usize>().ok()?.checked_add(first)?;
+    let rest = match (rest.strip_prefix('.'), model(list)) {
+        (Some(rest), Some(model)) => format!(".{}", from_json(model.full_name(), rest)),
+        _ => rest.to_owned(),
+    };
+    Some(format!("{}[{index}]{rest}", list.name()))
 }
 
 /// The innermost model on a path of JSON names from the message `message`.

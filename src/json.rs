@@ -15,6 +15,16 @@ use serde::{Serialize, Serializer};
 
 /// The `deserialize_with` and `serialize_with` of a date.
 pub mod date;
+mod fit;
+mod text;
+
+pub(crate) use fit::fit;
+pub(crate) use text::tree;
+
+/// The most models that a list holds: a thousand times what one call to the
+/// vendor is answered with. A model without a field has two bytes of JSON and
+/// hundreds in memory.
+const MAX_ELEMENTS: usize = 50_000;
 
 /// Reads a model; `null` is none. Anything but an object is refused: by itself,
 /// serde would fill a model from an array, by position.
@@ -65,6 +75,10 @@ where
         fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
             let mut list = Vec::new();
             while let Some(Object(element)) = elements.next_element()? {
+                if list.len() == MAX_ELEMENTS {
+                    let most = format!("an array of at most {MAX_ELEMENTS} objects");
+                    return Err(de::Error::invalid_length(MAX_ELEMENTS + 1, &most.as_str()));
+                }
                 list.extend(element);
             }
             Ok(list)

@@ -43,17 +43,27 @@ impl LogFormat {
     }
 }
 
-/// Starts the log. `RUST_LOG` filters it; without, it is `info`.
+/// Reads the filter of the log: `RUST_LOG`, without which it is `info`.
 ///
 /// # Errors
 ///
-/// If `RUST_LOG` cannot be read, or there is a log already.
-pub fn start(format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::builder()
+/// If `RUST_LOG` cannot be read.
+pub fn filter() -> Result<EnvFilter, String> {
+    EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env()
-        .map_err(|error| format!("RUST_LOG: {error}"))?
-        .and(filter_fn(is_ours_or_harmless));
+        .map_err(|error| {
+            format!("RUST_LOG: {error}; write it as `info` or `presence_gateway=debug`")
+        })
+}
+
+/// Starts the log.
+///
+/// # Errors
+///
+/// If there is a log already.
+pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), String> {
+    let filter = filter.and(filter_fn(is_ours_or_harmless));
     let layer = fmt::layer().with_writer(io::stderr);
     let layer = match format {
         LogFormat::Text => {

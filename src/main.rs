@@ -1,9 +1,13 @@
 //! The program: `serve`, `sandbox` and `call`.
 
+use std::env;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use presence_gateway::call::{self, CallArgs};
+use presence_gateway::config::value::without_empty_variables;
 use presence_gateway::config::{EXIT_USAGE, ServeArgs};
 use presence_gateway::run::{self, SandboxArgs};
 
@@ -60,29 +64,70 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve callers, and forward to the vendor or to a sandbox
-    #[command(after_help = SERVE)]
+    #[command(after_help = SERVE, allow_negative_numbers = true)]
     Serve(Box<ServeArgs>),
     /// Serve the simulated vendor alone, over HTTP
+    #[command(allow_negative_numbers = true)]
     Sandbox(Box<SandboxArgs>),
     /// Make one call to a running gateway, and print the answer
     #[command(after_help = CALL)]
     Call(CallArgs),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
+fn main() -> ExitCode {
+    let (cli, problems) = match parse(env::args_os().collect()) {
+        Ok(parsed) => parsed,
+        Err(code) => return code,
+    };
+    match cli.command {
+        Command::Serve(args) => run::serve(&args, problems),
+        Command::Sandbox(args) => run::sandbox(&args, problems),
+        Command::Call(args) => call::call(&args),
+    }
+}
+
+/// Reads the command line. A flag that a server does not have is left out and
+/// told, so that it hides no other mistake.
+fn parse(mut arguments: Vec<OsString>) -> Result<(Cli, Vec<String>), ExitCode> {
+    let mut problems = Vec::new();
+    loop {
+        let command = without_empty_variables(Cli::command());
+        let parsed = command.try_get_matches_from(&arguments);
+        let error = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+            Ok(cli) => return Ok((cli, problems)),
+            Err(error) => error,
+        };
+        let is_server = arguments.get(1).is_some_and(|name| name != "call");
+        let Some(at) = unknown(&error, &arguments).filter(|_| is_server) else {
             // Help and version are asked for, and are no error.
             let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
             let _ = error.print();
-            return code.into();
+            return Err(code.into());
+        };
+        let flag = arguments.remove(at);
+        problems.push(format!("there is no flag `{}`", flag.to_string_lossy()));
+        // What follows was meant as its value: a server takes flags alone.
+        let is_value = |next: &OsString| !next.to_string_lossy().starts_with('-');
+        if arguments.get(at).is_some_and(is_value) {
+            arguments.remove(at);
         }
-    };
-    match cli.command {
-        Command::Serve(args) => run::serve(&args).await,
-        Command::Sandbox(args) => run::sandbox(&args).await,
-        Command::Call(args) => call::call(&args).await,
     }
+}
+
+/// The position of the argument that an error calls unknown.
+fn unknown(error: &clap::Error, arguments: &[OsString]) -> Option<usize> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let is_it = |argument: &OsString| {
+        let argument = argument.to_string_lossy();
+        argument == name.as_str()
+            || argument
+                .split_once('=')
+                .is_some_and(|(flag, _)| flag == name)
+    };
+    arguments.iter().skip(2).position(is_it).map(|at| at + 2)
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use decode::decode;
-pub use encode::{MAX_ID_BYTES, encode};
+pub use encode::{MAX_ID_BYTES, check, encode};
 
 /// A request that stands for a REST call of the vendor's.
 ///

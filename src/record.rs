@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::error::is_loggable;
+
 /// What is noted about one call. A clone notes into the same record.
 ///
 /// It has no place for a token, an id or a body, so that none can be logged.
@@ -59,7 +61,14 @@ impl Record {
 
     /// Notes that the call ended with this error.
     pub fn refused(&self, status: &Status) {
-        let reason = status.get_details_error_info().map(|info| info.reason);
+        let info = status.get_details_error_info();
+        let reason = info.map(|info| {
+            if is_loggable(&info.reason) {
+                info.reason
+            } else {
+                OTHER.to_owned()
+            }
+        });
         self.ended(status.code(), reason);
     }
 
@@ -83,6 +92,9 @@ impl Record {
         );
     }
 }
+
+/// What is logged for a code that the vendor does not document, which may hold anything.
+const OTHER: &str = "OTHER";
 
 fn milliseconds(duration: Duration) -> f64 {
     // Three digits of it are worth reading.

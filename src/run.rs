@@ -7,10 +7,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
 
-use crate::config::value::Problems;
+use crate::config::value::{Problems, threads};
 use crate::config::{self, Config, EXIT_USAGE, ServeArgs, Target};
 use crate::logging::{self, LogFormat};
 use crate::sandbox::{self, Sandbox};
@@ -32,34 +34,49 @@ pub struct SandboxArgs {
     settings: sandbox::Args,
 }
 
-/// Serves callers until the process is told to end.
-pub async fn serve(args: &ServeArgs) -> ExitCode {
-    let config = match args.read() {
-        Ok(config) => config,
-        Err(problems) => return misconfigured(&problems),
-    };
-    if let Err(problem) = logging::start(config.log_format) {
-        return misconfigured(&[problem]);
+/// Serves callers until the process is told to end. What is wrong with the
+/// command line besides is told with the rest.
+#[must_use]
+pub fn serve(args: &ServeArgs, mut problems: Vec<String>) -> ExitCode {
+    let config = args.read().map_err(|more| problems.extend(more));
+    match config {
+        Ok(config) if problems.is_empty() => ended(gateway(config)),
+        _ => misconfigured(&problems),
     }
-    ended(gateway(config).await)
 }
 
 /// Serves the simulated vendor until the process is told to end.
-pub async fn sandbox(args: &SandboxArgs) -> ExitCode {
+#[must_use]
+pub fn sandbox(args: &SandboxArgs, besides: Vec<String>) -> ExitCode {
     let mut problems = Problems::default();
+    for problem in besides {
+        problems.add(problem);
+    }
     let listen = problems.read("listen", &args.listen, config::address);
     let settings = sandbox::Settings::read(&args.settings, &mut problems);
-    let problems = problems.into_vec();
-    let Some(listen) = listen.filter(|_| problems.is_empty()) else {
-        return misconfigured(&problems);
-    };
-    if let Err(problem) = logging::start(LogFormat::fitting()) {
-        return misconfigured(&[problem]);
+    let filter = problems.take(logging::filter());
+    problems.take(threads());
+    match (listen, filter, problems.into_vec()) {
+        (Some(listen), Some(filter), problems) if problems.is_empty() => {
+            ended(simulated_vendor(listen, settings, filter))
+        }
+        (_, _, problems) => misconfigured(&problems),
     }
-    ended(simulated_vendor(listen, settings).await)
 }
 
-async fn gateway(config: Config) -> Result<(), String> {
+/// Runs a future to its end, on as many threads as `TOKIO_WORKER_THREADS` says.
+fn run(future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    runtime.block_on(future)
+}
+
+fn gateway(config: Config) -> Result<(), String> {
+    logging::start(config.log_format, config.log_filter.clone())?;
+    run(forward(config))
+}
+
+async fn forward(config: Config) -> Result<(), String> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (base, sandbox) = match config.target {
@@ -103,7 +120,16 @@ async fn gateway(config: Config) -> Result<(), String> {
     Ok(())
 }
 
-async fn simulated_vendor(listen: SocketAddr, settings: sandbox::Settings) -> Result<(), String> {
+fn simulated_vendor(
+    listen: SocketAddr,
+    settings: sandbox::Settings,
+    filter: EnvFilter,
+) -> Result<(), String> {
+    logging::start(LogFormat::fitting(), filter)?;
+    run(simulate(listen, settings))
+}
+
+async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<(), String> {
     let listener = bind(listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let end = told_to_end()?;

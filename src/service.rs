@@ -249,32 +249,24 @@ impl Gateway {
         F: Future<Output = Result<Served<T>, Failure>>,
     {
         let (metadata, extensions, request) = call.into_parts();
-        let (Some(&deadline), Some(record)) = (
+        let (Some(&deadline), Some(record), Some(caller)) = (
             extensions.get::<Deadline>(),
             extensions.get::<Record>().cloned(),
+            extensions.get::<Caller>().cloned(),
         ) else {
             let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
             return Err(Failure::from(error).into_status(std::time::Duration::ZERO));
         };
-        let served = match Caller::of(metadata.as_ref()) {
-            Err(error) => Err(error.into()),
-            Ok(caller) => {
-                let upstream = self.upstream.clone();
-                handle(
-                    Session {
-                        upstream,
-                        terms: Terms {
-                            caller,
-                            deadline,
-                            record: record.clone(),
-                            is_repeated: is_repeated(metadata.as_ref()),
-                        },
-                    },
-                    request,
-                )
-                .await
-            }
+        let session = Session {
+            upstream: self.upstream.clone(),
+            terms: Terms {
+                caller,
+                deadline,
+                record: record.clone(),
+                is_repeated: is_repeated(metadata.as_ref()),
+            },
         };
+        let served = handle(session, request).await;
         match served {
             Ok(Served {
                 response,
@@ -302,5 +294,5 @@ fn is_repeated(metadata: &http::HeaderMap) -> bool {
     attempts.is_some_and(|attempts| attempts != "0")
 }
 
-/// The layers of `server.rs` give each call its deadline and its record.
+/// The layers of `server.rs` give each call its deadline, its caller and its record.
 const UNPREPARED: &str = "the service was started without its layers";

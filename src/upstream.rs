@@ -18,10 +18,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Body, Client, Response, redirect};
+use tonic::Code;
 
 use crate::credentials::{Caller, TokenKey};
 use crate::deadline::Deadline;
-use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty, correlation_id};
+use crate::error::{CORRELATION_ID, Error, Failure, Reason, Uncertainty, correlation_id};
 use crate::operation::{Answer, Call, Spec};
 use crate::record::Record;
 use base::Base;
@@ -39,9 +40,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// AWS load balancer closes it, because a request that meets the close is lost.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The largest answer that is read, in bytes. Larger than any that a caller
-/// could receive in one message.
-const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// The largest answer that is read, in bytes: twice what a caller receives in
+/// one message unless it asked for more.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
 /// The largest error body that is read, in bytes; a larger one counts as none.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
@@ -185,6 +186,13 @@ impl Upstream {
             Some(Ok(response)) => response,
             None if !departure.has_begun() => return Err(Error::Expired.into()),
             None => return Err(expired(spec).into()),
+            Some(Err(error)) if error.is_builder() => {
+                let why = format!(
+                    "the request to the presence API cannot be made: {}",
+                    why(error)
+                );
+                return Err(Error::Protocol(Reason::Internal, Code::Internal, why).into());
+            }
             Some(Err(error)) if !departure.has_begun() => {
                 return Err(Error::Unreachable(why(error)).into());
             }

@@ -99,7 +99,7 @@ async fn read<O: BulkRead>(
         return session.forward(request).await;
     }
     // As a whole, so that an id is named by its place in the request.
-    operation::encode(request)?;
+    operation::check(request)?;
     let ids = distinct(request.ids());
     // All of them before any is sent: a request that is wrong costs nothing.
     let batches = ids.chunks(BATCH).map(<[String]>::to_vec);

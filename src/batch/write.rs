@@ -36,7 +36,7 @@ impl Bulk for Request {
             return session.forward(&self).await;
         }
         // As a whole, so that an update is named by its place in the request.
-        operation::encode(&self)?;
+        operation::check(&self)?;
         let plan = Plan::of(&self.body)?;
         let partial = self.allow_partial_results;
         let ids = plan::ids(&self.body);
@@ -84,9 +84,12 @@ async fn send(
             running.push(number);
             next += 1;
         }
-        let Some((number, answer)) = in_flight.next().await else {
+        let Some((number, mut answer)) = in_flight.next().await else {
             break;
         };
+        if let Err(failure) = &mut answer {
+            failure.error.begin_at(plan.batches[number].start);
+        }
         running.retain(|&other| other != number);
         if answer.is_err() {
             stopped.get_or_insert_with(|| session.terms.deadline.has_passed());

@@ -31,7 +31,16 @@ pub(super) fn told(status: &Status) -> String {
             pushback.to_str().unwrap_or("?")
         );
     }
-    told
+    // The vendor's words must not command the terminal that shows them.
+    told.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 fn json(name: &str, detail: &Any) -> Option<String> {

@@ -4,6 +4,7 @@
 //! turned into a value here, and a problem is remembered instead of returned,
 //! so that an operator sees every mistake of a configuration at once.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -30,6 +31,11 @@ impl Problems {
         parse(raw)
             .map_err(|wrong| self.add(format!("--{flag}: `{raw}` {wrong}")))
             .ok()
+    }
+
+    /// Takes the value of what was read elsewhere; a problem is remembered and gives `None`.
+    pub fn take<T>(&mut self, read: Result<T, String>) -> Option<T> {
+        read.map_err(|problem| self.add(problem)).ok()
     }
 
     /// What was found wrong, in the order in which it was found.
@@ -100,12 +106,44 @@ pub fn defaults<A: Args>() -> A {
         .unwrap_or_else(|error| panic!("an argument without a default: {error}"))
 }
 
+/// A command for which a variable that is set to nothing is one that is not
+/// set: deployment tools fill in templates that way.
+#[must_use]
+pub fn without_empty_variables(command: Command) -> Command {
+    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| {
+            if arg.get_env().is_some_and(is_empty) {
+                arg.env(None::<&str>)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(without_empty_variables)
+}
+
+/// How many threads serve, which the runtime takes from `TOKIO_WORKER_THREADS`.
+///
+/// # Errors
+///
+/// If the variable holds no such number, at which the runtime would panic.
+pub fn threads() -> Result<(), String> {
+    match std::env::var_os("TOKIO_WORKER_THREADS") {
+        None => Ok(()),
+        Some(raw) => {
+            let raw = raw.to_string_lossy();
+            let read = number(1..=1024_usize)(&raw).map(|_| ());
+            read.map_err(|wrong| format!("TOKIO_WORKER_THREADS: `{raw}` {wrong}"))
+        }
+    }
+}
+
 /// The arguments as the environment has them, where they are no flags.
 ///
 /// What clap cannot take is remembered and gives `None`.
 #[must_use]
 pub fn from_environment<A: Args>(problems: &mut Problems) -> Option<A> {
-    let command = A::augment_args(Command::new("environment"));
+    let command = without_empty_variables(A::augment_args(Command::new("environment")));
     command
         .try_get_matches_from(["environment"])
         .and_then(|matches| A::from_arg_matches(&matches))

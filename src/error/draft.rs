@@ -207,7 +207,8 @@ fn refused(spec: &Spec, fault: &Fault, message: String) -> Draft {
             .fields()
             .into_iter()
             .map(|(name, code)| {
-                let name = fields::from_vendor(spec.request, body, &clip(name, MAX_TEXT_BYTES));
+                let name = clip(name, MAX_TEXT_BYTES);
+                let name = fields::from_vendor(spec.request, body, &name, fault.first);
                 let wrong = code.or(fault.message()).unwrap_or("is not valid");
                 Violation::new(name, clip(wrong, MAX_TEXT_BYTES))
             })

@@ -40,9 +40,9 @@ macro_rules! reasons {
 reasons! {
     /// A field of the request is wrong; nothing was sent.
     InvalidRequest = "INVALID_REQUEST",
-    /// The call has no `authorization`, or more than one.
+    /// The call has no `authorization`.
     MissingToken = "MISSING_TOKEN",
-    /// The `authorization` is no bearer token.
+    /// The `authorization` is no bearer token, or there is more than one.
     MalformedToken = "MALFORMED_TOKEN",
     /// The gateway is full; nothing was sent.
     Overloaded = "OVERLOADED",
@@ -82,6 +82,47 @@ impl fmt::Display for Reason {
     }
 }
 
+/// The vendor's documented codes, as reasons. Any other is free text of its.
+const VENDOR_REASONS: [&str; 30] = [
+    "AUTHENTICATION_REQUEST_TIMEOUT",
+    "AUTHENTICATION_REQUIRED",
+    "BAD_CREDENTIALS",
+    "BAD_REQUEST",
+    "CLIENT_FAILED_REQUEST",
+    "CLIENT_TIMEOUT",
+    "CONSTRAINT_VALIDATION",
+    "CREDENTIALS_EXPIRED",
+    "GENERAL_CONFLICT",
+    "GENERAL_RESOURCE_CONFLICT",
+    "INTERNAL_SERVER_ERROR",
+    "INVALID_DATE",
+    "INVALID_PROPERTY",
+    "INVALID_QUERY_PARAM_VALUE",
+    "INVALID_VALUE",
+    "IP_NOT_AUTHORIZED",
+    "MISSING_ANY_PERMISSIONS",
+    "MISSING_DIVISION_PERMISSION",
+    "MISSING_PERMISSIONS",
+    "NOT_AUTHORIZED",
+    "NOT_FOUND",
+    "NOT_IMPLEMENTED",
+    "REQUEST_ENTITY_TOO_LARGE",
+    "REQUEST_TIMEOUT",
+    "RESPONSE_ENTITY_TOO_LARGE",
+    "SERVICE_UNAVAILABLE",
+    "TOO_MANY_REQUESTS",
+    "TOO_MANY_REQUESTS_RETRY_AFTER",
+    "UNAUTHORIZED",
+    "UNSUPPORTED_MEDIA_TYPE",
+];
+
+/// Whether a reason is one that can be known beforehand, and so tells nothing
+/// of a caller.
+pub(crate) fn is_loggable(reason: &str) -> bool {
+    let is_ours = Reason::ALL.iter().any(|ours| ours.as_str() == reason);
+    is_ours || VENDOR_REASONS.contains(&reason)
+}
+
 /// Spells a code of the vendor's as a reason: `not.found` is `NOT_FOUND`.
 ///
 /// `None` where nothing is left that could be a reason.
@@ -105,6 +146,20 @@ pub(crate) fn of_vendor(code: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::of_vendor;
+
+    #[test]
+    fn what_the_vendor_made_up_is_not_logged() {
+        for known in [
+            "NOT_FOUND",
+            "TOO_MANY_REQUESTS_RETRY_AFTER",
+            "OUTCOME_UNKNOWN",
+        ] {
+            assert!(super::is_loggable(known), "{known}");
+        }
+        for free in ["", "USER_11111111_2222", "JOHN_DOE", "not.found"] {
+            assert!(!super::is_loggable(free), "{free}");
+        }
+    }
 
     #[test]
     fn a_vendors_code_is_spelt_as_a_reason() {

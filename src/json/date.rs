@@ -23,6 +23,7 @@ where
         return Ok(None);
     };
     let since = since_epoch(&text)
+        .filter(|since| SECONDS.contains(&(since.as_secs() - i64::from(since.subsec_nanos() < 0))))
         .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &"an ISO 8601 date"))?;
     Ok(Some(prost_types::Timestamp {
         // Protobuf counts the fraction upwards, also before 1970.
@@ -118,6 +119,22 @@ mod tests {
             Some((*super::SECONDS.start(), 0))
         );
         assert_eq!(read("null"), None);
+    }
+
+    #[test]
+    fn what_a_timestamp_cannot_hold_is_no_date() {
+        for date in [
+            "0000-12-31T23:59:59Z",
+            "0001-01-01T00:00:00+01:00",
+            "-0001-01-01T00:00:00Z",
+        ] {
+            let json = format!(r#"{{"modifiedDate":"{date}"}}"#);
+            let error = serde_json::from_str::<UserPresence>(&json).unwrap_err();
+            assert!(
+                error.to_string().contains("an ISO 8601 date"),
+                "{date}: {error}"
+            );
+        }
     }
 
     #[test]

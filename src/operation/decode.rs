@@ -45,7 +45,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
             }
         }
     }
-    let tree = match tree(body) {
+    let tree = match json::tree(body) {
         Ok(tree) => tree,
         Err(position) => return unreadable(format!("it is not JSON ({position})")),
     };
@@ -112,51 +112,8 @@ fn mismatch(error: &serde_json::Error) -> String {
             };
             format!("holds {article} {found} where {expected} is promised")
         }
+        // It has a length that is too large, and no type that is wrong.
+        (None, Some(expected)) => format!("holds more where {expected} is promised"),
         _ => "is not what is promised".to_owned(),
     }
-}
-
-/// Parses an answer into a tree, mending what is not quite Unicode: a message
-/// cut in the middle of a character by who stored it must not cost the rest.
-fn tree(body: &[u8]) -> Result<Value, String> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    serde_json::from_slice(body)
-        .or_else(|_| serde_json::from_str(&without_lone_surrogates(&String::from_utf8_lossy(body))))
-        .map_err(|error: serde_json::Error| {
-            format!("line {}, column {}", error.line(), error.column())
-        })
-}
-
-/// Replaces `\uD800` to `\uDFFF` escapes that are no pair by U+FFFD.
-fn without_lone_surrogates(json: &str) -> String {
-    let mut mended = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        let (before, escape) = rest.split_at(at);
-        mended.push_str(before);
-        let length = match (
-            surrogate(escape),
-            surrogate(escape.get(6..).unwrap_or_default()),
-        ) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
-            (Some(_), _) => {
-                mended.push_str("\\ufffd");
-                rest = &escape[6..];
-                continue;
-            }
-            // An escape of one character, which may itself be a backslash.
-            (None, _) => 1 + escape[1..].chars().next().map_or(0, char::len_utf8),
-        };
-        mended.push_str(&escape[..length]);
-        rest = &escape[length..];
-    }
-    mended + rest
-}
-
-/// The surrogate that a text begins with, as a `\uXXXX` escape.
-fn surrogate(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    u16::from_str_radix(digits, 16)
-        .ok()
-        .filter(|unit| (0xD800..=0xDFFF).contains(unit))
 }

@@ -12,6 +12,10 @@ use crate::fields;
 /// The longest id that is sent, in bytes. The vendor's ids are UUIDs of 36.
 pub const MAX_ID_BYTES: usize = 256;
 
+/// The longest path with its query, in bytes. The HTTP library takes 65,535;
+/// the vendor refuses shorter ones by itself, with a 414.
+const MAX_URL_BYTES: usize = 60_000;
+
 /// What stays as it is in a path segment and in the query: RFC 3986's
 /// unreserved characters. All else is encoded, a percent sign too, so that no
 /// value can add a segment, a parameter or a fragment.
@@ -26,8 +30,34 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// # Errors
 ///
 /// [`Error::Invalid`], naming each field that is wrong: an id that cannot be a
-/// path segment or an element of a list, a missing body, a date out of range.
+/// path segment or an element of a list, a missing body, a date out of range,
+/// or more parameters than a URL holds.
 pub fn encode<O: Operation>(request: &O) -> Result<Call, Error> {
+    let (call, longest) = whole(request)?;
+    let length = call.path_and_query.len();
+    match longest.filter(|_| length > MAX_URL_BYTES) {
+        None => Ok(call),
+        Some(field) => Err(Error::Invalid(vec![Violation::new(
+            field.proto,
+            format!(
+                "makes the URL {length} bytes long; at most {MAX_URL_BYTES} can be sent, so give less"
+            ),
+        )])),
+    }
+}
+
+/// Checks all of a request that is sent in parts, so that what is wrong is
+/// named by its place in the whole.
+///
+/// # Errors
+///
+/// Those of [`encode`], but for the length.
+pub fn check<O: Operation>(request: &O) -> Result<(), Error> {
+    whole(request).map(|_| ())
+}
+
+/// The call of a request, and the parameter that is the longest.
+fn whole<O: Operation>(request: &O) -> Result<(Call, Option<Field>), Error> {
     let mut fields = to_object(request)?;
     let spec = O::SPEC;
     let mut wrong = Vec::new();
@@ -37,6 +67,7 @@ pub fn encode<O: Operation>(request: &O) -> Result<Call, Error> {
         Some(field) => body(field, &mut fields, &mut wrong).map(Into::into),
     };
     let mut separator = '?';
+    let mut longest = (0, None);
     for field in spec.query {
         if let Some(value) = fields.remove(field.json) {
             url.push(separator);
@@ -45,16 +76,20 @@ pub fn encode<O: Operation>(request: &O) -> Result<Call, Error> {
             let value = parameter(field, &value, &mut wrong);
             url.extend(utf8_percent_encode(&value, ENCODED));
             separator = '&';
+            if value.len() > longest.0 {
+                longest = (value.len(), Some(*field));
+            }
         }
     }
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
     }
-    Ok(Call {
+    let call = Call {
         spec,
         path_and_query: url,
         body,
-    })
+    };
+    Ok((call, longest.1))
 }
 
 /// What is wrong with an id that is a path segment of its own: that it is

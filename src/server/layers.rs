@@ -14,6 +14,7 @@ use super::delivery::Delivery;
 use super::places::Places;
 use super::refusal::{code, refuse};
 use super::{CallLimits, mend};
+use crate::credentials::Caller;
 use crate::deadline::{Deadline, DeadlinePolicy};
 use crate::error::Error;
 use crate::record::Record;
@@ -30,6 +31,8 @@ pub(super) fn around(services: Router, limits: CallLimits) -> Router {
         .layer(from_fn(mend::answers))
         // Nothing waits for a place: a queue would only add its own delay.
         .layer(from_fn_with_state(places, admit))
+        // What nobody vouches for takes no place, and is not even read.
+        .layer(from_fn(authenticate))
         // The clock starts with the headers, not when the message is there.
         .layer(from_fn_with_state(limits.deadlines, limit_time))
         // Around those that refuse, so that every call has its line in the log.
@@ -100,8 +103,27 @@ async fn limit_time(
     }
 }
 
+async fn authenticate(mut request: Request, next: Next) -> Response {
+    let deadline = request.extensions().get::<Deadline>().copied();
+    let (Some(deadline), true) = (deadline, mend::is_known(request.uri().path())) else {
+        return next.run(request).await;
+    };
+    match Caller::of(request.headers()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(error) => {
+            let record = request.extensions().get::<Record>().cloned();
+            refuse(error, deadline, record)
+        }
+    }
+}
+
 async fn admit(State(places): State<Places>, request: Request, next: Next) -> Response {
-    let place = match places.take(request.headers()) {
+    // What is no RPC has no caller: its refusal costs nothing.
+    let token = request.extensions().get::<Caller>().map(Caller::key);
+    let place = match places.take(token) {
         Ok(place) => place,
         Err(error) => {
             let record = request.extensions().get::<Record>().cloned();

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderMap, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::credentials::TokenKey;
@@ -43,12 +42,10 @@ impl Places {
         }
     }
 
-    /// Takes a place for a call with these headers. Nothing is waited for.
-    pub(super) fn take(&self, headers: &HeaderMap) -> Result<Place, Error> {
+    /// Takes a place for a call with this token. Nothing is waited for.
+    pub(super) fn take(&self, token: Option<TokenKey>) -> Result<Place, Error> {
         let place = Arc::clone(&self.all).try_acquire_owned();
         let place = place.map_err(|_| Error::Overloaded)?;
-        // A call without a token is refused before it costs anything.
-        let token = headers.get(header::AUTHORIZATION).map(TokenKey::of);
         let holder = token.map(|token| self.hold(token)).transpose()?;
         Ok(Place {
             _place: place,

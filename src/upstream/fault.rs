@@ -4,11 +4,10 @@ use std::collections::HashSet;
 use std::iter::once;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, header};
-use serde_json::Value;
-use serde_path_to_error::{Path, Segment};
-
+use crate::json;
+use crate::proto;
 use crate::proto::v1::{ErrorBody, Limit};
+use http::{HeaderMap, header};
 
 /// What the upstream said when it refused.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +18,8 @@ pub struct Fault {
     pub body: Option<ErrorBody>,
     /// How long to wait, where the answer says.
     pub retry_after: Option<Duration>,
+    /// Where in the caller's list the one began that the upstream was sent.
+    pub first: usize,
 }
 
 /// The keys of `messageParams` whose value is the name of a field. That the
@@ -43,11 +44,12 @@ impl Fault {
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after(value, SystemTime::now()));
-        let body = serde_json::from_slice(body).ok().and_then(error_body);
+        let body = error_body(body);
         Self {
             status,
             body,
             retry_after,
+            first: 0,
         }
     }
 
@@ -112,35 +114,14 @@ impl Fault {
 
 /// Reads the vendor's error; a part of it that is not of its type is left out,
 /// so that it does not cost the rest.
-fn error_body(mut tree: Value) -> Option<ErrorBody> {
-    loop {
-        // Deserialized from a borrow, so that a failure leaves the tree.
-        match serde_path_to_error::deserialize::<_, ErrorBody>(&tree) {
-            Ok(body) => return Some(body).filter(is_vendors).filter(|_| tree.is_object()),
-            Err(error) => remove(&mut tree, error.path())?,
-        }
-    }
-}
-
-/// Takes the value at a path out of a tree; none if there is nothing to take.
-fn remove(tree: &mut Value, path: &Path) -> Option<()> {
-    let mut parent = tree;
-    let mut segments = path.iter().peekable();
-    while let Some(segment) = segments.next() {
-        let is_last = segments.peek().is_none();
-        match (parent, segment) {
-            (Value::Object(fields), Segment::Map { key }) if is_last => {
-                return fields.remove(key).map(drop);
-            }
-            (Value::Array(list), Segment::Seq { index }) if is_last => {
-                return (*index < list.len()).then(|| drop(list.remove(*index)));
-            }
-            (Value::Object(fields), Segment::Map { key }) => parent = fields.get_mut(key)?,
-            (Value::Array(list), Segment::Seq { index }) => parent = list.get_mut(*index)?,
-            _ => return None,
-        }
-    }
-    None
+fn error_body(body: &[u8]) -> Option<ErrorBody> {
+    let straight = json::object(&mut serde_json::Deserializer::from_slice(body));
+    let body = straight.ok().flatten().or_else(|| {
+        let model = proto::pool().get_message_by_name("genesys.presence.v1.ErrorBody")?;
+        let mut tree = json::tree(body).ok()?;
+        json::fit(&mut tree, &model).then(|| serde_json::from_value(tree).ok())?
+    });
+    body.filter(is_vendors)
 }
 
 /// Whether a body has the marks of the vendor's error. A `message` alone is
@@ -207,6 +188,46 @@ mod tests {
         assert_eq!(fault.message(), None);
         assert_eq!(fault.limit(), None);
         assert_eq!(fault.fields(), [("a", None), ("c", Some("e")), ("b", None)]);
+    }
+
+    #[test]
+    fn a_body_that_is_not_quite_json_does_not_cost_the_rest() {
+        let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+        for odd in [
+            b"\"message\":\"a\xff\"".to_vec(),
+            br#""message":"\ud83d""#.to_vec(),
+            br#""code":"first","x":1,"x":2"#.to_vec(),
+            format!("\"unknown\":{deep}").into_bytes(),
+        ] {
+            let body = [
+                b"\xef\xbb\xbf{",
+                odd.as_slice(),
+                b",\"code\":\"not.found\"}",
+            ]
+            .concat();
+            for body in [&body[..], &body[3..]] {
+                let fault = Fault::read(404, &HeaderMap::new(), body);
+                if body.starts_with(b"{") || odd.len() < 10_000 {
+                    let odd = String::from_utf8_lossy(&odd[..odd.len().min(20)]);
+                    assert_eq!(fault.code(), Some("not.found"), "{odd}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_parts_of_another_shape_are_left_out_in_one_pass() {
+        // One pass for each of them would take minutes.
+        let parts = |part: &str| format!("{part},").repeat(100_000) + "null";
+        let params: Vec<_> = (0..20_000).map(|n| format!("\"k{n}\":1")).collect();
+        let fault = read(&format!(
+            r#"{{"code":"bad.request","details":[{},{}],"messageParams":{{{}}}}}"#,
+            parts("3"),
+            parts(r#"{"fieldName":"a"}"#),
+            params.join(",")
+        ));
+        assert_eq!(fault.code(), Some("bad.request"));
+        assert!(fault.fields().len() > 20_000);
     }
 
     #[test]

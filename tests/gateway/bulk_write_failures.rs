@@ -13,7 +13,7 @@ use crate::bulk::{
 };
 use crate::flight::{Flight, soon};
 use crate::support::{
-    Gateway, Limits, Received, Vendor, cut, info, metadata, refused, reply, report,
+    Gateway, Limits, Received, Vendor, cut, info, metadata, refused, reply, report, violations,
 };
 
 /// A gateway that sends one batch after the other.
@@ -353,5 +353,33 @@ async fn the_worst_report_fits_into_a_status() {
         assert!(ranges >= batches / 3 * 2, "{report:?}");
         let size = size(&status);
         assert!(size <= MAX_STATUS_BYTES, "{size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_position_that_the_vendor_names_is_told_as_one_of_the_whole_request() {
+    for (name, expected) in [
+        ("[3].message", "body[53].message"),
+        (
+            "body[3].presenceDefinition.id",
+            "body[53].presence_definition.id",
+        ),
+        ("[3]", "body[53]"),
+        ("message", "body.message"),
+        ("[x].message", "[x].message"),
+    ] {
+        let vendor = vendor(move |received| match first_user(received).as_str() {
+            "user-50" => {
+                let details = json!([{"fieldName": name, "errorCode": "wrong"}]);
+                let body = json!({"code": "bad.request", "message": "m", "details": details});
+                reply(400, body.to_string())
+            }
+            _ => applied(received),
+        })
+        .await;
+        let gateway = one_by_one(&vendor).await;
+        let answer = gateway.call(WRITE, json!({"body": updates(0..120)})).await;
+        let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+        assert_eq!(violations(&status), [expected], "{name}");
     }
 }

@@ -46,6 +46,59 @@ fn everything_wrong_is_told_at_once_before_a_port_is_bound() {
 }
 
 #[test]
+fn what_is_wrong_besides_the_flags_is_told_with_them() {
+    let refused = run(
+        &[
+            "serve",
+            "--bogus",
+            "1",
+            "--listen",
+            "nope",
+            "--other=2",
+            "--sandbox",
+            "--max-in-flight",
+            "-1",
+        ],
+        &[("RUST_LOG", "a=b=c"), ("TOKIO_WORKER_THREADS", "0")],
+    );
+    let problems = refused.problems();
+    let expected = [
+        "there is no flag `--bogus`",
+        "there is no flag `--other=2`",
+        "--listen: `nope` is not an IP address",
+        "--max-in-flight: `-1` is not a whole number",
+        "RUST_LOG: ",
+        "TOKIO_WORKER_THREADS: `0` is not a whole number from 1 to 1024",
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, expected) in problems.iter().zip(expected) {
+        assert!(problem.starts_with(expected), "{problems:#?}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_is_not_set() {
+    let nothing = [
+        ("PRESENCE_GATEWAY_REGION", ""),
+        ("PRESENCE_GATEWAY_UPSTREAM_URL", ""),
+        ("PRESENCE_GATEWAY_MAX_BULK_IDS", ""),
+        ("PRESENCE_GATEWAY_LOG_FORMAT", ""),
+        ("PRESENCE_GATEWAY_SANDBOX_USERS", ""),
+    ];
+    Serving::start(&["serve", "--sandbox"], &nothing);
+}
+
+#[test]
+fn a_password_in_the_upstreams_url_is_refused_and_not_shown() {
+    let url = "https://user:s3cret@example.com/";
+    let refused = run(&["serve", "--upstream-url", url], &[]);
+    assert_eq!(
+        refused.problems(),
+        ["--upstream-url: `…` must not hold a user or a password"]
+    );
+}
+
+#[test]
 fn one_upstream_must_be_chosen_and_only_one() {
     let none = run(&["serve"], &[]);
     assert_eq!(

@@ -60,16 +60,18 @@ pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
     let mut answers = Vec::new();
     let mut failures: Vec<BulkWriteFailure> = Vec::new();
     let mut correlation_id = None;
-    let mut not_tried: Option<(Range<usize>, Failure)> = None;
+    let mut not_tried: Vec<(Range<usize>, Failure)> = Vec::new();
     for Outcome { updates, answer } in outcomes {
         match answer {
             Ok(served) => answers.push(served),
-            // They are the last ones, and told as one.
+            // Neighbours are told as one. Not all are: a batch that waited
+            // for its connection until time ran out may stand before one that
+            // was answered.
             Err(failure) if matches!(failure.error, Error::NotTried { .. }) => {
-                let start = not_tried
-                    .as_ref()
-                    .map_or(updates.start, |(before, _)| before.start);
-                not_tried = Some((start..updates.end, failure));
+                match not_tried.last_mut() {
+                    Some((before, _)) if before.end == updates.start => before.end = updates.end,
+                    _ => not_tried.push((updates, failure)),
+                }
             }
             Err(failure) => {
                 correlation_id = correlation_id.or_else(|| failure.correlation_id.clone());
@@ -77,6 +79,7 @@ pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
             }
         }
     }
+    let not_tried = not_tried.into_iter();
     failures.extend(not_tried.map(|(updates, failure)| entry(updates, ids, failure)));
     Ok(served(answers, failures, correlation_id))
 }
@@ -144,4 +147,44 @@ fn served(
 /// A position as it is told. A request has far fewer than 2^63 updates.
 fn position(index: usize) -> i64 {
     i64::try_from(index).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn not_tried(updates: Range<usize>) -> Outcome {
+        Outcome {
+            updates,
+            answer: Err(Error::NotTried { expired: true }.into()),
+        }
+    }
+
+    fn answered(updates: Range<usize>) -> Outcome {
+        let answer = Ok(Served {
+            response: PutUsersPresencesBulkResponse::default(),
+            correlation_id: None,
+        });
+        Outcome { updates, answer }
+    }
+
+    #[test]
+    fn what_was_not_tried_does_not_swallow_what_was_answered_behind_it() {
+        let ids: Vec<String> = (0..7).map(|n| n.to_string()).collect();
+        let outcomes = vec![
+            answered(0..1),
+            not_tried(1..2),
+            not_tried(2..3),
+            answered(3..5),
+            not_tried(5..7),
+        ];
+        let response = partial(outcomes, &ids).unwrap().response;
+        let told: Vec<_> = response
+            .failures
+            .into_iter()
+            .map(|failure| (failure.indexes, failure.ids))
+            .collect();
+        let ids = |range: Range<usize>| ids[range].to_vec();
+        assert_eq!(told, [(vec![1, 2], ids(1..3)), (vec![5, 6], ids(5..7))]);
+    }
 }

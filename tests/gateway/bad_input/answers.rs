@@ -174,15 +174,30 @@ async fn html_in_place_of_a_refusal_is_the_gateways_word_alone() {
 #[tokio::test]
 async fn an_answer_that_declares_more_than_the_cap_is_not_read() {
     // It is never sent, so that waiting for it would end in a lost connection.
-    let declares = "HTTP/1.1 200 OK\r\ncontent-length: 67108865\r\n\r\n[";
+    let declares = "HTTP/1.1 200 OK\r\ncontent-length: 8388609\r\n\r\n[";
     let vendor = RawVendor::writing(declares).await;
     let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
     for (rpc, request) in RPCS {
         let answer = gateway
             .call(rpc, serde_json::from_str(request).unwrap())
             .await;
-        unreadable(rpc, answer, "it is larger than 67108864 bytes");
+        unreadable(rpc, answer, "it is larger than 8388608 bytes");
     }
+}
+
+#[tokio::test]
+async fn a_list_that_is_small_on_the_wire_and_huge_in_memory_is_given_up() {
+    let body = format!("[{}{{}}]", "{},".repeat(50_000));
+    let vendor = Vendor::answering(200, body).await;
+    let gateway = Gateway::before(&vendor).await;
+    let answer = gateway
+        .call("GetUsersPresencesPurecloudBulk", json!({"id": ["u"]}))
+        .await;
+    unreadable(
+        "a list of nothing",
+        answer,
+        "an array of at most 50000 objects is promised",
+    );
 }
 
 #[tokio::test]
@@ -198,7 +213,7 @@ async fn an_answer_without_an_end_is_given_up() {
         let answer = gateway
             .call(rpc, serde_json::from_str(request).unwrap())
             .await;
-        unreadable(rpc, answer, "it is larger than 67108864 bytes");
+        unreadable(rpc, answer, "it is larger than 8388608 bytes");
     }
 }
 

@@ -207,3 +207,41 @@ async fn more_ids_than_the_limit_are_refused_by_field_and_limit() {
     .await;
     assert_eq!(wrong[0].0, "body");
 }
+
+#[tokio::test]
+async fn more_than_a_url_holds_is_refused_by_its_field() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let ids: Vec<String> = (0..3000).map(|n| format!("{n:036}")).collect();
+    for (request, field) in [
+        (
+            json!({"divisionId": ids, "localeCode": "en_US"}),
+            "division_ids",
+        ),
+        (
+            json!({"divisionId": ["*"], "localeCode": "x".repeat(70_000)}),
+            "locale_code",
+        ),
+    ] {
+        let wrong = wrong(&gateway, &vendor, "GetPresenceDefinitions", request).await;
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert_eq!(wrong[0].0, field);
+        assert!(
+            wrong[0].1.contains("at most 60000 can be sent"),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_bears_no_token_is_not_even_read() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let huge = vec![0_u8; MAX + 1];
+    for message in [&b"\xff\xff\xff"[..], &huge] {
+        let method = method("GetUserPresence");
+        let request = Request::new(message.to_vec());
+        let answer = gateway.raw(&path(&method), request).await;
+        refused(answer, Code::Unauthenticated, "MISSING_TOKEN");
+    }
+}

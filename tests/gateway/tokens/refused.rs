@@ -37,11 +37,14 @@ async fn what_is_no_single_bearer_token_is_refused_before_the_vendor_is_asked() 
     let gateway = Gateway::before(&vendor).await;
     let cases: [(&str, &[&[u8]]); 20] = [
         ("MISSING_TOKEN", &[]),
-        ("MISSING_TOKEN", &[b"Bearer s3cret", b"Bearer s3cret"]),
-        ("MISSING_TOKEN", &[b"Bearer s3cret", b"Bearer other-s3cret"]),
-        ("MISSING_TOKEN", &[b"Bearer s3cret", b""]),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cret", b"Bearer s3cret"]),
         (
-            "MISSING_TOKEN",
+            "MALFORMED_TOKEN",
+            &[b"Bearer s3cret", b"Bearer other-s3cret"],
+        ),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cret", b""]),
+        (
+            "MALFORMED_TOKEN",
             &[b"Basic s3cret", b"Bearer s3cret", b"Bearer s3cret"],
         ),
         ("MALFORMED_TOKEN", &[b""]),
