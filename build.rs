@@ -7,6 +7,8 @@
 mod annotation;
 #[path = "build/emit.rs"]
 mod emit;
+#[path = "build/model.rs"]
+mod model;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use super::model;
 use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
     MethodDescriptor, Value,
@@ -123,7 +124,7 @@ fn operation(rpc: MethodDescriptor) -> Result<Operation, String> {
     let answer = answer(&text(&rule, "response_body"), &rpc.output())?;
     let permissions = permissions(&rpc)?;
     for model in body.iter().filter_map(model_of).chain([rpc.output()]) {
-        check_model(&model, &mut Vec::new())?;
+        model::check(&model)?;
     }
     let is_repeatable = is_repeatable(&rpc);
     Ok(Operation {
@@ -340,56 +341,7 @@ fn permissions(rpc: &MethodDescriptor) -> Result<Option<Permissions>, String> {
     }))
 }
 
-/// Refuses fields whose JSON the models cannot hold without loss.
-fn check_model(model: &MessageDescriptor, seen: &mut Vec<String>) -> Result<(), String> {
-    if model.package_name() != PACKAGE || seen.iter().any(|name| name == model.full_name()) {
-        return Ok(());
-    }
-    seen.push(model.full_name().to_owned());
-    for field in model.fields().filter(|field| !is_gateway_only(field)) {
-        let at = format!("field `{}.{}`", model.name(), field.name());
-        if field
-            .containing_oneof()
-            .is_some_and(|oneof| !oneof.is_synthetic())
-        {
-            return Err(format!(
-                "{at}: the vendor has no oneof; use `optional` fields"
-            ));
-        }
-        if field.is_map() {
-            let strings = model_of(&field).is_some_and(|entry| {
-                entry.map_entry_key_field().kind() == Kind::String
-                    && entry.map_entry_value_field().kind() == Kind::String
-            });
-            if strings {
-                continue;
-            }
-            return Err(format!("{at}: must be a map of strings to strings"));
-        }
-        match field.kind() {
-            Kind::Message(inner) if inner.full_name() == TIMESTAMP && !field.is_list() => {}
-            Kind::Message(inner) if inner.package_name() == PACKAGE => check_model(&inner, seen)?,
-            Kind::String | Kind::Bool | Kind::Int64 if field.supports_presence() => {}
-            Kind::String if field.is_list() => {}
-            Kind::String | Kind::Bool | Kind::Int64 => {
-                return Err(format!(
-                    "{at}: must be `optional`, so that unset and empty differ"
-                ));
-            }
-            other => {
-                return Err(format!(
-                    "{at}: a {other:?} cannot be mapped; use string, bool, int64, a Timestamp or a message"
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The full name of the well-known type that stands for a date.
-pub const TIMESTAMP: &str = "google.protobuf.Timestamp";
-
-fn model_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+pub fn model_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     field.kind().as_message().cloned()
 }
 

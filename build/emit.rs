@@ -6,8 +6,9 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use tonic_prost_build::Builder;
 
 use crate::annotation::{
-    Answer, Operation, PACKAGE, Permissions, Segment, TIMESTAMP, is_body_list, is_gateway_only,
+    Answer, Operation, PACKAGE, Permissions, Segment, is_body_list, is_gateway_only,
 };
+use crate::model::TIMESTAMP;
 
 /// Writes one `impl Operation` for each operation: constants, no code.
 pub fn operations(operations: &[Operation]) -> String {

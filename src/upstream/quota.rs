@@ -226,5 +226,8 @@ fn in_time(at: Instant, end: Instant, now: Instant) -> Result<(), Denied> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unchecked_time_subtraction, reason = "a test fails where it stands")]
+#[allow(
+    clippy::unchecked_time_subtraction,
+    reason = "a test fails where it stands"
+)]
 mod tests;

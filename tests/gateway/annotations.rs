@@ -3,6 +3,8 @@
 #[allow(dead_code, reason = "the build uses all of it")]
 #[path = "../../build/annotation.rs"]
 mod annotation;
+#[path = "../../build/model.rs"]
+mod model;
 
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, IncludeFileResolver};
