@@ -4,6 +4,7 @@
 //! clap takes the texts; they are turned into values here, so that all that is
 //! wrong is told at once, whether it came from a flag or from a variable.
 
+mod shutdown;
 pub mod value;
 
 use std::net::SocketAddr;
@@ -14,8 +15,9 @@ use crate::batch::BulkLimits;
 use crate::deadline::DeadlinePolicy;
 use crate::logging::LogFormat;
 use crate::sandbox;
-use crate::server::CallLimits;
+use crate::server::{CallLimits, Pauses};
 use crate::upstream::base::Base;
+use shutdown::ShutdownArgs;
 use value::{Problems, duration, from_environment, number, switch};
 
 /// The exit code of a wrong configuration: `EX_USAGE` of sysexits.
@@ -82,6 +84,9 @@ pub struct ServeArgs {
     #[arg(default_value = "1024")]
     max_in_flight: String,
 
+    #[command(flatten)]
+    shutdown: ShutdownArgs,
+
     /// How the log is written: text or json [default: text on a terminal, json elsewhere]
     #[arg(long, value_name = "FORMAT", env = "PRESENCE_GATEWAY_LOG_FORMAT")]
     log_format: Option<String>,
@@ -98,6 +103,8 @@ pub struct Config {
     pub calls: CallLimits,
     /// What a bulk call is granted.
     pub bulk: BulkLimits,
+    /// How long the end takes.
+    pub pauses: Pauses,
     /// How the log is written.
     pub log_format: LogFormat,
 }
@@ -135,6 +142,7 @@ impl ServeArgs {
         let concurrency = problems.read("bulk-concurrency", &self.bulk_concurrency, number(1..=64));
         let max_in_flight =
             problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
+        let pauses = self.shutdown.read(&mut problems);
         let log_format = match &self.log_format {
             Some(format) => problems.read("log-format", format, str::parse),
             None => Some(LogFormat::fitting()),
@@ -154,6 +162,7 @@ impl ServeArgs {
                     max_ids: max_ids?,
                     concurrency: concurrency?,
                 },
+                pauses: pauses?,
                 log_format: log_format?,
             })
         })();

@@ -1,11 +1,13 @@
 //! The program: `serve`, `sandbox` and `call`.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use presence_gateway::call::{self, CallArgs};
 use presence_gateway::config::{EXIT_USAGE, ServeArgs};
 use presence_gateway::run::{self, SandboxArgs};
+use tokio::runtime::Runtime;
 
 /// The version, with the commit that was built.
 const VERSION: &str = concat!(
@@ -36,7 +38,8 @@ Other variables:
   TOKIO_WORKER_THREADS         how many threads serve; one for each core unless set
   PRESENCE_GATEWAY_SANDBOX_*   the settings of the sandbox, see `presence-gateway sandbox --help`
 
-SIGTERM and Ctrl-C end it when the calls in flight have ended, within 30 s.";
+SIGTERM and Ctrl-C end it: health turns NOT_SERVING, connections are accepted for --lame-duck
+more, calls in flight have --drain-timeout after that. A second signal ends it at once.";
 
 const CALL: &str = "\
 The token is taken from PRESENCE_GATEWAY_TOKEN where --token is not given.
@@ -69,8 +72,7 @@ enum Command {
     Call(CallArgs),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -80,9 +82,21 @@ async fn main() -> ExitCode {
             return code.into();
         }
     };
-    match cli.command {
-        Command::Serve(args) => run::serve(&args).await,
-        Command::Sandbox(args) => run::sandbox(&args).await,
-        Command::Call(args) => call::call(&args).await,
-    }
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "presence-gateway: no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(args) => run::serve(&args).await,
+            Command::Sandbox(args) => run::sandbox(&args).await,
+            Command::Call(args) => call::call(&args).await,
+        }
+    });
+    // Not waiting for what cannot be cancelled, such as a lookup of a name.
+    runtime.shutdown_background();
+    code
 }

@@ -1,14 +1,16 @@
 //! The two servers, from their flags to their end.
 
+mod signals;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Args;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::config::value::Problems;
 use crate::config::{self, Config, EXIT_USAGE, ServeArgs, Target};
@@ -18,6 +20,7 @@ use crate::server::Server;
 use crate::service::Gateway;
 use crate::upstream::Upstream;
 use crate::upstream::base::Base;
+use signals::Signals;
 
 /// The flags of `sandbox`.
 #[derive(Debug, Clone, Args)]
@@ -58,7 +61,7 @@ pub async fn sandbox(args: &SandboxArgs) -> ExitCode {
     ended(simulated_vendor(listen, settings).await)
 }
 
-async fn gateway(config: Config) -> Result<(), String> {
+async fn gateway(config: Config) -> Result<ExitCode, String> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let (base, sandbox) = match config.target {
@@ -73,7 +76,7 @@ async fn gateway(config: Config) -> Result<(), String> {
     let is_sandbox = sandbox.is_some();
     let upstream = Upstream::new(base.clone()).map_err(|error| error.to_string())?;
     let gateway = Gateway::new(upstream, config.bulk);
-    let server = Server::new(gateway, config.calls)
+    let server = Server::new(gateway, config.calls, config.pauses)
         .await
         .map_err(|error| error.to_string())?;
 
@@ -89,26 +92,50 @@ async fn gateway(config: Config) -> Result<(), String> {
             }
         });
     }
-    let end = told_to_end()?;
+    let signals = Signals::listen()?;
     tracing::info!(%address, upstream = %base, version = %env!("CARGO_PKG_VERSION"), "serving");
     if is_sandbox {
         greet(address, &base);
     }
-    server.serve(listener, end).await;
+    let code = until_signalled(signals, |end| server.serve(listener, end)).await;
     // The vendor's end follows the callers'.
     drop(stop);
     tracing::info!("ended");
-    Ok(())
+    Ok(code)
 }
 
-async fn simulated_vendor(listen: SocketAddr, settings: sandbox::Settings) -> Result<(), String> {
+/// Runs what ends in good order when the first signal comes, and at once when
+/// a second one does.
+async fn until_signalled<F: Future<Output = ()>>(
+    mut signals: Signals,
+    serve: impl FnOnce(BoxFuture<'static, ()>) -> F,
+) -> ExitCode {
+    let (tell, told) = oneshot::channel::<()>();
+    let serving = serve(Box::pin(async { drop(told.await) }));
+    tokio::select! {
+        () = serving => ExitCode::SUCCESS,
+        code = async {
+            signals.next().await;
+            drop(tell);
+            signals.next().await
+        } => code.into(),
+    }
+}
+
+async fn simulated_vendor(
+    listen: SocketAddr,
+    settings: sandbox::Settings,
+) -> Result<ExitCode, String> {
     let listener = bind(listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let end = told_to_end()?;
+    let signals = Signals::listen()?;
     tracing::info!(%address, "serving the sandbox: http://{address}/sandbox tells how to use it");
-    sandbox::serve(listener, Sandbox::new(settings), end)
-        .await
-        .map_err(|error| error.to_string())
+    let mut served = Ok(());
+    let code = until_signalled(signals, |end| async {
+        served = sandbox::serve(listener, Sandbox::new(settings), end).await;
+    })
+    .await;
+    served.map(|()| code).map_err(|error| error.to_string())
 }
 
 /// Says how to call a gateway that was started to be tried out.
@@ -137,23 +164,9 @@ async fn until(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
 
-/// Waits until the process is told to end: SIGTERM, or SIGINT, which is
-/// Ctrl-C. From this call on, a signal is noticed; until then it kills.
-fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, String> {
-    let wait_for = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
-    let mut terminate = wait_for(SignalKind::terminate())?;
-    let mut interrupt = wait_for(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-fn ended(result: Result<(), String>) -> ExitCode {
+fn ended(result: Result<ExitCode, String>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             say(&problem);
             ExitCode::FAILURE

@@ -249,8 +249,8 @@ impl Gateway {
         F: Future<Output = Result<Served<T>, Failure>>,
     {
         let (metadata, extensions, request) = call.into_parts();
-        let (Some(&deadline), Some(record)) = (
-            extensions.get::<Deadline>(),
+        let (Some(deadline), Some(record)) = (
+            extensions.get::<Deadline>().cloned(),
             extensions.get::<Record>().cloned(),
         ) else {
             let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
@@ -264,7 +264,7 @@ impl Gateway {
                     Session {
                         upstream,
                         caller,
-                        deadline,
+                        deadline: deadline.clone(),
                         record: record.clone(),
                     },
                     request,

@@ -55,7 +55,7 @@ impl Session {
         }
         let reply = self
             .upstream
-            .send(call, &self.caller, self.deadline)
+            .send(call, &self.caller, self.deadline.clone())
             .await?;
         let correlation_id = reply.correlation_id;
         match operation::decode::<O>(&reply.body) {

@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
 use http::{StatusCode, header};
 use tokio::sync::Semaphore;
-use tokio::time::sleep_until;
+use tokio::time::sleep;
 
 use super::delivery::Delivery;
 use super::refusal::{code, refuse};
 use super::{CallLimits, mend};
-use crate::deadline::{Deadline, DeadlinePolicy};
+use crate::deadline::{Deadline, DeadlinePolicy, Drain};
 use crate::error::Error;
 use crate::record::Record;
 
@@ -24,7 +24,7 @@ use crate::record::Record;
 const GRACE: Duration = Duration::from_millis(20);
 
 /// Puts the layers around the services, the innermost first.
-pub(super) fn around(services: Router, limits: CallLimits) -> Router {
+pub(super) fn around(services: Router, limits: CallLimits, drain: Drain) -> Router {
     let places = Arc::new(Semaphore::new(limits.max_in_flight));
     services
         // What tonic answers by itself gets our details, and the right code.
@@ -32,7 +32,7 @@ pub(super) fn around(services: Router, limits: CallLimits) -> Router {
         // Nothing waits for a place: a queue would only add its own delay.
         .layer(from_fn_with_state(places, admit))
         // The clock starts with the headers, not when the message is there.
-        .layer(from_fn_with_state(limits.deadlines, limit_time))
+        .layer(from_fn_with_state((limits.deadlines, drain), limit_time))
         // Around those that refuse, so that every call has its line in the log.
         .layer(from_fn(record))
         // Outermost: what is no gRPC gets an answer that its client understands.
@@ -81,32 +81,35 @@ async fn record(mut request: Request, next: Next) -> Response {
 }
 
 async fn limit_time(
-    State(policy): State<DeadlinePolicy>,
+    State((policy, drain)): State<(DeadlinePolicy, Drain)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let deadline = policy.of(request.headers());
+    let deadline = policy.of(request.headers()).cut_by(drain);
     let record = request.extensions().get::<Record>().cloned();
-    request.extensions_mut().insert(deadline);
+    request.extensions_mut().insert(deadline.clone());
     let mut response = std::pin::pin!(next.run(request));
     tokio::select! {
         biased;
         response = &mut response => return response,
-        () = sleep_until(deadline.instant() + GRACE) => {}
+        () = async {
+            deadline.passed().await;
+            sleep(GRACE).await;
+        } => {}
     }
     match record {
         // What was sent may have changed something: only the handler can tell.
         Some(record) if record.upstream_calls() > 0 => response.await,
-        record => refuse(Error::Expired, deadline, record),
+        record => refuse(Error::Expired, &deadline, record),
     }
 }
 
 async fn admit(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
     let Ok(place) = places.try_acquire_owned() else {
         let record = request.extensions().get::<Record>().cloned();
-        let deadline = request.extensions().get::<Deadline>().copied();
+        let deadline = request.extensions().get::<Deadline>().cloned();
         return match deadline {
-            Some(deadline) => refuse(Error::Overloaded, deadline, record),
+            Some(deadline) => refuse(Error::Overloaded, &deadline, record),
             None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         };
     };

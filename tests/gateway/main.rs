@@ -26,6 +26,7 @@ mod bulk_writes;
 mod command_line;
 mod contract;
 mod deadlines;
+mod ending;
 mod errors;
 mod flight;
 mod program;

@@ -85,10 +85,12 @@ impl Log {
 }
 
 impl Serving {
-    /// Starts a server and waits until it serves, as its log says in JSON.
+    /// Starts a server and waits until it serves, as its log says in JSON. It
+    /// ends without a pause unless the environment says so.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let arguments = [arguments, &["--listen", "127.0.0.1:0"]].concat();
-        let mut child = program(&arguments, environment)
+        let no_pause = [("PRESENCE_GATEWAY_LAME_DUCK", "0s")];
+        let mut child = program(&arguments, &[&no_pause, environment].concat())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

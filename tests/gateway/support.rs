@@ -20,7 +20,7 @@ use presence_gateway::call::codec::Raw;
 use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::proto;
 use presence_gateway::proto::v1::BulkWriteReport;
-use presence_gateway::server::{CallLimits, Server};
+use presence_gateway::server::{CallLimits, Pauses, Server};
 use presence_gateway::service::Gateway as Service;
 use presence_gateway::upstream::Upstream;
 use presence_gateway::upstream::base::Base;
@@ -211,6 +211,7 @@ pub struct Limits {
     pub max_in_flight: usize,
     pub default_deadline: Duration,
     pub max_deadline: Duration,
+    pub pauses: Pauses,
 }
 
 impl Default for Limits {
@@ -221,6 +222,10 @@ impl Default for Limits {
             max_in_flight: 1024,
             default_deadline: Duration::from_secs(30),
             max_deadline: Duration::from_mins(2),
+            pauses: Pauses {
+                lame_duck: Duration::ZERO,
+                drain_timeout: Duration::from_secs(30),
+            },
         }
     }
 }
@@ -270,7 +275,7 @@ impl Gateway {
             },
             max_in_flight: limits.max_in_flight,
         };
-        let server = Server::new(Service::new(upstream, bulk), calls)
+        let server = Server::new(Service::new(upstream, bulk), calls, limits.pauses)
             .await
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

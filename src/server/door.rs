@@ -1,0 +1,102 @@
+//! A port on which connections are accepted, and what becomes of them.
+
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::connection::{self, Manners};
+
+/// How long a connection may take for its first words. A gRPC client speaks
+/// first, and at once; probes and port scans connect and say nothing.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// How long to wait before the next connection after one could not be
+/// accepted: most likely, the process has too many files open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A port before it is opened.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    /// What answers.
+    pub router: Router,
+    /// How many connections there may be at once. One more is closed as soon
+    /// as it is accepted: its client is free to go elsewhere, which it would
+    /// not be in a queue.
+    pub max_connections: usize,
+    /// How connections are led to their end.
+    pub manners: Manners,
+}
+
+impl Door {
+    /// Accepts connections until `close` is done. Then all are asked to go;
+    /// those that are still there when `patience` is done are closed.
+    pub(super) async fn serve(
+        self,
+        listener: TcpListener,
+        close: impl Future<Output = ()>,
+        patience: impl Future<Output = ()>,
+    ) {
+        let (closed, closing) = watch::channel(());
+        let mut connections = JoinSet::new();
+        let mut close = std::pin::pin!(close);
+        // Said once for a time in which it is so, and not for each connection.
+        let mut is_stuck = false;
+        loop {
+            let accepted = tokio::select! {
+                () = &mut close => break,
+                Some(_) = connections.join_next() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            let was_stuck = is_stuck;
+            is_stuck = true;
+            match accepted {
+                Ok((stream, _)) if connections.len() < self.max_connections => {
+                    is_stuck = false;
+                    connections.spawn(self.clone().open(stream, closing.clone()));
+                }
+                Ok(_) if was_stuck => {}
+                Ok(_) => tracing::warn!(
+                    max = self.max_connections,
+                    "there are as many connections as there may be; more are closed"
+                ),
+                Err(error) => {
+                    if !was_stuck {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop((listener, closed, closing));
+        let gone = async { while connections.join_next().await.is_some() {} };
+        tokio::select! {
+            () = gone => {}
+            () = patience => {}
+        }
+        if !connections.is_empty() {
+            tracing::info!(
+                count = connections.len(),
+                "connections did not end by themselves"
+            );
+        }
+        // Those that are left end with their set.
+    }
+
+    /// Leads one connection from its first byte to its end.
+    async fn open(self, mut stream: TcpStream, mut closing: watch::Receiver<()>) {
+        // Answers are small: none shall wait to be joined by a second one.
+        let _ = stream.set_nodelay(true);
+        let first = tokio::select! {
+            first = timeout(OPENING, connection::preface(&mut stream)) => first,
+            // It has no call that could be waited for.
+            _ = closing.changed() => return,
+        };
+        if let Ok(Ok(first)) = first {
+            connection::serve(stream, first, self.router, self.manners, closing).await;
+        }
+    }
+}
