@@ -8,6 +8,7 @@ mod health;
 mod in_flight;
 mod layers;
 mod mend;
+mod panics;
 mod refusal;
 mod shutdown;
 

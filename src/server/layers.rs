@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::delivery::Delivery;
 use super::refusal::{code, refuse};
-use super::{CallLimits, mend};
+use super::{CallLimits, mend, panics};
 use crate::deadline::{Deadline, DeadlinePolicy, Drain};
 use crate::error::Error;
 use crate::record::Record;
@@ -27,6 +27,8 @@ const GRACE: Duration = Duration::from_millis(20);
 pub(super) fn around(services: Router, limits: CallLimits, drain: Drain) -> Router {
     let places = Arc::new(Semaphore::new(limits.max_in_flight));
     services
+        // Innermost, so that a handler that panics is like one that fails.
+        .layer(from_fn(panics::answered))
         // What tonic answers by itself gets our details, and the right code.
         .layer(from_fn(mend::answers))
         // Nothing waits for a place: a queue would only add its own delay.
