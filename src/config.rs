@@ -5,6 +5,7 @@
 //! wrong is told at once, whether it came from a flag or from a variable.
 
 mod shutdown;
+mod tls;
 pub mod value;
 
 use std::net::SocketAddr;
@@ -15,9 +16,10 @@ use crate::batch::BulkLimits;
 use crate::deadline::DeadlinePolicy;
 use crate::logging::LogFormat;
 use crate::sandbox;
-use crate::server::{CallLimits, Pauses};
+use crate::server::{CallLimits, Pauses, Tls};
 use crate::upstream::base::Base;
 use shutdown::ShutdownArgs;
+use tls::TlsArgs;
 use value::{Problems, duration, from_environment, number, switch};
 
 /// The exit code of a wrong configuration: `EX_USAGE` of sysexits.
@@ -85,6 +87,13 @@ pub struct ServeArgs {
     max_in_flight: String,
 
     #[command(flatten)]
+    tls: TlsArgs,
+
+    /// The address and port on which health alone is served, without TLS; off unless given
+    #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_HEALTH_LISTEN")]
+    health_listen: Option<String>,
+
+    #[command(flatten)]
     shutdown: ShutdownArgs,
 
     /// How the log is written: text or json [default: text on a terminal, json elsewhere]
@@ -103,6 +112,10 @@ pub struct Config {
     pub calls: CallLimits,
     /// What a bulk call is granted.
     pub bulk: BulkLimits,
+    /// What is spoken below HTTP/2, if anything.
+    pub tls: Option<Tls>,
+    /// Where health alone is served, if anywhere.
+    pub health_listen: Option<SocketAddr>,
     /// How long the end takes.
     pub pauses: Pauses,
     /// How the log is written.
@@ -142,6 +155,11 @@ impl ServeArgs {
         let concurrency = problems.read("bulk-concurrency", &self.bulk_concurrency, number(1..=64));
         let max_in_flight =
             problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
+        let tls = self.tls.read(&mut problems);
+        let health_listen = self.health_listen.as_deref().map(|raw| {
+            let address = problems.read("health-listen", raw, address);
+            address.map(Some)
+        });
         let pauses = self.shutdown.read(&mut problems);
         let log_format = match &self.log_format {
             Some(format) => problems.read("log-format", format, str::parse),
@@ -162,6 +180,8 @@ impl ServeArgs {
                     max_ids: max_ids?,
                     concurrency: concurrency?,
                 },
+                tls: tls?,
+                health_listen: health_listen.unwrap_or(Some(None))?,
                 pauses: pauses?,
                 log_format: log_format?,
             })

@@ -19,4 +19,5 @@ pub mod sandbox;
 pub mod server;
 pub mod service;
 pub mod session;
+pub mod tls;
 pub mod upstream;

@@ -64,6 +64,10 @@ pub async fn sandbox(args: &SandboxArgs) -> ExitCode {
 async fn gateway(config: Config) -> Result<ExitCode, String> {
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let probes = match config.health_listen {
+        None => None,
+        Some(address) => Some(bind(address).await?),
+    };
     let (base, sandbox) = match config.target {
         Target::Upstream(base) => (base, None),
         Target::Sandbox(settings) => {
@@ -76,9 +80,17 @@ async fn gateway(config: Config) -> Result<ExitCode, String> {
     let is_sandbox = sandbox.is_some();
     let upstream = Upstream::new(base.clone()).map_err(|error| error.to_string())?;
     let gateway = Gateway::new(upstream, config.bulk);
-    let server = Server::new(gateway, config.calls, config.pauses)
+    let mut server = Server::new(gateway, config.calls, config.pauses)
         .await
         .map_err(|error| error.to_string())?;
+    let has_tls = config.tls.is_some();
+    if let Some(tls) = config.tls {
+        server = server.with_tls(tls);
+    }
+    let health = probes.as_ref().and_then(|probes| probes.local_addr().ok());
+    if let Some(probes) = probes {
+        server = server.with_probes(probes);
+    }
 
     let (stop, stopped) = watch::channel(());
     if let Some((listener, sandbox)) = sandbox {
@@ -93,9 +105,16 @@ async fn gateway(config: Config) -> Result<ExitCode, String> {
         });
     }
     let signals = Signals::listen()?;
-    tracing::info!(%address, upstream = %base, version = %env!("CARGO_PKG_VERSION"), "serving");
+    tracing::info!(
+        %address,
+        tls = has_tls,
+        health = health.map(tracing::field::display),
+        upstream = %base,
+        version = %env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
     if is_sandbox {
-        greet(address, &base);
+        greet(address, has_tls, &base);
     }
     let code = until_signalled(signals, |end| server.serve(listener, end)).await;
     // The vendor's end follows the callers'.
@@ -139,7 +158,8 @@ async fn simulated_vendor(
 }
 
 /// Says how to call a gateway that was started to be tried out.
-fn greet(address: SocketAddr, vendor: &Base) {
+fn greet(address: SocketAddr, has_tls: bool, vendor: &Base) {
+    let scheme = if has_tls { "https://" } else { "" };
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "presence-gateway".to_owned());
@@ -149,7 +169,7 @@ fn greet(address: SocketAddr, vendor: &Base) {
         "The gateway serves its sandbox on {address}. In another terminal:\n\n  \
          {program} call GetUserPresencesPurecloud \\\n    \
          '{{\"userId\": \"00000000-0000-4000-8000-000000000001\"}}' \\\n    \
-         --token any --address {address}\n\n\
+         --token any --address {scheme}{address}\n\n\
          What the sandbox can be told to do: {vendor}/sandbox\n"
     );
 }

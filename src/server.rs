@@ -11,13 +11,17 @@ mod mend;
 mod panics;
 mod refusal;
 mod shutdown;
+mod tls;
 
 use std::io;
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tonic::service::Routes;
 
 use crate::deadline::{DeadlinePolicy, Drain};
@@ -29,7 +33,9 @@ use connection::Manners;
 use door::Door;
 use health::Health;
 use in_flight::InFlight;
+use shutdown::FAREWELL;
 pub use shutdown::Pauses;
+pub use tls::{Tls, TlsFiles};
 
 /// The largest request message, in bytes: gRPC's customary limit, and some ten
 /// times what the vendor takes.
@@ -39,6 +45,10 @@ pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
 /// of metadata that is still under way, so this bounds a memory that no place
 /// is taken for.
 const MAX_CONNECTIONS: usize = 4096;
+
+/// How many connections probes may have at once: those of one node, some
+/// impatient, and a person who looks.
+const MAX_PROBES: usize = 64;
 
 /// How much longer than the longest call an old connection may last.
 const AGE_MARGIN: Duration = Duration::from_secs(10);
@@ -56,6 +66,9 @@ pub struct CallLimits {
 #[derive(Debug)]
 pub struct Server {
     router: Router,
+    tls: Option<Tls>,
+    /// Where health alone is served, without TLS.
+    probes: (Router, Option<TcpListener>),
     health: Health,
     calls: InFlight,
     drain: Drain,
@@ -92,6 +105,10 @@ impl Server {
             .build_v1alpha()
             .map_err(io::Error::other)?;
         let ending = from_fn_with_state(drain.clone(), farewell::with_drain);
+        let probes = Routes::new(health_service.clone())
+            .prepare()
+            .into_axum_router()
+            .layer(ending.clone());
         let open = Routes::new(health_service)
             .add_service(v1)
             .add_service(v1alpha)
@@ -104,6 +121,8 @@ impl Server {
         let grace = limits.deadlines.max + AGE_MARGIN;
         Ok(Self {
             router,
+            tls: None,
+            probes: (probes, None),
             health: Health::serving(reporter).await,
             calls,
             drain,
@@ -112,21 +131,58 @@ impl Server {
         })
     }
 
+    /// The same server, with TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        let tls = Some(tls);
+        Self { tls, ..self }
+    }
+
+    /// The same server, which serves health on this port too, without TLS:
+    /// the probes of Kubernetes speak none.
+    #[must_use]
+    pub fn with_probes(self, listener: TcpListener) -> Self {
+        let probes = (self.probes.0, Some(listener));
+        Self { probes, ..self }
+    }
+
     /// Serves until `shutdown` is done; then says so, pauses, and lets the
     /// calls in flight end.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let door = Door {
             router: self.router,
+            tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
             manners: self.manners,
         };
-        let closing = async {
-            self.drain.begun().await;
+        let (ended, end) = oneshot::channel::<()>();
+        let callers = async {
+            let closing = self.drain.begun().map(drop);
+            let patience = shutdown::last_call(&self.calls, &self.drain);
+            door.serve(listener, closing, patience).await;
+            drop(ended);
         };
-        let patience = shutdown::last_call(&self.calls, &self.drain);
-        tokio::join!(
-            shutdown::lead(shutdown, self.pauses, &self.health, &self.drain),
-            door.serve(listener, closing, patience),
-        );
+        let probes = async {
+            let (router, Some(listener)) = self.probes else {
+                return;
+            };
+            let door = Door {
+                router,
+                tls: None,
+                max_connections: MAX_PROBES,
+                manners: self.manners,
+            };
+            // To the end: what drains is alive.
+            door.serve(listener, end.map(drop), sleep(FAREWELL)).await;
+        };
+        let lead = shutdown::lead(shutdown, self.pauses, &self.health, &self.drain);
+        let served = async { tokio::join!(lead, callers, probes) };
+        match &self.tls {
+            None => drop(served.await),
+            Some(tls) => tokio::select! {
+                _ = served => {}
+                () = tls.follow() => {}
+            },
+        }
     }
 }

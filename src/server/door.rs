@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use axum::Router;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Manners};
+use super::tls::Tls;
 
-/// How long a connection may take for its first words. A gRPC client speaks
-/// first, and at once; probes and port scans connect and say nothing.
+/// How long a connection may take for its handshake and its first words. A
+/// gRPC client speaks first, and at once; probes and port scans connect and
+/// say nothing.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// How long to wait before the next connection after one could not be
@@ -23,6 +26,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Door {
     /// What answers.
     pub router: Router,
+    /// What is spoken below HTTP/2, if anything.
+    pub tls: Option<Tls>,
     /// How many connections there may be at once. One more is closed as soon
     /// as it is accepted: its client is free to go elsewhere, which it would
     /// not be in a queue.
@@ -87,12 +92,31 @@ impl Door {
     }
 
     /// Leads one connection from its first byte to its end.
-    async fn open(self, mut stream: TcpStream, mut closing: watch::Receiver<()>) {
+    async fn open(self, stream: TcpStream, mut closing: watch::Receiver<()>) {
         // Answers are small: none shall wait to be joined by a second one.
         let _ = stream.set_nodelay(true);
-        let first = tokio::select! {
-            first = timeout(OPENING, connection::preface(&mut stream)) => first,
+        let end = Instant::now() + OPENING;
+        let Some(tls) = &self.tls else {
+            return self.serve_opened(stream, end, closing).await;
+        };
+        let shaken = tokio::select! {
+            shaken = timeout_at(end, tls.accept(stream)) => shaken,
             // It has no call that could be waited for.
+            _ = closing.changed() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.serve_opened(stream, end, closing).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+
+    async fn serve_opened<S>(self, mut stream: S, end: Instant, mut closing: watch::Receiver<()>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let first = tokio::select! {
+            first = timeout_at(end, connection::preface(&mut stream)) => first,
             _ = closing.changed() => return,
         };
         if let Ok(Ok(first)) = first {

@@ -99,11 +99,9 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
 fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
     let unbuilt = [
         "--token-requests-per-minute=300",
-        "--health-listen=127.0.0.1:0",
         "--metrics-listen=127.0.0.1:0",
         "--share-reads=true",
         "--bulk-merge-window=0s",
-        "--tls-cert=cert.pem",
         "--listne=127.0.0.1:0",
     ];
     let built = flags_of_serve();

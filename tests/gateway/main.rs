@@ -34,5 +34,6 @@ mod readme;
 mod requests;
 mod server;
 mod support;
+mod tls;
 mod tokens;
 mod wire;
