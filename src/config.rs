@@ -4,6 +4,7 @@
 //! clap takes the texts; they are turned into values here, so that all that is
 //! wrong is told at once, whether it came from a flag or from a variable.
 
+mod outbound;
 mod shutdown;
 mod tls;
 pub mod value;
@@ -18,6 +19,8 @@ use crate::logging::LogFormat;
 use crate::sandbox;
 use crate::server::{CallLimits, Pauses, Tls};
 use crate::upstream::base::Base;
+use crate::upstream::client::Outbound;
+use outbound::OutboundArgs;
 use shutdown::ShutdownArgs;
 use tls::TlsArgs;
 use value::{Problems, duration, from_environment, number, switch};
@@ -56,6 +59,9 @@ pub struct ServeArgs {
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]
     allow_insecure_upstream: String,
+
+    #[command(flatten)]
+    outbound: OutboundArgs,
 
     /// How long a call may take whose client sets no deadline
     #[arg(
@@ -108,6 +114,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where calls are forwarded to.
     pub target: Target,
+    /// How an upstream is reached.
+    pub outbound: Outbound,
     /// What a call is granted.
     pub calls: CallLimits,
     /// What a bulk call is granted.
@@ -141,6 +149,7 @@ impl ServeArgs {
         let mut problems = Problems::default();
         let listen = problems.read("listen", &self.listen, address);
         let target = self.target(&mut problems);
+        let outbound = self.outbound.read(target.as_ref(), &mut problems);
         let default = problems.read("default-deadline", &self.default_deadline, deadline);
         let max = problems.read("max-deadline", &self.max_deadline, deadline);
         if let (Some(default), Some(max)) = (default, max)
@@ -169,6 +178,7 @@ impl ServeArgs {
             Some(Config {
                 listen: listen?,
                 target: target?,
+                outbound: outbound?,
                 calls: CallLimits {
                     deadlines: DeadlinePolicy {
                         default: default?,

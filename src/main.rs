@@ -70,7 +70,7 @@ enum Command {
     Sandbox(Box<SandboxArgs>),
     /// Make one call to a running gateway, and print the answer
     #[command(after_help = CALL)]
-    Call(CallArgs),
+    Call(Box<CallArgs>),
 }
 
 fn main() -> ExitCode {

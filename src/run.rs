@@ -78,7 +78,7 @@ async fn gateway(config: Config) -> Result<ExitCode, String> {
         }
     };
     let is_sandbox = sandbox.is_some();
-    let upstream = Upstream::new(base.clone()).map_err(|error| error.to_string())?;
+    let upstream = Upstream::new(base.clone(), config.outbound)?;
     let gateway = Gateway::new(upstream, config.bulk);
     let mut server = Server::new(gateway, config.calls, config.pauses)
         .await

@@ -6,32 +6,25 @@
 )]
 
 pub mod base;
+pub mod client;
 mod departure;
 pub mod fault;
 
 use std::error::Error as _;
 use std::fmt::Write;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::{Body, Client, Response, redirect};
+use reqwest::{Body, Response};
 
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, Uncertainty, correlation_id};
 use crate::operation::{Answer, Call, Spec};
 use base::Base;
+use client::{Clients, Outbound};
 use departure::Departing;
 use fault::Fault;
-
-/// How long a connection may take to come about. A vendor that is there
-/// answers within milliseconds; a lost packet is sent again after one second.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long an unused connection is kept: well under the 60 s after which an
-/// AWS load balancer closes it, because a request that meets the close is lost.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The largest answer that is read, in bytes. Larger than any that a caller
 /// could receive in one message.
@@ -43,7 +36,7 @@ const MAX_ERROR_BODY: usize = 1024 * 1024;
 /// The upstream API.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    client: Client,
+    clients: Clients,
     base: Base,
 }
 
@@ -57,28 +50,14 @@ pub struct Reply {
 }
 
 impl Upstream {
-    /// The API at `base`.
+    /// The API at `base`, reached in this way.
     ///
     /// # Errors
     ///
     /// If the system has no certificates of authorities, which TLS needs.
-    pub fn new(base: Base) -> Result<Self, reqwest::Error> {
-        // Fails where a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("presence-gateway/", env!("CARGO_PKG_VERSION")))
-            // HTTP/2 would put all calls on one connection, and queue them
-            // there behind the vendor's limit of streams.
-            .http1_only()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            // A redirect, a referer or a proxy from the environment would
-            // carry a token or an id to where it does not belong.
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .build()?;
-        Ok(Self { client, base })
+    pub fn new(base: Base, outbound: Outbound) -> Result<Self, String> {
+        let clients = Clients::new(&base, outbound)?;
+        Ok(Self { clients, base })
     }
 
     /// Sends a call with the caller's token, and reads the answer.
@@ -129,7 +108,8 @@ impl Upstream {
     fn request(&self, call: &Call, caller: &Caller) -> reqwest::RequestBuilder {
         let url = self.base.url(&call.path_and_query);
         let request = self
-            .client
+            .clients
+            .current()
             .request(call.spec.method.clone(), url)
             .header(header::AUTHORIZATION, caller.authorization())
             .header(header::ACCEPT, "application/json");

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::spread::about;
+
 /// What an HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -44,10 +46,6 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// they can, so that replicas that come later would get none: each connection
 /// is asked to go now and then, and finds them when it comes back.
 const AGE: Duration = Duration::from_mins(5);
-
-/// How much the age of one connection is off the average, so that connections
-/// made together do not come back together.
-const SPREAD: f64 = 0.1;
 
 /// How connections are led to their end.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +93,7 @@ pub(super) async fn serve<S>(
     let is_old = tokio::select! {
         ended = &mut connection => return told(ended),
         _ = closing.changed() => false,
-        () = sleep(age()) => true,
+        () = sleep(about(AGE)) => true,
     };
     // GOAWAY: new calls are to be made elsewhere, those under way go on.
     connection.as_mut().graceful_shutdown();
@@ -114,8 +112,4 @@ fn told(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
     }
-}
-
-fn age() -> Duration {
-    AGE.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * fastrand::f64())
 }

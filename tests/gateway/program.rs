@@ -185,7 +185,10 @@ pub fn flags_of_serve() -> Vec<Flag> {
                 .next()
                 .unwrap()
                 .to_owned(),
-            variable: between(text, "[env: ", '=').unwrap_or_default(),
+            // One that may hold a secret is shown without its value.
+            variable: between(text, "[env: ", ']')
+                .map(|variable| variable.split('=').next().unwrap_or_default().to_owned())
+                .unwrap_or_default(),
             default: between(text, "[default: ", ']').unwrap_or_default(),
         })
         .collect();

@@ -24,6 +24,7 @@ use presence_gateway::server::{CallLimits, Pauses, Server};
 use presence_gateway::service::Gateway as Service;
 use presence_gateway::upstream::Upstream;
 use presence_gateway::upstream::base::Base;
+use presence_gateway::upstream::client::Outbound;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, SerializeOptions};
 use serde_json::{Value, json};
@@ -263,7 +264,8 @@ impl Gateway {
         limits: Limits,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let upstream = Upstream::new(Base::of_url(upstream, false).unwrap()).unwrap();
+        let upstream =
+            Upstream::new(Base::of_url(upstream, false).unwrap(), Outbound::default()).unwrap();
         let bulk = BulkLimits {
             max_ids: limits.max_ids,
             concurrency: limits.concurrency,

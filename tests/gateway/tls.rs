@@ -5,6 +5,7 @@ pub mod authority;
 mod flags;
 mod reloaded;
 mod served;
+mod upstream;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ use presence_gateway::record::Record;
 use presence_gateway::session::Session;
 use presence_gateway::upstream::Upstream;
 use presence_gateway::upstream::base::Base;
+use presence_gateway::upstream::client::Outbound;
 
 use crate::support::{
     Gateway, Limits, Received, Vendor, encoded, method, methods, path, reply, sample,
@@ -127,7 +128,7 @@ async fn no_debug_output_shows_it() {
         max: limits.max_deadline,
     };
     let session = Session {
-        upstream: Upstream::new(base).unwrap(),
+        upstream: Upstream::new(base, Outbound::default()).unwrap(),
         caller: caller.clone(),
         deadline: policy.of(&headers),
         record: Record::new("method"),
