@@ -1,5 +1,6 @@
 //! The two servers, from their flags to their end.
 
+mod files;
 mod signals;
 
 use std::fmt::Display;
@@ -62,6 +63,7 @@ pub async fn sandbox(args: &SandboxArgs) -> ExitCode {
 }
 
 async fn gateway(config: Config) -> Result<ExitCode, String> {
+    files::raise_limit();
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let probes = match config.health_listen {

@@ -113,3 +113,106 @@ fn told(ended: hyper::Result<()>) {
         tracing::debug!(%error, "a connection ended");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::post;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use hyper::client::conn::http2::{SendRequest, handshake};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::{Instant, pause};
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(130);
+
+    /// Serves one side of a pipe: a call takes six minutes, or for ever.
+    fn serving() -> (DuplexStream, watch::Sender<()>, JoinHandle<()>) {
+        let six_minutes = async || {
+            sleep(Duration::from_mins(6)).await;
+            "answer"
+        };
+        let router = Router::new()
+            .route("/at-once", post(async || "answer"))
+            .route("/six-minutes", post(six_minutes))
+            .route(
+                "/for-ever",
+                post(async || std::future::pending::<()>().await),
+            );
+        let (client, mut server) = duplex(1 << 16);
+        let (close, closing) = watch::channel(());
+        #[expect(clippy::disallowed_methods, reason = "a server of the test")]
+        let serving = tokio::spawn(async move {
+            let first = preface(&mut server).await.unwrap();
+            serve(server, first, router, Manners { grace: GRACE }, closing).await;
+        });
+        (client, close, serving)
+    }
+
+    async fn connect(stream: DuplexStream) -> SendRequest<Body> {
+        let io = TokioIo::new(stream);
+        let (client, connection) = handshake(TokioExecutor::new(), io).await.unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a client of the test")]
+        tokio::spawn(connection);
+        client
+    }
+
+    fn call(path: &str) -> Request<Body> {
+        let call = Request::post(format!("http://gateway{path}"));
+        call.body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_is_asked_to_go_and_its_calls_end() {
+        pause();
+        let (stream, _close, serving) = serving();
+        let mut client = connect(stream).await;
+        let mut next = client.clone();
+        let begun = Instant::now();
+        let answer = client.send_request(call("/six-minutes"));
+        // The client is asked to make its next call elsewhere.
+        let asked_to_go = async {
+            while next.send_request(call("/at-once")).await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+            begun.elapsed()
+        };
+        let (answer, asked) = tokio::join!(answer, asked_to_go);
+        assert!((269..=332).contains(&asked.as_secs()), "after {asked:?}");
+        let answer = answer.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(answer.to_bytes(), "answer");
+        serving.await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 360);
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_whose_calls_do_not_end_is_closed() {
+        pause();
+        let (stream, _close, serving) = serving();
+        let mut client = connect(stream).await;
+        let begun = Instant::now();
+        let answer = client.send_request(call("/for-ever"));
+        let (answer, served) = tokio::join!(answer, serving);
+        served.unwrap();
+        answer.unwrap_err();
+        let took = begun.elapsed().as_secs();
+        assert!((269 + 130..=332 + 130).contains(&took), "after {took} s");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_vanished_is_found() {
+        pause();
+        let (mut stream, _close, serving) = serving();
+        let begun = Instant::now();
+        stream.write_all(PREFACE).await.unwrap();
+        stream
+            .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
+            .await
+            .unwrap();
+        serving.await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 50);
+    }
+}

@@ -124,3 +124,70 @@ impl Door {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::pause;
+
+    use super::*;
+
+    async fn opened(max_connections: usize) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = Door {
+            router: Router::new(),
+            tls: None,
+            max_connections,
+            manners: Manners {
+                grace: Duration::ZERO,
+            },
+        };
+        #[expect(clippy::disallowed_methods, reason = "a server of the test")]
+        tokio::spawn(door.serve(listener, pending(), pending()));
+        address
+    }
+
+    /// Speaks HTTP/2, and gives whether it was answered.
+    async fn is_served(stream: &mut TcpStream) -> bool {
+        let said = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            &[0, 0, 0, 4, 0, 0, 0, 0, 0][..],
+        ];
+        let _ = stream.write_all(&said.concat()).await;
+        stream.read_exact(&mut [0; 9]).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_closed_until_another_leaves() {
+        let address = opened(2).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(is_served(&mut first).await && is_served(&mut second).await);
+        let mut third = TcpStream::connect(address).await.unwrap();
+        assert!(!is_served(&mut third).await);
+        drop(first);
+        // It takes a moment to be noticed.
+        let mut next = TcpStream::connect(address).await.unwrap();
+        while !is_served(&mut next).await {
+            next = TcpStream::connect(address).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_finish_its_first_word_is_closed() {
+        // Time passes when nothing else happens.
+        pause();
+        let address = opened(9).await;
+        for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {
+            let begun = Instant::now();
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            assert_eq!(stream.read(&mut [0; 9]).await.unwrap(), 0);
+            assert_eq!(begun.elapsed().as_secs(), 10, "{said:?}");
+        }
+    }
+}

@@ -29,6 +29,7 @@ mod deadlines;
 mod ending;
 mod errors;
 mod flight;
+mod hostile;
 mod program;
 mod readme;
 mod requests;

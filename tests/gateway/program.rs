@@ -139,6 +139,15 @@ impl Serving {
         assert!(kill.unwrap().success());
     }
 
+    /// How much memory it has, in KiB.
+    pub fn resident(&self) -> usize {
+        let ps = Command::new("ps")
+            .args(["-o", "rss=", "-p", &self.child.id().to_string()])
+            .output();
+        let told = String::from_utf8(ps.unwrap().stdout).unwrap();
+        told.trim().parse().unwrap()
+    }
+
     /// Waits until it has ended.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
