@@ -1,6 +1,7 @@
 //! The client of the command line: one call to a running gateway.
 
 pub mod codec;
+mod tls;
 mod told;
 
 use std::io::{self, IsTerminal, Write};
@@ -18,6 +19,7 @@ use tonic::{Request, Status};
 use crate::config::EXIT_USAGE;
 use crate::config::value::duration;
 use crate::proto;
+use tls::{Secure, TlsArgs};
 
 /// The flags of `call`.
 #[derive(Debug, Clone, Args)]
@@ -29,7 +31,8 @@ pub struct CallArgs {
     #[arg(default_value = "{}")]
     request: String,
 
-    /// The address of the gateway
+    /// The address of the gateway; TLS is spoken if it begins with `https://`, or if one of the
+    /// flags of TLS is given
     #[arg(long, default_value = "127.0.0.1:50051")]
     address: String,
 
@@ -41,6 +44,9 @@ pub struct CallArgs {
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     deadline: String,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 /// Makes the call: the answer goes to the standard output as JSON, an error
@@ -63,7 +69,7 @@ async fn make(args: &CallArgs) -> ExitCode {
             let _ = writeln!(io::stderr(), "presence-gateway call: {problem}");
             EXIT_USAGE.into()
         }
-        Ok((endpoint, method, request)) => match send(endpoint, &method, request).await {
+        Ok((gateway, method, request)) => match send(gateway, &method, request).await {
             Ok(answer) => {
                 let _ = writeln!(io::stdout(), "{answer}");
                 ExitCode::SUCCESS
@@ -76,7 +82,10 @@ async fn make(args: &CallArgs) -> ExitCode {
     }
 }
 
-type Prepared = (Endpoint, MethodDescriptor, Request<Vec<u8>>);
+type Prepared = (Gateway, MethodDescriptor, Request<Vec<u8>>);
+
+/// Where the gateway is, and how it is spoken to.
+type Gateway = (Endpoint, Option<Secure>);
 
 fn prepare(args: &CallArgs) -> Result<Prepared, String> {
     let method = method(&args.rpc)?;
@@ -90,10 +99,26 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
         .map_err(|error| format!("the request is not a {}: {error}", method.input().name()))?;
     let deadline = duration(&args.deadline)
         .map_err(|wrong| format!("--deadline: `{}` {wrong}", args.deadline))?;
-    let address = match args.address.split_once("://") {
-        Some(("http", _)) => args.address.clone(),
-        Some(_) => return Err(format!("--address: `{}` must be plain http", args.address)),
-        None => format!("http://{}", args.address),
+    let (address, is_secure) = match args.address.split_once("://") {
+        Some(("http", _)) => (args.address.clone(), false),
+        Some(("https", _)) => (args.address.clone(), true),
+        Some(_) => {
+            return Err(format!(
+                "--address: `{}` must begin with `https://` or `http://`, or with the host",
+                args.address
+            ));
+        }
+        None if args.tls.given().is_some() => (format!("https://{}", args.address), true),
+        None => (format!("http://{}", args.address), false),
+    };
+    let secure = match args.tls.given() {
+        Some(flag) if !is_secure => {
+            return Err(format!(
+                "{flag}: --address `{}` is plain http; begin it with `https://`",
+                args.address
+            ));
+        }
+        _ => is_secure.then(|| args.tls.read()).transpose()?,
     };
     let endpoint = Endpoint::from_shared(address)
         .map_err(|_| format!("--address: `{}` is not `host:port`", args.address))?
@@ -107,7 +132,7 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
         value.set_sensitive(true);
         request.metadata_mut().insert("authorization", value);
     }
-    Ok((endpoint, method, request))
+    Ok(((endpoint, secure), method, request))
 }
 
 /// Finds an RPC by its name, with or without its service.
@@ -131,16 +156,21 @@ fn method(name: &str) -> Result<MethodDescriptor, String> {
 }
 
 async fn send(
-    endpoint: Endpoint,
+    (endpoint, secure): Gateway,
     method: &MethodDescriptor,
     request: Request<Vec<u8>>,
 ) -> Result<String, Status> {
-    let channel = endpoint.connect().await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-        Status::unavailable(format!(
-            "no connection to the gateway{}",
-            cause.unwrap_or_default()
-        ))
+    let is_secure = secure.is_some();
+    let connected = match secure {
+        None => endpoint.connect().await,
+        Some(secure) => {
+            let connector = tower::service_fn(move |uri| secure.clone().connect(uri));
+            endpoint.connect_with_connector(connector).await
+        }
+    };
+    let channel = connected.map_err(|error| {
+        let causes = causes(&error).join(": ");
+        Status::unavailable(format!("no connection to the gateway: {causes}"))
     })?;
     let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(usize::MAX);
     client
@@ -151,10 +181,39 @@ async fn send(
     let path = path
         .parse()
         .map_err(|_| Status::internal("the RPC has no path"))?;
-    let answer = client.unary(request, path, codec::Raw).await?.into_inner();
+    let answer = client.unary(request, path, codec::Raw).await;
+    let answer = answer.map_err(|status| lost(status, is_secure))?;
+    let answer = answer.into_inner();
     let answer = DynamicMessage::decode(method.output(), answer.as_slice())
         .map_err(|error| Status::internal(format!("the answer cannot be read: {error}")))?;
     to_json(&answer).map_err(|error| Status::internal(error.to_string()))
+}
+
+/// Tells a connection that broke apart from what the gateway says.
+fn lost(status: Status, is_secure: bool) -> Status {
+    let causes = causes(&status);
+    let ran_out = tonic::TimeoutExpired(()).to_string();
+    if causes.is_empty() || causes.contains(&ran_out) {
+        return status;
+    }
+    let hint = if is_secure {
+        "the gateway may want a certificate (--tls-cert)"
+    } else {
+        "the gateway may speak TLS (`https://`)"
+    };
+    let causes = causes.join(": ");
+    Status::unavailable(format!(
+        "the connection to the gateway ended before the answer: {causes}; {hint}"
+    ))
+}
+
+/// What lies behind an error, each in its own words.
+fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
+    // Some only hold another one, and say the same.
+    causes.dedup();
+    causes
 }
 
 /// The JSON of a message as the vendor would spell it: numbers are numbers.

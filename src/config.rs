@@ -4,6 +4,9 @@
 //! clap takes the texts; they are turned into values here, so that all that is
 //! wrong is told at once, whether it came from a flag or from a variable.
 
+mod outbound;
+mod shutdown;
+mod tls;
 pub mod value;
 
 use std::net::SocketAddr;
@@ -15,8 +18,12 @@ use crate::batch::BulkLimits;
 use crate::deadline::DeadlinePolicy;
 use crate::logging::{self, LogFormat};
 use crate::sandbox;
-use crate::server::CallLimits;
+use crate::server::{CallLimits, Pauses, Tls};
 use crate::upstream::base::Base;
+use crate::upstream::client::Outbound;
+use outbound::OutboundArgs;
+use shutdown::ShutdownArgs;
+use tls::TlsArgs;
 use value::{Problems, duration, from_environment, number, switch, threads};
 
 /// The exit code of a wrong configuration: `EX_USAGE` of sysexits.
@@ -53,6 +60,9 @@ pub struct ServeArgs {
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]
     allow_insecure_upstream: String,
+
+    #[command(flatten)]
+    outbound: OutboundArgs,
 
     /// How long a call may take whose client sets no deadline
     #[arg(
@@ -92,6 +102,16 @@ pub struct ServeArgs {
     #[arg(default_value = "1024")]
     max_in_flight: String,
 
+    #[command(flatten)]
+    tls: TlsArgs,
+
+    /// The address and port on which health alone is served, without TLS; off unless given
+    #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_HEALTH_LISTEN")]
+    health_listen: Option<String>,
+
+    #[command(flatten)]
+    shutdown: ShutdownArgs,
+
     /// How the log is written: text or json [default: text on a terminal, json elsewhere]
     #[arg(long, value_name = "FORMAT", env = "PRESENCE_GATEWAY_LOG_FORMAT")]
     log_format: Option<String>,
@@ -104,12 +124,20 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where calls are forwarded to.
     pub target: Target,
+    /// How an upstream is reached.
+    pub outbound: Outbound,
     /// What a call is granted.
     pub calls: CallLimits,
     /// What a bulk call is granted.
     pub bulk: BulkLimits,
     /// How many requests a minute each token may make; 0 for any number.
     pub token_requests_per_minute: usize,
+    /// What is spoken below HTTP/2, if anything.
+    pub tls: Option<Tls>,
+    /// Where health alone is served, if anywhere.
+    pub health_listen: Option<SocketAddr>,
+    /// How long the end takes.
+    pub pauses: Pauses,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What of it is written.
@@ -135,6 +163,7 @@ impl ServeArgs {
         let mut problems = Problems::default();
         let listen = problems.read("listen", &self.listen, address);
         let target = self.target(&mut problems);
+        let outbound = self.outbound.read(target.as_ref(), &mut problems);
         let default = problems.read("default-deadline", &self.default_deadline, deadline);
         let max = problems.read("max-deadline", &self.max_deadline, deadline);
         if let (Some(default), Some(max)) = (default, max)
@@ -154,6 +183,12 @@ impl ServeArgs {
         );
         let max_in_flight =
             problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
+        let tls = self.tls.read(&mut problems);
+        let health_listen = self.health_listen.as_deref().map(|raw| {
+            let address = problems.read("health-listen", raw, address);
+            address.map(Some)
+        });
+        let pauses = self.shutdown.read(&mut problems);
         let log_format = match &self.log_format {
             Some(format) => problems.read("log-format", format, str::parse),
             None => Some(LogFormat::fitting()),
@@ -164,6 +199,7 @@ impl ServeArgs {
             Some(Config {
                 listen: listen?,
                 target: target?,
+                outbound: outbound?,
                 calls: CallLimits {
                     deadlines: DeadlinePolicy {
                         default: default?,
@@ -176,6 +212,9 @@ impl ServeArgs {
                     concurrency: concurrency?,
                 },
                 token_requests_per_minute: token_requests?,
+                tls: tls?,
+                health_listen: health_listen.unwrap_or(Some(None))?,
+                pauses: pauses?,
                 log_format: log_format?,
                 log_filter: log_filter?,
             })

@@ -1,9 +1,13 @@
 //! The time that a call has left.
 
+mod drain;
+
 use std::time::Duration;
 
 use http::HeaderMap;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
+
+pub use drain::Drain;
 
 /// The header in which a client says how long it waits.
 const GRPC_TIMEOUT: &str = "grpc-timeout";
@@ -12,9 +16,13 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 /// the answer, with its details, is there before the caller gives up.
 const MARGIN: Duration = Duration::from_millis(10);
 
-/// The moment at which a call must have been answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deadline(Instant);
+/// The moment at which a call must have been answered: its own, or the end of
+/// the drain where the gateway itself ends before.
+#[derive(Debug, Clone)]
+pub struct Deadline {
+    own: Instant,
+    drain: Drain,
+}
 
 /// Which deadlines are given.
 #[derive(Debug, Clone, Copy)]
@@ -38,33 +46,60 @@ impl DeadlinePolicy {
             Some(asked) => asked.saturating_sub(MARGIN.min(asked / 10)),
             None => self.default,
         };
-        Deadline(Instant::now() + given.min(self.max))
+        Deadline {
+            own: Instant::now() + given.min(self.max),
+            drain: Drain::default(),
+        }
     }
 }
 
 impl Deadline {
-    /// The moment itself.
+    /// The same deadline, cut by a drain, also by one that begins later.
     #[must_use]
-    pub fn instant(self) -> Instant {
-        self.0
+    pub fn cut_by(self, drain: Drain) -> Self {
+        Self { drain, ..self }
+    }
+
+    /// The moment itself, as far as it is known now.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
+        self.drain.end().map_or(self.own, |end| end.min(self.own))
     }
 
     /// The time left; zero when there is none.
     #[must_use]
-    pub fn left(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+    pub fn left(&self) -> Duration {
+        self.instant().saturating_duration_since(Instant::now())
     }
 
     /// Runs a future for the time left; `None` where that is not enough, and
     /// the future is dropped.
-    pub async fn bound<F: Future>(self, future: F) -> Option<F::Output> {
-        timeout_at(self.0, future).await.ok()
+    pub async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = self.passed() => None,
+        }
+    }
+
+    /// Waits until there is no time left.
+    pub async fn passed(&self) {
+        tokio::select! {
+            () = sleep_until(self.own) => {}
+            end = self.drain.begun() => sleep_until(end.min(self.own)).await,
+        }
     }
 
     /// Whether there is no time left.
     #[must_use]
-    pub fn has_passed(self) -> bool {
+    pub fn has_passed(&self) -> bool {
         self.left().is_zero()
+    }
+
+    /// The drain that cuts it: what only waits should not wait through that.
+    #[must_use]
+    pub fn drain(&self) -> &Drain {
+        &self.drain
     }
 }
 
@@ -135,5 +170,48 @@ mod tests {
         assert_eq!(left(Some("0n")), Duration::ZERO);
         assert_eq!(left(Some("1H")), Duration::from_secs(120));
         assert_eq!(left(Some("soon")), Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn a_drain_cuts_the_time_of_a_call_that_is_under_way() {
+        tokio::time::pause();
+        let policy = DeadlinePolicy {
+            default: Duration::from_secs(30),
+            max: Duration::from_secs(120),
+        };
+        let drain = Drain::default();
+        let long = policy.of(&HeaderMap::new()).cut_by(drain.clone());
+        let short = [(GRPC_TIMEOUT.parse().unwrap(), "1S".parse().unwrap())];
+        let short = policy
+            .of(&short.into_iter().collect())
+            .cut_by(drain.clone());
+        let begun = Instant::now();
+        let (cut, ()) = tokio::join!(long.bound(std::future::pending::<()>()), async {
+            drain.begin(Instant::now() + Duration::from_secs(10));
+        });
+        assert_eq!(cut, None);
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        assert!(long.has_passed());
+        // It grants nobody more than they had, and is not put off.
+        drain.begin(Instant::now() + Duration::from_secs(60));
+        assert!(long.has_passed() && short.has_passed());
+        let late = policy.of(&HeaderMap::new()).cut_by(drain);
+        assert_eq!(late.bound(async { 1 }).await, Some(1));
+        assert!(late.has_passed());
+    }
+
+    #[tokio::test]
+    async fn a_drain_leaves_a_shorter_time_as_it_is() {
+        tokio::time::pause();
+        let policy = DeadlinePolicy {
+            default: Duration::from_secs(3),
+            max: Duration::from_secs(3),
+        };
+        let drain = Drain::default();
+        let deadline = policy.of(&HeaderMap::new()).cut_by(drain.clone());
+        drain.begin(Instant::now() + Duration::from_secs(10));
+        let begun = Instant::now();
+        deadline.passed().await;
+        assert_eq!(begun.elapsed().as_secs(), 3);
     }
 }

@@ -38,6 +38,8 @@ pub enum Error {
     Paced(Duration),
     /// The token holds as many places as one may: nothing was sent.
     Greedy,
+    /// The gateway ends, and the call had waited to be sent: nothing was.
+    Draining,
     /// Time ran out and nothing can have been changed by it.
     Expired,
     /// The request never left: no connection to the upstream.
@@ -132,7 +134,7 @@ impl Error {
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded | Self::Greedy => Some(OVERLOAD_DELAY),
+            Self::Overloaded | Self::Greedy | Self::Draining => Some(OVERLOAD_DELAY),
             Self::Paced(delay) => Some(*delay),
             Self::Refused(_, fault) if fault.status == 429 => {
                 Some(fault.retry_after.unwrap_or(THROTTLED_DELAY))

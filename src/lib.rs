@@ -19,4 +19,6 @@ pub mod sandbox;
 pub mod server;
 pub mod service;
 pub mod session;
+pub mod spread;
+pub mod tls;
 pub mod upstream;

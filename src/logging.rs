@@ -1,6 +1,8 @@
 //! The log: lines on the standard error stream.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
+use std::panic::{self, PanicHookInfo};
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
@@ -75,11 +77,65 @@ pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), String> {
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
         .try_init()
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    panic::set_hook(Box::new(tell_panic));
+    Ok(())
+}
+
+/// Writes where a panic was, and not what it says: that may show anything
+/// that the code knew, such as a token.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    // Names of functions alone; taken where `RUST_BACKTRACE` asks for it.
+    let backtrace = Backtrace::capture();
+    let is_taken = backtrace.status() == BacktraceStatus::Captured;
+    tracing::error!(
+        place = panic.location().map(tracing::field::display),
+        backtrace = is_taken.then(|| tracing::field::display(backtrace)),
+        "a panic, which is a fault of the gateway's"
+    );
 }
 
 /// Lets the libraries' details through at no level: an HTTP library that
 /// traces its headers or its URLs writes tokens and ids.
 fn is_ours_or_harmless(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("presence_gateway") || *metadata.level() <= Level::INFO
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_logged_once_with_its_place_and_without_its_words() {
+        let written = Written::default();
+        let log = written.clone();
+        let log = fmt().json().with_writer(move || log.clone()).finish();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(tell_panic));
+        let caught = tracing::subscriber::with_default(log, || {
+            panic::catch_unwind(|| panic!("{} of a caller", "secret"))
+        });
+        panic::set_hook(before);
+        assert!(caught.is_err());
+        let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains("src/logging.rs:"), "{log}");
+        assert!(!log.contains("secret"), "{log}");
+    }
 }

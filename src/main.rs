@@ -40,7 +40,8 @@ Other variables:
   TOKIO_WORKER_THREADS         how many threads serve; one for each core unless set
   PRESENCE_GATEWAY_SANDBOX_*   the settings of the sandbox, see `presence-gateway sandbox --help`
 
-SIGTERM and Ctrl-C end it when the calls in flight have ended, within 30 s.";
+SIGTERM and Ctrl-C end it: health turns NOT_SERVING, connections are accepted for --lame-duck
+more, calls in flight have --drain-timeout after that. A second signal ends it at once.";
 
 const CALL: &str = "\
 The token is taken from PRESENCE_GATEWAY_TOKEN where --token is not given.
@@ -49,6 +50,7 @@ Examples:
   presence-gateway call GetUserPresence '{\"userId\": \"…\", \"sourceId\": \"PURECLOUD\"}'
   presence-gateway call GetUsersPresencesPurecloudBulk '{\"id\": [\"…\", \"…\"]}'
   presence-gateway call PutUsersPresencesBulk - < updates.json
+  presence-gateway call GetSystempresences --address https://gateway.example:50051
 
 Exit codes: 0 for an answer, 1 for an error status, which is printed with its details, and 64 for a
 call that could not be made as it was given.";
@@ -71,7 +73,7 @@ enum Command {
     Sandbox(Box<SandboxArgs>),
     /// Make one call to a running gateway, and print the answer
     #[command(after_help = CALL)]
-    Call(CallArgs),
+    Call(Box<CallArgs>),
 }
 
 fn main() -> ExitCode {

@@ -1,15 +1,18 @@
 //! The two servers, from their flags to their end.
 
+mod files;
+mod signals;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Args;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::value::{Problems, threads};
@@ -21,6 +24,7 @@ use crate::service::Gateway;
 use crate::upstream::Upstream;
 use crate::upstream::base::Base;
 use crate::upstream::quota::Quota;
+use signals::Signals;
 
 /// The flags of `sandbox`.
 #[derive(Debug, Clone, Args)]
@@ -65,20 +69,28 @@ pub fn sandbox(args: &SandboxArgs, besides: Vec<String>) -> ExitCode {
 }
 
 /// Runs a future to its end, on as many threads as `TOKIO_WORKER_THREADS` says.
-fn run(future: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+fn run(future: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCode, String> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    runtime.block_on(future)
+    let code = runtime.block_on(future);
+    // Not waiting for what cannot be cancelled, such as a lookup of a name.
+    runtime.shutdown_background();
+    code
 }
 
-fn gateway(config: Config) -> Result<(), String> {
+fn gateway(config: Config) -> Result<ExitCode, String> {
     logging::start(config.log_format, config.log_filter.clone())?;
     run(forward(config))
 }
 
-async fn forward(config: Config) -> Result<(), String> {
+async fn forward(config: Config) -> Result<ExitCode, String> {
+    files::raise_limit();
     let listener = bind(config.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let probes = match config.health_listen {
+        None => None,
+        Some(address) => Some(bind(address).await?),
+    };
     let (base, sandbox) = match config.target {
         Target::Upstream(base) => (base, None),
         Target::Sandbox(settings) => {
@@ -89,12 +101,20 @@ async fn forward(config: Config) -> Result<(), String> {
         }
     };
     let is_sandbox = sandbox.is_some();
-    let upstream = Upstream::new(base.clone(), Quota::new(config.token_requests_per_minute))
-        .map_err(|error| error.to_string())?;
+    let quota = Quota::new(config.token_requests_per_minute);
+    let upstream = Upstream::new(base.clone(), config.outbound, quota)?;
     let gateway = Gateway::new(upstream, config.bulk);
-    let server = Server::new(gateway, config.calls)
+    let mut server = Server::new(gateway, config.calls, config.pauses)
         .await
         .map_err(|error| error.to_string())?;
+    let has_tls = config.tls.is_some();
+    if let Some(tls) = config.tls {
+        server = server.with_tls(tls);
+    }
+    let health = probes.as_ref().and_then(|probes| probes.local_addr().ok());
+    if let Some(probes) = probes {
+        server = server.with_probes(probes);
+    }
 
     let (stop, stopped) = watch::channel(());
     if let Some((listener, sandbox)) = sandbox {
@@ -108,39 +128,68 @@ async fn forward(config: Config) -> Result<(), String> {
             }
         });
     }
-    let end = told_to_end()?;
-    tracing::info!(%address, upstream = %base, version = %env!("CARGO_PKG_VERSION"), "serving");
+    let signals = Signals::listen()?;
+    tracing::info!(
+        %address,
+        tls = has_tls,
+        health = health.map(tracing::field::display),
+        upstream = %base,
+        version = %env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
     if is_sandbox {
-        greet(address, &base);
+        greet(address, has_tls, &base);
     }
-    server.serve(listener, end).await;
+    let code = until_signalled(signals, |end| server.serve(listener, end)).await;
     // The vendor's end follows the callers'.
     drop(stop);
     tracing::info!("ended");
-    Ok(())
+    Ok(code)
 }
 
 fn simulated_vendor(
     listen: SocketAddr,
     settings: sandbox::Settings,
     filter: EnvFilter,
-) -> Result<(), String> {
+) -> Result<ExitCode, String> {
     logging::start(LogFormat::fitting(), filter)?;
     run(simulate(listen, settings))
 }
 
-async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<(), String> {
+/// Runs what ends in good order when the first signal comes, and at once when
+/// a second one does.
+async fn until_signalled<F: Future<Output = ()>>(
+    mut signals: Signals,
+    serve: impl FnOnce(BoxFuture<'static, ()>) -> F,
+) -> ExitCode {
+    let (tell, told) = oneshot::channel::<()>();
+    let serving = serve(Box::pin(async { drop(told.await) }));
+    tokio::select! {
+        () = serving => ExitCode::SUCCESS,
+        code = async {
+            signals.next().await;
+            drop(tell);
+            signals.next().await
+        } => code.into(),
+    }
+}
+
+async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<ExitCode, String> {
     let listener = bind(listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let end = told_to_end()?;
+    let signals = Signals::listen()?;
     tracing::info!(%address, "serving the sandbox: http://{address}/sandbox tells how to use it");
-    sandbox::serve(listener, Sandbox::new(settings), end)
-        .await
-        .map_err(|error| error.to_string())
+    let mut served = Ok(());
+    let code = until_signalled(signals, |end| async {
+        served = sandbox::serve(listener, Sandbox::new(settings), end).await;
+    })
+    .await;
+    served.map(|()| code).map_err(|error| error.to_string())
 }
 
 /// Says how to call a gateway that was started to be tried out.
-fn greet(address: SocketAddr, vendor: &Base) {
+fn greet(address: SocketAddr, has_tls: bool, vendor: &Base) {
+    let scheme = if has_tls { "https://" } else { "" };
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "presence-gateway".to_owned());
@@ -150,7 +199,7 @@ fn greet(address: SocketAddr, vendor: &Base) {
         "The gateway serves its sandbox on {address}. In another terminal:\n\n  \
          {program} call GetUserPresencesPurecloud \\\n    \
          '{{\"userId\": \"00000000-0000-4000-8000-000000000001\"}}' \\\n    \
-         --token any --address {address}\n\n\
+         --token any --address {scheme}{address}\n\n\
          What the sandbox can be told to do: {vendor}/sandbox\n"
     );
 }
@@ -165,23 +214,9 @@ async fn until(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
 
-/// Waits until the process is told to end: SIGTERM, or SIGINT, which is
-/// Ctrl-C. From this call on, a signal is noticed; until then it kills.
-fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, String> {
-    let wait_for = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
-    let mut terminate = wait_for(SignalKind::terminate())?;
-    let mut interrupt = wait_for(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-fn ended(result: Result<(), String>) -> ExitCode {
+fn ended(result: Result<ExitCode, String>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             say(&problem);
             ExitCode::FAILURE

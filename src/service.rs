@@ -249,8 +249,8 @@ impl Gateway {
         F: Future<Output = Result<Served<T>, Failure>>,
     {
         let (metadata, extensions, request) = call.into_parts();
-        let (Some(&deadline), Some(record), Some(caller)) = (
-            extensions.get::<Deadline>(),
+        let (Some(deadline), Some(record), Some(caller)) = (
+            extensions.get::<Deadline>().cloned(),
             extensions.get::<Record>().cloned(),
             extensions.get::<Caller>().cloned(),
         ) else {
@@ -261,7 +261,7 @@ impl Gateway {
             upstream: self.upstream.clone(),
             terms: Terms {
                 caller,
-                deadline,
+                deadline: deadline.clone(),
                 record: record.clone(),
                 is_repeated: is_repeated(metadata.as_ref()),
             },

@@ -6,6 +6,7 @@
 )]
 
 pub mod base;
+pub mod client;
 mod departure;
 pub mod fault;
 pub mod quota;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::{Body, Client, Response, redirect};
+use reqwest::{Body, Response};
 use tonic::Code;
 
 use crate::credentials::{Caller, TokenKey};
@@ -26,19 +27,12 @@ use crate::error::{CORRELATION_ID, Error, Failure, Reason, Uncertainty, correlat
 use crate::operation::{Answer, Call, Spec};
 use crate::record::Record;
 use base::Base;
+use client::{Clients, Outbound};
 use departure::Departing;
 use fault::Fault;
 use quota::Quota;
 use retry::{Attempts, Budget, Next};
 use tokio::time::sleep;
-
-/// How long a connection may take to come about. A vendor that is there
-/// answers within milliseconds; a lost packet is sent again after one second.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long an unused connection is kept: well under the 60 s after which an
-/// AWS load balancer closes it, because a request that meets the close is lost.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The largest answer that is read, in bytes: twice what a caller receives in
 /// one message unless it asked for more.
@@ -54,7 +48,7 @@ const MAX_PARKING: Duration = Duration::from_mins(10);
 /// The upstream API.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    client: Client,
+    clients: Clients,
     base: Base,
     quota: Quota,
     budget: Budget,
@@ -84,29 +78,15 @@ pub struct Reply {
 }
 
 impl Upstream {
-    /// The API at `base`.
+    /// The API at `base`, reached in this way.
     ///
     /// # Errors
     ///
     /// If the system has no certificates of authorities, which TLS needs.
-    pub fn new(base: Base, quota: Quota) -> Result<Self, reqwest::Error> {
-        // Fails where a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .user_agent(concat!("presence-gateway/", env!("CARGO_PKG_VERSION")))
-            // HTTP/2 would put all calls on one connection, and queue them
-            // there behind the vendor's limit of streams.
-            .http1_only()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-            // A redirect, a referer or a proxy from the environment would
-            // carry a token or an id to where it does not belong.
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .build()?;
+    pub fn new(base: Base, outbound: Outbound, quota: Quota) -> Result<Self, String> {
+        let clients = Clients::new(&base, outbound)?;
         Ok(Self {
-            client,
+            clients,
             base,
             quota,
             budget: Budget::default(),
@@ -135,11 +115,8 @@ impl Upstream {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
         loop {
-            let turn = deadline.bound(self.quota.admit(token, deadline.instant()));
-            match turn.await {
-                None => return Err(attempts.given_up(Error::Expired.into())),
-                Some(Err(denied)) => return Err(attempts.given_up(Error::from(denied).into())),
-                Some(Ok(())) => {}
+            if let Err(error) = self.turn(token, deadline).await {
+                return Err(attempts.given_up(error.into()));
             }
             let answer = self.attempt(call, terms).await;
             if let Err(failure) = &answer {
@@ -147,10 +124,25 @@ impl Upstream {
             }
             match attempts.after(answer, deadline.left()) {
                 Next::End(answer) => return answer,
-                Next::Again(wait) => {
-                    deadline.bound(sleep(wait)).await;
-                }
+                // At a drain, it is sent again at once or not at all.
+                Next::Again(wait) => tokio::select! {
+                    _ = deadline.bound(sleep(wait)) => {}
+                    _ = deadline.drain().begun() => {}
+                },
             }
+        }
+    }
+
+    /// Waits until a request of the token may start.
+    async fn turn(&self, token: TokenKey, deadline: &Deadline) -> Result<(), Error> {
+        tokio::select! {
+            biased;
+            admitted = deadline.bound(self.quota.admit(token, deadline.instant())) => match admitted {
+                Some(admitted) => Ok(admitted?),
+                None => Err(Error::Expired),
+            },
+            // Another replica can send it, and in time.
+            _ = deadline.drain().begun() => Err(Error::Draining),
         }
     }
 
@@ -200,7 +192,7 @@ impl Upstream {
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
-        match read(spec, &mut response, *deadline).await {
+        match read(spec, &mut response, deadline).await {
             Ok(body) => Ok(Reply {
                 body,
                 correlation_id: id,
@@ -218,7 +210,8 @@ impl Upstream {
     fn request(&self, call: &Call, caller: &Caller) -> reqwest::RequestBuilder {
         let url = self.base.url(&call.path_and_query);
         let request = self
-            .client
+            .clients
+            .current()
             .request(call.spec.method.clone(), url)
             .header(header::AUTHORIZATION, caller.authorization())
             .header(header::ACCEPT, "application/json");
@@ -233,7 +226,7 @@ impl Upstream {
 async fn read(
     spec: &'static Spec,
     response: &mut Response,
-    deadline: Deadline,
+    deadline: &Deadline,
 ) -> Result<Bytes, Error> {
     let status = response.status();
     if status.is_redirection() || status.is_informational() {

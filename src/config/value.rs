@@ -21,6 +21,12 @@ impl Problems {
         self.0.push(problem.into());
     }
 
+    /// How many were found up to now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Reads one setting; a value that cannot be read is remembered and gives `None`.
     pub fn read<T>(
         &mut self,

@@ -79,6 +79,7 @@ impl Draft {
                 });
                 draft
             }
+            Error::Draining => Draft::new(Code::Unavailable, Reason::ShuttingDown, message),
             Error::Greedy => Draft::new(Code::ResourceExhausted, Reason::TokenOverloaded, message),
             Error::Expired => Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message),
             Error::Unreachable(_) => {

@@ -30,6 +30,10 @@ pub(super) fn of(error: &Error) -> String {
              after the deadline; nothing was sent",
             delay.as_secs_f64()
         ),
+        Error::Draining => {
+            "the gateway is shutting down; the call was still waiting, and nothing was sent"
+                .to_owned()
+        }
         Error::Greedy => {
             "the token has a quarter of all calls that the gateway accepts in flight; \
                           nothing was sent; wait for some of them"

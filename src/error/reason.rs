@@ -72,6 +72,8 @@ reasons! {
     MalformedRequest = "MALFORMED_REQUEST",
     /// The request is larger than the gateway accepts.
     MessageTooLarge = "MESSAGE_TOO_LARGE",
+    /// The gateway ends.
+    ShuttingDown = "SHUTTING_DOWN",
     /// The gateway is at fault.
     Internal = "INTERNAL",
 }

@@ -8,14 +8,14 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
 use http::{StatusCode, header};
-use tokio::time::sleep_until;
+use tokio::time::sleep;
 
 use super::delivery::Delivery;
 use super::places::Places;
 use super::refusal::{code, refuse};
-use super::{CallLimits, mend};
+use super::{CallLimits, mend, panics};
 use crate::credentials::Caller;
-use crate::deadline::{Deadline, DeadlinePolicy};
+use crate::deadline::{Deadline, DeadlinePolicy, Drain};
 use crate::error::Error;
 use crate::record::Record;
 
@@ -24,9 +24,11 @@ use crate::record::Record;
 const GRACE: Duration = Duration::from_millis(20);
 
 /// Puts the layers around the services, the innermost first.
-pub(super) fn around(services: Router, limits: CallLimits) -> Router {
+pub(super) fn around(services: Router, limits: CallLimits, drain: Drain) -> Router {
     let places = Places::new(limits.max_in_flight);
     services
+        // Innermost, so that a handler that panics is like one that fails.
+        .layer(from_fn(panics::answered))
         // What tonic answers by itself gets our details, and the right code.
         .layer(from_fn(mend::answers))
         // Nothing waits for a place: a queue would only add its own delay.
@@ -34,7 +36,7 @@ pub(super) fn around(services: Router, limits: CallLimits) -> Router {
         // What nobody vouches for takes no place, and is not even read.
         .layer(from_fn(authenticate))
         // The clock starts with the headers, not when the message is there.
-        .layer(from_fn_with_state(limits.deadlines, limit_time))
+        .layer(from_fn_with_state((limits.deadlines, drain), limit_time))
         // Around those that refuse, so that every call has its line in the log.
         .layer(from_fn(record))
         // Outermost: what is no gRPC gets an answer that its client understands.
@@ -83,28 +85,31 @@ async fn record(mut request: Request, next: Next) -> Response {
 }
 
 async fn limit_time(
-    State(policy): State<DeadlinePolicy>,
+    State((policy, drain)): State<(DeadlinePolicy, Drain)>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let deadline = policy.of(request.headers());
+    let deadline = policy.of(request.headers()).cut_by(drain);
     let record = request.extensions().get::<Record>().cloned();
-    request.extensions_mut().insert(deadline);
+    request.extensions_mut().insert(deadline.clone());
     let mut response = std::pin::pin!(next.run(request));
     tokio::select! {
         biased;
         response = &mut response => return response,
-        () = sleep_until(deadline.instant() + GRACE) => {}
+        () = async {
+            deadline.passed().await;
+            sleep(GRACE).await;
+        } => {}
     }
     match record {
         // What was sent may have changed something: only the handler can tell.
         Some(record) if record.upstream_calls() > 0 => response.await,
-        record => refuse(Error::Expired, deadline, record),
+        record => refuse(Error::Expired, &deadline, record),
     }
 }
 
 async fn authenticate(mut request: Request, next: Next) -> Response {
-    let deadline = request.extensions().get::<Deadline>().copied();
+    let deadline = request.extensions().get::<Deadline>().cloned();
     let (Some(deadline), true) = (deadline, mend::is_known(request.uri().path())) else {
         return next.run(request).await;
     };
@@ -115,7 +120,7 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
         }
         Err(error) => {
             let record = request.extensions().get::<Record>().cloned();
-            refuse(error, deadline, record)
+            refuse(error, &deadline, record)
         }
     }
 }
@@ -127,9 +132,9 @@ async fn admit(State(places): State<Places>, request: Request, next: Next) -> Re
         Ok(place) => place,
         Err(error) => {
             let record = request.extensions().get::<Record>().cloned();
-            let deadline = request.extensions().get::<Deadline>().copied();
+            let deadline = request.extensions().get::<Deadline>().cloned();
             return match deadline {
-                Some(deadline) => refuse(error, deadline, record),
+                Some(deadline) => refuse(error, &deadline, record),
                 None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             };
         }

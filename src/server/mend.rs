@@ -33,7 +33,7 @@ pub(super) fn is_known(path: &str) -> bool {
 /// Passes the services' answers on, and replaces those that tonic made.
 pub(super) async fn answers(request: Request, next: Next) -> Response {
     let is_known = is_known(request.uri().path());
-    let deadline = request.extensions().get::<Deadline>().copied();
+    let deadline = request.extensions().get::<Deadline>().cloned();
     let record = request.extensions().get::<Record>().cloned();
     let response = next.run(request).await;
     let headers = response.headers();
@@ -44,7 +44,7 @@ pub(super) async fn answers(request: Request, next: Next) -> Response {
         return response;
     }
     let error = mended(is_known, code(headers), status.message());
-    let mut answer = refuse(error, deadline, record);
+    let mut answer = refuse(error, &deadline, record);
     // How the caller may compress instead.
     if let Some(accepted) = headers.get(ACCEPT_ENCODING) {
         answer

@@ -9,7 +9,7 @@ use crate::error::{Error, Failure};
 use crate::record::Record;
 
 /// Answers a call with an error of the gateway's own.
-pub(super) fn refuse(error: Error, deadline: Deadline, record: Option<Record>) -> Response {
+pub(super) fn refuse(error: Error, deadline: &Deadline, record: Option<Record>) -> Response {
     let status = Failure::from(error).into_status(deadline.left());
     if let Some(record) = record {
         record.refused(&status);

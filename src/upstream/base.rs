@@ -77,6 +77,12 @@ impl Base {
         Ok(Self(parsed.as_str().trim_end_matches('/').to_owned()))
     }
 
+    /// Whether TLS is spoken there.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+
     /// The URL of a path and query that begin with a slash.
     #[must_use]
     pub fn url(&self, path_and_query: &str) -> String {

@@ -151,13 +151,9 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
 #[test]
 fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
     let unbuilt = [
-        "--lame-duck=5s",
-        "--drain-timeout=30s",
-        "--health-listen=127.0.0.1:0",
         "--metrics-listen=127.0.0.1:0",
         "--share-reads=true",
         "--bulk-merge-window=0s",
-        "--tls-cert=cert.pem",
         "--listne=127.0.0.1:0",
     ];
     let built = flags_of_serve();
@@ -327,18 +323,6 @@ fn a_port_that_is_taken_is_a_failure_that_names_it() {
             failed.stderr.contains(&format!("cannot listen on {taken}")),
             "{failed:#?}"
         );
-    }
-}
-
-#[test]
-fn the_end_that_was_asked_for_is_a_success() {
-    for command in [&["serve", "--sandbox"][..], &["sandbox"]] {
-        for signal in ["TERM", "INT"] {
-            let server = Serving::start(command, &[]);
-            server.signal(signal);
-            let (status, log) = server.wait();
-            assert!(status.success(), "{command:?} {signal}: {status} {log:#?}");
-        }
     }
 }
 

@@ -85,10 +85,12 @@ impl Log {
 }
 
 impl Serving {
-    /// Starts a server and waits until it serves, as its log says in JSON.
+    /// Starts a server and waits until it serves, as its log says in JSON. It
+    /// ends without a pause unless the environment says so.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let arguments = [arguments, &["--listen", "127.0.0.1:0"]].concat();
-        let mut child = program(&arguments, environment)
+        let no_pause = [("PRESENCE_GATEWAY_LAME_DUCK", "0s")];
+        let mut child = program(&arguments, &[&no_pause, environment].concat())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -137,6 +139,15 @@ impl Serving {
         assert!(kill.unwrap().success());
     }
 
+    /// How much memory it has, in KiB.
+    pub fn resident(&self) -> usize {
+        let ps = Command::new("ps")
+            .args(["-o", "rss=", "-p", &self.child.id().to_string()])
+            .output();
+        let told = String::from_utf8(ps.unwrap().stdout).unwrap();
+        told.trim().parse().unwrap()
+    }
+
     /// Waits until it has ended.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
@@ -183,7 +194,10 @@ pub fn flags_of_serve() -> Vec<Flag> {
                 .next()
                 .unwrap()
                 .to_owned(),
-            variable: between(text, "[env: ", '=').unwrap_or_default(),
+            // One that may hold a secret is shown without its value.
+            variable: between(text, "[env: ", ']')
+                .map(|variable| variable.split('=').next().unwrap_or_default().to_owned())
+                .unwrap_or_default(),
             default: between(text, "[default: ", ']').unwrap_or_default(),
         })
         .collect();

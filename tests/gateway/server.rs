@@ -1,7 +1,7 @@
 //! The server around the services: how many calls it takes, and what it
 //! answers by itself.
 
-mod health;
+pub mod health;
 mod places;
 mod reflection;
 mod shutdown;

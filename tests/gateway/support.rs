@@ -20,10 +20,11 @@ use presence_gateway::call::codec::Raw;
 use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::proto;
 use presence_gateway::proto::v1::BulkWriteReport;
-use presence_gateway::server::{CallLimits, Server};
+use presence_gateway::server::{CallLimits, Pauses, Server};
 use presence_gateway::service::Gateway as Service;
 use presence_gateway::upstream::Upstream;
 use presence_gateway::upstream::base::Base;
+use presence_gateway::upstream::client::Outbound;
 use presence_gateway::upstream::quota::Quota;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, SerializeOptions};
@@ -218,6 +219,7 @@ pub struct Limits {
     pub token_requests: usize,
     pub default_deadline: Duration,
     pub max_deadline: Duration,
+    pub pauses: Pauses,
 }
 
 impl Default for Limits {
@@ -229,6 +231,10 @@ impl Default for Limits {
             token_requests: 0,
             default_deadline: Duration::from_secs(30),
             max_deadline: Duration::from_mins(2),
+            pauses: Pauses {
+                lame_duck: Duration::ZERO,
+                drain_timeout: Duration::from_secs(30),
+            },
         }
     }
 }
@@ -268,6 +274,7 @@ impl Gateway {
     ) -> (Self, JoinHandle<()>) {
         let upstream = Upstream::new(
             Base::of_url(upstream, false).unwrap(),
+            Outbound::default(),
             Quota::new(limits.token_requests),
         )
         .unwrap();
@@ -282,7 +289,7 @@ impl Gateway {
             },
             max_in_flight: limits.max_in_flight,
         };
-        let server = Server::new(Service::new(upstream, bulk), calls)
+        let server = Server::new(Service::new(upstream, bulk), calls, limits.pauses)
             .await
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -19,6 +19,9 @@ use tonic::Status;
 
 use crate::support::Gateway;
 
+/// What an HTTP/2 connection begins with.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// A listener in the vendor's place, which need not speak HTTP.
 pub struct RawVendor {
     pub address: SocketAddr,

@@ -6,6 +6,7 @@ use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::record::Record;
 use presence_gateway::session::Session;
 use presence_gateway::upstream::base::Base;
+use presence_gateway::upstream::client::Outbound;
 use presence_gateway::upstream::quota::Quota;
 use presence_gateway::upstream::{Terms, Upstream};
 
@@ -128,7 +129,7 @@ async fn no_debug_output_shows_it() {
         max: limits.max_deadline,
     };
     let session = Session {
-        upstream: Upstream::new(base, Quota::new(300)).unwrap(),
+        upstream: Upstream::new(base, Outbound::default(), Quota::new(300)).unwrap(),
         terms: Terms {
             caller: caller.clone(),
             deadline: policy.of(&headers),

@@ -1,0 +1,218 @@
+//! One connection, from its first byte to its end.
+
+use std::io::{self, Cursor};
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::spread::about;
+
+/// What an HTTP/2 connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How much metadata a call may have, in bytes: so that one call with a token
+/// of any size that gets through a proxy has its status. hyper gives up the
+/// connection, with all calls on it, where one call has far more than this.
+const MAX_METADATA: u32 = 96 * 1024;
+
+/// How many calls a connection may have at once: twice the places that there
+/// are by default. A client that is told of a lower limit queues its calls in
+/// itself, where no refusal tells it to go elsewhere; without any, one
+/// connection could open calls faster than they are refused.
+const MAX_STREAMS: u32 = 2048;
+
+/// How many calls a client may give up before they were looked at. One that
+/// goes on opening and resetting calls costs more than it pays; its connection
+/// is closed.
+const MAX_PENDING_RESETS: usize = 20;
+
+/// How many calls of one connection may break the rules of HTTP/2 before it
+/// is closed.
+const MAX_ERROR_RESETS: usize = 256;
+
+/// Finds a client that vanished, whose calls would go on for nobody, and one
+/// that stops in the middle of a frame.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How old a connection gets, on average. Clients keep a connection as long as
+/// they can, so that replicas that come later would get none: each connection
+/// is asked to go now and then, and finds them when it comes back.
+const AGE: Duration = Duration::from_mins(5);
+
+/// How connections are led to their end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manners {
+    /// How long a connection that has reached its age has for its calls.
+    pub grace: Duration,
+}
+
+/// Reads what every client says first. Something else than HTTP/2 is given
+/// back as far as it was read, for hyper to answer it.
+pub(super) async fn preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let mut read = Vec::with_capacity(PREFACE.len());
+    while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
+        let missing = (PREFACE.len() - read.len()) as u64;
+        if (&mut *stream).take(missing).read_buf(&mut read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(read)
+}
+
+/// Serves a connection that has said `first`, until it is old or `closing`
+/// changes, and then until its calls have ended.
+pub(super) async fn serve<S>(
+    stream: S,
+    first: Vec<u8>,
+    router: Router,
+    manners: Manners,
+    mut closing: watch::Receiver<()>,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (reader, writer) = tokio::io::split(stream);
+    let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_METADATA)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    let is_old = tokio::select! {
+        ended = &mut connection => return told(ended),
+        _ = closing.changed() => false,
+        () = sleep(about(AGE)) => true,
+    };
+    // GOAWAY: new calls are to be made elsewhere, those under way go on.
+    connection.as_mut().graceful_shutdown();
+    if !is_old {
+        // Whoever closes says when to stop waiting.
+        return told(connection.await);
+    }
+    let ended = timeout(manners.grace, connection).await;
+    ended.map_or_else(
+        |_| tracing::debug!("an old connection did not end by itself"),
+        told,
+    );
+}
+
+fn told(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::post;
+    use http::Request;
+    use http_body_util::BodyExt;
+    use hyper::client::conn::http2::{SendRequest, handshake};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::{Instant, pause};
+
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(130);
+
+    /// Serves one side of a pipe: a call takes six minutes, or for ever.
+    fn serving() -> (DuplexStream, watch::Sender<()>, JoinHandle<()>) {
+        let six_minutes = async || {
+            sleep(Duration::from_mins(6)).await;
+            "answer"
+        };
+        let router = Router::new()
+            .route("/at-once", post(async || "answer"))
+            .route("/six-minutes", post(six_minutes))
+            .route(
+                "/for-ever",
+                post(async || std::future::pending::<()>().await),
+            );
+        let (client, mut server) = duplex(1 << 16);
+        let (close, closing) = watch::channel(());
+        #[expect(clippy::disallowed_methods, reason = "a server of the test")]
+        let serving = tokio::spawn(async move {
+            let first = preface(&mut server).await.unwrap();
+            serve(server, first, router, Manners { grace: GRACE }, closing).await;
+        });
+        (client, close, serving)
+    }
+
+    async fn connect(stream: DuplexStream) -> SendRequest<Body> {
+        let io = TokioIo::new(stream);
+        let (client, connection) = handshake(TokioExecutor::new(), io).await.unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a client of the test")]
+        tokio::spawn(connection);
+        client
+    }
+
+    fn call(path: &str) -> Request<Body> {
+        let call = Request::post(format!("http://gateway{path}"));
+        call.body(Body::empty()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_is_asked_to_go_and_its_calls_end() {
+        pause();
+        let (stream, _close, serving) = serving();
+        let mut client = connect(stream).await;
+        let mut next = client.clone();
+        let begun = Instant::now();
+        let answer = client.send_request(call("/six-minutes"));
+        // The client is asked to make its next call elsewhere.
+        let asked_to_go = async {
+            while next.send_request(call("/at-once")).await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+            begun.elapsed()
+        };
+        let (answer, asked) = tokio::join!(answer, asked_to_go);
+        assert!((269..=332).contains(&asked.as_secs()), "after {asked:?}");
+        let answer = answer.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(answer.to_bytes(), "answer");
+        serving.await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 360);
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_whose_calls_do_not_end_is_closed() {
+        pause();
+        let (stream, _close, serving) = serving();
+        let mut client = connect(stream).await;
+        let begun = Instant::now();
+        let answer = client.send_request(call("/for-ever"));
+        let (answer, served) = tokio::join!(answer, serving);
+        served.unwrap();
+        answer.unwrap_err();
+        let took = begun.elapsed().as_secs();
+        assert!((269 + 130..=332 + 130).contains(&took), "after {took} s");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_vanished_is_found() {
+        pause();
+        let (mut stream, _close, serving) = serving();
+        let begun = Instant::now();
+        stream.write_all(PREFACE).await.unwrap();
+        stream
+            .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
+            .await
+            .unwrap();
+        serving.await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 50);
+    }
+}

@@ -1,0 +1,193 @@
+//! A port on which connections are accepted, and what becomes of them.
+
+use std::time::Duration;
+
+use axum::Router;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::connection::{self, Manners};
+use super::tls::Tls;
+
+/// How long a connection may take for its handshake and its first words. A
+/// gRPC client speaks first, and at once; probes and port scans connect and
+/// say nothing.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// How long to wait before the next connection after one could not be
+/// accepted: most likely, the process has too many files open.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A port before it is opened.
+#[derive(Debug, Clone)]
+pub(super) struct Door {
+    /// What answers.
+    pub router: Router,
+    /// What is spoken below HTTP/2, if anything.
+    pub tls: Option<Tls>,
+    /// How many connections there may be at once. One more is closed as soon
+    /// as it is accepted: its client is free to go elsewhere, which it would
+    /// not be in a queue.
+    pub max_connections: usize,
+    /// How connections are led to their end.
+    pub manners: Manners,
+}
+
+impl Door {
+    /// Accepts connections until `close` is done. Then all are asked to go;
+    /// those that are still there when `patience` is done are closed.
+    pub(super) async fn serve(
+        self,
+        listener: TcpListener,
+        close: impl Future<Output = ()>,
+        patience: impl Future<Output = ()>,
+    ) {
+        let (closed, closing) = watch::channel(());
+        let mut connections = JoinSet::new();
+        let mut close = std::pin::pin!(close);
+        // Said once for a time in which it is so, and not for each connection.
+        let mut is_stuck = false;
+        loop {
+            let accepted = tokio::select! {
+                () = &mut close => break,
+                Some(_) = connections.join_next() => continue,
+                accepted = listener.accept() => accepted,
+            };
+            let was_stuck = is_stuck;
+            is_stuck = true;
+            match accepted {
+                Ok((stream, _)) if connections.len() < self.max_connections => {
+                    is_stuck = false;
+                    connections.spawn(self.clone().open(stream, closing.clone()));
+                }
+                Ok(_) if was_stuck => {}
+                Ok(_) => tracing::warn!(
+                    max = self.max_connections,
+                    "there are as many connections as there may be; more are closed"
+                ),
+                Err(error) => {
+                    if !was_stuck {
+                        tracing::warn!(%error, "connections cannot be accepted");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop((listener, closed, closing));
+        let gone = async { while connections.join_next().await.is_some() {} };
+        tokio::select! {
+            () = gone => {}
+            () = patience => {}
+        }
+        if !connections.is_empty() {
+            tracing::info!(
+                count = connections.len(),
+                "connections did not end by themselves"
+            );
+        }
+        // Those that are left end with their set.
+    }
+
+    /// Leads one connection from its first byte to its end.
+    async fn open(self, stream: TcpStream, mut closing: watch::Receiver<()>) {
+        // Answers are small: none shall wait to be joined by a second one.
+        let _ = stream.set_nodelay(true);
+        let end = Instant::now() + OPENING;
+        let Some(tls) = &self.tls else {
+            return self.serve_opened(stream, end, closing).await;
+        };
+        let shaken = tokio::select! {
+            shaken = timeout_at(end, tls.accept(stream)) => shaken,
+            // It has no call that could be waited for.
+            _ = closing.changed() => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.serve_opened(stream, end, closing).await,
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        }
+    }
+
+    async fn serve_opened<S>(self, mut stream: S, end: Instant, mut closing: watch::Receiver<()>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let first = tokio::select! {
+            first = timeout_at(end, connection::preface(&mut stream)) => first,
+            _ = closing.changed() => return,
+        };
+        if let Ok(Ok(first)) = first {
+            connection::serve(stream, first, self.router, self.manners, closing).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::pause;
+
+    use super::*;
+
+    async fn opened(max_connections: usize) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let door = Door {
+            router: Router::new(),
+            tls: None,
+            max_connections,
+            manners: Manners {
+                grace: Duration::ZERO,
+            },
+        };
+        #[expect(clippy::disallowed_methods, reason = "a server of the test")]
+        tokio::spawn(door.serve(listener, pending(), pending()));
+        address
+    }
+
+    /// Speaks HTTP/2, and gives whether it was answered.
+    async fn is_served(stream: &mut TcpStream) -> bool {
+        let said = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            &[0, 0, 0, 4, 0, 0, 0, 0, 0][..],
+        ];
+        let _ = stream.write_all(&said.concat()).await;
+        stream.read_exact(&mut [0; 9]).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_closed_until_another_leaves() {
+        let address = opened(2).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(is_served(&mut first).await && is_served(&mut second).await);
+        let mut third = TcpStream::connect(address).await.unwrap();
+        assert!(!is_served(&mut third).await);
+        drop(first);
+        // It takes a moment to be noticed.
+        let mut next = TcpStream::connect(address).await.unwrap();
+        while !is_served(&mut next).await {
+            next = TcpStream::connect(address).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_does_not_finish_its_first_word_is_closed() {
+        // Time passes when nothing else happens.
+        pause();
+        let address = opened(9).await;
+        for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {
+            let begun = Instant::now();
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(said.as_bytes()).await.unwrap();
+            assert_eq!(stream.read(&mut [0; 9]).await.unwrap(), 0);
+            assert_eq!(begun.elapsed().as_secs(), 10, "{said:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A panic in one call is that call's failure, and nobody else's.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use http::StatusCode;
+use tonic::Code;
+
+use super::refusal::refuse;
+use crate::deadline::Deadline;
+use crate::error::{Error, Reason};
+use crate::record::Record;
+
+/// Answers a call whose handler panics. What it said stays here, because it
+/// may show anything that the handler knew; where it was is in the log, by
+/// the hook of `logging.rs`.
+pub(super) async fn answered(request: Request, next: Next) -> Response {
+    let deadline = request.extensions().get::<Deadline>().cloned();
+    let record = request.extensions().get::<Record>().cloned();
+    // Nothing of the call is looked at after a panic but these two, which are
+    // whole at any time.
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    answer.unwrap_or_else(|_| match deadline {
+        Some(deadline) => {
+            let text = "the gateway failed in serving this call, which is a fault of its own; if \
+                        the call is a write, it may have been applied";
+            let error = Error::Protocol(Reason::Internal, Code::Internal, text.to_owned());
+            refuse(error, &deadline, record)
+        }
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::post;
+    use http_body_util::BodyExt;
+    use tonic::Status;
+    use tonic_types::StatusExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::deadline::{DeadlinePolicy, Drain};
+    use crate::server::{CallLimits, layers};
+
+    /// Services in their layers: one that panics, one that does so after a
+    /// pause, and one that is well.
+    fn services() -> Router {
+        let services = Router::new()
+            .route("/panics", post(async || -> Response { panic!("secret") }))
+            .route(
+                "/panics-later",
+                post(async || -> Response {
+                    tokio::task::yield_now().await;
+                    panic!("secret");
+                }),
+            )
+            .route("/well", post(async || "well"));
+        let limits = CallLimits {
+            deadlines: DeadlinePolicy {
+                default: Duration::from_secs(9),
+                max: Duration::from_secs(9),
+            },
+            max_in_flight: 1,
+        };
+        layers::around(services, limits, Drain::default())
+    }
+
+    async fn call(services: &Router, path: &str) -> Response {
+        let call = http::Request::post(path).header("content-type", "application/grpc");
+        let call = call.body(Body::empty()).unwrap();
+        services.clone().oneshot(call).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_the_calls_own_internal_and_gives_its_place_back() {
+        let services = services();
+        for path in ["/panics", "/panics-later", "/panics"] {
+            let answer = call(&services, path).await;
+            let status = Status::from_header_map(answer.headers()).unwrap();
+            assert_eq!(status.code(), Code::Internal, "{status:?}");
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.reason, "INTERNAL");
+            assert_eq!(info.domain, "presence-gateway");
+            assert!(!format!("{status:?}").contains("secret"), "{status:?}");
+            // There is one place; it is free again when the answer was taken.
+            drop(answer);
+            let well = call(&services, "/well").await.into_body();
+            assert_eq!(well.collect().await.unwrap().to_bytes(), "well");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The end of the server, in its phases: told, lame duck, drain.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::health::Health;
+use super::in_flight::InFlight;
+use crate::deadline::Drain;
+
+/// How long connections may stay after their last call has ended: long enough
+/// for statuses to be delivered and for GOAWAY to be acknowledged. Clients
+/// that do neither do not hold up the end.
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long the end takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Pauses {
+    /// From the moment at which health says so until no connection is
+    /// accepted any more: the time in which callers learn of it.
+    pub lame_duck: Duration,
+    /// The longest that calls in flight have after that.
+    pub drain_timeout: Duration,
+}
+
+/// Leads through the phases when `told` is done; the drain has then begun.
+pub(super) async fn lead(
+    told: impl Future<Output = ()>,
+    pauses: Pauses,
+    health: &Health,
+    drain: &Drain,
+) {
+    told.await;
+    health.ends().await;
+    tracing::info!(
+        lame_duck = ?pauses.lame_duck,
+        drain_timeout = ?pauses.drain_timeout,
+        "ending; a second signal ends it at once"
+    );
+    sleep(pauses.lame_duck).await;
+    drain.begin(Instant::now() + pauses.drain_timeout);
+}
+
+/// Waits as long as connections are worth waiting for: until all calls have
+/// ended, or their time has, and a moment more.
+pub(super) async fn last_call(calls: &InFlight, drain: &Drain) {
+    let end = drain.begun().await;
+    loop {
+        // Where time runs out, the calls are answered just now.
+        let _ = timeout_at(end, calls.none()).await;
+        let is_over = Instant::now() >= end;
+        tokio::select! {
+            () = sleep(FAREWELL) => return,
+            // One that was on its way when its client was told to go away.
+            () = calls.some(), if !is_over => {}
+        }
+    }
+}

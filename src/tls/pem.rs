@@ -1,0 +1,103 @@
+//! Certificates and keys, as files hold them.
+
+use std::fmt;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::provider;
+
+/// A certificate, with those up to its authority's, and the key to it.
+pub struct Identity {
+    /// The certificate itself first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the first certificate.
+    pub key: PrivateKeyDer<'static>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+        }
+    }
+}
+
+impl Identity {
+    /// The certificate and the key of two files, which two flags name.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with the flag and the file.
+    pub fn read(cert_flag: &str, cert: &str, key_flag: &str, key: &str) -> Result<Self, String> {
+        let chain = file(cert)
+            .and_then(|pem| certificates(&pem))
+            .map_err(|wrong| format!("--{cert_flag}: `{cert}` {wrong}"))?;
+        file(key)
+            .and_then(|pem| self::key(&pem))
+            .and_then(|key| Self::new(chain, key))
+            .map_err(|wrong| format!("--{key_flag}: `{key}` {wrong}"))
+    }
+
+    /// A certificate and its key.
+    ///
+    /// # Errors
+    ///
+    /// As the end of a sentence that begins with the key, if it is of a kind
+    /// that is not known or belongs to another certificate.
+    pub fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, String> {
+        let certified = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider());
+        match certified {
+            Ok(_) => Ok(Self { chain, key }),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                Err("is not the key of the certificate".to_owned())
+            }
+            Err(error) => Err(format!("cannot be used with the certificate: {error}")),
+        }
+    }
+}
+
+/// Reads a file.
+///
+/// # Errors
+///
+/// As the end of a sentence that begins with its name.
+pub fn file(path: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
+}
+
+/// Reads all certificates of a file.
+///
+/// # Errors
+///
+/// As the end of a sentence that begins with the file.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| format!("is no readable PEM: {error}"))?;
+    if certificates.is_empty() {
+        return Err("holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned());
+    }
+    Ok(certificates)
+}
+
+/// Reads the private key of a file.
+///
+/// # Errors
+///
+/// As the end of a sentence that begins with the file.
+pub fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
+        "holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`, without a password)".to_owned()
+    })
+}

@@ -1,0 +1,240 @@
+//! The HTTP client towards the vendor: how it is made, and made anew.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the client of the one place that calls the vendor"
+)]
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Client, Proxy, Url, redirect};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::time::Instant;
+
+use super::base::Base;
+use crate::spread::about;
+use crate::tls::pem::Identity;
+use crate::tls::{self, Trust};
+
+/// How long a connection may take to come about. A vendor that is there
+/// answers within milliseconds; a lost packet is sent again after one second.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long an unused connection is kept: well under the 60 s after which an
+/// AWS load balancer closes it, because a request that meets the close is lost.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many unused connections are kept. After a burst, those beyond are
+/// closed at once, and files are free for callers again.
+const MAX_IDLE: usize = 256;
+
+/// How long a client is used, on average. The name of the vendor is looked up
+/// for new connections alone, and busy ones never end: a vendor that moves to
+/// other addresses would keep its old ones busy.
+const AGE: Duration = Duration::from_mins(5);
+
+/// How the vendor is reached, besides its address.
+#[derive(Default)]
+pub struct Outbound {
+    /// The authorities that the vendor's certificate may be of, in place of
+    /// the system's.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
+    /// What is shown to a proxy in front of the vendor that asks for it.
+    pub identity: Option<Identity>,
+    /// The proxy that all requests go through.
+    pub proxy: Option<Url>,
+}
+
+impl fmt::Debug for Outbound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL of a proxy may hold a password.
+        f.debug_struct("Outbound").finish_non_exhaustive()
+    }
+}
+
+/// Reads the URL of a proxy.
+///
+/// # Errors
+///
+/// As the end of a sentence that begins with the URL.
+pub fn proxy(raw: &str) -> Result<Url, String> {
+    let url = Url::parse(raw)
+        .map_err(|error| format!("is not a URL such as `http://proxy.example:3128` ({error})"))?;
+    let is_place =
+        matches!(url.path(), "" | "/") && url.query().is_none() && !url.cannot_be_a_base();
+    match url.scheme() {
+        "http" if is_place && url.fragment().is_none() => Ok(url),
+        "http" => Err("must be a host and a port alone".to_owned()),
+        _ => Err("must begin with `http://`: tokens are safe in TLS through it".to_owned()),
+    }
+}
+
+/// The client of the moment. A clone is the same one.
+#[derive(Clone)]
+pub(super) struct Clients {
+    tls: ClientConfig,
+    proxy: Option<Proxy>,
+    current: Arc<Mutex<(Client, Instant)>>,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").finish_non_exhaustive()
+    }
+}
+
+impl Clients {
+    /// Clients that reach `base` in this way.
+    pub(super) fn new(base: &Base, outbound: Outbound) -> Result<Self, String> {
+        let Outbound {
+            authorities,
+            identity,
+            proxy,
+        } = outbound;
+        let trust = match authorities {
+            _ if !base.is_secure() => Trust::Nobody,
+            Some(authorities) => Trust::Only(authorities),
+            None => Trust::System,
+        };
+        let tls = tls::client(trust, identity, b"http/1.1")?;
+        let proxy = proxy.map(Proxy::all).transpose();
+        let proxy = proxy.map_err(|error| error.without_url().to_string())?;
+        let client = make(tls.clone(), proxy.clone()).map_err(|error| error.to_string())?;
+        Ok(Self {
+            tls,
+            proxy,
+            current: Arc::new(Mutex::new((client, Instant::now() + about(AGE)))),
+        })
+    }
+
+    /// The client for a request that is sent now. One that is too old makes
+    /// place for another; its connections end with their last requests.
+    pub(super) fn current(&self) -> Client {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if now >= current.1 {
+            // It was made of the same before; should it fail now, the old one
+            // is good for as long again.
+            let new = make(self.tls.clone(), self.proxy.clone());
+            let client = new.unwrap_or_else(|_| current.0.clone());
+            *current = (client, now + about(AGE));
+        }
+        current.0.clone()
+    }
+}
+
+fn make(tls: ClientConfig, proxy: Option<Proxy>) -> reqwest::Result<Client> {
+    let builder = Client::builder()
+        .user_agent(concat!("presence-gateway/", env!("CARGO_PKG_VERSION")))
+        .tls_backend_preconfigured(tls)
+        // HTTP/2 would put all calls on one connection, and queue them there
+        // behind the vendor's limit of streams.
+        .http1_only()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(MAX_IDLE)
+        // Not even where another crate switches them on: what a small answer
+        // becomes should not be the vendor's choice.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+        // A redirect, a referer or a proxy from the environment would carry a
+        // token or an id to where it does not belong.
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy();
+    match proxy {
+        Some(proxy) => builder.proxy(proxy).build(),
+        None => builder.build(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use axum::Router;
+    use axum::extract::State;
+    use axum::routing::get;
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// How many connections a server has, and when it may answer.
+    #[derive(Clone)]
+    struct Server {
+        connections: Arc<AtomicUsize>,
+        answers: Arc<Semaphore>,
+    }
+
+    /// Counts what is accepted.
+    struct Counting(TcpListener, Arc<AtomicUsize>);
+
+    impl axum::serve::Listener for Counting {
+        type Io = tokio::net::TcpStream;
+        type Addr = std::net::SocketAddr;
+
+        async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+            let accepted = self.0.accept().await.unwrap();
+            self.1.fetch_add(1, SeqCst);
+            accepted
+        }
+
+        fn local_addr(&self) -> std::io::Result<Self::Addr> {
+            self.0.local_addr()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_old_makes_place_for_another_and_ends_its_requests() {
+        let server = Server {
+            connections: Arc::default(),
+            answers: Arc::new(Semaphore::new(0)),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let counting = Counting(listener, Arc::clone(&server.connections));
+        let answer = async |State(server): State<Server>| {
+            server.answers.acquire().await.unwrap().forget();
+            "answer"
+        };
+        let routes = Router::new()
+            .route("/", get(answer))
+            .with_state(server.clone());
+        #[expect(clippy::disallowed_methods, reason = "a server of the test")]
+        tokio::spawn(async { axum::serve(counting, routes).await });
+
+        let base = Base::of_url(&url, false).unwrap();
+        let clients = Clients::new(&base, Outbound::default()).unwrap();
+        let request = || {
+            let request = clients.current().get(&url).send();
+            async { request.await.unwrap().text().await.unwrap() }
+        };
+        server.answers.add_permits(2);
+        assert_eq!([request().await, request().await], ["answer", "answer"]);
+        assert_eq!(server.connections.load(SeqCst), 1);
+
+        let (_, due) = *clients.current.lock().unwrap();
+        let left = due - Instant::now();
+        assert!(left > AGE / 2 && left < AGE * 2, "{left:?}");
+        let under_way = request();
+        clients.current.lock().unwrap().1 = Instant::now();
+        let (answers, connections) = (server.answers, server.connections);
+        let (old, new) = tokio::join!(under_way, async {
+            let new = request();
+            answers.add_permits(2);
+            new.await
+        });
+        assert_eq!([old, new], ["answer", "answer"]);
+        assert_eq!(connections.load(SeqCst), 2);
+        // The next one is not due yet.
+        answers.add_permits(1);
+        request().await;
+        assert_eq!(connections.load(SeqCst), 2);
+    }
+}

@@ -1,0 +1,103 @@
+//! How the process ends when it is told to.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::program::{Serving, run};
+
+/// Well under the pause of the test that it is compared with.
+const SOON: Duration = Duration::from_secs(30);
+
+const LONG_PAUSE: [(&str, &str); 1] = [("PRESENCE_GATEWAY_LAME_DUCK", "10m")];
+
+/// Waits until the log has a line that begins so.
+fn logged(server: &Serving, message: &str) {
+    let is_it = |line: &String| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["message"]
+            .as_str()
+            .is_some_and(|said| said.starts_with(message))
+    };
+    let begun = Instant::now();
+    while !server.log.lines().iter().any(is_it) {
+        assert!(begun.elapsed() < SOON, "{:#?}", server.log.lines());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_end_that_was_asked_for_is_a_success() {
+    for command in [&["serve", "--sandbox"][..], &["sandbox"]] {
+        for signal in ["TERM", "INT"] {
+            let server = Serving::start(command, &[]);
+            server.signal(signal);
+            let (status, log) = server.wait();
+            assert!(status.success(), "{command:?} {signal}: {status} {log:#?}");
+        }
+    }
+}
+
+#[test]
+fn it_pauses_as_long_as_it_is_told_and_serves_meanwhile() {
+    let pause = Duration::from_millis(1500);
+    let environment = [("PRESENCE_GATEWAY_LAME_DUCK", "1500ms")];
+    let server = Serving::start(&["serve", "--sandbox"], &environment);
+    let told = Instant::now();
+    server.signal("TERM");
+    logged(&server, "ending");
+    let call = ["call", "GetSystempresences", "--token", "any", "--address"];
+    let called = run(&[&call[..], &[&server.address]].concat(), &[]);
+    // On a machine so slow that the pause is over, this shows nothing.
+    let was_in_time = told.elapsed() < pause;
+    assert!(called.code == Some(0) || !was_in_time, "{called:#?}");
+    let (status, log) = server.wait();
+    assert!(status.success(), "{status} {log:#?}");
+    assert!(
+        told.elapsed() >= pause,
+        "it ended after {:?}",
+        told.elapsed()
+    );
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (first, second, code) in [
+        ("TERM", "TERM", 143),
+        ("INT", "INT", 130),
+        ("TERM", "INT", 130),
+    ] {
+        let server = Serving::start(&["serve", "--sandbox"], &LONG_PAUSE);
+        let told = Instant::now();
+        server.signal(first);
+        // Two of the same kind are one unless the first was taken.
+        logged(&server, "ending");
+        server.signal(second);
+        let (status, log) = server.wait();
+        assert!(told.elapsed() < SOON, "{log:#?}");
+        assert_eq!(status.code(), Some(code), "{first} {second}: {log:#?}");
+        assert_eq!(status.signal(), None);
+    }
+}
+
+#[test]
+fn the_pauses_have_bounds() {
+    let refused = run(
+        &[
+            "serve",
+            "--sandbox",
+            "--lame-duck=5",
+            "--drain-timeout",
+            "61m",
+        ],
+        &[],
+    );
+    assert_eq!(
+        refused.problems(),
+        [
+            "--lame-duck: `5` is not a duration with a unit, such as `5s`, `250ms` or `1m`",
+            "--drain-timeout: `61m` is longer than 1h",
+        ]
+    );
+}

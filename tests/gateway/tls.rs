@@ -1,0 +1,62 @@
+//! TLS: towards callers, towards the vendor, and by the client of the command
+//! line.
+
+pub mod authority;
+mod flags;
+mod reloaded;
+mod served;
+mod upstream;
+
+use std::sync::Arc;
+
+use hyper_util::rt::TokioIo;
+use presence_gateway::tls::pem::{self, Identity};
+use presence_gateway::tls::{self as gateway_tls, Trust};
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::transport::{Channel, Endpoint};
+
+use authority::{Authority, Issued};
+
+/// A client that trusts this authority, and shows a certificate if it has one.
+fn trusting(authority: &Authority, shown: Option<&Issued>) -> ClientConfig {
+    let trust = Trust::Only(pem::certificates(authority.pem.as_bytes()).unwrap());
+    let identity = shown.map(|issued| {
+        let chain = pem::certificates(issued.cert.as_bytes()).unwrap();
+        Identity::new(chain, pem::key(issued.key.as_bytes()).unwrap()).unwrap()
+    });
+    gateway_tls::client(trust, identity, b"h2").unwrap()
+}
+
+/// Makes the handshake, and sees that it was accepted: in TLS 1.3, a client
+/// has ended its own part of it before the server has judged that.
+async fn handshake(address: &str, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let stream = TcpStream::connect(address).await?;
+    let connector = TlsConnector::from(Arc::new(config));
+    let name = "localhost".try_into().unwrap();
+    let mut stream = connector.connect(name, stream).await?;
+    stream.write_all(crate::wire::PREFACE).await?;
+    stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
+    // The server's settings.
+    stream.read_exact(&mut [0; 9]).await?;
+    Ok(stream)
+}
+
+/// A connection over which calls can be made.
+async fn channel(address: &str, config: &ClientConfig) -> Result<Channel, tonic::transport::Error> {
+    let connector = TlsConnector::from(Arc::new(config.clone()));
+    let address = address.to_owned();
+    let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
+    let connect = tower::service_fn(move |_| {
+        let (connector, address) = (connector.clone(), address.clone());
+        async move {
+            let stream = TcpStream::connect(address).await?;
+            let name = "localhost".try_into().unwrap();
+            connector.connect(name, stream).await.map(TokioIo::new)
+        }
+    });
+    endpoint.connect_with_connector(connect).await
+}

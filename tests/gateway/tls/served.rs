@@ -1,0 +1,241 @@
+//! What a gateway with a certificate speaks, with whom, and what beside it.
+
+use rustls::version;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic::transport::Endpoint;
+use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
+
+use super::authority::{Authority, Folder, Issued};
+use super::{channel, handshake, trusting};
+use crate::program::{Run, Serving as Program, run};
+use crate::server::health::{NAMES, check};
+use crate::support::Gateway;
+
+/// A gateway with a certificate of an authority.
+pub struct Secure {
+    pub authority: Authority,
+    pub folder: Folder,
+    pub ca: String,
+    pub gateway: Program,
+}
+
+pub fn secure(more: &[&str], environment: &[(&str, &str)]) -> Secure {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let issued = authority.local();
+    let cert = folder.file("cert.pem", &issued.cert);
+    let key = folder.file("key.pem", &issued.key);
+    let ca = folder.file("ca.pem", &authority.pem);
+    let flags = ["serve", "--sandbox", "--tls-cert", &cert, "--tls-key", &key];
+    let gateway = Program::start(&[&flags, more].concat(), environment);
+    Secure {
+        authority,
+        folder,
+        ca,
+        gateway,
+    }
+}
+
+fn call(address: &str, flags: &[&str]) -> Run {
+    let call = [
+        "call",
+        "GetSystempresences",
+        "--token",
+        "any",
+        "--address",
+        address,
+    ];
+    run(&[&call, flags].concat(), &[])
+}
+
+#[test]
+fn a_caller_that_trusts_the_authority_is_served_and_no_other() {
+    let secure = secure(&[], &[]);
+    let address = secure.gateway.address.as_str();
+    let https = format!("https://{address}");
+    for served in [
+        call(address, &["--tls-ca", &secure.ca]),
+        call(&https, &["--tls-ca", &secure.ca]),
+        call(
+            &https,
+            &["--tls-ca", &secure.ca, "--tls-server-name", "localhost"],
+        ),
+    ] {
+        assert_eq!(served.code, Some(0), "{served:#?}");
+        assert!(served.stdout.contains("ON_QUEUE"), "{served:#?}");
+    }
+    let foreign = secure.folder.file("foreign.pem", &Authority::new().pem);
+    for (refused, why) in [
+        (call(address, &[]), ""),
+        (
+            call(&https, &["--tls-ca", &foreign]),
+            "invalid peer certificate",
+        ),
+        (
+            call(
+                &https,
+                &["--tls-ca", &secure.ca, "--tls-server-name", "other.example"],
+            ),
+            "not valid for name",
+        ),
+    ] {
+        assert_eq!(refused.code, Some(1), "{refused:#?}");
+        assert!(refused.stderr.starts_with("UNAVAILABLE: "), "{refused:#?}");
+        assert!(refused.stderr.contains(why), "{refused:#?}");
+    }
+}
+
+#[test]
+fn where_an_authority_of_clients_is_named_they_must_show_its_certificate() {
+    let (clients, folder) = (Authority::new(), Folder::new());
+    let client_ca = folder.file("clients.pem", &clients.pem);
+    let secure = secure(&["--tls-client-ca", &client_ca], &[]);
+    let show = |issued: &Issued| {
+        let cert = folder.file("client.pem", &issued.cert);
+        let key = folder.file("client.key", &issued.key);
+        let flags = [
+            "--tls-ca",
+            &secure.ca,
+            "--tls-cert",
+            &cert,
+            "--tls-key",
+            &key,
+        ];
+        call(&secure.gateway.address, &flags)
+    };
+    let served = show(&clients.issue(&["caller"]));
+    assert_eq!(served.code, Some(0), "{served:#?}");
+    for refused in [
+        call(&secure.gateway.address, &["--tls-ca", &secure.ca]),
+        // Of the authority that the gateway's own certificate is from.
+        show(&secure.authority.issue(&["caller"])),
+    ] {
+        assert_eq!(refused.code, Some(1), "{refused:#?}");
+        assert!(refused.stderr.starts_with("UNAVAILABLE: "), "{refused:#?}");
+    }
+}
+
+#[tokio::test]
+async fn versions_1_2_and_1_3_are_spoken_with_http_2_inside_and_nothing_else() {
+    let secure = secure(&[], &[]);
+    let address = secure.gateway.address.as_str();
+    for version in [&version::TLS12, &version::TLS13] {
+        let roots = presence_gateway::tls::roots(
+            presence_gateway::tls::pem::certificates(secure.authority.pem.as_bytes()).unwrap(),
+        );
+        let provider = presence_gateway::tls::provider();
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots.unwrap())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let stream = handshake(address, config.clone()).await.unwrap();
+        let spoken = stream.get_ref().1.protocol_version();
+        assert_eq!(spoken, Some(version.version));
+        let both = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
+        for (offered, is_taken) in [
+            (both, true),
+            (vec![b"http/1.1".to_vec()], false),
+            (vec![], false),
+        ] {
+            config.alpn_protocols.clone_from(&offered);
+            let taken = handshake(address, config.clone()).await;
+            assert_eq!(
+                taken.is_ok(),
+                is_taken,
+                "{offered:?} {version:?}: {taken:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_no_tls_is_hung_up_on() {
+    let secure = secure(&[], &[]);
+    for said in [
+        crate::wire::PREFACE,
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0x16; 5000],
+    ] {
+        let mut stream = TcpStream::connect(&secure.gateway.address).await.unwrap();
+        // It may be hung up on in the middle.
+        let _ = stream.write_all(said).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.len() < 100, "{answer:?}");
+    }
+    let trusting = trusting(&secure.authority, None);
+    channel(&secure.gateway.address, &trusting).await.unwrap();
+}
+
+/// Where the log says that health is served.
+fn health(gateway: &Program) -> String {
+    let line: Value = serde_json::from_str(&gateway.log.lines()[0]).unwrap();
+    line["health"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn probes_without_tls_see_the_health_on_a_port_of_its_own_to_the_end() {
+    let pause = [("PRESENCE_GATEWAY_LAME_DUCK", "10m")];
+    let secure = secure(&["--health-listen", "127.0.0.1:0"], &pause);
+    let endpoint = format!("http://{}", health(&secure.gateway));
+    let plain = Endpoint::from_shared(endpoint).unwrap().connect().await;
+    let plain = plain.unwrap();
+    let trusting = trusting(&secure.authority, None);
+    let tls = channel(&secure.gateway.address, &trusting).await.unwrap();
+    for name in NAMES {
+        assert_eq!(check(&plain, name).await.unwrap(), Serving, "{name}");
+        assert_eq!(check(&tls, name).await.unwrap(), Serving, "{name}");
+    }
+    // Nothing but health, whatever the token.
+    let gateway = Gateway {
+        address: secure.gateway.address.parse().unwrap(),
+        channel: plain.clone(),
+    };
+    let refused = gateway
+        .call("GetSystempresences", serde_json::json!({}))
+        .await;
+    assert_eq!(refused.unwrap_err().code(), Code::Unimplemented);
+
+    secure.gateway.signal("TERM");
+    for channel in [&plain, &tls] {
+        while check(channel, "readiness").await.unwrap() == Serving {}
+        for name in NAMES {
+            let expected = if name == "liveness" {
+                Serving
+            } else {
+                NotServing
+            };
+            assert_eq!(check(channel, name).await.unwrap(), expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn handshakes_that_do_not_go_on_hold_up_nothing() {
+    let secure = secure(&[], &[]);
+    let mut waiting = Vec::new();
+    for said in [&[][..], &[0x16, 3, 1], &[0x16, 3, 1, 0x10, 0]] {
+        let mut stream = TcpStream::connect(&secure.gateway.address).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        waiting.push(stream);
+    }
+    // One that is through, and never says a word of HTTP/2.
+    let trusting = trusting(&secure.authority, None);
+    let stream = TcpStream::connect(&secure.gateway.address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(trusting.clone()));
+    let name = "localhost".try_into().unwrap();
+    let silent = connector.connect(name, stream).await.unwrap();
+
+    let channel = channel(&secure.gateway.address, &trusting).await.unwrap();
+    assert_eq!(check(&channel, "").await.unwrap(), Serving);
+    let told = std::time::Instant::now();
+    secure.gateway.signal("TERM");
+    let (status, log) = secure.gateway.wait();
+    assert!(status.success(), "{status} {log:#?}");
+    assert!(told.elapsed().as_secs() < 8, "{:?}", told.elapsed());
+    drop((waiting, silent, channel));
+}

@@ -1,0 +1,213 @@
+//! TLS and a proxy towards the vendor.
+
+use std::sync::{Arc, Mutex};
+
+use presence_gateway::tls::pem::{self, Identity};
+use presence_gateway::tls::{VERSIONS, provider, roots};
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::authority::{Authority, Folder, Issued};
+use crate::program::{Run, Serving, run};
+use crate::wire::RawVendor;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                        content-length: 2\r\nconnection: close\r\n\r\n{}";
+
+/// A vendor with this certificate, which asks for one of `clients`.
+async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
+    let authority = |pem: &str| roots(pem::certificates(pem.as_bytes()).unwrap()).unwrap();
+    let verifier = match clients {
+        None => WebPkiClientVerifier::no_client_auth(),
+        Some(clients) => {
+            let roots = Arc::new(authority(&clients.pem));
+            WebPkiClientVerifier::builder_with_provider(roots, provider())
+                .build()
+                .unwrap()
+        }
+    };
+    let chain = pem::certificates(issued.cert.as_bytes()).unwrap();
+    let Identity { chain, key } =
+        Identity::new(chain, pem::key(issued.key.as_bytes()).unwrap()).unwrap();
+    let config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(VERSIONS)
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    RawVendor::start(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let mut read = Vec::new();
+            while !read.ends_with(b"\r\n\r\n") {
+                if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let _ = stream.write_all(ANSWER).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await
+}
+
+/// Makes a call through a gateway with these flags and variables.
+async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
+    let owned = |text: &&str| (*text).to_owned();
+    let flags: Vec<String> = flags.iter().map(owned).collect();
+    let environment: Vec<(String, String)> = environment
+        .iter()
+        .map(|(name, value)| (owned(name), owned(value)))
+        .collect();
+    // The program is waited for, and the vendor lives in this thread.
+    tokio::task::spawn_blocking(move || {
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let environment: Vec<(&str, &str)> = environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let gateway = Serving::start(&[&["serve"], &flags[..]].concat(), &environment);
+        let call = ["call", "GetPresenceSettings", "--token", "any", "--address"];
+        run(&[&call[..], &[&gateway.address]].concat(), &[])
+    })
+    .await
+    .unwrap()
+}
+
+#[track_caller]
+fn unreachable(run: &Run, why: &str) {
+    assert_eq!(run.code, Some(1), "{run:#?}");
+    assert!(run.stderr.contains("UPSTREAM_UNREACHABLE"), "{run:#?}");
+    assert!(run.stderr.contains(why), "{run:#?}");
+}
+
+#[tokio::test]
+async fn the_vendor_must_show_a_certificate_of_an_authority_that_is_trusted() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let vendor_ = vendor(&authority.local(), None).await;
+    let url = format!("https://{}", vendor_.address);
+    let ca = folder.file("ca.pem", &authority.pem);
+    let foreign = folder.file("foreign.pem", &Authority::new().pem);
+    let served = called(&["--upstream-url", &url, "--upstream-ca", &ca], &[]).await;
+    assert_eq!(served.code, Some(0), "{served:#?}");
+    for flags in [
+        &["--upstream-url", &url][..],
+        &["--upstream-url", &url, "--upstream-ca", &foreign],
+    ] {
+        unreachable(&called(flags, &[]).await, "invalid peer certificate");
+    }
+    let other = vendor(&authority.issue(&["other.example"]), None).await;
+    let url = format!("https://{}", other.address);
+    let refused = called(&["--upstream-url", &url, "--upstream-ca", &ca], &[]).await;
+    unreachable(&refused, "certificate not valid for name");
+}
+
+#[tokio::test]
+async fn a_certificate_of_the_gateways_own_is_shown_to_who_asks_for_it() {
+    let (authority, clients, folder) = (Authority::new(), Authority::new(), Folder::new());
+    let vendor = vendor(&authority.local(), Some(&clients)).await;
+    let url = format!("https://{}", vendor.address);
+    let ca = folder.file("ca.pem", &authority.pem);
+    let shown = clients.issue(&["gateway"]);
+    let cert = folder.file("client.pem", &shown.cert);
+    let key = folder.file("client.key", &shown.key);
+    let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
+    let show = [
+        "--upstream-client-cert",
+        &cert,
+        "--upstream-client-key",
+        &key,
+    ];
+    let served = called(&[flags, show].concat(), &[]).await;
+    assert_eq!(served.code, Some(0), "{served:#?}");
+    let refused = called(&flags, &[]).await;
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+}
+
+#[tokio::test]
+async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let vendor = vendor(&authority.local(), None).await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let heads = Arc::clone(&seen);
+    let proxy = RawVendor::start(move |mut stream| {
+        let heads = Arc::clone(&heads);
+        async move {
+            let head = crate::wire::read_request(&mut stream).await;
+            let target = head.split(' ').nth(1).unwrap().to_owned();
+            heads.lock().unwrap().push(head);
+            let mut vendor = TcpStream::connect(target).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let _ = copy_bidirectional(&mut stream, &mut vendor).await;
+        }
+    })
+    .await;
+    let url = format!("https://{}", vendor.address);
+    let ca = folder.file("ca.pem", &authority.pem);
+    let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
+    let proxied = format!("http://user:secret@{}", proxy.address);
+    let served = called(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
+    assert_eq!(served.code, Some(0), "{served:#?}");
+    let heads = std::mem::take(&mut *seen.lock().unwrap());
+    let [head] = heads.as_slice() else {
+        panic!("{heads:#?}");
+    };
+    assert!(
+        head.starts_with(&format!("connect {} ", vendor.address)),
+        "{head}"
+    );
+    assert!(head.contains("proxy-authorization: basic "), "{head}");
+    assert!(!head.contains("bearer"), "{head}");
+
+    // What the environment says of proxies is for others.
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
+        let served = called(&flags, &[(name, &proxied)]).await;
+        assert_eq!(served.code, Some(0), "{served:#?}");
+    }
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[test]
+fn flags_that_cannot_be_heeded_are_mistakes() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let ca = folder.file("ca.pem", &authority.pem);
+    let secret = "socks5://user:secret@proxy.example:1080";
+    for (flags, problem) in [
+        (
+            &["--sandbox", "--upstream-ca", &ca][..],
+            "--upstream-ca: is of no use, because the sandbox is inside the gateway",
+        ),
+        (
+            &["--sandbox", "--upstream-proxy", "http://proxy.example:3128"],
+            "--upstream-proxy: is of no use, because the sandbox is inside the gateway",
+        ),
+        (
+            &["--upstream-url", "http://127.0.0.1:1", "--upstream-ca", &ca],
+            "--upstream-ca: is of no use, because the upstream is plain http",
+        ),
+        (
+            &["--region", "us-east-1", "--upstream-proxy", secret],
+            "--upstream-proxy: `…` must begin with `http://`: tokens are safe in TLS through it",
+        ),
+        (
+            &[
+                "--region",
+                "us-east-1",
+                "--upstream-proxy",
+                "http://proxy.example/path",
+            ],
+            "--upstream-proxy: `http://proxy.example/path` must be a host and a port alone",
+        ),
+    ] {
+        let refused = run(&[&["serve"], flags].concat(), &[]);
+        assert_eq!(refused.problems(), [problem]);
+        assert!(!refused.stderr.contains("secret"), "{refused:#?}");
+    }
+}
