@@ -266,7 +266,7 @@ async fn an_attempt_of_unknown_outcome_makes_the_call_one() {
 
 #[tokio::test]
 async fn a_vendor_in_trouble_gets_few_more_requests_than_calls() {
-    const CALLS: usize = 400;
+    const CALLS: usize = 200;
     let vendor = failing(usize::MAX, 503).await;
     let gateway = Gateway::before(&vendor).await;
     let call = || gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
