@@ -7,6 +7,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::FutureExt;
+use futures_util::future::{Fuse, FusedFuture};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tonic::Code;
@@ -34,15 +36,17 @@ pub(super) async fn with_drain(
     answer.map(|answer| {
         Body::new(Ending {
             answer,
-            drain: Some(begun),
+            drain: begun.fuse(),
+            is_over: false,
         })
     })
 }
 
 struct Ending {
     answer: Body,
-    /// `None` once the end was told.
-    drain: Option<Begun>,
+    drain: Fuse<Begun>,
+    /// Whether the end was told.
+    is_over: bool,
 }
 
 impl http_body::Body for Ending {
@@ -53,13 +57,15 @@ impl http_body::Body for Ending {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Some(drain) = &mut self.drain else {
+        if self.is_over {
             return Poll::Ready(None);
-        };
-        let has_begun = drain.as_mut().poll(context).is_ready();
+        }
+        // Noticed once, and true from then on.
+        let has_begun =
+            Pin::new(&mut self.drain).poll(context).is_ready() || self.drain.is_terminated();
         match Pin::new(&mut self.answer).poll_frame(context) {
             Poll::Pending if has_begun => {
-                self.drain = None;
+                self.is_over = true;
                 Poll::Ready(Some(Ok(Frame::trailers(farewell()))))
             }
             other => other,
@@ -67,7 +73,7 @@ impl http_body::Body for Ending {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.drain.is_none() || self.answer.is_end_stream()
+        self.is_over || self.answer.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -88,4 +94,38 @@ fn farewell() -> HeaderMap {
     // A status of ours is one that headers can hold.
     let _ = status.add_header(&mut trailers);
     trailers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use futures_util::stream::{self, StreamExt};
+    use http_body_util::BodyExt;
+    use tokio::time::Instant;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_there_to_be_told_is_told_before_the_end() {
+        let drain = Drain::default();
+        let answer = async || {
+            let told = stream::iter(["one", "two"]).map(Ok::<_, Infallible>);
+            Body::from_stream(told.chain(stream::pending()))
+        };
+        let router = Router::new()
+            .route("/", get(answer))
+            .layer(from_fn_with_state(drain.clone(), with_drain));
+        let call = Request::new(Body::empty());
+        let answer = router.oneshot(call).await.unwrap().into_body();
+        drain.begin(Instant::now());
+        let answer = answer.collect().await.unwrap();
+        let trailers = answer.trailers().cloned().unwrap();
+        assert_eq!(trailers["grpc-status"], "14");
+        assert_eq!(answer.to_bytes(), "onetwo");
+    }
 }

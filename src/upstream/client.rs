@@ -222,19 +222,24 @@ mod tests {
         let (_, due) = *clients.current.lock().unwrap();
         let left = due - Instant::now();
         assert!(left > AGE / 2 && left < AGE * 2, "{left:?}");
-        let under_way = request();
-        clients.current.lock().unwrap().1 = Instant::now();
+        let old_end = || clients.current.lock().unwrap().1 = Instant::now();
+        old_end();
+        server.answers.add_permits(1);
+        request().await;
+        assert_eq!(server.connections.load(SeqCst), 2);
+        // One that is under way meanwhile has its answer all the same.
         let (answers, connections) = (server.answers, server.connections);
-        let (old, new) = tokio::join!(under_way, async {
+        let (old, new) = tokio::join!(request(), async {
+            old_end();
             let new = request();
             answers.add_permits(2);
             new.await
         });
         assert_eq!([old, new], ["answer", "answer"]);
-        assert_eq!(connections.load(SeqCst), 2);
+        assert_eq!(connections.load(SeqCst), 3);
         // The next one is not due yet.
         answers.add_permits(1);
         request().await;
-        assert_eq!(connections.load(SeqCst), 2);
+        assert_eq!(connections.load(SeqCst), 3);
     }
 }

@@ -48,3 +48,70 @@ impl Tls {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::super::TlsFiles;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_once_in_however_many_looks() {
+        let folder = std::env::temp_dir().join(format!("reload-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let (cert, key) = (path("cert.pem"), path("key.pem"));
+        let pair = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&pair).unwrap().pem();
+        std::fs::write(&cert, certificate).unwrap();
+        std::fs::write(&key, pair.serialize_pem()).unwrap();
+        let files = TlsFiles {
+            cert,
+            key: key.clone(),
+            client_ca: None,
+        };
+        let tls = Tls::new(files).unwrap();
+
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+        let told = || {
+            let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            (log.matches(" INFO ").count(), log.matches(" WARN ").count())
+        };
+        tracing::subscriber::with_default(subscriber.with_ansi(false).finish(), || {
+            let looks = || (0..3).for_each(|_| tls.look());
+            looks();
+            assert_eq!(told(), (0, 0));
+            std::fs::remove_file(&key).unwrap();
+            looks();
+            assert_eq!(told(), (0, 1), "a file that is missing");
+            std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+            looks();
+            assert_eq!(told(), (0, 2), "a key of another certificate");
+            std::fs::write(&key, pair.serialize_pem()).unwrap();
+            looks();
+            assert_eq!(told(), (1, 2), "all is well again");
+        });
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
