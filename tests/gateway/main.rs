@@ -28,6 +28,7 @@ mod contract;
 mod deadlines;
 mod ending;
 mod errors;
+mod faults;
 mod flight;
 mod hostile;
 mod pacing;
