@@ -42,6 +42,8 @@ pub enum Error {
     Draining,
     /// Time ran out and nothing can have been changed by it.
     Expired,
+    /// No request can be made of the call, for a reason that is the gateway's.
+    Unsendable(String),
     /// The request never left: no connection to the upstream.
     Unreachable(String),
     /// The connection broke while a read was under way.

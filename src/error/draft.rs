@@ -82,6 +82,7 @@ impl Draft {
             Error::Draining => Draft::new(Code::Unavailable, Reason::ShuttingDown, message),
             Error::Greedy => Draft::new(Code::ResourceExhausted, Reason::TokenOverloaded, message),
             Error::Expired => Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message),
+            Error::Unsendable(_) => Draft::new(Code::Internal, Reason::Internal, message),
             Error::Unreachable(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamUnreachable, message)
             }

@@ -40,6 +40,9 @@ pub(super) fn of(error: &Error) -> String {
                 .to_owned()
         }
         Error::Expired => "the deadline passed; nothing was changed by this call".to_owned(),
+        Error::Unsendable(why) => {
+            format!("no request to the presence API can be made of the call: {why}")
+        }
         Error::Unreachable(why) => {
             format!("no connection to the presence API, so nothing was sent: {why}")
         }
