@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::future::pending;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -28,6 +28,9 @@ const SECRET: &str = "s3cret";
 fn token(row: usize, column: usize) -> String {
     format!("{SECRET}-{row}-{column}")
 }
+
+/// More than a call takes that does not wait for its deadline of 30 s.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often each token was seen.
 type Asked = Arc<Mutex<HashMap<String, usize>>>;
@@ -176,7 +179,9 @@ async fn meet(rows: &'static [Row], places: &[usize], log: &Log) -> Vec<String> 
         .flat_map(|&row| (0..columns.len()).map(move |column| (row, column)));
     let calls = cells.map(async |(row, column)| {
         let (name, token) = (&columns[column].name, token(row, column));
+        let begun = Instant::now();
         let answer = call(&gateway, &columns[column], &token).await;
+        let took = begun.elapsed();
         let cell = rows[row].cells[column];
         let mut wrong = check(answer, &rows[row], &columns[column], cell);
         let attempts = match rows[row].fault {
@@ -185,6 +190,10 @@ async fn meet(rows: &'static [Row], places: &[usize], log: &Log) -> Vec<String> 
         };
         if attempts != cell.1 {
             wrong.push(format!("{attempts} attempts instead of {}", cell.1));
+        }
+        // A wait that does not fit the time left is not begun.
+        if took > PATIENCE {
+            wrong.push(format!("it took {took:?}"));
         }
         let place = format!("{} x {name}", rows[row].name);
         wrong
