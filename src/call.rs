@@ -55,7 +55,12 @@ pub struct CallArgs {
 pub fn call(args: &CallArgs) -> ExitCode {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(make(args)),
+        Ok(runtime) => {
+            let code = runtime.block_on(make(args));
+            // Not waiting for a lookup of a name, which cannot be cancelled.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => {
             let _ = writeln!(io::stderr(), "presence-gateway call: {error}");
             ExitCode::FAILURE

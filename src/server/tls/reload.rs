@@ -27,6 +27,10 @@ impl Tls {
     /// they began with. What is wrong is told once, and changes nothing.
     fn look(&self) {
         let contents = self.files.read();
+        // One that changed while they were read may not fit the others.
+        if contents != self.files.read() {
+            return;
+        }
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if *seen == contents {
             return;
