@@ -12,6 +12,7 @@ mod panics;
 mod places;
 mod refusal;
 mod shutdown;
+mod stream;
 mod tls;
 
 use std::io;

@@ -1,0 +1,158 @@
+//! The stream of one call, which ends also where its caller does not end it.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use hyper::rt::Executor;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use crate::deadline::Deadline;
+
+/// How long after its deadline a caller may take for the rest of an answer. It
+/// is for those that named no deadline of their own: one that did has given up.
+const UNTAKEN: Duration = Duration::from_secs(5);
+
+tokio::task_local! {
+    /// Where the call of this stream says its deadline.
+    static END: RefCell<Option<oneshot::Sender<Deadline>>>;
+}
+
+/// Ends the stream of the call that asks for it, some seconds after its
+/// deadline. What is on its way then is reset, and its memory is free.
+///
+/// Nothing else would: an answer is polled only when its caller makes room for
+/// it, so one that makes none, and keeps its connection alive, would hold the
+/// call's place for as long as the connection may live.
+pub(super) fn end_after(deadline: Deadline) {
+    let _ = END.try_with(|end| {
+        if let Some(end) = end.borrow_mut().take() {
+            let _ = end.send(deadline);
+        }
+    });
+}
+
+/// Runs the streams of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streams;
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let (sender, deadline) = oneshot::channel::<Deadline>();
+        let is_over = async {
+            // A stream that names no end, such as a watch of health, has none.
+            let Ok(deadline) = deadline.await else {
+                return std::future::pending().await;
+            };
+            deadline.passed().await;
+            sleep(UNTAKEN).await;
+        };
+        let bound = async {
+            tokio::select! {
+                () = stream => {}
+                () = is_over => tracing::debug!("a caller did not take its answer"),
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "what a connection runs on")]
+        tokio::spawn(END.scope(RefCell::new(Some(sender)), bound));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::post;
+    use futures_util::stream::{self, StreamExt};
+    use http::{HeaderMap, Request};
+    use hyper::client::conn::http2;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio::io::duplex;
+    use tokio::sync::watch;
+    use tokio::time::{Instant, pause};
+
+    use super::*;
+    use crate::deadline::DeadlinePolicy;
+    use crate::server::connection::{Manners, preface, serve};
+
+    const TIME: Duration = Duration::from_secs(30);
+
+    /// Calls `path`, and takes no more of the answer than its headers; gives
+    /// when the stream ended, and whether another call was served after it.
+    async fn untaken(path: &str) -> (Duration, bool) {
+        let time = DeadlinePolicy {
+            default: TIME,
+            max: TIME,
+        };
+        let (held, is_over) = oneshot::channel::<()>();
+        let held = Arc::new(Mutex::new(Some(held)));
+        let large = move || {
+            let held = held.lock().unwrap().take();
+            let pieces = stream::iter(std::iter::repeat_n("piece", 1000));
+            Body::from_stream(pieces.map(move |piece| {
+                let _ = &held;
+                Ok::<_, Infallible>(piece)
+            }))
+        };
+        let unbound = large.clone();
+        let router = Router::new()
+            .route("/unbound", post(async move || unbound()))
+            .route("/at-once", post(async || "answer"))
+            .route(
+                "/bound",
+                post(async move || {
+                    end_after(time.of(&HeaderMap::new()));
+                    large()
+                }),
+            );
+        let (client, mut server) = duplex(1 << 16);
+        let (_close, closing) = watch::channel(());
+        let grace = Duration::from_mins(2);
+        #[expect(clippy::disallowed_methods, reason = "a server of the test")]
+        tokio::spawn(async move {
+            let first = preface(&mut server).await.unwrap();
+            serve(server, first, router, Manners { grace }, closing).await;
+        });
+        let io = TokioIo::new(client);
+        let (mut client, connection) = http2::Builder::new(TokioExecutor::new())
+            .initial_stream_window_size(100)
+            .handshake(io)
+            .await
+            .unwrap();
+        #[expect(clippy::disallowed_methods, reason = "a client of the test")]
+        tokio::spawn(connection);
+        let call = |path: &str| {
+            let call = Request::post(format!("http://gateway{path}"));
+            call.body(Body::empty()).unwrap()
+        };
+        let begun = Instant::now();
+        let answer = client.send_request(call(path)).await.unwrap();
+        is_over.await.unwrap_err();
+        let took = begun.elapsed();
+        drop(answer);
+        let is_served = client.send_request(call("/at-once")).await.is_ok();
+        (took, is_served)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_taken_is_reset_soon_after_the_deadline() {
+        pause();
+        let (took, is_served) = untaken("/bound").await;
+        assert_eq!(took.as_secs(), 35);
+        assert!(is_served, "the other calls of the connection go on");
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_a_deadline_lasts_as_long_as_its_connection() {
+        pause();
+        let (took, is_served) = untaken("/unbound").await;
+        assert!(took > Duration::from_mins(5), "{took:?}");
+        assert!(!is_served);
+    }
+}
