@@ -171,12 +171,12 @@ impl Upstream {
         let request = self.request(call, caller).body(Body::wrap(body));
         let mut response = match deadline.bound(request.send()).await {
             Some(Ok(response)) => response,
-            None if !departure.has_begun() => return Err(Error::Expired.into()),
+            None if departure.is_ruled_out() => return Err(Error::Expired.into()),
             None => return Err(expired(spec).into()),
             Some(Err(error)) if error.is_builder() => {
                 return Err(Error::Unsendable(why(error)).into());
             }
-            Some(Err(error)) if !departure.has_begun() => {
+            Some(Err(error)) if departure.is_ruled_out() => {
                 return Err(Error::Unreachable(why(error)).into());
             }
             Some(Err(error)) => return Err(lost(spec, error).into()),

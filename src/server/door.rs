@@ -37,8 +37,9 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Accepts connections until `close` is done. Then all are asked to go;
-    /// those that are still there when `patience` is done are closed.
+    /// Accepts connections until `close` is done. Then all are asked to go,
+    /// also those that have just come: their first call may be with them.
+    /// Those that are still there when `patience` is done are closed.
     pub(super) async fn serve(
         self,
         listener: TcpListener,
@@ -76,7 +77,12 @@ impl Door {
                 }
             }
         }
-        drop((listener, closed, closing));
+        drop(closed);
+        for stream in waiting(listener) {
+            if connections.len() < self.max_connections {
+                connections.spawn(self.clone().open(stream, closing.clone()));
+            }
+        }
         let gone = async { while connections.join_next().await.is_some() {} };
         tokio::select! {
             () = gone => {}
@@ -92,52 +98,66 @@ impl Door {
     }
 
     /// Leads one connection from its first byte to its end.
-    async fn open(self, stream: TcpStream, mut closing: watch::Receiver<()>) {
+    async fn open(self, stream: TcpStream, closing: watch::Receiver<()>) {
         // Answers are small: none shall wait to be joined by a second one.
         let _ = stream.set_nodelay(true);
         let end = Instant::now() + OPENING;
         let Some(tls) = &self.tls else {
             return self.serve_opened(stream, end, closing).await;
         };
-        let shaken = tokio::select! {
-            shaken = timeout_at(end, tls.accept(stream)) => shaken,
-            // It has no call that could be waited for.
-            _ = closing.changed() => return,
-        };
-        match shaken {
+        match timeout_at(end, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve_opened(stream, end, closing).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn serve_opened<S>(self, mut stream: S, end: Instant, mut closing: watch::Receiver<()>)
+    async fn serve_opened<S>(self, mut stream: S, end: Instant, closing: watch::Receiver<()>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let first = tokio::select! {
-            first = timeout_at(end, connection::preface(&mut stream)) => first,
-            _ = closing.changed() => return,
-        };
+        let first = timeout_at(end, connection::preface(&mut stream)).await;
         if let Ok(Ok(first)) = first {
             connection::serve(stream, first, self.router, self.manners, closing).await;
         }
     }
 }
 
+/// Closes a port; gives the connections that wait to be accepted, which would
+/// be lost with it.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std().ok();
+    // It does not block: where nobody waits, that is an error, and the end.
+    let accept = move || Some(listener.as_ref()?.accept().ok()?.0);
+    std::iter::from_fn(accept).filter_map(|stream| {
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::future::{pending, ready};
     use std::net::SocketAddr;
 
+    use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
     use tokio::time::pause;
 
     use super::*;
 
-    async fn opened(max_connections: usize) -> SocketAddr {
+    async fn bound() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn open(
+        listener: TcpListener,
+        max_connections: usize,
+        close: impl Future<Output = ()> + Send + 'static,
+    ) {
         let door = Door {
             router: Router::new(),
             tls: None,
@@ -147,7 +167,12 @@ mod tests {
             },
         };
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
-        tokio::spawn(door.serve(listener, pending(), pending()));
+        tokio::spawn(door.serve(listener, close, pending()));
+    }
+
+    async fn opened(max_connections: usize) -> SocketAddr {
+        let (listener, address) = bound().await;
+        open(listener, max_connections, pending());
         address
     }
 
@@ -175,6 +200,35 @@ mod tests {
         while !is_served(&mut next).await {
             next = TcpStream::connect(address).await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn who_has_come_before_the_port_closes_is_served() {
+        let (listener, address) = bound().await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        open(listener, 9, ready(()));
+        assert!(is_served(&mut first).await && is_served(&mut second).await);
+        let late = TcpStream::connect(address).await;
+        assert!(late.is_err(), "a connection was accepted after that");
+    }
+
+    #[tokio::test]
+    async fn who_speaks_while_the_port_closes_is_heard_to_the_end() {
+        let (listener, address) = bound().await;
+        let (close, closed) = oneshot::channel::<()>();
+        open(listener, 9, closed.map(drop));
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+        // The one who came later was let in, so that this one was too.
+        let mut other = TcpStream::connect(address).await.unwrap();
+        assert!(is_served(&mut other).await);
+        close.send(()).unwrap();
+        while TcpStream::connect(address).await.is_ok() {}
+        slow.write_all(b"\r\nSM\r\n\r\n").await.unwrap();
+        slow.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        let answer = slow.read_exact(&mut [0; 9]).await;
+        assert!(answer.is_ok(), "it was hung up on: {answer:?}");
     }
 
     #[tokio::test]
