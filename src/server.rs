@@ -1,15 +1,18 @@
 //! The gRPC server: accepts connections, and leads each call through the layers.
 
+mod arrivals;
 mod connection;
 mod delivery;
 mod door;
 mod elements;
 mod farewell;
 mod health;
+mod holding;
 mod in_flight;
 mod layers;
 mod mend;
 mod message;
+mod open;
 mod panics;
 mod places;
 mod refusal;
@@ -37,6 +40,7 @@ use connection::Manners;
 use door::Door;
 use health::Health;
 use in_flight::InFlight;
+use open::{MAX_QUESTION, Open};
 use shutdown::FAREWELL;
 pub use shutdown::Pauses;
 pub use tls::{Tls, TlsFiles};
@@ -97,8 +101,7 @@ impl Server {
             .add_service(legacy.max_decoding_message_size(MAX_REQUEST))
             .prepare()
             .into_axum_router();
-        let services = layers::around(services, limits, bulk, drain.clone())
-            .layer(from_fn_with_state(calls.clone(), in_flight::count));
+        let services = layers::around(services, limits, bulk, drain.clone(), calls.clone());
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let v1 = tonic_reflection::server::Builder::configure()
@@ -111,19 +114,29 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1alpha()
             .map_err(io::Error::other)?;
+        let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
+        let bounds = Open::new();
+        let bounded = from_fn_with_state(bounds.clone(), open::bounded);
         let ending = from_fn_with_state(drain.clone(), farewell::with_drain);
-        let probes = Routes::new(health_service.clone())
+        let about_health = Routes::new(health_service)
+            .into_axum_router()
+            .reset_fallback()
+            .layer(from_fn_with_state(bounds, open::arrive))
+            .layer(bounded.clone())
+            .layer(ending.clone());
+        let reflection = Routes::new(v1.max_decoding_message_size(MAX_QUESTION))
+            .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION))
+            .into_axum_router()
+            .reset_fallback()
+            .layer(bounded)
+            .layer(ending);
+        let probes = Routes::default()
             .prepare()
             .into_axum_router()
-            .layer(ending.clone());
-        let open = Routes::new(health_service)
-            .add_service(v1)
-            .add_service(v1alpha)
-            .into_axum_router()
-            .layer(ending);
+            .merge(about_health.clone());
         // Beside the layers: these need no token, and must answer when the
         // gateway is full. What nobody answers is for the services to refuse.
-        let router = services.merge(open.reset_fallback());
+        let router = services.merge(about_health).merge(reflection);
 
         let grace = limits.deadlines.max + AGE_MARGIN;
         Ok(Self {
