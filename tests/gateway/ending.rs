@@ -3,29 +3,12 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::program::{Serving, run};
 
 /// Well under the pause of the test that it is compared with.
 const SOON: Duration = Duration::from_secs(30);
 
 const LONG_PAUSE: [(&str, &str); 1] = [("PRESENCE_GATEWAY_LAME_DUCK", "10m")];
-
-/// Waits until the log has a line that begins so.
-fn logged(server: &Serving, message: &str) {
-    let is_it = |line: &String| {
-        let line: Value = serde_json::from_str(line).unwrap();
-        line["message"]
-            .as_str()
-            .is_some_and(|said| said.starts_with(message))
-    };
-    let begun = Instant::now();
-    while !server.log.lines().iter().any(is_it) {
-        assert!(begun.elapsed() < SOON, "{:#?}", server.log.lines());
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn the_end_that_was_asked_for_is_a_success() {
@@ -46,7 +29,7 @@ fn it_pauses_as_long_as_it_is_told_and_serves_meanwhile() {
     let server = Serving::start(&["serve", "--sandbox"], &environment);
     let told = Instant::now();
     server.signal("TERM");
-    logged(&server, "ending");
+    server.until_logged("ending");
     let call = ["call", "GetSystempresences", "--token", "any", "--address"];
     let called = run(&[&call[..], &[&server.address]].concat(), &[]);
     // On a machine so slow that the pause is over, this shows nothing.
@@ -72,7 +55,7 @@ fn a_second_signal_ends_it_at_once() {
         let told = Instant::now();
         server.signal(first);
         // Two of the same kind are one unless the first was taken.
-        logged(&server, "ending");
+        server.until_logged("ending");
         server.signal(second);
         let (status, log) = server.wait();
         assert!(told.elapsed() < SOON, "{log:#?}");
