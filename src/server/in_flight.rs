@@ -26,14 +26,15 @@ impl InFlight {
         let _ = self.0.subscribe().wait_for(|count| *count > 0).await;
     }
 
-    fn enter(self) -> Entered {
+    /// Counts a call.
+    pub(super) fn enter(self) -> Entered {
         self.0.send_modify(|count| *count += 1);
         Entered(self)
     }
 }
 
 /// One call that is counted, until this is dropped.
-struct Entered(InFlight);
+pub(super) struct Entered(InFlight);
 
 impl Drop for Entered {
     fn drop(&mut self) {

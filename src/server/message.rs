@@ -40,8 +40,9 @@ pub(super) async fn taken<F: Future<Output = Response>>(
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     // Where there is no place now, the message need not come.
-    let message = match places.take(Some(caller.key())) {
-        Ok(_) => arrivals.read(body).await,
+    let has_place = places.take(Some(caller.key())).map(drop);
+    let message = match has_place {
+        Ok(()) => arrivals.read(body).await,
         Err(error) => Err(error),
     };
     let checked = message.and_then(|message| fits(lists, &message, bulk).map(|()| message));

@@ -4,8 +4,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+/// How long a line of the log is waited for that must come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a run of the program came to.
 #[derive(Debug)]
@@ -137,6 +141,21 @@ impl Serving {
             .args(["-s", name, &self.child.id().to_string()])
             .status();
         assert!(kill.unwrap().success());
+    }
+
+    /// Waits until the log has a line that begins so.
+    pub fn until_logged(&self, message: &str) {
+        let is_it = |line: &String| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["message"]
+                .as_str()
+                .is_some_and(|said| said.starts_with(message))
+        };
+        let begun = Instant::now();
+        while !self.log.lines().iter().any(is_it) {
+            assert!(begun.elapsed() < PATIENCE, "{:#?}", self.log.lines());
+            thread::yield_now();
+        }
     }
 
     /// How much memory it has, in KiB.
