@@ -113,9 +113,7 @@ impl Upstream {
                 return Err(attempts.given_up(error.into()));
             }
             let answer = self.attempt(call, terms).await;
-            if let Err(failure) = &answer {
-                self.learn(token, &failure.error);
-            }
+            self.learn(token, &answer);
             match attempts.after(answer, deadline.left()) {
                 Next::End(answer) => return answer,
                 // At a drain, it is sent again at once or not at all.
@@ -129,6 +127,9 @@ impl Upstream {
 
     /// Waits until a request of the token may start.
     async fn turn(&self, token: TokenKey, deadline: &Deadline) -> Result<(), Error> {
+        if deadline.has_passed() {
+            return Err(Error::Expired);
+        }
         tokio::select! {
             biased;
             admitted = deadline.bound(self.quota.admit(token, deadline.instant())) => match admitted {
@@ -140,15 +141,21 @@ impl Upstream {
         }
     }
 
-    /// Takes from a refusal what it says of the token.
-    fn learn(&self, token: TokenKey, error: &Error) {
-        match error {
-            Error::Refused(_, fault) if fault.status == 429 => {
+    /// Takes from an answer what it says of the token.
+    fn learn(&self, token: TokenKey, answer: &Result<Reply, Failure>) {
+        let error = match answer {
+            Ok(_) => return self.quota.vouch(token, true),
+            Err(failure) => &failure.error,
+        };
+        let Some(fault) = error.fault() else { return };
+        match fault.status {
+            401 => self.quota.vouch(token, false),
+            429 => {
                 let delay = error.retry_delay().unwrap_or_default();
                 self.quota.park(token, delay.min(MAX_PARKING));
             }
-            // No token of the vendor's, so nothing is counted for it there.
-            Error::Refused(_, fault) if fault.status == 401 => self.quota.forget(token),
+            // In the vendor's words, so that it has looked at the token first.
+            _ if fault.body.is_some() => self.quota.vouch(token, true),
             _ => {}
         }
     }

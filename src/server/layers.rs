@@ -246,7 +246,7 @@ async fn admit<F: Future<Output = Response>>(
     let token = request.extensions().get::<Caller>().map(Caller::key);
     let message = request.body().size_hint().exact();
     let message = message.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0);
-    let held = memory.held();
+    let held = memory.held(token);
     let admitted = places.take(token).and_then(|place| {
         let is_held = held.take(message);
         is_held.map(|()| place).map_err(|_| Error::NoMemory)

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
+use memchr::memchr_iter;
 use reqwest::Response;
 
 use super::fault::Fault;
@@ -28,13 +29,20 @@ pub(super) async fn read(
     held: &Held,
 ) -> Result<Bytes, Error> {
     let status = response.status();
-    if status.is_redirection() || status.is_informational() {
+    if status.is_informational() {
+        // Something else is to follow, and nothing tells what.
+        let why = "it answers with another protocol than HTTP".to_owned();
+        return Err(broken(spec, why));
+    }
+    if status.is_redirection() {
         return Err(Error::Redirected(status.as_u16()));
     }
     if !status.is_success() {
         // What was refused stays refused, also where the body breaks off, or
         // does not come in time.
-        let body = deadline.bound(body(response, MAX_ERROR_BODY, held)).await;
+        let body = deadline
+            .bound(body(response, MAX_ERROR_BODY, &held.briefly()))
+            .await;
         let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
     }
@@ -47,15 +55,30 @@ pub(super) async fn read(
     }
     let unreadable = |what| Err(Error::Unreadable { spec, what });
     match deadline.bound(body(response, MAX_ANSWER, held)).await {
-        Some(Ok(body)) => Ok(body),
+        Some(Ok(body)) if held.take_besides(becomes(spec, &body), body.len()).is_ok() => Ok(body),
         Some(Err(Unread::TooLarge)) => unreadable(format!("it is larger than {MAX_ANSWER} bytes")),
-        Some(Err(Unread::NoMemory)) if spec.is_read() => Err(Error::NoMemory),
+        Some(Ok(_) | Err(Unread::NoMemory)) if spec.is_read() => Err(Error::NoMemory),
         // What was applied cannot be refused any more.
-        Some(Err(Unread::NoMemory)) => {
+        Some(Ok(_) | Err(Unread::NoMemory)) => {
             unreadable("there was no memory left for it (--message-memory)".to_owned())
         }
         Some(Err(Unread::Lost(error))) => Err(lost(spec, error)),
         None => Err(expired(spec)),
+    }
+}
+
+/// How many bytes an answer becomes as a message, whatever little is said of
+/// each model in it, and of each text of a map.
+fn becomes(spec: &Spec, body: &[u8]) -> usize {
+    /// A model without a field, with its place in a list.
+    const MODEL: usize = 512;
+    /// A text of a map with its key, and what the map grows by.
+    const FIELD: usize = 256;
+    let count = |sign| memchr_iter(sign, body).count();
+    match spec.answer {
+        // Presences, which hold no maps.
+        Answer::List(_) => count(b'{') * MODEL,
+        _ => count(b'{') * MODEL + count(b':') * FIELD,
     }
 }
 
@@ -109,7 +132,10 @@ pub(super) fn expired(spec: &Spec) -> Error {
 }
 
 pub(super) fn lost(spec: &Spec, error: reqwest::Error) -> Error {
-    let why = why(error);
+    broken(spec, why(error))
+}
+
+fn broken(spec: &Spec, why: String) -> Error {
     if spec.is_read() {
         Error::Lost(why)
     } else {

@@ -227,7 +227,7 @@ mod tests {
             params.join(",")
         ));
         assert_eq!(fault.code(), Some("bad.request"));
-        assert!(fault.fields().len() > 4_000);
+        assert!(fault.fields().len() > 20_000);
     }
 
     #[test]

@@ -51,6 +51,8 @@ struct Pace {
     starts: VecDeque<Instant>,
     /// Until when the vendor refuses the token.
     parked_until: Option<Instant>,
+    /// Whether the vendor has taken it for a token: any text may be one.
+    is_vouched: bool,
 }
 
 impl Quota {
@@ -111,9 +113,12 @@ impl Quota {
         }
     }
 
-    /// Forgets a token that the vendor does not accept: it has no quota to keep.
-    pub fn forget(&self, token: TokenKey) {
-        self.lock().paces.remove(&token);
+    /// Takes from an answer whether the vendor knows the token. One that it
+    /// does not know is counted too, but makes place where there is no other.
+    pub fn vouch(&self, token: TokenKey, is_known: bool) {
+        if let Some(pace) = self.lock().paces.get_mut(&token) {
+            pace.is_vouched = is_known;
+        }
     }
 
     fn reserve(&self, token: TokenKey, end: Instant) -> Result<Turn<'_>, Denied> {
@@ -210,6 +215,10 @@ impl Tokens {
                 pace.forget_before(now);
                 !pace.is_idle()
             });
+            if self.paces.len() >= MAX_TOKENS {
+                // Made-up ones, that keep out those of callers.
+                self.paces.retain(|_, pace| pace.is_vouched);
+            }
             // Twice as many, so that looking costs little for each token.
             self.sweep_at = (self.paces.len() * 2).clamp(FIRST_SWEEP, MAX_TOKENS);
         }

@@ -144,19 +144,32 @@ async fn a_token_that_is_idle_is_forgotten_and_one_in_use_is_not() {
     assert_eq!(burst(&quota, "late", 1, after(1)).await, [None]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn more_tokens_than_can_be_counted_are_denied_and_not_let_through_uncounted() {
+/// As many tokens as can be counted, each with one request of one.
+async fn full(is_vouched: bool) -> Quota {
     let quota = Quota::new(1);
     for name in 0..MAX_TOKENS {
-        quota
-            .admit(token(&name.to_string()), after(1))
-            .await
-            .unwrap();
+        let token = token(&name.to_string());
+        quota.admit(token, after(1)).await.unwrap();
+        quota.vouch(token, is_vouched);
     }
+    quota
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_tokens_than_can_be_counted_are_denied_and_not_let_through_uncounted() {
+    let quota = full(true).await;
     let denied = quota.admit(token("one more"), after(1)).await;
     assert_eq!(denied, Err(Denied::TooManyTokens));
-    quota.forget(token("5"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn made_up_tokens_make_place_for_others_and_the_vendors_own_stay() {
+    let quota = full(false).await;
+    quota.vouch(token("5"), true);
     assert_eq!(quota.admit(token("one more"), after(1)).await, Ok(()));
+    assert_eq!(quota.lock().paces.len(), 2);
+    let paced = quota.admit(token("5"), after(1)).await;
+    assert!(matches!(paced, Err(Denied::TooLate(_))), "{paced:?}");
 }
 
 #[tokio::test(start_paused = true)]

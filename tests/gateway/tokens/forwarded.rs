@@ -135,7 +135,7 @@ async fn no_debug_output_shows_it() {
             caller: caller.clone(),
             deadline: policy.of(&headers),
             record: Record::new("method"),
-            held: Memory::new(0).held(),
+            held: Memory::new(0).held(None),
             is_repeated: false,
         },
     };
