@@ -21,10 +21,10 @@ mod text;
 pub(crate) use fit::fit;
 pub(crate) use text::tree;
 
-/// The most models that a list holds: a thousand times what one call to the
+/// The most models that a list holds: two hundred times what one call to the
 /// vendor is answered with. A model without a field has two bytes of JSON and
 /// hundreds in memory.
-const MAX_ELEMENTS: usize = 50_000;
+const MAX_ELEMENTS: usize = 10_000;
 
 /// Reads a model; `null` is none. Anything but an object is refused: by itself,
 /// serde would fill a model from an array, by position.

@@ -3,11 +3,13 @@
 mod connection;
 mod delivery;
 mod door;
+mod elements;
 mod farewell;
 mod health;
 mod in_flight;
 mod layers;
 mod mend;
+mod message;
 mod panics;
 mod places;
 mod refusal;
@@ -62,6 +64,8 @@ pub struct CallLimits {
     pub deadlines: DeadlinePolicy,
     /// How many calls are in flight at once.
     pub max_in_flight: usize,
+    /// How many bytes messages and answers take together.
+    pub message_memory: usize,
 }
 
 /// The gateway as a gRPC server.
@@ -86,13 +90,14 @@ impl Server {
     /// If the descriptors are not what reflection can serve.
     pub async fn new(gateway: Gateway, limits: CallLimits, pauses: Pauses) -> io::Result<Self> {
         let (drain, calls) = (Drain::default(), InFlight::default());
+        let bulk = gateway.bulk_limits();
         let current = PresenceServiceServer::new(gateway.clone());
         let legacy = LegacyPresenceServiceServer::new(gateway);
         let services = Routes::new(current.max_decoding_message_size(MAX_REQUEST))
             .add_service(legacy.max_decoding_message_size(MAX_REQUEST))
             .prepare()
             .into_axum_router();
-        let services = layers::around(services, limits, drain.clone())
+        let services = layers::around(services, limits, bulk, drain.clone())
             .layer(from_fn_with_state(calls.clone(), in_flight::count));
 
         let (reporter, health_service) = tonic_health::server::health_reporter();

@@ -23,6 +23,7 @@ use tokio::time::sleep;
 use crate::credentials::{Caller, TokenKey};
 use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
+use crate::memory::Held;
 use crate::operation::Call;
 use crate::record::Record;
 use answer::{expired, lost, read, why};
@@ -55,6 +56,8 @@ pub struct Terms {
     pub deadline: Deadline,
     /// What is noted about the call.
     pub record: Record,
+    /// What the call holds of the memory for answers.
+    pub held: Held,
     /// Whether the client repeats the call by itself, so that nobody else should.
     pub is_repeated: bool,
 }
@@ -155,6 +158,7 @@ impl Upstream {
             caller,
             deadline,
             record,
+            held,
             ..
         } = terms;
         let spec = call.spec;
@@ -179,7 +183,7 @@ impl Upstream {
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
-        match read(spec, &mut response, deadline).await {
+        match read(spec, &mut response, deadline, held).await {
             Ok(body) => Ok(Reply {
                 body,
                 correlation_id: id,

@@ -8,41 +8,42 @@ use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
 use http::{StatusCode, header};
-use http_body_util::BodyExt;
-use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
-use tonic::Code;
+use tokio::time::sleep;
 
 use super::delivery::Delivery;
 use super::places::Places;
 use super::refusal::{code, refuse};
-use super::{CallLimits, mend, panics, stream};
+use super::{CallLimits, mend, message, panics, stream};
+use crate::batch::BulkLimits;
 use crate::credentials::Caller;
 use crate::deadline::{Deadline, DeadlinePolicy, Drain};
-use crate::error::{Error, Reason};
+use crate::error::Error;
+use crate::memory::Memory;
 use crate::record::Record;
 
 /// How long after its deadline a call is given up that has not reached its
 /// handler. A handler ends by itself at the deadline, with more to tell.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// How long a request message may take after its headers, where its deadline
-/// is not sooner. It is there with them, as a rule; who sends it byte by byte
-/// would keep others from the place.
-const ARRIVAL: Duration = Duration::from_secs(10);
-
 /// Puts the layers around the services, the innermost first.
-pub(super) fn around(services: Router, limits: CallLimits, drain: Drain) -> Router {
+pub(super) fn around(
+    services: Router,
+    limits: CallLimits,
+    bulk: BulkLimits,
+    drain: Drain,
+) -> Router {
     let places = Places::new(limits.max_in_flight);
+    let memory = Memory::new(limits.message_memory);
     services
         // Innermost, so that a handler that panics is like one that fails.
         .layer(from_fn(panics::answered))
         // What tonic answers by itself gets our details, and the right code.
         .layer(from_fn(mend::answers))
-        // A place is not for one who takes their time to ask.
-        .layer(from_fn(arrive))
+        // A place is not for one who takes their time to ask, nor all memory
+        // for a few who ask for much.
+        .layer(from_fn_with_state(bulk, message::taken))
         // Nothing waits for a place: a queue would only add its own delay.
-        .layer(from_fn_with_state(places, admit))
+        .layer(from_fn_with_state((places, memory), admit))
         // What nobody vouches for takes no place, and is not even read.
         .layer(from_fn(authenticate))
         // The clock starts with the headers, not when the message is there.
@@ -136,42 +137,11 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
     }
 }
 
-async fn arrive(request: Request, next: Next) -> Response {
-    let deadline = request.extensions().get::<Deadline>().cloned();
-    let record = request.extensions().get::<Record>().cloned();
-    let (here, arrived) = oneshot::channel::<()>();
-    // tonic drops the body when it has read the message.
-    let request = request.map(|message| {
-        Body::new(message.map_frame(move |frame| {
-            let _ = &here;
-            frame
-        }))
-    });
-    let is_late = async {
-        if timeout(ARRIVAL, arrived).await.is_ok() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        response = next.run(request) => response,
-        () = is_late => match deadline {
-            Some(deadline) => {
-                let text = format!(
-                    "the request message did not arrive within {} s of its headers; nothing was \
-                     sent",
-                    ARRIVAL.as_secs()
-                );
-                let code = Code::DeadlineExceeded;
-                let error = Error::Protocol(Reason::DeadlineExceeded, code, text);
-                refuse(error, &deadline, record)
-            }
-            None => StatusCode::REQUEST_TIMEOUT.into_response(),
-        },
-    }
-}
-
-async fn admit(State(places): State<Places>, request: Request, next: Next) -> Response {
+async fn admit(
+    State((places, memory)): State<(Places, Memory)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     // What is no RPC has no caller: its refusal costs nothing.
     let token = request.extensions().get::<Caller>().map(Caller::key);
     let place = match places.take(token) {
@@ -185,9 +155,11 @@ async fn admit(State(places): State<Places>, request: Request, next: Next) -> Re
             };
         }
     };
+    let held = memory.held();
+    request.extensions_mut().insert(held.clone());
     let answer = next.run(request).await;
     // Not until the answer is there: its caller may take it slowly.
-    answer.map(|answer| Body::new(Delivery::new(answer, place)))
+    answer.map(|answer| Body::new(Delivery::new(answer, (place, held))))
 }
 
 #[cfg(test)]
@@ -197,13 +169,18 @@ mod tests {
     use axum::body::Bytes;
     use axum::routing::post;
     use futures_util::stream;
+    use http_body_util::BodyExt;
     use tokio::time::{Instant, pause};
-    use tonic::Status;
+    use tonic::{Code, Status};
     use tonic_types::StatusExt;
     use tower::ServiceExt;
 
     use super::*;
 
+    const BULK: BulkLimits = BulkLimits {
+        max_ids: 9,
+        concurrency: 1,
+    };
     const PATH: &str = "/genesys.presence.v1.PresenceService/GetUserPresence";
 
     async fn call(services: &Router, message: Body) -> Response {
@@ -227,9 +204,10 @@ mod tests {
                 max: Duration::from_secs(30),
             },
             max_in_flight: 1,
+            message_memory: 1 << 20,
         };
         let services = Router::new().route(PATH, post(slow));
-        let services = around(services, limits, Drain::default());
+        let services = around(services, limits, BULK, Drain::default());
         let begun = Instant::now();
         let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
         let answer = call(&services, never).await;
@@ -241,7 +219,7 @@ mod tests {
         assert_eq!(info.reason, "DEADLINE_EXCEEDED");
         drop(answer);
         // There is one place. Who has asked may be answered later than that.
-        let answer = call(&services, Body::from("message")).await.into_body();
+        let answer = call(&services, Body::from(&[0; 5][..])).await.into_body();
         let answer = answer.collect().await.unwrap().to_bytes();
         assert_eq!(
             (&answer[..], begun.elapsed().as_secs()),

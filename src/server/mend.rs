@@ -9,7 +9,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tonic::{Code, Status};
 
-use super::MAX_REQUEST;
 use super::refusal::{code, refuse};
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason};
@@ -62,14 +61,6 @@ fn mended(is_known: bool, code: Code, message: &str) -> Error {
             "there is no such RPC: the services are genesys.presence.v1.PresenceService and \
              genesys.presence.v1.LegacyPresenceService, and server reflection lists their RPCs"
                 .to_owned(),
-        ),
-        Code::OutOfRange => Error::Protocol(
-            Reason::MessageTooLarge,
-            Code::ResourceExhausted,
-            format!(
-                "the request is larger than the {MAX_REQUEST} bytes that the gateway accepts; \
-                 make several calls"
-            ),
         ),
         // What it says of compression; no RPC that there is is unknown to it.
         Code::Unimplemented => Error::Protocol(

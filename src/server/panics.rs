@@ -47,6 +47,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::batch::BulkLimits;
     use crate::deadline::{DeadlinePolicy, Drain};
     use crate::server::{CallLimits, layers};
 
@@ -69,8 +70,13 @@ mod tests {
                 max: Duration::from_secs(9),
             },
             max_in_flight: 1,
+            message_memory: 1 << 20,
         };
-        layers::around(services, limits, Drain::default())
+        let bulk = BulkLimits {
+            max_ids: 9,
+            concurrency: 1,
+        };
+        layers::around(services, limits, bulk, Drain::default())
     }
 
     async fn call(services: &Router, path: &str) -> Response {

@@ -10,6 +10,7 @@ use reqwest::Response;
 use super::fault::Fault;
 use crate::deadline::Deadline;
 use crate::error::{Error, Uncertainty};
+use crate::memory::Held;
 use crate::operation::{Answer, Spec};
 
 /// The largest answer that is read, in bytes: twice what a caller receives in
@@ -24,6 +25,7 @@ pub(super) async fn read(
     spec: &'static Spec,
     response: &mut Response,
     deadline: &Deadline,
+    held: &Held,
 ) -> Result<Bytes, Error> {
     let status = response.status();
     if status.is_redirection() || status.is_informational() {
@@ -32,8 +34,8 @@ pub(super) async fn read(
     if !status.is_success() {
         // What was refused stays refused, also where the body breaks off, or
         // does not come in time.
-        let body = deadline.bound(body(response, MAX_ERROR_BODY)).await;
-        let body = body.and_then(Result::ok).flatten().unwrap_or_default();
+        let body = deadline.bound(body(response, MAX_ERROR_BODY, held)).await;
+        let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
     }
     if matches!(spec.answer, Answer::Nothing) {
@@ -43,13 +45,16 @@ pub(super) async fn read(
         let what = "it is compressed, which was not asked for".to_owned();
         return Err(Error::Unreadable { spec, what });
     }
-    match deadline.bound(body(response, MAX_ANSWER)).await {
-        Some(Ok(Some(body))) => Ok(body),
-        Some(Ok(None)) => {
-            let what = format!("it is larger than {MAX_ANSWER} bytes");
-            Err(Error::Unreadable { spec, what })
+    let unreadable = |what| Err(Error::Unreadable { spec, what });
+    match deadline.bound(body(response, MAX_ANSWER, held)).await {
+        Some(Ok(body)) => Ok(body),
+        Some(Err(Unread::TooLarge)) => unreadable(format!("it is larger than {MAX_ANSWER} bytes")),
+        Some(Err(Unread::NoMemory)) if spec.is_read() => Err(Error::NoMemory),
+        // What was applied cannot be refused any more.
+        Some(Err(Unread::NoMemory)) => {
+            unreadable("there was no memory left for it (--message-memory)".to_owned())
         }
-        Some(Err(error)) => Err(lost(spec, error)),
+        Some(Err(Unread::Lost(error))) => Err(lost(spec, error)),
         None => Err(expired(spec)),
     }
 }
@@ -63,20 +68,28 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Reads a body up to `max` bytes; `None` for a larger one.
-async fn body(response: &mut Response, max: usize) -> Result<Option<Bytes>, reqwest::Error> {
+/// Why a body was not read to its end.
+enum Unread {
+    TooLarge,
+    NoMemory,
+    Lost(reqwest::Error),
+}
+
+/// Reads a body up to `max` bytes, as far as there is memory.
+async fn body(response: &mut Response, max: usize, held: &Held) -> Result<Bytes, Unread> {
     let declared = response.content_length().unwrap_or_default();
     if declared > max as u64 {
-        return Ok(None);
+        return Err(Unread::TooLarge);
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
         if body.len() + chunk.len() > max {
-            return Ok(None);
+            return Err(Unread::TooLarge);
         }
+        held.take(chunk.len()).map_err(|_| Unread::NoMemory)?;
         body.extend_from_slice(&chunk);
     }
-    Ok(Some(body.freeze()))
+    Ok(body.freeze())
 }
 
 fn refused(spec: &'static Spec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {

@@ -148,6 +148,15 @@ impl Serving {
         told.trim().parse().unwrap()
     }
 
+    /// The most memory that it ever had, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn peak(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.split_whitespace().next());
+        peak.expect("a peak").parse().unwrap()
+    }
+
     /// Waits until it has ended.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
