@@ -97,8 +97,7 @@ impl Server {
             .add_service(legacy.max_decoding_message_size(MAX_REQUEST))
             .prepare()
             .into_axum_router();
-        let services = layers::around(services, limits, bulk, drain.clone())
-            .layer(from_fn_with_state(calls.clone(), in_flight::count));
+        let services = layers::around(services, limits, bulk, drain.clone(), calls.clone());
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let v1 = tonic_reflection::server::Builder::configure()

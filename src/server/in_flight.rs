@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
@@ -44,9 +43,13 @@ impl Drop for Entered {
 }
 
 /// Counts each call that goes through here.
-pub(super) async fn count(State(calls): State<InFlight>, request: Request, next: Next) -> Response {
+pub(super) async fn count<F: Future<Output = Response>>(
+    calls: InFlight,
+    request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
+) -> Response {
     let entered = calls.enter();
-    let answer = next.run(request).await;
+    let answer = next(request).await;
     answer.map(|answer| {
         Body::new(Counted {
             answer,

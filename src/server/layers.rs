@@ -1,16 +1,19 @@
 //! What every call goes through before the services.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
 use http::{StatusCode, header};
 use tokio::time::sleep;
+use tower::{ServiceExt, service_fn};
 
 use super::delivery::Delivery;
+use super::in_flight::{self, InFlight};
 use super::places::Places;
 use super::refusal::{code, refuse};
 use super::{CallLimits, mend, message, panics, stream};
@@ -25,47 +28,95 @@ use crate::record::Record;
 /// handler. A handler ends by itself at the deadline, with more to tell.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// Puts the layers around the services, the innermost first.
+/// What calls go through.
+#[derive(Debug)]
+struct Layers {
+    services: Router,
+    deadlines: DeadlinePolicy,
+    drain: Drain,
+    places: Places,
+    memory: Memory,
+    bulk: BulkLimits,
+    calls: InFlight,
+}
+
+/// Puts the layers around the services; `calls` counts the calls within.
 pub(super) fn around(
     services: Router,
     limits: CallLimits,
     bulk: BulkLimits,
     drain: Drain,
+    calls: InFlight,
 ) -> Router {
-    let places = Places::new(limits.max_in_flight);
-    let memory = Memory::new(limits.message_memory);
-    services
-        // Innermost, so that a handler that panics is like one that fails.
-        .layer(from_fn(panics::answered))
-        // What tonic answers by itself gets our details, and the right code.
-        .layer(from_fn(mend::answers))
-        // A place is not for one who takes their time to ask, nor all memory
-        // for a few who ask for much.
-        .layer(from_fn_with_state(bulk, message::taken))
-        // Nothing waits for a place: a queue would only add its own delay.
-        .layer(from_fn_with_state((places, memory), admit))
-        // What nobody vouches for takes no place, and is not even read.
-        .layer(from_fn(authenticate))
-        // The clock starts with the headers, not when the message is there.
-        .layer(from_fn_with_state((limits.deadlines, drain), limit_time))
-        // Around those that refuse, so that every call has its line in the log.
-        .layer(from_fn(record))
-        // Outermost: what is no gRPC gets an answer that its client understands.
-        .layer(from_fn(only_grpc))
+    let layers = Arc::new(Layers {
+        services,
+        deadlines: limits.deadlines,
+        drain,
+        places: Places::new(limits.max_in_flight),
+        memory: Memory::new(limits.message_memory),
+        bulk,
+        calls,
+    });
+    let lead = service_fn(move |request| {
+        let layers = Arc::clone(&layers);
+        async move { Ok::<_, Infallible>(layers.lead(Box::new(request)).await) }
+    });
+    Router::new().fallback_service(lead)
 }
 
-async fn only_grpc(request: Request, next: Next) -> Response {
+impl Layers {
+    /// Leads a call through the layers, of which the innermost is written first.
+    ///
+    /// All of them are one future, and the request is in one place. As layers
+    /// of the router, each would be a future of its own with room for the
+    /// request, some 16 KiB in all for a call that waits for the vendor.
+    async fn lead(&self, request: Box<Request>) -> Response {
+        let next = |request| answered(&self.services, request);
+        // Innermost, so that a handler that panics is like one that fails.
+        let next = |request| panics::answered(request, next);
+        // What tonic answers by itself gets our details, and the right code.
+        let next = |request| mend::answers(request, next);
+        // A place is not for one who takes their time to ask, nor all memory
+        // for a few who ask for much.
+        let next = |request| message::taken(self.bulk, request, next);
+        // Nothing waits for a place: a queue would only add its own delay.
+        let next = |request| admit(&self.places, &self.memory, request, next);
+        // What nobody vouches for takes no place, and is not even read.
+        let next = |request| authenticate(request, next);
+        // The clock starts with the headers, not when the message is there.
+        let next = |request| limit_time(self.deadlines, self.drain.clone(), request, next);
+        // Around those that refuse, so that every call has its line in the log.
+        let next = |request| record(request, next);
+        // What is no gRPC gets an answer that its client understands.
+        let next = |request| only_grpc(request, next);
+        // Outermost: the end waits for whatever came in.
+        in_flight::count(self.calls.clone(), request, next).await
+    }
+}
+
+async fn answered(services: &Router, request: Box<Request>) -> Response {
+    let answer = services.clone().oneshot(*request).await;
+    answer.unwrap_or_else(|never| match never {})
+}
+
+async fn only_grpc<F: Future<Output = Response>>(
+    request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
+) -> Response {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let after = content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
     // Not `application/grpc-web`, which is another protocol.
     if matches!(after, Some([] | [b'+' | b';', ..])) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let wrong = "this is a gRPC server: send the content type `application/grpc`\n";
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, wrong).into_response()
 }
 
-async fn record(mut request: Request, next: Next) -> Response {
+async fn record<F: Future<Output = Response>>(
+    mut request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
+) -> Response {
     /// Writes the line also where the call is dropped on its way.
     struct Logged(Record);
 
@@ -89,22 +140,23 @@ async fn record(mut request: Request, next: Next) -> Response {
         token.iter_mut().for_each(|value| value.set_sensitive(true));
     }
     request.extensions_mut().insert(record.clone());
-    let response = next.run(request).await;
+    let response = next(request).await;
     record.ended(code(response.headers()), None);
     drop(logged);
     response
 }
 
-async fn limit_time(
-    State((policy, drain)): State<(DeadlinePolicy, Drain)>,
-    mut request: Request,
-    next: Next,
+async fn limit_time<F: Future<Output = Response>>(
+    policy: DeadlinePolicy,
+    drain: Drain,
+    mut request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     let deadline = policy.of(request.headers()).cut_by(drain);
     stream::end_after(deadline.clone());
     let record = request.extensions().get::<Record>().cloned();
     request.extensions_mut().insert(deadline.clone());
-    let mut response = std::pin::pin!(next.run(request));
+    let mut response = std::pin::pin!(next(request));
     tokio::select! {
         biased;
         response = &mut response => return response,
@@ -120,15 +172,18 @@ async fn limit_time(
     }
 }
 
-async fn authenticate(mut request: Request, next: Next) -> Response {
+async fn authenticate<F: Future<Output = Response>>(
+    mut request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
+) -> Response {
     let deadline = request.extensions().get::<Deadline>().cloned();
     let (Some(deadline), true) = (deadline, mend::is_known(request.uri().path())) else {
-        return next.run(request).await;
+        return next(request).await;
     };
     match Caller::of(request.headers()) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            next(request).await
         }
         Err(error) => {
             let record = request.extensions().get::<Record>().cloned();
@@ -137,10 +192,11 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
     }
 }
 
-async fn admit(
-    State((places, memory)): State<(Places, Memory)>,
-    mut request: Request,
-    next: Next,
+async fn admit<F: Future<Output = Response>>(
+    places: &Places,
+    memory: &Memory,
+    mut request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     // What is no RPC has no caller: its refusal costs nothing.
     let token = request.extensions().get::<Caller>().map(Caller::key);
@@ -157,15 +213,13 @@ async fn admit(
     };
     let held = memory.held();
     request.extensions_mut().insert(held.clone());
-    let answer = next.run(request).await;
+    let answer = next(request).await;
     // Not until the answer is there: its caller may take it slowly.
     answer.map(|answer| Body::new(Delivery::new(answer, (place, held))))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use axum::body::Bytes;
     use axum::routing::post;
     use futures_util::stream;
@@ -173,7 +227,6 @@ mod tests {
     use tokio::time::{Instant, pause};
     use tonic::{Code, Status};
     use tonic_types::StatusExt;
-    use tower::ServiceExt;
 
     use super::*;
 
@@ -207,7 +260,13 @@ mod tests {
             message_memory: 1 << 20,
         };
         let services = Router::new().route(PATH, post(slow));
-        let services = around(services, limits, BULK, Drain::default());
+        let services = around(
+            services,
+            limits,
+            BULK,
+            Drain::default(),
+            InFlight::default(),
+        );
         let begun = Instant::now();
         let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
         let answer = call(&services, never).await;

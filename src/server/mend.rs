@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use tonic::{Code, Status};
 
@@ -30,11 +29,14 @@ pub(super) fn is_known(path: &str) -> bool {
 }
 
 /// Passes the services' answers on, and replaces those that tonic made.
-pub(super) async fn answers(request: Request, next: Next) -> Response {
+pub(super) async fn answers<F: Future<Output = Response>>(
+    request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
+) -> Response {
     let is_known = is_known(request.uri().path());
     let deadline = request.extensions().get::<Deadline>().cloned();
     let record = request.extensions().get::<Record>().cloned();
-    let response = next.run(request).await;
+    let response = next(request).await;
     let headers = response.headers();
     let (Some(deadline), Some(status)) = (deadline, Status::from_header_map(headers)) else {
         return response;

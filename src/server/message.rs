@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use http::StatusCode;
@@ -35,22 +34,23 @@ const MAX_ELEMENTS: usize = 10_000;
 
 /// Takes the message of a call, within its bounds of time, memory, length and
 /// elements, and hands the call on with it.
-pub(super) async fn taken(
-    State(bulk): State<BulkLimits>,
-    request: Request,
-    next: Next,
+pub(super) async fn taken<F: Future<Output = Response>>(
+    bulk: BulkLimits,
+    mut request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     // What is no RPC is refused unread.
     let Some(lists) = Lists::of(request.uri().path()) else {
-        return next.run(request).await;
+        return next(request).await;
     };
-    let (head, body) = request.into_parts();
+    let extensions = request.extensions();
     let (Some(deadline), Some(held)) = (
-        head.extensions.get::<Deadline>().cloned(),
-        head.extensions.get::<Held>().cloned(),
+        extensions.get::<Deadline>().cloned(),
+        extensions.get::<Held>().cloned(),
     ) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
+    let body = std::mem::take(request.body_mut());
     let message = match timeout(ARRIVAL, whole(body, &held)).await {
         Err(_) => Err(late()),
         Ok(message) => message,
@@ -58,10 +58,14 @@ pub(super) async fn taken(
     let checked = message.and_then(|message| fits(lists, &message, bulk).map(|()| message));
     match checked {
         Ok(message) => {
-            next.run(Request::from_parts(head, Body::from(message)))
-                .await
+            *request.body_mut() = Body::from(message);
+            next(request).await
         }
-        Err(error) => refuse(error, &deadline, head.extensions.get::<Record>().cloned()),
+        Err(error) => refuse(
+            error,
+            &deadline,
+            request.extensions().get::<Record>().cloned(),
+        ),
     }
 }
 
