@@ -78,7 +78,10 @@ impl Quota {
         }
         loop {
             let turn = self.reserve(token, end)?;
-            sleep_until(turn.at).await;
+            // A timer would take until its next tick, also for a turn that has come.
+            if turn.at > Instant::now() {
+                sleep_until(turn.at).await;
+            }
             if turn.take() {
                 return Ok(());
             }

@@ -1,3 +1,4 @@
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use http::HeaderValue;
 use proptest::prelude::*;
@@ -31,6 +32,16 @@ async fn a_burst_passes_and_what_is_more_waits_for_the_minute_to_pass() {
         .filter(|waited| **waited == Some(Duration::ZERO));
     assert_eq!(at_once.count(), 300);
     assert!(waited[300].unwrap() >= Duration::from_mins(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_turn_has_come_waits_for_nothing() {
+    let quota = Quota::new(1);
+    // Between two ticks of the timer, which would be waited for: at a drain,
+    // whoever waits is sent away.
+    tokio::time::advance(Duration::from_micros(1)).await;
+    let admitted = quota.admit(token("a"), after(1)).now_or_never();
+    assert_eq!(admitted, Some(Ok(())));
 }
 
 #[tokio::test(start_paused = true)]

@@ -69,7 +69,7 @@ async fn a_call_that_comes_at_the_very_end_is_not_sent() {
     ending.stop.send(()).unwrap();
     let mut ended = Vec::new();
     while ended.len() < 2 {
-        let status = client.until("two statuses", |frame| frame.is_status());
+        let status = client.until("two statuses", Frame::is_status);
         ended.push(status.await.stream);
     }
     ended.sort_unstable();
