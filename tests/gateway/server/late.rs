@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::shutdown::{Ending, HOUR, ends_soon, waiting_vendor};
-use crate::http2::{ACK, Client, END_HEADERS, GOAWAY, HEADERS, PING, call_head, frame};
+use crate::http2::{ACK, Client, END_HEADERS, Frame, GOAWAY, HEADERS, PING, call_head, frame};
 
 #[tokio::test]
 async fn a_late_call_is_served_or_named_as_one_that_is_not() {
@@ -21,16 +21,7 @@ async fn a_late_call_is_served_or_named_as_one_that_is_not() {
         u32::MAX >> 1,
         "any call may be under way"
     );
-    let is_ping = |frame: &_| {
-        matches!(
-            frame,
-            crate::http2::Frame {
-                kind: PING,
-                flags: 0,
-                ..
-            }
-        )
-    };
+    let is_ping = |frame: &Frame| frame.kind == PING && frame.flags != ACK;
     let ping = client.until("a ping", is_ping).await;
     // It was under way when its client was told.
     client.call(3).await;
