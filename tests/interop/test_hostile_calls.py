@@ -17,6 +17,7 @@ UNKNOWN = (12, "UNKNOWN_METHOD")
 TOO_LARGE = (8, "MESSAGE_TOO_LARGE")
 EXPIRED = (4, "DEADLINE_EXCEEDED")
 NO_TOKEN = (16, "MISSING_TOKEN")
+MORE_THAN_ONE = (12, "MALFORMED_REQUEST")
 NO_GOOD_TOKEN = (16, "MALFORMED_TOKEN")
 UNSUPPORTED = "415"
 NO_POST = "405"
@@ -49,12 +50,12 @@ CALLS = {
     "a_compression_that_is_not_unicode": (headers(READ, ("grpc-encoding", b"\xff\xfe")), message(compressed=1), COMPRESSED),
     "a_flag_that_nobody_knows": (headers(), message(compressed=7), MALFORMED),
     "less_than_it_says": (headers(), message(b"x" * 5, length=10), MALFORMED),
-    "more_than_it_says": (headers(), message(text(1, b"xyz"), length=2), MALFORMED),
+    "more_than_it_says": (headers(), message(text(1, b"xyz"), length=2), MORE_THAN_ONE),
     "a_message_that_says_it_has_4_gib": (headers(), message(b"x", length=2**32 - 1), TOO_LARGE),
     "a_message_that_says_it_has_a_byte_too_many": (headers(), message(b"x", length=MAX_MESSAGE + 1), TOO_LARGE),
-    "a_second_message": (headers(), message() * 2, OK),
-    "a_second_message_that_is_none": (headers(), message() + message(b"\xff\xff"), MALFORMED),
-    "a_hundred_messages": (headers(), message() * 100, OK),
+    "a_second_message": (headers(), message() * 2, MORE_THAN_ONE),
+    "a_second_message_that_is_none": (headers(), message() + message(b"\xff\xff"), MORE_THAN_ONE),
+    "a_hundred_messages": (headers(), message() * 100, MORE_THAN_ONE),
     "text_that_is_not_unicode": (headers(ONE_USER), message(text(1, b"\xff\xfe")), MALFORMED),
     "an_id_of_odd_letters": (headers(ONE_USER), message(text(1, "a/b?c#d%\0\n\r\u202e".encode())), (5, "NOT_FOUND")),
     "an_id_of_dots": (headers(ONE_USER), message(text(1, b"..")), (3, "INVALID_REQUEST")),
