@@ -1,5 +1,7 @@
 //! How the process ends when it is told to.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
@@ -62,6 +64,54 @@ fn a_second_signal_ends_it_at_once() {
         assert_eq!(status.code(), Some(code), "{first} {second}: {log:#?}");
         assert_eq!(status.signal(), None);
     }
+}
+
+/// Sends a request to a sandbox that makes the answer wrong in this way.
+fn asked(sandbox: &Serving, path: &str, misbehave: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&sandbox.address).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: sandbox\r\nauthorization: Bearer any\r\n\
+         x-sandbox-misbehave: {misbehave}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// What is left to be read.
+fn rest(mut stream: TcpStream) -> String {
+    let mut rest = String::new();
+    // It may be cut.
+    let _ = stream.read_to_string(&mut rest);
+    rest
+}
+
+#[test]
+fn the_sandbox_gives_the_answers_under_way_and_cuts_those_without_an_end() {
+    let sandbox = Serving::start(&["sandbox"], &[]);
+    let path = "/api/v2/systempresences";
+    let slow = asked(&sandbox, path, "delay=100ms");
+    let never = asked(&sandbox, path, "never");
+    let dripping = asked(&sandbox, path, "drip=1s");
+    let silent = TcpStream::connect(&sandbox.address).unwrap();
+    while rest(asked(&sandbox, "/sandbox/requests", ""))
+        .matches(path)
+        .count()
+        < 3
+    {}
+    let told = Instant::now();
+    sandbox.signal("TERM");
+    let slow = rest(slow);
+    assert!(
+        slow.starts_with("HTTP/1.1 200") && slow.contains("ON_QUEUE"),
+        "{slow:?}"
+    );
+    assert_eq!(rest(never), "");
+    let dripped = rest(dripping);
+    assert!(!dripped.contains("ON_QUEUE"), "{dripped:?}");
+    assert_eq!(rest(silent), "");
+    let (status, log) = sandbox.wait();
+    assert!(status.success(), "{status} {log:#?}");
+    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
 }
 
 #[test]

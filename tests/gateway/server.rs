@@ -2,6 +2,7 @@
 //! answers by itself.
 
 pub mod health;
+mod late;
 mod places;
 mod reflection;
 mod shutdown;
