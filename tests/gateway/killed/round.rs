@@ -235,6 +235,10 @@ impl Round {
             }
         };
         let waited = timeout(PATIENCE, until).await;
-        assert!(waited.is_ok(), "{:#?}", self.ends.lock().unwrap());
+        let ended = self.ends.lock().unwrap().len();
+        assert!(
+            waited.is_ok(),
+            "waited in vain for calls to end; {ended} have"
+        );
     }
 }
