@@ -28,6 +28,14 @@ pub struct Quota {
     tokens: Arc<Mutex<Tokens>>,
 }
 
+/// A request that may start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Admitted {
+    /// The share of its requests of this minute that the token has left then;
+    /// none where there is no limit.
+    pub left: Option<f64>,
+}
+
 /// Why a request is not started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
@@ -70,15 +78,20 @@ impl Quota {
     /// # Errors
     ///
     /// At once where its turn comes after `end`: it costs nothing then.
-    pub async fn admit(&self, token: TokenKey, end: Instant) -> Result<(), Denied> {
+    pub async fn admit(&self, token: TokenKey, end: Instant) -> Result<Admitted, Denied> {
         if self.limit == 0 {
-            return Ok(());
+            return Ok(Admitted { left: None });
         }
         loop {
             let turn = self.reserve(token, end)?;
-            sleep_until(turn.at).await;
+            // A timer ends with the next millisecond, also one for a moment
+            // that is over.
+            if turn.at > Instant::now() {
+                sleep_until(turn.at).await;
+            }
+            let left = turn.left;
             if turn.take() {
-                return Ok(());
+                return Ok(Admitted { left: Some(left) });
             }
             // The vendor refused the token meanwhile: the turn is later now.
         }
@@ -127,10 +140,14 @@ impl Quota {
         let at = pace.turn(now, self.limit);
         in_time(at, end, now)?;
         pace.starts.push_back(at);
+        let left = self.limit.saturating_sub(pace.starts.len());
+        #[expect(clippy::cast_precision_loss, reason = "neither is that large")]
+        let left = left as f64 / self.limit as f64;
         Ok(Turn {
             quota: self,
             token,
             at,
+            left,
             taken: false,
         })
     }
@@ -145,6 +162,8 @@ struct Turn<'a> {
     quota: &'a Quota,
     token: TokenKey,
     at: Instant,
+    /// The share of the token's requests that is left after this one.
+    left: f64,
     taken: bool,
 }
 
