@@ -21,6 +21,7 @@ use crate::logging::{self, LogFormat};
 use crate::sandbox::{self, Sandbox};
 use crate::server::Server;
 use crate::service::Gateway;
+use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
 use crate::upstream::base::Base;
 use crate::upstream::quota::Quota;
@@ -91,6 +92,19 @@ async fn forward(config: Config) -> Result<ExitCode, String> {
         None => None,
         Some(address) => Some(bind(address).await?),
     };
+    let scraped = match config.metrics_listen {
+        None => None,
+        Some(address) => Some(bind(address).await?),
+    };
+    let (exported, max_in_flight) = (config.telemetry, config.calls.max_in_flight);
+    let to = [
+        exported.traces.as_ref().map(|traces| traces.to.url.clone()),
+        exported
+            .metrics
+            .as_ref()
+            .map(|metrics| metrics.to.url.clone()),
+    ];
+    let (telemetry, running, page) = Telemetry::start(exported, max_in_flight)?;
     let (base, sandbox) = match config.target {
         Target::Upstream(base) => (base, None),
         Target::Sandbox(settings) => {
@@ -115,6 +129,10 @@ async fn forward(config: Config) -> Result<ExitCode, String> {
     if let Some(probes) = probes {
         server = server.with_probes(probes);
     }
+    server = server.with_telemetry(&telemetry);
+    let metrics = scraped
+        .as_ref()
+        .and_then(|scraped| scraped.local_addr().ok());
 
     let (stop, stopped) = watch::channel(());
     if let Some((listener, sandbox)) = sandbox {
@@ -133,6 +151,9 @@ async fn forward(config: Config) -> Result<ExitCode, String> {
         %address,
         tls = has_tls,
         health = health.map(tracing::field::display),
+        metrics = metrics.map(tracing::field::display),
+        traces_to = to[0].as_deref(),
+        metrics_to = to[1].as_deref(),
         upstream = %base,
         version = %env!("CARGO_PKG_VERSION"),
         "serving"
@@ -140,7 +161,19 @@ async fn forward(config: Config) -> Result<ExitCode, String> {
     if is_sandbox {
         greet(address, has_tls, &base);
     }
-    let code = until_signalled(signals, |end| server.serve(listener, end)).await;
+    let code = until_signalled(signals, |end| async {
+        let serving = server.serve(listener, end);
+        match page.zip(scraped) {
+            None => serving.await,
+            // To the end, which is what one wants to see.
+            Some((page, scraped)) => tokio::select! {
+                () = serving => {}
+                () = page.serve(scraped) => {}
+            },
+        }
+        running.end().await;
+    })
+    .await;
     // The vendor's end follows the callers'.
     drop(stop);
     tracing::info!("ended");

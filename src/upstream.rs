@@ -25,11 +25,13 @@ use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
 use crate::operation::Call;
 use crate::record::Record;
-use answer::{expired, lost, read, why};
+use crate::telemetry::{Attempt, Peer};
+pub(crate) use answer::why;
+use answer::{expired, lost, read};
 use base::Base;
 use client::{Clients, Outbound};
 use departure::Departing;
-use quota::Quota;
+use quota::{Admitted, Quota};
 use retry::{Attempts, Budget, Next};
 
 /// The longest that a token is kept from calling on the vendor's word. Longer
@@ -41,6 +43,7 @@ const MAX_PARKING: Duration = Duration::from_mins(10);
 pub struct Upstream {
     clients: Clients,
     base: Base,
+    peer: Peer,
     quota: Quota,
     budget: Budget,
 }
@@ -76,9 +79,12 @@ impl Upstream {
     /// If the system has no certificates of authorities, which TLS needs.
     pub fn new(base: Base, outbound: Outbound, quota: Quota) -> Result<Self, String> {
         let clients = Clients::new(&base, outbound)?;
+        let (host, port) = base.place();
+        let peer = Peer::new(base.to_string(), &host, port);
         Ok(Self {
             clients,
             base,
+            peer,
             quota,
             budget: Budget::default(),
         })
@@ -105,31 +111,45 @@ impl Upstream {
     pub async fn send(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
+        let mut resends = 0;
         loop {
-            if let Err(error) = self.turn(token, deadline).await {
+            if let Err(error) = self.turn(terms).await {
                 return Err(attempts.given_up(error.into()));
             }
-            let answer = self.attempt(call, terms).await;
+            let answer = self.attempt(call, terms, resends).await;
             if let Err(failure) = &answer {
                 self.learn(token, &failure.error);
             }
             match attempts.after(answer, deadline.left()) {
                 Next::End(answer) => return answer,
-                // At a drain, it is sent again at once or not at all.
-                Next::Again(wait) => tokio::select! {
-                    _ = deadline.bound(sleep(wait)) => {}
-                    _ = deadline.drain().begun() => {}
-                },
+                Next::Again(wait) => {
+                    if let Some(failure) = attempts.last() {
+                        terms.record.scope().backoff(&failure.error, wait);
+                    }
+                    // At a drain, it is sent again at once or not at all.
+                    tokio::select! {
+                        _ = deadline.bound(sleep(wait)) => {}
+                        _ = deadline.drain().begun() => {}
+                    }
+                    resends += 1;
+                }
             }
         }
     }
 
     /// Waits until a request of the token may start.
-    async fn turn(&self, token: TokenKey, deadline: &Deadline) -> Result<(), Error> {
+    async fn turn(&self, terms: &Terms) -> Result<(), Error> {
+        let (token, deadline) = (terms.caller.key(), &terms.deadline);
+        let scope = terms.record.scope();
+        let _turn = scope.turn();
         tokio::select! {
             biased;
             admitted = deadline.bound(self.quota.admit(token, deadline.instant())) => match admitted {
-                Some(admitted) => Ok(admitted?),
+                Some(Ok(Admitted { left })) => {
+                    left.inspect(|&left| scope.quota_remaining(left));
+                    Ok(())
+                }
+                Some(Err(denied)) => Err(denied.into()),
                 None => Err(Error::Expired),
             },
             // Another replica can send it, and in time.
@@ -150,21 +170,34 @@ impl Upstream {
         }
     }
 
-    async fn attempt(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
-        let Terms {
-            caller,
-            deadline,
-            record,
-            ..
-        } = terms;
-        let spec = call.spec;
-        if deadline.has_passed() {
+    /// Sends a call once, which had been sent so often before.
+    async fn attempt(&self, call: &Call, terms: &Terms, resends: u32) -> Result<Reply, Failure> {
+        if terms.deadline.has_passed() {
             return Err(Error::Expired.into());
         }
-        record.upstream_call();
+        terms.record.upstream_call();
+        let mut told = terms.record.scope().attempt(call.spec, &self.peer, resends);
+        let answer = self.exchange(call, terms, &mut told).await;
+        told.ended(answer.as_ref().err().map(|failure| &failure.error));
+        answer
+    }
+
+    async fn exchange(
+        &self,
+        call: &Call,
+        terms: &Terms,
+        told: &mut Attempt<'_>,
+    ) -> Result<Reply, Failure> {
+        let Terms {
+            caller, deadline, ..
+        } = terms;
+        let spec = call.spec;
         let body = Departing::new(call.body.clone());
         let departure = body.departure();
-        let request = self.request(call, caller).body(Body::wrap(body));
+        let mut request = self.request(call, caller).body(Body::wrap(body));
+        if let Some(trace) = told.headers() {
+            request = request.headers(trace);
+        }
         let mut response = match deadline.bound(request.send()).await {
             Some(Ok(response)) => response,
             None if !departure.has_begun() => return Err(Error::Expired.into()),
@@ -179,6 +212,7 @@ impl Upstream {
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
+        told.answered(response.status().as_u16(), id.as_ref());
         match read(spec, &mut response, deadline).await {
             Ok(body) => Ok(Reply {
                 body,

@@ -105,7 +105,7 @@ pub(super) fn lost(spec: &Spec, error: reqwest::Error) -> Error {
 }
 
 /// Tells an error with its causes, and without the URL, which holds ids.
-pub(super) fn why(error: reqwest::Error) -> String {
+pub(crate) fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut why = error.to_string();
     let mut source = error.source();

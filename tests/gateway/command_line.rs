@@ -151,7 +151,6 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
 #[test]
 fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
     let unbuilt = [
-        "--metrics-listen=127.0.0.1:0",
         "--share-reads=true",
         "--bulk-merge-window=0s",
         "--listne=127.0.0.1:0",

@@ -39,6 +39,7 @@ mod requests;
 mod retries;
 mod server;
 mod support;
+mod telemetry;
 mod tls;
 mod tokens;
 mod wire;
