@@ -86,15 +86,15 @@ fn gateway(config: Config) -> Result<ExitCode, String> {
 
 async fn forward(config: Config) -> Result<ExitCode, String> {
     files::raise_limit();
-    let listener = bind(config.listen).await?;
+    let listener = bind("--listen", config.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let probes = match config.health_listen {
         None => None,
-        Some(address) => Some(bind(address).await?),
+        Some(address) => Some(bind("--health-listen", address).await?),
     };
     let scraped = match config.metrics_listen {
         None => None,
-        Some(address) => Some(bind(address).await?),
+        Some(address) => Some(bind("--metrics-listen", address).await?),
     };
     let (exported, max_in_flight) = (config.telemetry, config.calls.max_in_flight);
     let to = [
@@ -108,7 +108,7 @@ async fn forward(config: Config) -> Result<ExitCode, String> {
     let (base, sandbox) = match config.target {
         Target::Upstream(base) => (base, None),
         Target::Sandbox(settings) => {
-            let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+            let listener = bind("--sandbox", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             let base = Base::of_url(&format!("http://{address}"), false)?;
             (base, Some((listener, Sandbox::new(*settings))))
@@ -208,7 +208,7 @@ async fn until_signalled<F: Future<Output = ()>>(
 }
 
 async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<ExitCode, String> {
-    let listener = bind(listen).await?;
+    let listener = bind("--listen", listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let signals = Signals::listen()?;
     tracing::info!(%address, "serving the sandbox: http://{address}/sandbox tells how to use it");
@@ -237,9 +237,18 @@ fn greet(address: SocketAddr, has_tls: bool, vendor: &Base) {
     );
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+/// Opens the port that a setting asks for.
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, String> {
     let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| format!("cannot listen on {address}: {error}"))
+    listener.map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "; end what listens there, or give another port",
+            io::ErrorKind::AddrNotAvailable => "; give an address of this machine, or 0.0.0.0",
+            io::ErrorKind::PermissionDenied => "; give a port from 1024 on",
+            _ => "",
+        };
+        format!("{setting}: cannot listen on {address}: {error}{remedy}")
+    })
 }
 
 /// Waits until the other end of the channel is gone.
