@@ -1,5 +1,6 @@
 //! The gRPC server: accepts connections, and leads each call through the layers.
 
+mod arrivals;
 mod connection;
 mod delivery;
 mod door;

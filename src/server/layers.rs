@@ -7,42 +7,57 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
-use http::{StatusCode, header};
-use http_body_util::BodyExt;
-use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
-use tonic::Code;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use tokio::time::sleep;
 
+use super::arrivals::{Arrivals, Bounds};
 use super::delivery::Delivery;
 use super::places::Places;
 use super::refusal::{code, refuse};
-use super::{CallLimits, mend, panics, stream};
+use super::{CallLimits, MAX_REQUEST, mend, panics, stream};
 use crate::credentials::Caller;
 use crate::deadline::{Deadline, DeadlinePolicy, Drain};
-use crate::error::{Error, Reason};
+use crate::error::Error;
 use crate::record::Record;
 
 /// How long after its deadline a call is given up that has not reached its
 /// handler. A handler ends by itself at the deadline, with more to tell.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// How long a request message may take after its headers, where its deadline
-/// is not sooner. It is there with them, as a rule; who sends it byte by byte
-/// would keep others from the place.
-const ARRIVAL: Duration = Duration::from_secs(10);
+/// How many bytes the messages of all calls may have that are on their way or
+/// being served: 32 of the largest, or what hundreds of the largest bulk calls
+/// have.
+const MAX_MESSAGES: usize = 32 * MAX_REQUEST;
+
+/// What a call's metadata may still be asked for once its token was taken.
+const NEEDED: [&str; 7] = [
+    "content-type",
+    "te",
+    "grpc-encoding",
+    "grpc-accept-encoding",
+    "grpc-previous-rpc-attempts",
+    "traceparent",
+    "tracestate",
+];
 
 /// Puts the layers around the services, the innermost first.
 pub(super) fn around(services: Router, limits: CallLimits, drain: Drain) -> Router {
     let places = Places::new(limits.max_in_flight);
+    let arrivals = Arrivals::new(Bounds {
+        // More could not be admitted if they came all at once.
+        count: limits.max_in_flight.saturating_mul(2),
+        message: MAX_REQUEST,
+        total: MAX_MESSAGES,
+    });
     services
         // Innermost, so that a handler that panics is like one that fails.
         .layer(from_fn(panics::answered))
         // What tonic answers by itself gets our details, and the right code.
         .layer(from_fn(mend::answers))
-        // A place is not for one who takes their time to ask.
-        .layer(from_fn(arrive))
         // Nothing waits for a place: a queue would only add its own delay.
-        .layer(from_fn_with_state(places, admit))
+        .layer(from_fn_with_state(places.clone(), admit))
+        // A place is not for one who takes their time to ask.
+        .layer(from_fn_with_state((arrivals, places), arrive))
         // What nobody vouches for takes no place, and is not even read.
         .layer(from_fn(authenticate))
         // The clock starts with the headers, not when the message is there.
@@ -54,6 +69,11 @@ pub(super) fn around(services: Router, limits: CallLimits, drain: Drain) -> Rout
 }
 
 async fn only_grpc(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        let wrong = "this is a gRPC server: calls are made by POST\n";
+        let allow = [(header::ALLOW, "POST")];
+        return (StatusCode::METHOD_NOT_ALLOWED, allow, wrong).into_response();
+    }
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let after = content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
     // Not `application/grpc-web`, which is another protocol.
@@ -126,6 +146,7 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
     };
     match Caller::of(request.headers()) {
         Ok(caller) => {
+            hold_what_is_needed(&mut request);
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
@@ -136,38 +157,43 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
     }
 }
 
-async fn arrive(request: Request, next: Next) -> Response {
-    let deadline = request.extensions().get::<Deadline>().cloned();
-    let record = request.extensions().get::<Record>().cloned();
-    let (here, arrived) = oneshot::channel::<()>();
-    // tonic drops the body when it has read the message.
-    let request = request.map(|message| {
-        Body::new(message.map_frame(move |frame| {
-            let _ = &here;
-            frame
-        }))
+/// Lets go of what no one asks for any more. A call's metadata may have 96 KiB
+/// in thousands of pieces, which would be held until its end; what stays is
+/// copied, because each piece holds all that came with it.
+fn hold_what_is_needed(request: &mut Request) {
+    let metadata = request.headers();
+    let needed = NEEDED.iter().filter_map(|name| {
+        let value = HeaderValue::from_bytes(metadata.get(*name)?.as_bytes());
+        Some((HeaderName::from_static(name), value.ok()?))
     });
-    let is_late = async {
-        if timeout(ARRIVAL, arrived).await.is_ok() {
-            std::future::pending::<()>().await;
-        }
+    *request.headers_mut() = needed.collect();
+    if let Ok(path) = request.uri().path().parse() {
+        *request.uri_mut() = path;
+    }
+}
+
+async fn arrive(
+    State((arrivals, places)): State<(Arrivals, Places)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let deadline = request.extensions().get::<Deadline>().cloned();
+    let (Some(deadline), true) = (deadline, mend::is_known(request.uri().path())) else {
+        return next.run(request).await;
     };
-    tokio::select! {
-        biased;
-        response = next.run(request) => response,
-        () = is_late => match deadline {
-            Some(deadline) => {
-                let text = format!(
-                    "the request message did not arrive within {} s of its headers; nothing was \
-                     sent",
-                    ARRIVAL.as_secs()
-                );
-                let code = Code::DeadlineExceeded;
-                let error = Error::Protocol(Reason::DeadlineExceeded, code, text);
-                refuse(error, &deadline, record)
-            }
-            None => StatusCode::REQUEST_TIMEOUT.into_response(),
-        },
+    let record = request.extensions().get::<Record>().cloned();
+    let token = request.extensions().get::<Caller>().map(Caller::key);
+    // Where there is no place now, the message need not come.
+    if let Err(error) = places.take(token) {
+        return refuse(error, &deadline, record);
+    }
+    let (head, message) = request.into_parts();
+    match arrivals.read(message).await {
+        Ok((message, _arrival)) => {
+            let request = Request::from_parts(head, Body::from(message));
+            next.run(request).await
+        }
+        Err(error) => refuse(error, &deadline, record),
     }
 }
 
@@ -197,8 +223,10 @@ mod tests {
     use axum::body::Bytes;
     use axum::routing::post;
     use futures_util::stream;
+    use http::HeaderMap;
+    use http_body_util::BodyExt;
     use tokio::time::{Instant, pause};
-    use tonic::Status;
+    use tonic::{Code, Status};
     use tonic_types::StatusExt;
     use tower::ServiceExt;
 
@@ -214,12 +242,16 @@ mod tests {
         services.clone().oneshot(call).await.unwrap()
     }
 
-    #[tokio::test]
-    async fn a_message_that_is_late_gives_its_place_up() {
-        pause();
-        let slow = async |_: Bytes| {
+    /// A message without fields.
+    fn message() -> Body {
+        Body::from(vec![0; 5])
+    }
+
+    /// Services with one place; a call takes twenty seconds once it has begun.
+    fn services() -> Router {
+        let slow = async |head: HeaderMap, _: Bytes| {
             sleep(Duration::from_secs(20)).await;
-            "answer"
+            format!("{}", head.len())
         };
         let limits = CallLimits {
             deadlines: DeadlinePolicy {
@@ -229,23 +261,68 @@ mod tests {
             max_in_flight: 1,
         };
         let services = Router::new().route(PATH, post(slow));
-        let services = around(services, limits, Drain::default());
+        around(services, limits, Drain::default())
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_late_is_told_so_and_keeps_nobody_from_the_place() {
+        pause();
+        let services = services();
         let begun = Instant::now();
         let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-        let answer = call(&services, never).await;
-        assert_eq!(begun.elapsed().as_secs(), 10);
-        let status = Status::from_header_map(answer.headers()).unwrap();
+        let (late, answer) = tokio::join!(
+            async { (call(&services, never).await, begun.elapsed()) },
+            async { (call(&services, message()).await, begun.elapsed(),) },
+        );
+        assert_eq!((late.1.as_secs(), answer.1.as_secs()), (10, 20));
+        let status = Status::from_header_map(late.0.headers()).unwrap();
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
         assert!(status.message().contains("within 10 s"), "{status:?}");
         let info = status.get_details_error_info().unwrap();
         assert_eq!(info.reason, "DEADLINE_EXCEEDED");
-        drop(answer);
-        // There is one place. Who has asked may be answered later than that.
-        let answer = call(&services, Body::from("message")).await.into_body();
-        let answer = answer.collect().await.unwrap().to_bytes();
-        assert_eq!(
-            (&answer[..], begun.elapsed().as_secs()),
-            (&b"answer"[..], 30)
-        );
+        assert_eq!(answer.0.status(), StatusCode::OK);
+        assert!(Status::from_header_map(answer.0.headers()).is_none());
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_place_a_call_is_refused_before_its_message_is_there() {
+        pause();
+        let services = services();
+        let begun = Instant::now();
+        let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let (_, refused) = tokio::join!(call(&services, message()), async {
+            sleep(Duration::from_secs(1)).await;
+            call(&services, never).await
+        });
+        assert_eq!(begun.elapsed().as_secs(), 20);
+        let status = Status::from_header_map(refused.headers()).unwrap();
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "OVERLOADED", "{status:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_needed_of_the_metadata_is_not_held() {
+        pause();
+        let request = http::Request::post(PATH)
+            .header("content-type", "application/grpc")
+            .header("authorization", "Bearer token")
+            .header("grpc-previous-rpc-attempts", "1");
+        let request = (0..1000).fold(request, |call, n| call.header(format!("x-{n}"), "x"));
+        let request = request.body(message()).unwrap();
+        let answer = services().oneshot(request).await.unwrap().into_body();
+        // The type of the content, and the attempts.
+        assert_eq!(answer.collect().await.unwrap().to_bytes(), "2");
+    }
+
+    #[tokio::test]
+    async fn a_call_is_a_post() {
+        for method in [Method::GET, Method::HEAD, Method::PUT, Method::CONNECT] {
+            let call = http::Request::builder().method(method).uri(PATH);
+            let call = call.header("content-type", "application/grpc");
+            let answer = services().oneshot(call.body(Body::empty()).unwrap()).await;
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(answer.headers()["allow"], "POST");
+        }
     }
 }

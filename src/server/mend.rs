@@ -54,6 +54,18 @@ pub(super) async fn answers(request: Request, next: Next) -> Response {
     answer
 }
 
+/// The refusal of a message that has more than `max` bytes.
+pub(super) fn too_large(max: usize) -> Error {
+    Error::Protocol(
+        Reason::MessageTooLarge,
+        Code::ResourceExhausted,
+        format!(
+            "the request is larger than the {max} bytes that the gateway accepts; make several \
+             calls"
+        ),
+    )
+}
+
 fn mended(is_known: bool, code: Code, message: &str) -> Error {
     match code {
         _ if !is_known => Error::Protocol(
@@ -63,14 +75,7 @@ fn mended(is_known: bool, code: Code, message: &str) -> Error {
              genesys.presence.v1.LegacyPresenceService, and server reflection lists their RPCs"
                 .to_owned(),
         ),
-        Code::OutOfRange => Error::Protocol(
-            Reason::MessageTooLarge,
-            Code::ResourceExhausted,
-            format!(
-                "the request is larger than the {MAX_REQUEST} bytes that the gateway accepts; \
-                 make several calls"
-            ),
-        ),
+        Code::OutOfRange => too_large(MAX_REQUEST),
         // What it says of compression; no RPC that there is is unknown to it.
         Code::Unimplemented => Error::Protocol(
             Reason::MalformedRequest,
