@@ -6,9 +6,11 @@ mod delivery;
 mod door;
 mod farewell;
 mod health;
+mod holding;
 mod in_flight;
 mod layers;
 mod mend;
+mod open;
 mod panics;
 mod places;
 mod refusal;
@@ -36,6 +38,7 @@ use connection::Manners;
 use door::Door;
 use health::Health;
 use in_flight::InFlight;
+use open::{MAX_QUESTION, Open};
 use shutdown::FAREWELL;
 pub use shutdown::Pauses;
 pub use tls::{Tls, TlsFiles};
@@ -107,19 +110,29 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1alpha()
             .map_err(io::Error::other)?;
+        let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
+        let bounds = Open::new();
+        let bounded = from_fn_with_state(bounds.clone(), open::bounded);
         let ending = from_fn_with_state(drain.clone(), farewell::with_drain);
-        let probes = Routes::new(health_service.clone())
+        let about_health = Routes::new(health_service)
+            .into_axum_router()
+            .reset_fallback()
+            .layer(from_fn_with_state(bounds, open::arrive))
+            .layer(bounded.clone())
+            .layer(ending.clone());
+        let reflection = Routes::new(v1.max_decoding_message_size(MAX_QUESTION))
+            .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION))
+            .into_axum_router()
+            .reset_fallback()
+            .layer(bounded)
+            .layer(ending);
+        let probes = Routes::default()
             .prepare()
             .into_axum_router()
-            .layer(ending.clone());
-        let open = Routes::new(health_service)
-            .add_service(v1)
-            .add_service(v1alpha)
-            .into_axum_router()
-            .layer(ending);
+            .merge(about_health.clone());
         // Beside the layers: these need no token, and must answer when the
         // gateway is full. What nobody answers is for the services to refuse.
-        let router = services.merge(open.reset_fallback());
+        let router = services.merge(about_health).merge(reflection);
 
         let grace = limits.deadlines.max + AGE_MARGIN;
         Ok(Self {
