@@ -125,6 +125,8 @@ impl From<Error> for Failure {
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         match denied {
+            // Its turn would be now: time is all that is missing.
+            Denied::TooLate(Duration::ZERO) => Self::Expired,
             Denied::TooLate(delay) => Self::Paced(delay),
             Denied::TooManyTokens => Self::Overloaded,
         }

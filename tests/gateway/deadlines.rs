@@ -185,15 +185,22 @@ async fn a_deadline_that_is_too_long_is_capped() {
 #[tokio::test]
 async fn without_any_time_nothing_is_sent() {
     let vendor = Vendor::answering(200, "{}").await;
-    let gateway = Gateway::before(&vendor).await;
-    for timeout in ["0n", "0u", "0m", "0S", "00000000H"] {
-        for rpc in [READ, "GetUsersPresencesPurecloudBulk", WRITES[0], WRITES[3]] {
-            expired(call(&gateway, rpc, Some(timeout)).await);
+    // Whether or not turns are given out, none is what is missing.
+    for token_requests in [0, 300] {
+        let limits = Limits {
+            token_requests,
+            ..Limits::default()
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        for timeout in ["0n", "0u", "0m", "0S", "00000000H"] {
+            for rpc in [READ, "GetUsersPresencesPurecloudBulk", WRITES[0], WRITES[3]] {
+                expired(call(&gateway, rpc, Some(timeout)).await);
+            }
+            // Its updates may have been told as not tried.
+            let answer = call(&gateway, "PutUsersPresencesBulk", Some(timeout)).await;
+            let status = answer.unwrap_err();
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
         }
-        // Its updates may have been told as not tried.
-        let answer = call(&gateway, "PutUsersPresencesBulk", Some(timeout)).await;
-        let status = answer.unwrap_err();
-        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     }
     let sent = vendor.received();
     assert!(sent.is_empty(), "{sent:#?}");
