@@ -35,7 +35,7 @@ use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServe
 use crate::proto::v1::presence_service_server::PresenceServiceServer;
 use crate::service::Gateway;
 use connection::Manners;
-use door::Door;
+use door::{Door, OneMore};
 use health::Health;
 use in_flight::InFlight;
 use open::{MAX_QUESTION, Open};
@@ -169,6 +169,7 @@ impl Server {
             router: self.router,
             tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
+            one_more: OneMore::IsClosed,
             manners: self.manners,
         };
         let (ended, end) = oneshot::channel::<()>();
@@ -186,6 +187,8 @@ impl Server {
                 router,
                 tls: None,
                 max_connections: MAX_PROBES,
+                // A probe that finds no room would end the process.
+                one_more: OneMore::ClosesTheOldest,
                 manners: self.manners,
             };
             // To the end: what drains is alive.

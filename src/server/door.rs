@@ -1,12 +1,13 @@
 //! A port on which connections are accepted, and what becomes of them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Manners};
@@ -28,12 +29,23 @@ pub(super) struct Door {
     pub router: Router,
     /// What is spoken below HTTP/2, if anything.
     pub tls: Option<Tls>,
-    /// How many connections there may be at once. One more is closed as soon
-    /// as it is accepted: its client is free to go elsewhere, which it would
-    /// not be in a queue.
+    /// How many connections there may be at once.
     pub max_connections: usize,
+    /// What one more does.
+    pub one_more: OneMore,
     /// How connections are led to their end.
     pub manners: Manners,
+}
+
+/// What becomes of a connection for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OneMore {
+    /// It is closed as soon as it is accepted: its client is free to go
+    /// elsewhere, which it would not be in a queue.
+    IsClosed,
+    /// The oldest is closed for it. Whoever asks and goes is let in, however
+    /// many others stay.
+    ClosesTheOldest,
 }
 
 impl Door {
@@ -47,6 +59,8 @@ impl Door {
     ) {
         let (closed, closing) = watch::channel(());
         let mut connections = JoinSet::new();
+        // The oldest first, where it matters.
+        let mut by_age = VecDeque::<AbortHandle>::new();
         let mut close = std::pin::pin!(close);
         // Said once for a time in which it is so, and not for each connection.
         let mut is_stuck = false;
@@ -56,12 +70,24 @@ impl Door {
                 Some(_) = connections.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };
+            while connections.try_join_next().is_some() {}
+            by_age.retain(|connection| !connection.is_finished());
+            if connections.len() >= self.max_connections
+                && let Some(oldest) = by_age.pop_front()
+            {
+                oldest.abort();
+                connections.join_next().await;
+            }
             let was_stuck = is_stuck;
             is_stuck = true;
             match accepted {
                 Ok((stream, _)) if connections.len() < self.max_connections => {
                     is_stuck = false;
-                    connections.spawn(self.clone().open(stream, closing.clone()));
+                    let open = self.clone().open(stream, closing.clone());
+                    let connection = connections.spawn(open);
+                    if self.one_more == OneMore::ClosesTheOldest {
+                        by_age.push_back(connection);
+                    }
                 }
                 Ok(_) if was_stuck => {}
                 Ok(_) => tracing::warn!(
@@ -135,13 +161,14 @@ mod tests {
 
     use super::*;
 
-    async fn opened(max_connections: usize) -> SocketAddr {
+    async fn opened(max_connections: usize, one_more: OneMore) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let door = Door {
             router: Router::new(),
             tls: None,
             max_connections,
+            one_more,
             manners: Manners {
                 grace: Duration::ZERO,
             },
@@ -163,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_connection_too_many_is_closed_until_another_leaves() {
-        let address = opened(2).await;
+        let address = opened(2, OneMore::IsClosed).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
         assert!(is_served(&mut first).await && is_served(&mut second).await);
@@ -178,10 +205,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn where_the_oldest_goes_one_more_is_let_in() {
+        let address = opened(2, OneMore::ClosesTheOldest).await;
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            assert!(is_served(&mut stream).await);
+            open.push(stream);
+        }
+        for (number, stream) in open.iter_mut().enumerate() {
+            let (ping, said) = ([0, 0, 8, 6, 0, 0, 0, 0, 0], *b"anybody?");
+            let _ = stream.write_all(&[&ping[..], &said].concat()).await;
+            let mut heard = Vec::new();
+            while !heard.ends_with(&said) && matches!(stream.read_buf(&mut heard).await, Ok(1..)) {}
+            let is_open = heard.ends_with(&said);
+            assert_eq!(is_open, number >= 3, "{number}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_connection_that_does_not_finish_its_first_word_is_closed() {
         // Time passes when nothing else happens.
         pause();
-        let address = opened(9).await;
+        let address = opened(9, OneMore::IsClosed).await;
         for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {
             let begun = Instant::now();
             let mut stream = TcpStream::connect(address).await.unwrap();
