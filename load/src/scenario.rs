@@ -44,6 +44,8 @@ const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 enum Name {
     /// 10,000 calls in flight
     InFlight,
+    /// 10,000 calls in flight, all of them at the upstream
+    Held,
     /// Twice the capacity
     Overload,
     /// Half the capacity with faults and restarts
@@ -86,7 +88,8 @@ pub async fn run(args: Args) -> Result<bool, String> {
     let mut table = Table::default();
     for name in names {
         table.add(match name {
-            Name::InFlight => in_flight::run(&setting).await?,
+            Name::InFlight => in_flight::run(&setting, in_flight::OF_A_SECOND).await?,
+            Name::Held => in_flight::run(&setting, in_flight::HELD).await?,
             Name::Overload => overload::run(&setting).await?,
             Name::Soak => soak::run(&setting).await?,
         });

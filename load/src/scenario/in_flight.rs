@@ -9,10 +9,21 @@ use super::vendor::Vendor;
 use super::{ANYWHERE, Setting};
 use crate::caller::{Caller, Connections, Questions, Tally, Tokens, closed};
 
-const NAME: &str = "in-flight";
 const CALLS: usize = 10_000;
-const LATENCY: Duration = Duration::from_secs(1);
 const TIME: Duration = Duration::from_secs(20);
+
+/// An upstream that takes a second has no more calls in flight than the
+/// machine can begin in one.
+pub(super) const OF_A_SECOND: Case = Case {
+    name: "in-flight",
+    latency: Duration::from_secs(1),
+};
+
+/// One that takes long has all of them at once.
+pub(super) const HELD: Case = Case {
+    name: "held",
+    latency: Duration::from_secs(10),
+};
 
 /// Ten times as many as need be for each to stay within its quarter of the places.
 const TOKENS: usize = 40;
@@ -20,8 +31,15 @@ const TOKENS: usize = 40;
 /// The most resident memory, in megabytes.
 const MEMORY: f64 = 200.0;
 
-pub(super) async fn run(setting: &Setting) -> Result<Figures, String> {
-    let vendor = Vendor::start(LATENCY, "").await?;
+/// An upstream that takes so long.
+pub(super) struct Case {
+    name: &'static str,
+    latency: Duration,
+}
+
+pub(super) async fn run(setting: &Setting, case: Case) -> Result<Figures, String> {
+    let Case { name, latency } = case;
+    let vendor = Vendor::start(latency, "").await?;
     // No pacing: each token makes thousands of calls a minute here.
     let flags = [
         "--max-in-flight",
@@ -31,7 +49,7 @@ pub(super) async fn run(setting: &Setting) -> Result<Figures, String> {
         "--lame-duck",
         "0s",
     ];
-    let gateway = Gateway::start(setting, NAME, &vendor, ANYWHERE, &flags).await?;
+    let gateway = Gateway::start(setting, name, &vendor, ANYWHERE, &flags).await?;
     let before = gateway.resident()?;
     let caller = Arc::new(Caller {
         connections: Connections::open(&[gateway.address], 8).await?,
@@ -43,9 +61,9 @@ pub(super) async fn run(setting: &Setting) -> Result<Figures, String> {
     closed(&caller, CALLS, setting.time(TIME)).await;
     let report = vendor.report().await?;
     let ended = gateway.end().await?;
-    println!("{NAME}:\n{}", caller.tally);
+    println!("{name}:\n{}", caller.tally);
 
-    let mut figures = Figures::of(NAME);
+    let mut figures = Figures::of(name);
     let (calls, answered) = (caller.tally.calls(), caller.tally.answered());
     figures.want(
         "calls answered",
