@@ -106,3 +106,6 @@ fn lost(error: &hyper::Error) -> Asked {
         "the connection broke"
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ const USERS: usize = 1000;
 const BULK: usize = 100;
 
 /// The bytes before a message: whether it is compressed, and its length.
-pub(super) const PREFIX: usize = 5;
+const PREFIX: usize = 5;
 
 const SINGLE: &str = "/genesys.presence.v1.PresenceService/GetUserPresencesPurecloud";
 const MANY: &str = "/genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk";
@@ -42,13 +42,23 @@ impl Questions {
     /// Requests of which this part are bulk reads.
     #[must_use]
     pub fn new(part: f64) -> Self {
-        let ids = (0..USERS).map(|user| format!("00000000-0000-4000-8000-{user:012}"));
-        let ids: Vec<String> = ids.collect();
+        let ids: Vec<String> = (0..USERS).map(Self::user).collect();
         Self {
             single: ids.iter().map(|id| Question::single(id)).collect(),
             bulk: ids.chunks(BULK).map(Question::bulk).collect(),
             part,
         }
+    }
+
+    /// The id of a user.
+    pub(super) fn user(number: usize) -> String {
+        format!("00000000-0000-4000-8000-{number:012}")
+    }
+
+    /// The single read of the first user.
+    #[cfg(test)]
+    pub(super) fn first(&self) -> &Question {
+        &self.single[0]
     }
 
     /// Any of them.
@@ -106,7 +116,8 @@ impl Question {
     }
 }
 
-fn framed(message: &impl Message) -> Bytes {
+/// A message with its prefix.
+pub(super) fn framed(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut framed = BytesMut::with_capacity(PREFIX + length);
     framed.put_u8(0);

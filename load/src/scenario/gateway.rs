@@ -1,8 +1,9 @@
 //! A gateway of a scenario, as an operator starts it.
 
 use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -71,16 +72,14 @@ impl Gateway {
         let (most_resident, busy) = (memory::most_resident(pid)?, memory::busy(pid)?);
         self.process.terminate()?;
         let status = self.process.ended().await?;
-        let log = fs::read_to_string(&self.log).map_err(|error| error.to_string())?;
+        let complaints = complaints(&self.log).map_err(|error| error.to_string())?;
         // What is left of it is a line for each call.
         let _ = fs::remove_file(&self.log);
-        let bad = [r#""level":"WARN""#, r#""level":"ERROR""#];
-        let is_bad = |line: &&str| bad.iter().any(|level| line.contains(level));
         Ok(Ended {
             status,
             most_resident,
             busy,
-            complaints: log.lines().filter(is_bad).map(str::to_owned).collect(),
+            complaints,
         })
     }
 }
@@ -93,7 +92,7 @@ pub(super) struct Ended {
     pub most_resident: f64,
     /// How long it kept a processor busy.
     busy: Duration,
-    /// The lines of its log that an operator is to look at.
+    /// What its log complains of.
     complaints: Vec<String>,
 }
 
@@ -124,6 +123,16 @@ impl Ended {
             println!("  a gateway's log: {complaint}");
         }
     }
+}
+
+/// The lines of a log that an operator is to look at.
+fn complaints(log: &Path) -> io::Result<Vec<String>> {
+    let bad = [r#""level":"WARN""#, r#""level":"ERROR""#];
+    let is_bad = |line: &String| bad.iter().any(|level| line.contains(level));
+    let lines = BufReader::new(File::open(log)?).lines();
+    lines
+        .filter(|line| line.as_ref().map_or(true, is_bad))
+        .collect()
 }
 
 /// Where a gateway serves, as its log says.
