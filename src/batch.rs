@@ -7,12 +7,29 @@ mod write;
 use std::collections::HashSet;
 
 use crate::error::{Error, Failure, Violation};
-use crate::operation::Operation;
+use crate::operation::{Operation, Spec};
+use crate::proto::v1::{
+    GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest,
+    PutUsersPresencesBulkRequest,
+};
 use crate::session::{Served, Session};
 
 /// How many ids or updates one call to the vendor holds at most (the vendor's
 /// limit, documented for the reads and assumed for the write).
 pub const BATCH: usize = 50;
+
+/// The requests that are cut into batches.
+const BULK: [&Spec; 3] = [
+    GetUsersPresenceBulkRequest::SPEC,
+    GetUsersPresencesPurecloudBulkRequest::SPEC,
+    PutUsersPresencesBulkRequest::SPEC,
+];
+
+/// Whether the request message of this name is cut into batches.
+#[must_use]
+pub fn is_bulk(request: &str) -> bool {
+    BULK.iter().any(|spec| spec.request == request)
+}
 
 /// How much of a bulk call there may be.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +57,11 @@ pub trait Bulk: Operation + Sized {
 
 impl BulkLimits {
     /// Checks how many elements a request has in its list `field`.
-    fn check(self, field: &str, count: usize) -> Result<(), Error> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], if that is more than it may have.
+    pub(crate) fn check(self, field: &str, count: usize) -> Result<(), Error> {
         if count <= self.max_ids {
             return Ok(());
         }

@@ -27,7 +27,7 @@ use outbound::OutboundArgs;
 use shutdown::ShutdownArgs;
 use telemetry::TelemetryArgs;
 use tls::TlsArgs;
-use value::{Problems, duration, from_environment, number, switch, threads};
+use value::{Problems, duration, from_environment, number, size, switch, threads};
 
 /// The exit code of a wrong configuration: `EX_USAGE` of sysexits.
 pub const EXIT_USAGE: u8 = 64;
@@ -104,6 +104,11 @@ pub struct ServeArgs {
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_IN_FLIGHT")]
     #[arg(default_value = "1024")]
     max_in_flight: String,
+
+    /// How much memory the messages and answers of all calls may take; more calls are refused
+    #[arg(long, value_name = "SIZE", env = "PRESENCE_GATEWAY_MESSAGE_MEMORY")]
+    #[arg(default_value = "256MiB")]
+    message_memory: String,
 
     #[command(flatten)]
     tls: TlsArgs,
@@ -193,6 +198,7 @@ impl ServeArgs {
         );
         let max_in_flight =
             problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
+        let message_memory = problems.read("message-memory", &self.message_memory, memory);
         let tls = self.tls.read(&mut problems);
         let health_listen = self.health_listen.as_deref().map(|raw| {
             let address = problems.read("health-listen", raw, address);
@@ -218,6 +224,7 @@ impl ServeArgs {
                         max: max?,
                     },
                     max_in_flight: max_in_flight?,
+                    message_memory: message_memory?,
                 },
                 bulk: BulkLimits {
                     max_ids: max_ids?,
@@ -299,6 +306,23 @@ pub fn address(raw: &str) -> Result<SocketAddr, String> {
         "is not an IP address with a port, such as `127.0.0.1:50051` or `[::]:50051`".to_owned()
     })
 }
+
+/// Reads how much memory messages may take: the largest one at least.
+fn memory(raw: &str) -> Result<usize, String> {
+    let bytes = size(raw)?;
+    if (MIN_MEMORY..=MAX_MEMORY).contains(&bytes) {
+        usize::try_from(bytes).map_err(|error| error.to_string())
+    } else {
+        Err("is not between 64MiB and 1024GiB".to_owned())
+    }
+}
+
+/// The least memory for messages: what one call of the largest size takes,
+/// with its answer.
+const MIN_MEMORY: u64 = 64 << 20;
+
+/// The most: what no machine has by mistake.
+const MAX_MEMORY: u64 = 1024 << 30;
 
 /// Reads a deadline, which is neither nothing nor longer than a day.
 fn deadline(raw: &str) -> Result<std::time::Duration, String> {

@@ -62,7 +62,9 @@ impl Caller {
             ));
         }
         let key = TokenKey::of(authorization);
-        let mut authorization = authorization.clone();
+        // A copy: the header itself would hold all that came with it.
+        let copy = HeaderValue::from_bytes(authorization.as_bytes());
+        let mut authorization = copy.unwrap_or_else(|_| authorization.clone());
         authorization.set_sensitive(true);
         Ok(Self { authorization, key })
     }

@@ -34,6 +34,9 @@ pub enum Error {
     Unauthenticated(Reason, &'static str),
     /// Too many calls are in flight: nothing was sent.
     Overloaded,
+    /// What calls in flight hold takes all the memory there is for it: nothing
+    /// was changed.
+    NoMemory,
     /// The token's turn comes too late: nothing was sent.
     Paced(Duration),
     /// The token holds as many places as one may: nothing was sent.
@@ -136,7 +139,9 @@ impl Error {
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded | Self::Greedy | Self::Draining => Some(OVERLOAD_DELAY),
+            Self::Overloaded | Self::NoMemory | Self::Greedy | Self::Draining => {
+                Some(OVERLOAD_DELAY)
+            }
             Self::Paced(delay) => Some(*delay),
             Self::Refused(_, fault) if fault.status == 429 => {
                 Some(fault.retry_after.unwrap_or(THROTTLED_DELAY))

@@ -11,6 +11,7 @@ pub mod error;
 pub mod fields;
 pub mod json;
 pub mod logging;
+pub mod memory;
 pub mod operation;
 pub mod proto;
 pub mod record;

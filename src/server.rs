@@ -1,13 +1,18 @@
 //! The gRPC server: accepts connections, and leads each call through the layers.
 
+mod arrivals;
 mod connection;
 mod delivery;
 mod door;
+mod elements;
 mod farewell;
 mod health;
+mod holding;
 mod in_flight;
 mod layers;
 mod mend;
+mod message;
+mod open;
 mod panics;
 mod places;
 mod refusal;
@@ -33,9 +38,10 @@ use crate::proto::v1::presence_service_server::PresenceServiceServer;
 use crate::service::Gateway;
 use crate::telemetry::Telemetry;
 use connection::Manners;
-use door::Door;
+use door::{Door, OneMore};
 use health::Health;
 use in_flight::InFlight;
+use open::{MAX_QUESTION, Open};
 use shutdown::FAREWELL;
 pub use shutdown::Pauses;
 pub use tls::{Tls, TlsFiles};
@@ -63,6 +69,8 @@ pub struct CallLimits {
     pub deadlines: DeadlinePolicy,
     /// How many calls are in flight at once.
     pub max_in_flight: usize,
+    /// How many bytes messages and answers take together.
+    pub message_memory: usize,
 }
 
 /// The gateway as a gRPC server.
@@ -87,14 +95,14 @@ impl Server {
     /// If the descriptors are not what reflection can serve.
     pub async fn new(gateway: Gateway, limits: CallLimits, pauses: Pauses) -> io::Result<Self> {
         let (drain, calls) = (Drain::default(), InFlight::default());
+        let bulk = gateway.bulk_limits();
         let current = PresenceServiceServer::new(gateway.clone());
         let legacy = LegacyPresenceServiceServer::new(gateway);
         let services = Routes::new(current.max_decoding_message_size(MAX_REQUEST))
             .add_service(legacy.max_decoding_message_size(MAX_REQUEST))
             .prepare()
             .into_axum_router();
-        let services = layers::around(services, limits, drain.clone())
-            .layer(from_fn_with_state(calls.clone(), in_flight::count));
+        let services = layers::around(services, limits, bulk, drain.clone(), calls.clone());
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let v1 = tonic_reflection::server::Builder::configure()
@@ -107,19 +115,29 @@ impl Server {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1alpha()
             .map_err(io::Error::other)?;
+        let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
+        let bounds = Open::new();
+        let bounded = from_fn_with_state(bounds.clone(), open::bounded);
         let ending = from_fn_with_state(drain.clone(), farewell::with_drain);
-        let probes = Routes::new(health_service.clone())
+        let about_health = Routes::new(health_service)
+            .into_axum_router()
+            .reset_fallback()
+            .layer(from_fn_with_state(bounds, open::arrive))
+            .layer(bounded.clone())
+            .layer(ending.clone());
+        let reflection = Routes::new(v1.max_decoding_message_size(MAX_QUESTION))
+            .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION))
+            .into_axum_router()
+            .reset_fallback()
+            .layer(bounded)
+            .layer(ending);
+        let probes = Routes::default()
             .prepare()
             .into_axum_router()
-            .layer(ending.clone());
-        let open = Routes::new(health_service)
-            .add_service(v1)
-            .add_service(v1alpha)
-            .into_axum_router()
-            .layer(ending);
+            .merge(about_health.clone());
         // Beside the layers: these need no token, and must answer when the
         // gateway is full. What nobody answers is for the services to refuse.
-        let router = services.merge(open.reset_fallback());
+        let router = services.merge(about_health).merge(reflection);
 
         let grace = limits.deadlines.max + AGE_MARGIN;
         Ok(Self {
@@ -168,6 +186,7 @@ impl Server {
             router: self.router,
             tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
+            one_more: OneMore::IsClosed,
             manners: self.manners,
         };
         let (ended, end) = oneshot::channel::<()>();
@@ -185,6 +204,8 @@ impl Server {
                 router,
                 tls: None,
                 max_connections: MAX_PROBES,
+                // A probe that finds no room would end the process.
+                one_more: OneMore::ClosesTheOldest,
                 manners: self.manners,
             };
             // To the end: what drains is alive.

@@ -7,6 +7,7 @@ use crate::batch::{Bulk, BulkLimits};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, Reason};
+use crate::memory::Held;
 use crate::operation::Operation;
 #[allow(clippy::wildcard_imports, reason = "two messages for each RPC")]
 use crate::proto::v1::*;
@@ -222,6 +223,12 @@ impl Gateway {
         Self { upstream, bulk }
     }
 
+    /// What a bulk call is granted.
+    #[must_use]
+    pub fn bulk_limits(&self) -> BulkLimits {
+        self.bulk
+    }
+
     /// One call, one request upstream.
     async fn forward<O: Operation>(&self, call: Request<O>) -> Answer<O::Response> {
         self.serve(call, |session, request| async move {
@@ -249,10 +256,11 @@ impl Gateway {
         F: Future<Output = Result<Served<T>, Failure>>,
     {
         let (metadata, extensions, request) = call.into_parts();
-        let (Some(deadline), Some(record), Some(caller)) = (
+        let (Some(deadline), Some(record), Some(caller), Some(held)) = (
             extensions.get::<Deadline>().cloned(),
             extensions.get::<Record>().cloned(),
             extensions.get::<Caller>().cloned(),
+            extensions.get::<Held>().cloned(),
         ) else {
             let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
             return Err(Failure::from(error).into_status(std::time::Duration::ZERO));
@@ -263,6 +271,7 @@ impl Gateway {
                 caller,
                 deadline: deadline.clone(),
                 record: record.clone(),
+                held,
                 is_repeated: is_repeated(metadata.as_ref()),
             },
         };

@@ -23,6 +23,7 @@ use tokio::time::sleep;
 use crate::credentials::{Caller, TokenKey};
 use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
+use crate::memory::Held;
 use crate::operation::Call;
 use crate::record::Record;
 use crate::telemetry::{Attempt, Peer};
@@ -58,6 +59,8 @@ pub struct Terms {
     pub deadline: Deadline,
     /// What is noted about the call.
     pub record: Record,
+    /// What the call holds of the memory for answers.
+    pub held: Held,
     /// Whether the client repeats the call by itself, so that nobody else should.
     pub is_repeated: bool,
 }
@@ -117,9 +120,7 @@ impl Upstream {
                 return Err(attempts.given_up(error.into()));
             }
             let answer = self.attempt(call, terms, resends).await;
-            if let Err(failure) = &answer {
-                self.learn(token, &failure.error);
-            }
+            self.learn(token, &answer);
             match attempts.after(answer, deadline.left()) {
                 Next::End(answer) => return answer,
                 Next::Again(wait) => {
@@ -140,6 +141,9 @@ impl Upstream {
     /// Waits until a request of the token may start.
     async fn turn(&self, terms: &Terms) -> Result<(), Error> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
+        if deadline.has_passed() {
+            return Err(Error::Expired);
+        }
         let scope = terms.record.scope();
         let _turn = scope.turn();
         tokio::select! {
@@ -157,15 +161,21 @@ impl Upstream {
         }
     }
 
-    /// Takes from a refusal what it says of the token.
-    fn learn(&self, token: TokenKey, error: &Error) {
-        match error {
-            Error::Refused(_, fault) if fault.status == 429 => {
+    /// Takes from an answer what it says of the token.
+    fn learn(&self, token: TokenKey, answer: &Result<Reply, Failure>) {
+        let error = match answer {
+            Ok(_) => return self.quota.vouch(token, true),
+            Err(failure) => &failure.error,
+        };
+        let Some(fault) = error.fault() else { return };
+        match fault.status {
+            401 => self.quota.vouch(token, false),
+            429 => {
                 let delay = error.retry_delay().unwrap_or_default();
                 self.quota.park(token, delay.min(MAX_PARKING));
             }
-            // No token of the vendor's, so nothing is counted for it there.
-            Error::Refused(_, fault) if fault.status == 401 => self.quota.forget(token),
+            // In the vendor's words, so that it has looked at the token first.
+            _ if fault.body.is_some() => self.quota.vouch(token, true),
             _ => {}
         }
     }
@@ -189,7 +199,10 @@ impl Upstream {
         told: &mut Attempt<'_>,
     ) -> Result<Reply, Failure> {
         let Terms {
-            caller, deadline, ..
+            caller,
+            deadline,
+            held,
+            ..
         } = terms;
         let spec = call.spec;
         let body = Departing::new(call.body.clone());
@@ -200,12 +213,12 @@ impl Upstream {
         }
         let mut response = match deadline.bound(request.send()).await {
             Some(Ok(response)) => response,
-            None if !departure.has_begun() => return Err(Error::Expired.into()),
+            None if departure.is_ruled_out() => return Err(Error::Expired.into()),
             None => return Err(expired(spec).into()),
             Some(Err(error)) if error.is_builder() => {
                 return Err(Error::Unsendable(why(error)).into());
             }
-            Some(Err(error)) if !departure.has_begun() => {
+            Some(Err(error)) if departure.is_ruled_out() => {
                 return Err(Error::Unreachable(why(error)).into());
             }
             Some(Err(error)) => return Err(lost(spec, error).into()),
@@ -213,7 +226,7 @@ impl Upstream {
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
         told.answered(response.status().as_u16(), id.as_ref());
-        match read(spec, &mut response, deadline).await {
+        match read(spec, &mut response, deadline, held).await {
             Ok(body) => Ok(Reply {
                 body,
                 correlation_id: id,

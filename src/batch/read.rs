@@ -102,9 +102,10 @@ async fn read<O: BulkRead>(
     operation::check(request)?;
     let ids = distinct(request.ids());
     // All of them before any is sent: a request that is wrong costs nothing.
+    let bare = request.with_ids(Vec::new());
     let batches = ids.chunks(BATCH).map(<[String]>::to_vec);
     let batches: Vec<_> = batches
-        .map(|ids| Ok((operation::encode(&request.with_ids(ids.clone()))?, ids)))
+        .map(|ids| Ok((operation::encode(&bare.with_ids(ids.clone()))?, ids)))
         .collect::<Result<_, Failure>>()?;
 
     let partial = request.allow_partial_results();

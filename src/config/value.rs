@@ -67,6 +67,24 @@ pub fn duration(raw: &str) -> Result<Duration, String> {
         .map_err(|_| "is not a duration with a unit, such as `5s`, `250ms` or `1m`".to_owned())
 }
 
+/// Reads a number of bytes with its unit, such as `256MiB`.
+///
+/// # Errors
+///
+/// Says what a size looks like.
+pub fn size(raw: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    UNITS
+        .iter()
+        .find_map(|(unit, bytes)| {
+            let count: u64 = raw.strip_suffix(unit)?.trim_end().parse().ok()?;
+            count.checked_mul(*bytes)
+        })
+        .ok_or_else(|| {
+            "is not a whole number with a unit, such as `512KiB`, `256MiB` or `1GiB`".to_owned()
+        })
+}
+
 /// Reads a whole number within `range`.
 ///
 /// # Errors

@@ -69,7 +69,9 @@ impl Draft {
                 }
             }
             Error::Unauthenticated(reason, _) => Draft::new(Code::Unauthenticated, reason, message),
-            Error::Overloaded => Draft::new(Code::Unavailable, Reason::Overloaded, message),
+            Error::Overloaded | Error::NoMemory => {
+                Draft::new(Code::Unavailable, Reason::Overloaded, message)
+            }
             Error::Paced(_) => {
                 let mut draft = Draft::new(Code::ResourceExhausted, Reason::TokenQuota, message);
                 draft.limits.push(quota_failure::Violation {

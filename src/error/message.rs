@@ -25,6 +25,11 @@ pub(super) fn of(error: &Error) -> String {
         Error::Overloaded => {
             "the gateway has as many calls in flight as it accepts; try again".to_owned()
         }
+        Error::NoMemory => {
+            "the calls in flight hold as much memory as the gateway gives to messages \
+             (--message-memory); nothing was changed; try again"
+                .to_owned()
+        }
         Error::Paced(delay) => format!(
             "the token has used its requests of this minute, and its next turn, in {:.1} s, comes \
              after the deadline; nothing was sent",

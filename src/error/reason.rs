@@ -44,7 +44,7 @@ reasons! {
     MissingToken = "MISSING_TOKEN",
     /// The `authorization` is no bearer token, or there is more than one.
     MalformedToken = "MALFORMED_TOKEN",
-    /// The gateway is full; nothing was sent.
+    /// The gateway is full; nothing was changed.
     Overloaded = "OVERLOADED",
     /// The token has no turn before the deadline; nothing was sent.
     TokenQuota = "TOKEN_QUOTA_EXHAUSTED",

@@ -16,6 +16,10 @@ pub const MAX_ID_BYTES: usize = 256;
 /// the vendor refuses shorter ones by itself, with a 414.
 const MAX_URL_BYTES: usize = 60_000;
 
+/// How many wrong elements of a list are told: more than a status has room for.
+/// A message has room for millions.
+const MAX_TOLD: usize = 100;
+
 /// What stays as it is in a path segment and in the query: RFC 3986's
 /// unreserved characters. All else is encoded, a percent sign too, so that no
 /// value can add a segment, a parameter or a fragment.
@@ -175,7 +179,7 @@ fn parameter(field: &Field, value: &Value, wrong: &mut Vec<Violation>) -> String
                 let how = wrong_element(element)?;
                 Some(Violation::new(format!("{}[{index}]", field.proto), how))
             });
-            wrong.extend(violations);
+            wrong.extend(violations.take(MAX_TOLD));
             elements.join(",")
         }
         other => other.to_string(),

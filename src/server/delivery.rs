@@ -8,11 +8,12 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::places::Place;
+use crate::memory::Held;
 
 /// How much of an answer is handed over at once: one frame of HTTP/2.
 const PIECE: usize = 16 * 1024;
 
-/// An answer that keeps its call's place until the caller has taken it.
+/// An answer that keeps its call's place, and what it holds of memory, until the caller has taken it.
 ///
 /// hyper accepts a piece of any size, and the end of the answer after it, into
 /// its memory before the caller takes any of it. A caller that does not read
@@ -23,15 +24,15 @@ pub(super) struct Delivery {
     rest: Bytes,
     /// Given back when the answer is dropped, which is at its end or when the
     /// caller goes away.
-    _place: Place,
+    _held: (Place, Held),
 }
 
 impl Delivery {
-    pub(super) fn new(answer: Body, place: Place) -> Self {
+    pub(super) fn new(answer: Body, held: (Place, Held)) -> Self {
         Self {
             answer,
             rest: Bytes::new(),
-            _place: place,
+            _held: held,
         }
     }
 }

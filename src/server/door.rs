@@ -1,12 +1,13 @@
 //! A port on which connections are accepted, and what becomes of them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Manners};
@@ -28,17 +29,29 @@ pub(super) struct Door {
     pub router: Router,
     /// What is spoken below HTTP/2, if anything.
     pub tls: Option<Tls>,
-    /// How many connections there may be at once. One more is closed as soon
-    /// as it is accepted: its client is free to go elsewhere, which it would
-    /// not be in a queue.
+    /// How many connections there may be at once.
     pub max_connections: usize,
+    /// What one more does.
+    pub one_more: OneMore,
     /// How connections are led to their end.
     pub manners: Manners,
 }
 
+/// What becomes of a connection for which there is no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OneMore {
+    /// It is closed as soon as it is accepted: its client is free to go
+    /// elsewhere, which it would not be in a queue.
+    IsClosed,
+    /// The oldest is closed for it. Whoever asks and goes is let in, however
+    /// many others stay.
+    ClosesTheOldest,
+}
+
 impl Door {
-    /// Accepts connections until `close` is done. Then all are asked to go;
-    /// those that are still there when `patience` is done are closed.
+    /// Accepts connections until `close` is done. Then all are asked to go,
+    /// also those that have just come: their first call may be with them.
+    /// Those that are still there when `patience` is done are closed.
     pub(super) async fn serve(
         self,
         listener: TcpListener,
@@ -47,6 +60,8 @@ impl Door {
     ) {
         let (closed, closing) = watch::channel(());
         let mut connections = JoinSet::new();
+        // The oldest first, where it matters.
+        let mut by_age = VecDeque::<AbortHandle>::new();
         let mut close = std::pin::pin!(close);
         // Said once for a time in which it is so, and not for each connection.
         let mut is_stuck = false;
@@ -56,12 +71,23 @@ impl Door {
                 Some(_) = connections.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };
+            by_age.retain(|connection| !connection.is_finished());
+            if by_age.len() >= self.max_connections
+                && let Some(oldest) = by_age.pop_front()
+            {
+                oldest.abort();
+                connections.join_next().await;
+            }
             let was_stuck = is_stuck;
             is_stuck = true;
             match accepted {
                 Ok((stream, _)) if connections.len() < self.max_connections => {
                     is_stuck = false;
-                    connections.spawn(self.clone().open(stream, closing.clone()));
+                    let open = self.clone().open(stream, closing.clone());
+                    let connection = connections.spawn(open);
+                    if self.one_more == OneMore::ClosesTheOldest {
+                        by_age.push_back(connection);
+                    }
                 }
                 Ok(_) if was_stuck => {}
                 Ok(_) => tracing::warn!(
@@ -76,7 +102,12 @@ impl Door {
                 }
             }
         }
-        drop((listener, closed, closing));
+        drop(closed);
+        for stream in waiting(listener) {
+            if connections.len() < self.max_connections {
+                connections.spawn(self.clone().open(stream, closing.clone()));
+            }
+        }
         let gone = async { while connections.join_next().await.is_some() {} };
         tokio::select! {
             () = gone => {}
@@ -92,62 +123,82 @@ impl Door {
     }
 
     /// Leads one connection from its first byte to its end.
-    async fn open(self, stream: TcpStream, mut closing: watch::Receiver<()>) {
+    async fn open(self, stream: TcpStream, closing: watch::Receiver<()>) {
         // Answers are small: none shall wait to be joined by a second one.
         let _ = stream.set_nodelay(true);
         let end = Instant::now() + OPENING;
         let Some(tls) = &self.tls else {
             return self.serve_opened(stream, end, closing).await;
         };
-        let shaken = tokio::select! {
-            shaken = timeout_at(end, tls.accept(stream)) => shaken,
-            // It has no call that could be waited for.
-            _ = closing.changed() => return,
-        };
-        match shaken {
+        match timeout_at(end, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve_opened(stream, end, closing).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn serve_opened<S>(self, mut stream: S, end: Instant, mut closing: watch::Receiver<()>)
+    async fn serve_opened<S>(self, mut stream: S, end: Instant, closing: watch::Receiver<()>)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let first = tokio::select! {
-            first = timeout_at(end, connection::preface(&mut stream)) => first,
-            _ = closing.changed() => return,
-        };
+        let first = timeout_at(end, connection::preface(&mut stream)).await;
         if let Ok(Ok(first)) = first {
             connection::serve(stream, first, self.router, self.manners, closing).await;
         }
     }
 }
 
+/// Closes a port; gives the connections that wait to be accepted, which would
+/// be lost with it.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+    let listener = listener.into_std().ok();
+    // It does not block: where nobody waits, that is an error, and the end.
+    let accept = move || Some(listener.as_ref()?.accept().ok()?.0);
+    std::iter::from_fn(accept).filter_map(|stream| {
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::future::{pending, ready};
     use std::net::SocketAddr;
 
+    use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
     use tokio::time::pause;
 
     use super::*;
 
-    async fn opened(max_connections: usize) -> SocketAddr {
+    async fn bound() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    fn open(
+        listener: TcpListener,
+        (max_connections, one_more): (usize, OneMore),
+        close: impl Future<Output = ()> + Send + 'static,
+    ) {
         let door = Door {
             router: Router::new(),
             tls: None,
             max_connections,
+            one_more,
             manners: Manners {
                 grace: Duration::ZERO,
             },
         };
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
-        tokio::spawn(door.serve(listener, pending(), pending()));
+        tokio::spawn(door.serve(listener, close, pending()));
+    }
+
+    async fn opened(max_connections: usize, one_more: OneMore) -> SocketAddr {
+        let (listener, address) = bound().await;
+        open(listener, (max_connections, one_more), pending());
         address
     }
 
@@ -163,7 +214,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_connection_too_many_is_closed_until_another_leaves() {
-        let address = opened(2).await;
+        let address = opened(2, OneMore::IsClosed).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
         assert!(is_served(&mut first).await && is_served(&mut second).await);
@@ -178,10 +229,58 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_come_before_the_port_closes_is_served() {
+        let (listener, address) = bound().await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        open(listener, (9, OneMore::IsClosed), ready(()));
+        assert!(is_served(&mut first).await && is_served(&mut second).await);
+        let late = TcpStream::connect(address).await;
+        assert!(late.is_err(), "a connection was accepted after that");
+    }
+
+    #[tokio::test]
+    async fn who_speaks_while_the_port_closes_is_heard_to_the_end() {
+        let (listener, address) = bound().await;
+        let (close, closed) = oneshot::channel::<()>();
+        open(listener, (9, OneMore::IsClosed), closed.map(drop));
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+        // The one who came later was let in, so that this one was too.
+        let mut other = TcpStream::connect(address).await.unwrap();
+        assert!(is_served(&mut other).await);
+        close.send(()).unwrap();
+        while TcpStream::connect(address).await.is_ok() {}
+        slow.write_all(b"\r\nSM\r\n\r\n").await.unwrap();
+        slow.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+        let answer = slow.read_exact(&mut [0; 9]).await;
+        assert!(answer.is_ok(), "it was hung up on: {answer:?}");
+    }
+
+    #[tokio::test]
+    async fn where_the_oldest_goes_one_more_is_let_in() {
+        let address = opened(2, OneMore::ClosesTheOldest).await;
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            assert!(is_served(&mut stream).await);
+            open.push(stream);
+        }
+        for (number, stream) in open.iter_mut().enumerate() {
+            let (ping, said) = ([0, 0, 8, 6, 0, 0, 0, 0, 0], *b"anybody?");
+            let _ = stream.write_all(&[&ping[..], &said].concat()).await;
+            let mut heard = Vec::new();
+            while !heard.ends_with(&said) && matches!(stream.read_buf(&mut heard).await, Ok(1..)) {}
+            let is_open = heard.ends_with(&said);
+            assert_eq!(is_open, number >= 3, "{number}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_connection_that_does_not_finish_its_first_word_is_closed() {
         // Time passes when nothing else happens.
         pause();
-        let address = opened(9).await;
+        let address = opened(9, OneMore::IsClosed).await;
         for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {
             let begun = Instant::now();
             let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,15 +1,13 @@
 //! The calls in flight, counted so that the end can wait for the last one.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::body::Body;
+use axum::extract::Request;
 use axum::response::Response;
-use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
+
+use super::holding::Holding;
 
 /// How many calls are in flight, from their headers until their callers have
 /// taken the last of their answers. A clone is the same count.
@@ -33,14 +31,15 @@ impl InFlight {
         let _ = self.0.subscribe().wait_for(|count| *count > 0).await;
     }
 
-    fn enter(self) -> Entered {
+    /// Counts a call.
+    pub(super) fn enter(self) -> Entered {
         self.0.send_modify(|count| *count += 1);
         Entered(self)
     }
 }
 
 /// One call that is counted, until this is dropped.
-struct Entered(InFlight);
+pub(super) struct Entered(InFlight);
 
 impl Drop for Entered {
     fn drop(&mut self) {
@@ -49,39 +48,12 @@ impl Drop for Entered {
 }
 
 /// Counts each call that goes through here.
-pub(super) async fn count(State(calls): State<InFlight>, request: Request, next: Next) -> Response {
+pub(super) async fn count<F: Future<Output = Response>>(
+    calls: InFlight,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let entered = calls.enter();
-    let answer = next.run(request).await;
-    answer.map(|answer| {
-        Body::new(Counted {
-            answer,
-            _entered: entered,
-        })
-    })
-}
-
-/// An answer that is counted until it was taken, or its caller has gone away.
-struct Counted {
-    answer: Body,
-    _entered: Entered,
-}
-
-impl http_body::Body for Counted {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.answer).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.answer.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.answer.size_hint()
-    }
+    let answer = next(request).await;
+    answer.map(|answer| Body::new(Holding::new(answer, entered)))
 }

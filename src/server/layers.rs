@@ -1,25 +1,29 @@
 //! What every call goes through before the services.
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, http};
-use http::{StatusCode, header};
-use http_body_util::BodyExt;
-use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
-use tonic::Code;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body::Body as _;
+use tokio::time::sleep;
+use tower::{ServiceExt, service_fn};
 
+use super::arrivals::{Arrivals, Bounds};
 use super::delivery::Delivery;
+use super::in_flight::{self, InFlight};
 use super::places::Places;
 use super::refusal::{code, refuse};
-use super::{CallLimits, mend, panics, stream};
+use super::{CallLimits, MAX_REQUEST, mend, message, panics, stream};
+use crate::batch::BulkLimits;
 use crate::credentials::Caller;
 use crate::deadline::{Deadline, DeadlinePolicy, Drain};
-use crate::error::{Error, Reason};
+use crate::error::Error;
+use crate::memory::Memory;
 use crate::record::Record;
 use crate::telemetry::Telemetry;
 
@@ -27,45 +31,121 @@ use crate::telemetry::Telemetry;
 /// handler. A handler ends by itself at the deadline, with more to tell.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// How long a request message may take after its headers, where its deadline
-/// is not sooner. It is there with them, as a rule; who sends it byte by byte
-/// would keep others from the place.
-const ARRIVAL: Duration = Duration::from_secs(10);
+/// How many bytes the messages may have that are on their way: sixteen of the
+/// largest, or what hundreds of the largest bulk calls have.
+const MAX_ARRIVING: usize = 16 * MAX_REQUEST;
 
-/// Puts the layers around the services, the innermost first.
-pub(super) fn around(services: Router, limits: CallLimits, drain: Drain) -> Router {
-    let places = Places::new(limits.max_in_flight);
-    services
-        // Innermost, so that a handler that panics is like one that fails.
-        .layer(from_fn(panics::answered))
-        // What tonic answers by itself gets our details, and the right code.
-        .layer(from_fn(mend::answers))
-        // A place is not for one who takes their time to ask.
-        .layer(from_fn(arrive))
-        // Nothing waits for a place: a queue would only add its own delay.
-        .layer(from_fn_with_state(places, admit))
-        // What nobody vouches for takes no place, and is not even read.
-        .layer(from_fn(authenticate))
-        // The clock starts with the headers, not when the message is there.
-        .layer(from_fn_with_state((limits.deadlines, drain), limit_time))
-        // Around those that refuse, so that every call has its line in the log.
-        .layer(from_fn(record))
-        // Outermost: what is no gRPC gets an answer that its client understands.
-        .layer(from_fn(only_grpc))
+/// What a call's metadata may still be asked for behind its token; see [`authenticate`].
+const NEEDED: [&str; 7] = [
+    "content-type",
+    "te",
+    "grpc-encoding",
+    "grpc-accept-encoding",
+    "grpc-previous-rpc-attempts",
+    "traceparent",
+    "tracestate",
+];
+
+/// What calls go through.
+#[derive(Debug)]
+struct Layers {
+    services: Router,
+    deadlines: DeadlinePolicy,
+    drain: Drain,
+    arrivals: Arrivals,
+    places: Places,
+    memory: Memory,
+    bulk: BulkLimits,
+    calls: InFlight,
 }
 
-async fn only_grpc(request: Request, next: Next) -> Response {
+/// Puts the layers around the services; `calls` counts the calls within.
+pub(super) fn around(
+    services: Router,
+    limits: CallLimits,
+    bulk: BulkLimits,
+    drain: Drain,
+    calls: InFlight,
+) -> Router {
+    let layers = Arc::new(Layers {
+        services,
+        deadlines: limits.deadlines,
+        drain,
+        arrivals: Arrivals::new(Bounds {
+            // More could not be admitted if they came all at once.
+            count: limits.max_in_flight.saturating_mul(2),
+            message: MAX_REQUEST,
+            total: MAX_ARRIVING,
+        }),
+        places: Places::new(limits.max_in_flight),
+        memory: Memory::new(limits.message_memory),
+        bulk,
+        calls,
+    });
+    let lead = service_fn(move |request| {
+        let layers = Arc::clone(&layers);
+        async move { Ok::<_, Infallible>(layers.lead(request).await) }
+    });
+    Router::new().fallback_service(lead)
+}
+
+impl Layers {
+    /// Leads a call through the layers, of which the innermost is written first.
+    ///
+    /// All of them are one future. As layers of the router, each would be one
+    /// of its own, with a copy of all that are within: a quarter of the memory
+    /// of a call that waits for the vendor.
+    async fn lead(&self, request: Request) -> Response {
+        let next = |request| answered(&self.services, request);
+        // Innermost, so that a handler that panics is like one that fails.
+        let next = |request| panics::answered(request, next);
+        // What tonic answers by itself gets our details, and the right code.
+        let next = |request| mend::answers(request, next);
+        // Nothing waits for a place: a queue would only add its own delay.
+        let next = |request| admit(&self.places, &self.memory, request, next);
+        // A place is not for one who takes their time to ask.
+        let next = |request| message::taken(&self.arrivals, &self.places, self.bulk, request, next);
+        // What nobody vouches for takes no place, and is not even read.
+        let next = |request| authenticate(request, next);
+        // The clock starts with the headers, not when the message is there.
+        let next = |request| limit_time(self.deadlines, self.drain.clone(), request, next);
+        // Around those that refuse, so that every call has its line in the log.
+        let next = |request| record(request, next);
+        // What is no gRPC gets an answer that its client understands.
+        let next = |request| only_grpc(request, next);
+        // Outermost: the end waits for whatever came in.
+        in_flight::count(self.calls.clone(), request, next).await
+    }
+}
+
+async fn answered(services: &Router, request: Request) -> Response {
+    let answer = services.clone().oneshot(request).await;
+    answer.unwrap_or_else(|never| match never {})
+}
+
+async fn only_grpc<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
+    if request.method() != Method::POST {
+        let wrong = "this is a gRPC server: calls are made by POST\n";
+        let allow = [(header::ALLOW, "POST")];
+        return (StatusCode::METHOD_NOT_ALLOWED, allow, wrong).into_response();
+    }
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let after = content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
     // Not `application/grpc-web`, which is another protocol.
     if matches!(after, Some([] | [b'+' | b';', ..])) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let wrong = "this is a gRPC server: send the content type `application/grpc`\n";
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, wrong).into_response()
 }
 
-async fn record(mut request: Request, next: Next) -> Response {
+async fn record<F: Future<Output = Response>>(
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     /// Writes the line also where the call is dropped on its way.
     struct Logged(Record);
 
@@ -86,22 +166,23 @@ async fn record(mut request: Request, next: Next) -> Response {
         token.iter_mut().for_each(|value| value.set_sensitive(true));
     }
     request.extensions_mut().insert(record.clone());
-    let response = next.run(request).await;
+    let response = next(request).await;
     record.ended(code(response.headers()), None);
     drop(logged);
     response
 }
 
-async fn limit_time(
-    State((policy, drain)): State<(DeadlinePolicy, Drain)>,
+async fn limit_time<F: Future<Output = Response>>(
+    policy: DeadlinePolicy,
+    drain: Drain,
     mut request: Request,
-    next: Next,
+    next: impl FnOnce(Request) -> F,
 ) -> Response {
     let deadline = policy.of(request.headers()).cut_by(drain);
     stream::end_after(deadline.clone());
     let record = request.extensions().get::<Record>().cloned();
     request.extensions_mut().insert(deadline.clone());
-    let mut response = std::pin::pin!(next.run(request));
+    let mut response = std::pin::pin!(next(request));
     tokio::select! {
         biased;
         response = &mut response => return response,
@@ -117,15 +198,19 @@ async fn limit_time(
     }
 }
 
-async fn authenticate(mut request: Request, next: Next) -> Response {
+async fn authenticate<F: Future<Output = Response>>(
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let deadline = request.extensions().get::<Deadline>().cloned();
     let (Some(deadline), true) = (deadline, mend::known(request.uri().path()).is_some()) else {
-        return next.run(request).await;
+        return next(request).await;
     };
     match Caller::of(request.headers()) {
         Ok(caller) => {
+            hold_what_is_needed(&mut request);
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            next(request).await
         }
         Err(error) => {
             let record = request.extensions().get::<Record>().cloned();
@@ -134,45 +219,37 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
     }
 }
 
-async fn arrive(request: Request, next: Next) -> Response {
-    let deadline = request.extensions().get::<Deadline>().cloned();
-    let record = request.extensions().get::<Record>().cloned();
-    let (here, arrived) = oneshot::channel::<()>();
-    // tonic drops the body when it has read the message.
-    let request = request.map(|message| {
-        Body::new(message.map_frame(move |frame| {
-            let _ = &here;
-            frame
-        }))
+/// Lets go of what no one asks for any more. A call's metadata may have 96 KiB
+/// in thousands of pieces, which would be held until its end; what stays is
+/// copied, because each piece holds all that came with it.
+fn hold_what_is_needed(request: &mut Request) {
+    let metadata = request.headers();
+    let needed = NEEDED.iter().filter_map(|name| {
+        let value = HeaderValue::from_bytes(metadata.get(*name)?.as_bytes());
+        Some((HeaderName::from_static(name), value.ok()?))
     });
-    let is_late = async {
-        if timeout(ARRIVAL, arrived).await.is_ok() {
-            std::future::pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        response = next.run(request) => response,
-        () = is_late => match deadline {
-            Some(deadline) => {
-                let text = format!(
-                    "the request message did not arrive within {} s of its headers; nothing was \
-                     sent",
-                    ARRIVAL.as_secs()
-                );
-                let code = Code::DeadlineExceeded;
-                let error = Error::Protocol(Reason::DeadlineExceeded, code, text);
-                refuse(error, &deadline, record)
-            }
-            None => StatusCode::REQUEST_TIMEOUT.into_response(),
-        },
+    *request.headers_mut() = needed.collect();
+    if let Ok(path) = request.uri().path().parse() {
+        *request.uri_mut() = path;
     }
 }
 
-async fn admit(State(places): State<Places>, request: Request, next: Next) -> Response {
+async fn admit<F: Future<Output = Response>>(
+    places: &Places,
+    memory: &Memory,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     // What is no RPC has no caller: its refusal costs nothing.
     let token = request.extensions().get::<Caller>().map(Caller::key);
-    let place = match places.take(token) {
+    let message = request.body().size_hint().exact();
+    let message = message.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0);
+    let held = memory.held(token);
+    let admitted = places.take(token).and_then(|place| {
+        let is_held = held.take(message);
+        is_held.map(|()| place).map_err(|_| Error::NoMemory)
+    });
+    let place = match admitted {
         Ok(place) => place,
         Err(error) => {
             let record = request.extensions().get::<Record>().cloned();
@@ -183,25 +260,29 @@ async fn admit(State(places): State<Places>, request: Request, next: Next) -> Re
             };
         }
     };
-    let answer = next.run(request).await;
+    request.extensions_mut().insert(held.clone());
+    let answer = next(request).await;
     // Not until the answer is there: its caller may take it slowly.
-    answer.map(|answer| Body::new(Delivery::new(answer, place)))
+    answer.map(|answer| Body::new(Delivery::new(answer, (place, held))))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use axum::body::Bytes;
     use axum::routing::post;
     use futures_util::stream;
+    use http::HeaderMap;
+    use http_body_util::BodyExt;
     use tokio::time::{Instant, pause};
-    use tonic::Status;
+    use tonic::{Code, Status};
     use tonic_types::StatusExt;
-    use tower::ServiceExt;
 
     use super::*;
 
+    const BULK: BulkLimits = BulkLimits {
+        max_ids: 9,
+        concurrency: 1,
+    };
     const PATH: &str = "/genesys.presence.v1.PresenceService/GetUserPresence";
 
     async fn call(services: &Router, message: Body) -> Response {
@@ -212,12 +293,16 @@ mod tests {
         services.clone().oneshot(call).await.unwrap()
     }
 
-    #[tokio::test]
-    async fn a_message_that_is_late_gives_its_place_up() {
-        pause();
-        let slow = async |_: Bytes| {
+    /// A message without fields.
+    fn message() -> Body {
+        Body::from(vec![0; 5])
+    }
+
+    /// Services with one place; a call takes twenty seconds once it has begun.
+    fn services() -> Router {
+        let slow = async |head: HeaderMap, _: Bytes| {
             sleep(Duration::from_secs(20)).await;
-            "answer"
+            format!("{}", head.len())
         };
         let limits = CallLimits {
             deadlines: DeadlinePolicy {
@@ -225,25 +310,77 @@ mod tests {
                 max: Duration::from_secs(30),
             },
             max_in_flight: 1,
+            message_memory: 1 << 20,
         };
         let services = Router::new().route(PATH, post(slow));
-        let services = around(services, limits, Drain::default());
+        around(
+            services,
+            limits,
+            BULK,
+            Drain::default(),
+            InFlight::default(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_late_is_told_so_and_keeps_nobody_from_the_place() {
+        pause();
+        let services = services();
         let begun = Instant::now();
         let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-        let answer = call(&services, never).await;
-        assert_eq!(begun.elapsed().as_secs(), 10);
-        let status = Status::from_header_map(answer.headers()).unwrap();
+        let (late, answer) = tokio::join!(
+            async { (call(&services, never).await, begun.elapsed()) },
+            async { (call(&services, message()).await, begun.elapsed(),) },
+        );
+        assert_eq!((late.1.as_secs(), answer.1.as_secs()), (10, 20));
+        let status = Status::from_header_map(late.0.headers()).unwrap();
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
         assert!(status.message().contains("within 10 s"), "{status:?}");
         let info = status.get_details_error_info().unwrap();
         assert_eq!(info.reason, "DEADLINE_EXCEEDED");
-        drop(answer);
-        // There is one place. Who has asked may be answered later than that.
-        let answer = call(&services, Body::from("message")).await.into_body();
-        let answer = answer.collect().await.unwrap().to_bytes();
-        assert_eq!(
-            (&answer[..], begun.elapsed().as_secs()),
-            (&b"answer"[..], 30)
-        );
+        assert_eq!(answer.0.status(), StatusCode::OK);
+        assert!(Status::from_header_map(answer.0.headers()).is_none());
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_place_a_call_is_refused_before_its_message_is_there() {
+        pause();
+        let services = services();
+        let begun = Instant::now();
+        let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let (_, refused) = tokio::join!(call(&services, message()), async {
+            sleep(Duration::from_secs(1)).await;
+            call(&services, never).await
+        });
+        assert_eq!(begun.elapsed().as_secs(), 20);
+        let status = Status::from_header_map(refused.headers()).unwrap();
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "OVERLOADED", "{status:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_needed_of_the_metadata_is_not_held() {
+        pause();
+        let request = http::Request::post(PATH)
+            .header("content-type", "application/grpc")
+            .header("authorization", "Bearer token")
+            .header("grpc-previous-rpc-attempts", "1");
+        let request = (0..1000).fold(request, |call, n| call.header(format!("x-{n}"), "x"));
+        let request = request.body(message()).unwrap();
+        let answer = services().oneshot(request).await.unwrap().into_body();
+        // The type of the content, and the attempts.
+        assert_eq!(answer.collect().await.unwrap().to_bytes(), "2");
+    }
+
+    #[tokio::test]
+    async fn a_call_is_a_post() {
+        for method in [Method::GET, Method::HEAD, Method::PUT, Method::CONNECT] {
+            let call = http::Request::builder().method(method).uri(PATH);
+            let call = call.header("content-type", "application/grpc");
+            let answer = services().oneshot(call.body(Body::empty()).unwrap()).await;
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+            assert_eq!(answer.headers()["allow"], "POST");
+        }
     }
 }

@@ -5,11 +5,9 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::Response;
 use tonic::{Code, Status};
 
-use super::MAX_REQUEST;
 use super::refusal::{code, refuse};
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason};
@@ -31,11 +29,14 @@ pub(super) fn known(path: &str) -> Option<&'static str> {
 }
 
 /// Passes the services' answers on, and replaces those that tonic made.
-pub(super) async fn answers(request: Request, next: Next) -> Response {
+pub(super) async fn answers<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let is_known = known(request.uri().path()).is_some();
     let deadline = request.extensions().get::<Deadline>().cloned();
     let record = request.extensions().get::<Record>().cloned();
-    let response = next.run(request).await;
+    let response = next(request).await;
     let headers = response.headers();
     let (Some(deadline), Some(status)) = (deadline, Status::from_header_map(headers)) else {
         return response;
@@ -62,14 +63,6 @@ fn mended(is_known: bool, code: Code, message: &str) -> Error {
             "there is no such RPC: the services are genesys.presence.v1.PresenceService and \
              genesys.presence.v1.LegacyPresenceService, and server reflection lists their RPCs"
                 .to_owned(),
-        ),
-        Code::OutOfRange => Error::Protocol(
-            Reason::MessageTooLarge,
-            Code::ResourceExhausted,
-            format!(
-                "the request is larger than the {MAX_REQUEST} bytes that the gateway accepts; \
-                 make several calls"
-            ),
         ),
         // What it says of compression; no RPC that there is is unknown to it.
         Code::Unimplemented => Error::Protocol(

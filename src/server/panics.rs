@@ -3,7 +3,6 @@
 use std::panic::AssertUnwindSafe;
 
 use axum::extract::Request;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::StatusCode;
@@ -17,12 +16,15 @@ use crate::record::Record;
 /// Answers a call whose handler panics. What it said stays here, because it
 /// may show anything that the handler knew; where it was is in the log, by
 /// the hook of `logging.rs`.
-pub(super) async fn answered(request: Request, next: Next) -> Response {
+pub(super) async fn answered<F: Future<Output = Response>>(
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let deadline = request.extensions().get::<Deadline>().cloned();
     let record = request.extensions().get::<Record>().cloned();
     // Nothing of the call is looked at after a panic but these two, which are
     // whole at any time.
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    let answer = AssertUnwindSafe(next(request)).catch_unwind().await;
     answer.unwrap_or_else(|_| match deadline {
         Some(deadline) => {
             let text = "the gateway failed in serving this call, which is a fault of its own; if \
@@ -47,7 +49,9 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::batch::BulkLimits;
     use crate::deadline::{DeadlinePolicy, Drain};
+    use crate::server::in_flight::InFlight;
     use crate::server::{CallLimits, layers};
 
     /// Services in their layers: one that panics, one that does so after a
@@ -69,8 +73,14 @@ mod tests {
                 max: Duration::from_secs(9),
             },
             max_in_flight: 1,
+            message_memory: 1 << 20,
         };
-        layers::around(services, limits, Drain::default())
+        let bulk = BulkLimits {
+            max_ids: 9,
+            concurrency: 1,
+        };
+        let calls = InFlight::default();
+        layers::around(services, limits, bulk, Drain::default(), calls)
     }
 
     async fn call(services: &Router, path: &str) -> Response {

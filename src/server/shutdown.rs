@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::health::Health;
 use super::in_flight::InFlight;
@@ -48,11 +48,40 @@ pub(super) async fn last_call(calls: &InFlight, drain: &Drain) {
     loop {
         // Where time runs out, the calls are answered just now.
         let _ = timeout_at(end, calls.none()).await;
-        let is_over = Instant::now() >= end;
+        let now = Instant::now();
+        let is_over = now >= end;
         tokio::select! {
-            () = sleep(FAREWELL) => return,
+            // Not longer for one that came after the end.
+            () = sleep_until(now.min(end) + FAREWELL) => return,
             // One that was on its way when its client was told to go away.
             () = calls.some(), if !is_over => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::pause;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_late_call_is_waited_for_until_a_second_after_the_end_and_no_longer() {
+        pause();
+        // The call before it ends half a second before the end.
+        for late in [100, 490, 700, 900] {
+            let (calls, drain) = (InFlight::default(), Drain::default());
+            let begun = Instant::now();
+            drain.begin(begun + Duration::from_secs(10));
+            let before = calls.clone().enter();
+            let coming = async {
+                sleep(Duration::from_millis(9500)).await;
+                drop(before);
+                sleep(Duration::from_millis(late)).await;
+                calls.clone().enter()
+            };
+            tokio::join!(last_call(&calls, &drain), coming);
+            assert_eq!(begun.elapsed().as_secs(), 11, "late by {late} ms");
         }
     }
 }

@@ -10,7 +10,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -20,11 +19,6 @@ use crate::tls::{VERSIONS, provider, roots};
 /// What callers and the gateway speak inside. A client that offers something
 /// else, or nothing, would not understand a word.
 const PROTOCOL: &[u8] = b"h2";
-
-/// How many handshakes may be under way at once. They cost more memory than a
-/// connection at rest, and are open to everybody; one more waits its turn, as
-/// long as a connection may take to open.
-const MAX_HANDSHAKES: usize = 256;
 
 /// The names of the files.
 #[derive(Debug, Clone)]
@@ -53,7 +47,6 @@ pub struct Tls {
     config: Arc<RwLock<Arc<ServerConfig>>>,
     /// What the files held when they were last looked at, or what was wrong.
     seen: Arc<RwLock<Result<Contents, Vec<String>>>>,
-    handshakes: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Tls {
@@ -75,14 +68,15 @@ impl Tls {
             files,
             config: Arc::new(RwLock::new(config)),
             seen: Arc::new(RwLock::new(Ok(contents))),
-            handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)),
         })
     }
 
     /// Makes the handshake of a connection.
+    ///
+    /// None waits for another's end: whoever begins some and goes on with none
+    /// would keep all others out. What bounds them is the number of
+    /// connections, and the time that one has to open.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let turn = self.handshakes.acquire().await;
-        let _turn = turn.map_err(io::Error::other)?;
         let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         // The library lets one pass that offers no protocol at all.

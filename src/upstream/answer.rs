@@ -5,11 +5,13 @@ use std::fmt::Write;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
+use memchr::memchr_iter;
 use reqwest::Response;
 
 use super::fault::Fault;
 use crate::deadline::Deadline;
 use crate::error::{Error, Uncertainty};
+use crate::memory::Held;
 use crate::operation::{Answer, Spec};
 
 /// The largest answer that is read, in bytes: twice what a caller receives in
@@ -24,16 +26,24 @@ pub(super) async fn read(
     spec: &'static Spec,
     response: &mut Response,
     deadline: &Deadline,
+    held: &Held,
 ) -> Result<Bytes, Error> {
     let status = response.status();
-    if status.is_redirection() || status.is_informational() {
+    if status.is_informational() {
+        // Something else is to follow, and nothing tells what.
+        let why = "it answers with another protocol than HTTP".to_owned();
+        return Err(broken(spec, why));
+    }
+    if status.is_redirection() {
         return Err(Error::Redirected(status.as_u16()));
     }
     if !status.is_success() {
         // What was refused stays refused, also where the body breaks off, or
         // does not come in time.
-        let body = deadline.bound(body(response, MAX_ERROR_BODY)).await;
-        let body = body.and_then(Result::ok).flatten().unwrap_or_default();
+        let body = deadline
+            .bound(body(response, MAX_ERROR_BODY, &held.briefly()))
+            .await;
+        let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
     }
     if matches!(spec.answer, Answer::Nothing) {
@@ -43,14 +53,32 @@ pub(super) async fn read(
         let what = "it is compressed, which was not asked for".to_owned();
         return Err(Error::Unreadable { spec, what });
     }
-    match deadline.bound(body(response, MAX_ANSWER)).await {
-        Some(Ok(Some(body))) => Ok(body),
-        Some(Ok(None)) => {
-            let what = format!("it is larger than {MAX_ANSWER} bytes");
-            Err(Error::Unreadable { spec, what })
+    let unreadable = |what| Err(Error::Unreadable { spec, what });
+    match deadline.bound(body(response, MAX_ANSWER, held)).await {
+        Some(Ok(body)) if held.take_besides(becomes(spec, &body), body.len()).is_ok() => Ok(body),
+        Some(Err(Unread::TooLarge)) => unreadable(format!("it is larger than {MAX_ANSWER} bytes")),
+        Some(Ok(_) | Err(Unread::NoMemory)) if spec.is_read() => Err(Error::NoMemory),
+        // What was applied cannot be refused any more.
+        Some(Ok(_) | Err(Unread::NoMemory)) => {
+            unreadable("there was no memory left for it (--message-memory)".to_owned())
         }
-        Some(Err(error)) => Err(lost(spec, error)),
+        Some(Err(Unread::Lost(error))) => Err(lost(spec, error)),
         None => Err(expired(spec)),
+    }
+}
+
+/// How many bytes an answer becomes as a message, whatever little is said of
+/// each model in it, and of each text of a map.
+fn becomes(spec: &Spec, body: &[u8]) -> usize {
+    /// A model without a field, with its place in a list.
+    const MODEL: usize = 512;
+    /// A text of a map with its key, and what the map grows by.
+    const FIELD: usize = 256;
+    let count = |sign| memchr_iter(sign, body).count();
+    match spec.answer {
+        // Presences, which hold no maps.
+        Answer::List(_) => count(b'{') * MODEL,
+        _ => count(b'{') * MODEL + count(b':') * FIELD,
     }
 }
 
@@ -63,20 +91,28 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Reads a body up to `max` bytes; `None` for a larger one.
-async fn body(response: &mut Response, max: usize) -> Result<Option<Bytes>, reqwest::Error> {
+/// Why a body was not read to its end.
+enum Unread {
+    TooLarge,
+    NoMemory,
+    Lost(reqwest::Error),
+}
+
+/// Reads a body up to `max` bytes, as far as there is memory.
+async fn body(response: &mut Response, max: usize, held: &Held) -> Result<Bytes, Unread> {
     let declared = response.content_length().unwrap_or_default();
     if declared > max as u64 {
-        return Ok(None);
+        return Err(Unread::TooLarge);
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
         if body.len() + chunk.len() > max {
-            return Ok(None);
+            return Err(Unread::TooLarge);
         }
+        held.take(chunk.len()).map_err(|_| Unread::NoMemory)?;
         body.extend_from_slice(&chunk);
     }
-    Ok(Some(body.freeze()))
+    Ok(body.freeze())
 }
 
 fn refused(spec: &'static Spec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
@@ -96,7 +132,10 @@ pub(super) fn expired(spec: &Spec) -> Error {
 }
 
 pub(super) fn lost(spec: &Spec, error: reqwest::Error) -> Error {
-    let why = why(error);
+    broken(spec, why(error))
+}
+
+fn broken(spec: &Spec, why: String) -> Error {
     if spec.is_read() {
         Error::Lost(why)
     } else {

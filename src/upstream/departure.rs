@@ -3,21 +3,31 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+/// It is on its way to a connection, which may be about to write it.
+const WAITS: u8 = 0;
+/// A connection began to write it.
+const LEFT: u8 = 1;
+/// It was given up before that.
+const STAYED: u8 = 2;
+
 /// Tells whether a request left, or may have.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Departure(Arc<AtomicBool>);
+pub(super) struct Departure(Arc<AtomicU8>);
 
 impl Departure {
-    /// Whether a connection began to write the request. Without one, it is
-    /// still on its way to a connection, or never got any.
-    pub(super) fn has_begun(&self) -> bool {
-        self.0.load(Relaxed)
+    /// Whether the request did not leave and cannot any more, once it was
+    /// given up.
+    ///
+    /// That no connection has begun to write it is not enough: one may have
+    /// taken it, in a thread of its own, and begin just now.
+    pub(super) fn is_ruled_out(&self) -> bool {
+        self.0.load(Relaxed) == STAYED
     }
 }
 
@@ -41,6 +51,18 @@ impl Departing {
     pub(super) fn departure(&self) -> Departure {
         self.departure.clone()
     }
+
+    fn leaves(&self) {
+        self.departure.0.store(LEFT, Relaxed);
+    }
+}
+
+impl Drop for Departing {
+    fn drop(&mut self) {
+        let state = &self.departure.0;
+        // It stays what it was where it left.
+        let _ = state.compare_exchange(WAITS, STAYED, Relaxed, Relaxed);
+    }
 }
 
 impl Body for Departing {
@@ -51,16 +73,41 @@ impl Body for Departing {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.departure.0.store(true, Relaxed);
+        self.leaves();
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.departure.0.store(true, Relaxed);
+        self.leaves();
         self.bytes.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_was_given_up_unwritten_did_not_leave() {
+        let body = Departing::new(Some(Bytes::from_static(b"{}")));
+        let departure = body.departure();
+        drop(body);
+        assert!(departure.is_ruled_out());
+    }
+
+    #[test]
+    fn a_request_that_a_connection_has_taken_may_leave_yet() {
+        let body = Departing::new(None);
+        let departure = body.departure();
+        // Its caller gives it up, but it lies with the connection.
+        assert!(!departure.is_ruled_out());
+        body.is_end_stream();
+        assert!(!departure.is_ruled_out());
+        drop(body);
+        assert!(!departure.is_ruled_out(), "it had left");
     }
 }

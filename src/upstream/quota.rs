@@ -59,6 +59,8 @@ struct Pace {
     starts: VecDeque<Instant>,
     /// Until when the vendor refuses the token.
     parked_until: Option<Instant>,
+    /// Whether the vendor has taken it for a token: any text may be one.
+    is_vouched: bool,
 }
 
 impl Quota {
@@ -84,8 +86,7 @@ impl Quota {
         }
         loop {
             let turn = self.reserve(token, end)?;
-            // A timer ends with the next millisecond, also one for a moment
-            // that is over.
+            // A timer would take until its next tick, also for a turn that has come.
             if turn.at > Instant::now() {
                 sleep_until(turn.at).await;
             }
@@ -124,9 +125,12 @@ impl Quota {
         }
     }
 
-    /// Forgets a token that the vendor does not accept: it has no quota to keep.
-    pub fn forget(&self, token: TokenKey) {
-        self.lock().paces.remove(&token);
+    /// Takes from an answer whether the vendor knows the token. One that it
+    /// does not know is counted too, but makes place where there is no other.
+    pub fn vouch(&self, token: TokenKey, is_known: bool) {
+        if let Some(pace) = self.lock().paces.get_mut(&token) {
+            pace.is_vouched = is_known;
+        }
     }
 
     fn reserve(&self, token: TokenKey, end: Instant) -> Result<Turn<'_>, Denied> {
@@ -229,6 +233,10 @@ impl Tokens {
                 pace.forget_before(now);
                 !pace.is_idle()
             });
+            if self.paces.len() >= MAX_TOKENS {
+                // Made-up ones, that keep out those of callers.
+                self.paces.retain(|_, pace| pace.is_vouched);
+            }
             // Twice as many, so that looking costs little for each token.
             self.sweep_at = (self.paces.len() * 2).clamp(FIRST_SWEEP, MAX_TOKENS);
         }

@@ -134,7 +134,7 @@ impl<'a> Attempts<'a> {
             // It never left, so it is the first.
             Error::Unreachable(_) => Some(backoff),
             Error::Refused(_, fault) => match fault.status {
-                429 => Some(asked),
+                429 => Some(backoff.max(asked)),
                 502..=504 => lost.map(|backoff| backoff.max(asked)),
                 _ => None,
             },

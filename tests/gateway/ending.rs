@@ -1,9 +1,9 @@
 //! How the process ends when it is told to.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
-
-use serde_json::Value;
 
 use crate::program::{Serving, run};
 
@@ -11,21 +11,6 @@ use crate::program::{Serving, run};
 const SOON: Duration = Duration::from_secs(30);
 
 const LONG_PAUSE: [(&str, &str); 1] = [("PRESENCE_GATEWAY_LAME_DUCK", "10m")];
-
-/// Waits until the log has a line that begins so.
-fn logged(server: &Serving, message: &str) {
-    let is_it = |line: &String| {
-        let line: Value = serde_json::from_str(line).unwrap();
-        line["message"]
-            .as_str()
-            .is_some_and(|said| said.starts_with(message))
-    };
-    let begun = Instant::now();
-    while !server.log.lines().iter().any(is_it) {
-        assert!(begun.elapsed() < SOON, "{:#?}", server.log.lines());
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn the_end_that_was_asked_for_is_a_success() {
@@ -46,7 +31,7 @@ fn it_pauses_as_long_as_it_is_told_and_serves_meanwhile() {
     let server = Serving::start(&["serve", "--sandbox"], &environment);
     let told = Instant::now();
     server.signal("TERM");
-    logged(&server, "ending");
+    server.until_logged("ending");
     let call = ["call", "GetSystempresences", "--token", "any", "--address"];
     let called = run(&[&call[..], &[&server.address]].concat(), &[]);
     // On a machine so slow that the pause is over, this shows nothing.
@@ -72,13 +57,61 @@ fn a_second_signal_ends_it_at_once() {
         let told = Instant::now();
         server.signal(first);
         // Two of the same kind are one unless the first was taken.
-        logged(&server, "ending");
+        server.until_logged("ending");
         server.signal(second);
         let (status, log) = server.wait();
         assert!(told.elapsed() < SOON, "{log:#?}");
         assert_eq!(status.code(), Some(code), "{first} {second}: {log:#?}");
         assert_eq!(status.signal(), None);
     }
+}
+
+/// Sends a request to a sandbox that makes the answer wrong in this way.
+fn asked(sandbox: &Serving, path: &str, misbehave: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&sandbox.address).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nhost: sandbox\r\nauthorization: Bearer any\r\n\
+         x-sandbox-misbehave: {misbehave}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+/// What is left to be read.
+fn rest(mut stream: TcpStream) -> String {
+    let mut rest = String::new();
+    // It may be cut.
+    let _ = stream.read_to_string(&mut rest);
+    rest
+}
+
+#[test]
+fn the_sandbox_gives_the_answers_under_way_and_cuts_those_without_an_end() {
+    let sandbox = Serving::start(&["sandbox"], &[]);
+    let path = "/api/v2/systempresences";
+    let slow = asked(&sandbox, path, "delay=100ms");
+    let never = asked(&sandbox, path, "never");
+    let dripping = asked(&sandbox, path, "drip=1s");
+    let silent = TcpStream::connect(&sandbox.address).unwrap();
+    while rest(asked(&sandbox, "/sandbox/requests", ""))
+        .matches(path)
+        .count()
+        < 3
+    {}
+    let told = Instant::now();
+    sandbox.signal("TERM");
+    let slow = rest(slow);
+    assert!(
+        slow.starts_with("HTTP/1.1 200") && slow.contains("ON_QUEUE"),
+        "{slow:?}"
+    );
+    assert_eq!(rest(never), "");
+    let dripped = rest(dripping);
+    assert!(!dripped.contains("ON_QUEUE"), "{dripped:?}");
+    assert_eq!(rest(silent), "");
+    let (status, log) = sandbox.wait();
+    assert!(status.success(), "{status} {log:#?}");
+    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
 }
 
 #[test]

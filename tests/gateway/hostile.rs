@@ -7,6 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::http2::{
+    CONTINUATION, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, call_body, call_head, frame,
+};
 use crate::program::Serving;
 use crate::support::Gateway;
 use crate::wire::PREFACE;
@@ -14,48 +17,6 @@ use crate::wire::PREFACE;
 /// How much more memory an attack may take, in KiB: some times what was measured,
 /// which is at most 42 MiB, and far from what each attack sends or opens.
 const MARGIN: usize = 96 * 1024;
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// A frame of HTTP/2.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-    [&head, payload].concat()
-}
-
-/// The head of a call, in the plainest form of HPACK.
-fn call_head() -> Vec<u8> {
-    let literal = |index: &[u8], value: &str| {
-        [
-            index,
-            &[u8::try_from(value.len()).unwrap()],
-            value.as_bytes(),
-        ]
-        .concat()
-    };
-    [
-        vec![0x83, 0x86],
-        literal(&[0x01], "gateway"),
-        literal(
-            &[0x04],
-            "/genesys.presence.v1.PresenceService/GetSystempresences",
-        ),
-        literal(&[0x0f, 0x10], "application/grpc"),
-        literal(&[0x0f, 0x08], "Bearer hostile"),
-    ]
-    .concat()
-}
-
-/// A message without fields, as the body of a call.
-fn call_body(stream: u32) -> Vec<u8> {
-    frame(0, END_STREAM, stream, &[0; 5])
-}
 
 fn streams(count: u32) -> impl Iterator<Item = u32> {
     (0..count).map(|n| 2 * n + 1)

@@ -32,6 +32,8 @@ mod errors;
 mod faults;
 mod flight;
 mod hostile;
+mod http2;
+mod killed;
 mod pacing;
 mod program;
 mod readme;

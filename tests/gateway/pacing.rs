@@ -138,16 +138,20 @@ async fn a_token_that_the_vendor_refuses_is_parked_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_of_the_vendors_is_not_counted() {
+async fn a_refused_token_is_counted_all_the_same() {
+    // One that is refused now and then would else have no limit.
     let vendor = Vendor::answering(401, r#"{"code":"bad.credentials","message":"m"}"#).await;
     let gateway = three_a_minute(&vendor).await;
-    for _ in 0..10 {
+    for _ in 0..3 {
         refused(
             call(&gateway, "a").await,
             Code::Unauthenticated,
             "BAD_CREDENTIALS",
         );
     }
+    let paced = call(&gateway, "a").await;
+    refused(paced, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+    assert_eq!(vendor.received().len(), 3);
 }
 
 #[tokio::test]

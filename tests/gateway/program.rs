@@ -4,8 +4,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+/// How long a line of the log is waited for that must come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a run of the program came to.
 #[derive(Debug)]
@@ -139,6 +143,21 @@ impl Serving {
         assert!(kill.unwrap().success());
     }
 
+    /// Waits until the log has a line that begins so.
+    pub fn until_logged(&self, message: &str) {
+        let is_it = |line: &String| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["message"]
+                .as_str()
+                .is_some_and(|said| said.starts_with(message))
+        };
+        let begun = Instant::now();
+        while !self.log.lines().iter().any(is_it) {
+            assert!(begun.elapsed() < PATIENCE, "{:#?}", self.log.lines());
+            thread::yield_now();
+        }
+    }
+
     /// How much memory it has, in KiB.
     pub fn resident(&self) -> usize {
         let ps = Command::new("ps")
@@ -146,6 +165,15 @@ impl Serving {
             .output();
         let told = String::from_utf8(ps.unwrap().stdout).unwrap();
         told.trim().parse().unwrap()
+    }
+
+    /// The most memory that it ever had, in KiB.
+    #[cfg(target_os = "linux")]
+    pub fn peak(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.split_whitespace().next());
+        peak.expect("a peak").parse().unwrap()
     }
 
     /// Waits until it has ended.

@@ -2,6 +2,8 @@
 //! answers by itself.
 
 pub mod health;
+mod late;
+mod memory;
 mod places;
 mod reflection;
 mod shutdown;

@@ -215,6 +215,8 @@ pub struct Limits {
     pub max_ids: usize,
     pub concurrency: usize,
     pub max_in_flight: usize,
+    /// How many bytes the messages and answers of all calls take.
+    pub message_memory: usize,
     /// How many requests a minute a token may make; 0 for any number.
     pub token_requests: usize,
     pub default_deadline: Duration,
@@ -228,6 +230,7 @@ impl Default for Limits {
             max_ids: 5000,
             concurrency: 8,
             max_in_flight: 1024,
+            message_memory: 256 << 20,
             token_requests: 0,
             default_deadline: Duration::from_secs(30),
             max_deadline: Duration::from_mins(2),
@@ -288,6 +291,7 @@ impl Gateway {
                 max: limits.max_deadline,
             },
             max_in_flight: limits.max_in_flight,
+            message_memory: limits.message_memory,
         };
         let server = Server::new(Service::new(upstream, bulk), calls, limits.pauses)
             .await

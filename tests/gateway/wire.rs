@@ -10,6 +10,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -110,6 +111,22 @@ pub struct Travelled {
 }
 
 impl Travelled {
+    /// Reads an answer to its end.
+    pub async fn read(response: http::Response<Incoming>) -> hyper::Result<Self> {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?;
+        let mut headers = parts.headers;
+        let trailers = body.trailers().cloned();
+        let has_trailers = trailers.is_some();
+        headers.extend(trailers.unwrap_or_default());
+        Ok(Self {
+            http: parts.status,
+            headers,
+            body: body.to_bytes(),
+            has_trailers,
+        })
+    }
+
     /// The status that the gateway sent, if it did.
     #[track_caller]
     pub fn status(&self) -> Status {
@@ -159,19 +176,9 @@ pub async fn send(gateway: &Gateway, call: http::Request<Body>) -> Travelled {
     tokio::spawn(connection);
     let travelled = async {
         let response = client.send_request(call).await;
-        let (parts, body) = response.expect("the gateway should answer").into_parts();
-        let body = body.collect().await;
-        let body = body.expect("the answer should have an end");
-        let mut headers = parts.headers;
-        let trailers = body.trailers().cloned();
-        let has_trailers = trailers.is_some();
-        headers.extend(trailers.unwrap_or_default());
-        Travelled {
-            http: parts.status,
-            headers,
-            body: body.to_bytes(),
-            has_trailers,
-        }
+        let response = response.expect("the gateway should answer");
+        let travelled = Travelled::read(response).await;
+        travelled.expect("the answer should have an end")
     };
     let travelled = timeout(Duration::from_secs(20), travelled).await;
     travelled.expect("the gateway should answer within its deadline")

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -10,8 +10,10 @@ import pytest
 
 from clients import JavaScriptProcess, Stubs, new_token
 from operations import ROOT
+from peer import connected
 from processes import environment, free_port, running
 from recorder import recording
+from watched import watched_gateway
 
 HERE = Path(__file__).resolve().parent
 
@@ -130,3 +132,27 @@ def dial():
 def token():
     """A bearer token of the test's own."""
     return new_token()
+
+
+@pytest.fixture
+def attacked(request, binary, tmp_path):
+    """A gateway of the test's own that must serve others meanwhile, and be as before afterwards.
+
+    Its flags are the parameter, if the test has one for this fixture.
+    """
+    with watched_gateway(binary, tmp_path / "attacked.log", *getattr(request, "param", ())) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def connect(attacked):
+    """Opens connections of a peer who means harm; all are closed at the end."""
+    with ExitStack() as connections:
+
+        def open_connection(settings=(), *, greets=True):
+            peer = connections.enter_context(connected(attacked.address))
+            if greets:
+                peer.greet(settings)
+            return peer
+
+        yield open_connection

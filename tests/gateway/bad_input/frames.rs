@@ -135,17 +135,17 @@ async fn a_message_may_arrive_in_pieces() {
 }
 
 #[tokio::test]
-async fn of_two_messages_the_first_is_sent_and_the_second_is_not() {
+async fn two_messages_in_one_call_are_refused_and_neither_is_sent() {
     let vendor = vendor().await;
     let gateway = Gateway::before(&vendor).await;
     let second = encoded(&method(RPC), serde_json::json!({"userId": "second"}));
-    let answer = call(&gateway, [good(), frame(&second)].concat()).await;
-    answer.result().unwrap();
-    assert_eq!(vendor.only().path(), "/api/v2/users/x/presences/purecloud");
-    // It must be one all the same.
-    let answer = call(&gateway, [good(), frame(b"\xff\xff")].concat()).await;
-    refused(answer.result(), Code::Internal, "MALFORMED_REQUEST");
-    vendor.only();
+    for second in [frame(&second), frame(b"\xff\xff"), vec![0]] {
+        let answer = call(&gateway, [good(), second].concat()).await;
+        let status = refused(answer.result(), Code::Unimplemented, "MALFORMED_REQUEST");
+        let message = status.message();
+        assert!(message.contains("more than one message"), "{message}");
+    }
+    assert!(vendor.received().is_empty());
 }
 
 #[tokio::test]

@@ -66,6 +66,16 @@ async fn all_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn of_a_list_that_is_wrong_throughout_a_hundred_elements_are_told() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let request = json!({"divisionId": vec![""; 5000]});
+    let status = invalid(gateway.call("GetPresenceDefinitions", request).await);
+    let says = status.message();
+    assert!(says.contains("(and 99 more)"), "{says}");
+}
+
+#[tokio::test]
 async fn a_date_out_of_range_is_named_by_its_place() {
     let vendor = vendor().await;
     let gateway = Gateway::before(&vendor).await;

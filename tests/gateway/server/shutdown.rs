@@ -28,14 +28,14 @@ const SOON: Duration = Duration::from_secs(8);
 const RPC: &str = "GetUserPresencesPurecloud";
 
 /// A gateway that is told to end when the test says so.
-struct Ending {
-    gateway: Gateway,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<()>,
+pub struct Ending {
+    pub gateway: Gateway,
+    pub stop: oneshot::Sender<()>,
+    pub serving: JoinHandle<()>,
 }
 
 impl Ending {
-    async fn new(upstream: &str, lame_duck: Duration, drain_timeout: Duration) -> Self {
+    pub async fn new(upstream: &str, lame_duck: Duration, drain_timeout: Duration) -> Self {
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let mut limits = Limits::default();
@@ -60,13 +60,13 @@ impl Ending {
     }
 }
 
-async fn ends_soon(serving: JoinHandle<()>) {
+pub async fn ends_soon(serving: JoinHandle<()>) {
     let ended = timeout(SOON, serving).await;
     ended.expect("the server should have ended").unwrap();
 }
 
 /// A vendor that says when it was asked, and answers when it is told to.
-async fn waiting_vendor() -> (Vendor, Arc<Notify>, Arc<Notify>) {
+pub async fn waiting_vendor() -> (Vendor, Arc<Notify>, Arc<Notify>) {
     let (arrived, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (arrive, may_answer) = (Arc::clone(&arrived), Arc::clone(&answer));
     let vendor = Vendor::start(move |_| {
@@ -81,7 +81,7 @@ async fn waiting_vendor() -> (Vendor, Arc<Notify>, Arc<Notify>) {
     (vendor, arrived, answer)
 }
 
-const HOUR: Duration = Duration::from_hours(1);
+pub const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn a_lame_duck_says_so_and_serves_all_who_come() {

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderValue, header};
 use presence_gateway::credentials::Caller;
 use presence_gateway::deadline::DeadlinePolicy;
+use presence_gateway::memory::Memory;
 use presence_gateway::record::Record;
 use presence_gateway::session::Session;
 use presence_gateway::upstream::base::Base;
@@ -134,6 +135,7 @@ async fn no_debug_output_shows_it() {
             caller: caller.clone(),
             deadline: policy.of(&headers),
             record: Record::new("method"),
+            held: Memory::new(0).held(None),
             is_repeated: false,
         },
     };

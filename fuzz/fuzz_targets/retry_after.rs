@@ -1,0 +1,20 @@
+//! `Retry-After`: no value of it asks for more than a day.
+#![no_main]
+
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue};
+use libfuzzer_sys::fuzz_target;
+use presence_gateway::upstream::fault::Fault;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(value) = HeaderValue::from_bytes(data) else {
+        return;
+    };
+    let headers = HeaderMap::from_iter([(RETRY_AFTER, value)]);
+    let fault = Fault::read(429, &headers, b"");
+    assert!(fault.retry_after.is_none_or(|delay| delay <= DAY));
+});

@@ -1,0 +1,121 @@
+//! The connections to all gateways, each opened again when it ends.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+/// How long to wait before the next attempt at a connection that failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a call waits for a connection, where there is none.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What calls are sent on.
+pub(super) type Sender = SendRequest<Full<Bytes>>;
+
+/// Connections, of which each call takes the next.
+#[derive(Debug)]
+pub struct Connections {
+    slots: Vec<Slot>,
+    next: AtomicUsize,
+    /// Changes when a connection comes about.
+    opened: watch::Sender<()>,
+}
+
+/// A place for a connection to an address.
+#[derive(Debug)]
+struct Slot {
+    address: SocketAddr,
+    sender: Mutex<Option<Sender>>,
+}
+
+impl Connections {
+    /// Opens so many connections to each address, and keeps them open.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be opened now.
+    pub async fn open(addresses: &[SocketAddr], of_each: usize) -> Result<Arc<Self>, String> {
+        let mut slots = Vec::new();
+        let mut ends = Vec::new();
+        // In turn, so that calls are.
+        for _ in 0..of_each {
+            for &address in addresses {
+                let connected = connect(address).await;
+                let (sender, end) = connected.map_err(|why| format!("{address}: {why}"))?;
+                let sender = Mutex::new(Some(sender));
+                slots.push(Slot { address, sender });
+                ends.push(end);
+            }
+        }
+        let connections = Arc::new(Self {
+            slots,
+            next: AtomicUsize::new(0),
+            opened: watch::Sender::new(()),
+        });
+        for (slot, end) in ends.into_iter().enumerate() {
+            tokio::spawn(Arc::clone(&connections).keep(slot, end));
+        }
+        Ok(connections)
+    }
+
+    /// The next connection that is open; `None` where there is none for long.
+    pub(super) async fn next(&self) -> Option<Sender> {
+        let mut opened = self.opened.subscribe();
+        loop {
+            for _ in 0..self.slots.len() {
+                let next = self.next.fetch_add(1, Relaxed) % self.slots.len();
+                let sender = self.slots[next].sender.lock();
+                let sender = sender.unwrap_or_else(PoisonError::into_inner);
+                if let Some(sender) = sender.as_ref().filter(|sender| !sender.is_closed()) {
+                    return Some(sender.clone());
+                }
+            }
+            timeout(PATIENCE, opened.changed()).await.ok()?.ok()?;
+        }
+    }
+
+    /// Opens the connection of a slot again whenever it has ended.
+    async fn keep(self: Arc<Self>, slot: usize, mut end: End) {
+        let slot = &self.slots[slot];
+        let set = |sender| {
+            *slot.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+        };
+        loop {
+            end.await;
+            set(None);
+            let (sender, next) = loop {
+                match connect(slot.address).await {
+                    Ok(connected) => break connected,
+                    Err(_) => sleep(PAUSE).await,
+                }
+            };
+            set(Some(sender));
+            self.opened.send_replace(());
+            end = next;
+        }
+    }
+}
+
+/// What is done when a connection takes no more calls.
+type End = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+async fn connect(address: SocketAddr) -> Result<(Sender, End), String> {
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    let _ = stream.set_nodelay(true);
+    let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    let (sender, connection) = shaken.map_err(|error| error.to_string())?;
+    // How it ends, its calls learn by themselves.
+    Ok((sender, Box::pin(async { drop(connection.await) })))
+}

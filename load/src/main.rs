@@ -1,0 +1,46 @@
+//! Load for a gateway, and what it comes to: an upstream, a caller, and the
+//! scenarios that put a gateway between the two. docs/load.md tells of them.
+
+mod caller;
+mod files;
+mod scenario;
+mod upstream;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Load for a gateway, and what it comes to
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve presences as the vendor does, over HTTP/1.1, cheaply and with faults
+    Upstream(upstream::Args),
+    /// Call a gateway, check the status of each call, and say how long it took
+    Call(caller::Args),
+    /// Run gateways between the two, and hold what is measured against what is wanted
+    Scenario(scenario::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    files::raise_limit();
+    let ended = match Cli::parse().command {
+        Command::Upstream(args) => upstream::run(args).await.map(|()| true),
+        Command::Call(args) => caller::run(args).await.map(|()| true),
+        Command::Scenario(args) => scenario::run(args).await,
+    };
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            eprintln!("load: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

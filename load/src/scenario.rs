@@ -1,0 +1,104 @@
+//! The scenarios: what is run, what is wanted, and what is measured.
+
+mod gateway;
+mod in_flight;
+mod memory;
+mod overload;
+mod process;
+mod soak;
+mod table;
+mod vendor;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use table::Table;
+
+/// The flags of `scenario`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Which to run; all of them unless given
+    names: Vec<Name>,
+
+    /// The gateway's program
+    #[arg(long, default_value = "target/release/presence-gateway")]
+    gateway: PathBuf,
+
+    /// How long to run, as a part of the whole time
+    #[arg(long, default_value = "1.0", value_parser = scale)]
+    scale: f64,
+
+    /// Where the gateways' logs are written
+    #[arg(long, default_value = "load/target/logs")]
+    logs: PathBuf,
+}
+
+/// Any port of this machine.
+const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// 10,000 calls in flight
+    InFlight,
+    /// Twice the capacity
+    Overload,
+    /// Half the capacity with faults and restarts
+    Soak,
+}
+
+/// What scenarios are run with.
+#[derive(Debug)]
+struct Setting {
+    gateway: PathBuf,
+    logs: PathBuf,
+    scale: f64,
+}
+
+impl Setting {
+    /// So much of this time as the scale says.
+    fn time(&self, whole: Duration) -> Duration {
+        whole.mul_f64(self.scale)
+    }
+}
+
+/// Runs scenarios one after the other, and gives whether all that was wanted
+/// was measured.
+///
+/// # Errors
+///
+/// If one could not be run.
+pub async fn run(args: Args) -> Result<bool, String> {
+    let names = if args.names.is_empty() {
+        Name::value_variants()
+    } else {
+        &args.names
+    };
+    let setting = Setting {
+        gateway: args.gateway,
+        logs: args.logs,
+        scale: args.scale,
+    };
+    std::fs::create_dir_all(&setting.logs).map_err(|error| error.to_string())?;
+    let mut table = Table::default();
+    for name in names {
+        table.add(match name {
+            Name::InFlight => in_flight::run(&setting).await?,
+            Name::Overload => overload::run(&setting).await?,
+            Name::Soak => soak::run(&setting).await?,
+        });
+    }
+    println!("{table}");
+    Ok(table.is_met())
+}
+
+fn scale(raw: &str) -> Result<f64, String> {
+    let scale = raw
+        .parse()
+        .ok()
+        .filter(|scale| (0.01..=10.0).contains(scale));
+    scale.ok_or_else(|| "is not between 0.01 and 10".to_owned())
+}

@@ -1,0 +1,44 @@
+//! What the system says of a process: its memory and its processor time.
+
+use std::fs;
+use std::time::Duration;
+
+/// The bytes in a mebibyte, and in a megabyte of those that are wanted.
+const MB: f64 = 1_000_000.0;
+
+/// How many ticks of processor time the system counts in a second: on Linux,
+/// whatever its clock is.
+const TICKS: f64 = 100.0;
+
+/// The resident memory of a process, in megabytes.
+pub(super) fn resident(pid: u32) -> Result<f64, String> {
+    line(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in megabytes.
+pub(super) fn most_resident(pid: u32) -> Result<f64, String> {
+    line(pid, "VmHWM:")
+}
+
+/// How long a process has kept a processor busy.
+pub(super) fn busy(pid: u32) -> Result<Duration, String> {
+    let path = format!("/proc/{pid}/stat");
+    let stat = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    // The name of the program, in parentheses, may hold spaces.
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
+    let mut fields = fields.unwrap_or_default().split(' ').skip(11);
+    let mut next = || fields.next().and_then(|field| field.parse::<f64>().ok());
+    let ticks = next().zip(next()).map(|(user, system)| user + system);
+    let ticks = ticks.ok_or_else(|| format!("{path} is not understood"))?;
+    Ok(Duration::from_secs_f64(ticks / TICKS))
+}
+
+fn line(pid: u32, name: &str) -> Result<f64, String> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kibibytes = kibibytes.and_then(|line| line.parse::<f64>().ok());
+    let kibibytes = kibibytes.ok_or_else(|| format!("{path} has no `{name}`"))?;
+    Ok(kibibytes * 1024.0 / MB)
+}

@@ -1,0 +1,51 @@
+//! Whether the memory of a process stays what it is.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, interval};
+
+use super::super::gateway::Gateway;
+use super::super::table::Figures;
+use super::GROWTH;
+
+/// How often it is looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// In how many parts the time is looked at: minutes, where it is ten of them.
+const PARTS: usize = 10;
+
+/// The average of the resident memory in each part of the time, in megabytes.
+#[derive(Debug)]
+pub(super) struct Resident(Vec<f64>);
+
+impl Resident {
+    /// Watches a gateway for a time.
+    pub(super) async fn watch(gateway: &Gateway, time: Duration) -> Result<Self, String> {
+        let begun = Instant::now();
+        let mut ticks = interval(TICK.min(time / 100));
+        let mut parts = Vec::new();
+        for part in 1..=PARTS {
+            let end = begun + time.mul_f64(part as f64 / PARTS as f64);
+            let mut seen = Vec::new();
+            while Instant::now() < end {
+                ticks.tick().await;
+                seen.push(gateway.resident()?);
+            }
+            parts.push(seen.iter().sum::<f64>() / seen.len() as f64);
+        }
+        Ok(Self(parts))
+    }
+
+    pub(super) fn tell(&self, figures: &mut Figures) {
+        let all: Vec<_> = self.0.iter().map(|part| format!("{part:.1}")).collect();
+        let figure = "resident memory of the steady gateway, by tenths of the time";
+        figures.tell(figure, &format!("{} MB", all.join(", ")));
+        let growth = (self.0[PARTS - 1] / self.0[1] - 1.0) * 100.0;
+        figures.want(
+            "its growth from the second tenth to the last",
+            &format!("< {GROWTH} %"),
+            &format!("{growth:+.1} %"),
+            growth < GROWTH,
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! The vendor, as far as load needs one: presences of any user, after a while,
+//! or a fault in their place; and a count of who asked how often.
+
+mod answer;
+mod body;
+mod budget;
+mod fault;
+mod report;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, header};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::sleep;
+
+use body::Body;
+use fault::{Fault, Faults};
+use report::Counts;
+pub use report::Report;
+
+/// The path at which the counts are told; all others are the vendor's.
+pub const REPORT: &str = "/report";
+
+/// How much later than others an answer comes that is delayed.
+const DELAY: Duration = Duration::from_secs(3);
+
+/// How many connections may wait to be accepted: a gateway that begins opens
+/// as many at once as it has calls.
+const BACKLOG: u32 = 4096;
+
+/// The flags of `upstream`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// The address and port to serve on
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+
+    /// How long an answer takes
+    #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
+    latency: Duration,
+
+    /// Which part of the requests meets which fault, such as `503=0.01,drip=0.005`: 503, 429, cut
+    /// (before the answer), break (in the middle of it), drip, delay
+    #[arg(long, default_value = "")]
+    faults: Faults,
+}
+
+/// Serves until the process is killed. Says where, as the first line of the
+/// standard output.
+///
+/// # Errors
+///
+/// If the address is not free.
+pub async fn run(args: Args) -> Result<(), String> {
+    let listener = listen(args.listen).map_err(|error| format!("{}: {error}", args.listen))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    println!("{address}");
+    let vendor = Arc::new(Vendor {
+        latency: args.latency,
+        faults: args.faults,
+        counts: Counts::default(),
+    });
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let _ = stream.set_nodelay(true);
+                let vendor = Arc::clone(&vendor);
+                let service = service_fn(move |request| serve(Arc::clone(&vendor), request));
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                // One that breaks is what a fault looks like from here.
+                tokio::spawn(async { drop(connection.await) });
+            }
+            Err(error) => {
+                eprintln!("load: cannot accept: {error}");
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+#[derive(Debug)]
+struct Vendor {
+    latency: Duration,
+    faults: Faults,
+    counts: Counts,
+}
+
+/// Answers a request. An error closes its connection.
+async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    if request.uri().path() == REPORT {
+        return Ok(answer::json(vendor.counts.report().to_json()));
+    }
+    // Who asks says so by a prefix of the path.
+    let (sender, path) = answer::split(request.uri().path());
+    let token = request.headers().get(header::AUTHORIZATION);
+    let Some(token) = token.filter(|_| !path.is_empty()) else {
+        return Ok(answer::refused());
+    };
+    let _in_flight = vendor.counts.begin(sender, token.as_bytes());
+    let fault = vendor.faults.next();
+    if let Some(fault) = fault {
+        vendor.counts.fault(fault);
+    }
+    sleep(vendor.latency).await;
+    match fault {
+        Some(Fault::Unavailable) => return Ok(answer::unavailable()),
+        Some(Fault::TooMany) => return Ok(answer::too_many()),
+        Some(Fault::Cut) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        Some(Fault::Delay) => sleep(DELAY).await,
+        Some(Fault::Break | Fault::Drip) | None => {}
+    }
+    let answer = answer::to(path, request.uri().query());
+    Ok(match fault {
+        Some(Fault::Break) => answer.map(Body::broken),
+        Some(Fault::Drip) => answer.map(Body::dripping),
+        _ => answer,
+    })
+}

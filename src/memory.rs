@@ -1,0 +1,197 @@
+//! The memory that messages and answers take, bounded for the whole process.
+//!
+//! Places bound how many calls there are, and this how much they hold: a few
+//! calls of the largest size weigh as much as thousands of the usual one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::credentials::TokenKey;
+
+/// How many bytes one byte on the wire becomes at most, in all its forms
+/// together: as it came, as a message, and as it goes on. Measured: three.
+const FORMS: usize = 4;
+
+/// The part of it that the calls of one token may hold together, as its divisor.
+const SHARE: usize = 4;
+
+/// So many bytes for all calls. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Memory(Arc<Mutex<Account>>);
+
+#[derive(Debug)]
+struct Account {
+    left: usize,
+    share: usize,
+    /// What the calls of each token hold together.
+    tokens: HashMap<TokenKey, usize>,
+}
+
+/// What one call holds of it; given back when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct Held(Arc<Holding>);
+
+#[derive(Debug)]
+struct Holding {
+    memory: Memory,
+    token: Option<TokenKey>,
+    bytes: Mutex<usize>,
+}
+
+/// There is not as much left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+impl Memory {
+    /// So many bytes for all calls together.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        Self(Arc::new(Mutex::new(Account {
+            left: bytes,
+            share: bytes / SHARE,
+            tokens: HashMap::new(),
+        })))
+    }
+
+    /// What a call of this token holds that has just begun: nothing.
+    #[must_use]
+    pub fn held(&self, token: Option<TokenKey>) -> Held {
+        Held(Arc::new(Holding {
+            memory: self.clone(),
+            token,
+            bytes: Mutex::new(0),
+        }))
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    /// Takes so many bytes for a call that holds `own` of them already.
+    ///
+    /// One token has a quarter, so that it leaves some to others; but a call
+    /// that is its only one may have all, or a large one never could be made.
+    fn take(&mut self, token: Option<TokenKey>, own: usize, bytes: usize) -> Result<(), Full> {
+        let left = self.left.checked_sub(bytes).ok_or(Full)?;
+        if let Some(token) = token {
+            let held = self.tokens.entry(token).or_default();
+            if *held > own && *held + bytes > self.share {
+                return Err(Full);
+            }
+            *held += bytes;
+        }
+        self.left = left;
+        Ok(())
+    }
+
+    fn give_back(&mut self, token: Option<TokenKey>, bytes: usize) {
+        self.left += bytes;
+        let Some(token) = token else { return };
+        if let Some(held) = self.tokens.get_mut(&token) {
+            *held -= bytes;
+            if *held == 0 {
+                self.tokens.remove(&token);
+            }
+        }
+    }
+}
+
+impl Held {
+    /// Takes the room for so many bytes from the wire. Nothing is waited for:
+    /// calls that wait for one another's memory would do so for ever.
+    ///
+    /// # Errors
+    ///
+    /// If all calls together would hold more than there is, or several of one
+    /// token more than its share.
+    pub fn take(&self, wire: usize) -> Result<(), Full> {
+        self.take_bytes(wire.saturating_mul(FORMS))
+    }
+
+    /// Takes room besides for what so many bytes from the wire become, where
+    /// that is more than usual.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::take`].
+    pub fn take_besides(&self, becomes: usize, wire: usize) -> Result<(), Full> {
+        self.take_bytes(becomes.saturating_sub(wire.saturating_mul(FORMS)))
+    }
+
+    /// What the same call holds for a while.
+    #[must_use]
+    pub fn briefly(&self) -> Self {
+        self.0.memory.held(self.0.token)
+    }
+
+    fn take_bytes(&self, bytes: usize) -> Result<(), Full> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let mut own = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.memory.account().take(self.0.token, *own, bytes)?;
+        *own += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let bytes = self.bytes.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if *bytes > 0 {
+            self.memory.account().give_back(self.token, *bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_call_took_is_there_for_others_when_its_last_clone_is_gone() {
+        let memory = Memory::new(100 * FORMS);
+        let one = memory.held(None);
+        one.take(60).unwrap();
+        let another = memory.held(None);
+        another.take(41).unwrap_err();
+        another.take(40).unwrap();
+        another.take(1).unwrap_err();
+        let clone = one.clone();
+        drop(one);
+        another.take(1).unwrap_err();
+        drop(clone);
+        another.take(60).unwrap();
+        another.take(1).unwrap_err();
+        drop(another);
+        memory.held(None).take(100).unwrap();
+    }
+
+    #[test]
+    fn a_size_that_no_machine_has_is_refused() {
+        let held = Memory::new(1 << 20).held(None);
+        held.take(usize::MAX).unwrap_err();
+        held.take(1).unwrap();
+    }
+
+    #[test]
+    fn one_token_leaves_three_quarters_to_others_unless_it_is_for_one_call() {
+        let token = |name: &str| Some(TokenKey::of(&name.parse().unwrap()));
+        let memory = Memory::new(100 * FORMS);
+        let one = memory.held(token("Bearer a"));
+        one.take(20).unwrap();
+        let second = memory.held(token("Bearer a"));
+        second.take(6).unwrap_err();
+        second.take(5).unwrap();
+        one.take(1).unwrap_err();
+        let other = memory.held(token("Bearer b"));
+        other.take(70).unwrap();
+        other.take(5).unwrap();
+        other.take(1).unwrap_err();
+        drop((one, second, other));
+        assert!(memory.account().tokens.is_empty());
+        assert_eq!(memory.account().left, 100 * FORMS);
+    }
+}

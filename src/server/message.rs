@@ -1,0 +1,69 @@
+//! The request message, taken whole before anything is done with it.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use super::arrivals::{Arrivals, PREFIX};
+use super::elements::Lists;
+use super::places::Places;
+use super::refusal::refuse;
+use crate::batch::{self, BulkLimits};
+use crate::credentials::Caller;
+use crate::deadline::Deadline;
+use crate::error::{Error, Violation};
+use crate::record::Record;
+
+/// How many elements a list of a request may have that is not cut into
+/// batches: more than what fits into a URL, or into what the vendor takes.
+const MAX_ELEMENTS: usize = 10_000;
+
+/// Takes the message of a call, within the bounds of what arrives and of its
+/// elements, and hands the call on with it.
+pub(super) async fn taken<F: Future<Output = Response>>(
+    arrivals: &Arrivals,
+    places: &Places,
+    bulk: BulkLimits,
+    request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
+    // What is no RPC is refused unread.
+    let Some(lists) = Lists::of(request.uri().path()) else {
+        return next(request).await;
+    };
+    let (head, body) = request.into_parts();
+    let (Some(deadline), Some(caller)) = (
+        head.extensions.get::<Deadline>().cloned(),
+        head.extensions.get::<Caller>(),
+    ) else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    // Where there is no place now, the message need not come.
+    let has_place = places.take(Some(caller.key())).map(drop);
+    let message = match has_place {
+        Ok(()) => arrivals.read(body).await,
+        Err(error) => Err(error),
+    };
+    let checked = message.and_then(|message| fits(lists, &message, bulk).map(|()| message));
+    match checked {
+        Ok(message) => next(Request::from_parts(head, Body::from(message))).await,
+        Err(error) => refuse(error, &deadline, head.extensions.get::<Record>().cloned()),
+    }
+}
+
+/// Checks how many elements the lists of a message have.
+fn fits(lists: &Lists, message: &[u8], bulk: BulkLimits) -> Result<(), Error> {
+    // A compressed message is none that is accepted.
+    let Some((&[0, ..], message)) = message.split_at_checked(PREFIX) else {
+        return Ok(());
+    };
+    match lists.longest(message) {
+        Some((list, count)) if batch::is_bulk(&lists.request) => bulk.check(list, count),
+        Some((list, count)) if count > MAX_ELEMENTS => {
+            let wrong = format!("must have at most {MAX_ELEMENTS} elements; it has {count}");
+            Err(Error::Invalid(vec![Violation::new(list, wrong)]))
+        }
+        _ => Ok(()),
+    }
+}

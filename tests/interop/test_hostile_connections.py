@@ -1,0 +1,211 @@
+"""Connections that say something else, little, or nothing, and take their time: nobody else waits for them."""
+
+import socket
+import struct
+import time
+
+import pytest
+from hyperframe.frame import DataFrame, SettingsFrame, WindowUpdateFrame
+
+from calls import BULK_READ, HEALTH, SERVICE, headers, message, opening, status
+from peer import ANSWERED_WITHIN, PREFACE, HungUp, head, literal
+from watched import READ, secret_token
+
+INITIAL_WINDOW_SIZE = 4
+
+OK = (0, None)
+OVERLOADED = (14, "OVERLOADED")
+LATE = (4, "DEADLINE_EXCEEDED")
+ONES_SHARE = (8, "TOKEN_OVERLOADED")
+
+# How long a connection may take to open, and a message to arrive, in seconds.
+OPENING = ARRIVAL = 10
+
+USERS = [f"00000000-0000-4000-8000-{number:012}" for number in range(1, 101)]
+
+
+def whole(stream, path=READ, *, token=None):
+    """A whole call."""
+    return opening(stream, path, token=token) + DataFrame(stream, data=message(), flags=["END_STREAM"]).serialize()
+
+
+NOT_HTTP_2 = {
+    "HTTP/1": b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n",
+    "a call in HTTP/1": f"POST {READ} HTTP/1.1\r\nhost: gateway\r\ntransfer-encoding: chunked\r\n\r\n".encode(),
+    "an upgrade": b"GET / HTTP/1.1\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: \r\n\r\n",
+    "a preface with another letter": PREFACE.replace(b"SM", b"sm") + SettingsFrame(0).serialize(),
+    "a preface of another version": PREFACE.replace(b"2.0", b"2.1"),
+    "text after the preface": PREFACE + b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 508,
+    "mail": b"EHLO gateway\r\n",
+    "zeros": b"\x00" * 100_000,
+    "ones": b"\xff" * 100_000,
+}
+
+
+def test_what_is_not_http_2_is_hung_up_on_at_once(attacked, connect):
+    begun = time.monotonic()
+    for what, said in NOT_HTTP_2.items():
+        for _ in range(20):
+            peer = connect(greets=False)
+            try:
+                peer.send(said)
+            except HungUp:
+                pass
+            peer.closed()
+            assert not peer.answers, f"{what} is answered: {peer}"
+    assert time.monotonic() - begun < OPENING / 2
+
+
+def test_a_call_may_come_byte_by_byte(attacked, connect):
+    peer = connect(greets=False)
+    # Nothing of its own between the bytes.
+    peer.is_polite = False
+    for byte in PREFACE + SettingsFrame(0).serialize() + whole(1):
+        peer.send(bytes([byte]))
+
+    assert status(peer.answer(1)) == OK
+
+
+def test_those_who_take_their_time_have_ten_seconds(attacked, connect):
+    silent = [connect(greets=False) for _ in range(200)]
+    begun = time.monotonic()
+    stopped = connect(greets=False)
+    stopped.send(PREFACE[:-1])
+    hesitant = connect(greets=False)
+    calls = connect()
+    calls.send(opening(1))
+    calls.send(opening(3), DataFrame(3, data=message(b"x" * 100)[:-1]))
+    calls.send(opening(5), DataFrame(5, data=message()))
+    calls.send(head(7, literal(headers(READ, ("grpc-timeout", "1S")))))
+    calls.send(opening(9, HEALTH))
+    slow = connect()
+    slow.send(opening(1))
+
+    assert status(calls.answer(7)) == LATE
+    assert time.monotonic() - begun < ARRIVAL / 2
+
+    # A byte now and then is not enough.
+    pieces = iter(range(1000))
+    while not (hesitant.is_closed and slow.answers):
+        piece = next(pieces)
+        try:
+            hesitant.send(PREFACE[piece : piece + 1])
+        except HungUp:
+            pass
+        slow.send(DataFrame(1, data=b"\0" if piece else b"\0\0\0\xff\xff"))
+        slow.wait(0.5)
+        assert time.monotonic() - begun < 2 * OPENING, "they have more"
+
+    for peer in [*silent, stopped]:
+        peer.closed()
+    assert status(slow.answer(1)) == LATE
+    for stream in (1, 3, 5, 9):
+        assert status(calls.answer(stream)) == LATE
+    took = time.monotonic() - begun
+    assert OPENING <= took < OPENING + 5, f"it took {took:.1f} s"
+    assert calls.is_alive()
+
+
+# Sixteen places: others need one, and a token has four.
+@pytest.mark.parametrize("attacked", [("--max-in-flight", "16", "--default-deadline", "1s")], indirect=True)
+def test_who_does_not_take_the_answer_gives_the_place_back_soon(attacked, connect):
+    question = message(b"".join(b"\x0a\x24" + user.encode() for user in USERS))
+    tokens = [secret_token() for _ in range(3)]
+    # One takes nothing, one a byte now and then, and one stops after a while.
+    peers = [connect({INITIAL_WINDOW_SIZE: window}) for window in (0, 1, 5000)]
+    streams = (1, 3, 5, 7)
+    begun = time.monotonic()
+    for peer, token in zip(peers, tokens):
+        for stream in streams:
+            peer.send(opening(stream, BULK_READ, token=token), DataFrame(stream, data=question, flags=["END_STREAM"]))
+        peer.until(lambda: len(peer.answers) == len(streams), "the heads of the answers")
+        peer.send(whole(9, token=token), WindowUpdateFrame(9, window_increment=9999))
+        assert status(peer.answer(9)) == ONES_SHARE
+
+    # The deadline of a second, and five for the rest of the answer.
+    while not all(peer.answers[stream].has_ended for peer in peers for stream in streams):
+        assert time.monotonic() - begun < 12, f"they keep their places: {peers}"
+        for peer in peers:
+            for stream in streams:
+                if peer is peers[1] and not peer.answers[stream].has_ended:
+                    peer.send(WindowUpdateFrame(stream, window_increment=1))
+            peer.wait(0.1)
+    for peer, token in zip(peers, tokens):
+        assert all(peer.answers[stream].reset is not None for stream in streams), peer
+        peer.send(whole(11, token=token), WindowUpdateFrame(11, window_increment=9999))
+        assert status(peer.answer(11)) == OK
+
+
+def test_thousands_of_connections_that_say_nothing_keep_nobody_out(attacked, connect):
+    greeted = [connect() for _ in range(1500)]
+    silent = [connect(greets=False) for _ in range(1500)]
+    attacked.others.is_served()
+
+    assert len(silent) == 1500
+    for peer in greeted[::100]:
+        peer.send(whole(1))
+        assert status(peer.answer(1)) == OK
+
+
+def test_connections_that_come_and_go_leave_nothing_behind(attacked, connect):
+    host, port = attacked.address.rsplit(":", 1)
+    for number in range(1500):
+        with socket.create_connection((host, int(port)), timeout=ANSWERED_WITHIN) as connection:
+            if number % 3:
+                connection.sendall(PREFACE + SettingsFrame(0).serialize() + whole(1))
+            if number % 2:
+                # Not a word of farewell: the connection is reset.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_messages_that_stop_short_of_their_ends_are_bounded_together(attacked, connect):
+    attacked.margin = 128 + 96
+    almost = message(b"x" * (4 * 1024 * 1024 - 100), length=4 * 1024 * 1024)
+    peers = [connect() for _ in range(3)]
+    for peer in peers:
+        for stream in range(1, 41, 2):
+            peer.send(opening(stream))
+            peer.deliver(stream, almost, ends=False)
+        attacked.others.is_served()
+
+    assert peers[0].is_alive()
+    # Of 240 MiB, what was on its way for the longest was given up.
+    refused = [status(answer) for answer in peers[0].answers.values() if answer.headers]
+    assert refused and set(refused) <= {OVERLOADED, LATE}, refused
+
+
+def test_metadata_of_calls_that_wait_is_not_held(attacked, connect):
+    block = [(f"x-{number}", "y" * 1000) for number in range(85)]
+    for _ in range(4):
+        peer = connect()
+        token = secret_token()
+        for stream in range(1, 401, 2):
+            peer.send(head(stream, literal(headers(READ, *block, token=token))))
+        assert peer.is_alive()
+
+
+def test_a_hundred_thousand_keys_of_a_map_are_refused(attacked, connect):
+    def field(number, value):
+        length = len(value)
+        octets = []
+        while length > 127:
+            octets.append(length & 127 | 128)
+            length >>= 7
+        return bytes([number << 3 | 2, *octets, length]) + value
+
+    labels = b"".join(field(4, field(1, b"%x" % number) + field(2, b"")) for number in range(100_000))
+    peer = connect()
+    peer.send(opening(1, f"{SERVICE}/PostPresenceDefinitions"))
+    peer.deliver(1, message(field(1, labels)))
+
+    code, _ = status(peer.answer(1))
+    assert code in (3, 8), peer
+
+
+def test_groups_in_groups_without_end_are_refused(attacked, connect):
+    peer = connect()
+    peer.send(opening(1))
+    peer.deliver(1, message(b"\x13" * (1 << 20)))
+
+    assert status(peer.answer(1)) == (13, "MALFORMED_REQUEST")

@@ -1,0 +1,230 @@
+"""Peers that send more than anybody needs: they are hung up on, or pay for it themselves."""
+
+import pytest
+from hyperframe.frame import DataFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+
+from calls import HEALTH, REFLECTION, WATCH, headers, message, opening, status
+from peer import FRAME, HungUp, head, integer, literal, raw
+from watched import secret_token
+
+ENHANCE_YOUR_CALM = 11
+REFUSED_STREAM = 7
+
+HEADERS, CONTINUATION = 1, 9
+LAST = {"flags": ["END_STREAM"]}
+
+
+def streams(count):
+    """The ids of so many streams."""
+    return range(1, 2 * count, 2)
+
+
+def ended_after(peer, frames_of, count=20_000):
+    """How many streams it took until the connection was ended, which must be for the flood."""
+    for number, stream in enumerate(streams(count)):
+        try:
+            peer.send(*frames_of(stream))
+        except HungUp:
+            break
+    assert peer.closed() == ENHANCE_YOUR_CALM
+    return number
+
+
+def test_calls_that_are_reset_as_soon_as_they_are_made_end_their_connection(attacked, connect):
+    def reset(stream):
+        return opening(stream), RstStreamFrame(stream, error_code=8)
+
+    assert ended_after(connect(), reset) < 2000
+
+
+def test_calls_that_the_gateway_is_made_to_reset_end_their_connection(attacked, connect):
+    """As above, but each breaks a rule: a stream that depends on itself."""
+
+    def broken(stream):
+        on_itself = PriorityFrame(stream, depends_on=stream, stream_weight=1)
+        return opening(stream), on_itself
+
+    assert ended_after(connect(), broken) < 2000
+
+
+def test_calls_that_are_malformed_end_their_connection_if_there_are_many(attacked, connect):
+    def malformed(stream):
+        return (opening(stream, "/", ("connection", "close")),)
+
+    assert ended_after(connect(), malformed) < 2000
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\x10\x01x\x01y", id="a_header_each"),
+        pytest.param(literal([("x", "y" * 16_000)]), id="a_long_header_each"),
+    ],
+)
+def test_headers_without_an_end_end_their_connection(attacked, connect, piece):
+    peer = connect()
+    peer.send(raw(HEADERS, 0, 1, literal(headers())))
+
+    taken = peer.flood(raw(CONTINUATION, 0, 1, piece), 20_000)
+
+    assert peer.closed() == ENHANCE_YOUR_CALM
+    assert taken < 20_000
+
+
+# Of a header, 32 bytes more than it has are counted.
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param([("x", "")] * 2700, id="many_that_are_small"),
+        pytest.param([("x", "y" * 1000)] * 90, id="some_that_are_large"),
+        pytest.param([("x", "y" * 90_000)], id="one_that_is_huge"),
+    ],
+)
+def test_metadata_up_to_the_limit_is_taken_and_let_go(attacked, connect, metadata):
+    peer = connect()
+    for stream in streams(100):
+        peer.send(opening(stream, HEALTH, *metadata), DataFrame(stream, data=message(), **LAST))
+
+    for stream in streams(100):
+        assert status(peer.answer(stream)) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param([("x", "")] * 3500, id="many_that_are_small"),
+        pytest.param([("x", "y" * 1000)] * 110, id="some_that_are_large"),
+        pytest.param([("x", "y" * 110_000)], id="one_that_is_huge"),
+    ],
+)
+def test_metadata_beyond_the_limit_is_refused(attacked, connect, metadata):
+    peer = connect()
+    peer.send(opening(1, HEALTH, *metadata, without=("authorization",)))
+    assert peer.answer(1).headers[":status"] == "431"
+    assert peer.is_alive()
+
+
+def test_a_header_that_is_referred_to_thousands_of_times_ends_its_connection(attacked, connect):
+    peer = connect()
+    token = secret_token()
+    # With indexing: from here on, a byte stands for 4000.
+    bomb = b"\x40" + literal([("x", "y" * 4000)])[1:]
+    peer.send(head(1, literal(headers(HEALTH, token=token)) + bomb), DataFrame(1, data=message(), **LAST))
+    assert status(peer.answer(1)) == (0, None)
+    newest = integer(62, 7)
+    newest = bytes([newest[0] | 0x80]) + newest[1:]
+
+    with pytest.raises(HungUp):
+        peer.send(head(3, literal(headers(HEALTH)) + newest * 12_000))
+        peer.answer(3)
+
+    assert peer.closed() == ENHANCE_YOUR_CALM
+
+
+def test_a_header_that_is_referred_to_within_the_limit_by_all_calls_is_not_copied(attacked, connect):
+    peer = connect()
+    bomb = b"\x40" + literal([("x", "y" * 4000)])[1:]
+    peer.send(head(1, literal(headers(HEALTH)) + bomb), DataFrame(1, data=message(), **LAST))
+    assert status(peer.answer(1)) == (0, None)
+
+    # 200 calls that wait for their messages, each with 80 KB that were never sent.
+    for stream in list(streams(201))[1:]:
+        peer.send(head(stream, literal(headers(token=secret_token())) + b"\xbe" * 20))
+
+    assert peer.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("frame", "count"),
+    [
+        pytest.param(PingFrame(0, opaque_data=b"flooding").serialize(), 20_000, id="ping"),
+        pytest.param(PingFrame(0, opaque_data=b"flooding", flags=["ACK"]).serialize(), 20_000, id="pong"),
+        pytest.param(SettingsFrame(0, settings={4: 1}).serialize(), 20_000, id="settings"),
+        pytest.param(SettingsFrame(0, settings={1: 0}).serialize() + SettingsFrame(0, settings={1: 4096}).serialize(), 10_000, id="table_sizes"),
+        pytest.param(PriorityFrame(99, depends_on=1, stream_weight=1).serialize(), 20_000, id="priority"),
+        pytest.param(WindowUpdateFrame(0, window_increment=1).serialize(), 20_000, id="window_update"),
+        pytest.param(raw(0xFA, 0xFF, 1, b"x" * 100), 20_000, id="unknown_type"),
+        pytest.param(raw(0xFA, 0, 0), 20_000, id="empty_unknown_type"),
+    ],
+)
+def test_frames_that_nobody_needs_cost_their_sender_alone(attacked, connect, frame, count):
+    peer = connect()
+
+    peer.flood(frame * 1000, count // 1000)
+
+    assert peer.is_alive(), peer
+    peer.send(opening(1, HEALTH), DataFrame(1, data=message(), **LAST), WindowUpdateFrame(1, window_increment=9999))
+    assert status(peer.answer(1)) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pytest.param(PingFrame(0, opaque_data=b"flooding").serialize(), id="ping"),
+        pytest.param(SettingsFrame(0, settings={4: 1}).serialize(), id="settings"),
+    ],
+)
+def test_who_does_not_take_the_replies_is_not_listened_to(attacked, connect, frame):
+    peer = connect()
+
+    taken = peer.push(frame * 5000, 64 << 20)
+
+    # What the system holds for the two sides of a connection, and little more.
+    print(taken)
+    assert taken < 32 << 20, f"{taken} bytes were taken, and replied to in vain"
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        pytest.param(DataFrame(1, data=b""), id="empty"),
+        pytest.param(DataFrame(1, data=b"", pad_length=9, flags=["PADDED"]), id="padding"),
+    ],
+)
+def test_data_that_holds_nothing_ends_its_connection(attacked, connect, nothing):
+    peer = connect()
+    peer.send(opening(1))
+
+    taken = peer.flood(nothing.serialize() * 100, 500)
+
+    assert peer.closed() == ENHANCE_YOUR_CALM
+    assert taken < 500
+
+
+def test_more_calls_on_a_connection_than_there_may_be_are_refused(attacked, connect):
+    peer = connect()
+    # Their messages never come, and each token has its share.
+    tokens = [secret_token() for _ in range(20)]
+    for number, stream in enumerate(streams(2048)):
+        peer.send(opening(stream, token=tokens[number % 20]))
+    assert peer.is_alive()
+    assert not peer.answers
+
+    peer.send(opening(4097))
+    assert peer.answer(4097).reset == REFUSED_STREAM
+    assert peer.is_alive()
+    assert ended_after(peer, lambda stream: (opening(4097 + 2 * stream),)) < 5000
+
+
+def test_calls_whose_messages_do_not_come_take_no_place(attacked, connect):
+    for token in [secret_token() for _ in range(8)]:
+        peer = connect()
+        for stream in streams(256):
+            peer.send(opening(stream, token=token), DataFrame(stream, data=message(length=100)))
+        assert peer.is_alive()
+        assert not peer.answers, f"they are refused: {peer}"
+
+
+@pytest.mark.parametrize("path", [WATCH, REFLECTION])
+def test_streams_that_are_open_to_everybody_are_bounded(attacked, connect, path):
+    refused = 0
+    for _ in range(3):
+        peer = connect()
+        for stream in streams(500):
+            # A watch begins when its question is there whole; reflection goes on being asked.
+            last = LAST if path == WATCH else {}
+            peer.send(opening(stream, path, without=("authorization",)), DataFrame(stream, data=message(), **last))
+        peer.until(lambda: len(peer.answers) == 500, "the answers")
+        refused += sum("grpc-status" in answer.headers and status(answer) == (14, "OVERLOADED") for answer in peer.answers.values())
+    assert refused
