@@ -13,7 +13,8 @@ use crate::memory::Held;
 /// How much of an answer is handed over at once: one frame of HTTP/2.
 const PIECE: usize = 16 * 1024;
 
-/// An answer that keeps its call's place, and what it holds of memory, until the caller has taken it.
+/// An answer that keeps its call's place, and what it holds of memory, until
+/// the caller has taken it.
 ///
 /// hyper accepts a piece of any size, and the end of the answer after it, into
 /// its memory before the caller takes any of it. A caller that does not read

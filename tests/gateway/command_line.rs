@@ -46,6 +46,23 @@ fn everything_wrong_is_told_at_once_before_a_port_is_bound() {
 }
 
 #[test]
+fn the_memory_for_messages_has_a_unit_and_bounds() {
+    let problem = |size: &str| {
+        let flag = format!("--message-memory={size}");
+        let refused = run(&["serve", "--sandbox", &flag], &[]);
+        refused.problems().join("\n")
+    };
+    for size in ["256", "256MB", "-1MiB", "1.5GiB", "MiB", "99999999999GiB"] {
+        let wrong = format!("--message-memory: `{size}` is not a whole number with a unit");
+        assert!(problem(size).starts_with(&wrong), "{}", problem(size));
+    }
+    for size in ["0MiB", "63MiB", "2048GiB"] {
+        let wrong = format!("--message-memory: `{size}` is not between 64MiB and 1024GiB");
+        assert_eq!(problem(size), wrong);
+    }
+}
+
+#[test]
 fn what_is_wrong_besides_the_flags_is_told_with_them() {
     let refused = run(
         &[
