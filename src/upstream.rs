@@ -30,7 +30,7 @@ use answer::{expired, lost, read, why};
 use base::Base;
 use client::{Clients, Outbound};
 use departure::Departing;
-use quota::Quota;
+use quota::{Quota, Start};
 use retry::{Attempts, Budget, Next};
 
 /// The longest that a token is kept from calling on the vendor's word. Longer
@@ -109,10 +109,11 @@ impl Upstream {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
         loop {
-            if let Err(error) = self.turn(token, deadline).await {
-                return Err(attempts.given_up(error.into()));
-            }
-            let answer = self.attempt(call, terms).await;
+            let start = match self.turn(token, deadline).await {
+                Ok(start) => start,
+                Err(error) => return Err(attempts.given_up(error.into())),
+            };
+            let answer = self.attempt(call, terms, start).await;
             self.learn(token, &answer);
             match attempts.after(answer, deadline.left()) {
                 Next::End(answer) => return answer,
@@ -126,7 +127,7 @@ impl Upstream {
     }
 
     /// Waits until a request of the token may start.
-    async fn turn(&self, token: TokenKey, deadline: &Deadline) -> Result<(), Error> {
+    async fn turn(&self, token: TokenKey, deadline: &Deadline) -> Result<Start, Error> {
         if deadline.has_passed() {
             return Err(Error::Expired);
         }
@@ -160,7 +161,7 @@ impl Upstream {
         }
     }
 
-    async fn attempt(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
+    async fn attempt(&self, call: &Call, terms: &Terms, start: Start) -> Result<Reply, Failure> {
         let Terms {
             caller,
             deadline,
@@ -173,7 +174,7 @@ impl Upstream {
             return Err(Error::Expired.into());
         }
         record.upstream_call();
-        let body = Departing::new(call.body.clone());
+        let body = Departing::new(call.body.clone(), start);
         let departure = body.departure();
         let request = self.request(call, caller).body(Body::wrap(body));
         let mut response = match deadline.bound(request.send()).await {

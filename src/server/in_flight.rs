@@ -45,8 +45,8 @@ impl Drop for Entered {
 /// Counts each call that goes through here.
 pub(super) async fn count<F: Future<Output = Response>>(
     calls: InFlight,
-    request: Request,
-    next: impl FnOnce(Request) -> F,
+    request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     let entered = calls.enter();
     let answer = next(request).await;

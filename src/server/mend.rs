@@ -30,8 +30,8 @@ pub(super) fn is_known(path: &str) -> bool {
 
 /// Passes the services' answers on, and replaces those that tonic made.
 pub(super) async fn answers<F: Future<Output = Response>>(
-    request: Request,
-    next: impl FnOnce(Request) -> F,
+    request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     let is_known = is_known(request.uri().path());
     let deadline = request.extensions().get::<Deadline>().cloned();

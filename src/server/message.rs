@@ -13,7 +13,6 @@ use crate::batch::{self, BulkLimits};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{Error, Violation};
-use crate::record::Record;
 
 /// How many elements a list of a request may have that is not cut into
 /// batches: more than what fits into a URL, or into what the vendor takes.
@@ -25,18 +24,17 @@ pub(super) async fn taken<F: Future<Output = Response>>(
     arrivals: &Arrivals,
     places: &Places,
     bulk: BulkLimits,
-    request: Request,
-    next: impl FnOnce(Request) -> F,
+    mut request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     // What is no RPC is refused unread.
     let Some(lists) = Lists::of(request.uri().path()) else {
         return next(request).await;
     };
-    let (head, body) = request.into_parts();
-    let (Some(deadline), Some(caller)) = (
-        head.extensions.get::<Deadline>().cloned(),
-        head.extensions.get::<Caller>(),
-    ) else {
+    let body = std::mem::take(request.body_mut());
+    let told = request.extensions();
+    let (Some(deadline), Some(caller)) = (told.get::<Deadline>().cloned(), told.get::<Caller>())
+    else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     // Where there is no place now, the message need not come.
@@ -47,8 +45,11 @@ pub(super) async fn taken<F: Future<Output = Response>>(
     };
     let checked = message.and_then(|message| fits(lists, &message, bulk).map(|()| message));
     match checked {
-        Ok(message) => next(Request::from_parts(head, Body::from(message))).await,
-        Err(error) => refuse(error, &deadline, head.extensions.get::<Record>().cloned()),
+        Ok(message) => {
+            *request.body_mut() = Body::from(message);
+            next(request).await
+        }
+        Err(error) => refuse(error, &deadline, request.extensions().get().cloned()),
     }
 }
 

@@ -17,8 +17,8 @@ use crate::record::Record;
 /// may show anything that the handler knew; where it was is in the log, by
 /// the hook of `logging.rs`.
 pub(super) async fn answered<F: Future<Output = Response>>(
-    request: Request,
-    next: impl FnOnce(Request) -> F,
+    request: Box<Request>,
+    next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     let deadline = request.extensions().get::<Deadline>().cloned();
     let record = request.extensions().get::<Record>().cloned();

@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::quota::Start;
+
 /// It is on its way to a connection, which may be about to write it.
 const WAITS: u8 = 0;
 /// A connection began to write it.
@@ -36,14 +38,16 @@ impl Departure {
 pub(super) struct Departing {
     bytes: Option<Bytes>,
     departure: Departure,
+    start: Start,
 }
 
 impl Departing {
-    /// A body of these bytes, or none.
-    pub(super) fn new(bytes: Option<Bytes>) -> Self {
+    /// A body of these bytes, or none, of a request that may start.
+    pub(super) fn new(bytes: Option<Bytes>, start: Start) -> Self {
         Self {
             bytes,
             departure: Departure::default(),
+            start,
         }
     }
 
@@ -53,7 +57,9 @@ impl Departing {
     }
 
     fn leaves(&self) {
-        self.departure.0.store(LEFT, Relaxed);
+        if self.departure.0.swap(LEFT, Relaxed) == WAITS {
+            self.start.leaves();
+        }
     }
 }
 
@@ -89,19 +95,39 @@ impl Body for Departing {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn a_request_that_was_given_up_unwritten_did_not_leave() {
-        let body = Departing::new(Some(Bytes::from_static(b"{}")));
+    use http::HeaderValue;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::credentials::TokenKey;
+    use crate::upstream::quota::Quota;
+
+    fn token() -> TokenKey {
+        TokenKey::of(&HeaderValue::from_static("Bearer token"))
+    }
+
+    fn in_time() -> Instant {
+        Instant::now() + Duration::from_secs(100)
+    }
+
+    async fn body(bytes: Option<Bytes>, quota: &Quota) -> Departing {
+        let start = quota.admit(token(), in_time()).await;
+        Departing::new(bytes, start.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_given_up_unwritten_did_not_leave() {
+        let body = body(Some(Bytes::from_static(b"{}")), &Quota::new(0)).await;
         let departure = body.departure();
         drop(body);
         assert!(departure.is_ruled_out());
     }
 
-    #[test]
-    fn a_request_that_a_connection_has_taken_may_leave_yet() {
-        let body = Departing::new(None);
+    #[tokio::test]
+    async fn a_request_that_a_connection_has_taken_may_leave_yet() {
+        let body = body(None, &Quota::new(0)).await;
         let departure = body.departure();
         // Its caller gives it up, but it lies with the connection.
         assert!(!departure.is_ruled_out());
@@ -109,5 +135,20 @@ mod tests {
         assert!(!departure.is_ruled_out());
         drop(body);
         assert!(!departure.is_ruled_out(), "it had left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_counted_from_when_a_connection_begins_to_write_it() {
+        let begun = Instant::now();
+        let quota = Quota::new(1);
+        let body = body(None, &quota).await;
+        // It takes so long to connect.
+        sleep(Duration::from_secs(3)).await;
+        body.is_end_stream();
+        sleep(Duration::from_secs(3)).await;
+        body.is_end_stream();
+        let next = quota.admit(token(), in_time()).await;
+        let waited = begun.elapsed().as_secs();
+        assert!(next.is_ok() && waited == 63, "after {waited} s: {next:?}");
     }
 }

@@ -72,9 +72,14 @@ impl Quota {
     /// # Errors
     ///
     /// At once where its turn comes after `end`: it costs nothing then.
-    pub async fn admit(&self, token: TokenKey, end: Instant) -> Result<(), Denied> {
+    pub async fn admit(&self, token: TokenKey, end: Instant) -> Result<Start, Denied> {
+        let start = |at| Start {
+            quota: self.clone(),
+            token,
+            at,
+        };
         if self.limit == 0 {
-            return Ok(());
+            return Ok(start(Instant::now()));
         }
         loop {
             let turn = self.reserve(token, end)?;
@@ -82,10 +87,11 @@ impl Quota {
             if turn.at > Instant::now() {
                 sleep_until(turn.at).await;
             }
+            let at = turn.at;
             if turn.take() {
-                return Ok(());
+                return Ok(start(at));
             }
-            // The vendor refused the token meanwhile: the turn is later now.
+            // The turn is later now.
         }
     }
 
@@ -143,8 +149,38 @@ impl Quota {
         })
     }
 
+    /// Counts a start at `to` that was counted at `from`.
+    fn put_off(&self, token: TokenKey, from: Instant, to: Instant) {
+        if let Some(pace) = self.lock().paces.get_mut(&token)
+            && let Ok(place) = pace.starts.binary_search(&from)
+        {
+            pace.starts.remove(place);
+            let place = pace.starts.partition_point(|&start| start <= to);
+            pace.starts.insert(place, to);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Tokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that may start.
+#[derive(Debug)]
+#[must_use]
+pub struct Start {
+    quota: Quota,
+    token: TokenKey,
+    at: Instant,
+}
+
+impl Start {
+    /// Counts the request from now on, when it leaves. It may have waited for
+    /// a connection, and the vendor counts it when it arrives.
+    pub fn leaves(&self) {
+        if self.quota.limit > 0 {
+            self.quota.put_off(self.token, self.at, Instant::now());
+        }
     }
 }
 
@@ -158,12 +194,15 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     /// Takes the turn, now that it has come. Not where the token was parked
-    /// since: the turn is given back then.
+    /// since, or one before left late: the turn is given back then.
     fn take(mut self) -> bool {
+        let now = Instant::now();
         let tokens = self.quota.lock();
         let pace = tokens.paces.get(&self.token);
-        let parked_until = pace.and_then(|pace| pace.parked_until);
-        self.taken = parked_until.is_none_or(|until| until <= Instant::now());
+        self.taken = pace.is_none_or(|pace| {
+            let is_parked = pace.parked_until.is_some_and(|until| until > now);
+            !is_parked && pace.has_room(self.at, now, self.quota.limit)
+        });
         self.taken
     }
 }
@@ -192,6 +231,14 @@ impl Pace {
             .into_iter()
             .flatten()
             .fold(now, Instant::max)
+    }
+
+    /// Whether the request whose turn came at `at` may start. Of several with
+    /// the same turn, those that are too many may not.
+    fn has_room(&self, at: Instant, now: Instant, limit: usize) -> bool {
+        let with_it = self.starts.partition_point(|&start| start <= at);
+        let oldest = with_it.checked_sub(limit + 1);
+        oldest.is_none_or(|oldest| self.starts[oldest] + WINDOW <= now)
     }
 
     fn forget_before(&mut self, now: Instant) {

@@ -47,7 +47,9 @@ CALLS = {
     "a_message_that_says_it_is_compressed": (headers(), message(compressed=1), MALFORMED),
     "a_message_that_is_compressed": (headers(READ, ("grpc-encoding", "gzip")), message(compressed=1), COMPRESSED),
     "a_compression_of_9_kb": (headers(READ, ("grpc-encoding", "x" * 9000)), message(compressed=1), COMPRESSED),
-    "a_compression_that_is_not_unicode": (headers(READ, ("grpc-encoding", b"\xff\xfe")), message(compressed=1), COMPRESSED),
+    "a_compression_that_is_not_unicode": (
+        headers(READ, ("grpc-encoding", b"\xff\xfe")), message(compressed=1), COMPRESSED,
+    ),
     "a_flag_that_nobody_knows": (headers(), message(compressed=7), MALFORMED),
     "less_than_it_says": (headers(), message(b"x" * 5, length=10), MALFORMED),
     "more_than_it_says": (headers(), message(text(1, b"xyz"), length=2), MORE_THAN_ONE),
@@ -115,8 +117,8 @@ CALLS = {
         headers(READ, (":method", "CONNECT"), without=(":scheme", ":path")), message(), NO_POST,
     ),
     **{f"the_path_{path[:40]}": (headers(path), message(), UNKNOWN) for path in (
-        "/", "*", "/*", "/..", f"/../..{READ}", f"/{READ}", f"{READ}/", f"{READ}%00", READ.lower(), READ.replace("G", "%47"),
-        "/%ff", "/\u00fc", "/" + "x" * 8000,
+        "/", "*", "/*", "/..", f"/../..{READ}", f"/{READ}", f"{READ}/", f"{READ}%00", READ.lower(),
+        READ.replace("G", "%47"), "/%ff", "/\u00fc", "/" + "x" * 8000,
     )},
     "a_query": (headers(f"{READ}?{SECRET}"), message(), OK),
     "a_thousand_cookies": (headers(READ, *[("cookie", f"a={SECRET}")] * 1000), message(), OK),

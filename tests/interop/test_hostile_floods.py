@@ -4,7 +4,7 @@ import pytest
 from hyperframe.frame import DataFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 
 from calls import HEALTH, REFLECTION, WATCH, headers, message, opening, status
-from peer import FRAME, HungUp, head, integer, literal, raw
+from peer import HungUp, head, integer, literal, raw
 from watched import secret_token
 
 ENHANCE_YOUR_CALM = 11
@@ -19,22 +19,21 @@ def streams(count):
     return range(1, 2 * count, 2)
 
 
-def ended_after(peer, frames_of, count=20_000):
-    """How many streams it took until the connection was ended, which must be for the flood."""
-    for number, stream in enumerate(streams(count)):
+def is_hung_up_on(peer, frames_of):
+    """Does so for one stream after the other; asserts that the connection is ended because of that."""
+    for stream in streams(20_000):
         try:
             peer.send(*frames_of(stream))
         except HungUp:
             break
     assert peer.closed() == ENHANCE_YOUR_CALM
-    return number
 
 
 def test_calls_that_are_reset_as_soon_as_they_are_made_end_their_connection(attacked, connect):
     def reset(stream):
         return opening(stream), RstStreamFrame(stream, error_code=8)
 
-    assert ended_after(connect(), reset) < 2000
+    is_hung_up_on(connect(), reset)
 
 
 def test_calls_that_the_gateway_is_made_to_reset_end_their_connection(attacked, connect):
@@ -44,14 +43,14 @@ def test_calls_that_the_gateway_is_made_to_reset_end_their_connection(attacked, 
         on_itself = PriorityFrame(stream, depends_on=stream, stream_weight=1)
         return opening(stream), on_itself
 
-    assert ended_after(connect(), broken) < 2000
+    is_hung_up_on(connect(), broken)
 
 
 def test_calls_that_are_malformed_end_their_connection_if_there_are_many(attacked, connect):
     def malformed(stream):
         return (opening(stream, "/", ("connection", "close")),)
 
-    assert ended_after(connect(), malformed) < 2000
+    is_hung_up_on(connect(), malformed)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +65,9 @@ def test_headers_without_an_end_end_their_connection(attacked, connect, piece):
     peer = connect()
     peer.send(raw(HEADERS, 0, 1, literal(headers())))
 
-    taken = peer.flood(raw(CONTINUATION, 0, 1, piece), 20_000)
+    peer.flood(raw(CONTINUATION, 0, 1, piece), 20_000)
 
     assert peer.closed() == ENHANCE_YOUR_CALM
-    assert taken < 20_000
 
 
 # Of a header, 32 bytes more than it has are counted.
@@ -141,7 +139,11 @@ def test_a_header_that_is_referred_to_within_the_limit_by_all_calls_is_not_copie
         pytest.param(PingFrame(0, opaque_data=b"flooding").serialize(), 20_000, id="ping"),
         pytest.param(PingFrame(0, opaque_data=b"flooding", flags=["ACK"]).serialize(), 20_000, id="pong"),
         pytest.param(SettingsFrame(0, settings={4: 1}).serialize(), 20_000, id="settings"),
-        pytest.param(SettingsFrame(0, settings={1: 0}).serialize() + SettingsFrame(0, settings={1: 4096}).serialize(), 10_000, id="table_sizes"),
+        pytest.param(
+            SettingsFrame(0, settings={1: 0}).serialize() + SettingsFrame(0, settings={1: 4096}).serialize(),
+            10_000,
+            id="table_sizes",
+        ),
         pytest.param(PriorityFrame(99, depends_on=1, stream_weight=1).serialize(), 20_000, id="priority"),
         pytest.param(WindowUpdateFrame(0, window_increment=1).serialize(), 20_000, id="window_update"),
         pytest.param(raw(0xFA, 0xFF, 1, b"x" * 100), 20_000, id="unknown_type"),
@@ -171,7 +173,6 @@ def test_who_does_not_take_the_replies_is_not_listened_to(attacked, connect, fra
     taken = peer.push(frame * 5000, 64 << 20)
 
     # What the system holds for the two sides of a connection, and little more.
-    print(taken)
     assert taken < 32 << 20, f"{taken} bytes were taken, and replied to in vain"
 
 
@@ -186,10 +187,9 @@ def test_data_that_holds_nothing_ends_its_connection(attacked, connect, nothing)
     peer = connect()
     peer.send(opening(1))
 
-    taken = peer.flood(nothing.serialize() * 100, 500)
+    peer.flood(nothing.serialize() * 100, 500)
 
     assert peer.closed() == ENHANCE_YOUR_CALM
-    assert taken < 500
 
 
 def test_more_calls_on_a_connection_than_there_may_be_are_refused(attacked, connect):
@@ -204,7 +204,7 @@ def test_more_calls_on_a_connection_than_there_may_be_are_refused(attacked, conn
     peer.send(opening(4097))
     assert peer.answer(4097).reset == REFUSED_STREAM
     assert peer.is_alive()
-    assert ended_after(peer, lambda stream: (opening(4097 + 2 * stream),)) < 5000
+    is_hung_up_on(peer, lambda stream: (opening(4097 + 2 * stream),))
 
 
 def test_calls_whose_messages_do_not_come_take_no_place(attacked, connect):
@@ -216,15 +216,23 @@ def test_calls_whose_messages_do_not_come_take_no_place(attacked, connect):
         assert not peer.answers, f"they are refused: {peer}"
 
 
-@pytest.mark.parametrize("path", [WATCH, REFLECTION])
-def test_streams_that_are_open_to_everybody_are_bounded(attacked, connect, path):
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        pytest.param(WATCH, lambda stream: DataFrame(stream, data=message(), **LAST), id="watches"),
+        pytest.param(REFLECTION, lambda stream: DataFrame(stream, data=message()[:-1]), id="reflection"),
+    ],
+)
+def test_streams_that_are_open_to_everybody_are_bounded(attacked, connect, path, asked):
     refused = 0
     for _ in range(3):
         peer = connect()
         for stream in streams(500):
-            # A watch begins when its question is there whole; reflection goes on being asked.
-            last = LAST if path == WATCH else {}
-            peer.send(opening(stream, path, without=("authorization",)), DataFrame(stream, data=message(), **last))
+            peer.send(opening(stream, path, without=("authorization",)), asked(stream))
         peer.until(lambda: len(peer.answers) == 500, "the answers")
-        refused += sum("grpc-status" in answer.headers and status(answer) == (14, "OVERLOADED") for answer in peer.answers.values())
+        told = [answer for answer in peer.answers.values() if "grpc-status" in answer.headers]
+        refused += sum(status(answer) == (14, "OVERLOADED") for answer in told)
     assert refused
+    # A question of a probe is answered all the same.
+    peer.send(opening(1001, HEALTH), DataFrame(1001, data=message(), **LAST))
+    assert status(peer.answer(1001)) == (0, None)

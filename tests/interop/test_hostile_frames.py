@@ -69,7 +69,9 @@ ENDS_ITS_CONNECTION = {
     "a_window_that_grows_by_nothing": (raw(WINDOW_UPDATE, 0, 0, number(0)), PROTOCOL_ERROR),
     "a_window_that_overflows": (raw(WINDOW_UPDATE, 0, 0, number(GREATEST)), FLOW_CONTROL_ERROR),
     "a_window_of_all_streams_that_overflows": (
-        opening(1) + raw(WINDOW_UPDATE, 0, 1, number(GREATEST - 65_535)) + raw(SETTINGS, 0, 0, b"\0\4" + number(GREATEST)),
+        opening(1)
+        + raw(WINDOW_UPDATE, 0, 1, number(GREATEST - 65_535))
+        + raw(SETTINGS, 0, 0, b"\0\4" + number(GREATEST)),
         FLOW_CONTROL_ERROR,
     ),
     "a_window_setting_beyond_the_greatest": (raw(SETTINGS, 0, 0, b"\0\4" + number(GREATEST + 1)), FLOW_CONTROL_ERROR),
@@ -110,7 +112,10 @@ ENDS_ITS_STREAM = {
     "no_method": (head(1, block(without=(":method",))), PROTOCOL_ERROR),
     "no_scheme": (head(1, block(without=(":scheme",))), PROTOCOL_ERROR),
     "two_methods": (head(1, literal([(":method", "POST"), *headers()])), PROTOCOL_ERROR),
-    "a_method_after_the_rest": (head(1, literal([*headers(without=(":method",)), (":method", "POST")])), PROTOCOL_ERROR),
+    "a_method_after_the_rest": (
+        head(1, literal([*headers(without=(":method",)), (":method", "POST")])),
+        PROTOCOL_ERROR,
+    ),
     "a_status": (head(1, block((":status", "200"))), PROTOCOL_ERROR),
     "a_protocol": (head(1, block((":method", "CONNECT"), (":protocol", "websocket"))), PROTOCOL_ERROR),
     "a_scheme_that_is_none": (head(1, block((":scheme", "f t p"))), PROTOCOL_ERROR),

@@ -112,7 +112,8 @@ def test_a_scan_finds_what_mozilla_calls_intermediate(secure, files, authority, 
     assert scan.returncode == 0, scan.stdout[-1000:] + scan.stderr[-1000:]
     assert "OK - Compliant" in scan.stdout
     [scanned] = json.loads(report.read_text())["server_scan_results"]
-    results = {name: result["result"] for name, result in scanned["scan_result"].items() if result["status"] == "COMPLETED"}
+    scans = scanned["scan_result"].items()
+    results = {name: scan["result"] for name, scan in scans if scan["status"] == "COMPLETED"}
     spoken = {
         name.removesuffix("_cipher_suites"): len(result["accepted_cipher_suites"])
         for name, result in results.items()

@@ -130,7 +130,9 @@ fn complaints(log: &Path) -> io::Result<Vec<String>> {
     let bad = [r#""level":"WARN""#, r#""level":"ERROR""#];
     let is_bad = |line: &String| bad.iter().any(|level| line.contains(level));
     let lines = BufReader::new(File::open(log)?).lines();
-    lines.filter(|line| line.as_ref().map_or(true, is_bad)).collect()
+    lines
+        .filter(|line| line.as_ref().map_or(true, is_bad))
+        .collect()
 }
 
 /// Where a gateway serves, as its log says.

@@ -18,7 +18,7 @@ async fn burst(quota: &Quota, name: &str, count: usize, end: Instant) -> Vec<Opt
     let begun = Instant::now();
     let starts = (0..count).map(|_| async {
         let admitted = quota.admit(token(name), end).await;
-        admitted.ok().map(|()| begun.elapsed())
+        admitted.ok().map(|_| begun.elapsed())
     });
     join_all(starts).await
 }
@@ -41,7 +41,7 @@ async fn a_request_whose_turn_has_come_waits_for_nothing() {
     // whoever waits is sent away.
     tokio::time::advance(Duration::from_micros(1)).await;
     let admitted = quota.admit(token("a"), after(1)).now_or_never();
-    assert_eq!(admitted, Some(Ok(())));
+    assert!(matches!(admitted, Some(Ok(_))), "{admitted:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +160,7 @@ async fn full(is_vouched: bool) -> Quota {
     let quota = Quota::new(1);
     for name in 0..MAX_TOKENS {
         let token = token(&name.to_string());
-        quota.admit(token, after(1)).await.unwrap();
+        let _ = quota.admit(token, after(1)).await.unwrap();
         quota.vouch(token, is_vouched);
     }
     quota
@@ -170,14 +170,14 @@ async fn full(is_vouched: bool) -> Quota {
 async fn more_tokens_than_can_be_counted_are_denied_and_not_let_through_uncounted() {
     let quota = full(true).await;
     let denied = quota.admit(token("one more"), after(1)).await;
-    assert_eq!(denied, Err(Denied::TooManyTokens));
+    assert_eq!(denied.unwrap_err(), Denied::TooManyTokens);
 }
 
 #[tokio::test(start_paused = true)]
 async fn made_up_tokens_make_place_for_others_and_the_vendors_own_stay() {
     let quota = full(false).await;
     quota.vouch(token("5"), true);
-    assert_eq!(quota.admit(token("one more"), after(1)).await, Ok(()));
+    let _ = quota.admit(token("one more"), after(1)).await.unwrap();
     assert_eq!(quota.lock().paces.len(), 2);
     let paced = quota.admit(token("5"), after(1)).await;
     assert!(matches!(paced, Err(Denied::TooLate(_))), "{paced:?}");
@@ -191,14 +191,30 @@ async fn no_limit_lets_everything_pass() {
     assert!(waited.iter().all(|waited| *waited == Some(Duration::ZERO)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_request_that_waited_for_a_connection_counts_from_when_it_left() {
+    let quota = Quota::new(2);
+    let late = quota.admit(token("a"), after(1)).await.unwrap();
+    burst(&quota, "a", 1, after(1)).await;
+    let leaves = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        late.leaves();
+    };
+    // Two have their turn already when it leaves: there is room for one of them.
+    let (waited, ()) = tokio::join!(burst(&quota, "a", 2, after(100)), leaves);
+    let late = WINDOW + Duration::from_secs(3);
+    assert_eq!(waited, [Some(late), Some(WINDOW)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever is asked for, given up and parked, and whenever.
+    /// Whatever is asked for, given up and parked, and whenever; and however
+    /// long it waits for a connection.
     #[test]
     fn there_are_never_more_starts_than_the_limit_in_any_minute(
         limit in 1_usize..8,
-        asked in prop::collection::vec((0_u64..30_000, 1_usize..12, 0_u64..200, 0_u64..200), 1..20),
+        asked in prop::collection::vec((0_u64..30_000, 1_usize..12, 0_u64..200, 0_u64..200, 0_u64..3000), 1..20),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -210,7 +226,7 @@ proptest! {
             let starts = Mutex::new(Vec::new());
             let (quota, noted) = (&quota, &starts);
             let mut at = Duration::ZERO;
-            let bursts = asked.iter().map(|&(pause, count, patience, stay)| {
+            let bursts = asked.iter().map(|&(pause, count, patience, stay, connecting)| {
                 at += Duration::from_millis(pause);
                 async move {
                     tokio::time::sleep(at).await;
@@ -219,7 +235,9 @@ proptest! {
                     }
                     let end = after(patience);
                     let one = || async {
-                        if quota.admit(token("a"), end).await.is_ok() {
+                        if let Ok(start) = quota.admit(token("a"), end).await {
+                            tokio::time::sleep(Duration::from_millis(connecting)).await;
+                            start.leaves();
                             noted.lock().unwrap().push(Instant::now());
                         }
                     };
@@ -229,7 +247,9 @@ proptest! {
             });
             let bursts: Vec<_> = bursts.collect();
             join_all(bursts).await;
-            starts.into_inner().unwrap()
+            let mut starts = starts.into_inner().unwrap();
+            starts.sort_unstable();
+            starts
         });
         for run in starts.windows(limit + 1) {
             let minute = run[limit] - run[0];

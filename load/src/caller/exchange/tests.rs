@@ -62,7 +62,9 @@ fn about(user: usize) -> impl FnOnce(&mut SendResponse<Bytes>) {
     move |respond| {
         let mut stream = respond.send_response(head(&[]), false).unwrap();
         stream.send_data(framed(&answer), false).unwrap();
-        stream.send_trailers(headers(&[("grpc-status", "0")])).unwrap();
+        stream
+            .send_trailers(headers(&[("grpc-status", "0")]))
+            .unwrap();
     }
 }
 
