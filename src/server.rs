@@ -19,6 +19,7 @@ mod refusal;
 mod shutdown;
 mod stream;
 mod tls;
+mod usage;
 
 use std::io;
 use std::time::Duration;
@@ -173,7 +174,7 @@ impl Server {
             router: self.router,
             tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
-            one_more: OneMore::IsClosed,
+            one_more: OneMore::AsksTheIdlest,
             manners: self.manners,
         };
         let (ended, end) = oneshot::channel::<()>();

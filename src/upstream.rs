@@ -117,10 +117,13 @@ impl Upstream {
             self.learn(token, &answer);
             match attempts.after(answer, deadline.left()) {
                 Next::End(answer) => return answer,
-                // At a drain, it is sent again at once or not at all.
-                Next::Again(wait) => tokio::select! {
+                Next::Again(wait) => drop(deadline.bound(sleep(wait)).await),
+                Next::Later(wait) => tokio::select! {
                     _ = deadline.bound(sleep(wait)) => {}
-                    _ = deadline.drain().begun() => {}
+                    // Another replica can send it as well.
+                    _ = deadline.drain().begun() => {
+                        return Err(attempts.given_up(Error::Draining.into()));
+                    }
                 },
             }
         }

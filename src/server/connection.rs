@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::stream::Streams;
+use super::usage::Usage;
 use crate::spread::about;
 
 /// What an HTTP/2 connection begins with.
@@ -48,6 +49,10 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// is asked to go now and then, and finds them when it comes back.
 const AGE: Duration = Duration::from_mins(5);
 
+/// How long a connection without calls has to go once it was asked to. Most
+/// clients take a moment; one that takes longer keeps others out.
+const IDLE_GRACE: Duration = Duration::from_secs(5);
+
 /// How connections are led to their end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manners {
@@ -68,20 +73,20 @@ pub(super) async fn preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result
     Ok(read)
 }
 
-/// Serves a connection that has said `first`, until it is old or `closing`
-/// changes, and then until its calls have ended.
+/// Serves a connection that has said `first`, until it is old, or is asked to
+/// go, or `closing` changes, and then until its calls have ended.
 pub(super) async fn serve<S>(
     stream: S,
     first: Vec<u8>,
     router: Router,
-    manners: Manners,
+    (manners, usage): (Manners, Usage),
     mut closing: watch::Receiver<()>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
-    let connection = http2::Builder::new(Streams)
+    let connection = http2::Builder::new(Streams::of(usage.clone()))
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_METADATA)
         .max_concurrent_streams(MAX_STREAMS)
@@ -91,20 +96,26 @@ pub(super) async fn serve<S>(
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
-    let is_old = tokio::select! {
+    let is_closing = tokio::select! {
         ended = &mut connection => return told(ended),
-        _ = closing.changed() => false,
-        () = sleep(about(AGE)) => true,
+        _ = closing.changed() => true,
+        () = usage.asked_to_go() => false,
+        () = sleep(about(AGE)) => false,
     };
     // GOAWAY: new calls are to be made elsewhere, those under way go on.
     connection.as_mut().graceful_shutdown();
-    if !is_old {
+    if is_closing {
         // Whoever closes says when to stop waiting.
         return told(connection.await);
     }
-    let ended = timeout(manners.grace, connection).await;
-    ended.map_or_else(
-        |_| tracing::debug!("an old connection did not end by itself"),
+    let mut grace = timeout(IDLE_GRACE, &mut connection).await;
+    // It may have made a call before it heard of it.
+    if grace.is_err() && usage.has_calls() {
+        let rest = manners.grace.saturating_sub(IDLE_GRACE);
+        grace = timeout(rest, connection).await;
+    }
+    grace.map_or_else(
+        |_| tracing::debug!("a connection that was asked to go did not"),
         told,
     );
 }
@@ -149,7 +160,8 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         let serving = tokio::spawn(async move {
             let first = preface(&mut server).await.unwrap();
-            serve(server, first, router, Manners { grace: GRACE }, closing).await;
+            let terms = (Manners { grace: GRACE }, Usage::new());
+            serve(server, first, router, terms, closing).await;
         });
         (client, close, serving)
     }

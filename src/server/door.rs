@@ -1,6 +1,5 @@
 //! A port on which connections are accepted, and what becomes of them.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,6 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Manners};
 use super::tls::Tls;
+use super::usage::Usage;
 
 /// How long a connection may take for its handshake and its first words. A
 /// gRPC client speaks first, and at once; probes and port scans connect and
@@ -41,8 +41,9 @@ pub(super) struct Door {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OneMore {
     /// It is closed as soon as it is accepted: its client is free to go
-    /// elsewhere, which it would not be in a queue.
-    IsClosed,
+    /// elsewhere, which it would not be in a queue. Shortly before there is no
+    /// room left, those that have had no calls for longest are asked to go.
+    AsksTheIdlest,
     /// The oldest is closed for it. Whoever asks and goes is let in, however
     /// many others stay.
     ClosesTheOldest,
@@ -60,8 +61,7 @@ impl Door {
     ) {
         let (closed, closing) = watch::channel(());
         let mut connections = JoinSet::new();
-        // The oldest first, where it matters.
-        let mut by_age = VecDeque::<AbortHandle>::new();
+        let mut guests = Guests::default();
         let mut close = std::pin::pin!(close);
         // Said once for a time in which it is so, and not for each connection.
         let mut is_stuck = false;
@@ -71,23 +71,15 @@ impl Door {
                 Some(_) = connections.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };
-            by_age.retain(|connection| !connection.is_finished());
-            if by_age.len() >= self.max_connections
-                && let Some(oldest) = by_age.pop_front()
-            {
-                oldest.abort();
-                connections.join_next().await;
-            }
+            self.make_room(&mut guests, &mut connections).await;
             let was_stuck = is_stuck;
             is_stuck = true;
             match accepted {
                 Ok((stream, _)) if connections.len() < self.max_connections => {
                     is_stuck = false;
-                    let open = self.clone().open(stream, closing.clone());
-                    let connection = connections.spawn(open);
-                    if self.one_more == OneMore::ClosesTheOldest {
-                        by_age.push_back(connection);
-                    }
+                    let usage = Usage::new();
+                    let open = self.clone().open(stream, usage.clone(), closing.clone());
+                    guests.0.push((connections.spawn(open), usage));
                 }
                 Ok(_) if was_stuck => {}
                 Ok(_) => tracing::warn!(
@@ -105,7 +97,8 @@ impl Door {
         drop(closed);
         for stream in waiting(listener) {
             if connections.len() < self.max_connections {
-                connections.spawn(self.clone().open(stream, closing.clone()));
+                let open = self.clone().open(stream, Usage::new(), closing.clone());
+                connections.spawn(open);
             }
         }
         let gone = async { while connections.join_next().await.is_some() {} };
@@ -122,28 +115,72 @@ impl Door {
         // Those that are left end with their set.
     }
 
+    /// Sees to it that there is room for one more, if that can be done.
+    async fn make_room(&self, guests: &mut Guests, connections: &mut JoinSet<()>) {
+        guests.forget_the_gone();
+        match self.one_more {
+            OneMore::AsksTheIdlest => {
+                // They need a moment to go, in which others come.
+                let nearly = self.max_connections - self.max_connections / 64;
+                if guests.0.len() >= nearly {
+                    guests.ask_the_idlest();
+                }
+            }
+            OneMore::ClosesTheOldest => {
+                if guests.0.len() >= self.max_connections {
+                    guests.0.remove(0).0.abort();
+                    connections.join_next().await;
+                }
+            }
+        }
+    }
+
     /// Leads one connection from its first byte to its end.
-    async fn open(self, stream: TcpStream, closing: watch::Receiver<()>) {
+    async fn open(self, stream: TcpStream, usage: Usage, closing: watch::Receiver<()>) {
         // Answers are small: none shall wait to be joined by a second one.
         let _ = stream.set_nodelay(true);
         let end = Instant::now() + OPENING;
         let Some(tls) = &self.tls else {
-            return self.serve_opened(stream, end, closing).await;
+            return self.serve_opened(stream, end, usage, closing).await;
         };
         match timeout_at(end, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.serve_opened(stream, end, closing).await,
+            Ok(Ok(stream)) => self.serve_opened(stream, end, usage, closing).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn serve_opened<S>(self, mut stream: S, end: Instant, closing: watch::Receiver<()>)
-    where
+    async fn serve_opened<S>(
+        self,
+        mut stream: S,
+        end: Instant,
+        usage: Usage,
+        closing: watch::Receiver<()>,
+    ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let first = timeout_at(end, connection::preface(&mut stream)).await;
         if let Ok(Ok(first)) = first {
-            connection::serve(stream, first, self.router, self.manners, closing).await;
+            let terms = (self.manners, usage);
+            connection::serve(stream, first, self.router, terms, closing).await;
+        }
+    }
+}
+
+/// The connections of a port, in the order in which they came.
+#[derive(Debug, Default)]
+struct Guests(Vec<(AbortHandle, Usage)>);
+
+impl Guests {
+    fn forget_the_gone(&mut self) {
+        self.0.retain(|(connection, _)| !connection.is_finished());
+    }
+
+    fn ask_the_idlest(&self) {
+        let idle = self.0.iter();
+        let idle = idle.filter_map(|(_, usage)| Some((usage.idle_since()?, usage)));
+        if let Some((_, idlest)) = idle.min_by_key(|&(since, _)| since) {
+            idlest.ask_to_go();
         }
     }
 }
@@ -214,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_connection_too_many_is_closed_until_another_leaves() {
-        let address = opened(2, OneMore::IsClosed).await;
+        let address = opened(2, OneMore::AsksTheIdlest).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
         assert!(is_served(&mut first).await && is_served(&mut second).await);
@@ -229,11 +266,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_has_no_calls_goes_for_one_more() {
+        let address = opened(2, OneMore::AsksTheIdlest).await;
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert!(is_served(&mut first).await && is_served(&mut second).await);
+        let mut third = TcpStream::connect(address).await.unwrap();
+        assert!(!is_served(&mut third).await);
+        // Time passes when nothing else happens.
+        pause();
+        let (begun, mut heard) = (Instant::now(), Vec::new());
+        first.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 5);
+        let goaway = [7, 0, 0, 0, 0, 0];
+        assert!(heard.windows(6).any(|said| said == goaway), "{heard:?}");
+        let mut next = TcpStream::connect(address).await.unwrap();
+        assert!(is_served(&mut next).await && is_served(&mut second).await);
+    }
+
+    #[tokio::test]
     async fn who_has_come_before_the_port_closes_is_served() {
         let (listener, address) = bound().await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
-        open(listener, (9, OneMore::IsClosed), ready(()));
+        open(listener, (9, OneMore::AsksTheIdlest), ready(()));
         assert!(is_served(&mut first).await && is_served(&mut second).await);
         let late = TcpStream::connect(address).await;
         assert!(late.is_err(), "a connection was accepted after that");
@@ -243,7 +299,7 @@ mod tests {
     async fn who_speaks_while_the_port_closes_is_heard_to_the_end() {
         let (listener, address) = bound().await;
         let (close, closed) = oneshot::channel::<()>();
-        open(listener, (9, OneMore::IsClosed), closed.map(drop));
+        open(listener, (9, OneMore::AsksTheIdlest), closed.map(drop));
         let mut slow = TcpStream::connect(address).await.unwrap();
         slow.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
         // The one who came later was let in, so that this one was too.
@@ -280,7 +336,7 @@ mod tests {
     async fn a_connection_that_does_not_finish_its_first_word_is_closed() {
         // Time passes when nothing else happens.
         pause();
-        let address = opened(9, OneMore::IsClosed).await;
+        let address = opened(9, OneMore::AsksTheIdlest).await;
         for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {
             let begun = Instant::now();
             let mut stream = TcpStream::connect(address).await.unwrap();

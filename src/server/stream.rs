@@ -7,6 +7,7 @@ use hyper::rt::Executor;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::usage::Usage;
 use crate::deadline::Deadline;
 
 /// How long after its deadline a caller may take for the rest of an answer. It
@@ -32,15 +33,22 @@ pub(super) fn end_after(deadline: Deadline) {
     });
 }
 
-/// Runs the streams of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Streams;
+/// Runs the streams of a connection, and counts them.
+#[derive(Debug, Clone)]
+pub(super) struct Streams(Usage);
+
+impl Streams {
+    pub(super) fn of(usage: Usage) -> Self {
+        Self(usage)
+    }
+}
 
 impl<F> Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
+        let begun = self.0.begin();
         let (sender, deadline) = oneshot::channel::<Deadline>();
         let is_over = async {
             // A stream that names no end, such as a watch of health, has none.
@@ -50,7 +58,8 @@ where
             deadline.passed().await;
             sleep(UNTAKEN).await;
         };
-        let bound = async {
+        let bound = async move {
+            let _begun = begun;
             tokio::select! {
                 () = stream => {}
                 () = is_over => tracing::debug!("a caller did not take its answer"),
@@ -117,7 +126,8 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         tokio::spawn(async move {
             let first = preface(&mut server).await.unwrap();
-            serve(server, first, router, Manners { grace }, closing).await;
+            let terms = (Manners { grace }, Usage::new());
+            serve(server, first, router, terms, closing).await;
         });
         let io = TokioIo::new(client);
         let (mut client, connection) = http2::Builder::new(TokioExecutor::new())

@@ -62,8 +62,10 @@ pub(super) struct Attempts<'a> {
 pub(super) enum Next<T> {
     /// This is what the call comes to.
     End(Result<T, Failure>),
-    /// Another attempt, after so long.
+    /// Another attempt, after a short wait.
     Again(Duration),
+    /// Another attempt, not before the vendor allows it.
+    Later(Duration),
 }
 
 impl<'a> Attempts<'a> {
@@ -97,13 +99,26 @@ impl<'a> Attempts<'a> {
         if self.unknown.is_some() && self.spec.method == http::Method::DELETE && is_gone(&failure) {
             return Next::End(Ok(T::default()));
         }
+        let is_limited = failure
+            .error
+            .fault()
+            .is_some_and(|fault| fault.status == 429);
         match self.wait(&failure.error) {
-            Some(wait) if self.left > 0 && wait < time_left && self.budget.spend() => {
+            // The vendor is not in trouble where it limits one token, and that
+            // one shall not spend what is for all.
+            Some(wait)
+                if self.left > 0 && wait < time_left && (is_limited || self.budget.spend()) =>
+            {
+                let asked = failure.error.retry_delay();
                 if failure.error.is_outcome_unknown() && self.unknown.is_none() {
                     self.unknown = Some(failure.clone());
                 }
                 self.last = Some(failure);
-                Next::Again(wait)
+                if asked.is_some_and(|asked| asked >= wait) {
+                    Next::Later(wait)
+                } else {
+                    Next::Again(wait)
+                }
             }
             _ => Next::End(Err(self.unknown.take().unwrap_or(failure))),
         }

@@ -1,5 +1,7 @@
 //! What the gateway sends again by itself, and what it never does.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -274,6 +276,33 @@ async fn a_vendor_in_trouble_gets_few_more_requests_than_calls() {
     assert!(answers.iter().all(Result::is_err));
     let sent = vendor.received().len();
     assert_eq!(sent, CALLS + 100, "a hundred retries, and then none");
+}
+
+#[tokio::test]
+async fn what_is_limited_leaves_the_repetitions_to_the_others() {
+    const CALLS: usize = 200;
+    let asked = Mutex::new(HashSet::new());
+    let vendor = Vendor::start(move |received| {
+        let is_first = asked.lock().unwrap().insert(received.path().to_owned());
+        async move {
+            if !is_first {
+                return reply(200, "{}");
+            }
+            let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
+            let at_once = HeaderValue::from_static("0");
+            answer.headers_mut().insert("retry-after", at_once);
+            answer
+        }
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let calls = (0..CALLS).map(|number| {
+        let user = json!({"userId": number.to_string()});
+        gateway.call("GetUserPresencesPurecloud", user)
+    });
+    let answers = join_all(calls).await;
+    let refused = answers.iter().filter(|answer| answer.is_err()).count();
+    assert_eq!(refused, 0, "of {CALLS} that were limited once");
 }
 
 #[tokio::test]

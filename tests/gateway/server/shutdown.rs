@@ -205,6 +205,34 @@ async fn calls_that_outlast_the_drain_get_their_status_at_its_end() {
 }
 
 #[tokio::test]
+async fn what_the_vendor_keeps_waiting_is_told_so_and_not_sent_again_too_early() {
+    for status in [429, 503] {
+        let arrived = Arc::new(Notify::new());
+        let arrive = Arc::clone(&arrived);
+        let vendor = Vendor::start(move |_| {
+            arrive.notify_one();
+            let mut answer = reply(status, r#"{"code":"c","message":"m"}"#);
+            let later = http::HeaderValue::from_static("20");
+            answer.headers_mut().insert("retry-after", later);
+            async { answer }
+        })
+        .await;
+        let upstream = format!("http://{}", vendor.address);
+        let ending = Ending::new(&upstream, Duration::ZERO, HOUR).await;
+        let call = ending.call(RPC);
+        arrived.notified().await;
+        ending.stop.send(()).unwrap();
+        ends_soon(ending.serving).await;
+        let code = match status {
+            429 => Code::ResourceExhausted,
+            _ => Code::Unavailable,
+        };
+        refused(call.await.unwrap(), code, "C");
+        assert_eq!(vendor.received().len(), 1, "after {status}");
+    }
+}
+
+#[tokio::test]
 async fn connections_without_calls_do_not_hold_it_up() {
     let ending = Ending::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
     let address = ending.gateway.address;

@@ -1,0 +1,147 @@
+//! How a connection is used: how many calls it has, and when it is to go.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How many calls a connection may have had at once and keep what they took:
+/// HTTP/2 has a place for each of them, some 1 KB, which is not given back
+/// before the connection ends.
+const MANY: usize = 256;
+
+/// A connection that had many calls goes when it has so much fewer.
+const FEWER: usize = 16;
+
+/// How a connection is used. Clones are of the same connection.
+#[derive(Debug, Clone)]
+pub(super) struct Usage(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    calls: Mutex<Calls>,
+    go: Notify,
+}
+
+#[derive(Debug)]
+struct Calls {
+    now: usize,
+    most: usize,
+    /// When the last one ended.
+    idle_since: Instant,
+    is_asked_to_go: bool,
+}
+
+impl Usage {
+    /// A connection that has just come.
+    pub(super) fn new() -> Self {
+        let calls = Calls {
+            now: 0,
+            most: 0,
+            idle_since: Instant::now(),
+            is_asked_to_go: false,
+        };
+        Self(Arc::new(Shared {
+            calls: Mutex::new(calls),
+            go: Notify::new(),
+        }))
+    }
+
+    /// Counts a call, until what is given is dropped.
+    pub(super) fn begin(&self) -> Begun {
+        let mut calls = self.calls();
+        calls.now += 1;
+        calls.most = calls.most.max(calls.now);
+        Begun(self.clone())
+    }
+
+    /// Since when it has no calls; nothing if it has some, or is to go already.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let calls = self.calls();
+        (calls.now == 0 && !calls.is_asked_to_go).then_some(calls.idle_since)
+    }
+
+    pub(super) fn has_calls(&self) -> bool {
+        self.calls().now > 0
+    }
+
+    /// Says that it is to go.
+    pub(super) fn ask_to_go(&self) {
+        self.calls().is_asked_to_go = true;
+        self.0.go.notify_one();
+    }
+
+    /// Waits until it is to go.
+    pub(super) async fn asked_to_go(&self) {
+        self.0.go.notified().await;
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call of a connection.
+#[derive(Debug)]
+pub(super) struct Begun(Usage);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        let mut calls = self.0.calls();
+        calls.now -= 1;
+        if calls.now == 0 {
+            calls.idle_since = Instant::now();
+        }
+        let is_swollen = calls.most > MANY && calls.now <= calls.most / FEWER;
+        if is_swollen && !calls.is_asked_to_go {
+            drop(calls);
+            self.0.ask_to_go();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use tokio::time::{advance, pause};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_idle_from_when_its_last_call_ended() {
+        pause();
+        let (usage, come) = (Usage::new(), Instant::now());
+        assert_eq!(usage.idle_since(), Some(come));
+        let calls = [usage.begin(), usage.begin()];
+        assert_eq!(usage.idle_since(), None);
+        advance(Duration::from_secs(9)).await;
+        drop(calls);
+        assert_eq!(usage.idle_since(), Some(come + Duration::from_secs(9)));
+        usage.ask_to_go();
+        assert_eq!(usage.idle_since(), None, "it is going already");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_had_many_calls_and_has_few_is_to_go() {
+        let usage = Usage::new();
+        let few: Vec<_> = (0..16).map(|_| usage.begin()).collect();
+        let mut many: Vec<_> = (16..=MANY).map(|_| usage.begin()).collect();
+        let one = many.pop();
+        drop(many);
+        assert!(usage.asked_to_go().now_or_never().is_none());
+        drop(one);
+        assert!(usage.asked_to_go().now_or_never().is_some());
+        drop(few);
+        assert!(usage.asked_to_go().now_or_never().is_none(), "asked twice");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_had_some_calls_stays() {
+        let usage = Usage::new();
+        let calls: Vec<_> = (0..MANY).map(|_| usage.begin()).collect();
+        drop(calls);
+        assert!(usage.asked_to_go().now_or_never().is_none());
+    }
+}
