@@ -1,6 +1,7 @@
 //! The scenarios: what is run, what is wanted, and what is measured.
 
 mod gateway;
+mod greedy;
 mod in_flight;
 mod memory;
 mod overload;
@@ -48,6 +49,8 @@ enum Name {
     Held,
     /// Twice the capacity
     Overload,
+    /// One greedy token in a crowd of modest ones
+    Greedy,
     /// Half the capacity with faults and restarts
     Soak,
 }
@@ -91,6 +94,7 @@ pub async fn run(args: Args) -> Result<bool, String> {
             Name::InFlight => in_flight::run(&setting, in_flight::OF_A_SECOND).await?,
             Name::Held => in_flight::run(&setting, in_flight::HELD).await?,
             Name::Overload => overload::run(&setting).await?,
+            Name::Greedy => greedy::run(&setting).await?,
             Name::Soak => soak::run(&setting).await?,
         });
     }

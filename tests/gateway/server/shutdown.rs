@@ -211,7 +211,7 @@ async fn what_the_vendor_keeps_waiting_is_told_so_and_not_sent_again_too_early()
         let arrive = Arc::clone(&arrived);
         let vendor = Vendor::start(move |_| {
             arrive.notify_one();
-            let mut answer = reply(status, r#"{"code":"c","message":"m"}"#);
+            let mut answer = reply(status, r#"{"code":"later","message":"m"}"#);
             let later = http::HeaderValue::from_static("20");
             answer.headers_mut().insert("retry-after", later);
             async { answer }
@@ -227,7 +227,7 @@ async fn what_the_vendor_keeps_waiting_is_told_so_and_not_sent_again_too_early()
             429 => Code::ResourceExhausted,
             _ => Code::Unavailable,
         };
-        refused(call.await.unwrap(), code, "C");
+        refused(call.await.unwrap(), code, "LATER");
         assert_eq!(vendor.received().len(), 1, "after {status}");
     }
 }
