@@ -16,6 +16,7 @@ pub fn operations(operations: &[Operation]) -> String {
     for operation in operations {
         let rpc = &operation.rpc;
         let path: String = operation.path.iter().map(segment).collect();
+        let template: String = operation.path.iter().map(template).collect();
         let query: String = operation
             .query
             .iter()
@@ -37,8 +38,11 @@ pub fn operations(operations: &[Operation]) -> String {
     type Response = {output};
     const SPEC: &'static Spec = &Spec {{
         name: {name:?},
+        rpc: {full_name:?},
         request: {request:?},
         method: http::Method::{method},
+        template: {template:?},
+        span: {span:?},
         path: &[{path}],
         query: &[{query}],
         body: {body},
@@ -53,6 +57,8 @@ pub fn operations(operations: &[Operation]) -> String {
             input = rpc.input().name(),
             output = rpc.output().name(),
             name = rpc.name(),
+            full_name = format!("{}/{}", rpc.parent_service().full_name(), rpc.name()),
+            span = format!("{} {template}", operation.method),
             request = rpc.input().full_name(),
             response = rpc.output().full_name(),
             method = operation.method,
@@ -65,6 +71,14 @@ pub fn operations(operations: &[Operation]) -> String {
         );
     }
     code
+}
+
+/// A segment as the vendor documents it.
+fn template(segment: &Segment) -> String {
+    match segment {
+        Segment::Literal(text) => text.clone(),
+        Segment::Variable(variable) => format!("{{{}}}", variable.json_name()),
+    }
 }
 
 fn segment(segment: &Segment) -> String {

@@ -19,7 +19,8 @@ use tonic::{Request, Status};
 use crate::config::EXIT_USAGE;
 use crate::config::value::duration;
 use crate::proto;
-use tls::{Secure, TlsArgs};
+use crate::tls::dial::Dial;
+use tls::TlsArgs;
 
 /// The flags of `call`.
 #[derive(Debug, Clone, Args)]
@@ -90,7 +91,7 @@ async fn make(args: &CallArgs) -> ExitCode {
 type Prepared = (Gateway, MethodDescriptor, Request<Vec<u8>>);
 
 /// Where the gateway is, and how it is spoken to.
-type Gateway = (Endpoint, Option<Secure>);
+type Gateway = (Endpoint, Option<Dial>);
 
 fn prepare(args: &CallArgs) -> Result<Prepared, String> {
     let method = method(&args.rpc)?;

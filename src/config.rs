@@ -6,6 +6,7 @@
 
 mod outbound;
 mod shutdown;
+mod telemetry;
 mod tls;
 pub mod value;
 
@@ -19,10 +20,12 @@ use crate::deadline::DeadlinePolicy;
 use crate::logging::{self, LogFormat};
 use crate::sandbox;
 use crate::server::{CallLimits, Pauses, Tls};
+use crate::telemetry::Settings;
 use crate::upstream::base::Base;
 use crate::upstream::client::Outbound;
 use outbound::OutboundArgs;
 use shutdown::ShutdownArgs;
+use telemetry::TelemetryArgs;
 use tls::TlsArgs;
 use value::{Problems, duration, from_environment, number, size, switch, threads};
 
@@ -115,6 +118,9 @@ pub struct ServeArgs {
     health_listen: Option<String>,
 
     #[command(flatten)]
+    telemetry: TelemetryArgs,
+
+    #[command(flatten)]
     shutdown: ShutdownArgs,
 
     /// How the log is written: text or json [default: text on a terminal, json elsewhere]
@@ -141,6 +147,10 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Where health alone is served, if anywhere.
     pub health_listen: Option<SocketAddr>,
+    /// Where the metrics are served as a page, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
+    /// What of traces and metrics is exported.
+    pub telemetry: Settings,
     /// How long the end takes.
     pub pauses: Pauses,
     /// How the log is written.
@@ -194,6 +204,7 @@ impl ServeArgs {
             let address = problems.read("health-listen", raw, address);
             address.map(Some)
         });
+        let telemetry = self.telemetry.read(&mut problems);
         let pauses = self.shutdown.read(&mut problems);
         let log_format = match &self.log_format {
             Some(format) => problems.read("log-format", format, str::parse),
@@ -202,6 +213,7 @@ impl ServeArgs {
         let log_filter = problems.take(logging::filter());
         problems.take(threads());
         let config = (|| {
+            let (metrics_listen, telemetry) = telemetry?;
             Some(Config {
                 listen: listen?,
                 target: target?,
@@ -221,6 +233,8 @@ impl ServeArgs {
                 token_requests_per_minute: token_requests?,
                 tls: tls?,
                 health_listen: health_listen.unwrap_or(Some(None))?,
+                metrics_listen,
+                telemetry,
                 pauses: pauses?,
                 log_format: log_format?,
                 log_filter: log_filter?,

@@ -21,5 +21,6 @@ pub mod server;
 pub mod service;
 pub mod session;
 pub mod spread;
+pub mod telemetry;
 pub mod tls;
 pub mod upstream;

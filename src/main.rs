@@ -38,6 +38,8 @@ its variable; a switch is set by its name alone, or by `=true` and `=false`. Dur
 Other variables:
   RUST_LOG                     filters the log: `warn`, `presence_gateway=debug`; info unless set
   TOKIO_WORKER_THREADS         how many threads serve; one for each core unless set
+  OTEL_*                       traces and metrics over OTLP, off unless
+                               OTEL_EXPORTER_OTLP_ENDPOINT names a collector; see README.md
   PRESENCE_GATEWAY_SANDBOX_*   the settings of the sandbox, see `presence-gateway sandbox --help`
 
 SIGTERM and Ctrl-C end it: health turns NOT_SERVING, connections are accepted for --lame-duck

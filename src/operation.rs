@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod unknown;
 
 use bytes::Bytes;
 use http::Method;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub use decode::decode;
 pub use encode::{MAX_ID_BYTES, check, encode};
+pub(crate) use unknown::unknown;
 
 /// A request that stands for a REST call of the vendor's.
 ///
@@ -30,10 +32,16 @@ pub trait Operation: Serialize + Send + Sync + 'static {
 pub struct Spec {
     /// The name of the RPC, such as `GetUserPresence`.
     pub name: &'static str,
+    /// The full name of the RPC, such as `genesys.presence.v1.PresenceService/GetUserPresence`.
+    pub rpc: &'static str,
     /// The full name of the request message.
     pub request: &'static str,
     /// The HTTP method.
     pub method: Method,
+    /// The path with the names of its variables: `/api/v2/presence/sources/{sourceId}`.
+    pub template: &'static str,
+    /// What a request is called in a trace: its method and its template.
+    pub span: &'static str,
     /// The path, piece by piece.
     pub path: &'static [Segment],
     /// The fields that go into the query, in this order.

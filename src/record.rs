@@ -1,4 +1,4 @@
-//! What is noted about one call, for its line in the log.
+//! What is noted about one call, for its line in the log, and for the telemetry.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -8,16 +8,22 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::error::is_loggable;
+use crate::telemetry::{Scope, is_fault};
 
 /// What is noted about one call. A clone notes into the same record.
 ///
 /// It has no place for a token, an id or a body, so that none can be logged.
 #[derive(Debug, Clone)]
-pub struct Record(Arc<Notes>);
+pub struct Record {
+    notes: Arc<Notes>,
+    /// The part of the call that notes: the call itself, or a batch of it.
+    scope: Scope,
+}
 
 #[derive(Debug)]
 struct Notes {
-    method: String,
+    /// The full name of the RPC; none where there is no such.
+    rpc: Option<&'static str>,
     begun: Instant,
     upstream_calls: AtomicUsize,
     unmatched_answers: AtomicUsize,
@@ -25,38 +31,55 @@ struct Notes {
 }
 
 impl Record {
-    /// Opens the record of a call of the RPC `method`.
+    /// Opens the record of a call of the RPC with this full name, none where
+    /// there is no such.
     #[must_use]
-    pub fn new(method: impl Into<String>) -> Self {
-        Self(Arc::new(Notes {
-            method: method.into(),
+    pub fn new(rpc: impl Into<Option<&'static str>>) -> Self {
+        let notes = Notes {
+            rpc: rpc.into(),
             begun: Instant::now(),
             upstream_calls: AtomicUsize::new(0),
             unmatched_answers: AtomicUsize::new(0),
             end: OnceLock::new(),
-        }))
+        };
+        Self {
+            notes: Arc::new(notes),
+            scope: Scope::default(),
+        }
+    }
+
+    /// What the telemetry is told through.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// The same record, for this part of the call.
+    #[must_use]
+    pub(crate) fn within(&self, scope: Scope) -> Self {
+        let notes = Arc::clone(&self.notes);
+        Self { notes, scope }
     }
 
     /// Notes that a call upstream begins.
     pub fn upstream_call(&self) {
-        self.0.upstream_calls.fetch_add(1, Relaxed);
+        self.notes.upstream_calls.fetch_add(1, Relaxed);
     }
 
     /// How many calls upstream have begun.
     #[must_use]
     pub fn upstream_calls(&self) -> usize {
-        self.0.upstream_calls.load(Relaxed)
+        self.notes.upstream_calls.load(Relaxed)
     }
 
     /// Notes answers of a bulk read that match no id asked for.
     pub fn unmatched_answers(&self, count: usize) {
-        self.0.unmatched_answers.fetch_add(count, Relaxed);
+        self.notes.unmatched_answers.fetch_add(count, Relaxed);
     }
 
     /// Notes how the call ended, with the reason of its error. The first
     /// word counts: it comes from who knows the reason.
     pub fn ended(&self, code: Code, reason: Option<String>) {
-        let _ = self.0.end.set((code, reason));
+        let _ = self.notes.end.set((code, reason));
     }
 
     /// Notes that the call ended with this error.
@@ -72,24 +95,45 @@ impl Record {
         self.ended(status.code(), reason);
     }
 
-    /// Writes the call's line to the log.
+    /// Writes the call's line to the log, and tells the telemetry of its end.
+    ///
+    /// A call that failed by the fault of the gateway or of what is behind it
+    /// is a warning; one that was refused for what the caller sent is not.
     pub fn log(&self) {
-        let Notes { method, begun, .. } = &*self.0;
+        let Notes { rpc, begun, .. } = &*self.notes;
         // A call that nobody ended was dropped: its client has gone away.
-        let (code, reason) = match self.0.end.get() {
+        let (code, reason) = match self.notes.end.get() {
             Some((code, reason)) => (*code, reason.as_deref()),
             None => (Code::Cancelled, None),
         };
-        let unmatched_answers = self.0.unmatched_answers.load(Relaxed);
-        tracing::info!(
-            method = %method,
-            status = %name(code),
-            reason = reason.map(tracing::field::display),
-            duration_ms = milliseconds(begun.elapsed()),
-            upstream_calls = self.upstream_calls(),
-            unmatched_answers = (unmatched_answers > 0).then_some(unmatched_answers),
-            "call"
-        );
+        let took = begun.elapsed();
+        self.scope.call_ended(*rpc, code, reason, took);
+        let unmatched_answers = self.notes.unmatched_answers.load(Relaxed);
+        let ids = self.scope.ids();
+        // The level is a part of the place in the code, so there are two.
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    method = rpc.unwrap_or("unknown"),
+                    status = name(code),
+                    reason = reason.map(tracing::field::display),
+                    duration_ms = milliseconds(took),
+                    upstream_calls = self.upstream_calls(),
+                    unmatched_answers = (unmatched_answers > 0).then_some(unmatched_answers),
+                    trace_id = ids
+                        .as_ref()
+                        .map(|(trace, _)| tracing::field::display(trace)),
+                    span_id = ids.as_ref().map(|(_, span)| tracing::field::display(span)),
+                    "call"
+                )
+            };
+        }
+        // An RPC that there is not is a mistake of its caller's.
+        if is_fault(code) && rpc.is_some() {
+            line!(warn);
+        } else {
+            line!(info);
+        }
     }
 }
 

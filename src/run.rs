@@ -21,6 +21,7 @@ use crate::logging::{self, LogFormat};
 use crate::sandbox::{self, Sandbox};
 use crate::server::Server;
 use crate::service::Gateway;
+use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
 use crate::upstream::base::Base;
 use crate::upstream::quota::Quota;
@@ -85,16 +86,29 @@ fn gateway(config: Config) -> Result<ExitCode, String> {
 
 async fn forward(config: Config) -> Result<ExitCode, String> {
     files::raise_limit();
-    let listener = bind(config.listen).await?;
+    let listener = bind("--listen", config.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let probes = match config.health_listen {
         None => None,
-        Some(address) => Some(bind(address).await?),
+        Some(address) => Some(bind("--health-listen", address).await?),
     };
+    let scraped = match config.metrics_listen {
+        None => None,
+        Some(address) => Some(bind("--metrics-listen", address).await?),
+    };
+    let (exported, max_in_flight) = (config.telemetry, config.calls.max_in_flight);
+    let to = [
+        exported.traces.as_ref().map(|traces| traces.to.url.clone()),
+        exported
+            .metrics
+            .as_ref()
+            .map(|metrics| metrics.to.url.clone()),
+    ];
+    let (telemetry, running, page) = Telemetry::start(exported, max_in_flight)?;
     let (base, sandbox) = match config.target {
         Target::Upstream(base) => (base, None),
         Target::Sandbox(settings) => {
-            let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+            let listener = bind("--sandbox", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             let base = Base::of_url(&format!("http://{address}"), false)?;
             (base, Some((listener, Sandbox::new(*settings))))
@@ -115,6 +129,10 @@ async fn forward(config: Config) -> Result<ExitCode, String> {
     if let Some(probes) = probes {
         server = server.with_probes(probes);
     }
+    server = server.with_telemetry(&telemetry);
+    let metrics = scraped
+        .as_ref()
+        .and_then(|scraped| scraped.local_addr().ok());
 
     let (stop, stopped) = watch::channel(());
     if let Some((listener, sandbox)) = sandbox {
@@ -133,6 +151,9 @@ async fn forward(config: Config) -> Result<ExitCode, String> {
         %address,
         tls = has_tls,
         health = health.map(tracing::field::display),
+        metrics = metrics.map(tracing::field::display),
+        traces_to = to[0].as_deref(),
+        metrics_to = to[1].as_deref(),
         upstream = %base,
         version = %env!("CARGO_PKG_VERSION"),
         "serving"
@@ -140,7 +161,19 @@ async fn forward(config: Config) -> Result<ExitCode, String> {
     if is_sandbox {
         greet(address, has_tls, &base);
     }
-    let code = until_signalled(signals, |end| server.serve(listener, end)).await;
+    let code = until_signalled(signals, |end| async {
+        let serving = server.serve(listener, end);
+        match page.zip(scraped) {
+            None => serving.await,
+            // To the end, which is what one wants to see.
+            Some((page, scraped)) => tokio::select! {
+                () = serving => {}
+                () = page.serve(scraped) => {}
+            },
+        }
+        running.end().await;
+    })
+    .await;
     // The vendor's end follows the callers'.
     drop(stop);
     tracing::info!("ended");
@@ -175,7 +208,7 @@ async fn until_signalled<F: Future<Output = ()>>(
 }
 
 async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<ExitCode, String> {
-    let listener = bind(listen).await?;
+    let listener = bind("--listen", listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let signals = Signals::listen()?;
     tracing::info!(%address, "serving the sandbox: http://{address}/sandbox tells how to use it");
@@ -204,9 +237,18 @@ fn greet(address: SocketAddr, has_tls: bool, vendor: &Base) {
     );
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, String> {
+/// Opens the port that a setting asks for.
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, String> {
     let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| format!("cannot listen on {address}: {error}"))
+    listener.map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "; end what listens there, or give another port",
+            io::ErrorKind::AddrNotAvailable => "; give an address of this machine, or 0.0.0.0",
+            io::ErrorKind::PermissionDenied => "; give a port from 1024 on",
+            _ => "",
+        };
+        format!("{setting}: cannot listen on {address}: {error}{remedy}")
+    })
 }
 
 /// Waits until the other end of the channel is gone.

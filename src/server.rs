@@ -24,8 +24,8 @@ mod usage;
 use std::io;
 use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
+use axum::{Extension, Router};
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -37,6 +37,7 @@ use crate::proto::DESCRIPTORS;
 use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServer;
 use crate::proto::v1::presence_service_server::PresenceServiceServer;
 use crate::service::Gateway;
+use crate::telemetry::Telemetry;
 use connection::Manners;
 use door::{Door, OneMore};
 use health::Health;
@@ -165,6 +166,18 @@ impl Server {
     pub fn with_probes(self, listener: TcpListener) -> Self {
         let probes = (self.probes.0, Some(listener));
         Self { probes, ..self }
+    }
+
+    /// The same server, whose calls are told to this telemetry.
+    #[must_use]
+    pub fn with_telemetry(self, telemetry: &Telemetry) -> Self {
+        if telemetry.is_off() {
+            return self;
+        }
+        let calls = self.calls.clone();
+        telemetry.observe_in_flight(move || calls.count());
+        let router = self.router.layer(Extension(telemetry.clone()));
+        Self { router, ..self }
     }
 
     /// Serves until `shutdown` is done; then says so, pauses, and lets the

@@ -1,5 +1,7 @@
 //! One call of a caller's, from its request to its response.
 
+use std::borrow::Cow;
+
 use http::HeaderValue;
 
 use crate::error::Failure;
@@ -25,6 +27,28 @@ pub struct Served<T> {
 }
 
 impl Session {
+    /// Says how many batches and ids a bulk call of the operation `O` has.
+    pub(crate) fn bulk<O: Operation>(&self, batches: usize, ids: usize) {
+        self.terms.record.scope().bulk(O::SPEC.rpc, batches, ids);
+    }
+
+    /// The same session for one batch of a bulk call, with so many ids, which
+    /// has a part of its own in the call's trace where that is recorded.
+    pub(crate) fn batch(&self, index: usize, ids: usize) -> Cow<'_, Self> {
+        let Some(scope) = self.terms.record.scope().batch(index, ids) else {
+            return Cow::Borrowed(self);
+        };
+        let mut session = self.clone();
+        session.terms.record = session.terms.record.within(scope);
+        Cow::Owned(session)
+    }
+
+    /// Says that a batch, which this session is of, has ended.
+    pub(crate) fn batch_ended<T>(&self, answer: &Result<Served<T>, Failure>) {
+        let error = answer.as_ref().err().map(|failure| &failure.error);
+        self.terms.record.scope().batch_ended(error);
+    }
+
     /// Serves a request by one call upstream.
     ///
     /// # Errors
@@ -44,10 +68,13 @@ impl Session {
         let reply = self.upstream.send(call, &self.terms).await?;
         let correlation_id = reply.correlation_id;
         match operation::decode::<O>(&reply.body) {
-            Ok(response) => Ok(Served {
-                response,
-                correlation_id,
-            }),
+            Ok(response) => {
+                self.terms.record.scope().answer::<O>(&reply.body);
+                Ok(Served {
+                    response,
+                    correlation_id,
+                })
+            }
             Err(error) => Err(Failure {
                 correlation_id,
                 ..error.into()

@@ -3,6 +3,7 @@
 //! Versions 1.2 and 1.3, with the suites of one provider: none of them is
 //! weak, so there is nothing to choose.
 
+pub mod dial;
 pub mod pem;
 
 use std::sync::Arc;

@@ -26,7 +26,9 @@ use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
 use crate::memory::Held;
 use crate::operation::Call;
 use crate::record::Record;
-use answer::{expired, lost, read, why};
+use crate::telemetry::{Attempt, Peer};
+pub(crate) use answer::why;
+use answer::{expired, lost, read};
 use base::Base;
 use client::{Clients, Outbound};
 use departure::Departing;
@@ -42,6 +44,7 @@ const MAX_PARKING: Duration = Duration::from_mins(10);
 pub struct Upstream {
     clients: Clients,
     base: Base,
+    peer: Peer,
     quota: Quota,
     budget: Budget,
 }
@@ -79,9 +82,12 @@ impl Upstream {
     /// If the system has no certificates of authorities, which TLS needs.
     pub fn new(base: Base, outbound: Outbound, quota: Quota) -> Result<Self, String> {
         let clients = Clients::new(&base, outbound)?;
+        let (host, port) = base.place();
+        let peer = Peer::new(base.to_string(), &host, port);
         Ok(Self {
             clients,
             base,
+            peer,
             quota,
             budget: Budget::default(),
         })
@@ -108,14 +114,20 @@ impl Upstream {
     pub async fn send(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
+        let mut resends = 0;
         loop {
-            let start = match self.turn(token, deadline).await {
+            let start = match self.turn(terms).await {
                 Ok(start) => start,
                 Err(error) => return Err(attempts.given_up(error.into())),
             };
-            let answer = self.attempt(call, terms, start).await;
+            let answer = self.attempt(call, terms, start, resends).await;
             self.learn(token, &answer);
-            match attempts.after(answer, deadline.left()) {
+            let next = attempts.after(answer, deadline.left());
+            if let (Next::Again(wait) | Next::Later(wait), Some(failure)) = (&next, attempts.last())
+            {
+                terms.record.scope().backoff(&failure.error, *wait);
+            }
+            match next {
                 Next::End(answer) => return answer,
                 Next::Again(wait) => drop(deadline.bound(sleep(wait)).await),
                 Next::Later(wait) => tokio::select! {
@@ -126,18 +138,26 @@ impl Upstream {
                     }
                 },
             }
+            resends += 1;
         }
     }
 
     /// Waits until a request of the token may start.
-    async fn turn(&self, token: TokenKey, deadline: &Deadline) -> Result<Start, Error> {
+    async fn turn(&self, terms: &Terms) -> Result<Start, Error> {
+        let (token, deadline) = (terms.caller.key(), &terms.deadline);
         if deadline.has_passed() {
             return Err(Error::Expired);
         }
+        let scope = terms.record.scope();
+        let _turn = scope.turn();
         tokio::select! {
             biased;
             admitted = deadline.bound(self.quota.admit(token, deadline.instant())) => match admitted {
-                Some(admitted) => Ok(admitted?),
+                Some(Ok(start)) => {
+                    start.left.inspect(|&left| scope.quota_remaining(left));
+                    Ok(start)
+                }
+                Some(Err(denied)) => Err(denied.into()),
                 None => Err(Error::Expired),
             },
             // Another replica can send it, and in time.
@@ -164,22 +184,44 @@ impl Upstream {
         }
     }
 
-    async fn attempt(&self, call: &Call, terms: &Terms, start: Start) -> Result<Reply, Failure> {
+    /// Sends a call once, which had been sent so often before.
+    async fn attempt(
+        &self,
+        call: &Call,
+        terms: &Terms,
+        start: Start,
+        resends: u32,
+    ) -> Result<Reply, Failure> {
+        if terms.deadline.has_passed() {
+            return Err(Error::Expired.into());
+        }
+        terms.record.upstream_call();
+        let mut told = terms.record.scope().attempt(call.spec, &self.peer, resends);
+        let answer = self.exchange(call, terms, start, &mut told).await;
+        told.ended(answer.as_ref().err().map(|failure| &failure.error));
+        answer
+    }
+
+    async fn exchange(
+        &self,
+        call: &Call,
+        terms: &Terms,
+        start: Start,
+        told: &mut Attempt<'_>,
+    ) -> Result<Reply, Failure> {
         let Terms {
             caller,
             deadline,
-            record,
             held,
             ..
         } = terms;
         let spec = call.spec;
-        if deadline.has_passed() {
-            return Err(Error::Expired.into());
-        }
-        record.upstream_call();
         let body = Departing::new(call.body.clone(), start);
         let departure = body.departure();
-        let request = self.request(call, caller).body(Body::wrap(body));
+        let mut request = self.request(call, caller).body(Body::wrap(body));
+        if let Some(trace) = told.headers() {
+            request = request.headers(trace);
+        }
         let mut response = match deadline.bound(request.send()).await {
             Some(Ok(response)) => response,
             None if departure.is_ruled_out() => return Err(Error::Expired.into()),
@@ -194,6 +236,7 @@ impl Upstream {
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
+        told.answered(response.status().as_u16(), id.as_ref());
         match read(spec, &mut response, deadline, held).await {
             Ok(body) => Ok(Reply {
                 body,

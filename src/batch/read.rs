@@ -112,6 +112,7 @@ async fn read<O: BulkRead>(
     if !partial {
         session.upstream.check(&session.terms, batches.len())?;
     }
+    session.bulk::<O>(batches.len(), ids.len());
     // A refused token is refused for each batch: one refusal stops the others.
     let refused = OnceLock::new();
     let calls: Vec<_> = batches
@@ -120,9 +121,13 @@ async fn read<O: BulkRead>(
         .map(|(index, (call, ids))| {
             let refused = &refused;
             async move {
-                let answer = match refused.get() {
-                    Some(failure) => Err(Failure::clone(failure)),
-                    None => session.send::<O>(&call).await,
+                let answer = if let Some(failure) = refused.get() {
+                    Err(Failure::clone(failure))
+                } else {
+                    let batch = session.batch(index, ids.len());
+                    let answer = batch.send::<O>(&call).await;
+                    batch.batch_ended(&answer);
+                    answer
                 };
                 if let Err(failure) = &answer
                     && failure.error.is_unauthenticated()

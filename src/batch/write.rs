@@ -43,6 +43,7 @@ impl Bulk for Request {
         if !partial {
             session.upstream.check(&session.terms, plan.batches.len())?;
         }
+        session.bulk::<Self>(plan.batches.len(), ids.len());
         let outcomes = send(self, &plan, session, limits).await;
         if partial {
             report::partial(outcomes, &ids)
@@ -80,7 +81,12 @@ async fn send(
                 body,
                 ..Request::default()
             };
-            in_flight.push(async move { (number, session.forward(&batch).await) });
+            in_flight.push(async move {
+                let session = session.batch(number, batch.body.len());
+                let answer = session.forward(&batch).await;
+                session.batch_ended(&answer);
+                (number, answer)
+            });
             running.push(number);
             next += 1;
         }

@@ -1,16 +1,9 @@
 //! TLS to the gateway.
 
-use std::io;
-use std::sync::Arc;
-
 use clap::Args;
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
+use crate::tls::dial::Dial;
 use crate::tls::pem::{self, Identity};
 use crate::tls::{self, Trust};
 
@@ -34,13 +27,6 @@ pub(super) struct TlsArgs {
     tls_server_name: Option<String>,
 }
 
-/// How connections are made that speak TLS.
-#[derive(Clone)]
-pub(super) struct Secure {
-    connector: TlsConnector,
-    name: Option<ServerName<'static>>,
-}
-
 impl TlsArgs {
     /// The first of the flags that is given, if any is.
     pub(super) fn given(&self) -> Option<&'static str> {
@@ -55,7 +41,7 @@ impl TlsArgs {
     }
 
     /// What the flags say.
-    pub(super) fn read(&self) -> Result<Secure, String> {
+    pub(super) fn read(&self) -> Result<Dial, String> {
         let trust = match &self.tls_ca {
             None => Trust::System,
             Some(path) => Trust::Only(
@@ -77,29 +63,6 @@ impl TlsArgs {
             Some(path) => format!("--tls-ca: `{path}` {wrong}"),
             None => format!("{wrong}; give --tls-ca"),
         })?;
-        Ok(Secure {
-            connector: TlsConnector::from(Arc::new(config)),
-            name: name.transpose()?,
-        })
-    }
-}
-
-impl Secure {
-    /// Connects to the host and port of a URI.
-    pub(super) async fn connect(self, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
-        let host = uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = match self.name {
-            Some(name) => name,
-            None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
-        };
-        let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await?;
-        let stream = self.connector.connect(name, stream).await?;
-        match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Ok(TokioIo::new(stream)),
-            _ => Err(io::Error::other(
-                "the server does not speak HTTP/2 over TLS",
-            )),
-        }
+        Ok(Dial::new(config, name.transpose()?))
     }
 }

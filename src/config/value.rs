@@ -21,6 +21,12 @@ impl Problems {
         self.0.push(problem.into());
     }
 
+    /// Whether this one is known.
+    #[must_use]
+    pub fn has(&self, problem: &str) -> bool {
+        self.0.iter().any(|known| known == problem)
+    }
+
     /// How many were found up to now.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -21,6 +21,11 @@ impl InFlight {
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 
+    /// How many calls there are.
+    pub(super) fn count(&self) -> usize {
+        *self.0.borrow()
+    }
+
     /// Waits until there is a call.
     pub(super) async fn some(&self) {
         let _ = self.0.subscribe().wait_for(|count| *count > 0).await;

@@ -25,6 +25,7 @@ use crate::deadline::{Deadline, DeadlinePolicy, Drain};
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::record::Record;
+use crate::telemetry::Telemetry;
 
 /// How long after its deadline a call is given up that has not reached its
 /// handler. A handler ends by itself at the deadline, with more to tell.
@@ -155,14 +156,11 @@ async fn record<F: Future<Output = Response>>(
         }
     }
 
-    let path = request.uri().path();
     // A name of the caller's choice is not let into the log.
-    let method = if mend::is_known(path) {
-        path.trim_start_matches('/')
-    } else {
-        "unknown"
-    };
-    let record = Record::new(method);
+    let rpc = mend::known(request.uri().path());
+    let telemetry = request.extensions_mut().remove::<Telemetry>();
+    let scope = telemetry.unwrap_or_default().call(rpc, request.headers());
+    let record = Record::new(rpc).within(scope);
     let logged = Logged(record.clone());
     // Whatever shows headers, it shall not show this one.
     if let header::Entry::Occupied(mut token) = request.headers_mut().entry(header::AUTHORIZATION) {
@@ -206,7 +204,7 @@ async fn authenticate<F: Future<Output = Response>>(
     next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     let deadline = request.extensions().get::<Deadline>().cloned();
-    let (Some(deadline), true) = (deadline, mend::is_known(request.uri().path())) else {
+    let (Some(deadline), true) = (deadline, mend::known(request.uri().path()).is_some()) else {
         return next(request).await;
     };
     match Caller::of(request.headers()) {

@@ -17,15 +17,15 @@ use crate::record::Record;
 /// The header that says which compressions are accepted.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Whether there is an RPC at this path.
-pub(super) fn is_known(path: &str) -> bool {
+/// The full name of the RPC at this path, if there is one.
+pub(super) fn known(path: &str) -> Option<&'static str> {
     static PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let services = proto::pool().services();
         let rpcs = services.flat_map(|service| service.methods().collect::<Vec<_>>());
         rpcs.map(|rpc| format!("/{}/{}", rpc.parent_service().full_name(), rpc.name()))
             .collect()
     });
-    PATHS.contains(path)
+    PATHS.get(path).map(|path| path.trim_start_matches('/'))
 }
 
 /// Passes the services' answers on, and replaces those that tonic made.
@@ -33,7 +33,7 @@ pub(super) async fn answers<F: Future<Output = Response>>(
     request: Box<Request>,
     next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
-    let is_known = is_known(request.uri().path());
+    let is_known = known(request.uri().path()).is_some();
     let deadline = request.extensions().get::<Deadline>().cloned();
     let record = request.extensions().get::<Record>().cloned();
     let response = next(request).await;

@@ -144,7 +144,7 @@ fn broken(spec: &Spec, why: String) -> Error {
 }
 
 /// Tells an error with its causes, and without the URL, which holds ids.
-pub(super) fn why(error: reqwest::Error) -> String {
+pub(crate) fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut why = error.to_string();
     let mut source = error.source();

@@ -83,6 +83,18 @@ impl Base {
         self.0.starts_with("https:")
     }
 
+    /// The host and the port.
+    #[must_use]
+    pub fn place(&self) -> (String, u16) {
+        let url = Url::parse(&self.0).ok();
+        let host = url.as_ref().and_then(|url| url.host_str());
+        let port = url.as_ref().and_then(Url::port_or_known_default);
+        (
+            host.unwrap_or_default().to_owned(),
+            port.unwrap_or_default(),
+        )
+    }
+
     /// The URL of a path and query that begin with a slash.
     #[must_use]
     pub fn url(&self, path_and_query: &str) -> String {

@@ -73,13 +73,14 @@ impl Quota {
     ///
     /// At once where its turn comes after `end`: it costs nothing then.
     pub async fn admit(&self, token: TokenKey, end: Instant) -> Result<Start, Denied> {
-        let start = |at| Start {
+        let start = |at, left| Start {
             quota: self.clone(),
             token,
             at,
+            left,
         };
         if self.limit == 0 {
-            return Ok(start(Instant::now()));
+            return Ok(start(Instant::now(), None));
         }
         loop {
             let turn = self.reserve(token, end)?;
@@ -87,9 +88,9 @@ impl Quota {
             if turn.at > Instant::now() {
                 sleep_until(turn.at).await;
             }
-            let at = turn.at;
+            let (at, left) = (turn.at, turn.left);
             if turn.take() {
-                return Ok(start(at));
+                return Ok(start(at, Some(left)));
             }
             // The turn is later now.
         }
@@ -141,10 +142,14 @@ impl Quota {
         let at = pace.turn(now, self.limit);
         in_time(at, end, now)?;
         pace.starts.push_back(at);
+        let left = self.limit.saturating_sub(pace.starts.len());
+        #[expect(clippy::cast_precision_loss, reason = "neither is that large")]
+        let left = left as f64 / self.limit as f64;
         Ok(Turn {
             quota: self,
             token,
             at,
+            left,
             taken: false,
         })
     }
@@ -172,6 +177,9 @@ pub struct Start {
     quota: Quota,
     token: TokenKey,
     at: Instant,
+    /// The share of its requests of this minute that the token has left then;
+    /// none where there is no limit.
+    pub left: Option<f64>,
 }
 
 impl Start {
@@ -189,6 +197,8 @@ struct Turn<'a> {
     quota: &'a Quota,
     token: TokenKey,
     at: Instant,
+    /// The share of the token's requests that is left after this one.
+    left: f64,
     taken: bool,
 }
 

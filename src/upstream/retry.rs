@@ -124,6 +124,11 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Why the attempt before failed, where there is to be another.
+    pub(super) fn last(&self) -> Option<&Failure> {
+        self.last.as_ref()
+    }
+
     /// What the call comes to where the next attempt is not begun, for a
     /// reason that counts unless an attempt was made before.
     pub(super) fn given_up(self, why: Failure) -> Failure {

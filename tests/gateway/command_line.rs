@@ -168,7 +168,6 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
 #[test]
 fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
     let unbuilt = [
-        "--metrics-listen=127.0.0.1:0",
         "--share-reads=true",
         "--bulk-merge-window=0s",
         "--listne=127.0.0.1:0",
@@ -330,16 +329,31 @@ fn a_call_that_cannot_be_made_is_told_apart_from_one_that_failed() {
 fn a_port_that_is_taken_is_a_failure_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    for command in [
-        &["serve", "--sandbox", "--listen", &taken][..],
-        &["sandbox", "--listen", &taken],
+    let serve = |flag| {
+        [
+            "serve",
+            "--sandbox",
+            "--listen",
+            "127.0.0.1:0",
+            flag,
+            &taken,
+        ]
+    };
+    for (flag, command) in [
+        ("--listen", &["serve", "--sandbox", "--listen", &taken][..]),
+        ("--listen", &["sandbox", "--listen", &taken]),
+        ("--health-listen", &serve("--health-listen")),
+        ("--metrics-listen", &serve("--metrics-listen")),
     ] {
         let failed = run(command, &[]);
         assert_eq!(failed.code, Some(1), "{failed:#?}");
         assert!(
-            failed.stderr.contains(&format!("cannot listen on {taken}")),
+            failed
+                .stderr
+                .contains(&format!("{flag}: cannot listen on {taken}")),
             "{failed:#?}"
         );
+        assert!(failed.stderr.contains("another port"), "{failed:#?}");
     }
 }
 

@@ -41,6 +41,7 @@ mod requests;
 mod retries;
 mod server;
 mod support;
+mod telemetry;
 mod tls;
 mod tokens;
 mod wire;

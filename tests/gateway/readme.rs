@@ -12,7 +12,7 @@ use crate::support::method;
 const README: &str = include_str!("../../README.md");
 
 /// The text below a heading, up to the next one.
-fn section(heading: &str) -> &'static str {
+pub fn section(heading: &str) -> &'static str {
     let (_, rest) = README
         .split_once(&format!("\n## {heading}\n"))
         .unwrap_or_else(|| panic!("README.md has no section `{heading}`"));
@@ -20,7 +20,7 @@ fn section(heading: &str) -> &'static str {
 }
 
 /// The rows of the tables in a section, without their heads.
-fn rows(section: &str) -> Vec<&str> {
+pub fn rows(section: &str) -> Vec<&str> {
     let is_row = |line: &&str| line.starts_with("| `");
     section.lines().filter(is_row).collect()
 }

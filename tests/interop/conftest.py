@@ -81,10 +81,10 @@ def recorder():
 def start_gateway(binary):
     """Starts `presence-gateway serve`; stopped at the end of the `with` block, which gets the address."""
     @contextmanager
-    def start(log, *words):
+    def start(log, *words, **variables):
         port = free_port()
         # The pauses of an orderly shutdown serve load balancers, of which there are none here.
-        env = environment(PRESENCE_GATEWAY_LAME_DUCK="0s", PRESENCE_GATEWAY_DRAIN_TIMEOUT="1s")
+        env = environment(PRESENCE_GATEWAY_LAME_DUCK="0s", PRESENCE_GATEWAY_DRAIN_TIMEOUT="1s", **variables)
         command = [binary, "serve", "--listen", f"127.0.0.1:{port}", *words]
         with running(command, port, log, env):
             yield f"127.0.0.1:{port}"

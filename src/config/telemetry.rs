@@ -1,0 +1,41 @@
+//! The flags of the telemetry. The rest of its settings are the variables that
+//! OpenTelemetry has for them.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::address;
+use super::value::{Problems, switch};
+use crate::telemetry::Settings;
+
+/// The flags of the telemetry, as they are given.
+#[derive(Debug, Clone, Args)]
+pub(super) struct TelemetryArgs {
+    /// The address and port on which metrics are served at /metrics, for Prometheus; off unless
+    /// given
+    #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_METRICS_LISTEN")]
+    metrics_listen: Option<String>,
+
+    /// Tell the vendor the ids of traces, by `traceparent`
+    #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_PROPAGATE_TRACE")]
+    #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
+    #[arg(require_equals = true)]
+    propagate_trace: String,
+}
+
+impl TelemetryArgs {
+    /// Where the page is served, if anywhere, and what is exported.
+    pub(super) fn read(&self, problems: &mut Problems) -> Option<(Option<SocketAddr>, Settings)> {
+        let known = problems.count();
+        let listen = self.metrics_listen.as_deref();
+        let listen = listen.and_then(|raw| problems.read("metrics-listen", raw, address));
+        let propagates = problems.read("propagate-trace", &self.propagate_trace, switch);
+        let settings = Settings {
+            has_page: listen.is_some(),
+            propagates: propagates.unwrap_or_default(),
+            ..Settings::read(problems)
+        };
+        (problems.count() == known).then_some((listen, settings))
+    }
+}

@@ -1,0 +1,177 @@
+//! Traces and metrics: what is seen of the gateway from outside.
+//!
+//! Spans are made here, of OpenTelemetry's API itself and not of log events,
+//! in few places: one SERVER span for a call, one span for each batch of a
+//! bulk call, one CLIENT span for each attempt at a request. So a filter of
+//! the log loses none of them, and their names are those of the conventions
+//! ([`names`]). Where nothing asks for telemetry, none of it exists.
+
+mod attempt;
+mod cause;
+mod drift;
+mod export;
+mod metrics;
+pub mod names;
+mod propagation;
+mod scope;
+mod scrape;
+mod settings;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use opentelemetry::InstrumentationScope;
+use opentelemetry::metrics::MeterProvider;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+
+pub(crate) use attempt::{Attempt, Peer};
+pub(crate) use cause::is_fault;
+use metrics::Metrics;
+pub use scope::Scope;
+pub use scrape::Page;
+pub use settings::{Destination, MetricsExport, Protocol, Settings, TracesExport};
+
+/// How long the end waits for what was not exported yet.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// What the calls tell to. A clone tells to the same.
+#[derive(Clone, Default)]
+pub struct Telemetry(Option<Arc<Inner>>);
+
+struct Inner {
+    tracer: Option<SdkTracer>,
+    metrics: Option<Metrics>,
+    joins: bool,
+    propagates: bool,
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Telemetry").field(&self.0.is_some()).finish()
+    }
+}
+
+/// What was started, until it is ended.
+#[derive(Debug, Default)]
+pub struct Running {
+    tracer: Option<SdkTracerProvider>,
+    meter: Option<SdkMeterProvider>,
+}
+
+impl Telemetry {
+    /// Starts what the settings ask for, in a gateway that has so many places
+    /// for calls: what is told to, what exports it, and the page of metrics
+    /// where one is asked for.
+    ///
+    /// # Errors
+    ///
+    /// If the threads cannot be started.
+    pub fn start(
+        settings: Settings,
+        places: usize,
+    ) -> Result<(Self, Running, Option<Page>), String> {
+        if settings.is_off() {
+            return Ok(Default::default());
+        }
+        let (resource, joins, propagates) =
+            (settings.resource(), settings.joins, settings.propagates);
+        let started = export::start(settings, resource)?;
+        let scope = InstrumentationScope::builder(names::SCOPE)
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(names::SCHEMA_URL)
+            .build();
+        let tracer = started.tracer.as_ref();
+        let meter = started.meter.as_ref();
+        let inner = Inner {
+            tracer: tracer.map(|provider| provider.tracer_with_scope(scope.clone())),
+            metrics: meter.map(|provider| Metrics::new(provider.meter_with_scope(scope), places)),
+            joins,
+            propagates,
+        };
+        let running = Running {
+            tracer: started.tracer,
+            meter: started.meter,
+        };
+        Ok((Self(Some(Arc::new(inner))), running, started.page))
+    }
+
+    /// A call of this RPC, none where there is no such, with these headers.
+    pub(crate) fn call(&self, rpc: Option<&'static str>, headers: &HeaderMap) -> Scope {
+        Scope::of_call(self, rpc, headers)
+    }
+
+    /// Lets the calls in flight be counted whenever somebody asks.
+    pub(crate) fn observe_in_flight(&self, count: impl Fn() -> usize + Send + Sync + 'static) {
+        if let Some(metrics) = self.metrics() {
+            metrics.observe_in_flight(count);
+        }
+    }
+
+    /// Whether nothing is told to anybody.
+    pub(crate) fn is_off(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn tracer(&self) -> Option<&SdkTracer> {
+        self.0.as_ref()?.tracer.as_ref()
+    }
+
+    fn metrics(&self) -> Option<&Metrics> {
+        self.0.as_ref()?.metrics.as_ref()
+    }
+
+    /// Whether calls are parts of their callers' traces.
+    fn joins(&self) -> bool {
+        self.0.as_ref().is_none_or(|inner| inner.joins)
+    }
+
+    /// Whether the vendor is told of the trace.
+    fn propagates(&self) -> bool {
+        let inner = self.0.as_ref();
+        inner.is_some_and(|inner| inner.propagates && inner.tracer.is_some())
+    }
+}
+
+impl Running {
+    /// Exports what is left, within some seconds.
+    pub async fn end(self) {
+        use tokio::time::timeout;
+
+        // They block, and threads of their own can be left behind.
+        let traces = apart(move || {
+            if let Some(provider) = self.tracer {
+                let _ = provider.shutdown_with_timeout(FLUSH);
+            }
+        });
+        let metrics = apart(move || {
+            if let Some(provider) = self.meter {
+                let _ = provider.shutdown_with_timeout(FLUSH);
+            }
+        });
+        if timeout(FLUSH, async { tokio::join!(traces, metrics) })
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                waited = ?FLUSH,
+                "the last traces or metrics could not be exported in time, and are lost"
+            );
+        }
+    }
+}
+
+/// Runs what blocks on a thread of its own; done when that is.
+async fn apart(work: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().spawn(move || {
+        work();
+        drop(done);
+    });
+    if thread.is_ok() {
+        let _ = is_done.await;
+    }
+}

@@ -1,0 +1,141 @@
+//! One attempt at a request to the vendor: its span, and its time.
+
+use std::time::Instant;
+
+use http::{HeaderMap, HeaderValue};
+use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, Status, Tracer};
+use opentelemetry::{Context, KeyValue, StringValue};
+use opentelemetry_sdk::trace::Span;
+
+use super::names::{attribute, own};
+use super::{Telemetry, cause, propagation};
+use crate::error::Error;
+use crate::operation::Spec;
+
+/// What an attempt comes to that nobody waits for any more.
+const CANCELLED: &str = "cancelled";
+
+/// Where the vendor is, as spans and metrics tell it.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// The URL before an operation's path.
+    base: String,
+    pub(super) address: StringValue,
+    pub(super) port: i64,
+}
+
+impl Peer {
+    /// The vendor at `base`, which is this host and port.
+    pub(crate) fn new(base: String, host: &str, port: u16) -> Self {
+        Self {
+            base,
+            // Shared by all that name it.
+            address: std::sync::Arc::<str>::from(host).into(),
+            port: port.into(),
+        }
+    }
+}
+
+/// An attempt, which ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Attempt<'a> {
+    telemetry: &'a Telemetry,
+    spec: &'static Spec,
+    peer: &'a Peer,
+    /// When it began; none where the telemetry is off.
+    begun: Option<Instant>,
+    span: Option<Span>,
+    /// Its place in the trace.
+    trace: Option<SpanContext>,
+    status: Option<u16>,
+    failed: Option<&'static str>,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn begin(
+        telemetry: &'a Telemetry,
+        trace: Option<&SpanContext>,
+        parent: Option<&Context>,
+        spec: &'static Spec,
+        peer: &'a Peer,
+        resends: u32,
+    ) -> Self {
+        let span = parent.zip(telemetry.tracer()).map(|(parent, tracer)| {
+            let mut attributes = Vec::with_capacity(10);
+            attributes.extend([
+                KeyValue::new(attribute::HTTP_METHOD, spec.method.as_str()),
+                KeyValue::new(attribute::SERVER_ADDRESS, peer.address.clone()),
+                KeyValue::new(attribute::SERVER_PORT, peer.port),
+                KeyValue::new(attribute::URL_TEMPLATE, spec.template),
+                KeyValue::new(
+                    attribute::URL_FULL,
+                    format!("{}{}", peer.base, spec.template),
+                ),
+                KeyValue::new(attribute::PROTOCOL_VERSION, "1.1"),
+            ]);
+            if resends > 0 {
+                let resends = KeyValue::new(attribute::HTTP_RESEND_COUNT, i64::from(resends));
+                attributes.push(resends);
+            }
+            let builder = SpanBuilder::from_name(spec.span)
+                .with_kind(SpanKind::Client)
+                .with_attributes(attributes);
+            tracer.build_with_context(builder, parent)
+        });
+        let trace = match &span {
+            _ if !telemetry.propagates() => None,
+            Some(span) => Some(span.span_context().clone()),
+            None => trace.cloned(),
+        };
+        Self {
+            telemetry,
+            spec,
+            peer,
+            begun: (!telemetry.is_off()).then(Instant::now),
+            span,
+            trace,
+            status: None,
+            failed: Some(CANCELLED),
+        }
+    }
+
+    /// The headers that lead the vendor into the trace: none unless a setting
+    /// asks for them.
+    pub(crate) fn headers(&self) -> Option<HeaderMap> {
+        self.trace.as_ref().map(propagation::headers)
+    }
+
+    /// Says that an answer has begun.
+    pub(crate) fn answered(&mut self, status: u16, correlation_id: Option<&HeaderValue>) {
+        self.status = Some(status);
+        let Some(span) = &mut self.span else { return };
+        span.set_attribute(KeyValue::new(attribute::HTTP_STATUS, i64::from(status)));
+        if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()) {
+            span.set_attribute(KeyValue::new(own::CORRELATION_ID, id.to_owned()));
+        }
+    }
+
+    /// Says what it came to.
+    pub(crate) fn ended(mut self, error: Option<&Error>) {
+        self.failed = error.map(cause::word);
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let Some(begun) = self.begun else { return };
+        if let Some(metrics) = self.telemetry.metrics() {
+            let took = begun.elapsed();
+            metrics.request(self.spec, self.peer, self.status, self.failed, took);
+        }
+        let Some(span) = &mut self.span else { return };
+        if let Some(word) = self.failed {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, word));
+            // Who gives up on purpose meets no error.
+            if word != CANCELLED {
+                span.set_status(Status::error(word));
+            }
+        }
+        span.end();
+    }
+}

@@ -1,0 +1,66 @@
+//! Why something failed, as one of few words: for metrics and spans, whose
+//! values must be few, and must tell nothing of a caller.
+
+use tonic::Code;
+
+use super::names::OTHER;
+use crate::error::{Error, Uncertainty};
+
+/// Why an attempt at a request failed.
+pub(super) fn word(error: &Error) -> &'static str {
+    match error {
+        Error::Refused(_, fault) | Error::OutcomeUnknown(Uncertainty::Refused(fault)) => {
+            status(fault.status)
+        }
+        Error::Redirected(_) => "redirected",
+        Error::Unreachable(_) => "unreachable",
+        Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => "connection_lost",
+        Error::Expired | Error::OutcomeUnknown(Uncertainty::Expired) => "timeout",
+        Error::Unreadable { .. } => "unreadable_answer",
+        Error::Unsendable(_) => "unsendable",
+        Error::Paced(_) => "quota",
+        Error::NotTried { .. } => "not_tried",
+        Error::Draining => "shutting_down",
+        _ => OTHER,
+    }
+}
+
+/// A status of HTTP that is no success. A vendor, or what stands before it,
+/// may make any number up; those that it documents are told apart.
+fn status(status: u16) -> &'static str {
+    match status {
+        400 => "400",
+        401 => "401",
+        403 => "403",
+        404 => "404",
+        405 => "405",
+        408 => "408",
+        409 => "409",
+        412 => "412",
+        413 => "413",
+        414 => "414",
+        415 => "415",
+        422 => "422",
+        429 => "429",
+        500 => "500",
+        501 => "501",
+        502 => "502",
+        503 => "503",
+        504 => "504",
+        _ => OTHER,
+    }
+}
+
+/// Whether a status of gRPC is the server's fault, as the conventions have
+/// it: `NOT_FOUND` and the like are answers.
+pub(crate) fn is_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}

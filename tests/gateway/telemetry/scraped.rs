@@ -1,0 +1,309 @@
+//! Metrics, pushed to a collector and as a page.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::collector::Collector;
+use super::traced::gateway;
+use crate::program::Serving;
+use crate::support::{Gateway, Received, Vendor, reply};
+
+const FLAGS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
+
+/// The page of a gateway, asked in these words; its head and its body.
+async fn ask(address: SocketAddr, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{request} HTTP/1.1\r\nhost: gateway\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_lowercase(), body.to_owned())
+}
+
+fn page_of(serving: &Serving) -> SocketAddr {
+    let first: Value = serde_json::from_str(&serving.log.lines()[0]).unwrap();
+    first["metrics"].as_str().unwrap().parse().unwrap()
+}
+
+/// The samples of a page, each with its labels as they stand there.
+fn samples(page: &str) -> BTreeMap<String, f64> {
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    let samples = lines.map(|line| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    });
+    samples.collect()
+}
+
+/// A vendor that knows nobody but `u`, and is away once.
+async fn vendor() -> Vendor {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    Vendor::start(move |received: Received| {
+        let is_first = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        async move {
+            if is_first {
+                return reply(503, r#"{"code":"service.unavailable","message":"m"}"#);
+            }
+            if received.path().contains("/nobody/") {
+                return reply(404, r#"{"code":"not.found","message":"m"}"#);
+            }
+            if received.path().ends_with("/bulk") {
+                let ids = received.ids();
+                let presences = ids.iter().map(|id| json!({"userId": id}));
+                return reply(200, Value::Array(presences.collect()).to_string());
+            }
+            reply(200, "{}")
+        }
+    })
+    .await
+}
+
+async fn use_it(gateway: &Gateway) {
+    let rpc = "GetUserPresencesPurecloud";
+    gateway
+        .call(rpc, json!({"userId": "s3cret-u"}))
+        .await
+        .unwrap();
+    gateway
+        .call(rpc, json!({"userId": "nobody"}))
+        .await
+        .unwrap_err();
+    let ids: Vec<String> = (0..120).map(|n| format!("s3cret-{n}")).collect();
+    let bulk = "GetUsersPresencesPurecloudBulk";
+    gateway.call(bulk, json!({"id": ids})).await.unwrap();
+    let nowhere = tonic::Request::new(Vec::new());
+    gateway
+        .raw("/s3cret.Service/Method", nowhere)
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test]
+async fn the_page_says_what_happened_by_few_words() {
+    let vendor = vendor().await;
+    let flags = [
+        &FLAGS[..],
+        &["--max-in-flight", "77", "--token-requests-per-minute", "10"],
+    ]
+    .concat();
+    let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
+    use_it(&gateway).await;
+    let (head, page) = ask(page_of(&serving), "GET /metrics").await;
+    assert!(head.contains("200 ok"), "{head}");
+    assert!(
+        head.contains("content-type: text/plain; version=0.0.4"),
+        "{head}"
+    );
+    let samples = samples(&page);
+    let service = "genesys.presence.v1.PresenceService";
+    let bulk = format!("{{rpc_method=\"{service}/GetUsersPresencesPurecloudBulk\"}}");
+    let port = vendor.address.port();
+    let call = |rest: &str| format!("rpc_server_call_duration_seconds_count{{{rest}}}");
+    let request = |rest: &str| {
+        format!(
+            "http_client_request_duration_seconds_count{{{rest},server_address=\"127.0.0.1\",server_port=\"{port}\",url_template=\"/api/v2/users/{{userId}}/presences/purecloud\"}}"
+        )
+    };
+    let expected = [
+        (
+            call(&format!(
+                "rpc_method=\"{service}/GetUserPresencesPurecloud\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\""
+            )),
+            1.0,
+        ),
+        (
+            call(&format!(
+                "rpc_method=\"{service}/GetUserPresencesPurecloud\",rpc_response_status_code=\"NOT_FOUND\",rpc_system_name=\"grpc\""
+            )),
+            1.0,
+        ),
+        (
+            call(
+                "error_type=\"UNIMPLEMENTED\",rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\",rpc_system_name=\"grpc\"",
+            ),
+            1.0,
+        ),
+        (
+            request(
+                "error_type=\"503\",http_request_method=\"GET\",http_response_status_code=\"503\"",
+            ),
+            1.0,
+        ),
+        (
+            request("http_request_method=\"GET\",http_response_status_code=\"200\""),
+            1.0,
+        ),
+        (
+            request(
+                "error_type=\"404\",http_request_method=\"GET\",http_response_status_code=\"404\"",
+            ),
+            1.0,
+        ),
+        ("presence_gateway_calls_in_flight".to_owned(), 0.0),
+        ("presence_gateway_calls_limit".to_owned(), 77.0),
+        (
+            "presence_gateway_calls_shed_total{reason=\"OVERLOADED\"}".to_owned(),
+            0.0,
+        ),
+        (
+            "presence_gateway_upstream_retries_total{reason=\"503\"}".to_owned(),
+            1.0,
+        ),
+        // Six requests of ten: after the last of them, 0.4 are left.
+        (
+            "presence_gateway_quota_remaining_ratio_count".to_owned(),
+            6.0,
+        ),
+        (
+            "presence_gateway_quota_remaining_ratio_bucket{le=\"0.4\"}".to_owned(),
+            1.0,
+        ),
+        (format!("presence_gateway_bulk_batches_sum{bulk}"), 3.0),
+        (format!("presence_gateway_bulk_ids_sum{bulk}"), 120.0),
+    ];
+    for (name, value) in expected {
+        assert_eq!(
+            samples.get(&name),
+            Some(&value),
+            "{name} is not {value} in\n{page}"
+        );
+    }
+    assert!(
+        page.contains("presence_gateway_build_info{revision="),
+        "{page}"
+    );
+    assert!(
+        !page.contains("s3cret"),
+        "an id or a token is on the page:\n{page}"
+    );
+}
+
+#[tokio::test]
+async fn what_was_refused_for_want_of_quota_is_counted() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let flags = [&FLAGS[..], &["--token-requests-per-minute", "1"]].concat();
+    let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
+    let rpc = "GetUserPresencesPurecloud";
+    gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
+    gateway.call(rpc, json!({"userId": "u"})).await.unwrap_err();
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let name = "presence_gateway_calls_shed_total{reason=\"TOKEN_QUOTA_EXHAUSTED\"}";
+    assert_eq!(samples(&page).get(name), Some(&1.0), "{page}");
+}
+
+#[tokio::test]
+async fn fields_that_the_vendor_adds_are_counted_by_their_model() {
+    let answer =
+        r#"{"id": "p", "s3cret-new": 1, "presenceDefinition": {"id": "d", "x": 1, "y": 2}}"#;
+    let vendor = Vendor::answering(200, answer).await;
+    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let rpc = "GetUserPresencesPurecloud";
+    gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let samples = samples(&page);
+    let unknown = |model: &str| {
+        let name = format!("presence_gateway_vendor_unknown_fields_total{{model=\"{model}\"}}");
+        samples.get(&name).copied()
+    };
+    assert_eq!(unknown("UserPresence"), Some(1.0), "{page}");
+    assert_eq!(unknown("PresenceDefinition"), Some(2.0), "{page}");
+    assert!(
+        !page.contains("s3cret"),
+        "a name of the vendor's is on the page:\n{page}"
+    );
+}
+
+#[tokio::test]
+async fn other_questions_get_a_fitting_answer() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let address = page_of(&serving);
+    let (head, body) = ask(address, "HEAD /metrics").await;
+    assert!(
+        head.contains("200 ok") && head.contains("text/plain"),
+        "{head}"
+    );
+    assert_eq!(body, "");
+    let (head, _) = ask(address, "POST /metrics").await;
+    assert!(
+        head.contains("405 ") && head.contains("allow: get,head"),
+        "{head}"
+    );
+    let (head, body) = ask(address, "GET /").await;
+    assert!(
+        head.contains("404 ") && body.contains("/metrics"),
+        "{head} {body}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_metrics_are_pushed_over_both_transports() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (vendor, collector) = (vendor().await, Collector::start().await);
+        let (_serving, gateway) = gateway(&vendor, &FLAGS, &collector.variables(protocol)).await;
+        use_it(&gateway).await;
+        let names = [
+            "rpc.server.call.duration",
+            "http.client.request.duration",
+            "presence_gateway.calls.in_flight",
+            "presence_gateway.calls.limit",
+            "presence_gateway.calls.shed",
+            "presence_gateway.upstream.retries",
+            "presence_gateway.quota.remaining",
+            "presence_gateway.bulk.batches",
+            "presence_gateway.bulk.ids",
+            "presence_gateway.build.info",
+        ];
+        let received = collector
+            .until(|received| {
+                let is_there =
+                    |name: &&str| received.metrics.iter().any(|metric| metric.name == **name);
+                names.iter().all(is_there)
+            })
+            .await;
+        let shown = format!("{:?}", received.metrics);
+        assert!(
+            !shown.contains("s3cret"),
+            "an id or a token is in a metric: {shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_there_until_the_last_call_has_ended() {
+    let vendor = Vendor::start(|_| async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        reply(200, "{}")
+    })
+    .await;
+    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let call = async {
+        let rpc = "GetUserPresencesPurecloud";
+        gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
+    };
+    let look = async {
+        while vendor.received().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        serving.signal("TERM");
+        while !serving
+            .log
+            .lines()
+            .iter()
+            .any(|line| line.contains("ending"))
+        {
+            tokio::task::yield_now().await;
+        }
+        let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+        assert_eq!(
+            samples(&page).get("presence_gateway_calls_in_flight"),
+            Some(&1.0)
+        );
+    };
+    tokio::join!(call, look);
+}

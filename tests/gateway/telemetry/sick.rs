@@ -1,0 +1,170 @@
+//! Collectors that are dead, slow, or refuse: no call notices, and the log
+//! is told once.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::collector::{AT_ONCE, Collector, PATIENCE};
+use super::traced::{ended, gateway};
+use crate::program::Log;
+use crate::support::{Gateway, Vendor};
+
+/// For more calls than a token may make.
+const UNPACED: [&str; 2] = ["--token-requests-per-minute", "0"];
+
+const RPC: &str = "GetUserPresencesPurecloud";
+
+fn variables(address: impl std::fmt::Display, protocol: &str) -> Vec<(&'static str, String)> {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
+    let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned());
+    let at_once = AT_ONCE.map(|(name, value)| (name, value.to_owned()));
+    [&[endpoint, protocol], &at_once[..]].concat()
+}
+
+/// The lines of the log about the export of telemetry.
+fn told(log: &[String]) -> Vec<Value> {
+    let lines = log.iter().filter(|line| line.contains("telemetry"));
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Calls until the log says so many things of telemetry; gives the longest call.
+async fn call_until_told(gateway: &Gateway, log: &Log, count: usize) -> Duration {
+    let begun = Instant::now();
+    let mut longest = Duration::ZERO;
+    while told(&log.lines()).len() < count {
+        let call = Instant::now();
+        gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
+        longest = longest.max(call.elapsed());
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "the log is not told: {:?}",
+            log.lines()
+        );
+    }
+    longest
+}
+
+#[tokio::test]
+async fn a_collector_that_is_not_there_is_told_once_with_the_setting_and_the_remedy() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let vendor = Vendor::answering(200, "{}").await;
+        // Bound, so that nobody else takes the port, and let go of.
+        let address = {
+            let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            nobody.local_addr().unwrap()
+        };
+        let (serving, gateway) = gateway(&vendor, &UNPACED, &variables(address, protocol)).await;
+        call_until_told(&gateway, &serving.log, 1).await;
+        let first = told(&serving.log.lines()).remove(0);
+        assert_eq!(first["level"], "WARN", "{first}");
+        assert_eq!(first["setting"], "OTEL_EXPORTER_OTLP_ENDPOINT", "{first}");
+        assert!(
+            first["endpoint"]
+                .as_str()
+                .unwrap()
+                .contains(&address.to_string())
+        );
+        let message = first["message"].as_str().unwrap();
+        assert!(
+            message.contains(protocol) && message.contains("unset"),
+            "{message}"
+        );
+
+        // It goes on failing, for both signals, and nothing more is told.
+        for _ in 0..200 {
+            gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
+        }
+        let begun = Instant::now();
+        let (status, log) = ended(serving).await;
+        assert_eq!(status.code(), Some(0));
+        assert!(
+            begun.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            begun.elapsed()
+        );
+        let told = told(&log);
+        assert_eq!(told.len(), 1, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_slows_neither_calls_nor_the_end() {
+    let vendor = Vendor::answering(200, "{}").await;
+    // Accepts connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            held.push(stream);
+        }
+    });
+    for protocol in ["grpc", "http/protobuf"] {
+        let mut variables = variables(address, protocol);
+        variables.push(("OTEL_EXPORTER_OTLP_TIMEOUT", "500".to_owned()));
+        variables.push(("OTEL_BSP_MAX_QUEUE_SIZE", "16".to_owned()));
+        variables.push(("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16".to_owned()));
+        variables.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
+        let (serving, gateway) = gateway(&vendor, &UNPACED, &variables).await;
+        let longest = call_until_told(&gateway, &serving.log, 1).await;
+        assert!(
+            longest < Duration::from_millis(450),
+            "a call took {longest:?}"
+        );
+        let begun = Instant::now();
+        let (status, _) = ended(serving).await;
+        assert_eq!(status.code(), Some(0));
+        assert!(
+            begun.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_comes_back_is_told() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let collector = Collector::start().await;
+    // A way to it that is closed at first.
+    let address = {
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        nobody.local_addr().unwrap()
+    };
+    let (serving, gateway) = gateway(&vendor, &UNPACED, &variables(address, "http/protobuf")).await;
+    call_until_told(&gateway, &serving.log, 1).await;
+    let way = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = way.accept().await {
+            let mut far = tokio::net::TcpStream::connect(collector.http)
+                .await
+                .unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    call_until_told(&gateway, &serving.log, 2).await;
+    let told = told(&serving.log.lines());
+    assert_eq!(
+        told[1]["message"], "telemetry is exported again",
+        "{told:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_collector_that_refuses_is_told_with_its_answer() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let wrong = Vendor::answering(404, "no such place").await;
+    let (serving, gateway) = gateway(
+        &vendor,
+        &UNPACED,
+        &variables(wrong.address, "http/protobuf"),
+    )
+    .await;
+    call_until_told(&gateway, &serving.log, 1).await;
+    let told = told(&serving.log.lines());
+    assert_eq!(told[0]["error"], "the answer is 404 Not Found", "{told:?}");
+}

@@ -1,0 +1,395 @@
+//! Traces: the spans of a call, and to whom they are told.
+
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use http::HeaderValue;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+use tonic::Code;
+
+use super::collector::{AT_ONCE, Collector};
+use super::tree::tree;
+use crate::program::Serving;
+use crate::support::{CORRELATION_ID, Gateway, Received, Vendor, reply};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const BULK: &str = "GetUsersPresencesPurecloudBulk";
+
+pub fn bytes(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks(2);
+    digits
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// A gateway before a vendor, which exports as these variables say.
+pub async fn gateway(
+    vendor: &Vendor,
+    flags: &[&str],
+    variables: &[(&str, String)],
+) -> (Serving, Gateway) {
+    let upstream = format!("http://{}", vendor.address);
+    let flags = [&["serve", "--upstream-url", &upstream], flags].concat();
+    let variables: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let serving = Serving::start(&flags, &variables);
+    let gateway = Gateway::connect(serving.address.parse().unwrap()).await;
+    (serving, gateway)
+}
+
+/// Ends the program in good order; gives its status and its log. The test
+/// goes on meanwhile, as its collector does.
+pub async fn ended(serving: Serving) -> (ExitStatus, Vec<String>) {
+    serving.signal("TERM");
+    let ended = tokio::task::spawn_blocking(|| serving.wait());
+    ended.await.unwrap()
+}
+
+/// Calls as a part of a trace.
+async fn call(gateway: &Gateway, rpc: &str, request: Value) -> Result<Value, tonic::Status> {
+    let metadata = [
+        ("authorization", "Bearer s3cret-token"),
+        ("traceparent", TRACEPARENT),
+    ];
+    let answer = gateway.call_with(rpc, request, &metadata).await;
+    answer.map(|answer| answer.json)
+}
+
+fn ids(received: &Received) -> Vec<String> {
+    received.ids()
+}
+
+/// Answers with a presence for each id asked for.
+fn presences(received: &Received) -> String {
+    let presences = ids(received);
+    let presences = presences.iter().map(|id| json!({"userId": id}));
+    Value::Array(presences.collect()).to_string()
+}
+
+/// A vendor that is not well: of three batches, it refuses the first for a
+/// second, and is not there for the second once.
+async fn unwell() -> Vendor {
+    let (first, second) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    Vendor::start(move |received| {
+        let is = |id: &str| ids(&received).contains(&id.to_owned());
+        let is_throttled = is("s3cret-0") && first.fetch_add(1, SeqCst) == 0;
+        let is_away = is("s3cret-50") && second.fetch_add(1, SeqCst) == 0;
+        async move {
+            if is_throttled {
+                let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
+                answer
+                    .headers_mut()
+                    .insert("retry-after", HeaderValue::from_static("1"));
+                answer
+            } else if is_away {
+                // Its turn to come again is after the refusal of the first.
+                sleep(Duration::from_millis(300)).await;
+                reply(503, r#"{"code":"service.unavailable","message":"m"}"#)
+            } else {
+                reply(200, presences(&received))
+            }
+        }
+    })
+    .await
+}
+
+const TREE: &str = "\
+genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk [SERVER]
+  . presence_gateway.bulk.batches=3
+  . presence_gateway.bulk.ids=120
+  . rpc.method=genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk
+  . rpc.response.status_code=OK
+  . rpc.system.name=grpc
+  batch [INTERNAL]
+    . presence_gateway.batch.ids=20
+    . presence_gateway.batch.index=2
+    GET /api/v2/users/presences/purecloud/bulk [CLIENT]
+      . http.request.method=GET
+      . http.response.status_code=200
+      . network.protocol.version=1.1
+      . presence_gateway.vendor.correlation_id=CORRELATION
+      . server.address=127.0.0.1
+      . server.port=*
+      . url.full=*
+      . url.template=/api/v2/users/presences/purecloud/bulk
+  batch [INTERNAL]
+    . presence_gateway.batch.ids=50
+    . presence_gateway.batch.index=0
+    ! presence_gateway.backoff presence_gateway.wait.duration=* presence_gateway.wait.reason=429
+    GET /api/v2/users/presences/purecloud/bulk [CLIENT]
+      . http.request.method=GET
+      . http.request.resend_count=1
+      . http.response.status_code=200
+      . network.protocol.version=1.1
+      . presence_gateway.vendor.correlation_id=CORRELATION
+      . server.address=127.0.0.1
+      . server.port=*
+      . url.full=*
+      . url.template=/api/v2/users/presences/purecloud/bulk
+    GET /api/v2/users/presences/purecloud/bulk [CLIENT] ERROR(429)
+      . error.type=429
+      . http.request.method=GET
+      . http.response.status_code=429
+      . network.protocol.version=1.1
+      . presence_gateway.vendor.correlation_id=CORRELATION
+      . server.address=127.0.0.1
+      . server.port=*
+      . url.full=*
+      . url.template=/api/v2/users/presences/purecloud/bulk
+  batch [INTERNAL]
+    . presence_gateway.batch.ids=50
+    . presence_gateway.batch.index=1
+    ! presence_gateway.backoff presence_gateway.wait.duration=* presence_gateway.wait.reason=503
+    ! presence_gateway.quota.wait presence_gateway.wait.duration=*
+    GET /api/v2/users/presences/purecloud/bulk [CLIENT]
+      . http.request.method=GET
+      . http.request.resend_count=1
+      . http.response.status_code=200
+      . network.protocol.version=1.1
+      . presence_gateway.vendor.correlation_id=CORRELATION
+      . server.address=127.0.0.1
+      . server.port=*
+      . url.full=*
+      . url.template=/api/v2/users/presences/purecloud/bulk
+    GET /api/v2/users/presences/purecloud/bulk [CLIENT] ERROR(503)
+      . error.type=503
+      . http.request.method=GET
+      . http.response.status_code=503
+      . network.protocol.version=1.1
+      . presence_gateway.vendor.correlation_id=CORRELATION
+      . server.address=127.0.0.1
+      . server.port=*
+      . url.full=*
+      . url.template=/api/v2/users/presences/purecloud/bulk
+";
+
+#[tokio::test]
+async fn a_bulk_call_with_batches_that_are_sent_again_is_one_tree() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (vendor, collector) = (unwell().await, Collector::start().await);
+        let mut variables = collector.variables(protocol);
+        // One thread, as in a small pod: exporting depends on none of them.
+        variables.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
+        variables.push(("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip".to_owned()));
+        let (serving, gateway) = gateway(&vendor, &[], &variables).await;
+        let asked: Vec<String> = (0..120).map(|n| format!("s3cret-{n}")).collect();
+        let answer = call(&gateway, BULK, json!({"id": asked})).await.unwrap();
+        assert_eq!(answer["presences"].as_array().unwrap().len(), 120);
+
+        let received = collector.until(|received| received.spans.len() >= 9).await;
+        let spans = received.spans;
+        let expected = TREE.replace("CORRELATION", CORRELATION_ID);
+        let actual = tree(&spans, &bytes(PARENT));
+        assert_eq!(actual, expected, "over {protocol}, it is\n{actual}");
+        assert!(spans.iter().all(|span| span.trace_id == bytes(TRACE)));
+        let url = format!(
+            "http://{}/api/v2/users/presences/purecloud/bulk",
+            vendor.address
+        );
+        let shown = format!("{spans:?}");
+        assert!(shown.contains(&url), "{shown}");
+        assert!(
+            !shown.contains("s3cret"),
+            "a token or an id is in a span: {shown}"
+        );
+        waited(&spans);
+
+        // The log leads to it.
+        let (_, log) = ended(serving).await;
+        let line = log.iter().find(|line| line.contains("\"call\"")).unwrap();
+        let line: Value = serde_json::from_str(line).unwrap();
+        let server = spans.iter().find(|span| span.kind == 2).unwrap();
+        assert_eq!(line["trace_id"], TRACE);
+        assert_eq!(bytes(line["span_id"].as_str().unwrap()), server.span_id);
+        // The vendor knows nothing of it.
+        let told = vendor.received();
+        assert!(
+            told.iter()
+                .all(|asked| !asked.headers.contains_key("traceparent"))
+        );
+    }
+}
+
+/// Checks that the waits are as long as the vendor made them.
+fn waited(spans: &[Span]) {
+    let duration = |name: &str, reason: Option<&str>| {
+        let events = spans.iter().flat_map(|span| &span.events);
+        let event = events
+            .filter(|event| event.name == name)
+            .find(|event| reason.is_none_or(|reason| format!("{event:?}").contains(reason)));
+        let event = format!("{:?}", event.unwrap());
+        let (_, duration) = event.split_once("DoubleValue(").unwrap();
+        duration.split(')').next().unwrap().parse::<f64>().unwrap()
+    };
+    let asked = duration("presence_gateway.backoff", Some("\"429\""));
+    assert!((asked - 1.0).abs() < 1e-9, "{asked}");
+    let turn = duration("presence_gateway.quota.wait", None);
+    assert!(turn > 0.05 && turn < 1.0, "{turn}");
+}
+
+#[tokio::test]
+async fn statuses_follow_the_conventions() {
+    let collector = Collector::start().await;
+    let vendor = Vendor::start(|received| async move {
+        match received.path() {
+            path if path.ends_with("/missing/presences/purecloud") => {
+                reply(404, r#"{"code":"not.found","message":"m"}"#)
+            }
+            _ => reply(500, r#"{"code":"internal.server.error","message":"m"}"#),
+        }
+    })
+    .await;
+    let (_serving, gateway) = gateway(&vendor, &[], &collector.variables("grpc")).await;
+    let rpc = "GetUserPresencesPurecloud";
+    let missing = call(&gateway, rpc, json!({"userId": "missing"})).await;
+    assert_eq!(missing.unwrap_err().code(), Code::NotFound);
+    let broken = call(&gateway, rpc, json!({"userId": "broken"})).await;
+    assert_eq!(broken.unwrap_err().code(), Code::Internal);
+    let invalid = call(&gateway, rpc, json!({"userId": ""})).await;
+    assert_eq!(invalid.unwrap_err().code(), Code::InvalidArgument);
+
+    let received = collector.until(|received| received.spans.len() >= 5).await;
+    let tree = tree(&received.spans, &bytes(PARENT));
+    let lines: Vec<&str> = tree
+        .lines()
+        .filter(|line| line.contains('[') || line.contains("error.type") || line.contains("reason"))
+        .map(str::trim)
+        .collect();
+    let server = "genesys.presence.v1.PresenceService/GetUserPresencesPurecloud [SERVER]";
+    let client = "GET /api/v2/users/{userId}/presences/purecloud [CLIENT]";
+    assert_eq!(
+        lines,
+        [
+            // Refused by the gateway itself: there is no attempt.
+            server,
+            ". presence_gateway.reason=INVALID_REQUEST",
+            // No error of the server's, and one of the client's.
+            server,
+            ". presence_gateway.reason=NOT_FOUND",
+            &format!("{client} ERROR(404)"),
+            ". error.type=404",
+            &format!("{server} ERROR(INTERNAL)"),
+            ". error.type=INTERNAL",
+            ". presence_gateway.reason=INTERNAL_SERVER_ERROR",
+            &format!("{client} ERROR(500)"),
+            ". error.type=500",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_vendor_is_told_of_the_trace_if_a_setting_says_so() {
+    let collector = Collector::start().await;
+    let vendor = Vendor::answering(200, "{}").await;
+    let variables = collector.variables("http/protobuf");
+    let (_serving, gateway) = gateway(&vendor, &["--propagate-trace"], &variables).await;
+    let rpc = "GetUserPresencesPurecloud";
+    call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
+    let received = collector.until(|received| received.spans.len() >= 2).await;
+    let attempt = received.spans.iter().find(|span| span.kind == 3).unwrap();
+    let told = vendor.only().headers["traceparent"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let parts: Vec<&str> = told.split('-').collect();
+    assert_eq!([parts[0], parts[1], parts[3]], ["00", TRACE, "01"]);
+    assert_eq!(bytes(parts[2]), attempt.span_id);
+}
+
+#[tokio::test]
+async fn the_sampler_decides_and_the_log_names_the_trace_all_the_same() {
+    for (sampler, argument, is_recorded) in [
+        ("always_off", "", false),
+        ("traceidratio", "0", false),
+        ("traceidratio", "1", true),
+        // The caller has decided.
+        ("parentbased_traceidratio", "0", true),
+        ("parentbased_always_off", "", true),
+    ] {
+        let collector = Collector::start().await;
+        let vendor = Vendor::answering(200, "{}").await;
+        let mut variables = collector.variables("grpc");
+        variables.push(("OTEL_TRACES_SAMPLER", sampler.to_owned()));
+        variables.push(("OTEL_TRACES_SAMPLER_ARG", argument.to_owned()));
+        let (serving, gateway) = gateway(&vendor, &[], &variables).await;
+        let rpc = "GetUserPresencesPurecloud";
+        call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
+        // What there is has been exported by then.
+        let (_, log) = ended(serving).await;
+        let spans = collector.received().spans.len();
+        assert_eq!(
+            spans,
+            if is_recorded { 2 } else { 0 },
+            "{sampler} {argument}"
+        );
+        assert!(log.iter().any(|line| line.contains(TRACE)), "{log:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in_the_log() {
+    let collector = Collector::start().await;
+    let vendor = Vendor::answering(200, "{}").await;
+    let mut disabled = collector.variables("grpc");
+    disabled.push(("OTEL_SDK_DISABLED", "true".to_owned()));
+    // Nobody reads it then.
+    disabled.push(("OTEL_TRACES_SAMPLER", "nonsense".to_owned()));
+    let mut none = collector.variables("grpc");
+    none.push(("OTEL_TRACES_EXPORTER", "none".to_owned()));
+    none.push(("OTEL_METRICS_EXPORTER", "none".to_owned()));
+    let no_endpoint = AT_ONCE.map(|(name, value)| (name, value.to_owned()));
+    for variables in [disabled, none, no_endpoint.to_vec()] {
+        let (serving, gateway) = gateway(&vendor, &["--propagate-trace"], &variables).await;
+        let rpc = "GetUserPresencesPurecloud";
+        call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
+        let (_, log) = ended(serving).await;
+        let received = collector.received();
+        assert!(received.spans.is_empty() && received.metrics.is_empty());
+        assert!(log.iter().any(|line| line.contains(TRACE)), "{log:?}");
+    }
+    let told = vendor.received();
+    assert!(
+        told.iter()
+            .all(|asked| !asked.headers.contains_key("traceparent"))
+    );
+}
+
+#[tokio::test]
+async fn what_the_process_says_of_itself_and_its_headers_are_sent() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let collector = Collector::start().await;
+        let vendor = Vendor::answering(200, "{}").await;
+        let mut variables = collector.variables(protocol);
+        for (name, value) in [
+            ("OTEL_SERVICE_NAME", "presence"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "team=a%20b,service.name=other"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=s3cret%20value"),
+        ] {
+            variables.push((name, value.to_owned()));
+        }
+        let (serving, gateway) = gateway(&vendor, &[], &variables).await;
+        let rpc = "GetUserPresencesPurecloud";
+        call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
+        let received = collector.until(|received| received.spans.len() >= 2).await;
+        assert_eq!(received.headers["x-key"], "s3cret value");
+        let resource = &received.resources[0];
+        for said in [
+            "\"presence\"",
+            "\"a b\"",
+            "service.version",
+            "service.instance.id",
+        ] {
+            assert!(resource.contains(said), "{said} is not in {resource}");
+        }
+        assert!(!resource.contains("other"), "{resource}");
+        let (_, log) = ended(serving).await;
+        assert!(!log.concat().contains("s3cret"), "{log:?}");
+    }
+}

@@ -1,0 +1,202 @@
+"""Traces and metrics, as OpenTelemetry's own software and Prometheus's take them."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+
+import grpc
+import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagate import inject
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+
+from clients import ANSWERED_WITHIN
+from collector import PATIENCE, collecting, receiving, rotel
+from proxy import envoy_in_front
+from operations import OPERATIONS
+from processes import free_port
+
+TRANSPORTS = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+BULK = "get_users_presences_purecloud_bulk"
+
+
+@pytest.fixture
+def collector(tmp_path):
+    """A rotel of the test's own."""
+    with collecting(tmp_path / "rotel.log") as collector:
+        yield collector
+
+
+@pytest.fixture
+def gateway(start_gateway, recorder, tmp_path):
+    """Starts a gateway in front of the recorder, with variables of OpenTelemetry."""
+
+    def start(variables, *words):
+        log = tmp_path / "gateway.log"
+        return start_gateway(log, "--upstream-url", recorder.address, *words, **variables)
+
+    return start
+
+
+@pytest.fixture
+def call(stubs, dial, token):
+    """Reads 60 users' presences in bulk, which are two batches."""
+
+    def make(address, metadata=()):
+        operation = OPERATIONS[BULK]
+        request = stubs.request(operation)
+        request.ids.extend(f"user-{number}" for number in range(60))
+        with dial(address) as channel:
+            stubs.method(channel, operation)(
+                request,
+                metadata=[("authorization", f"Bearer {token}"), *metadata],
+                timeout=ANSWERED_WITHIN,
+            )
+
+    return make
+
+
+@pytest.fixture
+def caller(collector, call):
+    """Calls within a span of the official Python SDK, which it exports itself; gives its trace."""
+    provider = TracerProvider(resource=Resource.create({"service.name": "caller"}))
+    exporter = OTLPSpanExporter(endpoint=collector.grpc, insecure=True)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+
+    def make(address):
+        with tracer.start_as_current_span("the caller's work") as span:
+            carrier = {}
+            inject(carrier)
+            call(address, list(carrier.items()))
+        return f"{span.get_span_context().trace_id:032x}"
+
+    yield make
+    provider.shutdown()
+
+
+def below(kept, trace, parent):
+    """The spans of a trace below a parent."""
+    return [span for span in kept.spans if span.trace == trace and span.parent == parent]
+
+
+def tree(kept, trace, parent=""):
+    """The names of a trace's spans, each with those below it."""
+    found = sorted(below(kept, trace, parent), key=lambda span: (span.name, span.id))
+    return [(f"{span.service}: {span.name} [{span.kind}]", tree(kept, trace, span.id)) for span in found]
+
+
+ATTEMPT = ("presence-gateway: GET /api/v2/users/presences/purecloud/bulk [CLIENT]", [])
+BATCH = ("presence-gateway: batch [INTERNAL]", [ATTEMPT])
+SERVER = (
+    "presence-gateway: genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk [SERVER]",
+    [BATCH, BATCH],
+)
+
+
+@TRANSPORTS
+def test_a_call_is_a_part_of_its_callers_trace(protocol, collector, gateway, caller):
+    with gateway(collector.variables(protocol)) as address:
+        trace = caller(address)
+        expected = [("caller: the caller's work [INTERNAL]", [SERVER])]
+        collector.kept.until(lambda kept: tree(kept, trace) == expected)
+
+
+@TRANSPORTS
+def test_metrics_arrive(protocol, collector, gateway, caller):
+    with gateway(collector.variables(protocol)) as address:
+        caller(address)
+        expected = {
+            "http.client.request.duration",
+            "presence_gateway.build.info",
+            "presence_gateway.bulk.ids",
+            "presence_gateway.calls.in_flight",
+            "rpc.server.call.duration",
+        }
+        collector.kept.until(lambda kept: expected <= kept.metrics)
+
+
+def test_a_proxy_in_front_adds_its_own_span(collector, gateway, caller, tmp_path):
+    with (
+        gateway(collector.variables("grpc")) as address,
+        envoy_in_front(tmp_path, address, collector.grpc_port) as proxy,
+    ):
+        trace = caller(proxy)
+
+        def is_whole(kept):
+            # The name of a proxy's span is its own.
+            for root in below(kept, trace, ""):
+                for middle in below(kept, trace, root.id):
+                    if middle.service == "envoy" and tree(kept, trace, middle.id) == [SERVER]:
+                        return True
+            return False
+
+        collector.kept.until(is_whole)
+
+
+def test_nothing_of_the_caller_is_in_a_span(collector, gateway, caller, token):
+    with gateway(collector.variables("grpc")) as address:
+        trace = caller(address)
+        collector.kept.until(lambda kept: len(below(kept, trace, "")) == 1 and tree(kept, trace)[0][1] == [SERVER])
+    told = repr(collector.kept.spans)
+    assert token not in told
+    assert "user-1" not in told
+
+
+@TRANSPORTS
+def test_a_collector_that_is_away_is_told_once_and_when_it_is_back(protocol, gateway, call, tmp_path):
+    def told():
+        lines = (tmp_path / "gateway.log").read_text(encoding="utf-8").splitlines()
+        lines = [json.loads(line) for line in lines if line.startswith("{")]
+        return [line for line in lines if "telemetry" in line["message"]]
+
+    def call_until_told(address, count):
+        deadline = time.monotonic() + PATIENCE
+        while len(told()) < count:
+            call(address)
+            assert time.monotonic() < deadline, f"the log was told {told()}"
+
+    with receiving() as (kept, port):
+        grpc_port, http_port = free_port(), free_port()
+        endpoint = grpc_port if protocol == "grpc" else http_port
+        variables = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{endpoint}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+            "OTEL_BSP_SCHEDULE_DELAY": "20",
+            "OTEL_METRIC_EXPORT_INTERVAL": "100",
+        }
+        with gateway(variables, "--token-requests-per-minute", "0") as address:
+            call_until_told(address, 1)
+            with rotel(tmp_path / "rotel.log", kept, port, grpc_port, http_port):
+                call_until_told(address, 2)
+                kept.until(lambda kept: kept.spans)
+            first, second = told()
+    assert first["level"] == "WARN"
+    assert first["setting"] == "OTEL_EXPORTER_OTLP_ENDPOINT"
+    assert str(endpoint) in first["endpoint"]
+    assert second["message"] == "telemetry is exported again"
+
+
+def test_the_page_of_metrics_is_as_prometheus_wants_it(gateway, call, stubs, dial):
+    promtool = os.environ.get("PROMTOOL") or shutil.which("promtool")
+    if not promtool:
+        pytest.fail("promtool is not installed: start the tests with tests/interop/run")
+    port = free_port()
+    with gateway({}, "--metrics-listen", f"127.0.0.1:{port}") as address:
+        call(address)
+        with dial(address) as channel, pytest.raises(grpc.RpcError):
+            operation = OPERATIONS[BULK]
+            stubs.method(channel, operation)(stubs.request(operation), timeout=ANSWERED_WITHIN)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+            page = answer.read()
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert b"rpc_server_call_duration_seconds_bucket" in page
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=page, capture_output=True, timeout=PATIENCE, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b""), checked
