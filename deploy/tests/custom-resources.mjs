@@ -1,0 +1,60 @@
+// Reads resources of other projects' kinds, a JSON list, from the standard input
+// and tells what is wrong with each: a field that its kind does not have, by the
+// types that were made of its definition; a value that is not allowed, by the
+// checks that were.
+import { readFileSync, writeFileSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import ts from "typescript";
+
+const PACKAGES = {
+  "cert-manager.io/v1": "@kubernetes-models/cert-manager/cert-manager.io/v1",
+  "gateway.networking.k8s.io/v1": "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1",
+  "monitoring.coreos.com/v1": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
+};
+
+const resources = JSON.parse(readFileSync(0, "utf8"));
+const problems = [];
+const sources = [];
+
+for (const resource of resources) {
+  const { apiVersion, kind, metadata } = resource;
+  const name = `${kind} ${metadata?.name}`;
+  const from = PACKAGES[apiVersion];
+  const Model = from && (await import(from))[kind];
+  if (!Model) {
+    problems.push(`${name}: there is no schema for ${apiVersion} ${kind}`);
+    continue;
+  }
+  sources.push(
+    `import type { I${kind} as T${sources.length} } from "${from}";\n` +
+      `const value${sources.length}: T${sources.length} = ${JSON.stringify(resource)};\n`,
+  );
+  try {
+    new Model(resource).validate();
+  } catch (error) {
+    problems.push(`${name}: ${error.message}`);
+  }
+}
+
+// Below this directory, where the packages are found.
+const directory = mkdtempSync(join(import.meta.dirname, ".types-"));
+try {
+  const file = join(directory, "resources.mts");
+  writeFileSync(file, sources.join(""));
+  const program = ts.createProgram([file], {
+    noEmit: true,
+    strict: true,
+    skipLibCheck: true,
+    types: [],
+    target: ts.ScriptTarget.ESNext,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+  });
+  for (const found of ts.getPreEmitDiagnostics(program)) {
+    problems.push(ts.flattenDiagnosticMessageText(found.messageText, " "));
+  }
+} finally {
+  rmSync(directory, { recursive: true });
+}
+
+console.log(JSON.stringify(problems));

@@ -1,0 +1,99 @@
+"""What the overlays and components come to, as an operator would apply it."""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+DEPLOY = Path(__file__).parent.parent
+COMPONENTS = sorted(path.parent.name for path in DEPLOY.glob("components/*/kustomization.yaml"))
+
+# What is rendered: an overlay, and components on it. mTLS and a Gateway exclude
+# each other in use, but not in form.
+COMPOSITIONS = {
+    "sandbox": ("sandbox", ()),
+    "production": ("production", ()),
+    **{f"production+{component}": ("production", (component,)) for component in COMPONENTS},
+    "production+all": ("production", tuple(COMPONENTS)),
+}
+
+# Kinds that belong to no namespace.
+CLUSTER_WIDE = {"Namespace"}
+
+
+@functools.cache
+def render(composition):
+    """The resources of a composition."""
+    overlay, components = COMPOSITIONS[composition]
+    if not components:
+        return _kustomize(DEPLOY / "overlays" / overlay)
+    # As deploy/README.md says to: an overlay of one's own.
+    directory = Path(tempfile.mkdtemp(prefix=".overlay-", dir=Path(__file__).parent))
+    try:
+        up = os.path.relpath(DEPLOY, directory)
+        kustomization = {
+            "namespace": "presence-gateway",
+            "resources": [f"{up}/overlays/{overlay}"],
+            "components": [f"{up}/components/{component}" for component in components],
+        }
+        (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+        return _kustomize(directory)
+    finally:
+        shutil.rmtree(directory)
+
+
+def _kustomize(directory):
+    kubectl = Path(sys.executable).parent / "kubectl"
+    done = subprocess.run([kubectl, "kustomize", directory], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"kubectl kustomize {directory} failed:\n{done.stderr}"
+    assert done.stderr == "", f"kubectl kustomize {directory} warns:\n{done.stderr}"
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def of_kind(resources, kind):
+    """The resources of a kind."""
+    return [resource for resource in resources if resource["kind"] == kind]
+
+
+def the(resources, kind):
+    """The one resource of a kind."""
+    (found,) = of_kind(resources, kind)
+    return found
+
+
+def named(resource):
+    """What a resource is called in a message."""
+    return f"{resource['kind']} {resource['metadata']['name']}"
+
+
+def pod(resources):
+    """The pod that the Deployment makes: its metadata and its spec."""
+    return the(resources, "Deployment")["spec"]["template"]
+
+
+def container(resources):
+    """The only container of that pod."""
+    (only,) = pod(resources)["spec"]["containers"]
+    return only
+
+
+def settings(resources):
+    """The environment that the container starts with; a field of the pod is told as its path."""
+    maps = {resource["metadata"]["name"]: resource["data"] for resource in of_kind(resources, "ConfigMap")}
+    environment = {}
+    for source in container(resources).get("envFrom", []):
+        environment |= maps[source["configMapRef"]["name"]]
+    for variable in container(resources).get("env", []):
+        if "value" in variable:
+            value = variable["value"]
+            for name, known in environment.items():
+                value = value.replace(f"$({name})", known)
+        else:
+            value = variable["valueFrom"]["fieldRef"]["fieldPath"]
+        environment[variable["name"]] = value
+    return environment

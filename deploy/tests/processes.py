@@ -1,0 +1,73 @@
+"""The gateway, started as a pod would start it: on free ports, ready when handed over, always stopped."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+WITHIN = 20  # seconds
+
+
+def free_ports(count):
+    """As many ports of the loopback interface that nothing listens on."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def environment():
+    """The environment without whatever would configure a program behind the test's back."""
+    foreign = ("PRESENCE_GATEWAY_", "OTEL_", "RUST_LOG", "TOKIO_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+def health(port, service):
+    """What health says of a service, by its name."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
+        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+
+@contextmanager
+def serving(gateway, settings, health_port, log):
+    """Runs `serve` with these settings; enters the block once it is ready, ends it as a pod is ended."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [gateway, "serve"], env=environment() | settings, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        _await_ready(process, health_port, log)
+        yield process
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WITHIN) == 0, f"it did not end in good order:\n{_said(log)}"
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _await_ready(process, port, log):
+    deadline = time.monotonic() + WITHIN
+    while True:
+        assert process.poll() is None, f"it ended with {process.returncode} at once:\n{_said(log)}"
+        try:
+            if health(port, "readiness") == "SERVING":
+                return
+        except grpc.RpcError as error:
+            assert time.monotonic() < deadline, f"it is not ready: {error}\n{_said(log)}"
+        time.sleep(0.05)
+
+
+def _said(log):
+    return log.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,184 @@
+"""The dashboard asks what Prometheus can answer, and the gateway's metrics are the answer."""
+
+import json
+import math
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from contextlib import contextmanager
+
+import manifests
+import processes
+import pytest
+import yaml
+
+DASHBOARD = manifests.DEPLOY / "components/monitoring/dashboard.json"
+WITHIN = 30  # seconds
+
+
+def panels():
+    return [panel for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"] if panel["type"] != "row"]
+
+
+def queries():
+    """Each query of each panel, as Grafana would send it with everything chosen."""
+    for panel in panels():
+        for target in panel["targets"]:
+            query = target["expr"].replace("$__rate_interval", "1m").replace("$namespace", ".*").replace("$rpc", ".*")
+            assert "$" not in query, f"{panel['title']}: {query} has a variable that this test does not know"
+            yield f"{panel['title']} {target['refId']}", query
+
+
+def test_every_query_can_be_read(tools, tmp_path):
+    rules = [{"record": f"panel:{number}", "expr": query} for number, (_, query) in enumerate(queries())]
+    file = tmp_path / "panels.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
+    done = subprocess.run([tools / "promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(rules)} rules found" in done.stdout
+
+
+def test_panels_say_what_they_show_and_lie_beside_each_other():
+    titles = [panel["title"] for panel in panels()]
+    assert len(titles) == len(set(titles))
+    taken = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        assert not cells & taken and place["x"] + place["w"] <= 24, panel["title"]
+        taken |= cells
+
+
+def test_grafana_gets_the_dashboard_as_it_is():
+    maps = manifests.of_kind(manifests.render("production+monitoring"), "ConfigMap")
+    (found,) = [found for found in maps if found["metadata"]["labels"].get("grafana_dashboard") == "1"]
+    assert found["data"] == {"presence-gateway.json": DASHBOARD.read_text(encoding="utf-8")}
+
+
+# Against a real Prometheus.
+
+
+@contextmanager
+def running(command, log):
+    """Runs a program until the block ends."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command], env=processes.environment(), stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(processes.WITHIN)
+
+
+def http(url, body=None):
+    """The body of the answer; a connection that is refused is tried again for a while."""
+    deadline = time.monotonic() + WITHIN
+    while True:
+        try:
+            with urllib.request.urlopen(url, body, timeout=10) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            # 503 while Prometheus is starting; anything else is final.
+            assert error.code == 503 and time.monotonic() < deadline, f"{url}: {error.code} {error.read()}"
+        except OSError as error:
+            assert time.monotonic() < deadline, f"{url}: {error}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def prometheus(gateway, tools, tmp_path_factory):
+    """Asks a Prometheus that scrapes a gateway which had calls of every fate."""
+    directory = tmp_path_factory.mktemp("live")
+    vendor, port, health, metrics, own = processes.free_ports(5)
+    (directory / "prometheus.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "global": {"scrape_interval": "1s"},
+                "scrape_configs": [{"job_name": "presence-gateway", "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}]}],
+            }
+        ),
+        encoding="utf-8",
+    )
+    settings = {
+        "PRESENCE_GATEWAY_UPSTREAM_URL": f"http://127.0.0.1:{vendor}",
+        "PRESENCE_GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "PRESENCE_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{health}",
+        "PRESENCE_GATEWAY_METRICS_LISTEN": f"127.0.0.1:{metrics}",
+        "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE": "10",
+        "PRESENCE_GATEWAY_LAME_DUCK": "0s",
+    }
+    scraper = [
+        tools / "prometheus",
+        f"--config.file={directory / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address=127.0.0.1:{own}",
+    ]
+
+    def ask(query):
+        answer = json.loads(http(f"http://127.0.0.1:{own}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
+        assert answer["status"] == "success", f"{query}: {answer}"
+        return [float(series["value"][1]) for series in answer["data"]["result"]]
+
+    with (
+        running([gateway, "sandbox", "--listen", f"127.0.0.1:{vendor}"], directory / "sandbox.log"),
+        processes.serving(gateway, settings, health, directory / "gateway.log"),
+        running(scraper, directory / "prometheus.log"),
+    ):
+        await_answer(ask, "up == 1")
+        # Twice, with a scrape between: a rate is of what has grown.
+        all_fates(gateway, port, vendor, "first")
+        await_answer(ask, 'presence_gateway_calls_shed_total{reason="TOKEN_QUOTA_EXHAUSTED"} > 0')
+        all_fates(gateway, port, vendor, "second")
+        yield ask
+
+
+def await_answer(ask, query):
+    deadline = time.monotonic() + WITHIN
+    while not (values := ask(query)) or any(math.isnan(value) for value in values):
+        assert time.monotonic() < deadline, f"`{query}` gets {values} from Prometheus"
+        time.sleep(0.2)
+
+
+def all_fates(gateway, port, vendor, round_):
+    """Makes calls that end in each way that the dashboard tells of."""
+
+    def misbehave(rule):
+        http(f"http://127.0.0.1:{vendor}/sandbox/misbehave", f"{rule}\n".encode())
+
+    def start(rpc, request, token):
+        command = [gateway, "call", rpc, json.dumps(request), "--address", f"127.0.0.1:{port}", "--token", f"{round_}-{token}"]
+        return subprocess.Popen(command, env=processes.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def call(rpc, request, token, expected="{"):
+        process = start(rpc, request, token)
+        said, _ = process.communicate(timeout=WITHIN)
+        assert expected in said, f"{rpc} was to say {expected}: {said}"
+
+    user = {"userId": "00000000-0000-4000-8000-000000000001"}
+    call("GetUserPresencesPurecloud", user, "plain")
+    call("GetUserPresencesPurecloud", {"userId": "nobody"}, "plain", "NOT_FOUND")
+    ids = [f"00000000-0000-4000-8000-{number:012}" for number in range(1, 121)]
+    call("GetUsersPresencesPurecloudBulk", {"ids": ids}, "bulk")
+    misbehave("unknown-field times=1")
+    call("GetUserPresencesPurecloud", user, "drift")
+    misbehave("status=503 times=1")
+    call("GetUserPresencesPurecloud", user, "repeated")
+    misbehave("status=500 times=1")
+    call("GetUserPresencesPurecloud", user, "failed", "INTERNAL")
+    # The vendor parks the token for a second, and what comes then waits.
+    misbehave("retry-after=1 times=1")
+    waiting = [start("GetUserPresencesPurecloud", user, "parked") for _ in range(3)]
+    for process in waiting:
+        process.communicate(timeout=WITHIN)
+    spent = [start("GetUserPresencesPurecloud", user, "spent") for _ in range(12)]
+    said = [process.communicate(timeout=WITHIN)[0] for process in spent]
+    assert sum("TOKEN_QUOTA_EXHAUSTED" in text for text in said) == 2, said
+
+
+@pytest.mark.parametrize(("panel", "query"), list(queries()), ids=[title for title, _ in queries()])
+def test_every_query_has_an_answer_from_a_gateway_that_is_used(prometheus, panel, query):
+    await_answer(prometheus, query)

@@ -1,0 +1,185 @@
+"""What no schema says: that the resources fit each other, and do what they are for."""
+
+import re
+
+import manifests
+from manifests import container, named, of_kind, pod, settings, the
+
+FLUSH = 5  # seconds that telemetry may take at the end
+GOAWAY = 1  # seconds that connections have after the last call
+
+
+def seconds(duration):
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", duration).groups()
+    return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
+
+
+def matches(selector, labels):
+    wanted = selector.get("matchLabels", selector)
+    return wanted and all(labels.get(name) == value for name, value in wanted.items())
+
+
+def test_all_is_in_one_namespace_which_comes_along(resources):
+    namespace = the(resources, "Namespace")["metadata"]["name"]
+    for resource in resources:
+        if resource["kind"] not in manifests.CLUSTER_WIDE:
+            assert resource["metadata"].get("namespace") == namespace, named(resource)
+
+
+def test_what_selects_pods_selects_these(resources):
+    labels = pod(resources)["metadata"]["labels"]
+    deployment = the(resources, "Deployment")
+    selectors = {named(deployment): deployment["spec"]["selector"]}
+    for kind, field in (("Service", "selector"), ("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
+        for resource in of_kind(resources, kind):
+            selectors[named(resource)] = resource["spec"][field]
+    for spread in pod(resources)["spec"]["topologySpreadConstraints"]:
+        selectors[f"spread over {spread['topologyKey']}"] = spread["labelSelector"]
+    for name, selector in selectors.items():
+        assert matches(selector, labels), f"{name} selects {selector}, and pods have {labels}"
+
+
+def test_a_service_monitor_selects_one_service_and_a_port_of_it(resources):
+    for monitor in of_kind(resources, "ServiceMonitor"):
+        services = [s for s in of_kind(resources, "Service") if matches(monitor["spec"]["selector"], s["metadata"]["labels"])]
+        assert [s["metadata"]["name"] for s in services] == ["presence-gateway-metrics"], "each replica is scraped once"
+        ports = {port["name"] for port in services[0]["spec"]["ports"]}
+        assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+
+
+def test_an_autoscaler_scales_the_deployment_which_then_has_no_number_of_its_own(resources):
+    deployment = the(resources, "Deployment")
+    scalers = of_kind(resources, "HorizontalPodAutoscaler")
+    assert ("replicas" in deployment["spec"]) == (not scalers)
+    for scaler in scalers:
+        target = scaler["spec"]["scaleTargetRef"]
+        assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
+        assert scaler["spec"]["minReplicas"] >= 2
+
+
+def test_the_ports_that_are_named_are_ports_of_the_container(resources):
+    ports = {port["name"]: port["containerPort"] for port in container(resources)["ports"]}
+    for service in of_kind(resources, "Service"):
+        for port in service["spec"]["ports"]:
+            assert port["targetPort"] in ports, f"{named(service)}: {port}"
+    for rule in the(resources, "NetworkPolicy")["spec"]["ingress"]:
+        for port in rule["ports"]:
+            assert port["port"] in ports, port
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container(resources)[probe]["grpc"]["port"] == ports["health"]
+    listening = {name: int(settings(resources)[variable].rsplit(":", 1)[1]) for name, variable in {
+        "grpc": "PRESENCE_GATEWAY_LISTEN",
+        "health": "PRESENCE_GATEWAY_HEALTH_LISTEN",
+        "metrics": "PRESENCE_GATEWAY_METRICS_LISTEN",
+    }.items()}
+    assert ports == listening, "the ports of the container are those that the settings open"
+
+
+def test_a_route_leads_to_a_port_of_a_service(resources):
+    services = {s["metadata"]["name"]: {port["port"] for port in s["spec"]["ports"]} for s in of_kind(resources, "Service")}
+    for route in of_kind(resources, "GRPCRoute"):
+        for rule in route["spec"]["rules"]:
+            for backend in rule["backendRefs"]:
+                assert backend["port"] in services[backend["name"]], backend
+
+
+def test_callers_find_two_services_that_say_what_is_spoken(resources):
+    for name, headless in (("presence-gateway", False), ("presence-gateway-headless", True)):
+        (service,) = [s for s in of_kind(resources, "Service") if s["metadata"]["name"] == name]
+        assert (service["spec"].get("clusterIP") == "None") == headless
+        spoken = "https" if "PRESENCE_GATEWAY_TLS_CERT" in settings(resources) else "kubernetes.io/h2c"
+        assert [port["appProtocol"] for port in service["spec"]["ports"]] == [spoken]
+
+
+def test_probes_ask_for_what_they_are_named_after(resources):
+    assert container(resources)["readinessProbe"]["grpc"]["service"] == "readiness"
+    assert container(resources)["livenessProbe"]["grpc"]["service"] == "liveness"
+
+
+def test_the_pod_is_as_the_restricted_standard_wants_it(resources):
+    enforced = the(resources, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert enforced == "restricted"
+    spec = pod(resources)["spec"]
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsUser"] > 0
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+    assert all(set(volume) - {"name"} <= {"secret", "configMap", "emptyDir"} for volume in spec.get("volumes", []))
+    inside = container(resources)["securityContext"]
+    assert inside["allowPrivilegeEscalation"] is False
+    assert inside["capabilities"] == {"drop": ["ALL"]}
+    assert inside["readOnlyRootFilesystem"] is True
+    assert all("hostPort" not in port for port in container(resources)["ports"])
+
+
+def test_the_pod_has_no_way_to_the_cluster(resources):
+    spec = pod(resources)["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["enableServiceLinks"] is False
+    assert the(resources, "ServiceAccount")["automountServiceAccountToken"] is False
+    assert spec["serviceAccountName"] == the(resources, "ServiceAccount")["metadata"]["name"]
+
+
+def test_a_pod_has_time_to_end_in_good_order(resources):
+    given = settings(resources)
+    needed = seconds(given["PRESENCE_GATEWAY_LAME_DUCK"]) + seconds(given["PRESENCE_GATEWAY_DRAIN_TIMEOUT"]) + GOAWAY + FLUSH
+    grace = pod(resources)["spec"]["terminationGracePeriodSeconds"]
+    assert needed < grace <= needed + 15, f"{needed} s are needed, {grace} s are given"
+
+
+def test_a_roll_out_never_has_fewer_pods(resources):
+    strategy = the(resources, "Deployment")["spec"]["strategy"]["rollingUpdate"]
+    assert strategy["maxUnavailable"] == 0
+    assert strategy["maxSurge"] >= 1
+
+
+def test_a_change_of_a_setting_rolls_the_pods(resources):
+    (source,) = container(resources)["envFrom"]
+    assert re.fullmatch(r"presence-gateway-settings-[a-z0-9]{10}", source["configMapRef"]["name"])
+
+
+def test_requests_and_the_limit_of_memory_are_set(resources):
+    given = container(resources)["resources"]
+    assert given["requests"].keys() == {"cpu", "memory"}
+    assert "memory" in given["limits"]
+
+
+def test_a_token_gets_no_more_than_the_vendor_allows_from_the_usual_replicas():
+    resources = manifests.render("production")
+    replicas = the(resources, "HorizontalPodAutoscaler")["spec"]["minReplicas"]
+    each = int(settings(resources)["PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE"])
+    assert replicas * each <= 300, f"{replicas} replicas with {each} requests a minute each"
+
+
+def test_nothing_but_the_sandbox_serves_the_sandbox(resources):
+    given = settings(resources)
+    upstreams = {"PRESENCE_GATEWAY_SANDBOX", "PRESENCE_GATEWAY_REGION", "PRESENCE_GATEWAY_UPSTREAM_URL"} & given.keys()
+    is_sandbox = the(resources, "Namespace")["metadata"]["name"].endswith("-sandbox")
+    assert upstreams == ({"PRESENCE_GATEWAY_SANDBOX"} if is_sandbox else {"PRESENCE_GATEWAY_REGION"})
+
+
+def test_the_sandbox_is_one_replica_that_speaks_with_nobody():
+    resources = manifests.render("sandbox")
+    assert the(resources, "Deployment")["spec"]["replicas"] == 1
+    assert the(resources, "NetworkPolicy")["spec"]["egress"] == []
+
+
+def test_the_gateway_speaks_with_dns_the_collector_and_the_vendor_alone():
+    rules = the(manifests.render("production"), "NetworkPolicy")["spec"]["egress"]
+    assert [sorted({port["port"] for port in rule["ports"]}) for rule in rules] == [[53], [4317, 4318], [443]]
+    public = rules[2]["to"][0]["ipBlock"]
+    assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(public["except"]), "the cluster and the cloud are not the vendor"
+
+
+def test_a_certificate_is_mounted_where_the_settings_look_for_it():
+    resources = manifests.render("production+mtls")
+    (volume,) = pod(resources)["spec"]["volumes"]
+    (mount,) = container(resources)["volumeMounts"]
+    assert mount["name"] == volume["name"] and mount["readOnly"] and "subPath" not in mount
+    files = [value for name, value in settings(resources).items() if name.startswith("PRESENCE_GATEWAY_TLS_")]
+    assert sorted(files) == [f"{mount['mountPath']}/{name}" for name in ("ca.crt", "tls.crt", "tls.key")]
+    certificates = {c["spec"]["secretName"]: c for c in of_kind(resources, "Certificate")}
+    names = set(certificates[volume["secret"]["secretName"]]["spec"]["dnsNames"])
+    for service in of_kind(resources, "Service"):
+        name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+        assert f"{name}.{namespace}.svc.cluster.local" in names and f"{name}.{namespace}.svc" in names

@@ -1,0 +1,74 @@
+"""Every resource is one that the API server would take."""
+
+import functools
+import json
+import subprocess
+import warnings
+from pathlib import Path
+
+import kubernetes_validate
+import manifests
+import pytest
+
+# The oldest has native grpc probes for everyone; the newest is the newest.
+VERSIONS = ["1.27", "1.37"]
+
+# Groups whose schemas are not Kubernetes' own.
+FOREIGN = ("cert-manager.io/", "gateway.networking.k8s.io/", "monitoring.coreos.com/")
+
+
+def is_foreign(resource):
+    return resource["apiVersion"].startswith(FOREIGN)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_kubernetes_own_is_valid_in_the_oldest_and_the_newest_version(resources, version):
+    for resource in resources:
+        if not is_foreign(resource):
+            problem = problem_with(json.dumps(resource), version)
+            assert problem is None, f"{manifests.named(resource)} in {version}: {problem}"
+
+
+@functools.cache  # Most of a composition is in the others as well.
+def problem_with(resource, version):
+    with warnings.catch_warnings():
+        # A schema that is missing is told in a warning alone.
+        warnings.simplefilter("error")
+        try:
+            kubernetes_validate.validate(json.loads(resource), version, strict=True)
+        except Exception as error:
+            return repr(error)
+    return None
+
+
+def test_a_resource_that_is_wrong_or_of_an_old_version_is_found():
+    scaler = manifests.the(manifests.render("production"), "HorizontalPodAutoscaler")
+    misspelt = scaler | {"spec": scaler["spec"] | {"minReplica": 2}}
+    old = scaler | {"apiVersion": "autoscaling/v2beta2"}
+    for broken in (misspelt, old):
+        assert problem_with(json.dumps(broken), VERSIONS[-1]), f"nothing is said to be wrong with {broken}"
+
+
+def check_foreign(resources):
+    here = Path(__file__).parent
+    done = subprocess.run(
+        ["node", "custom-resources.mjs"], cwd=here, input=json.dumps(resources), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_is_other_projects_is_valid():
+    foreign = [resource for resource in manifests.render("production+all") if is_foreign(resource)]
+    kinds = {resource["kind"] for resource in foreign}
+    assert kinds == {"Certificate", "GRPCRoute", "PrometheusRule", "ServiceMonitor"}
+    assert check_foreign(foreign) == []
+
+
+def test_a_field_or_value_that_is_wrong_is_found():
+    route = next(r for r in manifests.render("production+all") if r["kind"] == "GRPCRoute")
+    misspelt = json.loads(json.dumps(route).replace('"backendRefs"', '"backendRef"'))
+    wrong = json.loads(json.dumps(route).replace("50051", '"grpc"'))
+    unknown = route | {"kind": "GRPCRoutes"}
+    for broken in (misspelt, wrong, unknown):
+        assert check_foreign([broken]), f"nothing is said to be wrong with {broken}"

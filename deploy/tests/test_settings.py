@@ -1,0 +1,66 @@
+"""Every setting in the manifests exists in the program, which takes its value and serves."""
+
+import re
+import subprocess
+
+import manifests
+import processes
+import pytest
+from manifests import settings
+
+# Read by the runtime or by the libraries; README.md lists them.
+STANDARD = {"RUST_LOG", "TOKIO_WORKER_THREADS"}
+
+# Of the pod, for use within other variables.
+OF_THE_POD = {"POD_NAME", "POD_UID", "POD_NAMESPACE", "NODE_NAME"}
+
+
+@pytest.fixture(scope="session")
+def known(gateway):
+    """The variables that `serve` has flags for."""
+    said = subprocess.run(
+        [gateway, "serve", "--help"], env=processes.environment(), capture_output=True, text=True, check=True
+    ).stdout
+    return set(re.findall(r"\[env: (PRESENCE_GATEWAY_\w+)", said))
+
+
+def test_every_variable_is_one_of_a_flag_or_one_that_the_readme_lists(resources, known):
+    assert "PRESENCE_GATEWAY_LISTEN" in known, "the help shows the variables"
+    readme = (manifests.DEPLOY.parent / "README.md").read_text(encoding="utf-8")
+    for name in settings(resources).keys() - OF_THE_POD:
+        if name in STANDARD or name.startswith("OTEL_"):
+            assert f"`{name}`" in readme, f"README.md does not tell of {name}"
+        else:
+            assert name in known, f"`presence-gateway serve` has no flag for {name}"
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A directory like the one that cert-manager's secret is mounted as."""
+    directory = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+        + ["-subj", "/CN=presence-gateway", "-addext", "subjectAltName=DNS:presence-gateway"]
+        + ["-keyout", directory / "tls.key", "-out", directory / "tls.crt"],
+        check=True,
+        capture_output=True,
+    )
+    (directory / "ca.crt").write_bytes((directory / "tls.crt").read_bytes())
+    return directory
+
+
+def test_the_program_serves_with_the_settings_and_ends_in_good_order(resources, gateway, certificates, tmp_path):
+    given = settings(resources)
+    ports = dict(zip(("LISTEN", "HEALTH_LISTEN", "METRICS_LISTEN"), processes.free_ports(3), strict=True))
+    for name, port in ports.items():
+        given[f"PRESENCE_GATEWAY_{name}"] = f"127.0.0.1:{port}"
+    for name, value in given.items():
+        given[name] = value.replace("/etc/presence-gateway/tls", str(certificates))
+    if "OTEL_EXPORTER_OTLP_ENDPOINT" in given:
+        # Nobody is there, and nobody else is asked.
+        (closed,) = processes.free_ports(1)
+        given["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{closed}"
+    # The pause is taken as it is given, and not waited for.
+    given["PRESENCE_GATEWAY_LAME_DUCK"] = "0s"
+    with processes.serving(gateway, given, ports["HEALTH_LISTEN"], tmp_path / "log"):
+        assert processes.health(ports["HEALTH_LISTEN"], "liveness") == "SERVING"
