@@ -33,15 +33,21 @@ def render(composition):
     if not components:
         return _kustomize(DEPLOY / "overlays" / overlay)
     # As deploy/README.md says to: an overlay of one's own.
+    return kustomize(
+        {
+            "namespace": "presence-gateway",
+            "resources": [f"PATH/deploy/overlays/{overlay}"],
+            "components": [f"PATH/deploy/components/{component}" for component in components],
+        }
+    )
+
+
+def kustomize(kustomization):
+    """The resources of an overlay of one's own, in which PATH is the repository."""
     directory = Path(tempfile.mkdtemp(prefix=".overlay-", dir=Path(__file__).parent))
     try:
-        up = os.path.relpath(DEPLOY, directory)
-        kustomization = {
-            "namespace": "presence-gateway",
-            "resources": [f"{up}/overlays/{overlay}"],
-            "components": [f"{up}/components/{component}" for component in components],
-        }
-        (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization), encoding="utf-8")
+        written = yaml.safe_dump(kustomization).replace("PATH/", f"{os.path.relpath(DEPLOY.parent, directory)}/")
+        (directory / "kustomization.yaml").write_text(written, encoding="utf-8")
         return _kustomize(directory)
     finally:
         shutil.rmtree(directory)

@@ -21,7 +21,7 @@ def known(gateway):
     said = subprocess.run(
         [gateway, "serve", "--help"], env=processes.environment(), capture_output=True, text=True, check=True
     ).stdout
-    return set(re.findall(r"\[env: (PRESENCE_GATEWAY_\w+)", said))
+    return set(re.findall(r"(PRESENCE_GATEWAY_\w+)=", said))
 
 
 def test_every_variable_is_one_of_a_flag_or_one_that_the_readme_lists(resources, known):
