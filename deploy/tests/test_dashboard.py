@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import time
 import urllib.error
@@ -130,9 +131,9 @@ def prometheus(gateway, tools, tmp_path_factory):
     ):
         await_answer(ask, "up == 1")
         # Twice, with a scrape between: a rate is of what has grown.
-        all_fates(gateway, port, vendor, "first")
+        all_fates(gateway, port, vendor, metrics, "first")
         await_answer(ask, 'presence_gateway_calls_shed_total{reason="TOKEN_QUOTA_EXHAUSTED"} > 0')
-        all_fates(gateway, port, vendor, "second")
+        all_fates(gateway, port, vendor, metrics, "second")
         yield ask
 
 
@@ -143,7 +144,7 @@ def await_answer(ask, query):
         time.sleep(0.2)
 
 
-def all_fates(gateway, port, vendor, round_):
+def all_fates(gateway, port, vendor, metrics, round_):
     """Makes calls that end in each way that the dashboard tells of."""
 
     def misbehave(rule):
@@ -158,6 +159,12 @@ def all_fates(gateway, port, vendor, round_):
         said, _ = process.communicate(timeout=WITHIN)
         assert expected in said, f"{rpc} was to say {expected}: {said}"
 
+    def refused():
+        """How often the vendor refused a request for its rate."""
+        page = http(f"http://127.0.0.1:{metrics}/metrics").decode()
+        counts = re.findall(r'^presence_gateway_upstream_retries_total\{[^}]*reason="429"[^}]*\} (\d+)', page, re.MULTILINE)
+        return int(counts[0]) if counts else 0
+
     user = {"userId": "00000000-0000-4000-8000-000000000001"}
     call("GetUserPresencesPurecloud", user, "plain")
     call("GetUserPresencesPurecloud", {"userId": "nobody"}, "plain", "NOT_FOUND")
@@ -169,9 +176,15 @@ def all_fates(gateway, port, vendor, round_):
     call("GetUserPresencesPurecloud", user, "repeated")
     misbehave("status=500 times=1")
     call("GetUserPresencesPurecloud", user, "failed", "INTERNAL")
-    # The vendor parks the token for a second, and what comes then waits.
-    misbehave("retry-after=1 times=1")
-    waiting = [start("GetUserPresencesPurecloud", user, "parked") for _ in range(3)]
+    # The vendor parks the token for some seconds, and what comes then waits.
+    before = refused()
+    misbehave("retry-after=3 times=1")
+    waiting = [start("GetUserPresencesPurecloud", user, "parked")]
+    deadline = time.monotonic() + WITHIN
+    while refused() == before:
+        assert time.monotonic() < deadline, "the gateway was not refused"
+        time.sleep(0.05)
+    waiting += [start("GetUserPresencesPurecloud", user, "parked") for _ in range(2)]
     for process in waiting:
         process.communicate(timeout=WITHIN)
     spent = [start("GetUserPresencesPurecloud", user, "spent") for _ in range(12)]
