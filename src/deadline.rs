@@ -16,6 +16,16 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 /// the answer, with its details, is there before the caller gives up.
 const MARGIN: Duration = Duration::from_millis(10);
 
+/// From which time on core clients of gRPC (Python, C++, Ruby, PHP) tell their
+/// deadline rounded up, and to what (`src/core/lib/transport/timeout_encoding.cc`
+/// of gRPC): they give up before the time that they named.
+const ROUNDED: [(Duration, Duration); 4] = [
+    (Duration::from_secs(1000), Duration::from_secs(10)),
+    (Duration::from_secs(100), Duration::from_secs(1)),
+    (Duration::from_secs(10), Duration::from_millis(100)),
+    (Duration::from_secs(1), Duration::from_millis(10)),
+];
+
 /// The moment at which a call must have been answered: its own, or the end of
 /// the drain where the gateway itself ends before.
 #[derive(Debug, Clone)]
@@ -43,7 +53,7 @@ impl DeadlinePolicy {
             .get(GRPC_TIMEOUT)
             .and_then(|value| timeout(value.to_str().ok()?));
         let given = match asked {
-            Some(asked) => asked.saturating_sub(MARGIN.min(asked / 10)),
+            Some(asked) => asked.saturating_sub(MARGIN.min(asked / 10) + rounded_up(asked)),
             None => self.default,
         };
         Deadline {
@@ -101,6 +111,14 @@ impl Deadline {
     pub fn drain(&self) -> &Drain {
         &self.drain
     }
+}
+
+/// By how much at most a time was rounded up, as it looks.
+fn rounded_up(asked: Duration) -> Duration {
+    let step = ROUNDED.iter().find(|(from, _)| asked >= *from);
+    step.map(|&(_, step)| step)
+        .filter(|step| asked.as_nanos().is_multiple_of(step.as_nanos()))
+        .unwrap_or_default()
 }
 
 /// Reads a `grpc-timeout`: one to eight digits and a unit.
@@ -165,11 +183,33 @@ mod tests {
             policy.of(&headers.into_iter().collect()).left()
         };
         assert_eq!(left(None), Duration::from_secs(30));
-        assert_eq!(left(Some("1S")), Duration::from_millis(990));
+        assert_eq!(left(Some("999m")), Duration::from_millis(989));
         assert_eq!(left(Some("50m")), Duration::from_millis(45));
         assert_eq!(left(Some("0n")), Duration::ZERO);
         assert_eq!(left(Some("1H")), Duration::from_secs(120));
         assert_eq!(left(Some("soon")), Duration::from_secs(30));
+    }
+
+    #[tokio::test]
+    async fn what_core_clients_round_up_is_cut_by_as_much() {
+        tokio::time::pause();
+        let policy = DeadlinePolicy {
+            default: Duration::from_secs(30),
+            max: Duration::from_hours(1),
+        };
+        let left = |timeout: &'static str| {
+            let headers = [(GRPC_TIMEOUT.parse().unwrap(), timeout.parse().unwrap())];
+            policy.of(&headers.into_iter().collect()).left().as_millis()
+        };
+        // What grpcio sends for 2, 10, 100 and 1000 seconds.
+        assert_eq!(left("2010m"), 1990);
+        assert_eq!(left("10100m"), 9_990);
+        assert_eq!(left("101S"), 99_990);
+        assert_eq!(left("1010S"), 999_990);
+        // Others tell it as it is.
+        assert_eq!(left("2009m"), 1999);
+        assert_eq!(left("9999871u"), 9989);
+        assert_eq!(left("119998m"), 119_988);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use crate::operation::Operation;
 use crate::proto::v1::*;
 use crate::record::Record;
 use crate::session::{Served, Session};
-use crate::upstream::{Terms, Upstream};
+use crate::upstream::{Reserved, Terms, Upstream};
 
 use legacy_presence_service_server::LegacyPresenceService;
 use presence_service_server::PresenceService;
@@ -273,6 +273,7 @@ impl Gateway {
                 record: record.clone(),
                 held,
                 is_repeated: is_repeated(metadata.as_ref()),
+                reserved: Reserved::default(),
             },
         };
         let served = handle(session, request).await;

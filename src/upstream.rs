@@ -13,6 +13,8 @@ pub mod fault;
 pub mod quota;
 mod retry;
 
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,7 +34,7 @@ use answer::{expired, lost, read};
 use base::Base;
 use client::{Clients, Outbound};
 use departure::Departing;
-use quota::{Quota, Start};
+use quota::{Quota, Start, Ticket};
 use retry::{Attempts, Budget, Next};
 
 /// The longest that a token is kept from calling on the vendor's word. Longer
@@ -63,6 +65,18 @@ pub struct Terms {
     pub held: Held,
     /// Whether the client repeats the call by itself, so that nobody else should.
     pub is_repeated: bool,
+    /// The turns that the call has reserved.
+    pub reserved: Reserved,
+}
+
+/// Turns that are kept for a call of many requests, until the call has ended.
+#[derive(Debug, Clone, Default)]
+pub struct Reserved(Arc<Mutex<VecDeque<Ticket>>>);
+
+impl Reserved {
+    fn tickets(&self) -> MutexGuard<'_, VecDeque<Ticket>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The answer to a call that succeeded.
@@ -93,15 +107,15 @@ impl Upstream {
         })
     }
 
-    /// Checks that so many calls could be sent in time, before any is.
+    /// Reserves the turns of so many calls, before any is sent.
     ///
     /// # Errors
     ///
     /// [`Error::Paced`], if the last one's turn comes too late.
-    pub fn check(&self, terms: &Terms, count: usize) -> Result<(), Error> {
-        let end = terms.deadline.instant();
-        let checked = self.quota.check(terms.caller.key(), count, end);
-        checked.map_err(Error::from)
+    pub fn reserve(&self, terms: &Terms, count: usize) -> Result<(), Error> {
+        let (token, end) = (terms.caller.key(), terms.deadline.instant());
+        *terms.reserved.tickets() = self.quota.line_up(token, count, end)?;
+        Ok(())
     }
 
     /// Sends a call with the caller's token when its turn has come, again
@@ -116,7 +130,7 @@ impl Upstream {
         let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
         let mut resends = 0;
         loop {
-            let start = match self.turn(terms).await {
+            let start = match self.turn(terms, resends).await {
                 Ok(start) => start,
                 Err(error) => return Err(attempts.given_up(error.into())),
             };
@@ -130,29 +144,45 @@ impl Upstream {
             match next {
                 Next::End(answer) => return answer,
                 Next::Again(wait) => drop(deadline.bound(sleep(wait)).await),
-                Next::Later(wait) => tokio::select! {
-                    _ = deadline.bound(sleep(wait)) => {}
-                    // Another replica can send it as well.
-                    _ = deadline.drain().begun() => {
-                        return Err(attempts.given_up(Error::Draining.into()));
+                Next::Later(wait) => {
+                    // The token's next turn may be later than the vendor asks for.
+                    let turn = self.quota.delay(token);
+                    if turn >= deadline.left() {
+                        return Err(attempts.given_up(Error::Paced(turn).into()));
                     }
-                },
+                    tokio::select! {
+                        _ = deadline.bound(sleep(wait)) => {}
+                        // Another replica can send it as well.
+                        _ = deadline.drain().begun() => {
+                            return Err(attempts.given_up(Error::Draining.into()));
+                        }
+                    }
+                }
             }
             resends += 1;
         }
     }
 
-    /// Waits until a request of the token may start.
-    async fn turn(&self, terms: &Terms) -> Result<Start, Error> {
+    /// Waits until a request of the token may start, which was sent so often
+    /// before: what was reserved is for the first time.
+    async fn turn(&self, terms: &Terms, resends: u32) -> Result<Start, Error> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         if deadline.has_passed() {
             return Err(Error::Expired);
         }
         let scope = terms.record.scope();
         let _turn = scope.turn();
+        let end = deadline.instant();
+        let reserved = (resends == 0).then(|| terms.reserved.tickets().pop_front());
+        let start = async {
+            match reserved.flatten() {
+                Some(ticket) => ticket.turn(end).await,
+                None => self.quota.admit(token, end).await,
+            }
+        };
         tokio::select! {
             biased;
-            admitted = deadline.bound(self.quota.admit(token, deadline.instant())) => match admitted {
+            admitted = deadline.bound(start) => match admitted {
                 Some(Ok(start)) => {
                     start.left.inspect(|&left| scope.quota_remaining(left));
                     Ok(start)

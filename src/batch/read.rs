@@ -110,7 +110,7 @@ async fn read<O: BulkRead>(
 
     let partial = request.allow_partial_results();
     if !partial {
-        session.upstream.check(&session.terms, batches.len())?;
+        session.upstream.reserve(&session.terms, batches.len())?;
     }
     session.bulk::<O>(batches.len(), ids.len());
     // A refused token is refused for each batch: one refusal stops the others.

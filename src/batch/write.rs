@@ -41,7 +41,9 @@ impl Bulk for Request {
         let partial = self.allow_partial_results;
         let ids = plan::ids(&self.body);
         if !partial {
-            session.upstream.check(&session.terms, plan.batches.len())?;
+            session
+                .upstream
+                .reserve(&session.terms, plan.batches.len())?;
         }
         session.bulk::<Self>(plan.batches.len(), ids.len());
         let outcomes = send(self, &plan, session, limits).await;

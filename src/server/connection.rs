@@ -30,10 +30,12 @@ const MAX_METADATA: u32 = 96 * 1024;
 /// connection could open calls faster than they are refused.
 const MAX_STREAMS: u32 = 2048;
 
-/// How many calls a client may give up before they were looked at. One that
-/// goes on opening and resetting calls costs more than it pays; its connection
-/// is closed.
-const MAX_PENDING_RESETS: usize = 20;
+/// How many calls a client may give up before they were looked at: as many as
+/// it may have. Their deadlines may pass all at once, and while the gateway has
+/// no processor; to close the connection would be to break off its other calls,
+/// of which some have changed something. What was given up costs no more than
+/// what is refused.
+const MAX_PENDING_RESETS: usize = MAX_STREAMS as usize;
 
 /// How many calls of one connection may break the rules of HTTP/2 before it
 /// is closed.

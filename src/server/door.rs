@@ -16,7 +16,7 @@ use super::usage::Usage;
 /// How long a connection may take for its handshake and its first words. A
 /// gRPC client speaks first, and at once; probes and port scans connect and
 /// say nothing.
-const OPENING: Duration = Duration::from_secs(10);
+pub(super) const OPENING: Duration = Duration::from_secs(10);
 
 /// How long to wait before the next connection after one could not be
 /// accepted: most likely, the process has too many files open.
@@ -272,9 +272,12 @@ mod tests {
         let mut second = TcpStream::connect(address).await.unwrap();
         assert!(is_served(&mut first).await && is_served(&mut second).await);
         let mut third = TcpStream::connect(address).await.unwrap();
-        assert!(!is_served(&mut third).await);
+        assert!(!is_served(&mut third).await, "the others have just come");
         // Time passes when nothing else happens.
         pause();
+        sleep(OPENING).await;
+        let mut third = TcpStream::connect(address).await.unwrap();
+        assert_eq!(third.read(&mut [0; 9]).await.unwrap(), 0);
         let (begun, mut heard) = (Instant::now(), Vec::new());
         first.read_to_end(&mut heard).await.unwrap();
         assert_eq!(begun.elapsed().as_secs(), 5);

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::door::OPENING;
+
 /// How many calls a connection may have had at once and keep what they took:
 /// HTTP/2 has a place for each of them, some 1 KB, which is not given back
 /// before the connection ends.
@@ -27,8 +29,9 @@ struct Shared {
 struct Calls {
     now: usize,
     most: usize,
-    /// When the last one ended.
+    /// When it came, or the last one ended.
     idle_since: Instant,
+    had_any: bool,
     is_asked_to_go: bool,
 }
 
@@ -39,6 +42,7 @@ impl Usage {
             now: 0,
             most: 0,
             idle_since: Instant::now(),
+            had_any: false,
             is_asked_to_go: false,
         };
         Self(Arc::new(Shared {
@@ -51,14 +55,18 @@ impl Usage {
     pub(super) fn begin(&self) -> Begun {
         let mut calls = self.calls();
         calls.now += 1;
+        calls.had_any = true;
         calls.most = calls.most.max(calls.now);
         Begun(self.clone())
     }
 
-    /// Since when it has no calls; nothing if it has some, or is to go already.
+    /// Since when it has no calls; nothing if it has some, or is to go already,
+    /// or has just come and may be about to make its first.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let calls = self.calls();
-        (calls.now == 0 && !calls.is_asked_to_go).then_some(calls.idle_since)
+        let is_new = !calls.had_any && calls.idle_since.elapsed() < OPENING;
+        let is_idle = calls.now == 0 && !calls.is_asked_to_go && !is_new;
+        is_idle.then_some(calls.idle_since)
     }
 
     pub(super) fn has_calls(&self) -> bool {
@@ -113,12 +121,15 @@ mod tests {
     async fn a_connection_is_idle_from_when_its_last_call_ended() {
         pause();
         let (usage, come) = (Usage::new(), Instant::now());
+        assert_eq!(usage.idle_since(), None, "it has just come");
+        advance(OPENING).await;
         assert_eq!(usage.idle_since(), Some(come));
         let calls = [usage.begin(), usage.begin()];
         assert_eq!(usage.idle_since(), None);
         advance(Duration::from_secs(9)).await;
         drop(calls);
-        assert_eq!(usage.idle_since(), Some(come + Duration::from_secs(9)));
+        let ended = come + OPENING + Duration::from_secs(9);
+        assert_eq!(usage.idle_since(), Some(ended));
         usage.ask_to_go();
         assert_eq!(usage.idle_since(), None, "it is going already");
     }

@@ -53,6 +53,13 @@ impl Fault {
         }
     }
 
+    /// Notes that a repetition has to wait for so long for another reason.
+    pub fn wait_at_least(&mut self, wait: Duration) {
+        if self.retry_after.unwrap_or_default() < wait {
+            self.retry_after = Some(wait);
+        }
+    }
+
     /// The vendor's code, such as `not.found`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {

@@ -5,9 +5,13 @@
 //! A sliding window is safe whatever window it keeps.
 
 use std::collections::{HashMap, VecDeque};
+use std::iter;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep_until};
 
 use crate::credentials::TokenKey;
@@ -45,10 +49,18 @@ struct Tokens {
 }
 
 /// What is known of a token.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Pace {
-    /// When the requests of the last minute began, and when those that wait will.
-    starts: VecDeque<Instant>,
+    /// When the requests of the last minute left, in that order.
+    left: VecDeque<Instant>,
+    /// How many requests may start and have not left yet.
+    starting: usize,
+    /// The numbers of those that wait for their turn, in their order.
+    queue: VecDeque<u64>,
+    /// The number of the next one.
+    next: u64,
+    /// Told when those in the queue may have their turn at another time.
+    changed: Arc<Notify>,
     /// Until when the vendor refuses the token.
     parked_until: Option<Instant>,
     /// Whether the vendor has taken it for a token: any text may be one.
@@ -65,6 +77,43 @@ impl Quota {
         }
     }
 
+    /// Places in the order of the token's requests for so many, one after the
+    /// other.
+    ///
+    /// # Errors
+    ///
+    /// At once where the last one's turn comes after `end`: it costs nothing then.
+    pub fn line_up(
+        &self,
+        token: TokenKey,
+        count: usize,
+        end: Instant,
+    ) -> Result<VecDeque<Ticket>, Denied> {
+        let ticket = |number| Ticket {
+            quota: self.clone(),
+            token,
+            number,
+            is_used: self.limit == 0,
+        };
+        if self.limit == 0 {
+            return Ok(iter::repeat_with(|| ticket(0)).take(count).collect());
+        }
+        let now = Instant::now();
+        let mut tokens = self.lock();
+        if !tokens.paces.contains_key(&token) && !tokens.has_room(now) {
+            return Err(Denied::TooManyTokens);
+        }
+        let pace = tokens.paces.entry(token).or_default();
+        pace.forget_before(now);
+        let last = pace.queue.len() + count.saturating_sub(1);
+        in_time(pace.turn(last, now, self.limit), end, now)?;
+        let numbers = (pace.next..).take(count);
+        pace.next += count as u64;
+        pace.queue.extend(numbers.clone());
+        drop(tokens);
+        Ok(numbers.map(ticket).collect())
+    }
+
     /// Waits until a request with this token may start.
     ///
     /// A request that is given up while it waits gives its turn back.
@@ -73,46 +122,23 @@ impl Quota {
     ///
     /// At once where its turn comes after `end`: it costs nothing then.
     pub async fn admit(&self, token: TokenKey, end: Instant) -> Result<Start, Denied> {
-        let start = |at, left| Start {
-            quota: self.clone(),
-            token,
-            at,
-            left,
-        };
-        if self.limit == 0 {
-            return Ok(start(Instant::now(), None));
-        }
-        loop {
-            let turn = self.reserve(token, end)?;
-            // A timer would take until its next tick, also for a turn that has come.
-            if turn.at > Instant::now() {
-                sleep_until(turn.at).await;
-            }
-            let (at, left) = (turn.at, turn.left);
-            if turn.take() {
-                return Ok(start(at, Some(left)));
-            }
-            // The turn is later now.
+        let mut tickets = self.line_up(token, 1, end)?;
+        match tickets.pop_front() {
+            Some(ticket) => ticket.turn(end).await,
+            None => Err(Denied::TooManyTokens),
         }
     }
 
-    /// Whether so many requests with this token could all start before `end`.
-    ///
-    /// # Errors
-    ///
-    /// When the last one's turn comes after `end`.
-    pub fn check(&self, token: TokenKey, count: usize, end: Instant) -> Result<(), Denied> {
-        if self.limit == 0 || count == 0 {
-            return Ok(());
-        }
+    /// How long one more request with this token would wait for its turn.
+    #[must_use]
+    pub fn delay(&self, token: TokenKey) -> Duration {
         let now = Instant::now();
-        let mut pace = self.lock().paces.get(&token).cloned().unwrap_or_default();
-        let mut last = now;
-        for _ in 0..count {
-            last = pace.turn(now, self.limit);
-            pace.starts.push_back(last);
-        }
-        in_time(last, end, now)
+        let tokens = self.lock();
+        let pace = tokens.paces.get(&token);
+        pace.map_or(Duration::ZERO, |pace| {
+            let turn = pace.turn(pace.queue.len(), now, self.limit);
+            turn.saturating_duration_since(now)
+        })
     }
 
     /// Lets no request with this token start for so long: the vendor said so.
@@ -120,6 +146,7 @@ impl Quota {
         if let Some(pace) = self.lock().paces.get_mut(&token) {
             let until = Instant::now() + delay;
             pace.parked_until = pace.parked_until.max(Some(until));
+            pace.changed.notify_waiters();
         }
     }
 
@@ -131,139 +158,179 @@ impl Quota {
         }
     }
 
-    fn reserve(&self, token: TokenKey, end: Instant) -> Result<Turn<'_>, Denied> {
-        let now = Instant::now();
-        let mut tokens = self.lock();
-        if !tokens.paces.contains_key(&token) && !tokens.has_room(now) {
-            return Err(Denied::TooManyTokens);
-        }
-        let pace = tokens.paces.entry(token).or_default();
-        pace.forget_before(now);
-        let at = pace.turn(now, self.limit);
-        in_time(at, end, now)?;
-        pace.starts.push_back(at);
-        let left = self.limit.saturating_sub(pace.starts.len());
-        #[expect(clippy::cast_precision_loss, reason = "neither is that large")]
-        let left = left as f64 / self.limit as f64;
-        Ok(Turn {
-            quota: self,
-            token,
-            at,
-            left,
-            taken: false,
-        })
-    }
-
-    /// Counts a start at `to` that was counted at `from`.
-    fn put_off(&self, token: TokenKey, from: Instant, to: Instant) {
-        if let Some(pace) = self.lock().paces.get_mut(&token)
-            && let Ok(place) = pace.starts.binary_search(&from)
-        {
-            pace.starts.remove(place);
-            let place = pace.starts.partition_point(|&start| start <= to);
-            pace.starts.insert(place, to);
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Tokens> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A request that may start.
+/// A place in the order of a token's requests, given back when it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Ticket {
+    quota: Quota,
+    token: TokenKey,
+    number: u64,
+    is_used: bool,
+}
+
+/// What comes of asking whether a turn has come.
+enum Taken {
+    Start(Start),
+    /// It comes then, unless something changes.
+    Not(Instant, OwnedNotified),
+}
+
+impl Ticket {
+    /// Waits until the request may start.
+    ///
+    /// # Errors
+    ///
+    /// As soon as it is known that its turn comes after `end`.
+    pub async fn turn(mut self, end: Instant) -> Result<Start, Denied> {
+        loop {
+            match self.take(end)? {
+                Taken::Start(start) => return Ok(start),
+                Taken::Not(turn, changed) => tokio::select! {
+                    () = sleep_until(turn) => {}
+                    () = changed => {}
+                },
+            }
+        }
+    }
+
+    fn take(&mut self, end: Instant) -> Result<Taken, Denied> {
+        let (limit, now) = (self.quota.limit, Instant::now());
+        let start = |left| Start {
+            quota: self.quota.clone(),
+            token: self.token,
+            left,
+            has_left: AtomicBool::new(limit == 0),
+        };
+        if limit == 0 {
+            return Ok(Taken::Start(start(None)));
+        }
+        let mut tokens = self.quota.lock();
+        // What is waited for is not forgotten.
+        let pace = tokens.paces.entry(self.token).or_default();
+        pace.forget_before(now);
+        let place = pace.place(self.number);
+        let turn = pace.turn(place, now, limit);
+        if turn > now {
+            in_time(turn, end, now)?;
+            // From now on it hears of changes, also before it is polled.
+            let changed = Arc::clone(&pace.changed).notified_owned();
+            return Ok(Taken::Not(turn, changed));
+        }
+        pace.queue.remove(place);
+        pace.starting += 1;
+        let taken = pace.left.len() + pace.starting;
+        drop(tokens);
+        self.is_used = true;
+        #[expect(clippy::cast_precision_loss, reason = "both are small")]
+        let left = limit.saturating_sub(taken) as f64 / limit as f64;
+        Ok(Taken::Start(start(Some(left))))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.is_used {
+            return;
+        }
+        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token)
+            && let Ok(place) = pace.queue.binary_search(&self.number)
+        {
+            pace.queue.remove(place);
+            // Those behind it move up.
+            pace.changed.notify_waiters();
+        }
+    }
+}
+
+/// A request that may start. Where it is dropped before it leaves, it has cost
+/// nothing.
 #[derive(Debug)]
 #[must_use]
 pub struct Start {
     quota: Quota,
     token: TokenKey,
-    at: Instant,
     /// The share of its requests of this minute that the token has left then;
     /// none where there is no limit.
     pub left: Option<f64>,
+    has_left: AtomicBool,
 }
 
 impl Start {
     /// Counts the request from now on, when it leaves. It may have waited for
     /// a connection, and the vendor counts it when it arrives.
     pub fn leaves(&self) {
-        if self.quota.limit > 0 {
-            self.quota.put_off(self.token, self.at, Instant::now());
-        }
-    }
-}
-
-/// A place in the order of a token's requests.
-struct Turn<'a> {
-    quota: &'a Quota,
-    token: TokenKey,
-    at: Instant,
-    /// The share of the token's requests that is left after this one.
-    left: f64,
-    taken: bool,
-}
-
-impl Turn<'_> {
-    /// Takes the turn, now that it has come. Not where the token was parked
-    /// since, or one before left late: the turn is given back then.
-    fn take(mut self) -> bool {
-        let now = Instant::now();
-        let tokens = self.quota.lock();
-        let pace = tokens.paces.get(&self.token);
-        self.taken = pace.is_none_or(|pace| {
-            let is_parked = pace.parked_until.is_some_and(|until| until > now);
-            !is_parked && pace.has_room(self.at, now, self.quota.limit)
-        });
-        self.taken
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        if self.taken {
+        if self.has_left.swap(true, Relaxed) {
             return;
         }
-        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token)
-            && let Ok(place) = pace.starts.binary_search(&self.at)
-        {
-            pace.starts.remove(place);
+        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token) {
+            pace.starting -= 1;
+            // Under the lock, so that they are in order.
+            pace.left.push_back(Instant::now());
+        }
+    }
+}
+
+impl Drop for Start {
+    fn drop(&mut self) {
+        if *self.has_left.get_mut() {
+            return;
+        }
+        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token) {
+            pace.starting -= 1;
+            pace.changed.notify_waiters();
         }
     }
 }
 
 impl Pace {
-    /// When the next request may start.
-    fn turn(&self, now: Instant, limit: usize) -> Instant {
-        let full = self.starts.len().checked_sub(limit);
-        let room = full.map(|oldest| self.starts[oldest] + WINDOW);
-        // Never ahead of one that waits already, nor while the vendor refuses.
-        let last = self.starts.back().copied();
-        [room, last, self.parked_until]
-            .into_iter()
-            .flatten()
-            .fold(now, Instant::max)
+    /// When the request at this place of the queue may start: it and all
+    /// before it, should they start at the same moment, are within the limit
+    /// then. Never later than it comes to, except where some before it go away.
+    fn turn(&self, place: usize, now: Instant, limit: usize) -> Instant {
+        let known = self.left.len() + self.starting;
+        let mut before = self.left.len() + self.starting + place;
+        let mut whole = Duration::ZERO;
+        let room = loop {
+            let Some(oldest) = before.checked_sub(limit) else {
+                break now;
+            };
+            if let Some(&left) = self.left.get(oldest) {
+                break left + WINDOW;
+            }
+            if oldest < known {
+                // It leaves now or later.
+                break now + WINDOW;
+            }
+            // That one is in the queue too.
+            before = oldest;
+            whole += WINDOW;
+        };
+        room.max(self.parked_until.unwrap_or(now)).max(now) + whole
     }
 
-    /// Whether the request whose turn came at `at` may start. Of several with
-    /// the same turn, those that are too many may not.
-    fn has_room(&self, at: Instant, now: Instant, limit: usize) -> bool {
-        let with_it = self.starts.partition_point(|&start| start <= at);
-        let oldest = with_it.checked_sub(limit + 1);
-        oldest.is_none_or(|oldest| self.starts[oldest] + WINDOW <= now)
+    /// How many are before this one in the queue.
+    fn place(&self, number: u64) -> usize {
+        self.queue.partition_point(|&other| other < number)
     }
 
     fn forget_before(&mut self, now: Instant) {
-        while self
-            .starts
-            .front()
-            .is_some_and(|&start| start + WINDOW <= now)
-        {
-            self.starts.pop_front();
+        while self.left.front().is_some_and(|&left| left + WINDOW <= now) {
+            self.left.pop_front();
         }
         self.parked_until = self.parked_until.filter(|&until| until > now);
     }
 
+    fn is_used(&self) -> bool {
+        self.starting > 0 || !self.queue.is_empty()
+    }
+
     fn is_idle(&self) -> bool {
-        self.starts.is_empty() && self.parked_until.is_none()
+        self.left.is_empty() && self.parked_until.is_none() && !self.is_used()
     }
 }
 
@@ -277,7 +344,8 @@ impl Tokens {
             });
             if self.paces.len() >= MAX_TOKENS {
                 // Made-up ones, that keep out those of callers.
-                self.paces.retain(|_, pace| pace.is_vouched);
+                self.paces
+                    .retain(|_, pace| pace.is_vouched || pace.is_used());
             }
             // Twice as many, so that looking costs little for each token.
             self.sweep_at = (self.paces.len() * 2).clamp(FIRST_SWEEP, MAX_TOKENS);

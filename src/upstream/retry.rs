@@ -130,9 +130,18 @@ impl<'a> Attempts<'a> {
     }
 
     /// What the call comes to where the next attempt is not begun, for a
-    /// reason that counts unless an attempt was made before.
+    /// reason that counts unless an attempt was made before. What it says of
+    /// a wait counts all the same.
     pub(super) fn given_up(self, why: Failure) -> Failure {
-        self.unknown.or(self.last).unwrap_or(why)
+        let wait = match why.error {
+            Error::Paced(wait) => wait,
+            _ => Duration::ZERO,
+        };
+        let mut failure = self.unknown.or(self.last).unwrap_or(why);
+        if let Error::Refused(_, fault) = &mut failure.error {
+            fault.wait_at_least(wait);
+        }
+        failure
     }
 
     /// How long to wait before a failed attempt is repeated; `None` where it

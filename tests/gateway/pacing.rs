@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use http::HeaderValue;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -152,6 +153,48 @@ async fn a_refused_token_is_counted_all_the_same() {
     let paced = call(&gateway, "a").await;
     refused(paced, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
     assert_eq!(vendor.received().len(), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_never_left_does_not_count() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    let limits = Limits {
+        token_requests: 3,
+        ..Limits::default()
+    };
+    let gateway = Gateway::at(&format!("http://{address}"), limits).await;
+    for _ in 0..5 {
+        let answer = call(&gateway, "a").await;
+        refused(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_tells_of_the_wait_for_the_next_turn_if_that_is_longer() {
+    let vendor = Vendor::start(async |_| {
+        let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
+        let soon = HeaderValue::from_static("1");
+        answer.headers_mut().insert("retry-after", soon);
+        answer
+    })
+    .await;
+    let limits = Limits {
+        token_requests: 1,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let status = refused(
+        call(&gateway, "a").await,
+        Code::ResourceExhausted,
+        "TOO_MANY_REQUESTS",
+    );
+    let told = status.get_details_retry_info().unwrap();
+    let delay = told.retry_delay.unwrap();
+    assert!((58..=61).contains(&delay.as_secs()), "{delay:?}");
+    assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
+    assert_eq!(vendor.received().len(), 1);
 }
 
 #[tokio::test]

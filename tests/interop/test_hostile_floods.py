@@ -29,11 +29,30 @@ def is_hung_up_on(peer, frames_of):
     assert peer.closed() == ENHANCE_YOUR_CALM
 
 
-def test_calls_that_are_reset_as_soon_as_they_are_made_end_their_connection(attacked, connect):
-    def reset(stream):
-        return opening(stream), RstStreamFrame(stream, error_code=8)
+def reset(stream):
+    """A call that is given up before it can have been looked at."""
+    return opening(stream) + RstStreamFrame(stream, error_code=8).serialize()
 
-    is_hung_up_on(connect(), reset)
+
+def test_calls_that_are_given_up_at_once_break_no_other_call_off(attacked, connect):
+    """As when many deadlines pass while the gateway has no processor."""
+    peer = connect()
+    call = opening(1) + DataFrame(1, data=message(), **LAST).serialize()
+
+    peer.send(call + b"".join(reset(stream) for stream in streams(1000)[1:]))
+
+    assert status(peer.answer(1)) == (0, None)
+    assert peer.is_alive()
+
+
+def test_a_flood_of_calls_that_are_given_up_at_once_costs_its_sender_alone(attacked, connect):
+    peer = connect()
+    try:
+        for stream in streams(20_000):
+            peer.send(reset(stream))
+        assert peer.is_alive()
+    except HungUp:
+        assert peer.closed() == ENHANCE_YOUR_CALM
 
 
 def test_calls_that_the_gateway_is_made_to_reset_end_their_connection(attacked, connect):

@@ -9,7 +9,7 @@ use presence_gateway::session::Session;
 use presence_gateway::upstream::base::Base;
 use presence_gateway::upstream::client::Outbound;
 use presence_gateway::upstream::quota::Quota;
-use presence_gateway::upstream::{Terms, Upstream};
+use presence_gateway::upstream::{Reserved, Terms, Upstream};
 
 use crate::support::{
     Gateway, Limits, Received, Vendor, encoded, method, methods, path, reply, sample,
@@ -137,6 +137,7 @@ async fn no_debug_output_shows_it() {
             record: Record::new("method"),
             held: Memory::new(0).held(None),
             is_repeated: false,
+            reserved: Reserved::default(),
         },
     };
     let shown = format!(
