@@ -205,6 +205,15 @@ impl ServeArgs {
             address.map(Some)
         });
         let telemetry = self.telemetry.read(&mut problems);
+        let page = telemetry.as_ref().and_then(|(page, _)| *page);
+        apart(
+            [
+                ("listen", listen),
+                ("health-listen", health_listen.flatten().flatten()),
+                ("metrics-listen", page),
+            ],
+            &mut problems,
+        );
         let pauses = self.shutdown.read(&mut problems);
         let log_format = match &self.log_format {
             Some(format) => problems.read("log-format", format, str::parse),
@@ -291,6 +300,22 @@ impl ServeArgs {
                     ),
                 });
                 None
+            }
+        }
+    }
+}
+
+/// Notes where two ports are the same one.
+fn apart(ports: [(&str, Option<SocketAddr>); 3], problems: &mut Problems) {
+    for (at, (name, address)) in ports.iter().enumerate() {
+        let earlier = ports[..at].iter();
+        let same = earlier.filter(|(_, other)| other == address && address.is_some());
+        for (other, _) in same {
+            // Any free port is another each time.
+            if let Some(address) = address.filter(|address| address.port() != 0) {
+                problems.add(format!(
+                    "--{name}: `{address}` is the port of --{other} too; give another"
+                ));
             }
         }
     }

@@ -129,7 +129,7 @@ impl Record {
             };
         }
         // An RPC that there is not is a mistake of its caller's.
-        if is_fault(code) && rpc.is_some() {
+        if is_fault(code, reason) && rpc.is_some() {
             line!(warn);
         } else {
             line!(info);

@@ -70,7 +70,7 @@ pub fn sandbox(args: &SandboxArgs, besides: Vec<String>) -> ExitCode {
 }
 
 /// Runs a future to its end, on as many threads as `TOKIO_WORKER_THREADS` says.
-fn run(future: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCode, String> {
+fn run(future: impl Future<Output = Result<ExitCode, Stop>>) -> Result<ExitCode, Stop> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let code = runtime.block_on(future);
@@ -79,12 +79,12 @@ fn run(future: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCod
     code
 }
 
-fn gateway(config: Config) -> Result<ExitCode, String> {
+fn gateway(config: Config) -> Result<ExitCode, Stop> {
     logging::start(config.log_format, config.log_filter.clone())?;
     run(forward(config))
 }
 
-async fn forward(config: Config) -> Result<ExitCode, String> {
+async fn forward(config: Config) -> Result<ExitCode, Stop> {
     files::raise_limit();
     let listener = bind("--listen", config.listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -184,7 +184,7 @@ fn simulated_vendor(
     listen: SocketAddr,
     settings: sandbox::Settings,
     filter: EnvFilter,
-) -> Result<ExitCode, String> {
+) -> Result<ExitCode, Stop> {
     logging::start(LogFormat::fitting(), filter)?;
     run(simulate(listen, settings))
 }
@@ -207,7 +207,7 @@ async fn until_signalled<F: Future<Output = ()>>(
     }
 }
 
-async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<ExitCode, String> {
+async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<ExitCode, Stop> {
     let listener = bind("--listen", listen).await?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let signals = Signals::listen()?;
@@ -217,7 +217,7 @@ async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<Exi
         served = sandbox::serve(listener, Sandbox::new(settings), end).await;
     })
     .await;
-    served.map(|()| code).map_err(|error| error.to_string())
+    Ok(served.map(|()| code).map_err(|error| error.to_string())?)
 }
 
 /// Says how to call a gateway that was started to be tried out.
@@ -238,7 +238,7 @@ fn greet(address: SocketAddr, has_tls: bool, vendor: &Base) {
 }
 
 /// Opens the port that a setting asks for.
-async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, String> {
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Stop> {
     let listener = TcpListener::bind(address).await;
     listener.map_err(|error| {
         let remedy = match error.kind() {
@@ -247,7 +247,9 @@ async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, String>
             io::ErrorKind::PermissionDenied => "; give a port from 1024 on",
             _ => "",
         };
-        format!("{setting}: cannot listen on {address}: {error}{remedy}")
+        Stop::Misconfigured(format!(
+            "{setting}: cannot listen on {address}: {error}{remedy}"
+        ))
     })
 }
 
@@ -256,10 +258,25 @@ async fn until(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
 
-fn ended(result: Result<ExitCode, String>) -> ExitCode {
+/// Why the process ends before it serves.
+enum Stop {
+    /// For a setting that an operator can change.
+    Misconfigured(String),
+    /// For what nobody can have meant.
+    Failed(String),
+}
+
+impl From<String> for Stop {
+    fn from(problem: String) -> Self {
+        Self::Failed(problem)
+    }
+}
+
+fn ended(result: Result<ExitCode, Stop>) -> ExitCode {
     match result {
         Ok(code) => code,
-        Err(problem) => {
+        Err(Stop::Misconfigured(problem)) => misconfigured(&[problem]),
+        Err(Stop::Failed(problem)) => {
             say(&problem);
             ExitCode::FAILURE
         }

@@ -25,6 +25,7 @@ use http::HeaderMap;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
@@ -141,37 +142,32 @@ impl Running {
     pub async fn end(self) {
         use tokio::time::timeout;
 
-        // They block, and threads of their own can be left behind.
+        // They block, and threads of their own can be left behind. What fails
+        // otherwise than by taking too long was told when it did.
         let traces = apart(move || {
-            if let Some(provider) = self.tracer {
-                let _ = provider.shutdown_with_timeout(FLUSH);
-            }
+            let ended = self.tracer.map(|it| it.shutdown_with_timeout(FLUSH));
+            !matches!(ended, Some(Err(OTelSdkError::Timeout(_))))
         });
         let metrics = apart(move || {
-            if let Some(provider) = self.meter {
-                let _ = provider.shutdown_with_timeout(FLUSH);
-            }
+            let ended = self.meter.map(|it| it.shutdown_with_timeout(FLUSH));
+            !matches!(ended, Some(Err(OTelSdkError::Timeout(_))))
         });
-        if timeout(FLUSH, async { tokio::join!(traces, metrics) })
-            .await
-            .is_err()
-        {
+        let exported = timeout(FLUSH, async { tokio::join!(traces, metrics) }).await;
+        if exported != Ok((true, true)) {
             tracing::warn!(
-                waited = ?FLUSH,
-                "the last traces or metrics could not be exported in time, and are lost"
+                "the last traces or metrics could not be exported within {FLUSH:?}, and are lost"
             );
         }
     }
 }
 
-/// Runs what blocks on a thread of its own; done when that is.
-async fn apart(work: impl FnOnce() + Send + 'static) {
-    let (done, is_done) = tokio::sync::oneshot::channel::<()>();
+/// Runs what blocks on a thread of its own; gives what it gives, or `false`
+/// where there is no thread.
+async fn apart(work: impl FnOnce() -> bool + Send + 'static) -> bool {
+    let (done, is_done) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().spawn(move || {
-        work();
-        drop(done);
+        // Where nobody waits any more, it is lost.
+        let _ = done.send(work());
     });
-    if thread.is_ok() {
-        let _ = is_done.await;
-    }
+    thread.is_ok() && is_done.await.unwrap_or(false)
 }

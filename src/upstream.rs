@@ -141,6 +141,9 @@ impl Upstream {
             {
                 terms.record.scope().backoff(&failure.error, *wait);
             }
+            if attempts.is_refused() {
+                terms.record.scope().retry_refused();
+            }
             match next {
                 Next::End(answer) => return answer,
                 Next::Again(wait) => drop(deadline.bound(sleep(wait)).await),

@@ -5,7 +5,7 @@ import re
 import manifests
 from manifests import container, named, of_kind, pod, settings, the
 
-FLUSH = 5  # seconds that telemetry may take at the end
+FLUSH = 3  # seconds that telemetry may take at the end
 GOAWAY = 1  # seconds that connections have after the last call
 
 

@@ -4,7 +4,7 @@
 use tonic::Code;
 
 use super::names::OTHER;
-use crate::error::{Error, Uncertainty};
+use crate::error::{Error, Reason, Uncertainty};
 
 /// Why an attempt at a request failed.
 pub(super) fn word(error: &Error) -> &'static str {
@@ -51,9 +51,14 @@ fn status(status: u16) -> &'static str {
     }
 }
 
-/// Whether a status of gRPC is the server's fault, as the conventions have
-/// it: `NOT_FOUND` and the like are answers.
-pub(crate) fn is_fault(code: Code) -> bool {
+/// Whether a call that ended so is the server's fault, as the conventions have
+/// it: `NOT_FOUND` and the like are answers. Bytes that are no message are
+/// INTERNAL too, as gRPC has it, and are their sender's.
+pub(crate) fn is_fault(code: Code, reason: Option<&str>) -> bool {
+    reason != Some(Reason::MalformedRequest.as_str()) && is_servers(code)
+}
+
+fn is_servers(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown
@@ -63,4 +68,17 @@ pub(crate) fn is_fault(code: Code) -> bool {
             | Code::Unavailable
             | Code::DataLoss
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_message_are_their_senders_fault() {
+        assert!(is_fault(Code::Internal, Some("UNREADABLE_ANSWER")));
+        assert!(is_fault(Code::Unimplemented, None));
+        assert!(!is_fault(Code::Internal, Some("MALFORMED_REQUEST")));
+        assert!(!is_fault(Code::NotFound, Some("NOT_FOUND")));
+    }
 }

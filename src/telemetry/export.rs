@@ -30,7 +30,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::scrape::Page;
 use super::settings::{Destination, MetricsExport, Protocol, Settings, TracesExport};
-use crate::tls::dial::Dial;
+use crate::tls::dial::{self, Dial};
 use http::Post;
 use told::{Signal, Told};
 
@@ -84,7 +84,12 @@ fn tracer(
     told: Arc<Told>,
     resource: &Resource,
 ) -> Result<SdkTracerProvider, String> {
-    let TracesExport { to, sampler, queue } = settings;
+    let TracesExport {
+        to,
+        sampler,
+        queue,
+        limits,
+    } = settings;
     let exporter = SpanExporter::builder();
     let (built, post) = match to.protocol {
         Protocol::Grpc => (grpc(exporter.with_tonic(), &to, runtime)?.build(), None),
@@ -99,6 +104,7 @@ fn tracer(
     Ok(SdkTracerProvider::builder()
         .with_resource(resource.clone())
         .with_sampler(sampler)
+        .with_span_limits(limits)
         .with_span_processor(processor.build())
         .build())
 }
@@ -108,8 +114,12 @@ fn reader(
     runtime: &Handle,
     told: Arc<Told>,
 ) -> Result<PeriodicReader<Watched<MetricExporter>>, String> {
-    let MetricsExport { to, interval } = settings;
-    let exporter = MetricExporter::builder();
+    let MetricsExport {
+        to,
+        interval,
+        temporality,
+    } = settings;
+    let exporter = MetricExporter::builder().with_temporality(temporality);
     let (built, post) = match to.protocol {
         Protocol::Grpc => (grpc(exporter.with_tonic(), &to, runtime)?.build(), None),
         Protocol::Http => {
@@ -172,7 +182,7 @@ fn channel(to: &Destination, runtime: &Handle) -> Result<Channel, String> {
     // What it runs on.
     let _runtime = runtime.enter();
     Ok(match &to.tls {
-        None => endpoint.connect_lazy(),
+        None => endpoint.connect_with_connector_lazy(dial::tcp()),
         Some(tls) => {
             let dial = Dial::new(tls.clone(), None);
             let connector = tower::service_fn(move |uri| dial.clone().connect(uri));

@@ -49,6 +49,7 @@ pub(super) struct Metrics {
     requests: Histogram<f64>,
     shed: Counter<u64>,
     retries: Counter<u64>,
+    retries_refused: Counter<u64>,
     quota_waits: Histogram<f64>,
     quota_remaining: Histogram<f64>,
     bulk_batches: Histogram<u64>,
@@ -93,6 +94,11 @@ impl Metrics {
                 "{call}",
             ),
             retries: counter(metric::RETRIES, "Requests sent again.", "{request}"),
+            retries_refused: counter(
+                metric::RETRIES_REFUSED,
+                "Requests not sent again, because the budget for that was spent.",
+                "{request}",
+            ),
             quota_waits: seconds(
                 metric::QUOTA_WAIT,
                 "How long requests waited for the turn of their token; only those that did.",
@@ -130,6 +136,7 @@ impl Metrics {
             let reason = KeyValue::new(own::REASON, reason.as_str());
             metrics.shed.add(0, &[reason]);
         }
+        metrics.retries_refused.add(0, &[]);
         metrics.constants(places);
         metrics
     }
@@ -222,6 +229,10 @@ impl Metrics {
 
     pub(super) fn retry(&self, word: &'static str) {
         self.retries.add(1, &[KeyValue::new(own::REASON, word)]);
+    }
+
+    pub(super) fn retry_refused(&self) {
+        self.retries_refused.add(1, &[]);
     }
 
     pub(super) fn quota_wait(&self, waited: Duration) {

@@ -91,6 +91,8 @@ pub mod metric {
     pub const CALLS_SHED: &str = "presence_gateway.calls.shed";
     /// Requests that were sent again.
     pub const RETRIES: &str = "presence_gateway.upstream.retries";
+    /// Requests that were not sent again, because the budget was spent.
+    pub const RETRIES_REFUSED: &str = "presence_gateway.upstream.retries_refused";
     /// How long requests waited for their token's turn.
     pub const QUOTA_WAIT: &str = "presence_gateway.quota.wait.duration";
     /// The share of its budget that a token has left.

@@ -7,6 +7,12 @@ use opentelemetry::trace::{SpanContext, TraceContextExt};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
+
+/// The most of a caller's `tracestate` that is kept, in bytes: what W3C Trace
+/// Context asks for. Each span carries it, and a batch of spans with many long
+/// ones is more than a collector takes.
+const MAX_TRACESTATE: usize = 512;
 
 /// The span that a call is a part of, as its headers say it. What is
 /// malformed counts as none.
@@ -14,8 +20,10 @@ pub(super) fn extract(headers: &HeaderMap) -> Option<Context> {
     if !headers.contains_key(TRACEPARENT) {
         return None;
     }
-    let context =
-        TraceContextPropagator::new().extract_with_context(&Context::new(), &Received(headers));
+    let states = headers.get_all(TRACESTATE).iter();
+    let is_long = states.map(HeaderValue::len).sum::<usize>() > MAX_TRACESTATE;
+    let received = Received { headers, is_long };
+    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &received);
     let is_valid = context.span().span_context().is_valid();
     is_valid.then_some(context)
 }
@@ -28,19 +36,26 @@ pub(super) fn headers(span: &SpanContext) -> HeaderMap {
     headers
 }
 
-struct Received<'a>(&'a HeaderMap);
+struct Received<'a> {
+    headers: &'a HeaderMap,
+    /// Whether its `tracestate` is longer than what is kept.
+    is_long: bool,
+}
 
 impl Extractor for Received<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
+        if key == TRACESTATE && self.is_long {
+            return None;
+        }
+        self.headers.get(key)?.to_str().ok()
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
+        self.headers.keys().map(HeaderName::as_str).collect()
     }
 
     fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let values = self.0.get_all(key).iter();
+        let values = self.headers.get_all(key).iter();
         let values: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
         (!values.is_empty()).then_some(values)
     }
@@ -85,6 +100,24 @@ mod tests {
         let came = received(&[("traceparent", &unsampled)]);
         let context = extract(&came).unwrap();
         assert_eq!(headers(context.span().span_context()), came);
+    }
+
+    #[test]
+    fn a_state_that_is_too_long_is_left_out_and_the_trace_joined() {
+        let entry = |name: &str, length| format!("{name}={}", "x".repeat(length));
+        let fits = entry("a", MAX_TRACESTATE / 2 - 2);
+        for (states, is_kept) in [
+            (vec![fits.clone(), entry("b", MAX_TRACESTATE / 2 - 2)], true),
+            (vec![fits, entry("b", MAX_TRACESTATE / 2 - 1)], false),
+        ] {
+            let mut came = received(&[("traceparent", PARENT)]);
+            for state in states {
+                came.append("tracestate", HeaderValue::try_from(state).unwrap());
+            }
+            let context = extract(&came).unwrap();
+            let span = context.span().span_context().clone();
+            assert_eq!(span.trace_state().header().is_empty(), !is_kept);
+        }
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Scope {
         took: Duration,
     ) {
         let status = record::name(code);
-        let is_fault = cause::is_fault(code);
+        let is_fault = cause::is_fault(code, reason);
         if let Some(metrics) = self.telemetry.metrics() {
             metrics.call(rpc.unwrap_or(OTHER), status, is_fault, took);
             if let Some(reason) = reason {
@@ -172,6 +172,14 @@ impl Scope {
                 KeyValue::new(own::WAIT_REASON, word),
             ];
             context.span().add_event(span::BACKOFF, attributes);
+        }
+    }
+
+    /// Says that a request is not sent again, because the budget for that is
+    /// spent.
+    pub(crate) fn retry_refused(&self) {
+        if let Some(metrics) = self.telemetry.metrics() {
+            metrics.retry_refused();
         }
     }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::{BatchConfig, BatchConfigBuilder, Sampler};
+use opentelemetry_sdk::metrics::Temporality;
+use opentelemetry_sdk::trace::{BatchConfig, BatchConfigBuilder, Sampler, SpanLimits};
 use rustls::ClientConfig;
 
 use crate::config::value::{Problems, number};
@@ -45,6 +46,8 @@ pub struct TracesExport {
     pub sampler: Sampler,
     /// How many spans wait, and for how long.
     pub queue: BatchConfig,
+    /// How much one span holds.
+    pub limits: SpanLimits,
 }
 
 /// How metrics are exported.
@@ -54,6 +57,8 @@ pub struct MetricsExport {
     pub to: Destination,
     /// How often.
     pub interval: Duration,
+    /// Whether each export tells of all time, or of the time since the last.
+    pub temporality: Temporality,
 }
 
 /// A collector.
@@ -167,12 +172,24 @@ fn traces(variables: &mut Variables<'_>) -> Option<TracesExport> {
     }
     queue = queue.with_max_queue_size(size);
     queue = queue.with_max_export_batch_size(asked.unwrap_or(default_batch).min(size));
+    let mut limits = SpanLimits::default();
+    for (name, limit) in [
+        ("ATTRIBUTE", &mut limits.max_attributes_per_span),
+        ("EVENT", &mut limits.max_events_per_span),
+        ("LINK", &mut limits.max_links_per_span),
+    ] {
+        let name = format!("OTEL_SPAN_{name}_COUNT_LIMIT");
+        *limit = variables
+            .read(&name, number(0..=1_000_000))
+            .unwrap_or(*limit);
+    }
     let mut to = to.filter(|_| is_sent)?;
     to.timeout = limit.map_or(to.timeout, |limit| limit.min(to.timeout));
     Some(TracesExport {
         to,
         sampler,
         queue: queue.build(),
+        limits,
     })
 }
 
@@ -183,12 +200,26 @@ fn metrics(variables: &mut Variables<'_>) -> Option<MetricsExport> {
     let to = endpoint::read(variables, "METRICS", "v1/metrics");
     let interval = variables.read("OTEL_METRIC_EXPORT_INTERVAL", milliseconds);
     let limit = variables.read("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds);
+    let temporality = variables.read(
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        temporality,
+    );
     let mut to = to.filter(|_| is_sent)?;
     to.timeout = limit.map_or(to.timeout, |limit| limit.min(to.timeout));
     Some(MetricsExport {
         to,
         interval: interval.unwrap_or(Duration::from_mins(1)),
+        temporality: temporality.unwrap_or(Temporality::Cumulative),
     })
+}
+
+fn temporality(raw: &str) -> Result<Temporality, String> {
+    match raw.to_ascii_lowercase().as_str() {
+        "cumulative" => Ok(Temporality::Cumulative),
+        "delta" => Ok(Temporality::Delta),
+        "lowmemory" => Ok(Temporality::LowMemory),
+        _ => Err("is none of `cumulative`, `delta` and `lowmemory`".to_owned()),
+    }
 }
 
 fn sampler(variables: &mut Variables<'_>) -> Sampler {

@@ -3,14 +3,32 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tower::ServiceExt;
+
+/// How long what was sent may stay without an acknowledgement. A connection to
+/// a machine that is gone would else be kept for a quarter of an hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+
+/// Connections below TLS, or without it.
+#[must_use]
+pub fn tcp() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(UNACKNOWLEDGED));
+    connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    connector
+}
 
 /// How connections are made. A clone makes the same.
 #[derive(Clone)]
@@ -46,8 +64,8 @@ impl Dial {
             Some(name) => name,
             None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
         };
-        let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(443))).await?;
-        let stream = self.connector.connect(name, stream).await?;
+        let stream = tcp().oneshot(uri.clone()).await.map_err(io::Error::other)?;
+        let stream = self.connector.connect(name, stream.into_inner()).await?;
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Ok(TokioIo::new(stream)),
             _ => Err(io::Error::other(

@@ -56,6 +56,8 @@ pub(super) struct Attempts<'a> {
     unknown: Option<Failure>,
     /// Why the one before failed.
     last: Option<Failure>,
+    /// Whether the budget was spent when another was due.
+    is_refused: bool,
 }
 
 /// What follows an attempt.
@@ -78,6 +80,7 @@ impl<'a> Attempts<'a> {
             left: if is_repeated { 1 } else { MAX_ATTEMPTS },
             unknown: None,
             last: None,
+            is_refused: false,
         }
     }
 
@@ -103,25 +106,30 @@ impl<'a> Attempts<'a> {
             .error
             .fault()
             .is_some_and(|fault| fault.status == 429);
-        match self.wait(&failure.error) {
-            // The vendor is not in trouble where it limits one token, and that
-            // one shall not spend what is for all.
-            Some(wait)
-                if self.left > 0 && wait < time_left && (is_limited || self.budget.spend()) =>
-            {
-                let asked = failure.error.retry_delay();
-                if failure.error.is_outcome_unknown() && self.unknown.is_none() {
-                    self.unknown = Some(failure.clone());
-                }
-                self.last = Some(failure);
-                if asked.is_some_and(|asked| asked >= wait) {
-                    Next::Later(wait)
-                } else {
-                    Next::Again(wait)
-                }
-            }
-            _ => Next::End(Err(self.unknown.take().unwrap_or(failure))),
+        let due = self.wait(&failure.error);
+        let due = due.filter(|&wait| self.left > 0 && wait < time_left);
+        // The vendor is not in trouble where it limits one token, and that
+        // one shall not spend what is for all.
+        let paid = due.filter(|_| is_limited || self.budget.spend());
+        self.is_refused = due.is_some() && paid.is_none();
+        let Some(wait) = paid else {
+            return Next::End(Err(self.unknown.take().unwrap_or(failure)));
+        };
+        let asked = failure.error.retry_delay();
+        if failure.error.is_outcome_unknown() && self.unknown.is_none() {
+            self.unknown = Some(failure.clone());
         }
+        self.last = Some(failure);
+        if asked.is_some_and(|asked| asked >= wait) {
+            Next::Later(wait)
+        } else {
+            Next::Again(wait)
+        }
+    }
+
+    /// Whether the budget was spent when another attempt was due.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// Why the attempt before failed, where there is to be another.

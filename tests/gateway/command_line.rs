@@ -346,7 +346,7 @@ fn a_port_that_is_taken_is_a_failure_that_names_it() {
         ("--metrics-listen", &serve("--metrics-listen")),
     ] {
         let failed = run(command, &[]);
-        assert_eq!(failed.code, Some(1), "{failed:#?}");
+        assert_eq!(failed.code, Some(64), "{failed:#?}");
         assert!(
             failed
                 .stderr
@@ -354,6 +354,26 @@ fn a_port_that_is_taken_is_a_failure_that_names_it() {
             "{failed:#?}"
         );
         assert!(failed.stderr.contains("another port"), "{failed:#?}");
+    }
+}
+
+#[test]
+fn two_ports_that_are_the_same_are_told_before_one_is_bound() {
+    let port = "127.0.0.1:50999";
+    let command = ["serve", "--sandbox", "--listen", port];
+    let command = [
+        &command[..],
+        &["--health-listen", port, "--metrics-listen", port],
+    ]
+    .concat();
+    let failed = run(&command, &[]);
+    assert_eq!(failed.code, Some(64), "{failed:#?}");
+    for told in [
+        "--health-listen: `127.0.0.1:50999` is the port of --listen too",
+        "--metrics-listen: `127.0.0.1:50999` is the port of --listen too",
+        "--metrics-listen: `127.0.0.1:50999` is the port of --health-listen too",
+    ] {
+        assert!(failed.stderr.contains(told), "{failed:#?}");
     }
 }
 

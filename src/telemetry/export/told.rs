@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::telemetry::settings::Destination;
 
@@ -21,23 +22,39 @@ impl Signal {
     }
 }
 
+/// How long a failure is not told again: a collector that refuses now and then
+/// is one matter.
+const QUIET: Duration = Duration::from_mins(10);
+
 /// What fails, and why: each failure is told when it begins, and not again
 /// until all is well. Traces and metrics that fail for the same reason, such
 /// as that their collector is gone, are told of once.
 #[derive(Debug, Default)]
-pub(super) struct Told(Mutex<BTreeMap<Signal, String>>);
+pub(super) struct Told(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    failing: BTreeMap<Signal, String>,
+    /// Whether the failures that there are were told.
+    is_told: bool,
+    told_at: Option<Instant>,
+}
 
 impl Told {
     pub(super) fn failed(&self, signal: Signal, to: &Destination, why: &str) {
-        let mut failing = self.lock();
-        if failing.contains_key(&signal) {
+        let mut state = self.lock();
+        if state.failing.contains_key(&signal) {
             return;
         }
-        let is_known = failing.values().any(|other| other == why);
-        failing.insert(signal, why.to_owned());
-        if is_known {
+        let is_known = state.failing.values().any(|other| other == why);
+        let is_first = state.failing.is_empty();
+        state.failing.insert(signal, why.to_owned());
+        let is_again = is_first && state.told_at.is_some_and(|at| at.elapsed() < QUIET);
+        if is_known || is_again {
             return;
         }
+        state.is_told = true;
+        state.told_at = Some(Instant::now());
         tracing::warn!(
             signal = signal.name(),
             setting = %to.setting,
@@ -50,13 +67,16 @@ impl Told {
     }
 
     pub(super) fn succeeded(&self, signal: Signal) {
-        let mut failing = self.lock();
-        if failing.remove(&signal).is_some() && failing.is_empty() {
+        let mut state = self.lock();
+        if state.failing.remove(&signal).is_some()
+            && state.failing.is_empty()
+            && std::mem::take(&mut state.is_told)
+        {
             tracing::info!("telemetry is exported again");
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Signal, String>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -77,6 +77,13 @@ pub(super) fn read(
         // Their values are secrets, and stay out of what is told.
         signal.problem(&name, &wrong);
     }
+    // The exporters read these by themselves, and take nothing for no headers.
+    let own = format!("OTEL_EXPORTER_OTLP_{}_HEADERS", signal.name);
+    let has_general = signal.find("HEADERS").is_some_and(|it| it.is_general);
+    if has_general && Variables::is_empty(&own) {
+        let wrong = "it is set to nothing, and would hide OTEL_EXPORTER_OTLP_HEADERS; unset it";
+        signal.problem(&own, wrong);
+    }
     let authorities = signal.read("CERTIFICATE", |path| {
         let authorities = pem::certificates(&pem::file(path)?)?;
         // So that what is none is told here.

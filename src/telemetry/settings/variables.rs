@@ -24,6 +24,11 @@ impl<'a> Variables<'a> {
         (!text.is_empty()).then_some(text)
     }
 
+    /// Whether a variable is there, and set to nothing.
+    pub(crate) fn is_empty(name: &str) -> bool {
+        env::var_os(name).is_some_and(|text| text.is_empty())
+    }
+
     /// Reads a variable; one that cannot be read is remembered and gives `None`.
     pub(crate) fn read<T>(
         &mut self,

@@ -197,6 +197,22 @@ async fn what_was_refused_for_want_of_quota_is_counted() {
 }
 
 #[tokio::test]
+async fn requests_that_the_budget_does_not_repeat_are_counted() {
+    let vendor = Vendor::answering(503, "").await;
+    let flags = [&FLAGS[..], &["--token-requests-per-minute", "0"]].concat();
+    let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
+    let call = || gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
+    futures_util::future::join_all((0..120).map(|_| call())).await;
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let samples = samples(&page);
+    let repeated = "presence_gateway_upstream_retries_total{reason=\"503\"}";
+    assert_eq!(samples.get(repeated), Some(&100.0), "{page}");
+    let refused = samples.get("presence_gateway_upstream_retries_refused_total");
+    // Each of the 120 had three attempts, or was refused another.
+    assert!(refused.is_some_and(|&count| count >= 70.0), "{page}");
+}
+
+#[tokio::test]
 async fn fields_that_the_vendor_adds_are_counted_by_their_model() {
     let answer =
         r#"{"id": "p", "s3cret-new": 1, "presenceDefinition": {"id": "d", "x": 1, "y": 2}}"#;

@@ -75,6 +75,14 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ),
     ("OTEL_METRIC_EXPORT_INTERVAL", "1m", "(milliseconds)"),
     ("OTEL_METRIC_EXPORT_TIMEOUT", "x", "(milliseconds)"),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "monthly",
+        "`cumulative`, `delta` and `lowmemory`",
+    ),
+    ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "a whole number"),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", "x", "a whole number"),
+    ("OTEL_SPAN_LINK_COUNT_LIMIT", "1.5", "a whole number"),
     ("OTEL_PROPAGATORS", "b3", "W3C Trace Context alone"),
     (
         "OTEL_RESOURCE_ATTRIBUTES",
@@ -99,6 +107,22 @@ fn a_value_that_is_malformed_is_told_with_its_variable_and_what_would_be_right()
         );
         assert!(told[0].contains(remedy), "{told:?}");
     }
+}
+
+#[test]
+fn headers_of_one_signal_that_are_nothing_hide_no_others_silently() {
+    let told = problems(&[
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s3cret"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", ""),
+    ]);
+    let [told] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(
+        told.starts_with("OTEL_EXPORTER_OTLP_TRACES_HEADERS: it is set to nothing")
+            && !told.contains("s3cret"),
+        "{told}"
+    );
 }
 
 #[test]
