@@ -1,6 +1,7 @@
 //! One call of a caller's, from its request to its response.
 
 use std::borrow::Cow;
+use std::ops::Deref;
 
 use http::HeaderValue;
 
@@ -26,6 +27,37 @@ pub struct Served<T> {
     pub correlation_id: Option<HeaderValue>,
 }
 
+/// A session for one batch. Dropped before it has ended, it was given up.
+pub(crate) struct Batch<'a> {
+    session: Cow<'a, Session>,
+    has_ended: bool,
+}
+
+impl Deref for Batch<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Batch<'_> {
+    /// Says how it has ended.
+    pub(crate) fn ended<T>(mut self, answer: &Result<Served<T>, Failure>) {
+        self.has_ended = true;
+        let error = answer.as_ref().err().map(|failure| &failure.error);
+        self.terms.record.scope().batch_ended(error);
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.terms.record.scope().batch_given_up();
+        }
+    }
+}
+
 impl Session {
     /// Says how many batches and ids a bulk call of the operation `O` has.
     pub(crate) fn bulk<O: Operation>(&self, batches: usize, ids: usize) {
@@ -34,19 +66,19 @@ impl Session {
 
     /// The same session for one batch of a bulk call, with so many ids, which
     /// has a part of its own in the call's trace where that is recorded.
-    pub(crate) fn batch(&self, index: usize, ids: usize) -> Cow<'_, Self> {
-        let Some(scope) = self.terms.record.scope().batch(index, ids) else {
-            return Cow::Borrowed(self);
+    pub(crate) fn batch(&self, index: usize, ids: usize) -> Batch<'_> {
+        let session = match self.terms.record.scope().batch(index, ids) {
+            None => Cow::Borrowed(self),
+            Some(scope) => {
+                let mut session = self.clone();
+                session.terms.record = session.terms.record.within(scope);
+                Cow::Owned(session)
+            }
         };
-        let mut session = self.clone();
-        session.terms.record = session.terms.record.within(scope);
-        Cow::Owned(session)
-    }
-
-    /// Says that a batch, which this session is of, has ended.
-    pub(crate) fn batch_ended<T>(&self, answer: &Result<Served<T>, Failure>) {
-        let error = answer.as_ref().err().map(|failure| &failure.error);
-        self.terms.record.scope().batch_ended(error);
+        Batch {
+            session,
+            has_ended: false,
+        }
     }
 
     /// Serves a request by one call upstream.

@@ -126,7 +126,7 @@ async fn read<O: BulkRead>(
                 } else {
                     let batch = session.batch(index, ids.len());
                     let answer = batch.send::<O>(&call).await;
-                    batch.batch_ended(&answer);
+                    batch.ended(&answer);
                     answer
                 };
                 if let Err(failure) = &answer

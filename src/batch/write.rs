@@ -86,7 +86,7 @@ async fn send(
             in_flight.push(async move {
                 let session = session.batch(number, batch.body.len());
                 let answer = session.forward(&batch).await;
-                session.batch_ended(&answer);
+                session.ended(&answer);
                 (number, answer)
             });
             running.push(number);

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::operation::Spec;
 
 /// What an attempt comes to that nobody waits for any more.
-const CANCELLED: &str = "cancelled";
+pub(super) const CANCELLED: &str = "cancelled";
 
 /// Where the vendor is, as spans and metrics tell it.
 #[derive(Debug, Clone)]

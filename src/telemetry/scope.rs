@@ -9,7 +9,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use tonic::Code;
 
-use super::attempt::{Attempt, Peer};
+use super::attempt::{Attempt, CANCELLED, Peer};
 use super::names::{OTHER, attribute, own, span};
 use super::{Telemetry, cause, propagation};
 use crate::error::Error;
@@ -108,6 +108,15 @@ impl Scope {
             span.set_status(Status::error(word));
         }
         batch.span().end();
+    }
+
+    /// Says that nobody waits for a batch any more.
+    pub(crate) fn batch_given_up(&self) {
+        if let Some(batch) = &self.span {
+            let span = batch.span();
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, CANCELLED));
+            span.end();
+        }
     }
 
     /// Says how the call has ended.

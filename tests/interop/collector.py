@@ -82,13 +82,16 @@ class _Metrics(metrics_grpc.MetricsServiceServicer):
 
 
 @contextmanager
-def receiving():
-    """A receiver of OTLP that keeps what it is sent, and its port."""
+def receiving(credentials=None):
+    """A receiver of OTLP that keeps what it is sent, and its port; over TLS with these credentials."""
     kept = Kept()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
     trace_grpc.add_TraceServiceServicer_to_server(kept, server)
     metrics_grpc.add_MetricsServiceServicer_to_server(_Metrics(kept), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials:
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+    else:
+        port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         yield kept, port

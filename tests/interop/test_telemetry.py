@@ -15,6 +15,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from certificates import CLIENT, Authority
 from clients import ANSWERED_WITHIN
 from collector import PATIENCE, collecting, receiving, rotel
 from proxy import envoy_in_front
@@ -180,6 +181,35 @@ def test_a_collector_that_is_away_is_told_once_and_when_it_is_back(protocol, gat
     assert first["setting"] == "OTEL_EXPORTER_OTLP_ENDPOINT"
     assert str(endpoint) in first["endpoint"]
     assert second["message"] == "telemetry is exported again"
+
+
+def test_a_collector_is_reached_over_tls_with_a_certificate_of_the_gateways_own(gateway, call, tmp_path):
+    authority = Authority()
+    files = {"ca": authority.pem}
+    server, server_key = authority.issue("127.0.0.1")
+    files["client"], files["key"] = authority.issue("gateway", purpose=CLIENT)
+    for name, pem in files.items():
+        (tmp_path / name).write_bytes(pem)
+    credentials = grpc.ssl_server_credentials([(server_key, server)], authority.pem, require_client_auth=True)
+    with receiving(credentials) as (kept, port):
+        trusted = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"https://127.0.0.1:{port}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
+            "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca"),
+            "OTEL_BSP_SCHEDULE_DELAY": "20",
+            "OTEL_METRIC_EXPORT_INTERVAL": "100",
+        }
+        shown = {
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE": str(tmp_path / "client"),
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY": str(tmp_path / "key"),
+        }
+        with gateway(trusted) as address:
+            call(address)
+        # It ends when what it could export is exported.
+        assert not kept.spans and not kept.metrics
+        with gateway(trusted | shown) as address:
+            call(address)
+            kept.until(lambda kept: kept.spans and kept.metrics)
 
 
 def test_the_page_of_metrics_is_as_prometheus_wants_it(gateway, call, stubs, dial):

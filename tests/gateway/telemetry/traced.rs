@@ -234,6 +234,90 @@ fn waited(spans: &[Span]) {
     assert!(turn > 0.05 && turn < 1.0, "{turn}");
 }
 
+const WRITE: &str = "\
+genesys.presence.v1.PresenceService/PutUsersPresencesBulk [SERVER] ERROR(UNKNOWN)
+  . error.type=UNKNOWN
+  . presence_gateway.bulk.batches=3
+  . presence_gateway.bulk.ids=120
+  . presence_gateway.reason=OUTCOME_UNKNOWN
+  . rpc.method=genesys.presence.v1.PresenceService/PutUsersPresencesBulk
+  . rpc.response.status_code=UNKNOWN
+  . rpc.system.name=grpc
+  batch [INTERNAL]
+    . presence_gateway.batch.ids=50
+    . presence_gateway.batch.index=0
+    PUT /api/v2/users/presences/bulk [CLIENT]
+      . http.request.method=PUT
+      . http.response.status_code=200
+      . network.protocol.version=1.1
+      . presence_gateway.vendor.correlation_id=CORRELATION
+      . server.address=127.0.0.1
+      . server.port=*
+      . url.full=*
+      . url.template=/api/v2/users/presences/bulk
+  batch [INTERNAL] ERROR(502)
+    . error.type=502
+    . presence_gateway.batch.ids=50
+    . presence_gateway.batch.index=1
+    PUT /api/v2/users/presences/bulk [CLIENT] ERROR(502)
+      . error.type=502
+      . http.request.method=PUT
+      . http.response.status_code=502
+      . network.protocol.version=1.1
+      . presence_gateway.vendor.correlation_id=CORRELATION
+      . server.address=127.0.0.1
+      . server.port=*
+      . url.full=*
+      . url.template=/api/v2/users/presences/bulk
+";
+
+#[tokio::test]
+async fn a_bulk_write_of_which_a_batch_fails_is_one_tree_too() {
+    let collector = Collector::start().await;
+    let vendor = Vendor::start(async |received: Received| {
+        let updates = received.json();
+        match updates[0]["id"].as_str() {
+            Some("s3cret-50") => reply(502, ""),
+            _ => reply(200, "[]"),
+        }
+    })
+    .await;
+    let flags = ["--bulk-concurrency", "1"];
+    let (serving, gateway) = gateway(&vendor, &flags, &collector.variables("grpc")).await;
+    let updates = (0..120).map(|number| json!({"id": format!("s3cret-{number}")}));
+    let updates: Vec<_> = updates.collect();
+    let answer = call(&gateway, "PutUsersPresencesBulk", json!({"body": updates})).await;
+    assert_eq!(answer.unwrap_err().code(), Code::Unknown);
+    ended(serving).await;
+    let spans = collector.received().spans;
+    let written = WRITE.replace("CORRELATION", CORRELATION_ID);
+    assert_eq!(tree(&spans, &bytes(PARENT)), written);
+}
+
+#[tokio::test]
+async fn a_batch_that_nobody_waits_for_any_more_says_so() {
+    let collector = Collector::start().await;
+    let vendor = Vendor::start(async |received: Received| {
+        if received.ids().contains(&"s3cret-0".to_owned()) {
+            return reply(404, r#"{"code":"not.found","message":"m"}"#);
+        }
+        std::future::pending().await
+    })
+    .await;
+    let (serving, gateway) = gateway(&vendor, &[], &collector.variables("grpc")).await;
+    let ids: Vec<_> = (0..100).map(|number| format!("s3cret-{number}")).collect();
+    let answer = call(&gateway, BULK, json!({"id": ids})).await;
+    assert_eq!(answer.unwrap_err().code(), Code::NotFound);
+    ended(serving).await;
+    let spans = collector.received().spans;
+    let batches = spans.iter().filter(|span| span.name == "batch");
+    let mut why: Vec<_> = batches
+        .map(|batch| super::tree::attributes(&batch.attributes)["error.type"].clone())
+        .collect();
+    why.sort();
+    assert_eq!(why, ["404", "cancelled"]);
+}
+
 #[tokio::test]
 async fn statuses_follow_the_conventions() {
     let collector = Collector::start().await;
