@@ -1,3 +1,5 @@
+use std::pin::pin;
+
 use h2::server::{self, SendResponse};
 use http::{HeaderMap, Response};
 use hyper::client::conn::http2;
@@ -30,7 +32,12 @@ async fn asked(answer: impl FnOnce(&mut SendResponse<Bytes>)) -> Asked {
         let time = Duration::from_secs(9);
         exchange(&mut sender, questions.first(), &token, time).await
     };
-    tokio::join!(serve, ask).1
+    // What it says after the answer concerns nobody.
+    let mut ask = pin!(ask);
+    tokio::select! {
+        asked = &mut ask => asked,
+        () = serve => ask.await,
+    }
 }
 
 async fn outcome(answer: impl FnOnce(&mut SendResponse<Bytes>)) -> Outcome {
