@@ -50,9 +50,10 @@ def test_a_flood_of_calls_that_are_given_up_at_once_costs_its_sender_alone(attac
     try:
         for stream in streams(20_000):
             peer.send(reset(stream))
-        assert peer.is_alive()
     except HungUp:
-        assert peer.closed() == ENHANCE_YOUR_CALM
+        pass
+    # Where the gateway keeps up, the connection goes on.
+    assert peer.is_alive() or peer.closed() == ENHANCE_YOUR_CALM
 
 
 def test_calls_that_the_gateway_is_made_to_reset_end_their_connection(attacked, connect):
@@ -252,6 +253,8 @@ def test_streams_that_are_open_to_everybody_are_bounded(attacked, connect, path,
         told = [answer for answer in peer.answers.values() if "grpc-status" in answer.headers]
         refused += sum(status(answer) == (14, "OVERLOADED") for answer in told)
     assert refused
-    # A question of a probe is answered all the same.
-    peer.send(opening(1001, HEALTH), DataFrame(1001, data=message(), **LAST))
-    assert status(peer.answer(1001)) == (0, None)
+    # A question of a probe is answered all the same. (The connection of a
+    # flood is asked to go when few of its streams are left.)
+    probe = connect()
+    probe.send(opening(1, HEALTH), DataFrame(1, data=message(), **LAST))
+    assert status(probe.answer(1)) == (0, None)
