@@ -117,6 +117,8 @@ impl Door {
 
     /// Sees to it that there is room for one more, if that can be done.
     async fn make_room(&self, guests: &mut Guests, connections: &mut JoinSet<()>) {
+        // Those that have ended take no room, whether that was noticed or not.
+        while connections.try_join_next().is_some() {}
         guests.forget_the_gone();
         match self.one_more {
             OneMore::AsksTheIdlest => {
@@ -127,7 +129,7 @@ impl Door {
                 }
             }
             OneMore::ClosesTheOldest => {
-                if guests.0.len() >= self.max_connections {
+                while connections.len() >= self.max_connections && !guests.0.is_empty() {
                     guests.0.remove(0).0.abort();
                     connections.join_next().await;
                 }
