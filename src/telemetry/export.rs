@@ -179,6 +179,11 @@ fn why(error: &OTelSdkError) -> String {
 fn channel(to: &Destination, runtime: &Handle) -> Result<Channel, String> {
     let endpoint = Endpoint::from_shared(to.url.clone()).map_err(|error| error.to_string())?;
     let endpoint = endpoint.connect_timeout(to.timeout).timeout(to.timeout);
+    // Only an export that hangs is asked about, since collectors close connections
+    // that ask often. One that is not answered is made anew for the next export.
+    let endpoint = endpoint
+        .http2_keep_alive_interval(to.timeout / 2)
+        .keep_alive_timeout(to.timeout / 4);
     // What it runs on.
     let _runtime = runtime.enter();
     Ok(match &to.tls {

@@ -1,10 +1,13 @@
 //! Collectors that are dead, slow, or refuse: no call notices, and the log
 //! is told once.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::collector::{AT_ONCE, Collector, PATIENCE};
 use super::traced::{ended, gateway};
@@ -88,6 +91,50 @@ async fn a_collector_that_is_not_there_is_told_once_with_the_setting_and_the_rem
         );
         let told = told(&log);
         assert_eq!(told.len(), 1, "{told:?}");
+    }
+}
+
+/// Where bytes are passed on to `address`, until `frozen` says that those on
+/// the connections of before go nowhere, as when a machine is lost.
+async fn passing_on(address: SocketAddr, frozen: watch::Receiver<bool>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let mut from = listener.accept().await.unwrap().0;
+            let mut frozen = frozen.clone();
+            frozen.mark_unchanged();
+            tokio::spawn(async move {
+                let mut to = TcpStream::connect(address).await.unwrap();
+                tokio::select! {
+                    _ = copy_bidirectional(&mut from, &mut to) => {}
+                    // Both ends stay open.
+                    _ = frozen.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    here
+}
+
+#[tokio::test]
+async fn a_connection_that_leads_nowhere_any_more_is_made_anew() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (vendor, collector) = (Vendor::answering(200, "{}").await, Collector::start().await);
+        let mut exported = collector.variables(protocol);
+        let address = exported[0].1.trim_start_matches("http://").parse().unwrap();
+        let (freeze, frozen) = watch::channel(false);
+        let between = passing_on(address, frozen).await;
+        exported[0].1 = format!("http://{between}");
+        exported.push(("OTEL_EXPORTER_OTLP_TIMEOUT", "400".to_owned()));
+        let (serving, gateway) = gateway(&vendor, &UNPACED, &exported).await;
+        gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
+        collector.until(|received| !received.spans.is_empty()).await;
+        freeze.send(true).unwrap();
+        call_until_told(&gateway, &serving.log, 2).await;
+        let again = told(&serving.log.lines()).remove(1);
+        assert_eq!(again["message"], "telemetry is exported again");
+        ended(serving).await;
     }
 }
 
