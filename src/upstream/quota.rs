@@ -4,26 +4,19 @@
 //! until it refuses one with 429 (developer.genesys.cloud, platform API limits).
 //! A sliding window is safe whatever window it keeps.
 
-use std::collections::{HashMap, VecDeque};
+mod pace;
+
+use std::collections::VecDeque;
 use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep_until};
 
 use crate::credentials::TokenKey;
-
-/// The vendor's minute, and how much longer one request may be on its way than another.
-const WINDOW: Duration = Duration::from_millis(60_500);
-
-/// How many tokens are remembered at most. One that was idle for a minute is forgotten.
-const MAX_TOKENS: usize = 65_536;
-
-/// At how many tokens the idle ones are looked for first.
-const FIRST_SWEEP: usize = 1024;
+use pace::Tokens;
 
 /// How many requests each token may start. Clones share the count.
 #[derive(Debug, Clone)]
@@ -39,32 +32,6 @@ pub enum Denied {
     TooLate(Duration),
     /// More tokens are in use than can be counted.
     TooManyTokens,
-}
-
-#[derive(Debug, Default)]
-struct Tokens {
-    paces: HashMap<TokenKey, Pace>,
-    /// At how many tokens the idle ones are looked for.
-    sweep_at: usize,
-}
-
-/// What is known of a token.
-#[derive(Debug, Default)]
-struct Pace {
-    /// When the requests of the last minute left, in that order.
-    left: VecDeque<Instant>,
-    /// How many requests may start and have not left yet.
-    starting: usize,
-    /// The numbers of those that wait for their turn, in their order.
-    queue: VecDeque<u64>,
-    /// The number of the next one.
-    next: u64,
-    /// Told when those in the queue may have their turn at another time.
-    changed: Arc<Notify>,
-    /// Until when the vendor refuses the token.
-    parked_until: Option<Instant>,
-    /// Whether the vendor has taken it for a token: any text may be one.
-    is_vouched: bool,
 }
 
 impl Quota {
@@ -284,73 +251,6 @@ impl Drop for Start {
             pace.starting -= 1;
             pace.changed.notify_waiters();
         }
-    }
-}
-
-impl Pace {
-    /// When the request at this place of the queue may start: it and all
-    /// before it, should they start at the same moment, are within the limit
-    /// then. Never later than it comes to, except where some before it go away.
-    fn turn(&self, place: usize, now: Instant, limit: usize) -> Instant {
-        let known = self.left.len() + self.starting;
-        let mut before = self.left.len() + self.starting + place;
-        let mut whole = Duration::ZERO;
-        let room = loop {
-            let Some(oldest) = before.checked_sub(limit) else {
-                break now;
-            };
-            if let Some(&left) = self.left.get(oldest) {
-                break left + WINDOW;
-            }
-            if oldest < known {
-                // It leaves now or later.
-                break now + WINDOW;
-            }
-            // That one is in the queue too.
-            before = oldest;
-            whole += WINDOW;
-        };
-        room.max(self.parked_until.unwrap_or(now)).max(now) + whole
-    }
-
-    /// How many are before this one in the queue.
-    fn place(&self, number: u64) -> usize {
-        self.queue.partition_point(|&other| other < number)
-    }
-
-    fn forget_before(&mut self, now: Instant) {
-        while self.left.front().is_some_and(|&left| left + WINDOW <= now) {
-            self.left.pop_front();
-        }
-        self.parked_until = self.parked_until.filter(|&until| until > now);
-    }
-
-    fn is_used(&self) -> bool {
-        self.starting > 0 || !self.queue.is_empty()
-    }
-
-    fn is_idle(&self) -> bool {
-        self.left.is_empty() && self.parked_until.is_none() && !self.is_used()
-    }
-}
-
-impl Tokens {
-    /// Whether one more token can be counted, after the idle ones are forgotten.
-    fn has_room(&mut self, now: Instant) -> bool {
-        if self.paces.len() >= self.sweep_at {
-            self.paces.retain(|_, pace| {
-                pace.forget_before(now);
-                !pace.is_idle()
-            });
-            if self.paces.len() >= MAX_TOKENS {
-                // Made-up ones, that keep out those of callers.
-                self.paces
-                    .retain(|_, pace| pace.is_vouched || pace.is_used());
-            }
-            // Twice as many, so that looking costs little for each token.
-            self.sweep_at = (self.paces.len() * 2).clamp(FIRST_SWEEP, MAX_TOKENS);
-        }
-        self.paces.len() < MAX_TOKENS
     }
 }
 

@@ -3,6 +3,7 @@ use futures_util::future::join_all;
 use http::HeaderValue;
 use proptest::prelude::*;
 
+use super::pace::{FIRST_SWEEP, MAX_TOKENS, WINDOW};
 use super::*;
 
 fn token(name: &str) -> TokenKey {
