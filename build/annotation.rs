@@ -70,7 +70,8 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Reads the RPCs of every service of [`PACKAGE`], in the order of the proto.
+/// Reads the RPCs of every service of [`PACKAGE`], in the order of the proto,
+/// but for streams without an annotation.
 ///
 /// # Errors
 ///
@@ -82,6 +83,7 @@ pub fn read(pool: &DescriptorPool) -> Result<Vec<Operation>, Vec<Refusal>> {
         .services()
         .filter(|s| s.package_name() == PACKAGE)
         .flat_map(|service| methods(&service))
+        .filter(|rpc| !is_stream(rpc))
     {
         let name = rpc.full_name().to_owned();
         match operation(rpc) {
@@ -102,6 +104,15 @@ pub fn is_gateway_only(field: &FieldDescriptor) -> bool {
         .parent_pool()
         .get_extension_by_name(&format!("{PACKAGE}.gateway_only"));
     option.is_some_and(|option| field.options().get_extension(&option).as_bool() == Some(true))
+}
+
+/// Whether an RPC is a stream of the gateway's own, which stands for no REST call.
+fn is_stream(rpc: &MethodDescriptor) -> bool {
+    let is_annotated = rpc
+        .parent_pool()
+        .get_extension_by_name("google.api.http")
+        .is_some_and(|annotation| rpc.options().has_extension(&annotation));
+    (rpc.is_client_streaming() || rpc.is_server_streaming()) && !is_annotated
 }
 
 fn methods(service: &prost_reflect::ServiceDescriptor) -> Vec<MethodDescriptor> {

@@ -2,9 +2,11 @@
 //! time, glued together in the order of the request.
 
 mod read;
+mod stream;
 mod write;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::error::{Error, Failure, Violation};
 use crate::operation::{Operation, Spec};
@@ -13,6 +15,9 @@ use crate::proto::v1::{
     PutUsersPresencesBulkRequest,
 };
 use crate::session::{Served, Session};
+pub(crate) use read::BulkRead;
+pub(crate) use stream::read as stream;
+pub use stream::{Asked, Results};
 
 /// How many ids or updates one call to the vendor holds at most (the vendor's
 /// limit, documented for the reads and assumed for the write).
@@ -34,10 +39,12 @@ pub fn is_bulk(request: &str) -> bool {
 /// How much of a bulk call there may be.
 #[derive(Debug, Clone, Copy)]
 pub struct BulkLimits {
-    /// How many ids or updates a call may hold.
+    /// How many ids or updates a call, or a message of a stream, may hold.
     pub max_ids: usize,
     /// How many of its batches are in flight at once.
     pub concurrency: usize,
+    /// How long the caller of a stream may keep the gateway waiting.
+    pub stream_idle: Duration,
 }
 
 /// An operation of any size, served by as many calls upstream as it takes.

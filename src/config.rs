@@ -91,6 +91,15 @@ pub struct ServeArgs {
     #[arg(default_value = "8")]
     bulk_concurrency: String,
 
+    /// How long the caller of a stream may neither send nor take anything
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "PRESENCE_GATEWAY_STREAM_IDLE_TIMEOUT"
+    )]
+    #[arg(default_value = "5m")]
+    stream_idle_timeout: String,
+
     /// How many requests a minute each token may make of the vendor; 0 sets no limit
     #[arg(
         long,
@@ -191,6 +200,7 @@ impl ServeArgs {
         }
         let max_ids = problems.read("max-bulk-ids", &self.max_bulk_ids, number(1..=100_000));
         let concurrency = problems.read("bulk-concurrency", &self.bulk_concurrency, number(1..=64));
+        let stream_idle = problems.read("stream-idle-timeout", &self.stream_idle_timeout, deadline);
         let token_requests = problems.read(
             "token-requests-per-minute",
             &self.token_requests_per_minute,
@@ -238,6 +248,7 @@ impl ServeArgs {
                 bulk: BulkLimits {
                     max_ids: max_ids?,
                     concurrency: concurrency?,
+                    stream_idle: stream_idle?,
                 },
                 token_requests_per_minute: token_requests?,
                 tls: tls?,

@@ -26,6 +26,9 @@ const ROUNDED: [(Duration, Duration); 4] = [
     (Duration::from_secs(1), Duration::from_millis(10)),
 ];
 
+/// Longer than any process lasts, and not longer than a clock can tell.
+const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
+
 /// The moment at which a call must have been answered: its own, or the end of
 /// the drain where the gateway itself ends before.
 #[derive(Debug, Clone)]
@@ -49,21 +52,32 @@ impl DeadlinePolicy {
     /// A malformed `grpc-timeout` counts as none.
     #[must_use]
     pub fn of(&self, headers: &HeaderMap) -> Deadline {
-        let asked = headers
-            .get(GRPC_TIMEOUT)
-            .and_then(|value| timeout(value.to_str().ok()?));
-        let given = match asked {
-            Some(asked) => asked.saturating_sub(MARGIN.min(asked / 10) + rounded_up(asked)),
-            None => self.default,
-        };
-        Deadline {
-            own: Instant::now() + given.min(self.max),
-            drain: Drain::default(),
-        }
+        Deadline::after(asked(headers).unwrap_or(self.default).min(self.max))
     }
 }
 
+/// The time that a call asks for, and has here.
+fn asked(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(GRPC_TIMEOUT)?;
+    let asked = timeout(value.to_str().ok()?)?;
+    Some(asked.saturating_sub(MARGIN.min(asked / 10) + rounded_up(asked)))
+}
+
 impl Deadline {
+    fn after(time: Duration) -> Self {
+        Self {
+            own: Instant::now() + time,
+            drain: Drain::default(),
+        }
+    }
+
+    /// The deadline of a stream that is opened now with these headers: the
+    /// one that it asks for, however late, or none.
+    #[must_use]
+    pub fn of_stream(headers: &HeaderMap) -> Self {
+        Self::after(asked(headers).map_or(NEVER, |asked| asked.min(NEVER)))
+    }
+
     /// The same deadline, cut by a drain, also by one that begins later.
     #[must_use]
     pub fn cut_by(self, drain: Drain) -> Self {

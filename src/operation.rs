@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use decode::decode;
+pub(crate) use encode::wrong_element;
 pub use encode::{MAX_ID_BYTES, check, encode};
 pub(crate) use unknown::unknown;
 

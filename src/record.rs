@@ -48,6 +48,11 @@ impl Record {
         }
     }
 
+    /// The full name of the RPC; none where there is no such.
+    pub(crate) fn rpc(&self) -> Option<&'static str> {
+        self.notes.rpc
+    }
+
     /// What the telemetry is told through.
     pub(crate) fn scope(&self) -> &Scope {
         &self.scope

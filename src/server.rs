@@ -16,8 +16,9 @@ mod open;
 mod panics;
 mod places;
 mod refusal;
+mod rpc;
 mod shutdown;
-mod stream;
+pub(crate) mod stream;
 mod tls;
 mod usage;
 
@@ -36,6 +37,7 @@ use crate::deadline::{DeadlinePolicy, Drain};
 use crate::proto::DESCRIPTORS;
 use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServer;
 use crate::proto::v1::presence_service_server::PresenceServiceServer;
+use crate::proto::v1::presence_stream_service_server::PresenceStreamServiceServer;
 use crate::service::Gateway;
 use crate::telemetry::Telemetry;
 use connection::Manners;
@@ -50,6 +52,10 @@ pub use tls::{Tls, TlsFiles};
 /// The largest request message, in bytes: gRPC's customary limit, and some ten
 /// times what the vendor takes.
 pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
+
+/// The largest message of a stream, in bytes: 5000 ids of the vendor's, and
+/// some more. Such a message is held while its ids are asked.
+pub const MAX_STREAM_MESSAGE: usize = 256 * 1024;
 
 /// How many connections callers may have at once. Each may hold some 100 KiB
 /// of metadata that is still under way, so this bounds a memory that no place
@@ -98,8 +104,10 @@ impl Server {
         let (drain, calls) = (Drain::default(), InFlight::default());
         let bulk = gateway.bulk_limits();
         let current = PresenceServiceServer::new(gateway.clone());
+        let streams = PresenceStreamServiceServer::new(gateway.clone());
         let legacy = LegacyPresenceServiceServer::new(gateway);
         let services = Routes::new(current.max_decoding_message_size(MAX_REQUEST))
+            .add_service(streams.max_decoding_message_size(MAX_STREAM_MESSAGE))
             .add_service(legacy.max_decoding_message_size(MAX_REQUEST))
             .prepare()
             .into_axum_router();

@@ -1,7 +1,10 @@
-//! The two services. The list of RPCs is the index of the gateway: one line
+//! The services. The list of RPCs is the index of the gateway: one line
 //! each, which says whether a call is forwarded or fanned out.
 
-use tonic::{Request, Response, Status, async_trait};
+mod streams;
+
+use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Request, Response, Status, async_trait};
 
 use crate::batch::{Bulk, BulkLimits};
 use crate::credentials::Caller;
@@ -20,7 +23,7 @@ use presence_service_server::PresenceService;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// Implements both services in front of one upstream.
+/// Implements the services in front of one upstream.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     upstream: Upstream,
@@ -256,26 +259,10 @@ impl Gateway {
         F: Future<Output = Result<Served<T>, Failure>>,
     {
         let (metadata, extensions, request) = call.into_parts();
-        let (Some(deadline), Some(record), Some(caller), Some(held)) = (
-            extensions.get::<Deadline>().cloned(),
-            extensions.get::<Record>().cloned(),
-            extensions.get::<Caller>().cloned(),
-            extensions.get::<Held>().cloned(),
-        ) else {
-            let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
-            return Err(Failure::from(error).into_status(std::time::Duration::ZERO));
-        };
-        let session = Session {
-            upstream: self.upstream.clone(),
-            terms: Terms {
-                caller,
-                deadline: deadline.clone(),
-                record: record.clone(),
-                held,
-                is_repeated: is_repeated(metadata.as_ref()),
-                reserved: Reserved::default(),
-            },
-        };
+        let session = self.session(&metadata, &extensions)?;
+        let Terms {
+            deadline, record, ..
+        } = session.terms.clone();
         let served = handle(session, request).await;
         match served {
             Ok(Served {
@@ -295,6 +282,31 @@ impl Gateway {
                 Err(status)
             }
         }
+    }
+
+    /// What a call is served with, which the layers have put beside it.
+    #[expect(clippy::result_large_err, reason = "it is what tonic takes")]
+    fn session(&self, metadata: &MetadataMap, extensions: &Extensions) -> Result<Session, Status> {
+        let (Some(deadline), Some(record), Some(caller), Some(held)) = (
+            extensions.get::<Deadline>().cloned(),
+            extensions.get::<Record>().cloned(),
+            extensions.get::<Caller>().cloned(),
+            extensions.get::<Held>().cloned(),
+        ) else {
+            let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
+            return Err(Failure::from(error).into_status(std::time::Duration::ZERO));
+        };
+        Ok(Session {
+            upstream: self.upstream.clone(),
+            terms: Terms {
+                caller,
+                deadline,
+                record,
+                held,
+                is_repeated: is_repeated(metadata.as_ref()),
+                reserved: Reserved::default(),
+            },
+        })
     }
 }
 

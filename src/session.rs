@@ -64,6 +64,13 @@ impl Session {
         self.terms.record.scope().bulk(O::SPEC.rpc, batches, ids);
     }
 
+    /// Says how many batches and ids a stream had, at its end.
+    pub(crate) fn streamed(&self, batches: usize, ids: usize) {
+        if let Some(rpc) = self.terms.record.rpc() {
+            self.terms.record.scope().bulk(rpc, batches, ids);
+        }
+    }
+
     /// The same session for one batch of a bulk call, with so many ids, which
     /// has a part of its own in the call's trace where that is recorded.
     pub(crate) fn batch(&self, index: usize, ids: usize) -> Batch<'_> {

@@ -14,10 +14,12 @@ use crate::proto::v1::{
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
 use crate::session::{Served, Session};
-use glue::Glued;
+pub(super) use glue::{Glued, glue};
 
 /// A read of many users' presences.
-trait BulkRead: Operation + Clone {
+pub(crate) trait BulkRead: Operation + Clone {
+    /// The read of a source, without ids.
+    fn at(source: String) -> Self;
     fn ids(&self) -> &[String];
     fn allow_partial_results(&self) -> bool;
     /// The same read for other ids.
@@ -27,7 +29,7 @@ trait BulkRead: Operation + Clone {
 }
 
 macro_rules! bulk_read {
-    ($request:ident, $response:ident) => {
+    ($request:ident, $response:ident, $($source:ident)?) => {
         impl Bulk for $request {
             async fn fan_out(
                 self,
@@ -39,6 +41,13 @@ macro_rules! bulk_read {
         }
 
         impl BulkRead for $request {
+            fn at(_source: String) -> Self {
+                Self {
+                    $($source: _source,)?
+                    ..Self::default()
+                }
+            }
+
             fn ids(&self) -> &[String] {
                 &self.ids
             }
@@ -75,19 +84,23 @@ macro_rules! bulk_read {
     };
 }
 
-bulk_read!(GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse);
+bulk_read!(
+    GetUsersPresenceBulkRequest,
+    GetUsersPresenceBulkResponse,
+    source_id
+);
 bulk_read!(
     GetUsersPresencesPurecloudBulkRequest,
-    GetUsersPresencesPurecloudBulkResponse
+    GetUsersPresencesPurecloudBulkResponse,
 );
 
 /// The ids that one call upstream asks for, and what came of it.
-struct Batch<A> {
-    ids: Vec<String>,
-    answer: A,
+pub(super) struct Batch<A> {
+    pub ids: Vec<String>,
+    pub answer: A,
 }
 
-type Answered = Batch<Result<Vec<UcUserPresence>, Failure>>;
+pub(super) type Answered = Batch<Result<Vec<UcUserPresence>, Failure>>;
 
 async fn read<O: BulkRead>(
     request: &O,
@@ -169,7 +182,7 @@ async fn read<O: BulkRead>(
             ids,
             answer: answer.map(|served| O::presences(served.response)),
         });
-    let glued = glue::glue(answered.collect());
+    let glued = glue(answered.collect());
     session.terms.record.unmatched_answers(glued.unmatched);
     Ok(Served {
         response: O::response(glued),

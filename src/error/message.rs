@@ -44,6 +44,10 @@ pub(super) fn of(error: &Error) -> String {
                           nothing was sent; wait for some of them"
                 .to_owned()
         }
+        Error::Idle(time) => format!(
+            "the caller neither sent nor took anything for {time:?} (--stream-idle-timeout); open \
+             another stream for what is left"
+        ),
         Error::Expired => "the deadline passed; nothing was changed by this call".to_owned(),
         Error::Unsendable(why) => {
             format!("no request to the presence API can be made of the call: {why}")

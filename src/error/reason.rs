@@ -72,6 +72,8 @@ reasons! {
     MalformedRequest = "MALFORMED_REQUEST",
     /// The request is larger than the gateway accepts.
     MessageTooLarge = "MESSAGE_TOO_LARGE",
+    /// The caller of a stream neither sent nor took anything for too long.
+    StreamIdle = "STREAM_IDLE",
     /// The gateway ends.
     ShuttingDown = "SHUTTING_DOWN",
     /// The gateway is at fault.

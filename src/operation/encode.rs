@@ -108,7 +108,7 @@ fn wrong_id(id: &str) -> Option<String> {
 }
 
 /// What is wrong with an element of a list, which travels comma-joined.
-fn wrong_element(element: &str) -> Option<String> {
+pub(crate) fn wrong_element(element: &str) -> Option<String> {
     match element {
         "" => Some("must not be empty".into()),
         _ if element.contains(',') => Some(

@@ -110,11 +110,22 @@ pub(super) async fn serve<S>(
         // Whoever closes says when to stop waiting.
         return told(connection.await);
     }
-    let mut grace = timeout(IDLE_GRACE, &mut connection).await;
+    let grace = timeout(IDLE_GRACE, &mut connection).await;
     // It may have made a call before it heard of it.
     if grace.is_err() && usage.has_calls() {
         let rest = manners.grace.saturating_sub(IDLE_GRACE);
-        grace = timeout(rest, connection).await;
+        let patience = async {
+            sleep(rest).await;
+            // Those end by themselves where their callers take no part in them.
+            if usage.has_lasting() {
+                usage.none_lasts().await;
+                sleep(IDLE_GRACE).await;
+            }
+        };
+        tokio::select! {
+            ended = connection => return told(ended),
+            () = patience => {}
+        }
     }
     grace.map_or_else(
         |_| tracing::debug!("a connection that was asked to go did not"),

@@ -6,14 +6,16 @@ use tonic_health::server::HealthReporter;
 
 use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServer;
 use crate::proto::v1::presence_service_server::PresenceServiceServer;
+use crate::proto::v1::presence_stream_service_server::PresenceStreamServiceServer;
 use crate::service::Gateway;
 
 /// The names under which it answers for calls: the gateway as a whole, and
 /// each of its services.
-const FOR_CALLS: [&str; 4] = [
+const FOR_CALLS: [&str; 5] = [
     "",
     "readiness",
     <PresenceServiceServer<Gateway> as NamedService>::NAME,
+    <PresenceStreamServiceServer<Gateway> as NamedService>::NAME,
     <LegacyPresenceServiceServer<Gateway> as NamedService>::NAME,
 ];
 

@@ -11,14 +11,17 @@ use axum::{Router, http};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use tokio::time::sleep;
+use tonic::Code;
 use tower::{ServiceExt, service_fn};
 
 use super::arrivals::{Arrivals, Bounds};
 use super::delivery::Delivery;
+use super::holding::Holding;
 use super::in_flight::{self, InFlight};
 use super::places::Places;
 use super::refusal::{code, refuse};
-use super::{CallLimits, MAX_REQUEST, mend, message, panics, stream};
+use super::rpc::Rpc;
+use super::{CallLimits, MAX_REQUEST, MAX_STREAM_MESSAGE, mend, message, panics, stream};
 use crate::batch::BulkLimits;
 use crate::credentials::Caller;
 use crate::deadline::{Deadline, DeadlinePolicy, Drain};
@@ -157,7 +160,9 @@ async fn record<F: Future<Output = Response>>(
     }
 
     // A name of the caller's choice is not let into the log.
-    let rpc = mend::known(request.uri().path());
+    let rpc = Rpc::at(request.uri().path());
+    let is_stream = rpc.is_some_and(|rpc| rpc.is_stream);
+    let rpc = rpc.map(|rpc| rpc.name);
     let telemetry = request.extensions_mut().remove::<Telemetry>();
     let scope = telemetry.unwrap_or_default().call(rpc, request.headers());
     let record = Record::new(rpc).within(scope);
@@ -168,7 +173,12 @@ async fn record<F: Future<Output = Response>>(
     }
     request.extensions_mut().insert(record.clone());
     let response = next(request).await;
-    record.ended(code(response.headers()), None);
+    let code = code(response.headers());
+    if is_stream && code == Code::Ok {
+        // It has only begun; who leads it says how it ends.
+        return response.map(|answer| Body::new(Holding::new(answer, logged)));
+    }
+    record.ended(code, None);
     drop(logged);
     response
 }
@@ -179,6 +189,12 @@ async fn limit_time<F: Future<Output = Response>>(
     mut request: Box<Request>,
     next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
+    if Rpc::at(request.uri().path()).is_some_and(|rpc| rpc.is_stream) {
+        // Its answer begins at once, and what leads it looks at the time.
+        let deadline = Deadline::of_stream(request.headers()).cut_by(drain);
+        request.extensions_mut().insert(deadline);
+        return next(request).await;
+    }
     let deadline = policy.of(request.headers()).cut_by(drain);
     stream::end_after(deadline.clone());
     let record = request.extensions().get::<Record>().cloned();
@@ -204,7 +220,7 @@ async fn authenticate<F: Future<Output = Response>>(
     next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
     let deadline = request.extensions().get::<Deadline>().cloned();
-    let (Some(deadline), true) = (deadline, mend::known(request.uri().path()).is_some()) else {
+    let (Some(deadline), Some(_)) = (deadline, Rpc::at(request.uri().path())) else {
         return next(request).await;
     };
     match Caller::of(request.headers()) {
@@ -244,7 +260,11 @@ async fn admit<F: Future<Output = Response>>(
     // What is no RPC has no caller: its refusal costs nothing.
     let token = request.extensions().get::<Caller>().map(Caller::key);
     let message = request.body().size_hint().exact();
-    let message = message.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0);
+    let message = match Rpc::at(request.uri().path()) {
+        // One message at a time.
+        Some(rpc) if rpc.is_stream => MAX_STREAM_MESSAGE,
+        _ => message.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
+    };
     let held = memory.held(token);
     let admitted = places.take(token).and_then(|place| {
         let is_held = held.take(message);

@@ -1,39 +1,25 @@
 //! What tonic answers by itself, mended: with our details, and where its code
 //! is not the customary one, with that.
 
-use std::collections::HashSet;
-use std::sync::LazyLock;
-
 use axum::extract::Request;
 use axum::response::Response;
 use tonic::{Code, Status};
 
 use super::refusal::{code, refuse};
+use super::rpc::Rpc;
 use crate::deadline::Deadline;
 use crate::error::{Error, Reason};
-use crate::proto;
 use crate::record::Record;
 
 /// The header that says which compressions are accepted.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
-
-/// The full name of the RPC at this path, if there is one.
-pub(super) fn known(path: &str) -> Option<&'static str> {
-    static PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-        let services = proto::pool().services();
-        let rpcs = services.flat_map(|service| service.methods().collect::<Vec<_>>());
-        rpcs.map(|rpc| format!("/{}/{}", rpc.parent_service().full_name(), rpc.name()))
-            .collect()
-    });
-    PATHS.get(path).map(|path| path.trim_start_matches('/'))
-}
 
 /// Passes the services' answers on, and replaces those that tonic made.
 pub(super) async fn answers<F: Future<Output = Response>>(
     request: Box<Request>,
     next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
-    let is_known = known(request.uri().path()).is_some();
+    let is_known = Rpc::at(request.uri().path()).is_some();
     let deadline = request.extensions().get::<Deadline>().cloned();
     let record = request.extensions().get::<Record>().cloned();
     let response = next(request).await;
@@ -60,7 +46,8 @@ fn mended(is_known: bool, code: Code, message: &str) -> Error {
         _ if !is_known => Error::Protocol(
             Reason::UnknownMethod,
             Code::Unimplemented,
-            "there is no such RPC: the services are genesys.presence.v1.PresenceService and \
+            "there is no such RPC: the services are genesys.presence.v1.PresenceService, \
+             genesys.presence.v1.PresenceStreamService and \
              genesys.presence.v1.LegacyPresenceService, and server reflection lists their RPCs"
                 .to_owned(),
         ),

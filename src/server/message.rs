@@ -9,6 +9,7 @@ use super::arrivals::{Arrivals, PREFIX};
 use super::elements::Lists;
 use super::places::Places;
 use super::refusal::refuse;
+use super::rpc::Rpc;
 use crate::batch::{self, BulkLimits};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
@@ -27,8 +28,9 @@ pub(super) async fn taken<F: Future<Output = Response>>(
     mut request: Box<Request>,
     next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
-    // What is no RPC is refused unread.
-    let Some(lists) = Lists::of(request.uri().path()) else {
+    // What is no RPC is refused unread, and who serves a stream reads it.
+    let path = request.uri().path();
+    let Some(lists) = Lists::of(path).filter(|_| !is_stream(path)) else {
         return next(request).await;
     };
     let body = std::mem::take(request.body_mut());
@@ -51,6 +53,10 @@ pub(super) async fn taken<F: Future<Output = Response>>(
         }
         Err(error) => refuse(error, &deadline, request.extensions().get().cloned()),
     }
+}
+
+fn is_stream(path: &str) -> bool {
+    Rpc::at(path).is_some_and(|rpc| rpc.is_stream)
 }
 
 /// Checks how many elements the lists of a message have.

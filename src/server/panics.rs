@@ -78,6 +78,7 @@ mod tests {
         let bulk = BulkLimits {
             max_ids: 9,
             concurrency: 1,
+            stream_idle: Duration::from_secs(9),
         };
         let calls = InFlight::default();
         layers::around(services, limits, bulk, Drain::default(), calls)

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hyper::rt::Executor;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
@@ -14,9 +15,17 @@ use crate::deadline::Deadline;
 /// is for those that named no deadline of their own: one that did has given up.
 const UNTAKEN: Duration = Duration::from_secs(5);
 
+/// When the stream of a call ends, if its caller does not end it.
+enum End {
+    /// Some seconds after the call's deadline.
+    After(Deadline),
+    /// When what leads it has ended.
+    Led(BoxFuture<'static, ()>),
+}
+
 tokio::task_local! {
-    /// Where the call of this stream says its deadline.
-    static END: RefCell<Option<oneshot::Sender<Deadline>>>;
+    /// Where the call of this stream says when it ends.
+    static END: RefCell<Option<oneshot::Sender<End>>>;
 }
 
 /// Ends the stream of the call that asks for it, some seconds after its
@@ -26,9 +35,22 @@ tokio::task_local! {
 /// it, so one that makes none, and keeps its connection alive, would hold the
 /// call's place for as long as the connection may live.
 pub(super) fn end_after(deadline: Deadline) {
+    tell(End::After(deadline));
+}
+
+/// Runs `leader` beside the stream of the call that asks for it, whether or
+/// not its caller makes room for the answer, and ends the stream with it. It
+/// is dropped where the stream ends first.
+///
+/// A connection that is old lasts until such streams have ended.
+pub(crate) fn led_by(leader: BoxFuture<'static, ()>) {
+    tell(End::Led(leader));
+}
+
+fn tell(word: End) {
     let _ = END.try_with(|end| {
         if let Some(end) = end.borrow_mut().take() {
-            let _ = end.send(deadline);
+            let _ = end.send(word);
         }
     });
 }
@@ -49,14 +71,21 @@ where
 {
     fn execute(&self, stream: F) {
         let begun = self.0.begin();
-        let (sender, deadline) = oneshot::channel::<Deadline>();
-        let is_over = async {
-            // A stream that names no end, such as a watch of health, has none.
-            let Ok(deadline) = deadline.await else {
-                return std::future::pending().await;
-            };
-            deadline.passed().await;
-            sleep(UNTAKEN).await;
+        let usage = self.0.clone();
+        let (sender, end) = oneshot::channel::<End>();
+        let is_over = async move {
+            match end.await {
+                Ok(End::After(deadline)) => {
+                    deadline.passed().await;
+                    sleep(UNTAKEN).await;
+                }
+                Ok(End::Led(leader)) => {
+                    let _lasts = usage.lasts();
+                    leader.await;
+                }
+                // A stream that names no end, such as a watch of health, has none.
+                Err(_) => std::future::pending().await,
+            }
         };
         let bound = async move {
             let _begun = begun;

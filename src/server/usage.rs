@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::door::OPENING;
@@ -23,6 +23,8 @@ pub(super) struct Usage(Arc<Shared>);
 struct Shared {
     calls: Mutex<Calls>,
     go: Notify,
+    /// How many of the calls may last for longer than any deadline.
+    lasting: watch::Sender<usize>,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl Usage {
         Self(Arc::new(Shared {
             calls: Mutex::new(calls),
             go: Notify::new(),
+            lasting: watch::Sender::new(0),
         }))
     }
 
@@ -58,6 +61,28 @@ impl Usage {
         calls.had_any = true;
         calls.most = calls.most.max(calls.now);
         Begun(self.clone())
+    }
+
+    /// Counts a call that may last for longer than any deadline, until what is
+    /// given is dropped.
+    pub(super) fn lasts(&self) -> Lasting {
+        self.0.lasting.send_modify(|count| *count += 1);
+        Lasting(self.clone())
+    }
+
+    pub(super) fn has_lasting(&self) -> bool {
+        *self.0.lasting.borrow() > 0
+    }
+
+    /// Waits until there is no call of those.
+    pub(super) async fn none_lasts(&self) {
+        // `self` holds the sender, so the count cannot go away.
+        let _ = self
+            .0
+            .lasting
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await;
     }
 
     /// Since when it has no calls; nothing if it has some, or is to go already,
@@ -105,6 +130,16 @@ impl Drop for Begun {
             drop(calls);
             self.0.ask_to_go();
         }
+    }
+}
+
+/// A call of a connection that may last for longer than any deadline.
+#[derive(Debug)]
+pub(super) struct Lasting(Usage);
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.0.0.lasting.send_modify(|count| *count -= 1);
     }
 }
 

@@ -6,4 +6,4 @@ mod late;
 mod memory;
 mod places;
 mod reflection;
-mod shutdown;
+pub mod shutdown;

@@ -221,6 +221,7 @@ pub struct Limits {
     pub token_requests: usize,
     pub default_deadline: Duration,
     pub max_deadline: Duration,
+    pub stream_idle: Duration,
     pub pauses: Pauses,
 }
 
@@ -234,6 +235,7 @@ impl Default for Limits {
             token_requests: 0,
             default_deadline: Duration::from_secs(30),
             max_deadline: Duration::from_mins(2),
+            stream_idle: Duration::from_mins(5),
             pauses: Pauses {
                 lame_duck: Duration::ZERO,
                 drain_timeout: Duration::from_secs(30),
@@ -284,6 +286,7 @@ impl Gateway {
         let bulk = BulkLimits {
             max_ids: limits.max_ids,
             concurrency: limits.concurrency,
+            stream_idle: limits.stream_idle,
         };
         let calls = CallLimits {
             deadlines: DeadlinePolicy {
@@ -351,8 +354,14 @@ impl Gateway {
     }
 }
 
-/// All RPCs of both services.
+/// All RPCs that stand for an operation of the vendor's.
 pub fn methods() -> Vec<MethodDescriptor> {
+    let all = all_methods().into_iter();
+    all.filter(|method| !method.is_client_streaming()).collect()
+}
+
+/// All RPCs of all services.
+pub fn all_methods() -> Vec<MethodDescriptor> {
     let services = proto::pool().services();
     services
         .flat_map(|service| service.methods().collect::<Vec<_>>())
@@ -360,7 +369,7 @@ pub fn methods() -> Vec<MethodDescriptor> {
 }
 
 pub fn method(rpc: &str) -> MethodDescriptor {
-    methods()
+    all_methods()
         .into_iter()
         .find(|method| method.name() == rpc)
         .unwrap()

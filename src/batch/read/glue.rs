@@ -10,7 +10,7 @@ use crate::proto::v1::{BulkReadFailure, UcUserPresence};
 
 /// What came of a bulk read. Each id asked is in exactly one of the three lists.
 #[derive(Debug, Default)]
-pub(super) struct Glued {
+pub(crate) struct Glued {
     /// The presences in the order of the ids; behind them what answers no id.
     pub presences: Vec<UcUserPresence>,
     /// The ids that a batch which succeeded did not answer.
@@ -25,7 +25,7 @@ pub(super) struct Glued {
 ///
 /// An answer belongs to the id that it names, never to the one at its
 /// position: the vendor promises no order, and not one answer for each id.
-pub(super) fn glue(batches: Vec<Answered>) -> Glued {
+pub(in crate::batch) fn glue(batches: Vec<Answered>) -> Glued {
     let mut slots = Slots::default();
     let mut rest = Vec::new();
     let mut asked = Vec::with_capacity(batches.len());

@@ -12,6 +12,7 @@ use super::*;
 const BULK: BulkLimits = BulkLimits {
     max_ids: 9,
     concurrency: 1,
+    stream_idle: Duration::from_secs(9),
 };
 const PATH: &str = "/genesys.presence.v1.PresenceService/GetUserPresence";
 

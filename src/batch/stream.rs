@@ -1,0 +1,217 @@
+//! Bulk reads without a limit: ids in as they come, results out as batches end.
+//!
+//! What is held of a stream is one message of its ids, and so many batches as
+//! are sent at once: results that are not taken keep further ones from being
+//! asked for.
+
+mod flight;
+mod window;
+
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::BulkLimits;
+use super::read::BulkRead;
+use crate::error::{Error, Failure, Violation};
+use crate::memory::Held;
+use crate::operation;
+use crate::proto::v1::{BulkReadFailure, StreamProgress, UcUserPresence};
+use crate::session::Session;
+use flight::send;
+use window::Window;
+
+/// A message of the caller's.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The source, where the message names one.
+    pub source: String,
+    /// The ids of users.
+    pub ids: Vec<String>,
+    /// Whether results may come in any order.
+    pub unordered: bool,
+}
+
+/// A message to the caller.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// The presences that were read.
+    pub presences: Vec<UcUserPresence>,
+    /// The ids that the vendor answered nothing for.
+    pub missing_ids: Vec<String>,
+    /// The ids that could not be read.
+    pub failures: Vec<BulkReadFailure>,
+    /// What has become of all ids up to now.
+    pub progress: StreamProgress,
+}
+
+/// A batch that has ended.
+#[derive(Debug)]
+struct Done {
+    number: u64,
+    /// What was asked.
+    ids: Vec<String>,
+    /// How many of them were found.
+    found: usize,
+    results: Results,
+    /// Why the whole stream cannot go on, where this batch met with that.
+    refused: Option<Failure>,
+    /// What of the memory for messages the results hold.
+    _held: Held,
+}
+
+/// How long the last message of a stream that failed may take to be handed
+/// out: whoever takes nothing is not waited for any longer.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Reads the presences of all ids that are asked, and hands the results out,
+/// until nothing more is asked and all is answered.
+///
+/// Whatever the end is, each id that was taken is named once in what is handed
+/// out, if the caller takes it.
+///
+/// # Errors
+///
+/// What ends the stream as a whole: a refused token, the deadline, a drain, a
+/// wrong message, and a caller who keeps the gateway waiting for too long.
+pub(crate) async fn read<O: BulkRead>(
+    session: &Session,
+    limits: BulkLimits,
+    asked: impl Stream<Item = Result<Asked, Failure>> + Unpin,
+    out: &mpsc::Sender<Results>,
+) -> Result<(), Failure> {
+    let mut window = Window::default();
+    let end = lead::<O>(session, limits, asked, out, &mut window).await;
+    session.streamed(window.batches(), window.received());
+    if let Some(last) = window.last(end.as_ref().err()) {
+        let _ = timeout(LAST, out.send(last)).await;
+    }
+    end
+}
+
+async fn lead<O: BulkRead>(
+    session: &Session,
+    limits: BulkLimits,
+    mut asked: impl Stream<Item = Result<Asked, Failure>> + Unpin,
+    out: &mpsc::Sender<Results>,
+    window: &mut Window,
+) -> Result<(), Failure> {
+    let deadline = &session.terms.deadline;
+    let mut first = First::<O>::default();
+    let mut flying = FuturesUnordered::new();
+    let (mut is_whole, mut is_draining) = (false, false);
+    // When the caller last did something, or something was last done for it.
+    let mut moved = Instant::now();
+    loop {
+        let has_room = window.unsettled() < limits.concurrency && !is_draining;
+        if has_room
+            && let Some(read) = &first.read
+            && let Some(batch) = window.next_batch(is_whole)
+        {
+            let call = operation::encode(&read.with_ids(batch.ids.clone()));
+            flying.push(send::<O>(session, call, batch));
+            continue;
+        }
+        let has_results = window.has_results();
+        let is_over = flying.is_empty() && !has_results;
+        if is_over && is_whole && window.is_empty() {
+            return Ok(());
+        }
+        if is_over && is_draining {
+            return Err(Error::Draining.into());
+        }
+        // While the vendor is asked, it is not the caller who is waited for.
+        let is_waiting = flying.is_empty() || has_results;
+        let leaves = window.leaves().filter(|_| has_room);
+        tokio::select! {
+            biased;
+            () = deadline.passed() => return Err(Error::Expired.into()),
+            _ = deadline.drain().begun(), if !is_draining => is_draining = true,
+            taken = out.reserve(), if has_results => {
+                // Nobody is there any more where it cannot be handed out.
+                let Ok(taken) = taken else { return Ok(()) };
+                if let Some(results) = window.next_results() {
+                    taken.send(results);
+                }
+            }
+            Some(done) = flying.next() => {
+                let refused = done.refused.clone();
+                window.settle(done);
+                if let Some(refused) = refused {
+                    return Err(refused);
+                }
+            }
+            message = asked.next(), if window.wants_more() && !is_whole && !is_draining => {
+                match message {
+                    None => is_whole = true,
+                    Some(message) => {
+                        let message = message?;
+                        first.check(&message, limits)?;
+                        window.take(message);
+                    }
+                }
+            }
+            () = until(leaves), if leaves.is_some() => {}
+            () = sleep_until(moved + limits.stream_idle), if is_waiting => {
+                return Err(Error::Idle(limits.stream_idle).into());
+            }
+        }
+        moved = Instant::now();
+    }
+}
+
+async fn until(moment: Option<Instant>) {
+    if let Some(moment) = moment {
+        sleep_until(moment).await;
+    }
+}
+
+/// What the first message of a stream settles for the whole.
+struct First<O> {
+    /// The read, without ids.
+    read: Option<O>,
+    source: String,
+    unordered: bool,
+}
+
+impl<O> Default for First<O> {
+    fn default() -> Self {
+        Self {
+            read: None,
+            source: String::new(),
+            unordered: false,
+        }
+    }
+}
+
+impl<O: BulkRead> First<O> {
+    /// Checks a message, the first one or one after it.
+    fn check(&mut self, message: &Asked, limits: BulkLimits) -> Result<(), Error> {
+        let wrong = |field: &str, what: String| Error::Invalid(vec![Violation::new(field, what)]);
+        let (count, max) = (message.ids.len(), limits.max_ids);
+        if count > max {
+            let what = format!(
+                "must have at most {max} elements in one message (the gateway's --max-bulk-ids); \
+                 it has {count}; send several messages"
+            );
+            return Err(wrong("ids", what));
+        }
+        if self.read.is_none() {
+            let read = O::at(message.source.clone());
+            operation::check(&read)?;
+            self.read = Some(read);
+            self.source.clone_from(&message.source);
+            self.unordered = message.unordered;
+        }
+        let holds = "must be what the first message of the stream has, or be left out";
+        if !message.source.is_empty() && message.source != self.source {
+            return Err(wrong("source_id", holds.to_owned()));
+        }
+        if message.unordered && !self.unordered {
+            return Err(wrong("unordered", holds.to_owned()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+//! Bulk reads without a limit.
+
+mod caller;
+mod endings;
+mod inputs;
+mod properties;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use tokio::sync::Semaphore;
+
+use crate::bulk::{all, ids, presence, vendor};
+use crate::flight::Flight;
+use crate::support::{Gateway, Limits, Received, Vendor, reply};
+use caller::{STREAMS, Said, Stream};
+
+/// A vendor that answers each batch when the test lets it.
+async fn gated(flight: &Flight, gate: &Arc<Semaphore>) -> Vendor {
+    let (flight, gate) = (flight.clone(), Arc::clone(gate));
+    Vendor::start(move |received| {
+        let (held, gate) = (flight.begin(), Arc::clone(&gate));
+        async move {
+            gate.acquire().await.unwrap().forget();
+            held.answered(all(&received))
+        }
+    })
+    .await
+}
+
+/// The vendor's answer for all ids but those that begin with `none`.
+fn some(received: &Received) -> Response {
+    let ids = received.ids();
+    let known = ids.iter().filter(|id| !id.starts_with("none"));
+    let presences: Vec<_> = known.map(|id| presence(id)).collect();
+    reply(200, serde_json::Value::Array(presences).to_string())
+}
+
+#[tokio::test]
+async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
+    for stream in STREAMS {
+        let vendor = vendor(some).await;
+        let gateway = Gateway::before(&vendor).await;
+        let mut call = Stream::open(&gateway, stream).await;
+        let asked: Vec<String> = (0..1234)
+            .map(|n| match n % 7 {
+                3 => format!("none-{n}"),
+                _ => format!("user-{n}"),
+            })
+            .collect();
+        for part in asked.chunks(321) {
+            call.ask(part.to_vec()).await;
+        }
+        call.ask_no_more();
+        let told = call.all().await;
+        told.status.clone().unwrap();
+        let found = asked.iter().filter(|id| id.starts_with("user"));
+        assert_eq!(told.users, found.cloned().collect::<Vec<_>>(), "{stream}");
+        let missing = asked.iter().filter(|id| id.starts_with("none"));
+        assert_eq!(told.missing, missing.cloned().collect::<Vec<_>>());
+        assert_eq!(told.progress.received, 1234);
+        assert_eq!(told.progress.done, told.users.len() as i64);
+        assert_eq!(told.progress.missing, told.missing.len() as i64);
+        assert_eq!(told.progress.failed, 0);
+        let received = vendor.received();
+        assert!(received.iter().all(|batch| batch.ids().len() <= 50));
+        assert_eq!(received.len(), 1234_usize.div_ceil(50), "{stream}");
+    }
+}
+
+#[tokio::test]
+async fn as_many_batches_are_asked_at_once_as_are_allowed_and_never_more() {
+    for unordered in [false, true] {
+        let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
+        let vendor = gated(&flight, &gate).await;
+        let limits = Limits {
+            concurrency: 3,
+            ..Limits::default()
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        let mut call = Stream::open(&gateway, STREAMS[1]).await;
+        call.begin(ids(0..1000), unordered).await;
+        call.ask_no_more();
+        let told = tokio::spawn(call.all());
+        for answered in 0..=17 {
+            let begun = answered + 3;
+            let what = format!("{begun} batches have begun");
+            flight.until(&what, |counts| counts.begun == begun).await;
+            gate.add_permits(1);
+        }
+        gate.add_permits(20);
+        let told = told.await.unwrap();
+        told.status.clone().unwrap();
+        assert_eq!(told.users.len(), 1000);
+        assert_eq!(flight.counts().most, 3, "{:?}", flight.counts());
+    }
+}
+
+/// A vendor that answers the batch of `user-0` when the gate opens, and the
+/// others at once.
+async fn slow_at_first(gate: &Arc<Semaphore>) -> Vendor {
+    let gate = Arc::clone(gate);
+    Vendor::start(move |received| {
+        let gate = Arc::clone(&gate);
+        async move {
+            if received.ids()[0] == "user-0" {
+                gate.acquire().await.unwrap().forget();
+            }
+            all(&received)
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_slow_batch_holds_up_the_others_only_where_order_is_asked_for() {
+    let gate = Arc::new(Semaphore::new(0));
+    let vendor = slow_at_first(&gate).await;
+    let gateway = Gateway::before(&vendor).await;
+    let mut call = Stream::open(&gateway, STREAMS[1]).await;
+    call.begin(ids(0..150), true).await;
+    let first = call.next().await.unwrap();
+    let second = call.next().await.unwrap();
+    let mut users = [first.users(), second.users()].concat();
+    users.sort();
+    let mut later = ids(50..150);
+    later.sort();
+    assert_eq!(users, later, "what is there comes before what is not");
+    assert_eq!(second.progress.unwrap().done, 100);
+    gate.add_permits(1);
+    assert_eq!(call.next().await.unwrap().users(), ids(0..50));
+    call.ask_no_more();
+    assert!(call.next().await.is_none());
+
+    let mut call = Stream::open(&gateway, STREAMS[1]).await;
+    call.ask(ids(0..150)).await;
+    gate.add_permits(1);
+    for batch in 0..3 {
+        let results = call.next().await.unwrap();
+        assert_eq!(results.users(), ids(batch * 50..batch * 50 + 50));
+    }
+}
+
+#[tokio::test]
+async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
+    let vendor = vendor(all).await;
+    let gateway = Gateway::before(&vendor).await;
+    let mut call = Stream::open(&gateway, STREAMS[0]).await;
+    for n in 0..5 {
+        call.ask(ids(n..n + 1)).await;
+        let results = call.next().await.unwrap();
+        assert_eq!(results.users(), ids(n..n + 1));
+        let progress = results.progress.unwrap();
+        assert_eq!(
+            (progress.received, progress.done),
+            (n as i64 + 1, n as i64 + 1)
+        );
+    }
+    call.ask_no_more();
+    assert!(call.next().await.is_none());
+    call.status().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_id_that_is_being_asked_is_not_asked_again_and_one_that_was_answered_is() {
+    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated(&flight, &gate).await;
+    let gateway = Gateway::before(&vendor).await;
+    let mut call = Stream::open(&gateway, STREAMS[1]).await;
+    call.ask(vec!["a".into(), "B".into(), "A".into()]).await;
+    flight
+        .until("the batch is asked", |counts| counts.begun == 1)
+        .await;
+    call.ask(vec!["b".into(), "a".into(), "c".into()]).await;
+    flight
+        .until("the new id is asked", |counts| counts.begun == 2)
+        .await;
+    gate.add_permits(2);
+    assert_eq!(call.next().await.unwrap().users(), ["a", "B"]);
+    assert_eq!(call.next().await.unwrap().users(), ["c"]);
+    gate.add_permits(1);
+    call.ask(vec!["a".into()]).await;
+    call.ask_no_more();
+    assert_eq!(call.next().await.unwrap().users(), ["a"]);
+    let told = call.all().await;
+    told.status.clone().unwrap();
+    let asked: Vec<_> = vendor.received().iter().map(Received::ids).collect();
+    assert_eq!(asked, [vec!["a", "B"], vec!["c"], vec!["a"]]);
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_is_told_id_by_id_and_the_others_go_on() {
+    let vendor = vendor(|received| match received.ids()[0].as_str() {
+        "user-50" => reply(404, r#"{"code": "not.found", "message": "no"}"#),
+        _ => all(received),
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let mut call = Stream::open(&gateway, STREAMS[1]).await;
+    call.ask(ids(0..150)).await;
+    call.ask_no_more();
+    let told = call.all().await;
+    told.status.clone().unwrap();
+    assert_eq!(told.users, [ids(0..50), ids(100..150)].concat());
+    assert_eq!(told.failed_with("NOT_FOUND"), ids(50..100));
+    assert_eq!((told.progress.done, told.progress.failed), (100, 50));
+}
+
+#[tokio::test]
+async fn the_pace_of_the_token_is_kept_and_neither_deadline_of_the_gateway_applies() {
+    let vendor = vendor(all).await;
+    let limits = Limits {
+        token_requests: 2,
+        default_deadline: Duration::from_millis(30),
+        max_deadline: Duration::from_millis(30),
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let mut call = Stream::open_for(&gateway, STREAMS[1], Some(Duration::from_secs(1))).await;
+    call.ask(ids(0..150)).await;
+    call.ask_no_more();
+    // The third turn comes in a minute, which the caller does not have: that is known at once.
+    let told = call.all().await;
+    told.status.clone().unwrap();
+    assert_eq!(told.users, ids(0..100));
+    assert_eq!(told.failed_with("TOKEN_QUOTA_EXHAUSTED"), ids(100..150));
+    assert_eq!(vendor.received().len(), 2);
+}
