@@ -16,6 +16,7 @@ use crate::proto::v1::{
 };
 use crate::session::{Served, Session};
 pub(crate) use read::BulkRead;
+pub use read::Merging;
 pub(crate) use stream::read as stream;
 pub use stream::{Asked, Results};
 

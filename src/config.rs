@@ -11,6 +11,7 @@ mod tls;
 pub mod value;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
@@ -109,6 +110,21 @@ pub struct ServeArgs {
     #[arg(default_value = "300")]
     token_requests_per_minute: String,
 
+    /// Make one request of identical reads of one token that are under way together
+    #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_SHARE_READS")]
+    #[arg(default_value = "true", default_missing_value = "true", num_args = 0..=1)]
+    #[arg(require_equals = true)]
+    share_reads: String,
+
+    /// How long bulk reads of one token wait for others to share batches with; 0s for not at all
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "PRESENCE_GATEWAY_BULK_MERGE_WINDOW"
+    )]
+    #[arg(default_value = "0s")]
+    bulk_merge_window: String,
+
     /// How many calls are served at once; more are refused
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_IN_FLIGHT")]
     #[arg(default_value = "1024")]
@@ -152,6 +168,10 @@ pub struct Config {
     pub bulk: BulkLimits,
     /// How many requests a minute each token may make; 0 for any number.
     pub token_requests_per_minute: usize,
+    /// Whether identical reads of one token are one request.
+    pub share_reads: bool,
+    /// How long bulk reads wait for others, if at all.
+    pub bulk_merge_window: Option<Duration>,
     /// What is spoken below HTTP/2, if anything.
     pub tls: Option<Tls>,
     /// Where health alone is served, if anywhere.
@@ -206,6 +226,9 @@ impl ServeArgs {
             &self.token_requests_per_minute,
             number(0..=100_000),
         );
+        let share_reads = problems.read("share-reads", &self.share_reads, switch);
+        let merge_window =
+            problems.read("bulk-merge-window", &self.bulk_merge_window, merge_window);
         let max_in_flight =
             problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
         let message_memory = problems.read("message-memory", &self.message_memory, memory);
@@ -251,6 +274,8 @@ impl ServeArgs {
                     stream_idle: stream_idle?,
                 },
                 token_requests_per_minute: token_requests?,
+                share_reads: share_reads?,
+                bulk_merge_window: merge_window?,
                 tls: tls?,
                 health_listen: health_listen.unwrap_or(Some(None))?,
                 metrics_listen,
@@ -360,8 +385,20 @@ const MIN_MEMORY: u64 = 64 << 20;
 /// The most: what no machine has by mistake.
 const MAX_MEMORY: u64 = 1024 << 30;
 
+/// Reads how long bulk reads wait for others, of which none is nothing.
+fn merge_window(raw: &str) -> Result<Option<Duration>, String> {
+    let window = duration(raw)?;
+    if window > MAX_MERGE_WINDOW {
+        return Err("is longer than 1s".to_owned());
+    }
+    Ok((!window.is_zero()).then_some(window))
+}
+
+/// The longest that bulk reads may wait for others: what a person notices.
+const MAX_MERGE_WINDOW: Duration = Duration::from_secs(1);
+
 /// Reads a deadline, which is neither nothing nor longer than a day.
-fn deadline(raw: &str) -> Result<std::time::Duration, String> {
+fn deadline(raw: &str) -> Result<Duration, String> {
     let deadline = duration(raw)?;
     if (1..=86_400_000).contains(&deadline.as_millis()) {
         Ok(deadline)

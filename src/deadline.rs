@@ -2,9 +2,11 @@
 
 mod drain;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 pub use drain::Drain;
@@ -33,8 +35,58 @@ const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
 /// the drain where the gateway itself ends before.
 #[derive(Debug, Clone)]
 pub struct Deadline {
-    own: Instant,
+    own: End,
     drain: Drain,
+}
+
+#[derive(Debug, Clone)]
+enum End {
+    At(Instant),
+    /// As late as the last of several calls.
+    Shared(Horizon),
+}
+
+/// The end of what several calls wait for: that of the one with most time. A
+/// clone is the same one.
+#[derive(Debug, Clone)]
+pub struct Horizon(Arc<watch::Sender<Instant>>);
+
+impl Horizon {
+    /// Extends it to the end of one more call.
+    pub fn extend(&self, deadline: &Deadline) {
+        let end = deadline.own.instant();
+        self.0.send_if_modified(|horizon| {
+            let is_later = end > *horizon;
+            *horizon = end.max(*horizon);
+            is_later
+        });
+    }
+}
+
+impl End {
+    fn instant(&self) -> Instant {
+        match self {
+            Self::At(end) => *end,
+            Self::Shared(horizon) => *horizon.0.borrow(),
+        }
+    }
+
+    async fn passed(&self) {
+        match self {
+            Self::At(end) => sleep_until(*end).await,
+            Self::Shared(horizon) => {
+                let mut changes = horizon.0.subscribe();
+                loop {
+                    let end = *changes.borrow_and_update();
+                    tokio::select! {
+                        // `self` holds the sender, so that it cannot fail.
+                        _ = changes.changed() => {}
+                        () = sleep_until(end) => return,
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Which deadlines are given.
@@ -66,7 +118,7 @@ fn asked(headers: &HeaderMap) -> Option<Duration> {
 impl Deadline {
     fn after(time: Duration) -> Self {
         Self {
-            own: Instant::now() + time,
+            own: End::At(Instant::now() + time),
             drain: Drain::default(),
         }
     }
@@ -78,6 +130,18 @@ impl Deadline {
         Self::after(asked(headers).map_or(NEVER, |asked| asked.min(NEVER)))
     }
 
+    /// The deadline of what several calls wait for, of which this one is the
+    /// first, and how the others extend it.
+    #[must_use]
+    pub fn shared(&self) -> (Self, Horizon) {
+        let horizon = Horizon(Arc::new(watch::Sender::new(self.own.instant())));
+        let deadline = Self {
+            own: End::Shared(horizon.clone()),
+            drain: self.drain.clone(),
+        };
+        (deadline, horizon)
+    }
+
     /// The same deadline, cut by a drain, also by one that begins later.
     #[must_use]
     pub fn cut_by(self, drain: Drain) -> Self {
@@ -87,7 +151,8 @@ impl Deadline {
     /// The moment itself, as far as it is known now.
     #[must_use]
     pub fn instant(&self) -> Instant {
-        self.drain.end().map_or(self.own, |end| end.min(self.own))
+        let own = self.own.instant();
+        self.drain.end().map_or(own, |end| end.min(own))
     }
 
     /// The time left; zero when there is none.
@@ -109,8 +174,11 @@ impl Deadline {
     /// Waits until there is no time left.
     pub async fn passed(&self) {
         tokio::select! {
-            () = sleep_until(self.own) => {}
-            end = self.drain.begun() => sleep_until(end.min(self.own)).await,
+            () = self.own.passed() => {}
+            end = self.drain.begun() => tokio::select! {
+                () = self.own.passed() => {}
+                () = sleep_until(end) => {}
+            },
         }
     }
 

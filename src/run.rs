@@ -116,8 +116,14 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
     };
     let is_sandbox = sandbox.is_some();
     let quota = Quota::new(config.token_requests_per_minute);
-    let upstream = Upstream::new(base.clone(), config.outbound, quota)?;
-    let gateway = Gateway::new(upstream, config.bulk);
+    let mut upstream = Upstream::new(base.clone(), config.outbound, quota)?;
+    if config.share_reads {
+        upstream = upstream.with_shared_reads();
+    }
+    let mut gateway = Gateway::new(upstream, config.bulk);
+    if let Some(window) = config.bulk_merge_window {
+        gateway = gateway.with_merged_reads(window);
+    }
     let mut server = Server::new(gateway, config.calls, config.pauses)
         .await
         .map_err(|error| error.to_string())?;

@@ -3,10 +3,12 @@
 
 mod streams;
 
+use std::time::Duration;
+
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, async_trait};
 
-use crate::batch::{Bulk, BulkLimits};
+use crate::batch::{Bulk, BulkLimits, Merging};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, Reason};
@@ -28,6 +30,7 @@ type Answer<T> = Result<Response<T>, Status>;
 pub struct Gateway {
     upstream: Upstream,
     bulk: BulkLimits,
+    merging: Option<Merging>,
 }
 
 #[async_trait]
@@ -223,7 +226,19 @@ impl Gateway {
     /// A gateway in front of `upstream`.
     #[must_use]
     pub fn new(upstream: Upstream, bulk: BulkLimits) -> Self {
-        Self { upstream, bulk }
+        Self {
+            upstream,
+            bulk,
+            merging: None,
+        }
+    }
+
+    /// The same gateway, whose bulk reads of one token and source share
+    /// batches where they meet within so long.
+    #[must_use]
+    pub fn with_merged_reads(self, window: Duration) -> Self {
+        let merging = Some(Merging::new(window));
+        Self { merging, ..self }
     }
 
     /// What a bulk call is granted.
@@ -294,10 +309,11 @@ impl Gateway {
             extensions.get::<Held>().cloned(),
         ) else {
             let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
-            return Err(Failure::from(error).into_status(std::time::Duration::ZERO));
+            return Err(Failure::from(error).into_status(Duration::ZERO));
         };
         Ok(Session {
             upstream: self.upstream.clone(),
+            merging: self.merging.clone(),
             terms: Terms {
                 caller,
                 deadline,

@@ -5,26 +5,39 @@ use std::ops::Deref;
 
 use http::HeaderValue;
 
+use crate::batch::Merging;
 use crate::error::Failure;
 use crate::operation::{self, Call, Operation};
-use crate::upstream::{Terms, Upstream};
+use crate::upstream::{Reply, Terms, Upstream};
 
 /// What a call is served with.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// The API that answers.
     pub upstream: Upstream,
+    /// Where bulk reads share batches, if they do.
+    pub merging: Option<Merging>,
     /// What the calls upstream are sent with.
     pub terms: Terms,
 }
 
 /// A response, with what the upstream called the call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Served<T> {
     /// The response to the caller.
     pub response: T,
     /// The correlation id of the upstream's answer.
     pub correlation_id: Option<HeaderValue>,
+}
+
+impl<T> Served<T> {
+    /// The same with another response.
+    pub(crate) fn map<U>(self, response: impl FnOnce(T) -> U) -> Served<U> {
+        Served {
+            response: response(self.response),
+            correlation_id: self.correlation_id,
+        }
+    }
 }
 
 /// A session for one batch. Dropped before it has ended, it was given up.
@@ -105,6 +118,15 @@ impl Session {
     /// If the call fails, or its answer is not what the operation promises.
     pub async fn send<O: Operation>(&self, call: &Call) -> Result<Served<O::Response>, Failure> {
         let reply = self.upstream.send(call, &self.terms).await?;
+        self.read::<O>(reply)
+    }
+
+    /// Decodes an answer to the operation `O`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not what the operation promises.
+    pub(crate) fn read<O: Operation>(&self, reply: Reply) -> Result<Served<O::Response>, Failure> {
         let correlation_id = reply.correlation_id;
         match operation::decode::<O>(&reply.body) {
             Ok(response) => {

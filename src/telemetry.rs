@@ -32,6 +32,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 pub(crate) use attempt::{Attempt, Peer};
 pub(crate) use cause::is_fault;
 use metrics::Metrics;
+pub(crate) use metrics::{MERGED, SHARED};
 pub use scope::Scope;
 pub use scrape::Page;
 pub use settings::{Destination, MetricsExport, Protocol, Settings, TracesExport};

@@ -10,32 +10,33 @@ pub mod base;
 pub mod client;
 mod departure;
 pub mod fault;
+pub(crate) mod flight;
 pub mod quota;
 mod retry;
+mod sharing;
+mod terms;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
 use reqwest::Body;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::credentials::{Caller, TokenKey};
-use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
-use crate::memory::Held;
 use crate::operation::Call;
-use crate::record::Record;
 use crate::telemetry::{Attempt, Peer};
 pub(crate) use answer::why;
 use answer::{expired, lost, read};
 use base::Base;
 use client::{Clients, Outbound};
 use departure::Departing;
-use quota::{Quota, Start, Ticket};
+use flight::Wait;
+use quota::{Quota, Start};
 use retry::{Attempts, Budget, Next};
+use sharing::Reads;
+pub use terms::{Reserved, Terms};
 
 /// The longest that a token is kept from calling on the vendor's word. Longer
 /// waits are told to the caller, but one call tries again after this one.
@@ -49,38 +50,12 @@ pub struct Upstream {
     peer: Peer,
     quota: Quota,
     budget: Budget,
-}
-
-/// What a call is sent with: whose token is forwarded, the time left, and
-/// where it is noted what was done.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// Whose token is forwarded.
-    pub caller: Caller,
-    /// When the call must have been answered.
-    pub deadline: Deadline,
-    /// What is noted about the call.
-    pub record: Record,
-    /// What the call holds of the memory for answers.
-    pub held: Held,
-    /// Whether the client repeats the call by itself, so that nobody else should.
-    pub is_repeated: bool,
-    /// The turns that the call has reserved.
-    pub reserved: Reserved,
-}
-
-/// Turns that are kept for a call of many requests, until the call has ended.
-#[derive(Debug, Clone, Default)]
-pub struct Reserved(Arc<Mutex<VecDeque<Ticket>>>);
-
-impl Reserved {
-    fn tickets(&self) -> MutexGuard<'_, VecDeque<Ticket>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// The reads under way that others may share.
+    reads: Option<Reads>,
 }
 
 /// The answer to a call that succeeded.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Reply {
     /// The body as it came; empty for an operation that promises none.
     pub body: Bytes,
@@ -104,7 +79,16 @@ impl Upstream {
             peer,
             quota,
             budget: Budget::default(),
+            reads: None,
         })
+    }
+
+    /// The same API, of which identical reads of one token that are under way
+    /// together are one request.
+    #[must_use]
+    pub fn with_shared_reads(self) -> Self {
+        let reads = Some(Reads::default());
+        Self { reads, ..self }
     }
 
     /// Reserves the turns of so many calls, before any is sent.
@@ -114,7 +98,7 @@ impl Upstream {
     /// [`Error::Paced`], if the last one's turn comes too late.
     pub fn reserve(&self, terms: &Terms, count: usize) -> Result<(), Error> {
         let (token, end) = (terms.caller.key(), terms.deadline.instant());
-        *terms.reserved.tickets() = self.quota.line_up(token, count, end)?;
+        terms.reserved.keep(self.quota.line_up(token, count, end)?);
         Ok(())
     }
 
@@ -126,11 +110,33 @@ impl Upstream {
     /// Any failure between here and the vendor, and any answer that is no
     /// success. Whether a write may have been applied is always told.
     pub async fn send(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
+        let alone = Wait::default();
+        match &self.reads {
+            Some(reads) if call.spec.is_read() => reads.send(self, call, terms).await,
+            Some(reads) => {
+                let _write = reads.write(terms.caller.key());
+                self.send_for(call, terms, &alone).await
+            }
+            None => self.send_for(call, terms, &alone).await,
+        }
+    }
+
+    /// Sends a call for all that wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub(crate) async fn send_for(
+        &self,
+        call: &Call,
+        terms: &Terms,
+        others: &Wait,
+    ) -> Result<Reply, Failure> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
         let mut resends = 0;
         loop {
-            let start = match self.turn(terms, resends).await {
+            let start = match self.turn(terms, resends, others).await {
                 Ok(start) => start,
                 Err(error) => return Err(attempts.given_up(error.into())),
             };
@@ -148,6 +154,9 @@ impl Upstream {
                 Next::End(answer) => return answer,
                 Next::Again(wait) => drop(deadline.bound(sleep(wait)).await),
                 Next::Later(wait) => {
+                    if let Some(last) = attempts.last() {
+                        others.until(Instant::now() + wait, || last.clone());
+                    }
                     // The token's next turn may be later than the vendor asks for.
                     let turn = self.quota.delay(token);
                     if turn >= deadline.left() {
@@ -168,25 +177,31 @@ impl Upstream {
 
     /// Waits until a request of the token may start, which was sent so often
     /// before: what was reserved is for the first time.
-    async fn turn(&self, terms: &Terms, resends: u32) -> Result<Start, Error> {
+    async fn turn(&self, terms: &Terms, resends: u32, others: &Wait) -> Result<Start, Error> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         if deadline.has_passed() {
             return Err(Error::Expired);
         }
         let scope = terms.record.scope();
         let _turn = scope.turn();
-        let end = deadline.instant();
-        let reserved = (resends == 0).then(|| terms.reserved.tickets().pop_front());
+        let reserved = (resends == 0).then(|| terms.reserved.take());
+        let end = || deadline.instant();
+        let waits = |turn: Instant| {
+            let why = || Error::Paced(turn.saturating_duration_since(Instant::now())).into();
+            others.until(turn, why);
+        };
         let start = async {
-            match reserved.flatten() {
-                Some(ticket) => ticket.turn(end).await,
-                None => self.quota.admit(token, end).await,
-            }
+            let ticket = match reserved.flatten() {
+                Some(ticket) => ticket,
+                None => self.quota.line_up_one(token, end())?,
+            };
+            ticket.turn(end, waits).await
         };
         tokio::select! {
             biased;
             admitted = deadline.bound(start) => match admitted {
                 Some(Ok(start)) => {
+                    others.is_over();
                     start.left.inspect(|&left| scope.quota_remaining(left));
                     Ok(start)
                 }

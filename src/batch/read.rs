@@ -1,6 +1,7 @@
 //! Bulk reads.
 
 mod glue;
+mod merge;
 
 use std::sync::OnceLock;
 
@@ -8,13 +9,15 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{BATCH, Bulk, BulkLimits, distinct};
 use crate::error::Failure;
-use crate::operation::{self, Operation};
+use crate::operation::{self, Call, Operation};
 use crate::proto::v1::{
     BulkReadFailure, GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
 use crate::session::{Served, Session};
 pub(super) use glue::{Glued, glue};
+pub use merge::Merging;
+use merge::Part;
 
 /// A read of many users' presences.
 pub(crate) trait BulkRead: Operation + Clone {
@@ -126,19 +129,26 @@ async fn read<O: BulkRead>(
         session.upstream.reserve(&session.terms, batches.len())?;
     }
     session.bulk::<O>(batches.len(), ids.len());
+    let batches = shared(batches, &bare, session)?;
     // A refused token is refused for each batch: one refusal stops the others.
     let refused = OnceLock::new();
     let calls: Vec<_> = batches
         .into_iter()
         .enumerate()
-        .map(|(index, (call, ids))| {
-            let refused = &refused;
+        .map(|(index, (asking, ids))| {
+            let (refused, bare) = (&refused, &bare);
             async move {
                 let answer = if let Some(failure) = refused.get() {
                     Err(Failure::clone(failure))
                 } else {
                     let batch = session.batch(index, ids.len());
-                    let answer = batch.send::<O>(&call).await;
+                    let answer = match asking {
+                        Asking::Alone(call) => {
+                            let answer = batch.send::<O>(&call).await;
+                            answer.map(|served| served.map(O::presences))
+                        }
+                        Asking::Together(part) => part.answer(bare, &batch).await,
+                    };
                     batch.ended(&answer);
                     answer
                 };
@@ -180,7 +190,7 @@ async fn read<O: BulkRead>(
         .into_iter()
         .map(|(_, Batch { ids, answer })| Batch {
             ids,
-            answer: answer.map(|served| O::presences(served.response)),
+            answer: answer.map(|served| served.response),
         });
     let glued = glue(answered.collect());
     session.terms.record.unmatched_answers(glued.unmatched);
@@ -188,6 +198,34 @@ async fn read<O: BulkRead>(
         response: O::response(glued),
         correlation_id,
     })
+}
+
+/// How a batch is asked for.
+enum Asking {
+    Alone(Call),
+    /// With batches of other calls.
+    Together(Part),
+}
+
+/// How each batch is asked for: what is less than a whole one together with
+/// those of others, where that is wanted.
+fn shared<O: BulkRead>(
+    mut batches: Vec<(Call, Vec<String>)>,
+    bare: &O,
+    session: &Session,
+) -> Result<Vec<(Asking, Vec<String>)>, Failure> {
+    let merging = session.merging.as_ref();
+    let rest = merging.zip(batches.pop_if(|(_, ids)| merging.is_some() && ids.len() < BATCH));
+    let alone = |(call, ids)| (Asking::Alone(call), ids);
+    let mut asking: Vec<_> = batches.into_iter().map(alone).collect();
+    if let Some((merging, (_, ids))) = rest {
+        let parts = merging.join(bare, session, ids)?;
+        asking.extend(parts.into_iter().map(|part| {
+            let ids = part.ids.clone();
+            (Asking::Together(part), ids)
+        }));
+    }
+    Ok(asking)
 }
 
 /// The correlation id of the first batch that failed, else of the last.

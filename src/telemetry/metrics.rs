@@ -41,6 +41,11 @@ const SHED: [Reason; 3] = [
     Reason::TokenQuota,
 ];
 
+/// How a request is saved: an identical one was under way, or one that could
+/// ask for more.
+pub(crate) const SHARED: &str = "shared";
+pub(crate) const MERGED: &str = "merged";
+
 /// The instruments.
 #[derive(Debug)]
 pub(super) struct Metrics {
@@ -50,6 +55,7 @@ pub(super) struct Metrics {
     shed: Counter<u64>,
     retries: Counter<u64>,
     retries_refused: Counter<u64>,
+    requests_saved: Counter<u64>,
     quota_waits: Histogram<f64>,
     quota_remaining: Histogram<f64>,
     bulk_batches: Histogram<u64>,
@@ -99,6 +105,11 @@ impl Metrics {
                 "Requests not sent again, because the budget for that was spent.",
                 "{request}",
             ),
+            requests_saved: counter(
+                metric::REQUESTS_SAVED,
+                "Requests not made, because the answer to another one served.",
+                "{request}",
+            ),
             quota_waits: seconds(
                 metric::QUOTA_WAIT,
                 "How long requests waited for the turn of their token; only those that did.",
@@ -137,6 +148,10 @@ impl Metrics {
             metrics.shed.add(0, &[reason]);
         }
         metrics.retries_refused.add(0, &[]);
+        for how in [SHARED, MERGED] {
+            let how = KeyValue::new(own::REASON, how);
+            metrics.requests_saved.add(0, &[how]);
+        }
         metrics.constants(places);
         metrics
     }
@@ -233,6 +248,11 @@ impl Metrics {
 
     pub(super) fn retry_refused(&self) {
         self.retries_refused.add(1, &[]);
+    }
+
+    pub(super) fn request_saved(&self, how: &'static str) {
+        self.requests_saved
+            .add(1, &[KeyValue::new(own::REASON, how)]);
     }
 
     pub(super) fn quota_wait(&self, waited: Duration) {

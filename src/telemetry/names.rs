@@ -71,6 +71,8 @@ pub mod own {
 pub mod span {
     /// The span of one batch of a bulk call.
     pub const BATCH: &str = "batch";
+    /// The event of a request that was not made, because another one's answer served.
+    pub const REQUEST_SAVED: &str = "presence_gateway.request_saved";
     /// The event of a wait before a request is sent again.
     pub const BACKOFF: &str = "presence_gateway.backoff";
     /// The event of a wait for the token's turn.
@@ -93,6 +95,8 @@ pub mod metric {
     pub const RETRIES: &str = "presence_gateway.upstream.retries";
     /// Requests that were not sent again, because the budget was spent.
     pub const RETRIES_REFUSED: &str = "presence_gateway.upstream.retries_refused";
+    /// Requests that were not made, because another one's answer served.
+    pub const REQUESTS_SAVED: &str = "presence_gateway.upstream.requests_saved";
     /// How long requests waited for their token's turn.
     pub const QUOTA_WAIT: &str = "presence_gateway.quota.wait.duration";
     /// The share of its budget that a token has left.

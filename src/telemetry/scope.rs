@@ -192,6 +192,17 @@ impl Scope {
         }
     }
 
+    /// Says that a request was not made, because the answer to another serves.
+    pub(crate) fn request_saved(&self, how: &'static str) {
+        if let Some(metrics) = self.telemetry.metrics() {
+            metrics.request_saved(how);
+        }
+        if let Some(context) = &self.span {
+            let how = KeyValue::new(own::REASON, how);
+            context.span().add_event(span::REQUEST_SAVED, vec![how]);
+        }
+    }
+
     /// A wait for the token's turn, which begins now and ends when it is dropped.
     pub(crate) fn turn(&self) -> Turn<'_> {
         Turn {

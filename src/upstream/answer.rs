@@ -69,7 +69,7 @@ pub(super) async fn read(
 
 /// How many bytes an answer becomes as a message, whatever little is said of
 /// each model in it, and of each text of a map.
-fn becomes(spec: &Spec, body: &[u8]) -> usize {
+pub(super) fn becomes(spec: &Spec, body: &[u8]) -> usize {
     /// A model without a field, with its place in a list.
     const MODEL: usize = 512;
     /// A text of a map with its key, and what the map grows by.

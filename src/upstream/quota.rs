@@ -81,19 +81,20 @@ impl Quota {
         Ok(numbers.map(ticket).collect())
     }
 
-    /// Waits until a request with this token may start.
-    ///
-    /// A request that is given up while it waits gives its turn back.
+    /// Places one request in that order, as [`Self::line_up`] does.
     ///
     /// # Errors
     ///
     /// At once where its turn comes after `end`: it costs nothing then.
-    pub async fn admit(&self, token: TokenKey, end: Instant) -> Result<Start, Denied> {
+    pub fn line_up_one(&self, token: TokenKey, end: Instant) -> Result<Ticket, Denied> {
         let mut tickets = self.line_up(token, 1, end)?;
-        match tickets.pop_front() {
-            Some(ticket) => ticket.turn(end).await,
-            None => Err(Denied::TooManyTokens),
-        }
+        tickets.pop_front().ok_or(Denied::TooManyTokens)
+    }
+
+    /// Waits until a request with this token may start, in a test.
+    #[cfg(test)]
+    pub(crate) async fn admit(&self, token: TokenKey, end: Instant) -> Result<Start, Denied> {
+        self.line_up_one(token, end)?.turn(|| end, |_| {}).await
     }
 
     /// How long one more request with this token would wait for its turn.
@@ -148,19 +149,26 @@ enum Taken {
 }
 
 impl Ticket {
-    /// Waits until the request may start.
+    /// Waits until the request may start, and tells `waits` for how long.
     ///
     /// # Errors
     ///
-    /// As soon as it is known that its turn comes after `end`.
-    pub async fn turn(mut self, end: Instant) -> Result<Start, Denied> {
+    /// As soon as it is known that its turn comes after what `end` gives.
+    pub async fn turn(
+        mut self,
+        end: impl Fn() -> Instant,
+        waits: impl Fn(Instant),
+    ) -> Result<Start, Denied> {
         loop {
-            match self.take(end)? {
+            match self.take(end())? {
                 Taken::Start(start) => return Ok(start),
-                Taken::Not(turn, changed) => tokio::select! {
-                    () = sleep_until(turn) => {}
-                    () = changed => {}
-                },
+                Taken::Not(turn, changed) => {
+                    waits(turn);
+                    tokio::select! {
+                        () = sleep_until(turn) => {}
+                        () = changed => {}
+                    }
+                }
             }
         }
     }

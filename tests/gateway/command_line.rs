@@ -167,11 +167,7 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
 
 #[test]
 fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
-    let unbuilt = [
-        "--share-reads=true",
-        "--bulk-merge-window=0s",
-        "--listne=127.0.0.1:0",
-    ];
+    let unbuilt = ["--cache=true", "--listne=127.0.0.1:0"];
     let built = flags_of_serve();
     for flag in unbuilt {
         let name = flag.trim_start_matches("--").split('=').next().unwrap();

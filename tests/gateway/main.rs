@@ -40,6 +40,7 @@ mod readme;
 mod requests;
 mod retries;
 mod server;
+mod sharing;
 mod streams;
 mod support;
 mod telemetry;

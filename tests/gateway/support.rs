@@ -222,6 +222,10 @@ pub struct Limits {
     pub default_deadline: Duration,
     pub max_deadline: Duration,
     pub stream_idle: Duration,
+    /// Whether identical reads are one request.
+    pub share_reads: bool,
+    /// How long bulk reads wait for others, if at all.
+    pub merge_window: Option<Duration>,
     pub pauses: Pauses,
 }
 
@@ -236,6 +240,9 @@ impl Default for Limits {
             default_deadline: Duration::from_secs(30),
             max_deadline: Duration::from_mins(2),
             stream_idle: Duration::from_mins(5),
+            // Most tests make one call several times, and count what arrives.
+            share_reads: false,
+            merge_window: None,
             pauses: Pauses {
                 lame_duck: Duration::ZERO,
                 drain_timeout: Duration::from_secs(30),
@@ -277,12 +284,15 @@ impl Gateway {
         limits: Limits,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let upstream = Upstream::new(
+        let mut upstream = Upstream::new(
             Base::of_url(upstream, false).unwrap(),
             Outbound::default(),
             Quota::new(limits.token_requests),
         )
         .unwrap();
+        if limits.share_reads {
+            upstream = upstream.with_shared_reads();
+        }
         let bulk = BulkLimits {
             max_ids: limits.max_ids,
             concurrency: limits.concurrency,
@@ -296,9 +306,11 @@ impl Gateway {
             max_in_flight: limits.max_in_flight,
             message_memory: limits.message_memory,
         };
-        let server = Server::new(Service::new(upstream, bulk), calls, limits.pauses)
-            .await
-            .unwrap();
+        let mut service = Service::new(upstream, bulk);
+        if let Some(window) = limits.merge_window {
+            service = service.with_merged_reads(window);
+        }
+        let server = Server::new(service, calls, limits.pauses).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(server.serve(listener, shutdown));

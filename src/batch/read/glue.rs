@@ -121,7 +121,7 @@ impl Slots {
 }
 
 /// The user whom an answer is about: its `userId`, else the user in its `selfUri`.
-fn user(answer: &UcUserPresence) -> Option<String> {
+pub(super) fn user(answer: &UcUserPresence) -> Option<String> {
     let id = answer.user_id.as_deref().filter(|id| !id.is_empty());
     id.map(key).or_else(|| {
         let (_, rest) = answer.self_uri.as_deref()?.split_once("/users/")?;

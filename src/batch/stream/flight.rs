@@ -34,6 +34,7 @@ pub(super) async fn send<O: BulkRead>(
     }
     let session = Session {
         upstream: session.upstream.clone(),
+        merging: None,
         terms: Terms {
             held,
             reserved: Reserved::default(),

@@ -141,7 +141,11 @@ async fn a_call_of_many_requests_lines_up_as_a_whole() {
 async fn what_was_reserved_is_not_taken_by_another() {
     let quota = Quota::new(3);
     let mut reserved = quota.line_up(token("a"), 4, after(100)).unwrap();
-    let one = reserved.pop_front().unwrap().turn(after(100)).await;
+    let one = reserved
+        .pop_front()
+        .unwrap()
+        .turn(|| after(100), |_| {})
+        .await;
     one.unwrap().leaves();
     // Two of the rest could start now, so that nothing is left for others.
     assert_eq!(burst(&quota, "a", 1, after(1)).await, [None]);

@@ -130,6 +130,7 @@ async fn no_debug_output_shows_it() {
         max: limits.max_deadline,
     };
     let session = Session {
+        merging: None,
         upstream: Upstream::new(base, Outbound::default(), Quota::new(300)).unwrap(),
         terms: Terms {
             caller: caller.clone(),

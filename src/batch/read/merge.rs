@@ -1,0 +1,350 @@
+//! Bulk reads of one token and source that meet share batches.
+//!
+//! A batch is open for a moment before it is sent. What it is answered with is
+//! handed to each call by the ids that it asked, and a refusal that may be about
+//! one id is found out by asking for each call apart.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::glue::user;
+use super::{BATCH, BulkRead};
+use crate::batch::key;
+use crate::credentials::TokenKey;
+use crate::deadline::Deadline;
+use crate::error::{Error, Failure};
+use crate::memory::Held;
+use crate::operation;
+use crate::proto::v1::UcUserPresence;
+use crate::session::{Served, Session};
+use crate::telemetry::MERGED;
+use crate::upstream::flight::{Flight, Joinable, Wait, is_of_others};
+use crate::upstream::{Reserved, Terms};
+
+/// The batches that are open. Clones are the same ones.
+#[derive(Debug, Clone)]
+pub struct Merging {
+    window: Duration,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    open: HashMap<Kind, Open>,
+}
+
+/// What the calls of a batch have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    token: TokenKey,
+    /// The request without ids.
+    path: String,
+    is_repeated: bool,
+}
+
+/// A batch that is open for more calls.
+struct Open {
+    number: u64,
+    /// The token itself: keys are hashes, and no answer may reach another's.
+    authorization: HeaderValue,
+    gathered: Arc<Gathered>,
+    flight: Joinable<Arc<Landed>>,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Open").finish_non_exhaustive()
+    }
+}
+
+/// What a batch asks for.
+#[derive(Debug, Default)]
+struct Gathered {
+    ids: Mutex<Ids>,
+    /// How many calls are in it.
+    calls: AtomicUsize,
+    is_full: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Ids {
+    list: Vec<String>,
+    keys: HashSet<String>,
+}
+
+/// What a batch came to.
+struct Landed {
+    answer: Result<Served<Vec<UcUserPresence>>, Failure>,
+    /// How many bytes of the answer an id has.
+    bytes_each: usize,
+    calls: usize,
+    _held: Held,
+}
+
+/// A call's part of a batch that it shares.
+pub(super) struct Part {
+    pub ids: Vec<String>,
+    flight: Flight<Arc<Landed>>,
+}
+
+impl Merging {
+    /// Batches that are open for so long.
+    #[must_use]
+    pub fn new(window: Duration) -> Self {
+        let state = Arc::default();
+        Self { window, state }
+    }
+
+    /// Puts ids of a call, less than a batch of them, into the batch that is
+    /// open, and what does not fit there into another.
+    pub(super) fn join<O: BulkRead>(
+        &self,
+        read: &O,
+        session: &Session,
+        ids: Vec<String>,
+    ) -> Result<Vec<Part>, Error> {
+        let terms = &session.terms;
+        let kind = Kind {
+            token: terms.caller.key(),
+            path: operation::encode(read)?.path_and_query,
+            is_repeated: terms.is_repeated,
+        };
+        let mut ids = VecDeque::from(ids);
+        let mut parts = Vec::new();
+        let mut state = self.state();
+        let mut closed = None;
+        if let Some(open) = state.open.get(&kind)
+            && open.authorization == terms.caller.authorization()
+            && let Some(flight) = open.flight.join(&terms.deadline)
+        {
+            let (own, is_full) = open.gathered.add(&mut ids);
+            if is_full {
+                closed = state.open.remove(&kind);
+            }
+            parts.push(Part { ids: own, flight });
+        }
+        let ticket = terms.reserved.take();
+        if ids.is_empty() {
+            drop(state);
+            terms.record.scope().request_saved(MERGED);
+        } else {
+            let opened = self.open(&mut state, kind, read, session, ids, ticket.into());
+            drop(state);
+            parts.push(opened);
+        }
+        drop(closed);
+        // Not under the lock: what ends with the last of its calls asks for it.
+        parts.retain(|part| !part.ids.is_empty());
+        Ok(parts)
+    }
+
+    fn open<O: BulkRead>(
+        &self,
+        state: &mut State,
+        kind: Kind,
+        read: &O,
+        session: &Session,
+        mut ids: VecDeque<String>,
+        reserved: Reserved,
+    ) -> Part {
+        let number = state.next;
+        state.next += 1;
+        let gathered = Arc::new(Gathered::default());
+        let (ids, _) = gathered.add(&mut ids);
+        let batch = OpenBatch {
+            merging: self.clone(),
+            kind: kind.clone(),
+            number,
+        };
+        let held = session.terms.held.briefly();
+        let session = Session {
+            upstream: session.upstream.clone(),
+            merging: None,
+            terms: Terms {
+                held: held.clone(),
+                reserved,
+                ..session.terms.clone()
+            },
+        };
+        let authorization = session.terms.caller.authorization();
+        let own = session.terms.deadline.clone();
+        let flight = Flight::new(&own, |deadline, wait| {
+            lead::<O>(
+                batch,
+                Arc::clone(&gathered),
+                read.clone(),
+                session,
+                deadline,
+                wait,
+                held,
+            )
+        });
+        if let Some(joinable) = flight.joinable() {
+            let open = Open {
+                number,
+                authorization,
+                gathered,
+                flight: joinable,
+            };
+            // One that was full, or of a token that only looks the same.
+            let replaced = state.open.insert(kind, open);
+            drop(replaced);
+        }
+        Part { ids, flight }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A batch that is open, until this is dropped.
+struct OpenBatch {
+    merging: Merging,
+    kind: Kind,
+    number: u64,
+}
+
+impl Drop for OpenBatch {
+    fn drop(&mut self) {
+        let mut state = self.merging.state();
+        let is_it = state.open.get(&self.kind);
+        if is_it.is_some_and(|open| open.number == self.number) {
+            let closed = state.open.remove(&self.kind);
+            drop(state);
+            drop(closed);
+        }
+    }
+}
+
+impl Gathered {
+    /// Adds ids as far as they fit; gives those that are in it, and whether it
+    /// is full.
+    fn add(&self, ids: &mut VecDeque<String>) -> (Vec<String>, bool) {
+        let mut gathered = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = Vec::new();
+        while let Some(id) = ids.front() {
+            let key = key(id);
+            if !gathered.keys.contains(&key) {
+                if gathered.list.len() >= BATCH {
+                    break;
+                }
+                gathered.list.push(id.clone());
+                gathered.keys.insert(key);
+            }
+            own.extend(ids.pop_front());
+        }
+        if !own.is_empty() {
+            self.calls.fetch_add(1, Relaxed);
+        }
+        let is_full = gathered.list.len() >= BATCH;
+        if is_full {
+            self.is_full.notify_one();
+        }
+        (own, is_full)
+    }
+}
+
+/// Sends a batch when it has been open for long enough, or is full.
+async fn lead<O: BulkRead>(
+    batch: OpenBatch,
+    gathered: Arc<Gathered>,
+    read: O,
+    session: Session,
+    deadline: Deadline,
+    wait: Wait,
+    held: Held,
+) -> Arc<Landed> {
+    tokio::select! {
+        () = sleep(batch.merging.window) => {}
+        () = gathered.is_full.notified() => {}
+    }
+    // From here on, nobody joins it.
+    drop(batch);
+    let (ids, keys) = {
+        let mut ids = gathered.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut ids.list), std::mem::take(&mut ids.keys))
+    };
+    let mut session = session;
+    session.terms.deadline = deadline;
+    let count = ids.len();
+    let mut bytes = 0;
+    let answer = async {
+        let call = operation::encode(&read.with_ids(ids))?;
+        let reply = session
+            .upstream
+            .send_for(&call, &session.terms, &wait)
+            .await?;
+        bytes = reply.body.len();
+        session.read::<O>(reply)
+    };
+    let answer = answer.await.map(|served| Served {
+        response: O::presences(served.response),
+        correlation_id: served.correlation_id,
+    });
+    let calls = gathered.calls.load(Relaxed);
+    if let Ok(served) = answer.as_ref()
+        && calls > 1
+    {
+        let is_stranger =
+            |presence: &&UcUserPresence| user(presence).is_none_or(|user| !keys.contains(&user));
+        let strangers = served.response.iter().filter(is_stranger).count();
+        session.terms.record.unmatched_answers(strangers);
+    }
+    Arc::new(Landed {
+        answer,
+        bytes_each: bytes.div_ceil(count.max(1)),
+        calls,
+        _held: held,
+    })
+}
+
+impl Part {
+    /// Waits for the answer, and takes from it what was asked.
+    pub(super) async fn answer<O: BulkRead>(
+        self,
+        read: &O,
+        session: &Session,
+    ) -> Result<Served<Vec<UcUserPresence>>, Failure> {
+        let Self { ids, flight } = self;
+        let landed = flight.landed(&session.terms.deadline).await?;
+        let served = match &landed.answer {
+            Ok(served) => served,
+            Err(failure) => {
+                let is_apart = landed.calls > 1 && is_of_ids(&failure.error);
+                if is_apart || is_of_others(&failure.error, &session.terms.deadline) {
+                    let call = operation::encode(&read.with_ids(ids))?;
+                    let served = session.send::<O>(&call).await?;
+                    return Ok(served.map(O::presences));
+                }
+                return Err(failure.clone());
+            }
+        };
+        let held = session.terms.held.take(landed.bytes_each * ids.len());
+        held.map_err(|_| Error::NoMemory)?;
+        if landed.calls == 1 {
+            return Ok(served.clone());
+        }
+        let own: HashSet<String> = ids.iter().map(|id| key(id)).collect();
+        let is_own =
+            |presence: &&UcUserPresence| user(presence).is_some_and(|user| own.contains(&user));
+        Ok(Served {
+            response: served.response.iter().filter(is_own).cloned().collect(),
+            correlation_id: served.correlation_id.clone(),
+        })
+    }
+}
+
+/// Whether a refusal may be about single ids, and not about the token, its
+/// pace, or the vendor.
+fn is_of_ids(error: &Error) -> bool {
+    let status = error.fault().map(|fault| fault.status);
+    status.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 401 | 408 | 429))
+}

@@ -1,0 +1,144 @@
+//! What several calls wait for together: one request, which is led by whoever
+//! of them is there, and lasts for as long as one of them is.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::deadline::{Deadline, Horizon};
+use crate::error::{Error, Failure};
+
+/// Until when a request is not sent, and what is told to whoever has less time.
+///
+/// A call by itself has none to tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wait(Option<Arc<watch::Sender<Waiting>>>);
+
+type Waiting = Option<(Instant, Failure)>;
+
+impl Wait {
+    /// That of several calls.
+    pub(crate) fn shared() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Says that the request is not sent before `until`, and why.
+    pub(super) fn until(&self, until: Instant, why: impl FnOnce() -> Failure) {
+        if let Some(told) = &self.0 {
+            told.send_replace(Some((until, why())));
+        }
+    }
+
+    /// Says that nothing is waited for any more but the answer.
+    pub(super) fn is_over(&self) {
+        if let Some(told) = &self.0 {
+            told.send_if_modified(|waiting| waiting.take().is_some());
+        }
+    }
+
+    /// Waits until it is known that the request is sent too late for `deadline`.
+    async fn is_too_long(&self, deadline: &Deadline) -> Failure {
+        let Some(told) = &self.0 else {
+            return std::future::pending().await;
+        };
+        let mut told = told.subscribe();
+        loop {
+            let too_long = told
+                .borrow_and_update()
+                .as_ref()
+                .filter(|(until, _)| *until >= deadline.instant())
+                .map(|(_, why)| why.clone());
+            if let Some(why) = too_long {
+                return why;
+            }
+            // `self` holds the sender, so that there is a next word to wait for.
+            let _ = told.changed().await;
+        }
+    }
+}
+
+/// What is under way for several calls. A clone is one more of them.
+pub(crate) struct Flight<T: Clone> {
+    landed: Shared<BoxFuture<'static, T>>,
+    horizon: Horizon,
+    wait: Wait,
+}
+
+/// A flight that others may join while it is under way.
+pub(crate) struct Joinable<T: Clone> {
+    landed: WeakShared<BoxFuture<'static, T>>,
+    horizon: Horizon,
+    wait: Wait,
+}
+
+impl<T: Clone> Flight<T> {
+    /// A flight that ends with what `leads` comes to. The first call to be in
+    /// it is that of `deadline`.
+    pub(crate) fn new<F>(deadline: &Deadline, leads: impl FnOnce(Deadline, Wait) -> F) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let (shared, horizon) = deadline.shared();
+        let wait = Wait::shared();
+        let landed = leads(shared, wait.clone()).boxed().shared();
+        Self {
+            landed,
+            horizon,
+            wait,
+        }
+    }
+
+    /// What others join it by.
+    pub(crate) fn joinable(&self) -> Option<Joinable<T>> {
+        Some(Joinable {
+            landed: self.landed.downgrade()?,
+            horizon: self.horizon.clone(),
+            wait: self.wait.clone(),
+        })
+    }
+
+    /// Waits for its end, for as long as the call has time.
+    ///
+    /// # Errors
+    ///
+    /// That the call's time does not suffice, as soon as that is known.
+    pub(crate) async fn landed(self, deadline: &Deadline) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            landed = self.landed => Ok(landed),
+            why = self.wait.is_too_long(deadline) => Err(why),
+            () = deadline.passed() => Err(Error::Expired.into()),
+        }
+    }
+}
+
+impl<T: Clone> Joinable<T> {
+    /// One more call in it, if it has not ended.
+    pub(crate) fn join(&self, deadline: &Deadline) -> Option<Flight<T>> {
+        let landed = self.landed.upgrade()?;
+        // What is there already is of before.
+        if landed.peek().is_some() {
+            return None;
+        }
+        self.horizon.extend(deadline);
+        Some(Flight {
+            landed,
+            horizon: self.horizon.clone(),
+            wait: self.wait.clone(),
+        })
+    }
+}
+
+/// Whether an error tells of time that the other calls did not have, and this
+/// one has.
+pub(crate) fn is_of_others(error: &Error, deadline: &Deadline) -> bool {
+    let left = deadline.left();
+    match error {
+        Error::Expired => !left.is_zero(),
+        Error::Paced(delay) => *delay < left,
+        _ => false,
+    }
+}

@@ -1,0 +1,72 @@
+//! Identical reads of one token that are under way together, and bulk reads
+//! that meet: fewer requests of the vendor, and nobody notices.
+
+mod merged;
+mod properties;
+mod reads;
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tonic::{Code, Status};
+
+use crate::bulk::all;
+use crate::flight::Flight;
+use crate::support::{Gateway, Limits, Received, Vendor, reply};
+
+/// What `serve` grants by default.
+fn shared() -> Limits {
+    Limits {
+        share_reads: true,
+        ..Limits::default()
+    }
+}
+
+/// What a single read of a user is answered with: who asked, and for whom.
+fn presence(received: &Received) -> Value {
+    json!({"id": received.path(), "message": received.token()})
+}
+
+/// A vendor that answers when the test lets it, with who asked for what.
+async fn gated(flight: &Flight, gate: &Arc<Semaphore>) -> Vendor {
+    let (flight, gate) = (flight.clone(), Arc::clone(gate));
+    Vendor::start(move |received| {
+        let (held, gate) = (flight.begin(), Arc::clone(&gate));
+        async move {
+            gate.acquire().await.unwrap().forget();
+            held.answered(match received.path().ends_with("/bulk") {
+                true => all(&received),
+                false => reply(200, presence(&received).to_string()),
+            })
+        }
+    })
+    .await
+}
+
+/// A call of its own task, in the name of `token`, with so many milliseconds.
+fn call(
+    gateway: &Gateway,
+    rpc: &'static str,
+    request: Value,
+    token: &str,
+    milliseconds: u64,
+) -> JoinHandle<Result<Value, Status>> {
+    let (gateway, token) = (gateway.clone(), format!("Bearer {token}"));
+    let time = format!("{milliseconds}m");
+    tokio::spawn(async move {
+        let metadata = [
+            ("authorization", token.as_str()),
+            ("grpc-timeout", time.as_str()),
+        ];
+        let answer = gateway.call_with(rpc, request, &metadata).await;
+        answer.map(|answer| answer.json)
+    })
+}
+
+/// Checks that a call failed for want of time, which its client may notice first.
+fn ran_out(status: &Status) {
+    let codes = [Code::DeadlineExceeded, Code::Cancelled];
+    assert!(codes.contains(&status.code()), "{status:?}");
+}
