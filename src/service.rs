@@ -300,7 +300,6 @@ impl Gateway {
     }
 
     /// What a call is served with, which the layers have put beside it.
-    #[expect(clippy::result_large_err, reason = "it is what tonic takes")]
     fn session(&self, metadata: &MetadataMap, extensions: &Extensions) -> Result<Session, Status> {
         let (Some(deadline), Some(record), Some(caller), Some(held)) = (
             extensions.get::<Deadline>().cloned(),

@@ -59,7 +59,8 @@ impl Gateway {
         let (out, mut taken) = mpsc::channel(1);
         let (end, mut ended) = mpsc::channel(1);
         led_by(Box::pin(async move {
-            let asked = messages.map(|message| message.map(Into::into).map_err(unread));
+            let asked =
+                messages.map(|message| message.map(Into::into).map_err(|status| unread(&status)));
             let read = batch::stream::<O>(&session, limits, asked, &out).await;
             // After what was handed out before.
             let Session { terms, .. } = session;
@@ -85,7 +86,7 @@ impl Gateway {
 }
 
 /// What tonic found wrong with a message.
-fn unread(status: Status) -> Failure {
+fn unread(status: &Status) -> Failure {
     let error = match status.code() {
         Code::OutOfRange => {
             let text = format!(
@@ -104,14 +105,19 @@ fn unread(status: Status) -> Failure {
 }
 
 macro_rules! streamed {
+    (@source $message:ident) => {
+        String::new()
+    };
+    (@source $message:ident $source:ident) => {
+        $message.$source
+    };
     ($request:ident, $response:ident, $($source:ident)?) => {
         impl From<$request> for Asked {
             fn from(message: $request) -> Self {
                 Self {
-                    $(source: message.$source,)?
+                    source: streamed!(@source message $($source)?),
                     ids: message.ids,
                     unordered: message.unordered,
-                    ..Self::default()
                 }
             }
         }

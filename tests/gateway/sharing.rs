@@ -36,9 +36,10 @@ async fn gated(flight: &Flight, gate: &Arc<Semaphore>) -> Vendor {
         let (held, gate) = (flight.begin(), Arc::clone(&gate));
         async move {
             gate.acquire().await.unwrap().forget();
-            held.answered(match received.path().ends_with("/bulk") {
-                true => all(&received),
-                false => reply(200, presence(&received).to_string()),
+            held.answered(if received.path().ends_with("/bulk") {
+                all(&received)
+            } else {
+                reply(200, presence(&received).to_string())
             })
         }
     })

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::bulk::{all, ids, presence, vendor};
 use crate::flight::Flight;
 use crate::support::{Gateway, Limits, Received, Vendor, reply};
-use caller::{STREAMS, Said, Stream};
+use caller::{STREAMS, Said, Stream, count};
 
 /// A vendor that answers each batch when the test lets it.
 async fn gated(flight: &Flight, gate: &Arc<Semaphore>) -> Vendor {
@@ -60,8 +60,8 @@ async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
         let missing = asked.iter().filter(|id| id.starts_with("none"));
         assert_eq!(told.missing, missing.cloned().collect::<Vec<_>>());
         assert_eq!(told.progress.received, 1234);
-        assert_eq!(told.progress.done, told.users.len() as i64);
-        assert_eq!(told.progress.missing, told.missing.len() as i64);
+        assert_eq!(told.progress.done, count(&told.users));
+        assert_eq!(told.progress.missing, count(&told.missing));
         assert_eq!(told.progress.failed, 0);
         let received = vendor.received();
         assert!(received.iter().all(|batch| batch.ids().len() <= 50));
@@ -154,7 +154,7 @@ async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
         let progress = results.progress.unwrap();
         assert_eq!(
             (progress.received, progress.done),
-            (n as i64 + 1, n as i64 + 1)
+            (count(&ids(0..n + 1)), count(&ids(0..n + 1)))
         );
     }
     call.ask_no_more();

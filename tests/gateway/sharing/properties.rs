@@ -79,9 +79,10 @@ async fn play(gateway: &Gateway, asked: Vec<Asked>) {
     let mut calls = Vec::new();
     for one in asked {
         let ids: Vec<String> = one.ids.iter().map(|id| format!("user-{id}")).collect();
-        let (rpc, request) = match one.is_bulk {
-            true => (READ, json!({"id": ids})),
-            false => ("GetUserPresencesPurecloud", json!({"userId": ids[0]})),
+        let (rpc, request) = if one.is_bulk {
+            (READ, json!({"id": ids}))
+        } else {
+            ("GetUserPresencesPurecloud", json!({"userId": ids[0]}))
         };
         let time = if one.hurries { 3 } else { 20_000 };
         let call = call(gateway, rpc, request, &token(one.token), time);

@@ -24,6 +24,11 @@ pub const STREAMS: [&str; 2] = [
 /// What comes back: both responses are the same on the wire.
 pub type Results = StreamUsersPresenceBulkResponse;
 
+/// How many these are, as the progress counts.
+pub fn count<T>(list: &[T]) -> i64 {
+    i64::try_from(list.len()).unwrap()
+}
+
 /// A stream that is open.
 pub struct Stream {
     is_purecloud: bool,

@@ -1,10 +1,11 @@
 //! What callers send into streams that is not as it should be.
 
+use presence_gateway::proto::v1::StreamProgress;
 use tonic::Code;
 
-use super::caller::{STREAMS, Said, Stream};
+use super::caller::{STREAMS, Said, Stream, count};
 use crate::bulk::{all, ids, vendor};
-use crate::support::{Gateway, Limits, Vendor, refused, violations};
+use crate::support::{Gateway, Limits, Received, Vendor, refused, violations};
 
 async fn gateway() -> (Vendor, Gateway) {
     let vendor = vendor(all).await;
@@ -23,7 +24,7 @@ async fn a_stream_without_ids_is_answered_with_counts_of_nothing() {
             }
             call.ask_no_more();
             let only = call.next().await.expect("the counts");
-            assert_eq!(only.progress, Some(Default::default()));
+            assert_eq!(only.progress, Some(StreamProgress::default()));
             assert!(call.next().await.is_none());
             call.status().await.unwrap();
         }
@@ -44,8 +45,8 @@ async fn the_same_id_a_hundred_thousand_times_is_asked_a_few_times() {
     let progress = told.progress;
     assert_eq!(progress.received, 100_000);
     assert_eq!(progress.done + progress.duplicates, 100_000);
-    assert_eq!(progress.done, vendor.received().len() as i64);
-    assert_eq!(told.users.len() as i64, progress.done);
+    assert_eq!(progress.done, count(&vendor.received()));
+    assert_eq!(count(&told.users), progress.done);
     assert!(progress.done <= 20, "{progress:?}");
 }
 
@@ -63,11 +64,7 @@ async fn an_id_that_cannot_be_asked_fails_alone_and_is_named() {
     assert_eq!(told.users, ["a", "d", ".", "after"]);
     assert_eq!(told.failed_with("INVALID_REQUEST"), ["", "b,c", &long]);
     assert_eq!((told.progress.failed, told.progress.done), (3, 4));
-    let asked: Vec<_> = vendor
-        .received()
-        .iter()
-        .flat_map(|each| each.ids())
-        .collect();
+    let asked: Vec<_> = vendor.received().iter().flat_map(Received::ids).collect();
     assert_eq!(asked, ["a", "d", ".", "after"]);
 }
 

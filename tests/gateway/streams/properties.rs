@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 
-use super::caller::{STREAMS, Stream};
+use super::caller::{STREAMS, Stream, count as length};
 use super::some;
 use crate::support::{Gateway, Limits, Vendor, cut, reply};
 
@@ -61,16 +61,16 @@ async fn play(gateway: &Gateway, fates: &Mutex<Vec<(bool, usize)>>, scene: Scene
     let told = call.all().await;
     told.status.clone().unwrap();
     let progress = told.progress;
-    assert_eq!(progress.received, asked.len() as i64);
+    assert_eq!(progress.received, length(&asked));
     let named = told.named();
     assert_eq!(
         progress.done + progress.missing + progress.failed,
-        named.len() as i64,
+        length(&named),
         "{progress:?}"
     );
     assert_eq!(
         progress.received,
-        progress.duplicates + named.len() as i64,
+        progress.duplicates + length(&named),
         "{progress:?}"
     );
     // No more often than it was asked, and at least once.
