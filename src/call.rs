@@ -1,6 +1,8 @@
 //! The client of the command line: one call to a running gateway.
 
 pub mod codec;
+mod ids;
+mod stream;
 mod tls;
 mod told;
 
@@ -13,13 +15,14 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, SerializeOptions};
 use tokio::runtime;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use crate::config::EXIT_USAGE;
 use crate::config::value::duration;
 use crate::proto;
 use crate::tls::dial::Dial;
+use ids::Ids;
 use tls::TlsArgs;
 
 /// The flags of `call`.
@@ -42,9 +45,13 @@ pub struct CallArgs {
     #[arg(long, env = "PRESENCE_GATEWAY_TOKEN", hide_env_values = true)]
     token: Option<String>,
 
-    /// How long to wait for the answer
-    #[arg(long, value_name = "DURATION", default_value = "30s")]
-    deadline: String,
+    /// How long to wait for the answer [default: 30s, and any time for a stream]
+    #[arg(long, value_name = "DURATION")]
+    deadline: Option<String>,
+
+    /// For a stream: a file with an id on each line; `-` reads them from the standard input
+    #[arg(long, value_name = "FILE")]
+    ids: Option<String>,
 
     #[command(flatten)]
     tls: TlsArgs,
@@ -75,20 +82,17 @@ async fn make(args: &CallArgs) -> ExitCode {
             let _ = writeln!(io::stderr(), "presence-gateway call: {problem}");
             EXIT_USAGE.into()
         }
-        Ok((gateway, method, request)) => match send(gateway, &method, request).await {
-            Ok(answer) => {
-                let _ = writeln!(io::stdout(), "{answer}");
-                ExitCode::SUCCESS
-            }
-            Err(status) => {
-                let _ = write!(io::stderr(), "{}", told::told(&status));
-                ExitCode::FAILURE
-            }
-        },
+        Ok(prepared) => send(prepared).await,
     }
 }
 
-type Prepared = (Gateway, MethodDescriptor, Request<Vec<u8>>);
+/// A call that is ready to be made.
+struct Prepared {
+    gateway: Gateway,
+    method: MethodDescriptor,
+    request: Request<DynamicMessage>,
+    ids: Option<Ids>,
+}
 
 /// Where the gateway is, and how it is spoken to.
 type Gateway = (Endpoint, Option<Dial>);
@@ -103,8 +107,18 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
     let request = DynamicMessage::deserialize(method.input(), &mut json)
         .and_then(|request| json.end().map(|()| request))
         .map_err(|error| format!("the request is not a {}: {error}", method.input().name()))?;
-    let deadline = duration(&args.deadline)
-        .map_err(|wrong| format!("--deadline: `{}` {wrong}", args.deadline))?;
+    let is_stream = method.is_client_streaming();
+    let deadline = match &args.deadline {
+        Some(raw) => Some(duration(raw).map_err(|wrong| format!("--deadline: `{raw}` {wrong}"))?),
+        None => (!is_stream).then_some(DEADLINE),
+    };
+    let ids = match &args.ids {
+        Some(file) if is_stream => {
+            Some(Ids::of(file).map_err(|error| format!("--ids: `{file}`: {error}"))?)
+        }
+        Some(_) => return Err(format!("--ids: {} is no stream", method.name())),
+        None => None,
+    };
     let (address, is_secure) = match args.address.split_once("://") {
         Some(("http", _)) => (args.address.clone(), false),
         Some(("https", _)) => (args.address.clone(), true),
@@ -128,18 +142,31 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
     };
     let endpoint = Endpoint::from_shared(address)
         .map_err(|_| format!("--address: `{}` is not `host:port`", args.address))?
-        .connect_timeout(Duration::from_secs(5).min(deadline));
+        .connect_timeout(CONNECT.min(deadline.unwrap_or(CONNECT)));
 
-    let mut request = Request::new(request.encode_to_vec());
-    request.set_timeout(deadline);
+    let mut request = Request::new(request);
+    if let Some(deadline) = deadline {
+        request.set_timeout(deadline);
+    }
     if let Some(token) = &args.token {
         let mut value = AsciiMetadataValue::try_from(format!("Bearer {token}"))
             .map_err(|_| "the token holds what no header can".to_owned())?;
         value.set_sensitive(true);
         request.metadata_mut().insert("authorization", value);
     }
-    Ok(((endpoint, secure), method, request))
+    Ok(Prepared {
+        gateway: (endpoint, secure),
+        method,
+        request,
+        ids,
+    })
 }
+
+/// How long an answer is waited for, unless the caller says otherwise.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// Finds an RPC by its name, with or without its service.
 fn method(name: &str) -> Result<MethodDescriptor, String> {
@@ -161,12 +188,34 @@ fn method(name: &str) -> Result<MethodDescriptor, String> {
     ))
 }
 
-async fn send(
-    (endpoint, secure): Gateway,
-    method: &MethodDescriptor,
-    request: Request<Vec<u8>>,
-) -> Result<String, Status> {
-    let is_secure = secure.is_some();
+async fn send(prepared: Prepared) -> ExitCode {
+    let Prepared {
+        gateway,
+        method,
+        request,
+        ids,
+    } = prepared;
+    let is_secure = gateway.1.is_some();
+    let answer = match connect(gateway).await {
+        Ok(channel) if method.is_client_streaming() => {
+            return stream::call(channel, &method, request, ids, is_secure).await;
+        }
+        Ok(channel) => unary(channel, &method, request, is_secure).await,
+        Err(status) => Err(status),
+    };
+    match answer {
+        Ok(answer) => {
+            let _ = writeln!(io::stdout(), "{answer}");
+            ExitCode::SUCCESS
+        }
+        Err(status) => {
+            let _ = write!(io::stderr(), "{}", told::told(&status));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn connect((endpoint, secure): Gateway) -> Result<Channel, Status> {
     let connected = match secure {
         None => endpoint.connect().await,
         Some(secure) => {
@@ -174,25 +223,39 @@ async fn send(
             endpoint.connect_with_connector(connector).await
         }
     };
-    let channel = connected.map_err(|error| {
+    connected.map_err(|error| {
         let causes = causes(&error).join(": ");
         Status::unavailable(format!("no connection to the gateway: {causes}"))
-    })?;
+    })
+}
+
+async fn grpc(channel: Channel) -> Result<tonic::client::Grpc<Channel>, Status> {
     let mut client = tonic::client::Grpc::new(channel).max_decoding_message_size(usize::MAX);
-    client
-        .ready()
-        .await
-        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let ready = client.ready().await;
+    ready.map_err(|error| Status::unavailable(error.to_string()))?;
+    Ok(client)
+}
+
+fn path(method: &MethodDescriptor) -> Result<http::uri::PathAndQuery, Status> {
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
-    let path = path
-        .parse()
-        .map_err(|_| Status::internal("the RPC has no path"))?;
-    let answer = client.unary(request, path, codec::Raw).await;
+    path.parse()
+        .map_err(|_| Status::internal("the RPC has no path"))
+}
+
+async fn unary(
+    channel: Channel,
+    method: &MethodDescriptor,
+    request: Request<DynamicMessage>,
+    is_secure: bool,
+) -> Result<String, Status> {
+    let mut client = grpc(channel).await?;
+    let request = request.map(|request| request.encode_to_vec());
+    let answer = client.unary(request, path(method)?, codec::Raw).await;
     let answer = answer.map_err(|status| lost(status, is_secure))?;
     let answer = answer.into_inner();
     let answer = DynamicMessage::decode(method.output(), answer.as_slice())
         .map_err(|error| Status::internal(format!("the answer cannot be read: {error}")))?;
-    to_json(&answer).map_err(|error| Status::internal(error.to_string()))
+    json(&answer, io::stdout().is_terminal()).map_err(|error| Status::internal(error.to_string()))
 }
 
 /// Tells a connection that broke apart from what the gateway says.
@@ -223,10 +286,10 @@ fn causes(error: &dyn std::error::Error) -> Vec<String> {
 }
 
 /// The JSON of a message as the vendor would spell it: numbers are numbers.
-fn to_json(message: &DynamicMessage) -> serde_json::Result<String> {
+fn json(message: &DynamicMessage, is_pretty: bool) -> serde_json::Result<String> {
     let mut json = Vec::new();
     let options = SerializeOptions::new().stringify_64_bit_integers(false);
-    if io::stdout().is_terminal() {
+    if is_pretty {
         message.serialize_with_options(&mut serde_json::Serializer::pretty(&mut json), &options)?;
     } else {
         message.serialize_with_options(&mut serde_json::Serializer::new(&mut json), &options)?;

@@ -52,6 +52,7 @@ Examples:
   presence-gateway call GetUserPresence '{\"userId\": \"…\", \"sourceId\": \"PURECLOUD\"}'
   presence-gateway call GetUsersPresencesPurecloudBulk '{\"id\": [\"…\", \"…\"]}'
   presence-gateway call PutUsersPresencesBulk - < updates.json
+  presence-gateway call StreamUsersPresencesPurecloudBulk --ids users.txt > presences.jsonl
   presence-gateway call GetSystempresences --address https://gateway.example:50051
 
 Exit codes: 0 for an answer, 1 for an error status, which is printed with its details, and 64 for a

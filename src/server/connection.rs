@@ -141,8 +141,12 @@ fn told(ended: hyper::Result<()>) {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
     use axum::body::Body;
     use axum::routing::post;
+    use bytes::Bytes;
+    use futures_util::stream;
     use http::Request;
     use http_body_util::BodyExt;
     use hyper::client::conn::http2::{SendRequest, handshake};
@@ -152,6 +156,7 @@ mod tests {
     use tokio::time::{Instant, pause};
 
     use super::*;
+    use crate::server::stream::led_by;
 
     const GRACE: Duration = Duration::from_secs(130);
 
@@ -161,9 +166,14 @@ mod tests {
             sleep(Duration::from_mins(6)).await;
             "answer"
         };
+        let half_an_hour = async || {
+            led_by(Box::pin(sleep(Duration::from_mins(30))));
+            Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())
+        };
         let router = Router::new()
             .route("/at-once", post(async || "answer"))
             .route("/six-minutes", post(six_minutes))
+            .route("/half-an-hour", post(half_an_hour))
             .route(
                 "/for-ever",
                 post(async || std::future::pending::<()>().await),
@@ -227,6 +237,23 @@ mod tests {
         answer.unwrap_err();
         let took = begun.elapsed().as_secs();
         assert!((269 + 130..=332 + 130).contains(&took), "after {took} s");
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_lasts_as_long_as_what_is_streamed_on_it() {
+        pause();
+        let (stream, _close, serving) = serving();
+        let mut client = connect(stream).await;
+        let begun = Instant::now();
+        let answer = client.send_request(call("/half-an-hour")).await.unwrap();
+        let stuck = client.send_request(call("/for-ever"));
+        answer.into_body().collect().await.unwrap_err();
+        assert_eq!(begun.elapsed().as_secs(), 30 * 60);
+        // A call that does not end has no part in that.
+        let (stuck, served) = tokio::join!(stuck, serving);
+        stuck.unwrap_err();
+        served.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), 30 * 60 + 5);
     }
 
     #[tokio::test]

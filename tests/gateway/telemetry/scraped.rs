@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use super::collector::Collector;
 use super::traced::gateway;
+use crate::bulk::{READ, all, ids};
 use crate::program::Serving;
 use crate::support::{Gateway, Received, Vendor, reply};
 
@@ -201,8 +205,12 @@ async fn requests_that_the_budget_does_not_repeat_are_counted() {
     let vendor = Vendor::answering(503, "").await;
     let flags = [&FLAGS[..], &["--token-requests-per-minute", "0"]].concat();
     let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
-    let call = || gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
-    futures_util::future::join_all((0..120).map(|_| call())).await;
+    // Users of their own, so that no request serves two calls.
+    let call = |user: usize| {
+        let request = json!({"userId": user.to_string()});
+        gateway.call("GetUserPresencesPurecloud", request)
+    };
+    join_all((0..120).map(call)).await;
     let (_, page) = ask(page_of(&serving), "GET /metrics").await;
     let samples = samples(&page);
     let repeated = "presence_gateway_upstream_retries_total{reason=\"503\"}";
@@ -210,6 +218,51 @@ async fn requests_that_the_budget_does_not_repeat_are_counted() {
     let refused = samples.get("presence_gateway_upstream_retries_refused_total");
     // Each of the 120 had three attempts, or was refused another.
     assert!(refused.is_some_and(|&count| count >= 70.0), "{page}");
+}
+
+#[tokio::test]
+async fn requests_that_are_saved_are_counted_by_how() {
+    let gate = Arc::new(Semaphore::new(0));
+    let gated = Arc::clone(&gate);
+    let vendor = Vendor::start(move |received| {
+        let gate = Arc::clone(&gated);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            if received.ids().is_empty() {
+                reply(200, "{}")
+            } else {
+                all(&received)
+            }
+        }
+    })
+    .await;
+    let flags = [&FLAGS[..], &["--bulk-merge-window", "300ms"]].concat();
+    let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
+    let none = samples(&ask(page_of(&serving), "GET /metrics").await.1);
+    let shared = "presence_gateway_upstream_requests_saved_total{reason=\"shared\"}";
+    let merged = "presence_gateway_upstream_requests_saved_total{reason=\"merged\"}";
+    assert_eq!(
+        (none.get(shared), none.get(merged)),
+        (Some(&0.0), Some(&0.0))
+    );
+    let single = (0..3).map(|_| gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"})));
+    let bulk = (0..5).map(|n| gateway.call(READ, json!({"id": ids(n..n + 1)})));
+    let opened = async {
+        while vendor.received().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(9);
+    };
+    let (single, bulk, ()) = tokio::join!(join_all(single), join_all(bulk), opened);
+    assert!(
+        single.iter().chain(&bulk).all(Result::is_ok),
+        "{single:?} {bulk:?}"
+    );
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let samples = samples(&page);
+    assert_eq!(samples.get(shared), Some(&2.0), "{page}");
+    assert_eq!(samples.get(merged), Some(&4.0), "{page}");
+    assert_eq!(vendor.received().len(), 2);
 }
 
 #[tokio::test]
