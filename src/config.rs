@@ -116,7 +116,7 @@ pub struct ServeArgs {
     #[arg(require_equals = true)]
     share_reads: String,
 
-    /// How long bulk reads of one token wait for others to share batches with; 0s for not at all
+    /// How long a bulk read waits for another of its token to share a batch with; 0s for not at all
     #[arg(
         long,
         value_name = "DURATION",

@@ -66,6 +66,11 @@ impl Gateway {
             let Session { terms, .. } = session;
             match read {
                 Ok(()) => terms.record.ended(Code::Ok, None),
+                // Its caller has gone away, which is no error of anybody's.
+                Err(Failure {
+                    error: Error::Protocol(_, Code::Cancelled, _),
+                    ..
+                }) => {}
                 Err(failure) => {
                     let status = failure.into_status(terms.deadline.left());
                     terms.record.refused(&status);
