@@ -106,11 +106,16 @@ impl Server {
         let current = PresenceServiceServer::new(gateway.clone());
         let streams = PresenceStreamServiceServer::new(gateway.clone());
         let legacy = LegacyPresenceServiceServer::new(gateway);
-        let services = Routes::new(current.max_decoding_message_size(MAX_REQUEST))
+        let current = current.max_decoding_message_size(MAX_REQUEST);
+        let router = Routes::new(current.clone())
             .add_service(streams.max_decoding_message_size(MAX_STREAM_MESSAGE))
             .add_service(legacy.max_decoding_message_size(MAX_REQUEST))
             .prepare()
             .into_axum_router();
+        let services = layers::Services {
+            router,
+            presence: Some(current),
+        };
         let services = layers::around(services, limits, bulk, drain.clone(), calls.clone());
 
         let (reporter, health_service) = tonic_health::server::health_reporter();

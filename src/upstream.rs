@@ -1,14 +1,10 @@
 //! The vendor's API, reached through the one pooled HTTP client.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "the one place that calls the vendor"
-)]
-
 mod answer;
 pub mod base;
 pub mod client;
 mod departure;
+mod dial;
 pub mod fault;
 pub(crate) mod flight;
 pub mod quota;
@@ -19,8 +15,7 @@ mod terms;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, header};
-use reqwest::Body;
+use http::{HeaderMap, HeaderValue, Request, header};
 use tokio::time::{Instant, sleep};
 
 use crate::credentials::{Caller, TokenKey};
@@ -28,7 +23,7 @@ use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
 use crate::operation::Call;
 use crate::telemetry::{Attempt, Peer};
 pub(crate) use answer::why;
-use answer::{expired, lost, read};
+use answer::{expired, lost, read, unsent};
 use base::Base;
 use client::{Clients, Outbound};
 use departure::Departing;
@@ -266,21 +261,17 @@ impl Upstream {
         let spec = call.spec;
         let body = Departing::new(call.body.clone(), start);
         let departure = body.departure();
-        let mut request = self.request(call, caller).body(Body::wrap(body));
-        if let Some(trace) = told.headers() {
-            request = request.headers(trace);
-        }
-        let mut response = match deadline.bound(request.send()).await {
+        let request = self.request(call, caller, told.headers(), body);
+        let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
+        let client = self.clients.current();
+        let mut response = match deadline.bound(client.request(request)).await {
             Some(Ok(response)) => response,
             None if departure.is_ruled_out() => return Err(Error::Expired.into()),
             None => return Err(expired(spec).into()),
-            Some(Err(error)) if error.is_builder() => {
-                return Err(Error::Unsendable(why(error)).into());
-            }
             Some(Err(error)) if departure.is_ruled_out() => {
-                return Err(Error::Unreachable(why(error)).into());
+                return Err(Error::Unreachable(unsent(&error)).into());
             }
-            Some(Err(error)) => return Err(lost(spec, error).into()),
+            Some(Err(error)) => return Err(lost(spec, &error).into()),
         };
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
@@ -300,17 +291,33 @@ impl Upstream {
         }
     }
 
-    fn request(&self, call: &Call, caller: &Caller) -> reqwest::RequestBuilder {
-        let url = self.base.url(&call.path_and_query);
-        let request = self
-            .clients
-            .current()
-            .request(call.spec.method.clone(), url)
-            .header(header::AUTHORIZATION, caller.authorization())
-            .header(header::ACCEPT, "application/json");
-        match &call.body {
-            None => request,
-            Some(_) => request.header(header::CONTENT_TYPE, "application/json"),
+    fn request(
+        &self,
+        call: &Call,
+        caller: &Caller,
+        trace: Option<HeaderMap>,
+        body: Departing,
+    ) -> http::Result<Request<Departing>> {
+        let json = HeaderValue::from_static("application/json");
+        let uri = self.base.url(&call.path_and_query)?;
+        let proxy = self.clients.proxy_of(&uri);
+        let proxy = proxy.and_then(|proxy| proxy.authorization.clone());
+        let mut request = Request::builder()
+            .method(call.spec.method.clone())
+            .uri(uri)
+            .body(body)?;
+        let headers = request.headers_mut();
+        headers.extend(trace.unwrap_or_default());
+        if call.body.is_some() {
+            headers.insert(header::CONTENT_TYPE, json.clone());
         }
+        headers.insert(header::AUTHORIZATION, caller.authorization());
+        headers.insert(header::ACCEPT, json);
+        let agent = HeaderValue::from_static(client::USER_AGENT);
+        headers.insert(header::USER_AGENT, agent);
+        if let Some(proxy) = proxy {
+            headers.insert(header::PROXY_AUTHORIZATION, proxy);
+        }
+        Ok(request)
     }
 }

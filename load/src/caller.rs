@@ -16,9 +16,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 pub use connection::Connections;
+pub use exchange::message;
 pub use outcome::Outcome;
-pub use pace::{closed, open};
-pub use question::Questions;
+pub use pace::{Calls, closed, open};
+pub use question::{Question, Questions};
 pub use tally::Tally;
 pub use token::Tokens;
 
@@ -105,15 +106,20 @@ pub struct Caller {
     pub tally: Tally,
 }
 
-impl Caller {
-    /// Makes one call that was due at `due`, and counts how it ended.
-    pub async fn call(&self, due: Instant) {
+impl Calls for Caller {
+    async fn call(&self, due: Instant) {
         let end = Instant::now() + self.deadline + LATE;
         let outcome = timeout_at(end, self.outcome()).await;
         let outcome = outcome.unwrap_or(Outcome::Lost("no answer in time"));
         self.tally.count(&outcome, due.elapsed());
     }
 
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+impl Caller {
     async fn outcome(&self) -> Outcome {
         let (question, token) = (self.questions.next(), self.tokens.next());
         for _ in 0..=MAX_RESENT {

@@ -1,6 +1,7 @@
 //! Load for a gateway, and what it comes to: an upstream, a caller, and the
 //! scenarios that put a gateway between the two. docs/load.md tells of them.
 
+mod bench;
 mod caller;
 mod files;
 mod scenario;
@@ -25,6 +26,8 @@ enum Command {
     Call(caller::Args),
     /// Run gateways between the two, and hold what is measured against what is wanted
     Scenario(scenario::Args),
+    /// Measure the gateway beside Envoy and beside direct calls
+    Bench(bench::Args),
 }
 
 #[tokio::main]
@@ -34,6 +37,7 @@ async fn main() -> ExitCode {
         Command::Upstream(args) => upstream::run(args).await.map(|()| true),
         Command::Call(args) => caller::run(args).await.map(|()| true),
         Command::Scenario(args) => scenario::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,14 +1,14 @@
 //! The scenarios: what is run, what is wanted, and what is measured.
 
-mod gateway;
+pub(crate) mod gateway;
 mod greedy;
 mod in_flight;
-mod memory;
+pub(crate) mod memory;
 mod overload;
-mod process;
+pub(crate) mod process;
 mod soak;
-mod table;
-mod vendor;
+pub(crate) mod table;
+pub(crate) mod vendor;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ pub struct Args {
 }
 
 /// Any port of this machine.
-const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,10 +57,10 @@ enum Name {
 
 /// What scenarios are run with.
 #[derive(Debug)]
-struct Setting {
-    gateway: PathBuf,
-    logs: PathBuf,
-    scale: f64,
+pub(crate) struct Setting {
+    pub gateway: PathBuf,
+    pub logs: PathBuf,
+    pub scale: f64,
 }
 
 impl Setting {

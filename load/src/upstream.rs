@@ -28,6 +28,9 @@ pub use report::Report;
 /// The path at which the counts are told; all others are the vendor's.
 pub const REPORT: &str = "/report";
 
+/// The sender whose lists are wrapped in an object, because it reads no others.
+pub const WRAPPED: &str = "/wrapped";
+
 /// How much later than others an answer comes that is delayed.
 const DELAY: Duration = Duration::from_secs(3);
 
@@ -116,7 +119,10 @@ async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Re
     if let Some(fault) = fault {
         vendor.counts.fault(fault);
     }
-    sleep(vendor.latency).await;
+    // A sleep of no time would be one until the clock's next millisecond.
+    if !vendor.latency.is_zero() {
+        sleep(vendor.latency).await;
+    }
     match fault {
         Some(Fault::Unavailable) => return Ok(answer::unavailable()),
         Some(Fault::TooMany) => return Ok(answer::too_many()),
@@ -124,7 +130,8 @@ async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Re
         Some(Fault::Delay) => sleep(DELAY).await,
         Some(Fault::Break | Fault::Drip) | None => {}
     }
-    let answer = answer::to(path, request.uri().query());
+    let is_wrapped = sender == WRAPPED;
+    let answer = answer::to(path, request.uri().query(), is_wrapped);
     Ok(match fault {
         Some(Fault::Break) => answer.map(Body::broken),
         Some(Fault::Drip) => answer.map(Body::dripping),

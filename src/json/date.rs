@@ -1,10 +1,12 @@
 //! Dates: read in every spelling that the vendor has used, written in one.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use jiff::civil::{DateTime, date};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde::de::Visitor;
+use serde::{Deserializer, Serialize, Serializer, de, ser};
 
 /// What a date may be, as `google.protobuf.Timestamp` defines it: the years 1 to 9999.
 const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -19,17 +21,44 @@ pub(crate) fn deserialize<'de, D>(
 where
     D: Deserializer<'de>,
 {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else {
-        return Ok(None);
-    };
-    let since = since_epoch(&text)
-        .filter(|since| SECONDS.contains(&(since.as_secs() - i64::from(since.subsec_nanos() < 0))))
-        .ok_or_else(|| de::Error::invalid_value(de::Unexpected::Str(&text), &"an ISO 8601 date"))?;
-    Ok(Some(prost_types::Timestamp {
-        // Protobuf counts the fraction upwards, also before 1970.
-        seconds: since.as_secs() - i64::from(since.subsec_nanos() < 0),
-        nanos: since.subsec_nanos().rem_euclid(1_000_000_000),
-    }))
+    deserializer.deserialize_option(Date)
+}
+
+/// Reads a date from the text where it stands, without a copy of it.
+struct Date;
+
+impl<'de> Visitor<'de> for Date {
+    type Value = Option<prost_types::Timestamp>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As the texts do that no date is looked for in.
+        f.write_str("a string")
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, text: D) -> Result<Self::Value, D::Error> {
+        text.deserialize_str(self)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        let since = since_epoch(text)
+            .filter(|since| {
+                SECONDS.contains(&(since.as_secs() - i64::from(since.subsec_nanos() < 0)))
+            })
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &"an ISO 8601 date"))?;
+        Ok(Some(prost_types::Timestamp {
+            // Protobuf counts the fraction upwards, also before 1970.
+            seconds: since.as_secs() - i64::from(since.subsec_nanos() < 0),
+            nanos: since.subsec_nanos().rem_euclid(1_000_000_000),
+        }))
+    }
 }
 
 fn since_epoch(text: &str) -> Option<SignedDuration> {

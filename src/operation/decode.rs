@@ -22,20 +22,22 @@ use crate::json::{self, Wrapped};
 pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
     let spec = O::SPEC;
     let unreadable = |what: String| Err(Error::Unreadable { spec, what });
+    // Checked once for all texts. What is no Unicode is left to the tree.
+    let text = std::str::from_utf8(body).unwrap_or_default();
     match spec.answer {
         Answer::Nothing => return Ok(O::Response::default()),
         _ if body.trim_ascii().is_empty() => {
             return unreadable(format!("it is empty where {} is promised", promised(spec)));
         }
         Answer::Object => {
-            let mut deserializer = serde_json::Deserializer::from_slice(body);
+            let mut deserializer = serde_json::Deserializer::from_str(text);
             let response = json::object(&mut deserializer);
             if let (Ok(Some(response)), Ok(())) = (response, deserializer.end()) {
                 return Ok(response);
             }
         }
         Answer::List(list) => {
-            let mut deserializer = serde_json::Deserializer::from_slice(body);
+            let mut deserializer = serde_json::Deserializer::from_str(text);
             let wrapped = MapAccessDeserializer::new(Wrapped::new(list.json, &mut deserializer));
             let response = O::Response::deserialize(wrapped);
             // A `null` is no list here: it would read as "none of them".

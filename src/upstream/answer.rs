@@ -1,12 +1,14 @@
 //! The vendor's answer, read within its bounds; and what it means where there is none.
 
-use std::error::Error as _;
 use std::fmt::Write;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
 use memchr::memchr_iter;
-use reqwest::Response;
 
 use super::fault::Fault;
 use crate::deadline::Deadline;
@@ -21,10 +23,13 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 /// The largest error body that is read, in bytes; a larger one counts as none.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
 
+/// How much room is made for an answer before it is there: what 100 presences take.
+const MAX_AHEAD: usize = 64 * 1024;
+
 /// Reads an answer: the body of a success, or what a refusal says.
 pub(super) async fn read(
     spec: &'static Spec,
-    response: &mut Response,
+    response: &mut Response<Incoming>,
     deadline: &Deadline,
     held: &Held,
 ) -> Result<Bytes, Error> {
@@ -62,7 +67,9 @@ pub(super) async fn read(
         Some(Ok(_) | Err(Unread::NoMemory)) => {
             unreadable("there was no memory left for it (--message-memory)".to_owned())
         }
-        Some(Err(Unread::Lost(error))) => Err(lost(spec, error)),
+        Some(Err(Unread::Lost(error))) => {
+            Err(broken(spec, told("error reading the answer", &error)))
+        }
         None => Err(expired(spec)),
     }
 }
@@ -95,21 +102,30 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 enum Unread {
     TooLarge,
     NoMemory,
-    Lost(reqwest::Error),
+    Lost(hyper::Error),
 }
 
 /// Reads a body up to `max` bytes, as far as there is memory.
-async fn body(response: &mut Response, max: usize, held: &Held) -> Result<Bytes, Unread> {
-    let declared = response.content_length().unwrap_or_default();
+async fn body(response: &mut Response<Incoming>, max: usize, held: &Held) -> Result<Bytes, Unread> {
+    let declared = response.body().size_hint().exact().unwrap_or_default();
     if declared > max as u64 {
         return Err(Unread::TooLarge);
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
+    while let Some(frame) = response.body_mut().frame().await {
+        // Trailers, which the vendor does not send, say nothing to us.
+        let Ok(chunk) = frame.map_err(Unread::Lost)?.into_data() else {
+            continue;
+        };
         if body.len() + chunk.len() > max {
             return Err(Unread::TooLarge);
         }
         held.take(chunk.len()).map_err(|_| Unread::NoMemory)?;
+        if body.is_empty() {
+            // Not for all of a large one, which may never come.
+            let rest = usize::try_from(declared).unwrap_or(MAX_AHEAD);
+            body.reserve(rest.clamp(chunk.len(), MAX_AHEAD.max(chunk.len())));
+        }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
@@ -131,8 +147,13 @@ pub(super) fn expired(spec: &Spec) -> Error {
     }
 }
 
-pub(super) fn lost(spec: &Spec, error: reqwest::Error) -> Error {
-    broken(spec, why(error))
+pub(super) fn lost(spec: &Spec, error: &legacy::Error) -> Error {
+    broken(spec, unsent(error))
+}
+
+/// Why a request could not be sent, or was lost.
+pub(super) fn unsent(error: &legacy::Error) -> String {
+    told("error sending request", error)
 }
 
 fn broken(spec: &Spec, why: String) -> Error {
@@ -143,10 +164,18 @@ fn broken(spec: &Spec, why: String) -> Error {
     }
 }
 
-/// Tells an error with its causes, and without the URL, which holds ids.
+/// Tells an error of the client for telemetry with its causes, and without the
+/// URL, which may hold a password.
 pub(crate) fn why(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut why = error.to_string();
+    causes(error.to_string(), &error)
+}
+
+fn told(what: &str, error: &dyn std::error::Error) -> String {
+    causes(format!("{what}: {error}"), error)
+}
+
+fn causes(mut why: String, error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         // `write!` to a `String` cannot fail.

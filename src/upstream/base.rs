@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use http::Uri;
+use http::uri::InvalidUri;
 use reqwest::Url;
 
 /// The URL before an operation's path: scheme, host, port, and a path prefix
@@ -96,9 +98,12 @@ impl Base {
     }
 
     /// The URL of a path and query that begin with a slash.
-    #[must_use]
-    pub fn url(&self, path_and_query: &str) -> String {
-        format!("{}{path_and_query}", self.0)
+    ///
+    /// # Errors
+    ///
+    /// If it is longer than a URL can be.
+    pub fn url(&self, path_and_query: &str) -> Result<Uri, InvalidUri> {
+        format!("{}{path_and_query}", self.0).try_into()
     }
 }
 
@@ -148,7 +153,10 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                Base::of_url(url, false).unwrap().url("/api/v2/x?a=b"),
+                Base::of_url(url, false)
+                    .unwrap()
+                    .url("/api/v2/x?a=b")
+                    .unwrap(),
                 expected
             );
         }

@@ -9,19 +9,19 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Client, Proxy, Url, redirect};
-use rustls::ClientConfig;
+use http::Uri;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use reqwest::Url;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 
 use super::base::Base;
+use super::departure::Departing;
+use super::dial::{Dial, Proxy};
 use crate::spread::about;
 use crate::tls::pem::Identity;
 use crate::tls::{self, Trust};
-
-/// How long a connection may take to come about. A vendor that is there
-/// answers within milliseconds; a lost packet is sent again after one second.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long an unused connection is kept: well under the 60 s after which an
 /// AWS load balancer closes it, because a request that meets the close is lost.
@@ -35,6 +35,13 @@ const MAX_IDLE: usize = 256;
 /// for new connections alone, and busy ones never end: a vendor that moves to
 /// other addresses would keep its old ones busy.
 const AGE: Duration = Duration::from_mins(5);
+
+/// What requests say of who sends them.
+pub(super) const USER_AGENT: &str = concat!("presence-gateway/", env!("CARGO_PKG_VERSION"));
+
+/// The pooled client. It follows no redirect, decodes nothing, and adds to a
+/// request no header but `host`: a token goes where it is sent, and nowhere else.
+pub(super) type Client = legacy::Client<Dial, Departing>;
 
 /// How the vendor is reached, besides its address.
 #[derive(Default)]
@@ -75,8 +82,7 @@ pub fn proxy(raw: &str) -> Result<Url, String> {
 /// The client of the moment. A clone is the same one.
 #[derive(Clone)]
 pub(super) struct Clients {
-    tls: ClientConfig,
-    proxy: Option<Proxy>,
+    dial: Dial,
     current: Arc<Mutex<(Client, Instant)>>,
 }
 
@@ -100,14 +106,18 @@ impl Clients {
             None => Trust::System,
         };
         let tls = tls::client(trust, identity, b"http/1.1")?;
-        let proxy = proxy.map(Proxy::all).transpose();
-        let proxy = proxy.map_err(|error| error.without_url().to_string())?;
-        let client = make(tls.clone(), proxy.clone()).map_err(|error| error.to_string())?;
+        let proxy = proxy.map(|url| Proxy::at(&url).ok_or("the proxy cannot be used"));
+        let dial = Dial::new(Arc::new(tls), proxy.transpose()?);
+        let client = make(dial.clone());
         Ok(Self {
-            tls,
-            proxy,
+            dial,
             current: Arc::new(Mutex::new((client, Instant::now() + about(AGE)))),
         })
+    }
+
+    /// The proxy that is to be told who comes with a request for `uri`.
+    pub(super) fn proxy_of(&self, uri: &Uri) -> Option<&Proxy> {
+        self.dial.proxy_of(uri)
     }
 
     /// The client for a request that is sent now. One that is too old makes
@@ -116,41 +126,21 @@ impl Clients {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if now >= current.1 {
-            // It was made of the same before; should it fail now, the old one
-            // is good for as long again.
-            let new = make(self.tls.clone(), self.proxy.clone());
-            let client = new.unwrap_or_else(|_| current.0.clone());
-            *current = (client, now + about(AGE));
+            *current = (make(self.dial.clone()), now + about(AGE));
         }
         current.0.clone()
     }
 }
 
-fn make(tls: ClientConfig, proxy: Option<Proxy>) -> reqwest::Result<Client> {
-    let builder = Client::builder()
-        .user_agent(concat!("presence-gateway/", env!("CARGO_PKG_VERSION")))
-        .tls_backend_preconfigured(tls)
-        // HTTP/2 would put all calls on one connection, and queue them there
-        // behind the vendor's limit of streams.
-        .http1_only()
-        .connect_timeout(CONNECT_TIMEOUT)
+fn make(dial: Dial) -> Client {
+    // HTTP/1.1: HTTP/2 would put all calls on one connection, and queue them
+    // there behind the vendor's limit of streams.
+    legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE)
-        // Not even where another crate switches them on: what a small answer
-        // becomes should not be the vendor's choice.
-        .no_gzip()
-        .no_brotli()
-        .no_zstd()
-        .no_deflate()
-        // A redirect, a referer or a proxy from the environment would carry a
-        // token or an id to where it does not belong.
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .no_proxy();
-    match proxy {
-        Some(proxy) => builder.proxy(proxy).build(),
-        None => builder.build(),
-    }
+        .build(dial)
 }
 
 #[cfg(test)]
@@ -160,10 +150,14 @@ mod tests {
     use axum::Router;
     use axum::extract::State;
     use axum::routing::get;
+    use http::{HeaderValue, Request};
+    use http_body_util::BodyExt;
     use tokio::net::TcpListener;
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::credentials::TokenKey;
+    use crate::upstream::quota::Quota;
 
     /// How many connections a server has, and when it may answer.
     #[derive(Clone)]
@@ -211,9 +205,17 @@ mod tests {
 
         let base = Base::of_url(&url, false).unwrap();
         let clients = Clients::new(&base, Outbound::default()).unwrap();
+        let quota = Quota::new(0);
         let request = || {
-            let request = clients.current().get(&url).send();
-            async { request.await.unwrap().text().await.unwrap() }
+            let (client, quota, url) = (clients.current(), quota.clone(), url.clone());
+            async move {
+                let token = TokenKey::of(&HeaderValue::from_static("Bearer token"));
+                let in_time = Instant::now() + AGE;
+                let start = quota.admit(token, in_time).await.unwrap();
+                let request = Request::get(url).body(Departing::new(None, start));
+                let answer = client.request(request.unwrap()).await.unwrap();
+                answer.into_body().collect().await.unwrap().to_bytes()
+            }
         };
         server.answers.add_permits(2);
         assert_eq!([request().await, request().await], ["answer", "answer"]);

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What calls are sent on.
-pub(super) type Sender = SendRequest<Full<Bytes>>;
+pub type Sender = SendRequest<Full<Bytes>>;
 
 /// Connections, of which each call takes the next.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Connections {
     }
 
     /// The next connection that is open; `None` where there is none for long.
-    pub(super) async fn next(&self) -> Option<Sender> {
+    pub async fn next(&self) -> Option<Sender> {
         let mut opened = self.opened.subscribe();
         loop {
             for _ in 0..self.slots.len() {

@@ -31,13 +31,7 @@ pub(super) async fn exchange(
     token: &HeaderValue,
     deadline: Duration,
 ) -> Asked {
-    let request = Request::post(question.path)
-        .header(header::CONTENT_TYPE, "application/grpc")
-        .header(header::TE, "trailers")
-        .header("grpc-timeout", format!("{}m", deadline.as_millis()))
-        .header(header::AUTHORIZATION, token)
-        .body(Full::new(question.message.clone()));
-    let Ok(request) = request else {
+    let Some(request) = request(question, token, deadline) else {
         return Asked::Ended(Outcome::Lost("no request"));
     };
     match connection.try_send_request(request).await {
@@ -49,6 +43,20 @@ pub(super) async fn exchange(
         Err(error) if error.message().is_some() => Asked::Unsent,
         Err(error) => lost(error.error()),
     }
+}
+
+fn request(
+    question: &Question,
+    token: &HeaderValue,
+    deadline: Duration,
+) -> Option<Request<Full<Bytes>>> {
+    let request = Request::post(question.path)
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header(header::TE, "trailers")
+        .header("grpc-timeout", format!("{}m", deadline.as_millis()))
+        .header(header::AUTHORIZATION, token)
+        .body(Full::new(question.message.clone()));
+    request.ok()
 }
 
 async fn read(
@@ -78,6 +86,30 @@ async fn read(
         Some(Err(refused)) => refused,
         None => Outcome::Lost("an answer without a status"),
     })
+}
+
+/// The message that a question is answered with, with its prefix, for who wants
+/// to see it.
+///
+/// # Errors
+///
+/// If it is not answered.
+pub async fn message(
+    connection: &mut SendRequest<Full<Bytes>>,
+    question: &Question,
+    token: &HeaderValue,
+) -> Result<Bytes, String> {
+    let request = request(question, token, Duration::from_secs(10)).ok_or("no request")?;
+    let answer = connection.send_request(request).await;
+    let answer = answer.map_err(|error| error.to_string())?;
+    let head = format!("{} {:?}", answer.status(), answer.headers());
+    let body = answer.into_body().collect().await;
+    let body = body.map_err(|error| format!("{head}: {error}"))?;
+    let end = body.trailers().and_then(Outcome::of);
+    match end {
+        Some(Ok(())) => Ok(body.to_bytes()),
+        end => Err(format!("{head}, {end:?}")),
+    }
 }
 
 /// What a failure on the way means for the call.

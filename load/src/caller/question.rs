@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use presence_gateway::proto::v1::{
     GetUserPresencesPurecloudRequest, GetUsersPresencesPurecloudBulkRequest,
-    GetUsersPresencesPurecloudBulkResponse, UserPresence,
+    GetUsersPresencesPurecloudBulkResponse, UcUserPresence, UserPresence,
 };
 use prost::Message;
 
@@ -16,8 +16,9 @@ const BULK: usize = 100;
 /// The bytes before a message: whether it is compressed, and its length.
 const PREFIX: usize = 5;
 
-const SINGLE: &str = "/genesys.presence.v1.PresenceService/GetUserPresencesPurecloud";
-const MANY: &str = "/genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk";
+const SINGLE: &str = "http://gateway/genesys.presence.v1.PresenceService/GetUserPresencesPurecloud";
+const MANY: &str =
+    "http://gateway/genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk";
 
 /// Some requests, of which each call makes one.
 #[derive(Debug)]
@@ -29,11 +30,13 @@ pub struct Questions {
 
 /// A request.
 #[derive(Debug)]
-pub(super) struct Question {
-    /// The path of its RPC.
+pub struct Question {
+    /// The URI of its RPC, in which proxies look for a host.
     pub path: &'static str,
     /// The message with its prefix.
     pub message: Bytes,
+    /// The path and the query of the vendor's.
+    pub rest: String,
     /// The users that it asks for.
     ids: Vec<String>,
 }
@@ -50,6 +53,17 @@ impl Questions {
         }
     }
 
+    /// Bulk reads alone, of so many users each.
+    #[must_use]
+    pub fn bulk(of_each: usize) -> Self {
+        let ids: Vec<String> = (0..USERS.max(of_each)).map(Self::user).collect();
+        Self {
+            single: Vec::new(),
+            bulk: ids.chunks_exact(of_each).map(Question::bulk).collect(),
+            part: 1.0,
+        }
+    }
+
     /// The id of a user.
     pub(super) fn user(number: usize) -> String {
         format!("00000000-0000-4000-8000-{number:012}")
@@ -62,13 +76,28 @@ impl Questions {
     }
 
     /// Any of them.
-    pub(super) fn next(&self) -> &Question {
-        let of = if fastrand::f64() < self.part {
+    pub fn next(&self) -> &Question {
+        let of = if self.part > 0.0 && fastrand::f64() < self.part {
             &self.bulk
         } else {
             &self.single
         };
         &of[fastrand::usize(..of.len())]
+    }
+}
+
+/// What an answer says, whatever it came as.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Of one user.
+    Single(Box<UserPresence>),
+    /// Of many.
+    Bulk(Vec<UcUserPresence>),
+}
+
+impl Answer {
+    fn single(presence: UserPresence) -> Self {
+        Self::Single(Box::new(presence))
     }
 }
 
@@ -78,6 +107,7 @@ impl Question {
         Self {
             path: SINGLE,
             message: framed(&GetUserPresencesPurecloudRequest { user_id }),
+            rest: format!("/api/v2/users/{id}/presences/purecloud"),
             ids: vec![id.to_owned()],
         }
     }
@@ -91,28 +121,53 @@ impl Question {
         Self {
             path: MANY,
             message: framed(&request),
+            rest: format!(
+                "/api/v2/users/presences/purecloud/bulk?id={}",
+                ids.join("%2C")
+            ),
             ids,
         }
     }
 
     /// Whether a message answers this, and nothing else.
     pub(super) fn is_answered_by(&self, message: &[u8]) -> bool {
-        let Some(message) = unframed(message) else {
-            return false;
-        };
+        self.of_message(message)
+            .is_some_and(|answer| self.is_of_all(&answer))
+    }
+
+    /// What a message with its prefix says.
+    #[must_use]
+    pub fn of_message(&self, message: &[u8]) -> Option<Answer> {
+        let message = unframed(message)?;
         if self.path == SINGLE {
-            let answer = UserPresence::decode(message);
-            let uri = answer.ok().and_then(|answer| answer.self_uri);
-            return uri.is_some_and(|uri| uri.contains(&self.ids[0]));
+            return UserPresence::decode(message).ok().map(Answer::single);
         }
-        let Ok(answer) = GetUsersPresencesPurecloudBulkResponse::decode(message) else {
-            return false;
-        };
-        let users = answer
-            .presences
-            .iter()
-            .map(|presence| presence.user_id.as_deref());
-        users.eq(self.ids.iter().map(|id| Some(id.as_str())))
+        let answer = GetUsersPresencesPurecloudBulkResponse::decode(message);
+        answer.ok().map(|answer| Answer::Bulk(answer.presences))
+    }
+
+    /// What the vendor's JSON says.
+    #[must_use]
+    pub fn of_json(&self, body: &[u8]) -> Option<Answer> {
+        if self.path == SINGLE {
+            return serde_json::from_slice(body).ok().map(Answer::single);
+        }
+        serde_json::from_slice(body).ok().map(Answer::Bulk)
+    }
+
+    /// Whether an answer is of the users that were asked for, in their order.
+    #[must_use]
+    pub fn is_of_all(&self, answer: &Answer) -> bool {
+        match answer {
+            Answer::Single(presence) => {
+                let uri = presence.self_uri.as_ref();
+                uri.is_some_and(|uri| uri.contains(&self.ids[0]))
+            }
+            Answer::Bulk(presences) => {
+                let users = presences.iter().map(|presence| presence.user_id.as_deref());
+                users.eq(self.ids.iter().map(|id| Some(id.as_str())))
+            }
+        }
     }
 }
 

@@ -46,12 +46,12 @@ impl Default for Tally {
 
 impl Tally {
     /// Notes for how long calls were begun.
-    pub(super) fn over(&self, time: Duration) {
+    pub fn over(&self, time: Duration) {
         self.counts().time = time;
     }
 
     /// Counts a call that ended so, after so long.
-    pub(super) fn count(&self, outcome: &Outcome, took: Duration) {
+    pub fn count(&self, outcome: &Outcome, took: Duration) {
         let mut counts = self.counts();
         let (name, times) = match outcome {
             Outcome::Answered => ("OK".to_owned(), &mut counts.answered),

@@ -16,7 +16,7 @@ impl Tokens {
     }
 
     /// Any of them.
-    pub(super) fn next(&self) -> &HeaderValue {
+    pub fn next(&self) -> &HeaderValue {
         &self.0[fastrand::usize(..self.0.len())]
     }
 }

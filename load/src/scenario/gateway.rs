@@ -20,7 +20,7 @@ const START: Duration = Duration::from_secs(10);
 
 /// A gateway that serves.
 #[derive(Debug)]
-pub(super) struct Gateway {
+pub(crate) struct Gateway {
     process: Process,
     log: PathBuf,
     /// Where it serves.
@@ -29,21 +29,34 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// Starts a gateway in front of `vendor`, which knows it by its name.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         setting: &Setting,
         name: &str,
         vendor: &Vendor,
         listen: SocketAddr,
         flags: &[&str],
     ) -> Result<Self, String> {
+        Self::with(setting, name, vendor, listen, flags, &[]).await
+    }
+
+    /// The same, with these variables.
+    pub(crate) async fn with(
+        setting: &Setting,
+        name: &str,
+        vendor: &Vendor,
+        listen: SocketAddr,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let log = setting.logs.join(format!("{name}.log"));
         let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        let arguments = ["serve", "--log-format", "json"];
+        // Every call is to do its work, also where others ask the same.
+        let arguments = ["serve", "--log-format", "json", "--share-reads=false"];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.extend(["--listen".to_owned(), listen.to_string()]);
         arguments.extend(["--upstream-url".to_owned(), vendor.url(name)]);
         arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
-        let mut process = Process::start(&setting.gateway, &arguments, file)?;
+        let mut process = Process::start(&setting.gateway, &arguments, variables, file)?;
         let end = Instant::now() + START;
         loop {
             if let Some(address) = address(&fs::read_to_string(&log).unwrap_or_default()) {
@@ -61,13 +74,18 @@ impl Gateway {
         }
     }
 
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Its resident memory, in megabytes.
-    pub(super) fn resident(&self) -> Result<f64, String> {
+    pub(crate) fn resident(&self) -> Result<f64, String> {
         memory::resident(self.process.pid())
     }
 
     /// Asks it to end, and waits until it has.
-    pub(super) async fn end(mut self) -> Result<Ended, String> {
+    pub(crate) async fn end(mut self) -> Result<Ended, String> {
         let pid = self.process.pid();
         let (most_resident, busy) = (memory::most_resident(pid)?, memory::busy(pid)?);
         self.process.terminate()?;
@@ -86,7 +104,7 @@ impl Gateway {
 
 /// How a gateway ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     status: ExitStatus,
     /// The most memory that it ever had, in megabytes.
     pub most_resident: f64,
@@ -98,12 +116,12 @@ pub(super) struct Ended {
 
 impl Ended {
     /// Whether it ended as it should at SIGTERM.
-    pub(super) fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.status.success()
     }
 
     /// Tells how it ended, after so many calls.
-    pub(super) fn tell(&self, calls: u64, figures: &mut Figures) {
+    pub(crate) fn tell(&self, calls: u64, figures: &mut Figures) {
         let each = self.busy.as_secs_f64() * 1e6 / calls as f64;
         let figure = "processor time of the gateway";
         figures.tell(figure, &format!("{each:.0} us for each call"));
@@ -118,7 +136,7 @@ impl Ended {
     }
 
     /// Prints what its log complains of.
-    pub(super) fn complain(&self) {
+    pub(crate) fn complain(&self) {
         for complaint in &self.complaints {
             println!("  a gateway's log: {complaint}");
         }

@@ -11,17 +11,17 @@ const MB: f64 = 1_000_000.0;
 const TICKS: f64 = 100.0;
 
 /// The resident memory of a process, in megabytes.
-pub(super) fn resident(pid: u32) -> Result<f64, String> {
+pub(crate) fn resident(pid: u32) -> Result<f64, String> {
     line(pid, "VmRSS:")
 }
 
 /// The most resident memory that a process ever had, in megabytes.
-pub(super) fn most_resident(pid: u32) -> Result<f64, String> {
+pub(crate) fn most_resident(pid: u32) -> Result<f64, String> {
     line(pid, "VmHWM:")
 }
 
 /// How long a process has kept a processor busy.
-pub(super) fn busy(pid: u32) -> Result<Duration, String> {
+pub(crate) fn busy(pid: u32) -> Result<Duration, String> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     // The name of the program, in parentheses, may hold spaces.

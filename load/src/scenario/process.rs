@@ -8,22 +8,24 @@ use tokio::process::{Child, Command};
 
 /// A process; killed when it is dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     pid: u32,
 }
 
 impl Process {
-    /// Starts a program, whose standard output is to be read.
-    pub(super) fn start(
+    /// Starts a program with these variables, whose standard output is to be read.
+    pub(crate) fn start(
         program: &Path,
         arguments: &[String],
+        variables: &[(&str, &str)],
         log: impl Into<Stdio>,
     ) -> Result<Self, String> {
         let name = program.display().to_string();
         let child = Command::new(program)
             .args(arguments)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -34,24 +36,24 @@ impl Process {
         Ok(Self { name, child, pid })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
     /// The process, for what else can be asked of it.
-    pub(super) fn child(&mut self) -> &mut Child {
+    pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
     /// Asks it to end, as an orchestrator does.
-    pub(super) fn terminate(&self) -> Result<(), String> {
+    pub(crate) fn terminate(&self) -> Result<(), String> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or("no process id")?;
         kill_process(pid, Signal::TERM).map_err(|error| format!("{}: {error}", self.name))
     }
 
     /// Waits until it has ended.
-    pub(super) async fn ended(&mut self) -> Result<ExitStatus, String> {
+    pub(crate) async fn ended(&mut self) -> Result<ExitStatus, String> {
         let ended = self.child.wait().await;
         ended.map_err(|error| format!("{}: {error}", self.name))
     }

@@ -4,11 +4,11 @@ use std::fmt;
 
 /// The figures of all scenarios.
 #[derive(Debug, Default)]
-pub(super) struct Table(Vec<Row>);
+pub(crate) struct Table(Vec<Row>);
 
 /// The figures of one scenario.
 #[derive(Debug)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     scenario: &'static str,
     rows: Vec<Row>,
 }
@@ -24,18 +24,18 @@ struct Row {
 }
 
 impl Figures {
-    pub(super) fn of(scenario: &'static str) -> Self {
+    pub(crate) fn of(scenario: &'static str) -> Self {
         let rows = Vec::new();
         Self { scenario, rows }
     }
 
     /// A figure that is told and no more.
-    pub(super) fn tell(&mut self, figure: &str, measured: &dyn fmt::Display) {
+    pub(crate) fn tell(&mut self, figure: &str, measured: &dyn fmt::Display) {
         self.add(figure, String::new(), measured, None);
     }
 
     /// A figure of which something is wanted.
-    pub(super) fn want(
+    pub(crate) fn want(
         &mut self,
         figure: &str,
         wanted: &dyn fmt::Display,
@@ -63,12 +63,12 @@ impl Figures {
 }
 
 impl Table {
-    pub(super) fn add(&mut self, figures: Figures) {
+    pub(crate) fn add(&mut self, figures: Figures) {
         self.0.extend(figures.rows);
     }
 
     /// Whether all is as it is wanted.
-    pub(super) fn is_met(&self) -> bool {
+    pub(crate) fn is_met(&self) -> bool {
         self.0.iter().all(|row| row.is_met != Some(false))
     }
 }

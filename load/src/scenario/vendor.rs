@@ -17,38 +17,54 @@ use crate::upstream::{REPORT, Report};
 
 /// An upstream that serves.
 #[derive(Debug)]
-pub(super) struct Vendor {
-    /// Ends with this.
-    _process: Process,
-    address: SocketAddr,
+pub(crate) struct Vendor {
+    process: Process,
+    /// Where it serves.
+    pub address: SocketAddr,
 }
 
 impl Vendor {
     /// Starts one that takes so long for an answer, with these faults.
-    pub(super) async fn start(latency: Duration, faults: &str) -> Result<Self, String> {
+    pub(crate) async fn start(latency: Duration, faults: &str) -> Result<Self, String> {
+        Self::with(latency, faults, &[]).await
+    }
+
+    /// Starts one that has a single thread, so that what it can do does not
+    /// depend on who asks.
+    pub(crate) async fn on_one_thread(latency: Duration) -> Result<Self, String> {
+        Self::with(latency, "", &[("TOKIO_WORKER_THREADS", "1")]).await
+    }
+
+    async fn with(
+        latency: Duration,
+        faults: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let latency = humantime::format_duration(latency).to_string();
         let arguments = ["upstream", "--latency", &latency, "--faults", faults];
         let arguments = arguments.map(str::to_owned);
-        let mut process = Process::start(&program, &arguments, Stdio::inherit())?;
+        let mut process = Process::start(&program, &arguments, variables, Stdio::inherit())?;
         let output = process.child().stdout.take().ok_or("no output")?;
         let line = BufReader::new(output).lines().next_line().await;
         let line = line.map_err(|error| error.to_string())?.unwrap_or_default();
         let address = line.parse();
         let address = address.map_err(|_| format!("the upstream said `{line}`"))?;
-        Ok(Self {
-            _process: process,
-            address,
-        })
+        Ok(Self { process, address })
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// The URL for a sender of this name.
-    pub(super) fn url(&self, sender: &str) -> String {
+    pub(crate) fn url(&self, sender: &str) -> String {
         format!("http://{}/{sender}", self.address)
     }
 
     /// What it counted.
-    pub(super) async fn report(&self) -> Result<Report, String> {
+    pub(crate) async fn report(&self) -> Result<Report, String> {
         let wrong = |error: &dyn std::fmt::Display| format!("the upstream's report: {error}");
         let stream = TcpStream::connect(self.address).await;
         let stream = TokioIo::new(stream.map_err(|error| wrong(&error))?);

@@ -31,16 +31,29 @@ pub(super) fn split(path: &str) -> (&str, &str) {
     path.split_at(at)
 }
 
-/// The answer to a read, with the ids that it asks for.
-pub(super) fn to(path: &str, query: Option<&str>) -> Response<Body> {
+/// The answer to a read, with the ids that it asks for; a list in an object,
+/// if it `is_wrapped`.
+pub(super) fn to(path: &str, query: Option<&str>, is_wrapped: bool) -> Response<Body> {
     let user = path.strip_prefix("/api/v2/users/");
     let user = user.and_then(|rest| rest.split_once("/presences/"));
-    match (user, query.and_then(|query| query.strip_prefix("id="))) {
+    // Envoy's transcoder knows the name that the proto has, and gives each id
+    // a parameter of its own; the vendor's SDKs and the gateway join them.
+    let (name, separator) = if is_wrapped {
+        ("ids=", "&ids=")
+    } else {
+        ("id=", "%2C")
+    };
+    match (user, query.and_then(|query| query.strip_prefix(name))) {
         (Some((user, _)), None) => json(PRESENCE.join(user)),
         (None, Some(ids)) if path.ends_with("/bulk") => {
-            let elements = ids.split("%2C").map(|id| ELEMENT.join(id));
+            let elements = ids.split(separator).map(|id| ELEMENT.join(id));
             let elements: Vec<String> = elements.collect();
-            json(format!("[{}]", elements.join(",")))
+            let list = format!("[{}]", elements.join(","));
+            json(if is_wrapped {
+                format!(r#"{{"presences":{list}}}"#)
+            } else {
+                list
+            })
         }
         _ => with_status(404, error("not.found", 404, "No such path.")),
     }

@@ -1,0 +1,62 @@
+//! The figures of several rounds, of which the median counts.
+
+/// A figure of each round.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Series(Vec<f64>);
+
+impl Series {
+    pub(super) fn add(&mut self, figure: f64) {
+        self.0.push(figure);
+    }
+
+    /// The middle of them.
+    pub(super) fn median(&self) -> f64 {
+        let sorted = self.sorted();
+        match (
+            sorted.get((sorted.len().max(1) - 1) / 2),
+            sorted.get(sorted.len() / 2),
+        ) {
+            (Some(lower), Some(upper)) => f64::midpoint(*lower, *upper),
+            _ => f64::NAN,
+        }
+    }
+
+    /// Each round's figure by another's of the same round.
+    pub(super) fn by(&self, other: &Self) -> Self {
+        Self(
+            self.0
+                .iter()
+                .zip(&other.0)
+                .map(|(own, other)| own / other)
+                .collect(),
+        )
+    }
+
+    /// Each round's figure less another's of the same round.
+    pub(super) fn less(&self, other: &Self) -> Self {
+        Self(
+            self.0
+                .iter()
+                .zip(&other.0)
+                .map(|(own, other)| own - other)
+                .collect(),
+        )
+    }
+
+    fn sorted(&self) -> Vec<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted
+    }
+
+    /// The median with the least and the most, with so many digits.
+    pub(super) fn told(&self, digits: usize) -> String {
+        let sorted = self.sorted();
+        let (least, most) = (sorted.first(), sorted.last());
+        let (least, most) = (least.unwrap_or(&f64::NAN), most.unwrap_or(&f64::NAN));
+        format!(
+            "{:.digits$} ({least:.digits$} to {most:.digits$})",
+            self.median()
+        )
+    }
+}
