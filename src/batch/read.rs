@@ -114,15 +114,19 @@ async fn read<O: BulkRead>(
     if request.ids().is_empty() {
         return session.forward(request).await;
     }
-    // As a whole, so that an id is named by its place in the request.
-    operation::check(request)?;
     let ids = distinct(request.ids());
-    // All of them before any is sent: a request that is wrong costs nothing.
     let bare = request.with_ids(Vec::new());
-    let batches = ids.chunks(BATCH).map(<[String]>::to_vec);
-    let batches: Vec<_> = batches
-        .map(|ids| Ok((operation::encode(&bare.with_ids(ids.clone()))?, ids)))
-        .collect::<Result<_, Failure>>()?;
+    // All of them before any is sent: a request that is wrong costs nothing.
+    let batches = if ids.len() <= BATCH && ids.len() == request.ids().len() {
+        vec![(operation::encode(request)?, ids.clone())]
+    } else {
+        // As a whole, so that an id is named by its place in the request.
+        operation::check(request)?;
+        let batches = ids.chunks(BATCH).map(<[String]>::to_vec);
+        batches
+            .map(|ids| Ok((operation::encode(&bare.with_ids(ids.clone()))?, ids)))
+            .collect::<Result<_, Failure>>()?
+    };
 
     let partial = request.allow_partial_results();
     if !partial {
