@@ -41,6 +41,7 @@ mod readme;
 mod requests;
 mod retries;
 mod server;
+mod service_config;
 mod sharing;
 mod streams;
 mod support;
