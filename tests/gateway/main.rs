@@ -26,6 +26,7 @@ mod bulk_writes;
 mod call_streams;
 mod cancelled;
 mod command_line;
+mod compression;
 mod contract;
 mod deadlines;
 mod ending;
