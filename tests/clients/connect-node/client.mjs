@@ -44,6 +44,8 @@ function connect(address, caFile) {
  */
 function repeating(config) {
   const seconds = (duration) => Number.parseFloat(duration);
+  // `UNAVAILABLE` is Code.Unavailable.
+  const codeOf = (name) => Code[name.toLowerCase().replace(/(?:^|_)./g, (start) => start.at(-1).toUpperCase())];
   const policies = new Map();
   for (const { name, retryPolicy } of config.methodConfig) {
     for (const { service, method } of name) policies.set(`${service}/${method}`, retryPolicy);
@@ -51,6 +53,7 @@ function repeating(config) {
   return (next) => async (request) => {
     const policy = policies.get(`${request.service.typeName}/${request.method.name}`);
     if (request.stream || !policy) return next(request);
+    const retryable = policy.retryableStatusCodes.map(codeOf);
     let backoff = seconds(policy.initialBackoff);
     for (let attempt = 1; ; attempt++) {
       try {
@@ -58,10 +61,10 @@ function repeating(config) {
         return await next(request);
       } catch (error) {
         const { code, metadata } = ConnectError.from(error);
-        const isRetryable = policy.retryableStatusCodes.some((name) => Code.Unavailable === code && name === "UNAVAILABLE");
         const pushback = Number(metadata.get("grpc-retry-pushback-ms") ?? NaN);
-        if (!isRetryable || attempt === policy.maxAttempts || pushback < 0) throw error;
-        await sleep(pushback >= 0 ? pushback : backoff * 1000 * (0.8 + 0.4 * Math.random()), undefined, request);
+        if (!retryable.includes(code) || attempt === policy.maxAttempts || pushback < 0) throw error;
+        const jitter = 0.8 + 0.4 * Math.random();
+        await sleep(pushback >= 0 ? pushback : backoff * 1000 * jitter, undefined, { signal: request.signal });
         backoff = Math.min(backoff * policy.backoffMultiplier, seconds(policy.maxBackoff));
       }
     }

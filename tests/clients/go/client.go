@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/ioutil"
 	"log"
 	"os"
 	"reflect"
@@ -39,7 +38,7 @@ func init() {
 
 // connect makes a connection; make one for the whole process, and keep it.
 func connect(address string, ca string) (*grpc.ClientConn, error) {
-	config, err := ioutil.ReadFile(serviceConfig)
+	config, err := os.ReadFile(serviceConfig)
 	if err != nil {
 		return nil, err
 	}

@@ -50,15 +50,15 @@ def bearer(token):
     return [("authorization", f"Bearer {token}")]
 
 
-def details(error):
-    """The google.rpc details of an error, by their names."""
+def detail(error, kind):
+    """The google.rpc detail of this type that an error has."""
     status = rpc_status.from_call(error)
-    found = {}
-    for detail in status.details if status else []:
-        message = getattr(error_details_pb2, detail.TypeName().rsplit(".", 1)[1], lambda: None)()
-        if message is not None and detail.Unpack(message):
-            found[message.DESCRIPTOR.name] = message
-    return found
+    # None where the error is the client's own, such as a connection that broke.
+    for packed in status.details if status else ():
+        found = kind()
+        if packed.Unpack(found):
+            return found
+    sys.exit(f"there is no {kind.DESCRIPTOR.name} in {error}")
 
 
 def unary(presence, token):
@@ -104,7 +104,7 @@ def errors(presence, token):
         presence.GetUserPresencesPurecloud(request, metadata=bearer(token), timeout=5)
         expect(False, "nobody has a presence")
     except grpc.RpcError as error:
-        info = details(error)["ErrorInfo"]
+        info = detail(error, error_details_pb2.ErrorInfo)
         expect((info.domain, info.reason) == ("genesys.cloud", "NOT_FOUND"), f"the error info is {info}")
 
     try:
@@ -112,7 +112,8 @@ def errors(presence, token):
         presence.GetUserPresencesPurecloud(request, metadata=bearer(token), timeout=5)
         expect(False, "`..` is an id")
     except grpc.RpcError as error:
-        fields = [violation.field for violation in details(error)["BadRequest"].field_violations]
+        wrong = detail(error, error_details_pb2.BadRequest)
+        fields = [violation.field for violation in wrong.field_violations]
         expect(fields == ["user_id"], f"wrong are {fields}")
 
     try:
@@ -124,7 +125,7 @@ def errors(presence, token):
         expect(False, "the limit was not told")
     except grpc.RpcError as error:
         expect(error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, f"the limit is told as {error}")
-        delay = details(error)["RetryInfo"].retry_delay
+        delay = detail(error, error_details_pb2.RetryInfo).retry_delay
         expect(25 <= delay.seconds <= 30, f"come back in {delay}")
 
 
