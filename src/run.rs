@@ -71,7 +71,12 @@ pub fn sandbox(args: &SandboxArgs, besides: Vec<String>) -> ExitCode {
 
 /// Runs a future to its end, on as many threads as `TOKIO_WORKER_THREADS` says.
 fn run(future: impl Future<Output = Result<ExitCode, Stop>>) -> Result<ExitCode, Stop> {
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    let mut builder = match threads()? {
+        // Nothing is handed over between threads where there is but one.
+        1 => runtime::Builder::new_current_thread(),
+        _ => runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     let code = runtime.block_on(future);
     // Not waiting for what cannot be cancelled, such as a lookup of a name.

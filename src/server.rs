@@ -1,6 +1,7 @@
 //! The gRPC server: accepts connections, and leads each call through the layers.
 
 mod arrivals;
+mod compression;
 mod connection;
 mod delivery;
 mod door;
@@ -31,6 +32,7 @@ use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
+use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 
 use crate::deadline::{DeadlinePolicy, Drain};
@@ -106,6 +108,10 @@ impl Server {
         let current = PresenceServiceServer::new(gateway.clone());
         let streams = PresenceStreamServiceServer::new(gateway.clone());
         let legacy = LegacyPresenceServiceServer::new(gateway);
+        // A call that is no stream comes inflated (`compression.rs`).
+        let current = current.accept_compressed(Gzip).send_compressed(Gzip);
+        let streams = streams.accept_compressed(Gzip).send_compressed(Gzip);
+        let legacy = legacy.accept_compressed(Gzip).send_compressed(Gzip);
         let current = current.max_decoding_message_size(MAX_REQUEST);
         let router = Routes::new(current.clone())
             .add_service(streams.max_decoding_message_size(MAX_STREAM_MESSAGE))

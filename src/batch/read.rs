@@ -3,9 +3,12 @@
 mod glue;
 mod merge;
 
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
+use tokio::task::yield_now;
 
 use super::{BATCH, Bulk, BulkLimits, distinct};
 use crate::error::Failure;
@@ -14,7 +17,8 @@ use crate::proto::v1::{
     BulkReadFailure, GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
-use crate::session::{Served, Session};
+use crate::session::{self, Served, Session};
+use crate::upstream::Reply;
 pub(super) use glue::{Glued, glue};
 pub use merge::Merging;
 use merge::Part;
@@ -142,43 +146,59 @@ async fn read<O: BulkRead>(
         .map(|(index, (asking, ids))| {
             let (refused, bare) = (&refused, &bare);
             async move {
-                let answer = if let Some(failure) = refused.get() {
-                    Err(Failure::clone(failure))
+                let got = if let Some(failure) = refused.get() {
+                    Got::Read(Err(Failure::clone(failure)))
                 } else {
                     let batch = session.batch(index, ids.len());
-                    let answer = match asking {
+                    match asking {
                         Asking::Alone(call) => {
-                            let answer = batch.send::<O>(&call).await;
-                            answer.map(|served| served.map(O::presences))
+                            match batch.upstream.send(&call, &batch.terms).await {
+                                Ok(reply) => Got::Reply(batch, reply),
+                                Err(failure) => Got::read(batch, Err(failure)),
+                            }
                         }
-                        Asking::Together(part) => part.answer(bare, &batch).await,
-                    };
-                    batch.ended(&answer);
-                    answer
+                        Asking::Together(part) => {
+                            let answer = part.answer(bare, &batch).await;
+                            Got::read(batch, answer)
+                        }
+                    }
                 };
-                if let Err(failure) = &answer
+                if let Got::Read(Err(failure)) = &got
                     && failure.error.is_unauthenticated()
                 {
                     let _ = refused.set(failure.clone());
                 }
-                (index, Batch { ids, answer })
+                (index, ids, got)
             }
         })
         .collect();
 
     let mut answered = Vec::with_capacity(calls.len());
     let mut calls = stream::iter(calls).buffer_unordered(limits.concurrency);
-    while let Some((index, batch)) = calls.next().await {
-        match batch.answer {
-            // Returning drops the stream, and with it what is in flight.
-            Err(failure) if !partial => return Err(failure),
-            answer => answered.push((
-                index,
-                Batch {
-                    ids: batch.ids,
-                    answer,
-                },
-            )),
+    let (mut unread, mut is_over) = (VecDeque::new(), false);
+    loop {
+        // What has come is taken before any of it is read: in its place, the
+        // next batch is asked for, and the vendor takes longer than reading.
+        match calls.next().now_or_never() {
+            Some(Some(sent)) => {
+                unread.push_back(sent);
+                continue;
+            }
+            Some(None) => is_over = true,
+            None => {}
+        }
+        match unread.pop_front() {
+            Some((index, ids, got)) => {
+                match got.answer::<O>() {
+                    // Returning drops the stream, and with it what is in flight.
+                    Err(failure) if !partial => return Err(failure),
+                    answer => answered.push((index, Batch { ids, answer })),
+                }
+                // What else has come may be on its way to here.
+                yield_now().await;
+            }
+            None if is_over => break,
+            None => unread.extend(calls.next().await),
         }
     }
     drop(calls);
@@ -202,6 +222,35 @@ async fn read<O: BulkRead>(
         response: O::response(glued),
         correlation_id,
     })
+}
+
+type Answer = Result<Served<Vec<UcUserPresence>>, Failure>;
+
+/// What comes of a batch.
+enum Got<'a> {
+    /// An answer that is to be read.
+    Reply(session::Batch<'a>, Reply),
+    Read(Answer),
+}
+
+impl<'a> Got<'a> {
+    /// What a batch has come to.
+    fn read(batch: session::Batch<'a>, answer: Answer) -> Self {
+        batch.ended(&answer);
+        Self::Read(answer)
+    }
+
+    fn answer<O: BulkRead>(self) -> Answer {
+        match self {
+            Self::Read(answer) => answer,
+            Self::Reply(batch, reply) => {
+                let answer = batch.read::<O>(reply);
+                let answer = answer.map(|served| served.map(O::presences));
+                batch.ended(&answer);
+                answer
+            }
+        }
+    }
 }
 
 /// How a batch is asked for.

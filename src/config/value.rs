@@ -152,17 +152,18 @@ pub fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// How many threads serve, which the runtime takes from `TOKIO_WORKER_THREADS`.
+/// How many threads serve: what `TOKIO_WORKER_THREADS` says, else one for each
+/// core that the process may use.
 ///
 /// # Errors
 ///
-/// If the variable holds no such number, at which the runtime would panic.
-pub fn threads() -> Result<(), String> {
+/// If the variable holds no such number.
+pub fn threads() -> Result<usize, String> {
     match std::env::var_os("TOKIO_WORKER_THREADS") {
-        None => Ok(()),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         Some(raw) => {
             let raw = raw.to_string_lossy();
-            let read = number(1..=1024_usize)(&raw).map(|_| ());
+            let read = number(1..=1024_usize)(&raw);
             read.map_err(|wrong| format!("TOKIO_WORKER_THREADS: `{raw}` {wrong}"))
         }
     }

@@ -178,7 +178,7 @@ fn late() -> Error {
     Error::Protocol(Reason::DeadlineExceeded, Code::DeadlineExceeded, text)
 }
 
-fn too_large(bytes: usize) -> Error {
+pub(super) fn too_large(bytes: usize) -> Error {
     let text = format!(
         "the request is larger than the {bytes} bytes that the gateway accepts; make several calls"
     );

@@ -56,7 +56,8 @@ fn mended(is_known: bool, code: Code, message: &str) -> Error {
             Reason::MalformedRequest,
             code,
             format!(
-                "the request is compressed, which is not accepted; send it uncompressed: {message}"
+                "the request is compressed in a way that is not accepted; use gzip, or send it \
+                 uncompressed: {message}"
             ),
         ),
         _ => Error::Protocol(

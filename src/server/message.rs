@@ -5,7 +5,9 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use super::MAX_REQUEST;
 use super::arrivals::{Arrivals, PREFIX};
+use super::compression;
 use super::elements::Lists;
 use super::places::Places;
 use super::refusal::refuse;
@@ -28,6 +30,7 @@ pub(super) async fn taken<F: Future<Output = Response>>(
     mut request: Box<Request>,
     next: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
+    compression::only_for_who_asks(request.headers_mut());
     // What is no RPC is refused unread, and who serves a stream reads it.
     let path = request.uri().path();
     let Some(lists) = Lists::of(path).filter(|_| !is_stream(path)) else {
@@ -45,6 +48,8 @@ pub(super) async fn taken<F: Future<Output = Response>>(
         Ok(()) => arrivals.read(body).await,
         Err(error) => Err(error),
     };
+    let headers = request.headers_mut();
+    let message = message.and_then(|message| compression::undone(headers, message, MAX_REQUEST));
     let checked = message.and_then(|message| fits(lists, &message, bulk).map(|()| message));
     match checked {
         Ok(message) => {
@@ -61,7 +66,7 @@ fn is_stream(path: &str) -> bool {
 
 /// Checks how many elements the lists of a message have.
 fn fits(lists: &Lists, message: &[u8], bulk: BulkLimits) -> Result<(), Error> {
-    // A compressed message is none that is accepted.
+    // What is still compressed is none that is accepted.
     let Some((&[0, ..], message)) = message.split_at_checked(PREFIX) else {
         return Ok(());
     };

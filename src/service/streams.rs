@@ -93,7 +93,8 @@ impl Gateway {
 /// What tonic found wrong with a message.
 fn unread(status: &Status) -> Failure {
     let error = match status.code() {
-        Code::OutOfRange => {
+        // As it came, or inflated.
+        Code::OutOfRange | Code::ResourceExhausted => {
             let text = format!(
                 "a message of the stream is larger than the {MAX_STREAM_MESSAGE} bytes that the \
                  gateway accepts; send several messages"

@@ -50,12 +50,12 @@ fn every_fault_is_told_to_every_caller_as_the_contract_says() {
     assert!(wrong.is_empty(), "{count} wrong:\n{}", wrong.join("\n"));
 }
 
-/// The HTTP statuses that README.md names in its table of errors.
+/// The HTTP statuses that docs/callers.md names in its table of errors.
 fn documented() -> BTreeSet<u16> {
-    let readme = include_str!("../../README.md");
-    let (_, table) = readme
+    let page = include_str!("../../docs/callers.md");
+    let (_, table) = page
         .split_once("| HTTP | gRPC |\n")
-        .expect("README.md has no table");
+        .expect("docs/callers.md has no table");
     let rows = table.lines().take_while(|line| line.starts_with('|'));
     let http = rows.filter_map(|row| row.split('|').nth(1));
     http.flat_map(|http| http.split(|c: char| !c.is_ascii_alphanumeric()))
@@ -79,7 +79,7 @@ fn every_status_that_is_documented_has_its_rows() {
         400, 401, 403, 404, 408, 409, 412, 413, 414, 415, 422, 429, 500, 501, 502, 503, 504,
     ];
     let documented = documented();
-    assert_eq!(documented, BTreeSet::from(contract), "in README.md");
+    assert_eq!(documented, BTreeSet::from(contract), "in docs/callers.md");
     for (with, shown) in [
         (
             "the vendor's body",

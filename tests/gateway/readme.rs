@@ -1,4 +1,4 @@
-//! README.md against what the program really offers.
+//! README.md and docs/callers.md against what the program really offers.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,8 @@ use crate::program::flags_of_serve;
 use crate::support::method;
 
 const README: &str = include_str!("../../README.md");
+
+const CALLERS: &str = include_str!("../../docs/callers.md");
 
 /// The text below a heading, up to the next one.
 pub fn section(heading: &str) -> &'static str {
@@ -74,7 +76,9 @@ fn the_table_of_operations_is_what_the_proto_says() {
 
 #[test]
 fn every_reason_is_explained_and_no_other() {
-    let explained: BTreeSet<&str> = rows(section("Errors"))
+    let (_, errors) = CALLERS.split_once("\n## Errors\n").unwrap();
+    let errors = errors.split("\n## ").next().unwrap();
+    let explained: BTreeSet<&str> = rows(errors)
         .iter()
         .filter_map(|row| row.split('`').nth(1))
         .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))

@@ -216,6 +216,7 @@ class Stubs:
             "genesys.presence.v1.legacy_presence_service_pb2_grpc"
         )
         self.options = importlib.import_module("genesys.presence.v1.options_pb2")
+        self.models = importlib.import_module("genesys.presence.v1.presence_pb2")
         self.bulk = importlib.import_module("genesys.presence.v1.bulk_pb2")
 
     def request(self, operation):

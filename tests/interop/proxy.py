@@ -1,4 +1,4 @@
-"""Envoy as a proxy in front of the gateway, which adds a span of its own."""
+"""Envoy as a proxy in front of the gateway: one that adds a span of its own, and one for browsers."""
 
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -50,6 +50,35 @@ layered_runtime:
       tracing.opentelemetry.min_flush_spans: 1
 """
 
+WEB_CONFIG = """
+static_resources:
+  listeners:
+  - address: {{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: gateway
+          route_config:
+            virtual_hosts:
+            - name: gateway
+              domains: ["*"]
+              routes:
+              - match: {{ prefix: "/" }}
+                # The gateway ends each call at its deadline.
+                route: {{ cluster: gateway, timeout: 0s }}
+          http_filters:
+          - name: envoy.filters.http.grpc_web
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.grpc_web.v3.GrpcWeb
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+  clusters:
+  - {gateway}
+"""
+
 CLUSTER = """name: {name}
     type: STATIC
     typed_extension_protocol_options:
@@ -75,16 +104,27 @@ def _program():
 @contextmanager
 def envoy_in_front(directory, gateway, collector_port):
     """The address of an Envoy that forwards to the gateway, until the block ends."""
+    clusters = {
+        "gateway": CLUSTER.format(name="gateway", port=gateway.rsplit(":", 1)[1]),
+        "collector": CLUSTER.format(name="collector", port=collector_port),
+    }
+    with _envoy(directory, CONFIG, clusters) as address:
+        yield address
+
+
+@contextmanager
+def envoy_for_browsers(directory, gateway):
+    """The address of an Envoy that speaks gRPC-Web to clients and gRPC to the gateway, until the block ends."""
+    clusters = {"gateway": CLUSTER.format(name="gateway", port=gateway.rsplit(":", 1)[1])}
+    with _envoy(directory, WEB_CONFIG, clusters) as address:
+        yield address
+
+
+@contextmanager
+def _envoy(directory, config, clusters):
     port = free_port()
-    config = directory / "envoy.yaml"
-    config.write_text(
-        CONFIG.format(
-            port=port,
-            gateway=CLUSTER.format(name="gateway", port=gateway.rsplit(":", 1)[1]),
-            collector=CLUSTER.format(name="collector", port=collector_port),
-        ),
-        encoding="utf-8",
-    )
-    words = [_program(), "--config-path", config, "--disable-hot-restart", "--concurrency", "1"]
+    file = directory / "envoy.yaml"
+    file.write_text(config.format(port=port, **clusters), encoding="utf-8")
+    words = [_program(), "--config-path", file, "--disable-hot-restart", "--concurrency", "1"]
     with running(words, port, directory / "envoy.log"):
         yield f"127.0.0.1:{port}"

@@ -1,7 +1,6 @@
-"""The protos stand up to buf's lint, format and breaking-change checks, and buf can call what they describe."""
+"""The protos stand up to buf's lint and format checks, and buf can call what they describe."""
 
 import json
-import shutil
 import subprocess
 
 import pytest
@@ -9,6 +8,9 @@ import pytest
 from operations import OPERATIONS, ROOT
 
 TIMEOUT = 120  # seconds
+
+# The gateway's own, of which the vendor knows nothing.
+STREAMS = ("StreamUsersPresenceBulk", "StreamUsersPresencesPurecloudBulk")
 
 
 @pytest.fixture
@@ -59,39 +61,13 @@ def test_the_protos_compile(run_buf, tmp_path):
     assert done.returncode == 0, said(done)
 
 
-def test_no_caller_of_the_last_release_breaks(run_buf):
-    """Before the first release, the files are compared with themselves."""
-    tags = subprocess.run(
-        ["git", "tag", "--list", "v*", "--sort=-version:refname"],
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
-    ).stdout.split()
-    done = run_buf("breaking", "--against", f".git#tag={tags[0]}" if tags else ".")
-    assert done.returncode == 0, said(done)
-
-
-def test_a_field_that_changed_its_number_would_be_noticed(run_buf, tmp_path):
-    changed = tmp_path / "changed"
-    shutil.copytree(ROOT / "proto", changed / "proto")
-    shutil.copy(ROOT / "buf.yaml", changed)
-    file = changed / "proto/genesys/presence/v1/presence.proto"
-    text = file.read_text(encoding="utf-8")
-    assert "optional string message = 8;" in text
-    file.write_text(text.replace("optional string message = 8;", "optional string message = 80;"), encoding="utf-8")
-
-    done = run_buf("breaking", "--against", ROOT, at=changed)
-
-    assert done.returncode == 100, said(done)
-    assert "presence.proto" in done.stdout
-
-
 def test_curl_lists_every_method(curl):
     done = curl("--list-methods")
 
     assert done.returncode == 0, said(done)
     listed = {line for line in done.stdout.split() if line.startswith("genesys.presence.v1.")}
-    assert listed == {f"{operation.service}/{operation.rpc}" for operation in OPERATIONS.values()}
+    streams = {f"genesys.presence.v1.PresenceStreamService/{rpc}" for rpc in STREAMS}
+    assert listed == {f"{operation.service}/{operation.rpc}" for operation in OPERATIONS.values()} | streams
 
 
 def test_curl_makes_a_call_and_prints_json(curl, token):

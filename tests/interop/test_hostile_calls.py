@@ -45,7 +45,8 @@ CALLS = {
     "no_message": (headers(), b"", MALFORMED),
     "half_a_prefix": (headers(), message()[:3], MALFORMED),
     "a_message_that_says_it_is_compressed": (headers(), message(compressed=1), MALFORMED),
-    "a_message_that_is_compressed": (headers(READ, ("grpc-encoding", "gzip")), message(compressed=1), COMPRESSED),
+    "a_message_that_is_compressed": (headers(READ, ("grpc-encoding", "zstd")), message(compressed=1), COMPRESSED),
+    "a_message_that_is_no_gzip": (headers(READ, ("grpc-encoding", "gzip")), message(compressed=1), MALFORMED),
     "a_compression_of_9_kb": (headers(READ, ("grpc-encoding", "x" * 9000)), message(compressed=1), COMPRESSED),
     "a_compression_that_is_not_unicode": (
         headers(READ, ("grpc-encoding", b"\xff\xfe")), message(compressed=1), COMPRESSED,
