@@ -179,7 +179,13 @@ async fn read<O: BulkRead>(
     loop {
         // What has come is taken before any of it is read: in its place, the
         // next batch is asked for, and the vendor takes longer than reading.
-        match calls.next().now_or_never() {
+        let come = match calls.next().now_or_never() {
+            None if unread.is_empty() => Some(calls.next().await),
+            come => come,
+        };
+        match come {
+            // Returning drops the stream, and with it what is in flight.
+            Some(Some((_, _, Got::Read(Err(failure))))) if !partial => return Err(failure),
             Some(Some(sent)) => {
                 unread.push_back(sent);
                 continue;
@@ -190,7 +196,6 @@ async fn read<O: BulkRead>(
         match unread.pop_front() {
             Some((index, ids, got)) => {
                 match got.answer::<O>() {
-                    // Returning drops the stream, and with it what is in flight.
                     Err(failure) if !partial => return Err(failure),
                     answer => answered.push((index, Batch { ids, answer })),
                 }
@@ -198,7 +203,7 @@ async fn read<O: BulkRead>(
                 yield_now().await;
             }
             None if is_over => break,
-            None => unread.extend(calls.next().await),
+            None => {}
         }
     }
     drop(calls);
