@@ -36,9 +36,13 @@ fn told(log: &[String]) -> Vec<Value> {
 
 /// Calls until the log says so many things of telemetry; gives the longest call.
 async fn call_until_told(gateway: &Gateway, log: &Log, count: usize) -> Duration {
+    call_until(gateway, log, |told| told.len() >= count).await
+}
+
+async fn call_until(gateway: &Gateway, log: &Log, is_told: impl Fn(&[Value]) -> bool) -> Duration {
     let begun = Instant::now();
     let mut longest = Duration::ZERO;
-    while told(&log.lines()).len() < count {
+    while !is_told(&told(&log.lines())) {
         let call = Instant::now();
         gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
         longest = longest.max(call.elapsed());
@@ -131,9 +135,9 @@ async fn a_connection_that_leads_nowhere_any_more_is_made_anew() {
         gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
         collector.until(|received| !received.spans.is_empty()).await;
         freeze.send(true).unwrap();
-        call_until_told(&gateway, &serving.log, 2).await;
-        let again = told(&serving.log.lines()).remove(1);
-        assert_eq!(again["message"], "telemetry is exported again");
+        // Metrics may be told to fail, too, before it is found out.
+        let is_again = |line: &Value| line["message"] == "telemetry is exported again";
+        call_until(&gateway, &serving.log, |told| told.iter().any(is_again)).await;
         ended(serving).await;
     }
 }
