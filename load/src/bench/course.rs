@@ -146,9 +146,9 @@ fn told((work, taken): (Work, &[Taken; 3])) -> Figures {
         figures.tell(&figure, &format!("{} us", taken.vendor.told(1)));
     }
     if work == Work::AtRate {
-        let of: [(_, fn(&Taken) -> &super::series::Series); 2] =
-            [("p50", |taken| &taken.p50), ("p99", |taken| &taken.p99)];
-        for (name, of) in of {
+        type Of = fn(&Taken) -> &super::series::Series;
+        let of: [Of; 2] = [|taken| &taken.p50, |taken| &taken.p99];
+        for (name, of) in ["p50", "p99"].into_iter().zip(of) {
             let added = [gateway, envoy].map(|taken| of(taken).less(of(direct)));
             let ratio = added[0].median() / added[1].median();
             let rounds = added[0].by(&added[1]).told(2);

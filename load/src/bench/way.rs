@@ -96,7 +96,10 @@ impl Way {
         let of = |pid: Option<u32>| pid.map_or(Ok(Duration::ZERO), busy);
         let (own, vendors, begun) = (of(self.pid)?, busy(vendor)?, Instant::now());
         let tally = self.work(work, time).await?;
-        let (own, vendors) = (of(self.pid)? - own, busy(vendor)? - vendors);
+        let (own, vendors) = (
+            of(self.pid)?.saturating_sub(own),
+            busy(vendor)?.saturating_sub(vendors),
+        );
         let calls = tally.calls();
         if calls == 0 || tally.answered().count() != calls {
             return Err(format!(
@@ -120,7 +123,7 @@ impl Way {
         let (questions, tokens) = (work.questions(), Tokens::new("token", TOKENS));
         if self.pid.is_none() {
             let direct = Arc::new(Direct::new(self.address, questions, tokens));
-            return done(direct, work, time, |direct| direct.into_tally()).await;
+            return done(direct, work, time, Direct::into_tally).await;
         }
         let caller = Arc::new(Caller {
             connections: Connections::open(&[self.address], CONNECTIONS).await?,
