@@ -22,7 +22,7 @@ use crate::config::EXIT_USAGE;
 use crate::config::value::duration;
 use crate::proto;
 use crate::tls::dial::Dial;
-use ids::Ids;
+use ids::{Ids, STANDARD_INPUT};
 use tls::TlsArgs;
 
 /// The flags of `call`.
@@ -99,8 +99,11 @@ type Gateway = (Endpoint, Option<Dial>);
 
 fn prepare(args: &CallArgs) -> Result<Prepared, String> {
     let method = method(&args.rpc)?;
+    if args.request == STANDARD_INPUT && args.ids.as_deref() == Some(STANDARD_INPUT) {
+        return Err("--ids: the request is read from the standard input already".to_owned());
+    }
     let json = match args.request.as_str() {
-        "-" => io::read_to_string(io::stdin()).map_err(|error| error.to_string())?,
+        STANDARD_INPUT => io::read_to_string(io::stdin()).map_err(|error| error.to_string())?,
         json => json.to_owned(),
     };
     let mut json = serde_json::Deserializer::from_str(&json);

@@ -18,6 +18,9 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 /// the answer, with its details, is there before the caller gives up.
 const MARGIN: Duration = Duration::from_millis(10);
 
+/// The same for a stream, whose caller has a last message to read before it.
+const STREAM_MARGIN: Duration = Duration::from_millis(250);
+
 /// From which time on core clients of gRPC (Python, C++, Ruby, PHP) tell their
 /// deadline rounded up, and to what (`src/core/lib/transport/timeout_encoding.cc`
 /// of gRPC): they give up before the time that they named.
@@ -104,15 +107,15 @@ impl DeadlinePolicy {
     /// A malformed `grpc-timeout` counts as none.
     #[must_use]
     pub fn of(&self, headers: &HeaderMap) -> Deadline {
-        Deadline::after(asked(headers).unwrap_or(self.default).min(self.max))
+        Deadline::after(asked(headers, MARGIN).unwrap_or(self.default).min(self.max))
     }
 }
 
 /// The time that a call asks for, and has here.
-fn asked(headers: &HeaderMap) -> Option<Duration> {
+fn asked(headers: &HeaderMap, margin: Duration) -> Option<Duration> {
     let value = headers.get(GRPC_TIMEOUT)?;
     let asked = timeout(value.to_str().ok()?)?;
-    Some(asked.saturating_sub(MARGIN.min(asked / 10) + rounded_up(asked)))
+    Some(asked.saturating_sub(margin.min(asked / 10) + rounded_up(asked)))
 }
 
 impl Deadline {
@@ -127,7 +130,7 @@ impl Deadline {
     /// one that it asks for, however late, or none.
     #[must_use]
     pub fn of_stream(headers: &HeaderMap) -> Self {
-        Self::after(asked(headers).map_or(NEVER, |asked| asked.min(NEVER)))
+        Self::after(asked(headers, STREAM_MARGIN).map_or(NEVER, |asked| asked.min(NEVER)))
     }
 
     /// The deadline of what several calls wait for, of which this one is the

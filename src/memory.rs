@@ -35,7 +35,15 @@ pub struct Held(Arc<Holding>);
 struct Holding {
     memory: Memory,
     token: Option<TokenKey>,
-    bytes: Mutex<usize>,
+    own: Mutex<Own>,
+}
+
+#[derive(Debug, Default)]
+struct Own {
+    /// What was taken from the account.
+    bytes: usize,
+    /// What of it is kept for what is still to come.
+    ahead: usize,
 }
 
 /// There is not as much left.
@@ -59,7 +67,7 @@ impl Memory {
         Held(Arc::new(Holding {
             memory: self.clone(),
             token,
-            bytes: Mutex::new(0),
+            own: Mutex::default(),
         }))
     }
 
@@ -84,6 +92,14 @@ impl Account {
         }
         self.left = left;
         Ok(())
+    }
+
+    /// Whether half would be left, of all and of the token's share: for those
+    /// who cannot wait.
+    fn has_half_left(&self, token: Option<TokenKey>, bytes: usize) -> bool {
+        let held = token.and_then(|token| self.tokens.get(&token));
+        let held = held.copied().unwrap_or_default() + bytes;
+        held <= self.share / 2 && self.left >= self.share * SHARE / 2 + bytes
     }
 
     fn give_back(&mut self, token: Option<TokenKey>, bytes: usize) {
@@ -126,22 +142,57 @@ impl Held {
         self.0.memory.held(self.0.token)
     }
 
-    fn take_bytes(&self, bytes: usize) -> Result<(), Full> {
-        if bytes == 0 {
-            return Ok(());
+    /// Takes the room ahead for so many bytes from the wire; what is taken
+    /// later comes out of it.
+    ///
+    /// # Errors
+    ///
+    /// If less than half would be left, of all or of the token's share: who
+    /// takes ahead can wait, and others cannot.
+    pub fn take_ahead(&self, wire: usize) -> Result<(), Full> {
+        let bytes = wire.saturating_mul(FORMS);
+        let has_room = self.0.memory.account().has_half_left(self.0.token, bytes);
+        if !has_room {
+            return Err(Full);
         }
-        let mut own = self.0.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.memory.account().take(self.0.token, *own, bytes)?;
-        *own += bytes;
+        self.take_bytes(bytes)?;
+        self.own().ahead += bytes;
         Ok(())
+    }
+
+    /// Gives back what was taken ahead and not used.
+    pub fn give_back_rest(&self) {
+        let mut own = self.own();
+        let rest = std::mem::take(&mut own.ahead);
+        own.bytes -= rest;
+        if rest > 0 {
+            self.0.memory.account().give_back(self.0.token, rest);
+        }
+    }
+
+    fn take_bytes(&self, bytes: usize) -> Result<(), Full> {
+        let mut own = self.own();
+        let ahead = own.ahead.min(bytes);
+        let more = bytes - ahead;
+        if more > 0 {
+            let mut account = self.0.memory.account();
+            account.take(self.0.token, own.bytes, more)?;
+        }
+        own.ahead -= ahead;
+        own.bytes += more;
+        Ok(())
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        let bytes = self.bytes.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if *bytes > 0 {
-            self.memory.account().give_back(self.token, *bytes);
+        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if own.bytes > 0 {
+            self.memory.account().give_back(self.token, own.bytes);
         }
     }
 }
@@ -167,6 +218,34 @@ mod tests {
         another.take(1).unwrap_err();
         drop(another);
         memory.held(None).take(100).unwrap();
+    }
+
+    #[test]
+    fn what_was_taken_ahead_is_there_for_what_comes_and_leaves_half_to_others() {
+        let memory = Memory::new(80 * FORMS);
+        let token = |name: &str| Some(TokenKey::of(&name.parse().unwrap()));
+        let one = memory.held(token("Bearer a"));
+        one.take_ahead(11).unwrap_err();
+        one.take_ahead(10).unwrap();
+        memory.held(token("Bearer a")).take_ahead(1).unwrap_err();
+        let other = memory.held(token("Bearer b"));
+        other.take(40).unwrap();
+        memory.held(token("Bearer c")).take_ahead(1).unwrap_err();
+        other.take(30).unwrap();
+        other.take(1).unwrap_err();
+        one.take(10).unwrap();
+        one.take(1).unwrap_err();
+        drop(other);
+        one.take(2).unwrap();
+        drop(one);
+        let one = memory.held(token("Bearer a"));
+        one.take_ahead(10).unwrap();
+        one.take(3).unwrap();
+        one.give_back_rest();
+        assert_eq!(memory.account().left, 77 * FORMS);
+        drop(one);
+        assert_eq!(memory.account().left, 80 * FORMS);
+        assert!(memory.account().tokens.is_empty());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One call of a caller's, from its request to its response.
 
-use std::borrow::Cow;
 use std::ops::Deref;
 
 use http::HeaderValue;
@@ -42,7 +41,9 @@ impl<T> Served<T> {
 
 /// A session for one batch. Dropped before it has ended, it was given up.
 pub(crate) struct Batch<'a> {
-    session: Cow<'a, Session>,
+    whole: &'a Session,
+    /// The batch's own, where it has a part in the call's trace.
+    own: Option<Box<Session>>,
     has_ended: bool,
 }
 
@@ -50,7 +51,7 @@ impl Deref for Batch<'_> {
     type Target = Session;
 
     fn deref(&self) -> &Session {
-        &self.session
+        self.own.as_deref().unwrap_or(self.whole)
     }
 }
 
@@ -87,16 +88,15 @@ impl Session {
     /// The same session for one batch of a bulk call, with so many ids, which
     /// has a part of its own in the call's trace where that is recorded.
     pub(crate) fn batch(&self, index: usize, ids: usize) -> Batch<'_> {
-        let session = match self.terms.record.scope().batch(index, ids) {
-            None => Cow::Borrowed(self),
-            Some(scope) => {
-                let mut session = self.clone();
-                session.terms.record = session.terms.record.within(scope);
-                Cow::Owned(session)
-            }
-        };
+        let scope = self.terms.record.scope().batch(index, ids);
+        let own = scope.map(|scope| {
+            let mut session = self.clone();
+            session.terms.record = session.terms.record.within(scope);
+            Box::new(session)
+        });
         Batch {
-            session,
+            whole: self,
+            own,
             has_ended: false,
         }
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 
 use futures_util::FutureExt;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, Stream, StreamExt};
 use tokio::task::yield_now;
 
 use super::{BATCH, Bulk, BulkLimits, distinct};
@@ -133,14 +133,19 @@ async fn read<O: BulkRead>(
     };
 
     let partial = request.allow_partial_results();
-    if !partial {
+    // A single one may be saved, or waits for its own turn.
+    if !partial && batches.len() > 1 {
         session.upstream.reserve(&session.terms, batches.len())?;
     }
     session.bulk::<O>(batches.len(), ids.len());
     let batches = shared(batches, &bare, session)?;
+    let parts = batches
+        .iter()
+        .filter(|(asking, _)| matches!(asking, Asking::Together(_)));
+    let parts = parts.count();
     // A refused token is refused for each batch: one refusal stops the others.
     let refused = OnceLock::new();
-    let calls: Vec<_> = batches
+    let mut calls: Vec<_> = batches
         .into_iter()
         .enumerate()
         .map(|(index, (asking, ids))| {
@@ -173,8 +178,39 @@ async fn read<O: BulkRead>(
         })
         .collect();
 
-    let mut answered = Vec::with_capacity(calls.len());
-    let mut calls = stream::iter(calls).buffer_unordered(limits.concurrency);
+    // What others may wait for is led from the beginning.
+    calls.rotate_right(parts);
+    let calls = stream::iter(calls).buffer_unordered(limits.concurrency);
+    let mut answered = answers::<O>(calls, partial).await?;
+    answered.sort_unstable_by_key(|(index, _)| *index);
+    let correlation_id = correlation_id(answered.iter().map(|(_, batch)| &batch.answer));
+
+    if let Some(failure) = refused.into_inner()
+        && answered.iter().all(|(_, batch)| batch.answer.is_err())
+    {
+        return Err(failure);
+    }
+    let answered = answered
+        .into_iter()
+        .map(|(_, Batch { ids, answer })| Batch {
+            ids,
+            answer: answer.map(|served| served.response),
+        });
+    let glued = glue(answered.collect());
+    session.terms.record.unmatched_answers(glued.unmatched);
+    Ok(Served {
+        response: O::response(glued),
+        correlation_id,
+    })
+}
+
+/// Reads the answers to batches as they come; in partial results, also where
+/// there are failures.
+async fn answers<'a, O: BulkRead>(
+    mut calls: impl Stream<Item = (usize, Vec<String>, Got<'a>)> + Unpin,
+    partial: bool,
+) -> Result<Vec<(usize, Batch<Answer>)>, Failure> {
+    let mut answered = Vec::new();
     let (mut unread, mut is_over) = (VecDeque::new(), false);
     loop {
         // What has come is taken before any of it is read: in its place, the
@@ -202,31 +238,10 @@ async fn read<O: BulkRead>(
                 // What else has come may be on its way to here.
                 yield_now().await;
             }
-            None if is_over => break,
+            None if is_over => return Ok(answered),
             None => {}
         }
     }
-    drop(calls);
-    answered.sort_unstable_by_key(|(index, _)| *index);
-    let correlation_id = correlation_id(answered.iter().map(|(_, batch)| &batch.answer));
-
-    if let Some(failure) = refused.into_inner()
-        && answered.iter().all(|(_, batch)| batch.answer.is_err())
-    {
-        return Err(failure);
-    }
-    let answered = answered
-        .into_iter()
-        .map(|(_, Batch { ids, answer })| Batch {
-            ids,
-            answer: answer.map(|served| served.response),
-        });
-    let glued = glue(answered.collect());
-    session.terms.record.unmatched_answers(glued.unmatched);
-    Ok(Served {
-        response: O::response(glued),
-        correlation_id,
-    })
 }
 
 type Answer = Result<Served<Vec<UcUserPresence>>, Failure>;

@@ -12,10 +12,11 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
+use tonic::Code;
 
 use super::BulkLimits;
 use super::read::BulkRead;
-use crate::error::{Error, Failure, Violation};
+use crate::error::{Error, Failure, Reason, Violation};
 use crate::memory::Held;
 use crate::operation;
 use crate::proto::v1::{BulkReadFailure, StreamProgress, UcUserPresence};
@@ -57,10 +58,23 @@ struct Done {
     found: usize,
     results: Results,
     /// Why the whole stream cannot go on, where this batch met with that.
-    refused: Option<Failure>,
+    ends: Option<Ends>,
     /// What of the memory for messages the results hold.
     _held: Held,
 }
+
+/// Why a stream ends before all is answered.
+#[derive(Debug)]
+enum Ends {
+    /// What is under way would fail as well.
+    AtOnce(Failure),
+    /// What is under way is still answered.
+    AfterThese(Failure),
+}
+
+/// How long a stream may take for its first id: the vendor has not seen the
+/// token before, and any text may be one.
+const FIRST: Duration = Duration::from_secs(10);
 
 /// How long the last message of a stream that failed may take to be handed
 /// out: whoever takes nothing is not waited for any longer.
@@ -101,11 +115,11 @@ async fn lead<O: BulkRead>(
     let deadline = &session.terms.deadline;
     let mut first = First::<O>::default();
     let mut flying = FuturesUnordered::new();
-    let (mut is_whole, mut is_draining) = (false, false);
+    let (mut is_whole, mut ends) = (false, None::<Failure>);
     // When the caller last did something, or something was last done for it.
     let mut moved = Instant::now();
     loop {
-        let has_room = window.unsettled() < limits.concurrency && !is_draining;
+        let has_room = window.unsettled() < limits.concurrency && ends.is_none();
         if has_room
             && let Some(read) = &first.read
             && let Some(batch) = window.next_batch(is_whole)
@@ -119,16 +133,21 @@ async fn lead<O: BulkRead>(
         if is_over && is_whole && window.is_empty() {
             return Ok(());
         }
-        if is_over && is_draining {
-            return Err(Error::Draining.into());
+        if is_over && let Some(why) = ends {
+            return Err(why);
         }
         // While the vendor is asked, it is not the caller who is waited for.
         let is_waiting = flying.is_empty() || has_results;
         let leaves = window.leaves().filter(|_| has_room);
+        let idle = match window.received() {
+            0 => limits.stream_idle.min(FIRST),
+            _ => limits.stream_idle,
+        };
         tokio::select! {
             biased;
-            () = deadline.passed() => return Err(Error::Expired.into()),
-            _ = deadline.drain().begun(), if !is_draining => is_draining = true,
+            // With what it ends with already, where that is so.
+            () = deadline.passed() => return Err(ends.unwrap_or_else(|| Error::Expired.into())),
+            _ = deadline.drain().begun(), if ends.is_none() => ends = Some(draining()),
             taken = out.reserve(), if has_results => {
                 // Nobody is there any more where it cannot be handed out.
                 let Ok(taken) = taken else { return Ok(()) };
@@ -136,30 +155,43 @@ async fn lead<O: BulkRead>(
                     taken.send(results);
                 }
             }
-            Some(done) = flying.next() => {
-                let refused = done.refused.clone();
+            Some(mut done) = flying.next() => {
+                let end = done.ends.take();
                 window.settle(done);
-                if let Some(refused) = refused {
-                    return Err(refused);
+                match end {
+                    Some(Ends::AtOnce(why)) => return Err(why),
+                    Some(Ends::AfterThese(why)) => ends = ends.or(Some(why)),
+                    None => {}
                 }
             }
-            message = asked.next(), if window.wants_more() && !is_whole && !is_draining => {
+            message = asked.next(), if window.wants_more() && !is_whole && ends.is_none() => {
                 match message {
                     None => is_whole = true,
                     Some(message) => {
                         let message = message?;
                         first.check(&message, limits)?;
-                        window.take(message);
+                        let held = session.terms.held.briefly();
+                        let bytes = message.ids.iter().map(String::len).sum();
+                        // It is here already, and no longer than its ids wait.
+                        let held = held.take(bytes).is_ok().then_some(held);
+                        window.take(message, held);
                     }
                 }
             }
             () = until(leaves), if leaves.is_some() => {}
-            () = sleep_until(moved + limits.stream_idle), if is_waiting => {
-                return Err(Error::Idle(limits.stream_idle).into());
+            () = sleep_until(moved + idle), if is_waiting => {
+                return Err(Error::Idle(idle).into());
             }
         }
         moved = Instant::now();
     }
+}
+
+/// A stream whose batches are answered may have to end all the same.
+fn draining() -> Failure {
+    let text = "the gateway is shutting down; ids that were not read are named in the last message: \
+                open another stream for them, which another replica will answer";
+    Error::Protocol(Reason::ShuttingDown, Code::Unavailable, text.to_owned()).into()
 }
 
 async fn until(moment: Option<Instant>) {

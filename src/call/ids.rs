@@ -7,13 +7,14 @@ use std::thread;
 use tokio::sync::mpsc;
 
 /// The name that stands for the standard input.
-const STANDARD_INPUT: &str = "-";
+pub(super) const STANDARD_INPUT: &str = "-";
 
 /// How many ids are read ahead.
 const AHEAD: usize = 1000;
 
-/// How many ids one message holds: some batches, and far less than a gateway takes.
-const MESSAGE: usize = 500;
+/// How many ids one message holds: a batch, which any gateway takes, also of
+/// the longest lines.
+const MESSAGE: usize = 50;
 
 /// The longest line that is read, in bytes; the gateway refuses a shorter one already.
 const MAX_LINE: u64 = 4096;
@@ -41,8 +42,12 @@ impl Ids {
             return Ok(Self::new(lines, None));
         }
         let total = File::open(file).and_then(|file| {
+            let metadata = file.metadata()?;
+            if metadata.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
             // A pipe could be read once only.
-            let is_file = file.metadata()?.is_file();
+            let is_file = metadata.is_file();
             is_file.then(|| count(BufReader::new(file))).transpose()
         })?;
         let file = BufReader::new(File::open(file)?);
@@ -97,7 +102,8 @@ fn lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
                 }
                 Ok(_) => {}
             }
-            let id = line.trim();
+            // Some editors begin a file with a mark of its encoding.
+            let id = line.trim_start_matches('\u{feff}').trim();
             if !id.is_empty() {
                 return Some(Ok(id.to_owned()));
             }

@@ -21,7 +21,7 @@ use super::in_flight::{self, InFlight};
 use super::places::Places;
 use super::refusal::{code, refuse};
 use super::rpc::Rpc;
-use super::{CallLimits, MAX_REQUEST, MAX_STREAM_MESSAGE, mend, message, panics, stream};
+use super::{CallLimits, MAX_REQUEST, mend, message, panics, stream};
 use crate::batch::BulkLimits;
 use crate::credentials::Caller;
 use crate::deadline::{Deadline, DeadlinePolicy, Drain};
@@ -288,11 +288,8 @@ async fn admit<F: Future<Output = Response>>(
     // What is no RPC has no caller: its refusal costs nothing.
     let token = request.extensions().get::<Caller>().map(Caller::key);
     let message = request.body().size_hint().exact();
-    let message = match Rpc::at(request.uri().path()) {
-        // One message at a time.
-        Some(rpc) if rpc.is_stream => MAX_STREAM_MESSAGE,
-        _ => message.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0),
-    };
+    // The messages of a stream are charged when they come.
+    let message = message.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0);
     let held = memory.held(token);
     let admitted = places.take(token).and_then(|place| {
         let is_held = held.take(message);

@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 
 /// How long after its deadline a caller may take for the rest of an answer. It
 /// is for those that named no deadline of their own: one that did has given up.
-const UNTAKEN: Duration = Duration::from_secs(5);
+pub(crate) const UNTAKEN: Duration = Duration::from_secs(5);
 
 /// When the stream of a call ends, if its caller does not end it.
 enum End {

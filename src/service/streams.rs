@@ -14,7 +14,7 @@ use crate::proto::v1::{
     StreamUsersPresencesPurecloudBulkRequest, StreamUsersPresencesPurecloudBulkResponse,
 };
 use crate::server::MAX_STREAM_MESSAGE;
-use crate::server::stream::led_by;
+use crate::server::stream::{UNTAKEN, led_by};
 use crate::session::Session;
 
 /// What is streamed to a caller.
@@ -64,6 +64,10 @@ impl Gateway {
             let read = batch::stream::<O>(&session, limits, asked, &out).await;
             // After what was handed out before.
             let Session { terms, .. } = session;
+            let patience = match read {
+                Ok(()) => limits.stream_idle,
+                Err(_) => UNTAKEN,
+            };
             match read {
                 Ok(()) => terms.record.ended(Code::Ok, None),
                 // Its caller has gone away, which is no error of anybody's.
@@ -79,7 +83,7 @@ impl Gateway {
             }
             drop((out, end));
             // For what was handed out to be taken.
-            tokio::time::sleep(limits.stream_idle).await;
+            tokio::time::sleep(patience).await;
         }));
         let answers = stream::poll_fn(move |context| taken.poll_recv(context));
         let end = stream::poll_fn(move |context| ended.poll_recv(context));

@@ -1,7 +1,8 @@
 //! What several calls wait for together: one request, which is led by whoever
 //! of them is there, and lasts for as long as one of them is.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
@@ -15,9 +16,18 @@ use crate::error::{Error, Failure};
 ///
 /// A call by itself has none to tell.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wait(Option<Arc<watch::Sender<Waiting>>>);
+pub(crate) struct Wait(Option<Arc<Told>>);
 
-type Waiting = Option<(Instant, Failure)>;
+#[derive(Debug, Default)]
+struct Told {
+    waiting: watch::Sender<Option<(Instant, Failure)>>,
+    /// When the request had its turn for the first time.
+    left: OnceLock<Instant>,
+}
+
+/// How long after it has left a request may be joined. One that takes longer
+/// may never be answered, and would take all that come with it.
+const JOINED_FOR: Duration = Duration::from_secs(1);
 
 impl Wait {
     /// That of several calls.
@@ -28,15 +38,23 @@ impl Wait {
     /// Says that the request is not sent before `until`, and why.
     pub(super) fn until(&self, until: Instant, why: impl FnOnce() -> Failure) {
         if let Some(told) = &self.0 {
-            told.send_replace(Some((until, why())));
+            told.waiting.send_replace(Some((until, why())));
         }
     }
 
     /// Says that nothing is waited for any more but the answer.
     pub(super) fn is_over(&self) {
         if let Some(told) = &self.0 {
-            told.send_if_modified(|waiting| waiting.take().is_some());
+            told.left.get_or_init(Instant::now);
+            told.waiting
+                .send_if_modified(|waiting| waiting.take().is_some());
         }
+    }
+
+    /// Whether the request has left too long ago for others to wait for it.
+    fn is_old(&self) -> bool {
+        let left = self.0.as_ref().and_then(|told| told.left.get());
+        left.is_some_and(|left| left.elapsed() >= JOINED_FOR)
     }
 
     /// Waits until it is known that the request is sent too late for `deadline`.
@@ -44,7 +62,7 @@ impl Wait {
         let Some(told) = &self.0 else {
             return std::future::pending().await;
         };
-        let mut told = told.subscribe();
+        let mut told = told.waiting.subscribe();
         loop {
             let too_long = told
                 .borrow_and_update()
@@ -116,8 +134,11 @@ impl<T: Clone> Flight<T> {
 }
 
 impl<T: Clone> Joinable<T> {
-    /// One more call in it, if it has not ended.
+    /// One more call in it, if it has not ended, and has not left long ago.
     pub(crate) fn join(&self, deadline: &Deadline) -> Option<Flight<T>> {
+        if self.wait.is_old() {
+            return None;
+        }
         let landed = self.landed.upgrade()?;
         // What is there already is of before.
         if landed.peek().is_some() {

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use axum::response::Response;
 use tokio::sync::Semaphore;
+use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::bulk::{all, ids, presence, vendor};
 use crate::flight::Flight;
-use crate::support::{Gateway, Limits, Received, Vendor, reply};
+use crate::support::{Gateway, Limits, Received, Vendor, refused, reply};
 use caller::{STREAMS, Said, Stream, count};
 
 /// A vendor that answers each batch when the test lets it.
@@ -219,10 +221,45 @@ async fn the_pace_of_the_token_is_kept_and_neither_deadline_of_the_gateway_appli
     let mut call = Stream::open_for(&gateway, STREAMS[1], Some(Duration::from_secs(1))).await;
     call.ask(ids(0..150)).await;
     call.ask_no_more();
-    // The third turn comes in a minute, which the caller does not have: that is known at once.
+    // The third turn comes in a minute, which the caller does not have: that
+    // is told once what is under way is answered.
     let told = call.all().await;
-    told.status.clone().unwrap();
+    let status = refused(
+        told.status.clone(),
+        Code::ResourceExhausted,
+        "TOKEN_QUOTA_EXHAUSTED",
+    );
+    assert!(status.get_details_retry_info().is_some(), "{status:?}");
     assert_eq!(told.users, ids(0..100));
     assert_eq!(told.failed_with("TOKEN_QUOTA_EXHAUSTED"), ids(100..150));
     assert_eq!(vendor.received().len(), 2);
+}
+
+#[tokio::test]
+async fn as_many_streams_as_a_token_has_places_are_answered_whole() {
+    // Answers of some 20 KB, of which all streams together have hundreds.
+    let vendor = vendor(|received| {
+        let presences = received
+            .ids()
+            .into_iter()
+            .map(|id| serde_json::json!({"userId": id, "message": "x".repeat(400)}));
+        let presences = serde_json::Value::Array(presences.collect());
+        reply(200, presences.to_string())
+    })
+    .await;
+    let limits = Limits {
+        message_memory: 64 << 20,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let streams = (0..100).map(|_| async {
+        let mut call = Stream::open(&gateway, STREAMS[1]).await;
+        call.ask(ids(0..400)).await;
+        call.ask_no_more();
+        call.all().await
+    });
+    for told in futures_util::future::join_all(streams).await {
+        told.status.clone().unwrap();
+        assert_eq!(told.users.len(), 400, "{:?}", told.failures);
+    }
 }

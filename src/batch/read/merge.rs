@@ -29,7 +29,7 @@ use crate::upstream::{Reserved, Terms};
 
 /// For how many windows a batch is open at most, while calls come that are
 /// less than one apart: clients send what belongs together one after the other.
-const MOST_WINDOWS: u32 = 5;
+const MOST_WINDOWS: u32 = 10;
 
 /// The batches that are open. Clones are the same ones.
 #[derive(Debug, Clone)]
@@ -409,7 +409,7 @@ mod tests {
             (2, 95, 195),
             (2, 105, 100),
             (4, 50, 250),
-            (40, 50, 500),
+            (40, 50, 1000),
         ] {
             let open = open_for(calls, apart(every)).await;
             // Each timer is a millisecond late or so.

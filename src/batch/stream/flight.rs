@@ -1,12 +1,35 @@
 //! One batch of a stream, from its request to its results.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
+
 use super::window::Batch;
-use super::{Done, Results};
+use super::{Done, Ends, Results};
 use crate::batch::read::{Answered, BulkRead, glue};
 use crate::error::Error;
 use crate::operation::Call;
 use crate::session::Session;
 use crate::upstream::{Reserved, Terms};
+
+/// What the answer to a batch is expected to have, in bytes. Most have less.
+const EXPECTED: usize = 32 * 1024;
+
+/// How long it takes until it is looked for room again.
+const NO_ROOM: Duration = Duration::from_millis(50);
+
+/// Waits until there is memory for an answer: to ask for one that cannot be
+/// taken would cost the token a request.
+async fn has_room(session: &Session) -> Result<(), Error> {
+    let drain = session.terms.deadline.drain();
+    while session.terms.held.take_ahead(EXPECTED).is_err() {
+        tokio::select! {
+            () = sleep(NO_ROOM) => {}
+            _ = drain.begun() => return Err(Error::Draining),
+        }
+    }
+    Ok(())
+}
 
 /// Sends a batch as `call`; what is wrong with single ids is a part of the
 /// results already.
@@ -26,7 +49,7 @@ pub(super) async fn send<O: BulkRead>(
             failures: wrong,
             ..Results::default()
         },
-        refused: None,
+        ends: None,
         _held: held.clone(),
     };
     if ids.is_empty() {
@@ -41,7 +64,8 @@ pub(super) async fn send<O: BulkRead>(
             ..session.terms.clone()
         },
     };
-    let answer = match call {
+    let has_room = has_room(&session).await;
+    let answer = match call.and_then(|call| has_room.map(|()| call)) {
         Err(error) => Err(error.into()),
         Ok(call) => {
             let index = usize::try_from(number).unwrap_or(usize::MAX);
@@ -51,10 +75,16 @@ pub(super) async fn send<O: BulkRead>(
             answer
         }
     };
-    let failure = answer.as_ref().err();
-    done.refused = failure
-        .filter(|failure| failure.error.is_unauthenticated())
-        .cloned();
+    session.terms.held.give_back_rest();
+    done.ends = answer
+        .as_ref()
+        .err()
+        .and_then(|failure| match &failure.error {
+            error if error.is_unauthenticated() => Some(Ends::AtOnce(failure.clone())),
+            // Nor will any that comes after it have its turn in time.
+            Error::Paced(_) => Some(Ends::AfterThese(failure.clone())),
+            _ => None,
+        });
     let count = ids.len();
     let answer = answer.map(|served| O::presences(served.response));
     let glued = glue(vec![Answered { ids, answer }]);

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Asked, Done, Results};
 use crate::batch::{BATCH, key};
 use crate::error::{Error, Failure, Violation};
+use crate::memory::Held;
 use crate::operation;
 use crate::proto::v1::{BulkReadFailure, StreamProgress};
 
@@ -21,6 +22,8 @@ const LINGER: Duration = Duration::from_millis(20);
 pub(super) struct Window {
     /// What the last message has more than a batch, with the places there.
     backlog: VecDeque<(usize, String)>,
+    /// What of the memory for messages that message holds.
+    held: Option<Held>,
     /// The next batch.
     gathered: Vec<String>,
     /// What of the next batch cannot be asked.
@@ -55,7 +58,8 @@ pub(super) struct Batch {
 
 impl Window {
     /// Takes the ids of a message.
-    pub(super) fn take(&mut self, message: Asked) {
+    pub(super) fn take(&mut self, message: Asked, held: Option<Held>) {
+        self.held = held;
         self.is_unordered |= message.unordered;
         self.progress.received += count(message.ids.len());
         self.backlog.extend(message.ids.into_iter().enumerate());
@@ -203,6 +207,9 @@ impl Window {
                 continue;
             }
             self.since.get_or_insert_with(Instant::now);
+        }
+        if self.backlog.is_empty() {
+            self.held = None;
         }
     }
 

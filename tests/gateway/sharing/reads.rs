@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
 use super::{call, gated, ran_out, shared};
+use crate::bulk::READ;
 use crate::flight::{Flight, soon};
 use crate::support::{CORRELATION_ID, Gateway, Limits, Vendor, metadata, refused, reply};
 
@@ -316,4 +317,61 @@ async fn reads_are_not_shared_where_that_is_switched_off() {
     for read in reads {
         soon("the answer", read).await.unwrap().unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_takes_none_with_it_that_come_later() {
+    let flight = Flight::default();
+    let counted = flight.clone();
+    let vendor = Vendor::start(move |received| {
+        let held = counted.begin();
+        let is_first = counted.counts().begun == 1;
+        async move {
+            if is_first {
+                std::future::pending::<()>().await;
+            }
+            held.answered(reply(200, super::presence(&received).to_string()))
+        }
+    })
+    .await;
+    let gateway = Gateway::with(&vendor, shared()).await;
+    let hanging = read(&gateway, "u", "t");
+    flight
+        .until("the first is asked", |counts| counts.begun == 1)
+        .await;
+    // Each comes while the one before waits, until one is asked for itself.
+    let later = async {
+        loop {
+            let read = call(&gateway, RPC, user("u"), "t", 700);
+            if let Ok(answer) = read.await.unwrap() {
+                break answer;
+            }
+        }
+    };
+    soon("an answer", later).await;
+    assert_eq!(flight.counts().begun, 2);
+    hanging.abort();
+}
+
+#[tokio::test]
+async fn a_bulk_read_is_shared_also_where_the_token_has_no_turn_left() {
+    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated(&flight, &gate).await;
+    let limits = Limits {
+        token_requests: 1,
+        ..shared()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let request = || json!({"id": ["a", "b"]});
+    let reads: Vec<_> = (0..5)
+        .map(|_| call(&gateway, READ, request(), "t", 20_000))
+        .collect();
+    flight
+        .until("one is asked", |counts| counts.begun == 1)
+        .await;
+    gate.add_permits(9);
+    for read in reads {
+        soon("the answer", read).await.unwrap().unwrap();
+    }
+    assert_eq!(flight.counts().begun, 1);
 }

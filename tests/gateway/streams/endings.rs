@@ -271,3 +271,25 @@ async fn a_stream_that_only_waits_ends_with_the_gateway() {
     refused(call.status().await, Code::Unavailable, "SHUTTING_DOWN");
     ends_soon(serving).await;
 }
+
+#[tokio::test]
+async fn what_the_end_of_the_drain_cuts_off_is_told_as_the_gateways_end() {
+    let (flight, gate) = no_answers();
+    let vendor = gated(&flight, &gate).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let mut limits = Limits::default();
+    limits.pauses.drain_timeout = Duration::from_millis(500);
+    let upstream = format!("http://{}", vendor.address);
+    let stopped = async { drop(stopped.await) };
+    let (gateway, serving) = Gateway::until(&upstream, limits, stopped).await;
+    let mut call = Stream::open(&gateway, STREAMS[0]).await;
+    call.ask(ids(0..60)).await;
+    flight
+        .until("both batches are asked", |counts| counts.under_way == 2)
+        .await;
+    drop(stop);
+    let told = call.all().await;
+    refused(told.status.clone(), Code::Unavailable, "SHUTTING_DOWN");
+    assert_eq!(told.named(), sorted(ids(0..60)));
+    ends_soon(serving).await;
+}
