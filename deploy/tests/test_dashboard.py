@@ -184,7 +184,8 @@ def all_fates(gateway, port, vendor, metrics, round_):
     while refused() == before:
         assert time.monotonic() < deadline, "the gateway was not refused"
         time.sleep(0.05)
-    waiting += [start("GetUserPresencesPurecloud", user, "parked") for _ in range(2)]
+    # Of users of their own: a request for the same one would be shared.
+    waiting += [start("GetUserPresencesPurecloud", {"userId": id}, "parked") for id in ids[1:3]]
     for process in waiting:
         process.communicate(timeout=WITHIN)
     # Users of their own, so that no request serves two calls.
