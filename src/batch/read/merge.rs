@@ -31,6 +31,9 @@ use crate::upstream::{Reserved, Terms};
 /// less than one apart: clients send what belongs together one after the other.
 const MOST_WINDOWS: u32 = 10;
 
+/// By how much a timer is late on average: its clock has milliseconds.
+const LATE: Duration = Duration::from_micros(500);
+
 /// The batches that are open. Clones are the same ones.
 #[derive(Debug, Clone)]
 pub struct Merging {
@@ -234,6 +237,7 @@ impl Gathered {
     /// Waits until nobody has joined for so long, and not for ever.
     async fn rests_for(&self, window: Duration) {
         let latest = Instant::now() + window * MOST_WINDOWS;
+        let window = window.saturating_sub(LATE);
         loop {
             let joined = self.ids().joined.unwrap_or(latest);
             let leaves = (joined + window).min(latest);
