@@ -43,6 +43,8 @@ pub enum Error {
     Greedy,
     /// The gateway ends, and the call had waited to be sent: nothing was.
     Draining,
+    /// The gateway ends, and with it a stream.
+    StreamEnding,
     /// The caller of a stream kept the gateway waiting for so long.
     Idle(Duration),
     /// Time ran out and nothing can have been changed by it.

@@ -12,11 +12,10 @@ use std::time::Duration;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tonic::Code;
 
 use super::BulkLimits;
 use super::read::BulkRead;
-use crate::error::{Error, Failure, Reason, Violation};
+use crate::error::{Error, Failure, Violation};
 use crate::memory::Held;
 use crate::operation;
 use crate::proto::v1::{BulkReadFailure, StreamProgress, UcUserPresence};
@@ -147,7 +146,9 @@ async fn lead<O: BulkRead>(
             biased;
             // With what it ends with already, where that is so.
             () = deadline.passed() => return Err(ends.unwrap_or_else(|| Error::Expired.into())),
-            _ = deadline.drain().begun(), if ends.is_none() => ends = Some(draining()),
+            _ = deadline.drain().begun(), if ends.is_none() => {
+                ends = Some(Error::StreamEnding.into());
+            },
             taken = out.reserve(), if has_results => {
                 // Nobody is there any more where it cannot be handed out.
                 let Ok(taken) = taken else { return Ok(()) };
@@ -185,13 +186,6 @@ async fn lead<O: BulkRead>(
         }
         moved = Instant::now();
     }
-}
-
-/// A stream whose batches are answered may have to end all the same.
-fn draining() -> Failure {
-    let text = "the gateway is shutting down; ids that were not read are named in the last message: \
-                open another stream for them, which another replica will answer";
-    Error::Protocol(Reason::ShuttingDown, Code::Unavailable, text.to_owned()).into()
 }
 
 async fn until(moment: Option<Instant>) {

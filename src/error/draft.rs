@@ -81,7 +81,9 @@ impl Draft {
                 });
                 draft
             }
-            Error::Draining => Draft::new(Code::Unavailable, Reason::ShuttingDown, message),
+            Error::Draining | Error::StreamEnding => {
+                Draft::new(Code::Unavailable, Reason::ShuttingDown, message)
+            }
             Error::Greedy => Draft::new(Code::ResourceExhausted, Reason::TokenOverloaded, message),
             Error::Idle(_) => Draft::new(Code::Aborted, Reason::StreamIdle, message),
             Error::Expired => Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message),

@@ -44,6 +44,11 @@ pub(super) fn of(error: &Error) -> String {
                           nothing was sent; wait for some of them"
                 .to_owned()
         }
+        Error::StreamEnding => {
+            "the gateway is shutting down; ids that were not read are named in the last message: \
+             open another stream for them, which another replica will answer"
+                .to_owned()
+        }
         Error::Idle(time) => format!(
             "the caller neither sent nor took anything for {time:?} (--stream-idle-timeout); open \
              another stream for what is left"

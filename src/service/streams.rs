@@ -64,9 +64,10 @@ impl Gateway {
             let read = batch::stream::<O>(&session, limits, asked, &out).await;
             // After what was handed out before.
             let Session { terms, .. } = session;
-            let patience = match read {
-                Ok(()) => limits.stream_idle,
-                Err(_) => UNTAKEN,
+            let patience = if read.is_ok() {
+                limits.stream_idle
+            } else {
+                UNTAKEN
             };
             match read {
                 Ok(()) => terms.record.ended(Code::Ok, None),

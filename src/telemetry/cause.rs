@@ -20,7 +20,7 @@ pub(super) fn word(error: &Error) -> &'static str {
         Error::Unsendable(_) => "unsendable",
         Error::Paced(_) => "quota",
         Error::NotTried { .. } => "not_tried",
-        Error::Draining => "shutting_down",
+        Error::Draining | Error::StreamEnding => "shutting_down",
         _ => OTHER,
     }
 }
