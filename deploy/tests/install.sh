@@ -23,7 +23,7 @@ environment .venv requirements.txt
 environment .checkov requirements-checkov.txt
 export CHECKOV=$PWD/.checkov/bin/checkov
 
-once_for package-lock.json node_modules/.installed.json npm ci --loglevel=error
+once_for package-lock.json node_modules/.installed.json ../../tests/npm-ci
 
 # Prometheus' programs: those of the system, or Debian's, unpacked and not
 # installed, since its package would start a service.
