@@ -7,12 +7,14 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
+use tokio::time::sleep;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::value::{Problems, threads};
@@ -78,10 +80,24 @@ fn run(future: impl Future<Output = Result<ExitCode, Stop>>) -> Result<ExitCode,
     };
     let runtime = builder.enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let code = runtime.block_on(future);
+    let code = runtime.block_on(async {
+        tokio::select! {
+            code = future => code,
+            () = keep_timers_cheap() => unreachable!("it has no end"),
+        }
+    });
     // Not waiting for what cannot be cancelled, such as a lookup of a name.
     runtime.shutdown_background();
     code
+}
+
+/// Keeps a timer due within a second, for ever. A timer that is due before all
+/// others wakes the runtime by a system call and one more turn of its loop, as
+/// the deadlines of each call would in a process where nothing else is due soon.
+async fn keep_timers_cheap() {
+    loop {
+        sleep(Duration::from_secs(1)).await;
+    }
 }
 
 fn gateway(config: Config) -> Result<ExitCode, Stop> {

@@ -2,6 +2,7 @@
 //! and through Envoy, in turn, and what each takes. docs/performance.md tells
 //! of it.
 
+mod awake;
 mod collector;
 mod course;
 mod direct;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 use crate::scenario::Setting;
 use crate::scenario::table::Table;
+use awake::Awake;
+pub use awake::spin;
 
 /// The flags of `bench`.
 #[derive(Debug, Clone, clap::Args)]
@@ -62,10 +65,11 @@ pub async fn run(args: Args) -> Result<bool, String> {
         scale: 1.0,
     };
     println!("{}", machine::told());
+    let awake = Awake::start()?;
     let mut table = Table::default();
     table.add(size::of(&setting)?);
     table.add(start::run(&setting).await?);
-    for figures in course::run(&setting, &args).await? {
+    for figures in course::run(&setting, &args, &awake).await? {
         table.add(figures);
     }
     table.add(large::run(&setting).await?);

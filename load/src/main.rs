@@ -28,6 +28,9 @@ enum Command {
     Scenario(scenario::Args),
     /// Measure the gateway beside Envoy and beside direct calls
     Bench(bench::Args),
+    /// Keep a core awake, for the benchmark
+    #[command(hide = true)]
+    Spin,
 }
 
 #[tokio::main]
@@ -38,6 +41,10 @@ async fn main() -> ExitCode {
         Command::Call(args) => caller::run(args).await.map(|()| true),
         Command::Scenario(args) => scenario::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::Spin => {
+            bench::spin();
+            Ok(true)
+        }
     };
     match ended {
         Ok(true) => ExitCode::SUCCESS,

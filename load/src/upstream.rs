@@ -4,6 +4,7 @@
 mod answer;
 mod body;
 mod budget;
+mod clock;
 mod fault;
 mod report;
 
@@ -21,6 +22,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::sleep;
 
 use body::Body;
+use clock::Clock;
 use fault::{Fault, Faults};
 use report::Counts;
 pub use report::Report;
@@ -66,7 +68,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     println!("{address}");
     let vendor = Arc::new(Vendor {
-        latency: args.latency,
+        clock: Clock::of(args.latency).map_err(|error| error.to_string())?,
         faults: args.faults,
         counts: Counts::default(),
     });
@@ -98,7 +100,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 #[derive(Debug)]
 struct Vendor {
-    latency: Duration,
+    clock: Clock,
     faults: Faults,
     counts: Counts,
 }
@@ -119,10 +121,7 @@ async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Re
     if let Some(fault) = fault {
         vendor.counts.fault(fault);
     }
-    // A sleep of no time would be one until the clock's next millisecond.
-    if !vendor.latency.is_zero() {
-        sleep(vendor.latency).await;
-    }
+    vendor.clock.wait().await;
     match fault {
         Some(Fault::Unavailable) => return Ok(answer::unavailable()),
         Some(Fault::TooMany) => return Ok(answer::too_many()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Args;
+use super::awake::Awake;
 use super::collector::Collector;
 use super::envoy::Envoy;
 use super::micro;
@@ -33,7 +34,11 @@ const GATEWAY: usize = 1;
 /// within what the vendor allows, which here is more than they ask for.
 pub(super) const FLAGS: [&str; 4] = ["--token-requests-per-minute", "100000", "--lame-duck", "0s"];
 
-pub(super) async fn run(setting: &Setting, args: &Args) -> Result<Vec<Figures>, String> {
+pub(super) async fn run(
+    setting: &Setting,
+    args: &Args,
+    awake: &Awake,
+) -> Result<Vec<Figures>, String> {
     let vendor = Vendor::on_one_thread(Duration::ZERO).await?;
     let collector = Collector::start().await?;
     let gateway = gateway(setting, &vendor, "bench", &[], Some(&collector)).await?;
@@ -49,7 +54,8 @@ pub(super) async fn run(setting: &Setting, args: &Args) -> Result<Vec<Figures>, 
         way.agree(vendor.address).await?;
     }
     println!("the gateway and Envoy answer what the vendor says");
-    let processes = [vendor.pid(), gateway.pid(), envoy.pid()];
+    let processes = [vendor.pid(), gateway.pid(), envoy.pid()].into_iter();
+    let processes: Vec<u32> = processes.chain(awake.pids()).collect();
     let mut taken: [[Taken; 3]; 3] = Default::default();
     for round in 0..=args.rounds {
         for (work, taken) in Work::ALL.into_iter().zip(&mut taken) {
