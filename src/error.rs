@@ -47,6 +47,8 @@ pub enum Error {
     StreamEnding,
     /// The caller of a stream kept the gateway waiting for so long.
     Idle(Duration),
+    /// The caller of a stream sent no id for so long.
+    NoId(Duration),
     /// Time ran out and nothing can have been changed by it.
     Expired,
     /// No request can be made of the call, for a reason that is the gateway's.

@@ -117,7 +117,7 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
         None => None,
         Some(address) => Some(bind("--metrics-listen", address).await?),
     };
-    let (exported, max_in_flight) = (config.telemetry, config.calls.max_in_flight);
+    let (exported, limits) = (config.telemetry, config.limits);
     let to = [
         exported.traces.as_ref().map(|traces| traces.to.url.clone()),
         exported
@@ -125,7 +125,7 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
             .as_ref()
             .map(|metrics| metrics.to.url.clone()),
     ];
-    let (telemetry, running, page) = Telemetry::start(exported, max_in_flight)?;
+    let (telemetry, running, page) = Telemetry::start(exported, limits.calls.max_in_flight)?;
     let (base, sandbox) = match config.target {
         Target::Upstream(base) => (base, None),
         Target::Sandbox(settings) => {
@@ -136,16 +136,16 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
         }
     };
     let is_sandbox = sandbox.is_some();
-    let quota = Quota::new(config.token_requests_per_minute);
+    let quota = Quota::new(limits.token_requests_per_minute);
     let mut upstream = Upstream::new(base.clone(), config.outbound, quota)?;
-    if config.share_reads {
+    if limits.share_reads {
         upstream = upstream.with_shared_reads();
     }
-    let mut gateway = Gateway::new(upstream, config.bulk);
-    if let Some(window) = config.bulk_merge_window {
+    let mut gateway = Gateway::new(upstream, limits.bulk);
+    if let Some(window) = limits.bulk_merge_window {
         gateway = gateway.with_merged_reads(window);
     }
-    let mut server = Server::new(gateway, config.calls, config.pauses)
+    let mut server = Server::new(gateway, limits.calls, config.pauses)
         .await
         .map_err(|error| error.to_string())?;
     let has_tls = config.tls.is_some();

@@ -20,6 +20,8 @@ mod refusal;
 mod rpc;
 mod shutdown;
 pub(crate) mod stream;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod usage;
 

@@ -4,7 +4,7 @@
 //! are sent at once: results that are not taken keep further ones from being
 //! asked for.
 
-mod flight;
+mod trip;
 mod window;
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::memory::Held;
 use crate::operation;
 use crate::proto::v1::{BulkReadFailure, StreamProgress, UcUserPresence};
 use crate::session::Session;
-use flight::send;
+use trip::send;
 use window::Window;
 
 /// A message of the caller's.
@@ -113,7 +113,7 @@ async fn lead<O: BulkRead>(
 ) -> Result<(), Failure> {
     let deadline = &session.terms.deadline;
     let mut first = First::<O>::default();
-    let mut flying = FuturesUnordered::new();
+    let mut under_way = FuturesUnordered::new();
     let (mut is_whole, mut ends) = (false, None::<Failure>);
     // When the caller last did something, or something was last done for it.
     let mut moved = Instant::now();
@@ -124,11 +124,11 @@ async fn lead<O: BulkRead>(
             && let Some(batch) = window.next_batch(is_whole)
         {
             let call = operation::encode(&read.with_ids(batch.ids.clone()));
-            flying.push(send::<O>(session, call, batch));
+            under_way.push(send::<O>(session, call, batch));
             continue;
         }
         let has_results = window.has_results();
-        let is_over = flying.is_empty() && !has_results;
+        let is_over = under_way.is_empty() && !has_results;
         if is_over && is_whole && window.is_empty() {
             return Ok(());
         }
@@ -136,11 +136,11 @@ async fn lead<O: BulkRead>(
             return Err(why);
         }
         // While the vendor is asked, it is not the caller who is waited for.
-        let is_waiting = flying.is_empty() || has_results;
+        let is_waiting = under_way.is_empty() || has_results;
         let leaves = window.leaves().filter(|_| has_room);
-        let idle = match window.received() {
-            0 => limits.stream_idle.min(FIRST),
-            _ => limits.stream_idle,
+        let (idle, why): (_, fn(Duration) -> Error) = match window.received() {
+            0 if limits.stream_idle > FIRST => (FIRST, Error::NoId),
+            _ => (limits.stream_idle, Error::Idle),
         };
         tokio::select! {
             biased;
@@ -156,7 +156,7 @@ async fn lead<O: BulkRead>(
                     taken.send(results);
                 }
             }
-            Some(mut done) = flying.next() => {
+            Some(mut done) = under_way.next() => {
                 let end = done.ends.take();
                 window.settle(done);
                 match end {
@@ -181,7 +181,7 @@ async fn lead<O: BulkRead>(
             }
             () = until(leaves), if leaves.is_some() => {}
             () = sleep_until(moved + idle), if is_waiting => {
-                return Err(Error::Idle(idle).into());
+                return Err(why(idle).into());
             }
         }
         moved = Instant::now();

@@ -85,7 +85,9 @@ impl Draft {
                 Draft::new(Code::Unavailable, Reason::ShuttingDown, message)
             }
             Error::Greedy => Draft::new(Code::ResourceExhausted, Reason::TokenOverloaded, message),
-            Error::Idle(_) => Draft::new(Code::Aborted, Reason::StreamIdle, message),
+            Error::Idle(_) | Error::NoId(_) => {
+                Draft::new(Code::Aborted, Reason::StreamIdle, message)
+            }
             Error::Expired => Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message),
             Error::Unsendable(_) => Draft::new(Code::Internal, Reason::Internal, message),
             Error::Unreachable(_) => {

@@ -53,6 +53,9 @@ pub(super) fn of(error: &Error) -> String {
             "the caller neither sent nor took anything for {time:?} (--stream-idle-timeout); open \
              another stream for what is left"
         ),
+        Error::NoId(time) => format!(
+            "the stream was opened {time:?} ago and no id has come; open it when there is one to ask for"
+        ),
         Error::Expired => "the deadline passed; nothing was changed by this call".to_owned(),
         Error::Unsendable(why) => {
             format!("no request to the presence API can be made of the call: {why}")

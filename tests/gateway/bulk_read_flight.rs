@@ -12,7 +12,7 @@ use tonic::Code;
 use crate::bulk::{
     READ, READS, all, failed, failures, ids, read, users, vendor, with_correlation_id,
 };
-use crate::flight::{Flight, soon};
+use crate::flight::{Flight, gated, soon};
 use crate::support::{Gateway, Limits, Vendor, metadata, refused, reply};
 
 /// A vendor that never answers, but counts.
@@ -37,15 +37,7 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
         for concurrency in [1, 3] {
             let flight = Flight::default();
             let gate = Arc::new(Semaphore::new(0));
-            let (counted, gated) = (flight.clone(), Arc::clone(&gate));
-            let vendor = Vendor::start(move |received| {
-                let (held, gate) = (counted.begin(), Arc::clone(&gated));
-                async move {
-                    gate.acquire().await.unwrap().forget();
-                    held.answered(all(&received))
-                }
-            })
-            .await;
+            let vendor = gated(&flight, &gate, all).await;
             let limits = Limits {
                 concurrency,
                 ..Limits::default()

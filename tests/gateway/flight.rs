@@ -1,9 +1,13 @@
 //! What the vendor has under way, and what becomes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use axum::response::Response;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
+
+use crate::support::{Received, Vendor};
 
 /// How long an event is waited for that must come: much longer than it takes,
 /// so that a test which hangs says what it waits for.
@@ -85,6 +89,23 @@ impl Drop for Held {
             }
         });
     }
+}
+
+/// A vendor that answers one request for each permit of the gate.
+pub async fn gated(
+    flight: &Flight,
+    gate: &Arc<Semaphore>,
+    answer: fn(&Received) -> Response,
+) -> Vendor {
+    let (flight, gate) = (flight.clone(), Arc::clone(gate));
+    Vendor::start(move |received| {
+        let (held, gate) = (flight.begin(), Arc::clone(&gate));
+        async move {
+            gate.acquire().await.unwrap().forget();
+            held.answered(answer(&received))
+        }
+    })
+    .await
 }
 
 /// Waits for what must come soon.

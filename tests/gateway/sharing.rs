@@ -5,16 +5,13 @@ mod merged;
 mod properties;
 mod reads;
 
-use std::sync::Arc;
-
+use axum::response::Response;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
 use crate::bulk::all;
-use crate::flight::Flight;
-use crate::support::{Gateway, Limits, Received, Vendor, reply};
+use crate::support::{Gateway, Limits, Received, reply};
 
 /// What `serve` grants by default.
 fn shared() -> Limits {
@@ -29,21 +26,13 @@ fn presence(received: &Received) -> Value {
     json!({"id": received.path(), "message": received.token()})
 }
 
-/// A vendor that answers when the test lets it, with who asked for what.
-async fn gated(flight: &Flight, gate: &Arc<Semaphore>) -> Vendor {
-    let (flight, gate) = (flight.clone(), Arc::clone(gate));
-    Vendor::start(move |received| {
-        let (held, gate) = (flight.begin(), Arc::clone(&gate));
-        async move {
-            gate.acquire().await.unwrap().forget();
-            held.answered(if received.path().ends_with("/bulk") {
-                all(&received)
-            } else {
-                reply(200, presence(&received).to_string())
-            })
-        }
-    })
-    .await
+/// Who asked for what.
+fn told(received: &Received) -> Response {
+    if received.path().ends_with("/bulk") {
+        all(received)
+    } else {
+        reply(200, presence(received).to_string())
+    }
 }
 
 /// A call of its own task, in the name of `token`, with so many milliseconds.

@@ -14,22 +14,9 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::bulk::{all, ids, presence, vendor};
-use crate::flight::Flight;
+use crate::flight::{Flight, gated};
 use crate::support::{Gateway, Limits, Received, Vendor, refused, reply};
 use caller::{STREAMS, Said, Stream, count};
-
-/// A vendor that answers each batch when the test lets it.
-async fn gated(flight: &Flight, gate: &Arc<Semaphore>) -> Vendor {
-    let (flight, gate) = (flight.clone(), Arc::clone(gate));
-    Vendor::start(move |received| {
-        let (held, gate) = (flight.begin(), Arc::clone(&gate));
-        async move {
-            gate.acquire().await.unwrap().forget();
-            held.answered(all(&received))
-        }
-    })
-    .await
-}
 
 /// The vendor's answer for all ids but those that begin with `none`.
 fn some(received: &Received) -> Response {
@@ -74,7 +61,7 @@ async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
 async fn as_many_batches_are_asked_at_once_as_are_allowed_and_never_more() {
     for unordered in [false, true] {
         let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-        let vendor = gated(&flight, &gate).await;
+        let vendor = gated(&flight, &gate, all).await;
         let limits = Limits {
             concurrency: 3,
             ..Limits::default()
@@ -166,7 +153,7 @@ async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
 #[tokio::test]
 async fn an_id_that_is_being_asked_is_not_asked_again_and_one_that_was_answered_is() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, all).await;
     let gateway = Gateway::before(&vendor).await;
     let mut call = Stream::open(&gateway, STREAMS[1]).await;
     call.ask(vec!["a".into(), "B".into(), "A".into()]).await;

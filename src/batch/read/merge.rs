@@ -4,17 +4,16 @@
 //! handed to each call by the ids that it asked, and a refusal that may be about
 //! one id is found out by asking for each call apart.
 
+mod gathered;
+
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
 
+use super::BulkRead;
 use super::glue::user;
-use super::{BATCH, BulkRead};
 use crate::batch::key;
 use crate::credentials::TokenKey;
 use crate::deadline::Deadline;
@@ -26,13 +25,7 @@ use crate::session::{Served, Session};
 use crate::telemetry::MERGED;
 use crate::upstream::flight::{Flight, Joinable, Wait, is_of_others};
 use crate::upstream::{Reserved, Terms};
-
-/// For how many windows a batch is open at most, while calls come that are
-/// less than one apart: clients send what belongs together one after the other.
-const MOST_WINDOWS: u32 = 10;
-
-/// By how much a timer is late on average: its clock has milliseconds.
-const LATE: Duration = Duration::from_micros(500);
+use gathered::Gathered;
 
 /// The batches that are open. Clones are the same ones.
 #[derive(Debug, Clone)]
@@ -69,23 +62,6 @@ impl std::fmt::Debug for Open {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Open").finish_non_exhaustive()
     }
-}
-
-/// What a batch asks for.
-#[derive(Debug, Default)]
-struct Gathered {
-    ids: Mutex<Ids>,
-    /// How many calls are in it.
-    calls: AtomicUsize,
-    is_full: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Ids {
-    list: Vec<String>,
-    keys: HashSet<String>,
-    /// When the last call joined.
-    joined: Option<Instant>,
 }
 
 /// What a batch came to.
@@ -233,74 +209,23 @@ impl Drop for OpenBatch {
     }
 }
 
-impl Gathered {
-    /// Waits until nobody has joined for so long, and not for ever.
-    async fn rests_for(&self, window: Duration) {
-        let latest = Instant::now() + window * MOST_WINDOWS;
-        let window = window.saturating_sub(LATE);
-        loop {
-            let joined = self.ids().joined.unwrap_or(latest);
-            let leaves = (joined + window).min(latest);
-            if leaves <= Instant::now() {
-                return;
-            }
-            sleep_until(leaves).await;
-        }
-    }
-
-    fn ids(&self) -> MutexGuard<'_, Ids> {
-        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds ids as far as they fit; gives those that are in it, and whether it
-    /// is full.
-    fn add(&self, ids: &mut VecDeque<String>) -> (Vec<String>, bool) {
-        let mut gathered = self.ids();
-        let mut own = Vec::new();
-        while let Some(id) = ids.front() {
-            let key = key(id);
-            if !gathered.keys.contains(&key) {
-                if gathered.list.len() >= BATCH {
-                    break;
-                }
-                gathered.list.push(id.clone());
-                gathered.keys.insert(key);
-            }
-            own.extend(ids.pop_front());
-        }
-        if !own.is_empty() {
-            self.calls.fetch_add(1, Relaxed);
-            gathered.joined = Some(Instant::now());
-        }
-        let is_full = gathered.list.len() >= BATCH;
-        if is_full {
-            self.is_full.notify_one();
-        }
-        (own, is_full)
-    }
-}
-
 /// Sends a batch when it is full, or nobody joins it any more.
 async fn lead<O: BulkRead>(
     batch: OpenBatch,
     gathered: Arc<Gathered>,
     read: O,
-    session: Session,
+    mut session: Session,
     deadline: Deadline,
     wait: Wait,
     held: Held,
 ) -> Arc<Landed> {
     tokio::select! {
         () = gathered.rests_for(batch.merging.window) => {}
-        () = gathered.is_full.notified() => {}
+        () = gathered.is_full() => {}
     }
     // From here on, nobody joins it.
     drop(batch);
-    let (ids, keys) = {
-        let mut ids = gathered.ids();
-        (std::mem::take(&mut ids.list), std::mem::take(&mut ids.keys))
-    };
-    let mut session = session;
+    let (ids, keys) = gathered.take();
     session.terms.deadline = deadline;
     let count = ids.len();
     let mut bytes = 0;
@@ -317,7 +242,7 @@ async fn lead<O: BulkRead>(
         response: O::presences(served.response),
         correlation_id: served.correlation_id,
     });
-    let calls = gathered.calls.load(Relaxed);
+    let calls = gathered.calls();
     if let Ok(served) = answer.as_ref()
         && calls > 1
     {
@@ -375,68 +300,4 @@ impl Part {
 fn is_of_ids(error: &Error) -> bool {
     let status = error.fault().map(|fault| fault.status);
     status.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 401 | 408 | 429))
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::time::{pause, sleep};
-
-    use super::*;
-
-    const WINDOW: Duration = Duration::from_millis(100);
-
-    /// How long a batch is open that so many calls join, so far apart.
-    async fn open_for(calls: usize, apart: Duration) -> u128 {
-        let (gathered, begun) = (Gathered::default(), Instant::now());
-        let join = |number: usize| gathered.add(&mut VecDeque::from([number.to_string()]));
-        join(0);
-        let joining = async {
-            for number in 1..calls {
-                sleep(apart).await;
-                join(number);
-            }
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = joining => {}
-            () = gathered.rests_for(WINDOW) => {}
-        }
-        begun.elapsed().as_millis()
-    }
-
-    #[tokio::test]
-    async fn a_batch_waits_once_for_others_and_longer_while_they_come_but_not_for_ever() {
-        pause();
-        let apart = Duration::from_millis;
-        for (calls, every, expected) in [
-            (1, 1, 100),
-            (2, 95, 195),
-            (2, 105, 100),
-            (4, 50, 250),
-            (40, 50, 1000),
-        ] {
-            let open = open_for(calls, apart(every)).await;
-            // Each timer is a millisecond late or so.
-            let is_right = (expected..expected + 10).contains(&open);
-            assert!(is_right, "{open} ms for {calls} calls, {every} ms apart");
-        }
-    }
-
-    #[test]
-    fn ids_are_added_once_until_the_batch_is_full() {
-        let gathered = Gathered::default();
-        let ids = |range: std::ops::Range<usize>| -> VecDeque<String> {
-            range.map(|number| format!("Id-{number}")).collect()
-        };
-        let mut first = ids(0..30);
-        assert_eq!(gathered.add(&mut first), (Vec::from(ids(0..30)), false));
-        let mut same = VecDeque::from(["ID-3".to_owned()]);
-        assert_eq!(gathered.add(&mut same), (vec!["ID-3".to_owned()], false));
-        let mut more = ids(25..60);
-        assert_eq!(gathered.add(&mut more), (Vec::from(ids(25..50)), true));
-        assert_eq!(more, ids(50..60));
-        assert_eq!(gathered.add(&mut more), (Vec::new(), true));
-        assert_eq!(gathered.calls.load(Relaxed), 3);
-        assert_eq!(gathered.ids().list.len(), BATCH);
-    }
 }

@@ -7,9 +7,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
-use super::{call, gated, ran_out, shared};
+use super::{call, ran_out, shared, told};
 use crate::bulk::READ;
-use crate::flight::{Flight, soon};
+use crate::flight::{Flight, gated, soon};
 use crate::support::{CORRELATION_ID, Gateway, Limits, Vendor, metadata, refused, reply};
 
 const RPC: &str = "GetUserPresencesPurecloud";
@@ -37,7 +37,7 @@ async fn are_in(gateway: &Gateway, reads: &[JoinHandle<Result<Value, Status>>]) 
 #[tokio::test]
 async fn identical_reads_under_way_are_one_request_with_one_answer() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, told).await;
     let gateway = Gateway::with(&vendor, shared()).await;
     let reads: Vec<_> = (0..50).map(|_| read(&gateway, "u", "t")).collect();
     flight
@@ -58,7 +58,7 @@ async fn identical_reads_under_way_are_one_request_with_one_answer() {
 #[tokio::test]
 async fn what_differs_in_anything_is_not_shared() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, told).await;
     let gateway = Gateway::with(&vendor, shared()).await;
     let reads = [
         read(&gateway, "u", "t"),
@@ -93,7 +93,7 @@ async fn what_differs_in_anything_is_not_shared() {
 #[tokio::test]
 async fn whoever_leaves_or_runs_out_of_time_harms_no_other() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, told).await;
     let gateway = Gateway::with(&vendor, shared()).await;
     // The one that began it, with little time, and one that goes away.
     let first = call(&gateway, RPC, user("u"), "t", 700);
@@ -114,7 +114,7 @@ async fn whoever_leaves_or_runs_out_of_time_harms_no_other() {
 #[tokio::test]
 async fn when_the_last_one_leaves_the_request_is_given_up() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, told).await;
     let gateway = Gateway::with(&vendor, shared()).await;
     let reads = [read(&gateway, "u", "t"), read(&gateway, "u", "t")];
     flight
@@ -263,7 +263,7 @@ async fn a_write_that_failed_or_was_given_up_parts_reads_too() {
 #[tokio::test]
 async fn reads_that_wait_for_their_turn_are_shared_and_the_hurried_are_told_at_once() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(9)));
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, told).await;
     let limits = Limits {
         token_requests: 1,
         ..shared()
@@ -303,7 +303,7 @@ async fn a_retry_after_that_is_too_long_for_one_is_told_to_that_one_alone() {
 #[tokio::test]
 async fn reads_are_not_shared_where_that_is_switched_off() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, told).await;
     let limits = Limits {
         share_reads: false,
         ..Limits::default()
@@ -356,7 +356,7 @@ async fn a_request_that_hangs_takes_none_with_it_that_come_later() {
 #[tokio::test]
 async fn a_bulk_read_is_shared_also_where_the_token_has_no_turn_left() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, told).await;
     let limits = Limits {
         token_requests: 1,
         ..shared()

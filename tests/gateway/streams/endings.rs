@@ -9,9 +9,8 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 
 use super::caller::{STREAMS, Said, Stream};
-use super::gated;
 use crate::bulk::{all, ids, vendor};
-use crate::flight::{Flight, soon};
+use crate::flight::{Flight, gated, soon};
 use crate::server::shutdown::ends_soon;
 use crate::support::{Gateway, Limits, Vendor, refused, reply};
 
@@ -27,7 +26,7 @@ fn no_answers() -> (Flight, Arc<Semaphore>) {
 #[tokio::test]
 async fn a_deadline_that_passes_names_what_was_not_read() {
     let (flight, gate) = no_answers();
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, all).await;
     let limits = Limits {
         concurrency: 2,
         ..Limits::default()
@@ -108,7 +107,7 @@ async fn a_caller_who_sends_nothing_is_not_waited_for_beyond_the_idle_timeout() 
 #[tokio::test]
 async fn a_vendor_who_is_slow_is_not_the_callers_idleness() {
     let (flight, gate) = no_answers();
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, all).await;
     let limits = Limits {
         stream_idle: Duration::from_millis(100),
         ..Limits::default()
@@ -132,7 +131,7 @@ async fn a_vendor_who_is_slow_is_not_the_callers_idleness() {
 #[tokio::test]
 async fn a_caller_who_goes_away_stops_what_is_under_way() {
     let (flight, gate) = no_answers();
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, all).await;
     let limits = Limits {
         concurrency: 4,
         max_in_flight: 1,
@@ -222,7 +221,7 @@ async fn a_caller_who_takes_nothing_is_asked_for_no_more_and_let_go() {
 #[tokio::test]
 async fn a_gateway_that_ends_answers_what_is_under_way_and_names_the_rest() {
     let (flight, gate) = no_answers();
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, all).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let limits = Limits {
         concurrency: 2,
@@ -275,7 +274,7 @@ async fn a_stream_that_only_waits_ends_with_the_gateway() {
 #[tokio::test]
 async fn what_the_end_of_the_drain_cuts_off_is_told_as_the_gateways_end() {
     let (flight, gate) = no_answers();
-    let vendor = gated(&flight, &gate).await;
+    let vendor = gated(&flight, &gate, all).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut limits = Limits::default();
     limits.pauses.drain_timeout = Duration::from_millis(500);

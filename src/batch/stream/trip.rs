@@ -1,4 +1,4 @@
-//! One batch of a stream, from its request to its results.
+//! The trip of a stream's batch to the vendor and back.
 
 use std::time::Duration;
 
