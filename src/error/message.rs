@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Error, Uncertainty};
+use crate::operation::Spec;
 use crate::proto::v1::{BulkWriteReport, IndexRange};
 use crate::upstream::fault::Fault;
 
@@ -74,24 +75,7 @@ pub(super) fn of(error: &Error) -> String {
             };
             format!("the change may or may not have been applied; read before repeating it: {why}")
         }
-        Error::Refused(spec, fault) => {
-            let mut message = vendor_says(fault);
-            if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
-                let names = permissions.names.join(", ");
-                let mode = if permissions.mode == "ANY" {
-                    "any"
-                } else {
-                    "all"
-                };
-                // `write!` to a `String` cannot fail.
-                let _ = write!(message, " ({} needs {mode} of: {names}", spec.name);
-                if !permissions.condition.is_empty() {
-                    let _ = write!(message, ", {}", permissions.condition);
-                }
-                message.push(')');
-            }
-            message
-        }
+        Error::Refused(spec, fault) => refused(spec, fault),
         Error::Redirected(status) => format!(
             "the presence API answered with a redirect ({status}), which is not followed; \
              check the gateway's region or upstream URL"
@@ -110,6 +94,26 @@ pub(super) fn of(error: &Error) -> String {
         }
         Error::Protocol(_, _, message) => message.clone(),
     }
+}
+
+/// The vendor's words, with the permissions that may be missing.
+fn refused(spec: &Spec, fault: &Fault) -> String {
+    let mut message = vendor_says(fault);
+    if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
+        let names = permissions.names.join(", ");
+        let mode = if permissions.mode == "ANY" {
+            "any"
+        } else {
+            "all"
+        };
+        // `write!` to a `String` cannot fail.
+        let _ = write!(message, " ({} needs {mode} of: {names}", spec.name);
+        if !permissions.condition.is_empty() {
+            let _ = write!(message, ", {}", permissions.condition);
+        }
+        message.push(')');
+    }
+    message
 }
 
 fn vendor_says(fault: &Fault) -> String {
