@@ -143,7 +143,8 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
     }
     let mut gateway = Gateway::new(upstream, limits.bulk);
     if let Some(window) = limits.bulk_merge_window {
-        gateway = gateway.with_merged_reads(window);
+        let merged = gateway.with_merged_reads(window);
+        gateway = merged.map_err(|error| format!("no thread can be started: {error}"))?;
     }
     let mut server = Server::new(gateway, limits.calls, config.pauses)
         .await

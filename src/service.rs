@@ -3,6 +3,7 @@
 
 mod streams;
 
+use std::io;
 use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
@@ -235,10 +236,13 @@ impl Gateway {
 
     /// The same gateway, whose bulk reads of one token and source share
     /// batches where they meet within so long.
-    #[must_use]
-    pub fn with_merged_reads(self, window: Duration) -> Self {
-        let merging = Some(Merging::new(window));
-        Self { merging, ..self }
+    ///
+    /// # Errors
+    ///
+    /// If there can be no thread for the clock of that.
+    pub fn with_merged_reads(self, window: Duration) -> io::Result<Self> {
+        let merging = Some(Merging::new(window)?);
+        Ok(Self { merging, ..self })
     }
 
     /// What a bulk call is granted.

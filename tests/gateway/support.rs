@@ -308,7 +308,7 @@ impl Gateway {
         };
         let mut service = Service::new(upstream, bulk);
         if let Some(window) = limits.merge_window {
-            service = service.with_merged_reads(window);
+            service = service.with_merged_reads(window).unwrap();
         }
         let server = Server::new(service, calls, limits.pauses).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

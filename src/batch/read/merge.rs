@@ -4,13 +4,16 @@
 //! handed to each call by the ids that it asked, and a refusal that may be about
 //! one id is found out by asking for each call apart.
 
+mod clock;
 mod gathered;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
+use tokio::time::Instant;
 
 use super::BulkRead;
 use super::glue::user;
@@ -25,12 +28,14 @@ use crate::session::{Served, Session};
 use crate::telemetry::MERGED;
 use crate::upstream::flight::{Flight, Joinable, Wait, is_of_others};
 use crate::upstream::{Reserved, Terms};
+use clock::Clock;
 use gathered::Gathered;
 
 /// The batches that are open. Clones are the same ones.
 #[derive(Debug, Clone)]
 pub struct Merging {
     window: Duration,
+    clock: Clock,
     state: Arc<Mutex<State>>,
 }
 
@@ -81,10 +86,16 @@ pub(super) struct Part {
 
 impl Merging {
     /// Batches that leave when nobody has joined them for so long.
-    #[must_use]
-    pub fn new(window: Duration) -> Self {
-        let state = Arc::default();
-        Self { window, state }
+    ///
+    /// # Errors
+    ///
+    /// If there can be no thread for its clock.
+    pub fn new(window: Duration) -> io::Result<Self> {
+        Ok(Self {
+            window,
+            clock: Clock::start()?,
+            state: Arc::default(),
+        })
     }
 
     /// Puts ids of a call, less than a batch of them, into the batch that is
@@ -219,8 +230,10 @@ async fn lead<O: BulkRead>(
     wait: Wait,
     held: Held,
 ) -> Arc<Landed> {
+    let Merging { window, clock, .. } = &batch.merging;
+    let wait_until = |moment: Instant| clock.wait_until(moment.into_std());
     tokio::select! {
-        () = gathered.rests_for(batch.merging.window) => {}
+        () = gathered.rests_for(*window, wait_until) => {}
         () = gathered.is_full() => {}
     }
     // From here on, nobody joins it.

@@ -6,16 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::batch::{BATCH, key};
 
 /// For how many windows a batch is open at most, while calls come that are
 /// less than one apart: clients send what belongs together one after the other.
 const MOST_WINDOWS: u32 = 10;
-
-/// By how much a timer is late on average: its clock has milliseconds.
-const LATE: Duration = Duration::from_micros(500);
 
 /// What a batch asks for.
 #[derive(Debug, Default)]
@@ -35,17 +32,21 @@ struct Ids {
 }
 
 impl Gathered {
-    /// Waits until nobody has joined for so long, and not for ever.
-    pub(super) async fn rests_for(&self, window: Duration) {
+    /// Waits until nobody has joined for so long, and not for ever, by what
+    /// waits until a moment.
+    pub(super) async fn rests_for<F: Future<Output = ()>>(
+        &self,
+        window: Duration,
+        wait_until: impl Fn(Instant) -> F,
+    ) {
         let latest = Instant::now() + window * MOST_WINDOWS;
-        let window = window.saturating_sub(LATE);
         loop {
             let joined = self.ids().joined.unwrap_or(latest);
             let leaves = (joined + window).min(latest);
             if leaves <= Instant::now() {
                 return;
             }
-            sleep_until(leaves).await;
+            wait_until(leaves).await;
         }
     }
 
@@ -99,7 +100,7 @@ impl Gathered {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::{pause, sleep};
+    use tokio::time::{pause, sleep, sleep_until};
 
     use super::*;
 
@@ -119,7 +120,7 @@ mod tests {
         };
         tokio::select! {
             () = joining => {}
-            () = gathered.rests_for(WINDOW) => {}
+            () = gathered.rests_for(WINDOW, sleep_until) => {}
         }
         begun.elapsed().as_millis()
     }
