@@ -20,6 +20,7 @@ pub mod sandbox;
 pub mod server;
 pub mod service;
 pub mod session;
+mod signals;
 pub mod spread;
 pub mod telemetry;
 pub mod tls;

@@ -55,8 +55,12 @@ Examples:
   presence-gateway call StreamUsersPresencesPurecloudBulk --ids users.txt > presences.jsonl
   presence-gateway call GetSystempresences --address https://gateway.example:50051
 
-Exit codes: 0 for an answer, 1 for an error status, which is printed with its details, and 64 for a
-call that could not be made as it was given.";
+Ctrl-C and SIGTERM end a stream once the lines begun are whole, and it still says how many ids
+were done, missing and failed; the others were not asked, or not answered. A second signal ends it
+at once.
+
+Exit codes: 0 for an answer, 1 for an error status, which is printed with its details, 64 for a call
+that could not be made as it was given, and 130 or 143 for a stream that Ctrl-C or SIGTERM ended.";
 
 /// A gRPC gateway in front of the Genesys Cloud presence API
 #[derive(Debug, Parser)]

@@ -1,7 +1,6 @@
 //! The two servers, from their flags to their end.
 
 mod files;
-mod signals;
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -13,7 +12,7 @@ use clap::Args;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing_subscriber::EnvFilter;
 
@@ -23,11 +22,11 @@ use crate::logging::{self, LogFormat};
 use crate::sandbox::{self, Sandbox};
 use crate::server::Server;
 use crate::service::Gateway;
+use crate::signals::{First, Signals};
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
 use crate::upstream::base::Base;
 use crate::upstream::quota::Quota;
-use signals::Signals;
 
 /// The flags of `sandbox`.
 #[derive(Debug, Clone, Args)]
@@ -220,18 +219,13 @@ fn simulated_vendor(
 /// Runs what ends in good order when the first signal comes, and at once when
 /// a second one does.
 async fn until_signalled<F: Future<Output = ()>>(
-    mut signals: Signals,
+    signals: Signals,
     serve: impl FnOnce(BoxFuture<'static, ()>) -> F,
 ) -> ExitCode {
-    let (tell, told) = oneshot::channel::<()>();
-    let serving = serve(Box::pin(async { drop(told.await) }));
-    tokio::select! {
-        () = serving => ExitCode::SUCCESS,
-        code = async {
-            signals.next().await;
-            drop(tell);
-            signals.next().await
-        } => code.into(),
+    let serve = |first: First| serve(Box::pin(async { drop(first.await) }));
+    match signals.until_second(serve).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(code) => code.into(),
     }
 }
 

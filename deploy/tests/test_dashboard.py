@@ -110,6 +110,7 @@ def prometheus(gateway, tools, tmp_path_factory):
         "PRESENCE_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{health}",
         "PRESENCE_GATEWAY_METRICS_LISTEN": f"127.0.0.1:{metrics}",
         "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE": "10",
+        "PRESENCE_GATEWAY_BULK_MERGE_WINDOW": "1s",
         "PRESENCE_GATEWAY_LAME_DUCK": "0s",
     }
     scraper = [
@@ -159,11 +160,18 @@ def all_fates(gateway, port, vendor, metrics, round_):
         said, _ = process.communicate(timeout=WITHIN)
         assert expected in said, f"{rpc} was to say {expected}: {said}"
 
+    def count(counter, reason):
+        """What the gateway itself says of a counter now."""
+        page = http(f"http://127.0.0.1:{metrics}/metrics").decode()
+        counts = re.findall(rf'^{counter}\{{[^}}]*reason="{reason}"[^}}]*\}} (\d+)', page, re.MULTILINE)
+        return int(counts[0]) if counts else 0
+
     def refused():
         """How often the vendor refused a request for its rate."""
-        page = http(f"http://127.0.0.1:{metrics}/metrics").decode()
-        counts = re.findall(r'^presence_gateway_upstream_retries_total\{[^}]*reason="429"[^}]*\} (\d+)', page, re.MULTILINE)
-        return int(counts[0]) if counts else 0
+        return count("presence_gateway_upstream_retries_total", "429")
+
+    def saved(how):
+        return count("presence_gateway_upstream_requests_saved_total", how)
 
     user = {"userId": "00000000-0000-4000-8000-000000000001"}
     call("GetUserPresencesPurecloud", user, "plain")
@@ -184,10 +192,21 @@ def all_fates(gateway, port, vendor, metrics, round_):
     while refused() == before:
         assert time.monotonic() < deadline, "the gateway was not refused"
         time.sleep(0.05)
-    # Of users of their own: a request for the same one would be shared.
-    waiting += [start("GetUserPresencesPurecloud", {"userId": id}, "parked") for id in ids[1:3]]
+    # Of users of their own, but the last: its request is shared.
+    shared = saved("shared")
+    waiting += [start("GetUserPresencesPurecloud", {"userId": id}, "parked") for id in (ids[1], ids[2], ids[2])]
     for process in waiting:
         process.communicate(timeout=WITHIN)
+    assert saved("shared") == shared + 1, "one of two identical reads was to be saved"
+    # Until two are so close to each other that they meet.
+    merged, tries = saved("merged"), 0
+    deadline = time.monotonic() + WITHIN
+    while saved("merged") == merged:
+        assert time.monotonic() < deadline, f"no two bulk reads met in {tries} tries"
+        tries += 1
+        meeting = [start("GetUsersPresencesPurecloudBulk", {"ids": [id]}, f"merged-{tries}") for id in ids[:2]]
+        for process in meeting:
+            process.communicate(timeout=WITHIN)
     # Users of their own, so that no request serves two calls.
     spent = [start("GetUserPresencesPurecloud", {"userId": id}, "spent") for id in ids[:12]]
     said = [process.communicate(timeout=WITHIN)[0] for process in spent]
@@ -197,3 +216,10 @@ def all_fates(gateway, port, vendor, metrics, round_):
 @pytest.mark.parametrize(("panel", "query"), list(queries()), ids=[title for title, _ in queries()])
 def test_every_query_has_an_answer_from_a_gateway_that_is_used(prometheus, panel, query):
     await_answer(prometheus, query)
+
+
+@pytest.mark.parametrize(("title", "series"), [("Requests saved, by reason", 2), ("Share of requests saved", 1)])
+def test_what_is_saved_is_seen(prometheus, title, series):
+    """Not only an answer: the counters are there, at 0, before anything is saved."""
+    ((_, query),) = [(name, query) for name, query in queries() if name.startswith(title)]
+    await_answer(prometheus, f"count(({query}) > 0) == {series}")

@@ -9,6 +9,7 @@ use futures_util::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
+use tokio::task::{spawn_blocking, yield_now};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
@@ -16,6 +17,7 @@ use super::ids::Ids;
 use super::{codec, grpc, json, path, told};
 use crate::proto::v1::StreamUsersPresenceBulkResponse;
 use crate::record;
+use crate::signals::{First, Signals};
 
 /// How often the bar of a stream is drawn anew that makes no progress.
 const TICK: Duration = Duration::from_millis(200);
@@ -25,7 +27,8 @@ type Unread = Arc<Mutex<Option<io::Error>>>;
 
 /// Streams the ids, after what `request` has, and writes what comes of each to
 /// the standard output; the progress goes to the standard error stream, where
-/// that is a terminal, and what it came to in any case.
+/// that is a terminal, and what it came to in any case. A signal ends the
+/// stream, and a second one the wait for whoever reads the standard output.
 pub(super) async fn call(
     channel: Channel,
     method: &MethodDescriptor,
@@ -33,32 +36,59 @@ pub(super) async fn call(
     ids: Option<Ids>,
     is_secure: bool,
 ) -> ExitCode {
+    let signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "presence-gateway call: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let stream = |first| stream(channel, method, request, ids, is_secure, first);
+    signals
+        .until_second(stream)
+        .await
+        .unwrap_or_else(ExitCode::from)
+}
+
+async fn stream(
+    channel: Channel,
+    method: &MethodDescriptor,
+    request: Request<DynamicMessage>,
+    ids: Option<Ids>,
+    is_secure: bool,
+    signal: First,
+) -> ExitCode {
     let (metadata, extensions, first) = request.into_parts();
     let bar = bar(ids.as_ref().and_then(|ids| ids.total));
     let unread = Unread::default();
     let messages = messages(method, &first, ids, Arc::clone(&unread));
     let request = Request::from_parts(metadata, extensions, messages);
     let mut tally = Tally::default();
-    let ended = read(channel, method, request, &bar, &mut tally).await;
+    let ended = read(channel, method, request, signal, &bar, &mut tally).await;
     bar.finish_and_clear();
     let unread = unread.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut told = String::new();
-    let mut is_whole = tally.failed == 0;
+    let mut code = u8::from(tally.failed > 0);
     if let Some(error) = unread {
         told = format!("presence-gateway call: --ids: {error}\n");
-        is_whole = false;
+        code = 1;
     }
+    let mut rest = "";
     match ended {
         Ok(()) => {}
+        Err(Stop::Signal(number)) => {
+            rest = "; interrupted: the rest was not asked, or not answered";
+            code = number;
+        }
         Err(Stop::Status(status)) => {
             told.push_str(&told::told(&super::lost(*status, is_secure)));
-            is_whole = false;
+            code = 1;
         }
         // Whoever reads it has enough.
-        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => is_whole = false,
+        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => code = 1,
         Err(Stop::Output(error)) => {
             told = format!("presence-gateway call: the standard output: {error}\n");
-            is_whole = false;
+            code = 1;
         }
     }
     let Tally {
@@ -68,13 +98,9 @@ pub(super) async fn call(
     } = tally;
     let _ = writeln!(
         io::stderr(),
-        "{told}{done} done, {missing} missing, {failed} failed"
+        "{told}{done} done, {missing} missing, {failed} failed{rest}"
     );
-    if is_whole {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    code.into()
 }
 
 /// What became of the ids.
@@ -87,6 +113,8 @@ struct Tally {
 
 /// Why a stream was not read to its end.
 enum Stop {
+    /// With the exit code that fits it.
+    Signal(u8),
     Status(Box<Status>),
     Output(io::Error),
 }
@@ -131,14 +159,17 @@ async fn read(
     channel: Channel,
     method: &MethodDescriptor,
     request: Request<impl stream::Stream<Item = Vec<u8>> + Send + 'static>,
+    mut signal: First,
     bar: &ProgressBar,
     tally: &mut Tally,
 ) -> Result<(), Stop> {
-    let mut client = grpc(channel).await?;
-    let answers = client.streaming(request, path(method)?, codec::Raw).await?;
-    let mut answers = answers.into_inner();
-    let mut out = BufWriter::new(io::stdout().lock());
-    while let Some(answer) = answers.message().await? {
+    let path = path(method)?;
+    let begin = async {
+        let mut client = grpc(channel).await?;
+        client.streaming(request, path, codec::Raw).await
+    };
+    let mut answers = unless(&mut signal, begin).await?.into_inner();
+    while let Some(answer) = unless(&mut signal, answers.message()).await? {
         let unreadable = |error: prost::DecodeError| {
             Status::internal(format!("the answer cannot be read: {error}"))
         };
@@ -147,8 +178,15 @@ async fn read(
             StreamUsersPresenceBulkResponse::decode(answer.as_slice()).map_err(unreadable)?;
         let answer =
             DynamicMessage::decode(method.output(), answer.as_slice()).map_err(unreadable)?;
-        bar.suspend(|| lines(&mut out, &answer))
-            .map_err(Stop::Output)?;
+        if let Err(error) = write(answer, bar.clone()).await {
+            // Ctrl-C ends whoever reads the lines as well, and a signal that
+            // came before may not have been looked for yet.
+            yield_now().await;
+            return Err(match signal.try_recv() {
+                Ok(code) => Stop::Signal(code),
+                Err(_) => Stop::Output(error),
+            });
+        }
         let progress = counts.progress.unwrap_or_default();
         tally.done = progress.done;
         tally.missing = progress.missing;
@@ -161,6 +199,28 @@ async fn read(
         ));
     }
     Ok(())
+}
+
+/// Waits for what the gateway says, unless there is a signal.
+async fn unless<T>(
+    signal: &mut First,
+    said: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Stop> {
+    tokio::select! {
+        biased;
+        Ok(code) = signal => Err(Stop::Signal(code)),
+        said = said => Ok(said?),
+    }
+}
+
+/// Writes the lines of an answer, whole, however long their reader takes. That
+/// is waited for beside, or no signal would be noticed meanwhile.
+async fn write(answer: DynamicMessage, bar: ProgressBar) -> io::Result<()> {
+    let written = spawn_blocking(move || {
+        let mut out = BufWriter::new(io::stdout().lock());
+        bar.suspend(|| lines(&mut out, &answer))
+    });
+    written.await.map_err(io::Error::other)?
 }
 
 /// Writes a line for each id of an answer.

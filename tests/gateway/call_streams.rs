@@ -2,12 +2,10 @@
 //! JSON for each.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::program::{Run, Serving, run, run_with_input};
+use crate::program::{Run, Serving, TestFile, run, run_with_input};
 
 const STREAM: &str = "StreamUsersPresencesPurecloudBulk";
 const TOKEN: [(&str, &str); 1] = [("PRESENCE_GATEWAY_TOKEN", "any")];
@@ -34,28 +32,6 @@ fn lines(run: &Run) -> Vec<Value> {
     lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
-}
-
-/// A file of this test's own; removed with it.
-struct TestFile(PathBuf);
-
-impl TestFile {
-    fn new(name: &str, text: &str) -> Self {
-        let file = format!("presence-gateway-{}-{name}", std::process::id());
-        let file = std::env::temp_dir().join(file);
-        fs::write(&file, text).unwrap();
-        Self(file)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for TestFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 #[test]

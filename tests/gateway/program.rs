@@ -1,7 +1,9 @@
 //! The program as an operator starts it: a process with flags and variables.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -137,10 +139,7 @@ impl Serving {
 
     /// Sends it a signal.
     pub fn signal(&self, name: &str) {
-        let kill = Command::new("kill")
-            .args(["-s", name, &self.child.id().to_string()])
-            .status();
-        assert!(kill.unwrap().success());
+        signal(&self.child, name);
     }
 
     /// Waits until the log has a line that begins so.
@@ -191,6 +190,121 @@ impl Drop for Serving {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Sends a process a signal.
+fn signal(child: &Child, name: &str) {
+    let kill = Command::new("kill")
+        .args(["-s", name, &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+}
+
+/// A run of the program that is looked at before its end.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    stdout: Option<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    /// Starts the program; its standard input stays open.
+    pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut child = program(arguments, environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().map(BufReader::new);
+        Self { child, stdout }
+    }
+
+    /// Writes to its standard input.
+    pub fn input(&mut self, text: &str) {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits for the next line of its standard output.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Waits until it has begun to write, and takes none of it.
+    pub fn until_writing(&mut self) {
+        assert_ne!(self.stdout.as_mut().unwrap().fill_buf().unwrap(), b"");
+    }
+
+    /// Closes the other end of its standard output.
+    pub fn close_output(&mut self) {
+        self.stdout = None;
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// Sends it a signal again and again until it has ended.
+    pub fn signal_until_ended(&mut self, name: &str) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it does not end for SIG{name}");
+            self.signal(name);
+        }
+    }
+
+    /// Reads what it still writes, and waits until it has ended.
+    pub fn end(&mut self) -> Run {
+        let mut run = Run {
+            code: None,
+            stdout: String::new(),
+            stderr: String::new(),
+        };
+        if let Some(stdout) = &mut self.stdout {
+            stdout.read_to_string(&mut run.stdout).unwrap();
+        }
+        let stderr = self.child.stderr.as_mut().unwrap();
+        stderr.read_to_string(&mut run.stderr).unwrap();
+        run.code = self.child.wait().unwrap().code();
+        run
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A file of this test's own; removed with it.
+#[derive(Debug)]
+pub struct TestFile(PathBuf);
+
+impl TestFile {
+    pub fn new(name: &str, text: &str) -> Self {
+        let file = format!("presence-gateway-{}-{name}", std::process::id());
+        let file = std::env::temp_dir().join(file);
+        fs::write(&file, text).unwrap();
+        Self(file)
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TestFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 
