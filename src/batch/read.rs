@@ -1,27 +1,26 @@
 //! Bulk reads.
 
+mod answered;
+mod asking;
 mod glue;
 mod merge;
 
-use std::collections::VecDeque;
 use std::sync::OnceLock;
 
-use futures_util::FutureExt;
-use futures_util::stream::{self, Stream, StreamExt};
-use tokio::task::yield_now;
+use futures_util::stream::{self, StreamExt};
 
 use super::{BATCH, Bulk, BulkLimits, distinct};
 use crate::error::Failure;
-use crate::operation::{self, Call, Operation};
+use crate::operation::{self, Operation};
 use crate::proto::v1::{
     BulkReadFailure, GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
-use crate::session::{self, Served, Session};
-use crate::upstream::Reply;
-pub(super) use glue::{Glued, glue};
+use crate::session::{Served, Session};
+use answered::{Got, answers, correlation_id};
+use asking::{Asking, check, shared};
+pub(super) use glue::{Glued, Placed, glue};
 pub use merge::Merging;
-use merge::Part;
 
 /// A read of many users' presences.
 pub(crate) trait BulkRead: Operation + Clone {
@@ -101,14 +100,6 @@ bulk_read!(
     GetUsersPresencesPurecloudBulkResponse,
 );
 
-/// The ids that one call upstream asks for, and what came of it.
-pub(super) struct Batch<A> {
-    pub ids: Vec<String>,
-    pub answer: A,
-}
-
-pub(super) type Answered = Batch<Result<Vec<UcUserPresence>, Failure>>;
-
 async fn read<O: BulkRead>(
     request: &O,
     session: &Session,
@@ -120,17 +111,14 @@ async fn read<O: BulkRead>(
     }
     let ids = distinct(request.ids());
     let bare = request.with_ids(Vec::new());
-    // All of them before any is sent: a request that is wrong costs nothing.
-    let batches = if ids.len() <= BATCH && ids.len() == request.ids().len() {
-        vec![(operation::encode(request)?, ids.clone())]
+    // All that can be wrong before any is sent: such a request costs nothing.
+    let first = if ids.len() == request.ids().len() && ids.len() <= BATCH {
+        operation::encode(request)?
     } else {
-        // As a whole, so that an id is named by its place in the request.
-        operation::check(request)?;
-        let batches = ids.chunks(BATCH).map(<[String]>::to_vec);
-        batches
-            .map(|ids| Ok((operation::encode(&bare.with_ids(ids.clone()))?, ids)))
-            .collect::<Result<_, Failure>>()?
+        check(request)?;
+        operation::encode(&bare.with_ids(ids.iter().take(BATCH).cloned().collect()))?
     };
+    let batches: Vec<_> = ids.chunks(BATCH).map(<[String]>::to_vec).collect();
 
     let partial = request.allow_partial_results();
     // A single one may be saved, or waits for its own turn.
@@ -138,7 +126,7 @@ async fn read<O: BulkRead>(
         session.upstream.reserve(&session.terms, batches.len())?;
     }
     session.bulk::<O>(batches.len(), ids.len());
-    let batches = shared(batches, &bare, session)?;
+    let batches = shared(first, batches, &bare, session)?;
     let parts = batches
         .iter()
         .filter(|(asking, _)| matches!(asking, Asking::Together(_)));
@@ -157,7 +145,15 @@ async fn read<O: BulkRead>(
                     let batch = session.batch(index, ids.len());
                     match asking {
                         Asking::Alone(call) => {
-                            match batch.upstream.send(&call, &batch.terms).await {
+                            let sent = async {
+                                // On its turn, while others are waited for.
+                                let call = match call {
+                                    Some(call) => call,
+                                    None => operation::encode(&bare.with_ids(ids.clone()))?,
+                                };
+                                batch.upstream.send(&call, &batch.terms).await
+                            };
+                            match sent.await {
                                 Ok(reply) => Got::Reply(batch, reply),
                                 Err(failure) => Got::read(batch, Err(failure)),
                             }
@@ -182,137 +178,21 @@ async fn read<O: BulkRead>(
     calls.rotate_right(parts);
     let calls = stream::iter(calls).buffer_unordered(limits.concurrency);
     let mut answered = answers::<O>(calls, partial).await?;
-    answered.sort_unstable_by_key(|(index, _)| *index);
-    let correlation_id = correlation_id(answered.iter().map(|(_, batch)| &batch.answer));
+    answered.sort_unstable_by_key(|answered| answered.index);
+    let correlation_id = correlation_id(&answered);
 
     if let Some(failure) = refused.into_inner()
-        && answered.iter().all(|(_, batch)| batch.answer.is_err())
+        && answered.iter().all(|answered| answered.is_failure)
     {
         return Err(failure);
     }
-    let answered = answered
-        .into_iter()
-        .map(|(_, Batch { ids, answer })| Batch {
-            ids,
-            answer: answer.map(|served| served.response),
-        });
-    let glued = glue(answered.collect());
+    let placed = answered.into_iter().map(|answered| answered.placed);
+    let glued = glue(placed.collect());
     session.terms.record.unmatched_answers(glued.unmatched);
     Ok(Served {
         response: O::response(glued),
         correlation_id,
     })
-}
-
-/// Reads the answers to batches as they come; in partial results, also where
-/// there are failures.
-async fn answers<'a, O: BulkRead>(
-    mut calls: impl Stream<Item = (usize, Vec<String>, Got<'a>)> + Unpin,
-    partial: bool,
-) -> Result<Vec<(usize, Batch<Answer>)>, Failure> {
-    let mut answered = Vec::new();
-    let (mut unread, mut is_over) = (VecDeque::new(), false);
-    loop {
-        // What has come is taken before any of it is read: in its place, the
-        // next batch is asked for, and the vendor takes longer than reading.
-        let come = match calls.next().now_or_never() {
-            None if unread.is_empty() => Some(calls.next().await),
-            come => come,
-        };
-        match come {
-            // Returning drops the stream, and with it what is in flight.
-            Some(Some((_, _, Got::Read(Err(failure))))) if !partial => return Err(failure),
-            Some(Some(sent)) => {
-                unread.push_back(sent);
-                continue;
-            }
-            Some(None) => is_over = true,
-            None => {}
-        }
-        match unread.pop_front() {
-            Some((index, ids, got)) => {
-                match got.answer::<O>() {
-                    Err(failure) if !partial => return Err(failure),
-                    answer => answered.push((index, Batch { ids, answer })),
-                }
-                // What else has come may be on its way to here.
-                yield_now().await;
-            }
-            None if is_over => return Ok(answered),
-            None => {}
-        }
-    }
-}
-
-type Answer = Result<Served<Vec<UcUserPresence>>, Failure>;
-
-/// What comes of a batch.
-enum Got<'a> {
-    /// An answer that is to be read.
-    Reply(session::Batch<'a>, Reply),
-    Read(Answer),
-}
-
-impl<'a> Got<'a> {
-    /// What a batch has come to.
-    fn read(batch: session::Batch<'a>, answer: Answer) -> Self {
-        batch.ended(&answer);
-        Self::Read(answer)
-    }
-
-    fn answer<O: BulkRead>(self) -> Answer {
-        match self {
-            Self::Read(answer) => answer,
-            Self::Reply(batch, reply) => {
-                let answer = batch.read::<O>(reply);
-                let answer = answer.map(|served| served.map(O::presences));
-                batch.ended(&answer);
-                answer
-            }
-        }
-    }
-}
-
-/// How a batch is asked for.
-enum Asking {
-    Alone(Call),
-    /// With batches of other calls.
-    Together(Part),
-}
-
-/// How each batch is asked for: what is less than a whole one together with
-/// those of others, where that is wanted.
-fn shared<O: BulkRead>(
-    mut batches: Vec<(Call, Vec<String>)>,
-    bare: &O,
-    session: &Session,
-) -> Result<Vec<(Asking, Vec<String>)>, Failure> {
-    let merging = session.merging.as_ref();
-    let rest = merging.zip(batches.pop_if(|(_, ids)| merging.is_some() && ids.len() < BATCH));
-    let alone = |(call, ids)| (Asking::Alone(call), ids);
-    let mut asking: Vec<_> = batches.into_iter().map(alone).collect();
-    if let Some((merging, (_, ids))) = rest {
-        let parts = merging.join(bare, session, ids)?;
-        asking.extend(parts.into_iter().map(|part| {
-            let ids = part.ids.clone();
-            (Asking::Together(part), ids)
-        }));
-    }
-    Ok(asking)
-}
-
-/// The correlation id of the first batch that failed, else of the last.
-fn correlation_id<'a, T: 'a>(
-    answers: impl DoubleEndedIterator<Item = &'a Result<Served<T>, Failure>> + Clone,
-) -> Option<http::HeaderValue> {
-    let mut failed = answers.clone().filter_map(|answer| answer.as_ref().err());
-    failed
-        .find_map(|failure| failure.correlation_id.clone())
-        .or_else(|| {
-            answers
-                .rev()
-                .find_map(|answer| answer.as_ref().ok()?.correlation_id.clone())
-        })
 }
 
 fn failure(ids: Vec<String>, failure: Failure) -> BulkReadFailure {

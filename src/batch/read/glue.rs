@@ -1,11 +1,14 @@
 //! The batches' answers put together: nothing is dropped, nothing is doubled.
+//!
+//! Most of it is done as each answer comes, while others are waited for.
 
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 
-use super::{Answered, failure};
+use super::failure;
 use crate::batch::key;
+use crate::error::Failure;
 use crate::proto::v1::{BulkReadFailure, UcUserPresence};
 
 /// What came of a bulk read. Each id asked is in exactly one of the three lists.
@@ -21,103 +24,105 @@ pub(crate) struct Glued {
     pub unmatched: usize,
 }
 
-/// Puts the answers of all batches, given in their order, together.
-///
-/// An answer belongs to the id that it names, never to the one at its
-/// position: the vendor promises no order, and not one answer for each id.
-pub(in crate::batch) fn glue(batches: Vec<Answered>) -> Glued {
-    let mut slots = Slots::default();
-    let mut rest = Vec::new();
-    let mut asked = Vec::with_capacity(batches.len());
-    for batch in &batches {
-        slots.open(&batch.ids);
-    }
-    for (number, batch) in batches.into_iter().enumerate() {
-        match batch.answer {
+/// What came of one batch.
+#[derive(Debug)]
+pub(in crate::batch) struct Placed {
+    ids: Vec<String>,
+    /// The answer to each of the ids.
+    answers: Vec<Option<UcUserPresence>>,
+    /// What answers none of them, or one that was answered before.
+    rest: Vec<UcUserPresence>,
+    /// Why the batch failed, if it did.
+    why: Option<Failure>,
+}
+
+impl Placed {
+    /// Puts the answers to a batch of distinct ids into their places.
+    ///
+    /// An answer belongs to the id that it names, never to the one at its
+    /// position: the vendor promises no order, and not one answer for each id.
+    pub(in crate::batch) fn new(
+        ids: Vec<String>,
+        answer: Result<Vec<UcUserPresence>, Failure>,
+    ) -> Self {
+        let mut answers: Vec<_> = ids.iter().map(|_| None).collect();
+        let (mut rest, mut why) = (Vec::new(), None);
+        match answer {
             Ok(presences) => {
-                let own = |slot: &Slot| slot.batch == number;
-                rest.extend(
-                    presences
-                        .into_iter()
-                        .filter_map(|answer| slots.fill(answer, own)),
-                );
-                asked.push((batch.ids, None));
+                let places = ids.iter().enumerate().map(|(at, id)| (key(id), at));
+                let mut empty: HashMap<String, usize> = places.collect();
+                for answer in presences {
+                    match user(&answer).and_then(|user| empty.remove(&user)) {
+                        Some(at) => answers[at] = Some(answer),
+                        None => rest.push(answer),
+                    }
+                }
             }
-            Err(why) => asked.push((batch.ids, Some(why))),
+            Err(failure) => why = Some(failure),
+        }
+        Self {
+            ids,
+            answers,
+            rest,
+            why,
         }
     }
-    // An answer in another batch than its id's serves where the own one lacks it.
-    rest = rest
-        .into_iter()
-        .filter_map(|answer| slots.fill(answer, |_| true))
-        .collect();
+}
 
+/// Puts all batches, given in their order, together.
+pub(in crate::batch) fn glue(mut batches: Vec<Placed>) -> Glued {
+    let rest: Vec<_> = batches
+        .iter_mut()
+        .flat_map(|batch| std::mem::take(&mut batch.rest))
+        .collect();
+    let unmatched = serve_others(rest, &mut batches);
     let mut glued = Glued {
-        unmatched: rest.len(),
+        unmatched: unmatched.len(),
         ..Glued::default()
     };
-    let mut answers = slots.slots.into_iter().map(|slot| slot.answer);
-    for (ids, why) in asked {
-        let unanswered: Vec<String> = ids
-            .into_iter()
-            .filter(|_| {
-                let answer = answers.next().flatten();
-                let is_none = answer.is_none();
-                glued.presences.extend(answer);
-                is_none
-            })
-            .collect();
-        match why {
+    let ids = batches.iter().map(|batch| batch.ids.len()).sum();
+    glued.presences.reserve_exact(ids);
+    for batch in batches {
+        let mut unanswered = Vec::new();
+        for (id, answer) in batch.ids.into_iter().zip(batch.answers) {
+            match answer {
+                Some(answer) => glued.presences.push(answer),
+                None => unanswered.push(id),
+            }
+        }
+        match batch.why {
             Some(why) if !unanswered.is_empty() => glued.failures.push(failure(unanswered, why)),
             Some(_) => {}
             None => glued.missing_ids.extend(unanswered),
         }
     }
-    glued.presences.extend(rest);
+    glued.presences.extend(unmatched);
     glued
 }
 
-/// One place for the answer to each id, in the order of the ids.
-#[derive(Default)]
-struct Slots {
-    slots: Vec<Slot>,
-    by_user: HashMap<String, usize>,
-    batches: usize,
-}
-
-struct Slot {
-    batch: usize,
-    answer: Option<UcUserPresence>,
-}
-
-impl Slots {
-    fn open(&mut self, ids: &[String]) {
-        for id in ids {
-            self.by_user.insert(key(id), self.slots.len());
-            self.slots.push(Slot {
-                batch: self.batches,
-                answer: None,
-            });
-        }
-        self.batches += 1;
+/// Puts what is in another batch than its id into that id's place where the own
+/// batch has no answer; gives what still answers none.
+fn serve_others(rest: Vec<UcUserPresence>, batches: &mut [Placed]) -> Vec<UcUserPresence> {
+    if rest.is_empty() {
+        return rest;
     }
-
-    /// Puts an answer into its user's place if that is empty and may be
-    /// filled; else gives it back.
-    fn fill(
-        &mut self,
-        answer: UcUserPresence,
-        may: impl Fn(&Slot) -> bool,
-    ) -> Option<UcUserPresence> {
-        let place = user(&answer).and_then(|user| self.by_user.get(&user));
-        match place.map(|&place| &mut self.slots[place]) {
-            Some(slot) if slot.answer.is_none() && may(slot) => {
-                slot.answer = Some(answer);
-                None
+    let mut empty = HashMap::new();
+    for (number, batch) in batches.iter().enumerate() {
+        for (at, id) in batch.ids.iter().enumerate() {
+            if batch.answers[at].is_none() {
+                empty.insert(key(id), (number, at));
             }
-            _ => Some(answer),
         }
     }
+    let is_left = |answer: UcUserPresence| match user(&answer).and_then(|user| empty.remove(&user))
+    {
+        Some((number, at)) => {
+            batches[number].answers[at] = Some(answer);
+            None
+        }
+        None => Some(answer),
+    };
+    rest.into_iter().filter_map(is_left).collect()
 }
 
 /// The user whom an answer is about: its `userId`, else the user in its `selfUri`.

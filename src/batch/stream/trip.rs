@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::window::Batch;
 use super::{Done, Ends, Results};
-use crate::batch::read::{Answered, BulkRead, glue};
+use crate::batch::read::{BulkRead, Placed, glue};
 use crate::error::Error;
 use crate::operation::Call;
 use crate::session::Session;
@@ -87,7 +87,7 @@ pub(super) async fn send<O: BulkRead>(
         });
     let count = ids.len();
     let answer = answer.map(|served| O::presences(served.response));
-    let glued = glue(vec![Answered { ids, answer }]);
+    let glued = glue(vec![Placed::new(ids, answer)]);
     session.terms.record.unmatched_answers(glued.unmatched);
     let failed: usize = glued.failures.iter().map(|failure| failure.ids.len()).sum();
     done.found = count - glued.missing_ids.len() - failed;
