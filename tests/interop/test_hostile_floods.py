@@ -7,6 +7,7 @@ from calls import HEALTH, REFLECTION, WATCH, headers, message, opening, status
 from peer import HungUp, head, integer, literal, raw
 from watched import secret_token
 
+NO_ERROR = 0
 ENHANCE_YOUR_CALM = 11
 REFUSED_STREAM = 7
 
@@ -42,7 +43,8 @@ def test_calls_that_are_given_up_at_once_break_no_other_call_off(attacked, conne
     peer.send(call + b"".join(reset(stream) for stream in streams(1000)[1:]))
 
     assert status(peer.answer(1)) == (0, None)
-    assert peer.is_alive()
+    # One that had very many calls at once is asked to go when they have ended, as it is here.
+    assert peer.is_alive() or peer.closed() == NO_ERROR
 
 
 def test_a_flood_of_calls_that_are_given_up_at_once_costs_its_sender_alone(attacked, connect):
@@ -53,7 +55,7 @@ def test_a_flood_of_calls_that_are_given_up_at_once_costs_its_sender_alone(attac
     except HungUp:
         pass
     # Where the gateway keeps up, the connection goes on.
-    assert peer.is_alive() or peer.closed() == ENHANCE_YOUR_CALM
+    assert peer.is_alive() or peer.closed() in (NO_ERROR, ENHANCE_YOUR_CALM)
 
 
 def test_calls_that_the_gateway_is_made_to_reset_end_their_connection(attacked, connect):
