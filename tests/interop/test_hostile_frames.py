@@ -12,8 +12,9 @@ END_STREAM, ACK, END_HEADERS, PADDED, PRIORITISED = 1, 1, 4, 8, 32
 ALL = END_STREAM | END_HEADERS
 
 # The error codes of RFC 9113. A server may tell PROTOCOL_ERROR where there is a closer one.
-PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR, COMPRESSION_ERROR = 1, 3, 5, 6, 9
+NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR, COMPRESSION_ERROR = 0, 1, 3, 5, 6, 9
 
+UNIMPLEMENTED = 12
 GREATEST = 2**31 - 1
 
 
@@ -78,10 +79,6 @@ ENDS_ITS_CONNECTION = {
     "a_frame_setting_below_the_least": (raw(SETTINGS, 0, 0, b"\0\5" + number(1)), PROTOCOL_ERROR),
     "a_push_setting_that_is_neither": (raw(SETTINGS, 0, 0, b"\0\2" + number(2)), PROTOCOL_ERROR),
     "an_acknowledgement_of_no_settings": (raw(SETTINGS, ACK, 0) * 3, PROTOCOL_ERROR),
-    "more_data_than_the_window_has": (
-        opening(1, "/unread") + raw(DATA, 0, 1, b"x" * FRAME) * 300,
-        FLOW_CONTROL_ERROR,
-    ),
     "the_header_0": (raw(HEADERS, ALL, 1, b"\x80"), COMPRESSION_ERROR),
     "a_header_beyond_the_table": (raw(HEADERS, ALL, 1, b"\xff\xff\xff\x7f"), COMPRESSION_ERROR),
     "a_number_without_an_end": (raw(HEADERS, ALL, 1, b"\xff" * 20 + b"\x01"), COMPRESSION_ERROR),
@@ -174,6 +171,23 @@ def test_what_breaks_a_rule_of_the_connection_ends_it(attacked, connect, frames,
         pass
 
     assert peer.closed() in (code, PROTOCOL_ERROR)
+    attacked.others.is_served()
+
+
+def test_more_data_than_the_window_has_ends_the_connection_unless_its_call_had_ended(attacked, connect):
+    peer = connect()
+
+    try:
+        peer.send(opening(1, "/unread") + raw(DATA, 0, 1, b"x" * FRAME) * 300)
+    except HungUp:
+        pass
+
+    if peer.is_alive():
+        # It was answered and reset in the midst of its data, of which the rest counts for nothing.
+        answer = peer.answer(1)
+        assert (status(answer)[0], answer.reset) == (UNIMPLEMENTED, NO_ERROR)
+    else:
+        assert peer.closed() in (FLOW_CONTROL_ERROR, PROTOCOL_ERROR)
     attacked.others.is_served()
 
 
