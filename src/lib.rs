@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod call;
+pub mod clock;
 pub mod config;
 pub mod credentials;
 pub mod deadline;

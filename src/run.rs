@@ -2,6 +2,7 @@
 
 mod files;
 
+use std::convert::Infallible;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -82,7 +83,7 @@ fn run(future: impl Future<Output = Result<ExitCode, Stop>>) -> Result<ExitCode,
     let code = runtime.block_on(async {
         tokio::select! {
             code = future => code,
-            () = keep_timers_cheap() => unreachable!("it has no end"),
+            never = keep_timers_cheap() => match never {},
         }
     });
     // Not waiting for what cannot be cancelled, such as a lookup of a name.
@@ -93,7 +94,7 @@ fn run(future: impl Future<Output = Result<ExitCode, Stop>>) -> Result<ExitCode,
 /// Keeps a timer due within a second, for ever. A timer that is due before all
 /// others wakes the runtime by a system call and one more turn of its loop, as
 /// the deadlines of each call would in a process where nothing else is due soon.
-async fn keep_timers_cheap() {
+async fn keep_timers_cheap() -> Infallible {
     loop {
         sleep(Duration::from_secs(1)).await;
     }

@@ -4,25 +4,24 @@
 mod answer;
 mod body;
 mod budget;
-mod clock;
 mod fault;
 mod report;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use presence_gateway::clock::Clock;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::sleep;
 
 use body::Body;
-use clock::Clock;
 use fault::{Fault, Faults};
 use report::Counts;
 pub use report::Report;
@@ -68,7 +67,8 @@ pub async fn run(args: Args) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     println!("{address}");
     let vendor = Arc::new(Vendor {
-        clock: Clock::of(args.latency).map_err(|error| error.to_string())?,
+        clock: Clock::start().map_err(|error| error.to_string())?,
+        latency: args.latency,
         faults: args.faults,
         counts: Counts::default(),
     });
@@ -101,6 +101,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 #[derive(Debug)]
 struct Vendor {
     clock: Clock,
+    latency: Duration,
     faults: Faults,
     counts: Counts,
 }
@@ -121,7 +122,12 @@ async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Re
     if let Some(fault) = fault {
         vendor.counts.fault(fault);
     }
-    vendor.clock.wait().await;
+    if !vendor.latency.is_zero() {
+        vendor
+            .clock
+            .wait_until(Instant::now() + vendor.latency)
+            .await;
+    }
     match fault {
         Some(Fault::Unavailable) => return Ok(answer::unavailable()),
         Some(Fault::TooMany) => return Ok(answer::too_many()),

@@ -165,6 +165,7 @@ async fn a_stream_ends_a_quarter_of_a_second_before_the_callers_deadline() {
     pause();
     let caller = Caller {
         ids: vec![String::new()],
+        // Not a time that looks as if a client had rounded it up.
         timeout: Some("3000100u"),
         takes: 1 << 16,
     };

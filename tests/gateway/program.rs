@@ -31,6 +31,16 @@ fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command
 }
 
+/// Starts the program with pipes to all three of its streams.
+fn piped(arguments: &[&str], environment: &[(&str, &str)]) -> Child {
+    program(arguments, environment)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
 /// Runs the program to its end.
 pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
     run_with_input(arguments, environment, "")
@@ -38,12 +48,7 @@ pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
 
 /// Runs the program to its end, with something on its standard input.
 pub fn run_with_input(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Run {
-    let mut child = program(arguments, environment)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = piped(arguments, environment);
     // One that does not read its input may have closed it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
@@ -211,12 +216,7 @@ pub struct Running {
 impl Running {
     /// Starts the program; its standard input stays open.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut child = program(arguments, environment)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = piped(arguments, environment);
         let stdout = child.stdout.take().map(BufReader::new);
         Self { child, stdout }
     }

@@ -4,7 +4,6 @@
 //! handed to each call by the ids that it asked, and a refusal that may be about
 //! one id is found out by asking for each call apart.
 
-mod clock;
 mod gathered;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 use super::BulkRead;
 use super::glue::user;
 use crate::batch::key;
+use crate::clock::Clock;
 use crate::credentials::TokenKey;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure};
@@ -28,7 +28,6 @@ use crate::session::{Served, Session};
 use crate::telemetry::MERGED;
 use crate::upstream::flight::{Flight, Joinable, Wait, is_of_others};
 use crate::upstream::{Reserved, Terms};
-use clock::Clock;
 use gathered::Gathered;
 
 /// The batches that are open. Clones are the same ones.
