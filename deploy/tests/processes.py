@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 WITHIN = 20  # seconds
 
@@ -37,6 +38,12 @@ def health(port, service):
         stub = health_pb2_grpc.HealthStub(channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
         return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+
+
+def services(port):
+    """The names of the services that are served, by reflection."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        return set(ProtoReflectionDescriptorDatabase(channel).get_services())
 
 
 @contextmanager
