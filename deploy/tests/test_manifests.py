@@ -75,6 +75,19 @@ def test_the_ports_that_are_named_are_ports_of_the_container(resources):
     assert ports == listening, "the ports of the container are those that the settings open"
 
 
+def test_every_port_says_its_protocol(resources):
+    # Servers before 1.21 refuse a server-side apply where one does not:
+    # https://github.com/kubernetes-sigs/structured-merge-diff/issues/130
+    policy = the(resources, "NetworkPolicy")["spec"]
+    ports = {"a rule of the NetworkPolicy": [p for rule in policy["ingress"] + policy["egress"] for p in rule["ports"]]}
+    ports |= {named(service): service["spec"]["ports"] for service in of_kind(resources, "Service")}
+    ports["the container"] = container(resources)["ports"]
+    for name, listed in ports.items():
+        for port in listed:
+            spoken = {"TCP", "UDP"} if port.get("port") == 53 else {"TCP"}
+            assert port.get("protocol") in spoken, f"{name}: {port}"
+
+
 def test_a_route_leads_to_a_port_of_a_service(resources):
     services = {s["metadata"]["name"]: {port["port"] for port in s["spec"]["ports"]} for s in of_kind(resources, "Service")}
     for route in of_kind(resources, "GRPCRoute"):
