@@ -10,6 +10,7 @@ const PACKAGES = {
   "cert-manager.io/v1": "@kubernetes-models/cert-manager/cert-manager.io/v1",
   "gateway.networking.k8s.io/v1": "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1",
   "monitoring.coreos.com/v1": "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1",
+  "networking.istio.io/v1": "@kubernetes-models/istio/networking.istio.io/v1",
 };
 
 const resources = JSON.parse(readFileSync(0, "utf8"));

@@ -1,6 +1,7 @@
 """What the overlays and components come to, as an operator would apply it."""
 
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -21,6 +22,10 @@ COMPOSITIONS = {
     **{f"production+{component}": ("production", (component,)) for component in COMPONENTS},
     "production+all": ("production", tuple(COMPONENTS)),
 }
+
+# The versions of Kubernetes that it is for: the oldest has native gRPC probes for
+# everyone, and stores every field; the newest is the newest.
+KUBERNETES = ("1.27", "1.37")
 
 # What builds it. Where there is no program of the oldest for the machine, there is none.
 KUBECTLS = {"newest": Path(sys.executable).parent / "kubectl"}
@@ -67,6 +72,13 @@ def build(directory, kubectl="newest"):
     assert done.returncode == 0, f"{kubectl} kubectl kustomize {directory} failed:\n{done.stderr}"
     assert done.stderr == "", f"{kubectl} kubectl kustomize {directory} warns:\n{done.stderr}"
     return list(yaml.safe_load_all(done.stdout))
+
+
+def version_of(kubectl):
+    """The version of a kubectl, such as 1.25.0."""
+    command = [KUBECTLS[kubectl], "version", "--client", "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)["clientVersion"]["gitVersion"].removeprefix("v")
 
 
 def of_kind(resources, kind):

@@ -3,7 +3,10 @@
 import re
 
 import manifests
+import pytest
+import test_schemas
 import yaml
+from manifests import of_kind
 
 README = manifests.DEPLOY / "README.md"
 
@@ -21,20 +24,71 @@ def test_every_overlay_and_component_is_told_of():
 def test_what_is_named_is_there():
     for name in re.findall(r"`((?:base|overlays|components)[/\w.-]*)`", text()):
         assert (manifests.DEPLOY / name).exists(), name
-    for link in re.findall(r"\]\(([^)#]+)\)", text()):
+    for link in re.findall(r"\]\((?!https:)([^)#]+)(?:#[^)]*)?\)", text()):
         assert (README.parent / link).exists(), link
 
 
 def test_it_answers_what_an_operator_asks():
     sections = re.findall(r"^## (.+)$", text(), re.MULTILINE)
     assert sections == [
-        "Install", "Upgrade", "Roll back", "Scale", "Rotate certificates", "Read the dashboard", "Runbook", "Check",
+        "Install", "Versions", "Routes and meshes", "Upgrade", "Roll back", "Scale", "Rotate certificates", "Read the dashboard", "Runbook", "Check",
     ]  # fmt: skip
 
 
+def shown(starts_with):
+    """The one block of YAML that starts with this."""
+    (block,) = re.findall(rf"^```yaml\n({re.escape(starts_with)}.+?)^```", text(), re.DOTALL | re.MULTILINE)
+    return yaml.safe_load(block)
+
+
+def test_the_versions_that_it_names_are_those_that_are_tested():
+    oldest, newest = manifests.KUBERNETES
+    assert f"For Kubernetes {oldest} or later" in text()
+    assert f"against Kubernetes {oldest} and {newest}" in text()
+    (named,) = re.findall(r"builds them with kubectl ([\d.]+) and ([\d.]+) ", text())
+    assert f"kubectl {named[0].rpartition('.')[0]} or later" in text()
+    assert manifests.version_of("newest") == named[1]
+    if "oldest" in manifests.KUBECTLS:
+        assert manifests.version_of("oldest") == named[0]
+
+
+@pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
+def test_the_authorities_that_it_shows_for_callers_are_those_that_are_trusted(kubectl):
+    kustomization = manifests.overlay("production+mtls") | shown("configMapGenerator:\n")
+    resources = manifests.kustomize(kustomization, kubectl)
+    file = manifests.settings(resources)["PRESENCE_GATEWAY_TLS_CLIENT_CA"]
+    mounts = {mount["mountPath"]: mount["name"] for mount in manifests.container(resources)["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in manifests.pod(resources)["spec"]["volumes"]}
+    assert volumes[mounts[file.removesuffix("/ca.crt")]]["configMap"] == {"name": "callers-ca"}
+    assert volumes[mounts["/etc/presence-gateway/tls"]]["secret"], "the gateway's own certificate is still there"
+
+
+def test_the_virtual_service_that_it_shows_repeats_nothing_and_leads_to_the_service():
+    service = shown("apiVersion: networking.istio.io/v1\n")
+    assert test_schemas.check_foreign([service]) == []
+    (rule,) = service["spec"]["http"]
+    assert rule["retries"] == {"attempts": 0} and "timeout" not in rule
+    (destination,) = [route["destination"] for route in rule["route"]]
+    assert service["spec"]["hosts"] == [destination["host"]]
+    hosts = {
+        f"{s['metadata']['name']}.{s['metadata']['namespace']}.svc.cluster.local": [port["port"] for port in s["spec"]["ports"]]
+        for s in of_kind(manifests.render("production"), "Service")
+    }
+    assert destination["port"]["number"] in hosts[destination["host"]]
+
+
+def test_the_policy_that_it_shows_is_for_the_route():
+    policy = shown("apiVersion: gateway.envoyproxy.io/v1alpha1\n")
+    (target,) = policy["spec"]["targetRefs"]
+    route = manifests.the(manifests.render("production+gateway-api"), "GRPCRoute")
+    assert route["apiVersion"].startswith(f"{target['group']}/")
+    assert (route["kind"], route["metadata"]["name"]) == (target["kind"], target["name"])
+    assert policy["metadata"]["namespace"] == route["metadata"]["namespace"]
+
+
 def test_the_overlay_that_it_shows_comes_to_what_it_says():
-    (shown,) = re.findall(r"```yaml\n# kustomization.yaml\n(.+?)```", text(), re.DOTALL)
-    kustomization = yaml.safe_load(shown.replace("YOUR-REGISTRY", "registry.example.org"))
+    kustomization = shown("# kustomization.yaml\n")
+    kustomization["images"][0]["newName"] = "registry.example.org/presence-gateway"
     kustomization["images"][0]["digest"] = "sha256:" + "0" * 64
     resources = manifests.kustomize(kustomization)
     assert manifests.settings(resources)["PRESENCE_GATEWAY_REGION"] == "eu-central-1"

@@ -10,18 +10,15 @@ import kubernetes_validate
 import manifests
 import pytest
 
-# The oldest has native grpc probes for everyone; the newest is the newest.
-VERSIONS = ["1.27", "1.37"]
-
 # Groups whose schemas are not Kubernetes' own.
-FOREIGN = ("cert-manager.io/", "gateway.networking.k8s.io/", "monitoring.coreos.com/")
+FOREIGN = ("cert-manager.io/", "gateway.networking.k8s.io/", "monitoring.coreos.com/", "networking.istio.io/")
 
 
 def is_foreign(resource):
     return resource["apiVersion"].startswith(FOREIGN)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", manifests.KUBERNETES)
 def test_what_is_kubernetes_own_is_valid_in_the_oldest_and_the_newest_version(resources, version):
     for resource in resources:
         if not is_foreign(resource):
@@ -46,7 +43,7 @@ def test_a_resource_that_is_wrong_or_of_an_old_version_is_found():
     misspelt = scaler | {"spec": scaler["spec"] | {"minReplica": 2}}
     old = scaler | {"apiVersion": "autoscaling/v2beta2"}
     for broken in (misspelt, old):
-        assert problem_with(json.dumps(broken), VERSIONS[-1]), f"nothing is said to be wrong with {broken}"
+        assert problem_with(json.dumps(broken), manifests.KUBERNETES[-1]), f"nothing is said to be wrong with {broken}"
 
 
 def check_foreign(resources):
