@@ -114,7 +114,7 @@ def settings(resources):
     As Kubernetes makes it: of the same variable in two sources, the later one counts,
     and `env` before all of them.
     """
-    maps = {resource["metadata"]["name"]: resource["data"] for resource in of_kind(resources, "ConfigMap")}
+    maps = {resource["metadata"]["name"]: resource.get("data", {}) for resource in of_kind(resources, "ConfigMap")}
     environment = {}
     for source in container(resources).get("envFrom", []):
         environment |= maps[source["configMapRef"]["name"]]

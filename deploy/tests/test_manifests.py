@@ -147,8 +147,12 @@ def test_a_roll_out_never_has_fewer_pods(resources):
 
 
 def test_a_change_of_a_setting_rolls_the_pods(resources):
-    sources = [source["configMapRef"]["name"] for source in container(resources)["envFrom"]]
-    assert sources and all(re.fullmatch(r"presence-gateway-([a-z]+-)?settings-[a-z0-9]{10}", name) for name in sources)
+    used = [source["configMapRef"] for source in container(resources)["envFrom"]]
+    made = {r["metadata"]["name"] for r in of_kind(resources, "ConfigMap") if "settings" in r["metadata"]["name"]}
+    # None is optional: without its settings, the gateway would serve without TLS.
+    assert used == [{"name": name} for name in sorted(made)]
+    for name in made:
+        assert re.fullmatch(r"presence-gateway-(component-)?settings-[a-z0-9]{10}", name)
 
 
 def test_requests_and_the_limit_of_memory_are_set(resources):
