@@ -126,7 +126,7 @@ impl Server {
         };
         let services = layers::around(services, limits, bulk, drain.clone(), calls.clone());
 
-        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let (health, health_service) = Health::serving().await;
         let v1 = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -166,7 +166,7 @@ impl Server {
             router,
             tls: None,
             probes: (probes, None),
-            health: Health::serving(reporter).await,
+            health,
             calls,
             drain,
             pauses,
