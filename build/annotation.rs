@@ -137,7 +137,7 @@ fn operation(rpc: MethodDescriptor) -> Result<Operation, String> {
     for model in body.iter().filter_map(model_of).chain([rpc.output()]) {
         model::check(&model)?;
     }
-    let is_repeatable = is_repeatable(&rpc);
+    let is_repeatable = is_repeatable(&rpc, method, body.as_ref())?;
     Ok(Operation {
         rpc,
         method,
@@ -150,17 +150,36 @@ fn operation(rpc: MethodDescriptor) -> Result<Operation, String> {
     })
 }
 
-/// Whether the idempotency level lets the operation be repeated, and no option
-/// of ours forbids it.
-fn is_repeatable(rpc: &MethodDescriptor) -> bool {
+/// Whether the idempotency level lets the operation be repeated.
+///
+/// The level is published: client libraries repeat calls by it that the gateway
+/// would not. So one that is not true is refused.
+fn is_repeatable(
+    rpc: &MethodDescriptor,
+    method: &str,
+    body: Option<&FieldDescriptor>,
+) -> Result<bool, String> {
     let options = rpc.options();
     let level = options.get_field_by_name("idempotency_level");
-    let is_idempotent = level.is_some_and(|level| level.as_enum_number() != Some(0));
-    let never = rpc
-        .parent_pool()
-        .get_extension_by_name(&format!("{PACKAGE}.never_repeated"))
-        .is_some_and(|option| options.get_extension(&option).as_bool() == Some(true));
-    is_idempotent && !never
+    let level = match level.and_then(|level| level.as_enum_number()) {
+        Some(1) => "NO_SIDE_EFFECTS",
+        Some(2) => "IDEMPOTENT",
+        _ => return Ok(false),
+    };
+    let untrue = |why: &str| Err(format!("idempotency_level: {level} is not true: {why}"));
+    match method {
+        "POST" | "PATCH" => untrue(&format!(
+            "a {method} may change something each time that it is sent; leave it out"
+        )),
+        "PUT" | "DELETE" if level == "NO_SIDE_EFFECTS" => {
+            untrue(&format!("a {method} changes something; use IDEMPOTENT"))
+        }
+        "PUT" if body.is_some_and(FieldDescriptor::is_list) => untrue(
+            "a list is sent in batches, some of which may have been applied, and a repetition \
+             could overwrite what somebody wrote since; leave it out",
+        ),
+        _ => Ok(true),
+    }
 }
 
 fn rule(rpc: &MethodDescriptor) -> Result<DynamicMessage, String> {

@@ -1,6 +1,7 @@
 //! The client of the command line: one call to a running gateway.
 
 pub mod codec;
+mod deadline;
 mod ids;
 mod stream;
 mod tls;
@@ -22,6 +23,7 @@ use crate::config::EXIT_USAGE;
 use crate::config::value::duration;
 use crate::proto;
 use crate::tls::dial::Dial;
+use deadline::{ANSWER, Deadline};
 use ids::{Ids, STANDARD_INPUT};
 use tls::TlsArgs;
 
@@ -92,6 +94,8 @@ struct Prepared {
     method: MethodDescriptor,
     request: Request<DynamicMessage>,
     ids: Option<Ids>,
+    /// How long the answer is waited for, if not for ever.
+    time: Option<Duration>,
 }
 
 /// Where the gateway is, and how it is spoken to.
@@ -111,7 +115,7 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
         .and_then(|request| json.end().map(|()| request))
         .map_err(|error| format!("the request is not a {}: {error}", method.input().name()))?;
     let is_stream = method.is_client_streaming();
-    let deadline = match &args.deadline {
+    let time = match &args.deadline {
         Some(raw) => Some(duration(raw).map_err(|wrong| format!("--deadline: `{raw}` {wrong}"))?),
         None => (!is_stream).then_some(DEADLINE),
     };
@@ -120,6 +124,13 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
             Some(Ids::of(file).map_err(|error| format!("--ids: `{file}`: {error}"))?)
         }
         Some(_) => return Err(format!("--ids: {} is no stream", method.name())),
+        None if is_stream && !names_ids(&request) => {
+            return Err(format!(
+                "--ids: {} needs ids: give a file with one on each line, `-` for the standard \
+                 input, or `ids` in the request",
+                method.name()
+            ));
+        }
         None => None,
     };
     let (address, is_secure) = match args.address.split_once("://") {
@@ -145,12 +156,9 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
     };
     let endpoint = Endpoint::from_shared(address)
         .map_err(|_| format!("--address: `{}` is not `host:port`", args.address))?
-        .connect_timeout(CONNECT.min(deadline.unwrap_or(CONNECT)));
+        .connect_timeout(CONNECT);
 
     let mut request = Request::new(request);
-    if let Some(deadline) = deadline {
-        request.set_timeout(deadline);
-    }
     if let Some(token) = &args.token {
         let mut value = AsciiMetadataValue::try_from(format!("Bearer {token}"))
             .map_err(|_| "the token holds what no header can".to_owned())?;
@@ -162,7 +170,14 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
         method,
         request,
         ids,
+        time,
     })
+}
+
+/// Whether the request of a stream has ids itself.
+fn names_ids(request: &DynamicMessage) -> bool {
+    let ids = request.get_field_by_name("ids");
+    ids.is_some_and(|ids| ids.as_list().is_some_and(|ids| !ids.is_empty()))
 }
 
 /// How long an answer is waited for, unless the caller says otherwise.
@@ -195,15 +210,23 @@ async fn send(prepared: Prepared) -> ExitCode {
     let Prepared {
         gateway,
         method,
-        request,
+        mut request,
         ids,
+        time,
     } = prepared;
     let is_secure = gateway.1.is_some();
-    let answer = match connect(gateway).await {
-        Ok(channel) if method.is_client_streaming() => {
-            return stream::call(channel, &method, request, ids, is_secure).await;
+    let deadline = Deadline::after(time);
+    let connected = deadline.bound("there was a connection", connect(gateway));
+    let answer = match connected.await {
+        Ok(channel) => {
+            deadline.set(&mut request);
+            if method.is_client_streaming() {
+                let call = (request, deadline);
+                return stream::call(channel, &method, call, ids, is_secure).await;
+            }
+            let answer = unary(channel, &method, request, is_secure);
+            deadline.bound(ANSWER, answer).await
         }
-        Ok(channel) => unary(channel, &method, request, is_secure).await,
         Err(status) => Err(status),
     };
     match answer {
@@ -264,8 +287,7 @@ async fn unary(
 /// Tells a connection that broke apart from what the gateway says.
 fn lost(status: Status, is_secure: bool) -> Status {
     let causes = causes(&status);
-    let ran_out = tonic::TimeoutExpired(()).to_string();
-    if causes.is_empty() || causes.contains(&ran_out) {
+    if causes.is_empty() {
         return status;
     }
     let hint = if is_secure {

@@ -16,6 +16,7 @@ mod message;
 mod open;
 mod panics;
 mod places;
+mod reflection;
 mod refusal;
 mod rpc;
 mod shutdown;
@@ -38,7 +39,6 @@ use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 
 use crate::deadline::{DeadlinePolicy, Drain};
-use crate::proto::DESCRIPTORS;
 use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServer;
 use crate::proto::v1::presence_service_server::PresenceServiceServer;
 use crate::proto::v1::presence_stream_service_server::PresenceStreamServiceServer;
@@ -126,17 +126,7 @@ impl Server {
         };
         let services = layers::around(services, limits, bulk, drain.clone(), calls.clone());
 
-        let (reporter, health_service) = tonic_health::server::health_reporter();
-        let v1 = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .map_err(io::Error::other)?;
-        let v1alpha = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1alpha()
-            .map_err(io::Error::other)?;
+        let (health, health_service) = Health::serving().await;
         let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
         let bounds = Open::new();
         let bounded = from_fn_with_state(bounds.clone(), open::bounded);
@@ -147,12 +137,7 @@ impl Server {
             .layer(from_fn_with_state(bounds, open::arrive))
             .layer(bounded.clone())
             .layer(ending.clone());
-        let reflection = Routes::new(v1.max_decoding_message_size(MAX_QUESTION))
-            .add_service(v1alpha.max_decoding_message_size(MAX_QUESTION))
-            .into_axum_router()
-            .reset_fallback()
-            .layer(bounded)
-            .layer(ending);
+        let reflection = reflection::router()?.layer(bounded).layer(ending);
         let probes = Routes::default()
             .prepare()
             .into_axum_router()
@@ -166,7 +151,7 @@ impl Server {
             router,
             tls: None,
             probes: (probes, None),
-            health: Health::serving(reporter).await,
+            health,
             calls,
             drain,
             pauses,

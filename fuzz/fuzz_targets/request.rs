@@ -31,6 +31,12 @@ fn check<O: Operation + Message + Default>(message: &[u8]) {
         path.split('/').skip(1).all(|segment| !["", ".", ".."].contains(&segment)),
         "{url}"
     );
+    // Nor for one who decodes the slashes of an id.
+    let decoded = path.replace("%2F", "/").replace("%5C", "/");
+    assert!(
+        decoded.split('/').all(|segment| ![".", ".."].contains(&segment)),
+        "{url}"
+    );
     let parameters = query.split('&').filter(|pair| !pair.is_empty());
     assert!(parameters.count() <= O::SPEC.query.len(), "{url}");
     if let Some(body) = &call.body {

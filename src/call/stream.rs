@@ -13,6 +13,7 @@ use tokio::task::{spawn_blocking, yield_now};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
+use super::deadline::{ANSWER, Deadline};
 use super::ids::Ids;
 use super::{codec, grpc, json, path, told};
 use crate::proto::v1::StreamUsersPresenceBulkResponse;
@@ -21,6 +22,9 @@ use crate::signals::{First, Signals};
 
 /// How often the bar of a stream is drawn anew that makes no progress.
 const TICK: Duration = Duration::from_millis(200);
+
+/// What the first message is made of, and when the last answer must be there.
+type Call = (Request<DynamicMessage>, Deadline);
 
 /// Where a file of ids could not be read, which ends the stream.
 type Unread = Arc<Mutex<Option<io::Error>>>;
@@ -32,7 +36,7 @@ type Unread = Arc<Mutex<Option<io::Error>>>;
 pub(super) async fn call(
     channel: Channel,
     method: &MethodDescriptor,
-    request: Request<DynamicMessage>,
+    call: Call,
     ids: Option<Ids>,
     is_secure: bool,
 ) -> ExitCode {
@@ -43,7 +47,7 @@ pub(super) async fn call(
             return ExitCode::FAILURE;
         }
     };
-    let stream = |first| stream(channel, method, request, ids, is_secure, first);
+    let stream = |first| stream(channel, method, call, ids, is_secure, first);
     signals
         .until_second(stream)
         .await
@@ -53,7 +57,7 @@ pub(super) async fn call(
 async fn stream(
     channel: Channel,
     method: &MethodDescriptor,
-    request: Request<DynamicMessage>,
+    (request, deadline): Call,
     ids: Option<Ids>,
     is_secure: bool,
     signal: First,
@@ -64,7 +68,8 @@ async fn stream(
     let messages = messages(method, &first, ids, Arc::clone(&unread));
     let request = Request::from_parts(metadata, extensions, messages);
     let mut tally = Tally::default();
-    let ended = read(channel, method, request, signal, &bar, &mut tally).await;
+    let limits = (signal, deadline);
+    let ended = read(channel, method, request, limits, &bar, &mut tally).await;
     bar.finish_and_clear();
     let unread = unread.lock().unwrap_or_else(PoisonError::into_inner).take();
     let mut told = String::new();
@@ -159,7 +164,7 @@ async fn read(
     channel: Channel,
     method: &MethodDescriptor,
     request: Request<impl stream::Stream<Item = Vec<u8>> + Send + 'static>,
-    mut signal: First,
+    (mut signal, deadline): (First, Deadline),
     bar: &ProgressBar,
     tally: &mut Tally,
 ) -> Result<(), Stop> {
@@ -168,8 +173,13 @@ async fn read(
         let mut client = grpc(channel).await?;
         client.streaming(request, path, codec::Raw).await
     };
+    let begin = deadline.bound(ANSWER, begin);
     let mut answers = unless(&mut signal, begin).await?.into_inner();
-    while let Some(answer) = unless(&mut signal, answers.message()).await? {
+    loop {
+        let next = deadline.bound("the end of the stream", answers.message());
+        let Some(answer) = unless(&mut signal, next).await? else {
+            return Ok(());
+        };
         let unreadable = |error: prost::DecodeError| {
             Status::internal(format!("the answer cannot be read: {error}"))
         };
@@ -198,7 +208,6 @@ async fn read(
             tally.done, tally.missing, tally.failed
         ));
     }
-    Ok(())
 }
 
 /// Waits for what the gateway says, unless there is a signal.

@@ -74,6 +74,8 @@ reasons! {
     MessageTooLarge = "MESSAGE_TOO_LARGE",
     /// The caller of a stream neither sent nor took anything for too long.
     StreamIdle = "STREAM_IDLE",
+    /// The connection of a stream without an end of its own is being closed.
+    ConnectionDraining = "CONNECTION_DRAINING",
     /// The gateway ends.
     ShuttingDown = "SHUTTING_DOWN",
     /// The gateway is at fault.

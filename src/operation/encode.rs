@@ -97,12 +97,24 @@ fn whole<O: Operation>(request: &O) -> Result<(Call, Option<Field>), Error> {
 }
 
 /// What is wrong with an id that is a path segment of its own: that it is
-/// empty, too long, or a dot segment, which URL parsers fold away even where
-/// it is percent-encoded.
+/// empty, too long, a dot segment, which URL parsers fold away even where it is
+/// percent-encoded, or has one between slashes.
+///
+/// The slashes of an id are percent-encoded, so that such an id is one segment
+/// for a server that reads the URL as it is written. One that decodes the path
+/// before it folds it, as some proxies do, would be led to another resource.
+/// What is percent-encoded in the id itself is encoded once more, and would take
+/// one that decodes twice.
 fn wrong_id(id: &str) -> Option<String> {
+    let is_dots = |segment: &str| segment == "." || segment == "..";
     match id {
         "" => Some("must not be empty".into()),
-        "." | ".." => Some("must not be `.` or `..`, which a URL cannot carry as an id".into()),
+        _ if is_dots(id) => {
+            Some("must not be `.` or `..`, which a URL cannot carry as an id".into())
+        }
+        _ if id.split(['/', '\\']).any(is_dots) => {
+            Some("must not have `.` or `..` between slashes, which leads to another path".into())
+        }
         _ => too_long(id),
     }
 }

@@ -55,6 +55,9 @@ const AGE: Duration = Duration::from_mins(5);
 /// clients take a moment; one that takes longer keeps others out.
 const IDLE_GRACE: Duration = Duration::from_secs(5);
 
+/// How long streams have for their status, and for what they still tell.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// How connections are led to their end.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manners {
@@ -113,14 +116,13 @@ pub(super) async fn serve<S>(
     let grace = timeout(IDLE_GRACE, &mut connection).await;
     // It may have made a call before it heard of it.
     if grace.is_err() && usage.has_calls() {
-        let rest = manners.grace.saturating_sub(IDLE_GRACE);
+        let rest = manners.grace.saturating_sub(IDLE_GRACE + LAST_WORDS);
         let patience = async {
             sleep(rest).await;
+            usage.drain();
             // Those end by themselves where their callers take no part in them.
-            if usage.has_lasting() {
-                usage.none_lasts().await;
-                sleep(IDLE_GRACE).await;
-            }
+            usage.none_lasts().await;
+            sleep(LAST_WORDS).await;
         };
         tokio::select! {
             ended = connection => return told(ended),

@@ -1,4 +1,5 @@
-//! Streams without an end of their own, ended with the gateway.
+//! Streams without an end of their own, ended with their connection or with
+//! the gateway.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,19 +9,35 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt;
-use futures_util::future::{Fuse, FusedFuture};
+use futures_util::future::Fuse;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tonic::Code;
 
+use super::stream;
 use crate::deadline::Drain;
 use crate::error::{Error, Failure, Reason};
 
-type Begun = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Gives why the stream ends, when it does.
+type End = Pin<Box<dyn Future<Output = Cause> + Send>>;
 
-/// Ends the answer when the drain begins: watches of health and streams of
-/// reflection would last as long as their clients. What is there to be told
-/// before, such as that the gateway no longer serves, still is.
+/// Why a stream without an end of its own ends.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    /// Its connection has reached its age, or makes room.
+    Connection,
+    /// The gateway shuts down.
+    Gateway,
+}
+
+/// Ends the answer when its connection or the gateway drains: watches of health
+/// and streams of reflection would last as long as their clients. What is there
+/// to be told before, such as that the gateway no longer serves, still is.
+///
+/// A watch does not make its connection last, as a stream of ids does: it needs
+/// no token and no permit, so that idle connections, each with what its busiest
+/// moment took, could be kept for ever; and where it is opened again, it is of a
+/// replica that gets the client's calls too.
 pub(super) async fn with_drain(
     State(drain): State<Drain>,
     request: Request,
@@ -30,13 +47,25 @@ pub(super) async fn with_drain(
     if http_body::Body::is_end_stream(answer.body()) {
         return answer;
     }
-    let begun: Begun = Box::pin(async move {
-        drain.begun().await;
+    let connection = stream::connection();
+    let end: End = Box::pin(async move {
+        let connection_drains = async {
+            match connection {
+                Some(connection) => connection.draining().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = drain.begun() => Cause::Gateway,
+            () = connection_drains => Cause::Connection,
+        }
     });
     answer.map(|answer| {
         Body::new(Ending {
             answer,
-            drain: begun.fuse(),
+            end: end.fuse(),
+            cause: None,
             is_over: false,
         })
     })
@@ -44,7 +73,9 @@ pub(super) async fn with_drain(
 
 struct Ending {
     answer: Body,
-    drain: Fuse<Begun>,
+    end: Fuse<End>,
+    /// Why it ends, once it is to.
+    cause: Option<Cause>,
     /// Whether the end was told.
     is_over: bool,
 }
@@ -61,14 +92,15 @@ impl http_body::Body for Ending {
             return Poll::Ready(None);
         }
         // Noticed once, and true from then on.
-        let has_begun =
-            Pin::new(&mut self.drain).poll(context).is_ready() || self.drain.is_terminated();
-        match Pin::new(&mut self.answer).poll_frame(context) {
-            Poll::Pending if has_begun => {
+        if let Poll::Ready(cause) = Pin::new(&mut self.end).poll(context) {
+            self.cause = Some(cause);
+        }
+        match (Pin::new(&mut self.answer).poll_frame(context), self.cause) {
+            (Poll::Pending, Some(cause)) => {
                 self.is_over = true;
-                Poll::Ready(Some(Ok(Frame::trailers(farewell()))))
+                Poll::Ready(Some(Ok(Frame::trailers(farewell(cause)))))
             }
-            other => other,
+            (frame, _) => frame,
         }
     }
 
@@ -81,14 +113,20 @@ impl http_body::Body for Ending {
     }
 }
 
-/// The status of a stream that ends because the gateway does.
-fn farewell() -> HeaderMap {
-    let error = Error::Protocol(
-        Reason::ShuttingDown,
-        Code::Unavailable,
-        "the gateway is shutting down; open the stream again, which another replica will answer"
-            .to_owned(),
-    );
+/// The status of a stream that ends for this cause.
+fn farewell(cause: Cause) -> HeaderMap {
+    let (reason, message) = match cause {
+        Cause::Connection => (
+            Reason::ConnectionDraining,
+            "the connection is being closed, as each is after some minutes; open the stream \
+             again, on a new connection",
+        ),
+        Cause::Gateway => (
+            Reason::ShuttingDown,
+            "the gateway is shutting down; open the stream again, which another replica will answer",
+        ),
+    };
+    let error = Error::Protocol(reason, Code::Unavailable, message.to_owned());
     let mut trailers = HeaderMap::new();
     let status = Failure::from(error).into_status(std::time::Duration::ZERO);
     // A status of ours is one that headers can hold.

@@ -26,6 +26,14 @@ enum End {
 tokio::task_local! {
     /// Where the call of this stream says when it ends.
     static END: RefCell<Option<oneshot::Sender<End>>>;
+
+    /// How the connection of this stream is used.
+    static CONNECTION: Usage;
+}
+
+/// How the connection is used on which the call comes that asks for it.
+pub(super) fn connection() -> Option<Usage> {
+    CONNECTION.try_with(Usage::clone).ok()
 }
 
 /// Ends the stream of the call that asks for it, some seconds after its
@@ -83,7 +91,8 @@ where
                     let _lasts = usage.lasts();
                     leader.await;
                 }
-                // A stream that names no end, such as a watch of health, has none.
+                // A stream that names no end, such as a watch of health, has none:
+                // its connection ends it (`farewell.rs`).
                 Err(_) => std::future::pending().await,
             }
         };
@@ -95,7 +104,9 @@ where
             }
         };
         #[expect(clippy::disallowed_methods, reason = "what a connection runs on")]
-        tokio::spawn(END.scope(RefCell::new(Some(sender)), bound));
+        tokio::spawn(
+            CONNECTION.scope(self.0.clone(), END.scope(RefCell::new(Some(sender)), bound)),
+        );
     }
 }
 

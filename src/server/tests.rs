@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes};
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use hyper::client::conn::http2;
+use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use tokio::io::duplex;
@@ -21,7 +21,11 @@ use crate::upstream::base::Base;
 use crate::upstream::client::Outbound;
 use crate::upstream::quota::Quota;
 
+mod endless;
+
 const IDLE: Duration = Duration::from_mins(5);
+
+type Client = SendRequest<Body>;
 
 const STREAM: &str =
     "http://gateway/genesys.presence.v1.PresenceStreamService/StreamUsersPresencesPurecloudBulk";
@@ -61,26 +65,33 @@ struct Caller {
     takes: u32,
 }
 
-/// When the stream of a caller ended for the gateway, and what the caller is
-/// told if it looks at last.
-async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
-    let router = server().await.router;
+/// A client of a connection to `router`, and how that connection is used. The
+/// client takes so many bytes of each answer before it looks at it.
+async fn connected(router: Router, manners: Manners, takes: u32) -> (Client, Usage) {
     let (client, mut served) = duplex(1 << 16);
-    let (_close, closing) = watch::channel(());
     let usage = Usage::new();
-    let terms = (Manners { grace: IDLE }, usage.clone());
+    let terms = (manners, usage.clone());
     #[expect(clippy::disallowed_methods, reason = "a server of the test")]
     tokio::spawn(async move {
+        let (_close, closing) = watch::channel(());
         let first = connection::preface(&mut served).await.unwrap();
         connection::serve(served, first, router, terms, closing).await;
     });
-    let (mut client, connection) = http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(caller.takes)
+    let (client, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(takes)
         .handshake(TokioIo::new(client))
         .await
         .unwrap();
     #[expect(clippy::disallowed_methods, reason = "a client of the test")]
     tokio::spawn(connection);
+    (client, usage)
+}
+
+/// When the stream of a caller ended for the gateway, and what the caller is
+/// told if it looks at last.
+async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
+    let server = server().await;
+    let (mut client, usage) = connected(server.router, server.manners, caller.takes).await;
 
     let message = StreamUsersPresencesPurecloudBulkRequest {
         ids: caller.ids,

@@ -25,6 +25,8 @@ struct Shared {
     go: Notify,
     /// How many of the calls may last for longer than any deadline.
     lasting: watch::Sender<usize>,
+    /// Whether it drains, and so ends the streams that have no end of their own.
+    is_draining: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl Usage {
             calls: Mutex::new(calls),
             go: Notify::new(),
             lasting: watch::Sender::new(0),
+            is_draining: watch::Sender::new(false),
         }))
     }
 
@@ -70,10 +73,6 @@ impl Usage {
         Lasting(self.clone())
     }
 
-    pub(super) fn has_lasting(&self) -> bool {
-        *self.0.lasting.borrow() > 0
-    }
-
     /// Waits until there is no call of those.
     pub(super) async fn none_lasts(&self) {
         // `self` holds the sender, so the count cannot go away.
@@ -83,6 +82,17 @@ impl Usage {
             .subscribe()
             .wait_for(|count| *count == 0)
             .await;
+    }
+
+    /// Ends the streams that have no end of their own.
+    pub(super) fn drain(&self) {
+        self.0.is_draining.send_replace(true);
+    }
+
+    /// Waits until streams that have no end of their own are to end.
+    pub(super) async fn draining(&self) {
+        // `self` holds the sender, so the word cannot fail to come.
+        let _ = self.0.is_draining.subscribe().wait_for(|&is| is).await;
     }
 
     /// Since when it has no calls; nothing if it has some, or is to go already,

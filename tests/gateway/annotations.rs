@@ -45,6 +45,8 @@ fn read(rpcs: &str) -> Result<Vec<annotation::Operation>, String> {
         }}
         message BodyRequest {{ string id = 1; Model body = 2; }}
         message MessageRequest {{ Model body = 1; }}
+        message BareRequest {{ string id = 1; }}
+        message ListBodyRequest {{ string id = 1; repeated Model body = 2; }}
         message ImplicitRequest {{ string a = 1; }}
         message NumbersRequest {{ repeated int64 a = 1; }}
         message DateRequest {{ google.protobuf.Timestamp a = 1; }}
@@ -224,6 +226,46 @@ fn a_model_that_json_would_not_survive_is_refused() {
       option (google.api.http) = { put: "/a" body: "body" };
     }"#;
     refuses(rpc, &["`Plain.a`"]);
+}
+
+#[test]
+fn an_idempotency_level_that_is_not_true_is_refused() {
+    let with = |(method, request, body): (&str, &str, &str), level: &str| {
+        format!(
+            r#"rpc R({request}) returns (Model) {{
+                 option idempotency_level = {level};
+                 option (google.api.http) = {{ {method}: "/a/{{id}}" {body} }};
+               }}"#
+        )
+    };
+    let one = |method| (method, "BodyRequest", r#"body: "body""#);
+    let none = |method| (method, "BareRequest", "");
+    let many = ("put", "ListBodyRequest", r#"body: "body""#);
+    for (rpc, level, says) in [
+        (one("post"), "IDEMPOTENT", "leave it out"),
+        (one("patch"), "IDEMPOTENT", "leave it out"),
+        (one("post"), "NO_SIDE_EFFECTS", "leave it out"),
+        (one("patch"), "NO_SIDE_EFFECTS", "leave it out"),
+        (one("put"), "NO_SIDE_EFFECTS", "a PUT changes something"),
+        (
+            none("delete"),
+            "NO_SIDE_EFFECTS",
+            "a DELETE changes something",
+        ),
+        // It is cut into batches, of which some may have been applied.
+        (many, "IDEMPOTENT", "leave it out"),
+    ] {
+        refuses(&with(rpc, level), &["idempotency_level", level, says]);
+    }
+    for (rpc, level) in [
+        (none("get"), "NO_SIDE_EFFECTS"),
+        (one("put"), "IDEMPOTENT"),
+        (none("delete"), "IDEMPOTENT"),
+        (one("post"), "IDEMPOTENCY_UNKNOWN"),
+        (many, "IDEMPOTENCY_UNKNOWN"),
+    ] {
+        read(&with(rpc, level)).unwrap_or_else(|refusal| panic!("{refusal}"));
+    }
 }
 
 #[test]

@@ -78,7 +78,8 @@ fn the_request_goes_before_the_ids_and_may_have_some_itself() {
     let called = call(&serving, &["StreamUsersPresenceBulk", &request], "");
     assert_eq!(called.code, Some(0), "{called:#?}");
     assert_eq!(lines(&called)[0]["id"], user(1).as_str());
-    let wrong = call(&serving, &["StreamUsersPresenceBulk", "{}"], "");
+    let request = json!({"ids": [user(1)]}).to_string();
+    let wrong = call(&serving, &["StreamUsersPresenceBulk", &request], "");
     assert_eq!(wrong.code, Some(1), "{wrong:#?}");
     assert!(
         wrong.stderr.starts_with("INVALID_ARGUMENT: source_id"),
@@ -100,6 +101,20 @@ fn what_cannot_be_streamed_is_told_before_a_call_is_made() {
         missing.stderr.contains("--ids: `/no/such/file`"),
         "{missing:#?}"
     );
+}
+
+#[test]
+fn a_stream_to_which_no_id_is_given_is_refused_before_a_call_is_made() {
+    for request in ["{}", r#"{"ids": []}"#, r#"{"unordered": true}"#] {
+        let called = run(&["call", STREAM, request], &[]);
+        assert_eq!(called.code, Some(64), "{request}: {called:#?}");
+        assert!(
+            called
+                .stderr
+                .contains(&format!("--ids: {STREAM} needs ids")),
+            "{request}: {called:#?}"
+        );
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod bulk_write_flight;
 mod bulk_write_properties;
 mod bulk_write_scene;
 mod bulk_writes;
+mod call_deadlines;
 mod call_interrupted;
 mod call_streams;
 mod cancelled;

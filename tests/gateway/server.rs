@@ -6,4 +6,5 @@ mod late;
 mod memory;
 mod places;
 mod reflection;
+mod reflection_errors;
 pub mod shutdown;

@@ -89,16 +89,8 @@ fn is_streaming(rpc: &MethodDescriptor) -> bool {
 /// Whether an RPC may be repeated by somebody who does not know what became of it.
 fn is_repeatable(rpc: &MethodDescriptor) -> bool {
     let options = rpc.options();
-    let level = options
-        .get_field_by_name("idempotency_level")
-        .unwrap()
-        .into_owned();
-    let never = rpc
-        .parent_pool()
-        .get_extension_by_name("genesys.presence.v1.never_repeated")
-        .unwrap();
-    let is_never_repeated = options.get_extension(&never).as_bool() == Some(true);
-    level != Value::EnumNumber(0) && !is_never_repeated
+    let level = options.get_field_by_name("idempotency_level").unwrap();
+    *level != Value::EnumNumber(0)
 }
 
 #[test]

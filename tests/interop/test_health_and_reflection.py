@@ -50,21 +50,63 @@ def test_a_watch_of_the_health_answers_at_once(channel):
     watch.cancel()
 
 
-@pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_reflection_lists_the_services(channel, version):
-    # The two versions differ in their name alone, and grpcio has messages for one of them.
-    reflect = channel.stream_stream(
+def test_a_watch_of_a_service_that_does_not_exist_says_so_and_stays_open(channel):
+    request = health_pb2.HealthCheckRequest(service="genesys.presence.v1.NoService")
+
+    watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=TIMEOUT)
+
+    assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+    # Behind the answer to another call would be the end of this one.
+    health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+    assert watch.is_active()
+    watch.cancel()
+
+
+def reflect(channel, version, *questions):
+    """What all of this is answered with, asked on one stream.
+
+    The two versions differ in their name alone, and grpcio has messages for one of them.
+    """
+    stream = channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
         response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
     )
-    question = reflection_pb2.ServerReflectionRequest(list_services="")
+    requests = [reflection_pb2.ServerReflectionRequest(**question) for question in questions]
+    return list(stream(iter(requests), timeout=TIMEOUT))
 
-    answers = list(reflect(iter([question]), timeout=TIMEOUT))
 
-    assert len(answers) == 1
-    listed = {service.name for service in answers[0].list_services_response.service}
-    assert {*SERVICES, "grpc.health.v1.Health", f"grpc.reflection.{version}.ServerReflection"} <= listed
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_lists_the_services(channel, version):
+    [answer] = reflect(channel, version, {"list_services": ""})
+
+    listed = {service.name for service in answer.list_services_response.service}
+    reflection = {f"grpc.reflection.{each}.ServerReflection" for each in ("v1", "v1alpha")}
+    assert {*SERVICES, "grpc.health.v1.Health", *reflection} <= listed
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_what_reflection_does_not_know_ends_no_stream(channel, version):
+    unknown, known = reflect(
+        channel, version,
+        {"file_containing_symbol": "no.such.Symbol"},
+        {"file_containing_symbol": SERVICES[0]},
+    )
+
+    assert unknown.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert "no.such.Symbol" in unknown.error_response.error_message
+    assert known.file_descriptor_response.file_descriptor_proto
+
+
+def test_an_unknown_symbol_is_a_key_error_and_the_database_goes_on(channel):
+    database = ProtoReflectionDescriptorDatabase(channel)
+
+    with pytest.raises(KeyError, match="no.such.Symbol"):
+        database.FindFileContainingSymbol("no.such.Symbol")
+
+    assert database.FindFileContainingSymbol(SERVICES[0]).package == "genesys.presence.v1"
+    numbers = database.FindAllExtensionNumbers("google.protobuf.MethodOptions")
+    assert annotations_pb2.http.number in numbers
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)

@@ -1,12 +1,17 @@
 //! The health of the gateway, which is not the vendor's.
 
+use std::time::Duration;
+
+use futures_util::FutureExt;
 use serde_json::json;
+use tokio::time::timeout;
 use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
-use tonic_health::pb::health_check_response::ServingStatus::{self, Serving};
+use tonic_health::pb::health_check_response::ServingStatus::{self, ServiceUnknown, Serving};
 use tonic_health::pb::health_client::HealthClient;
 
+use super::shutdown::{Ending, HOUR, SOON, ends_soon};
 use crate::support::{Gateway, Limits, Vendor, refused};
 
 /// The names that can be asked for.
@@ -53,6 +58,31 @@ async fn an_unknown_name_is_not_found() {
         let status = check(&gateway.channel, name).await.unwrap_err();
         assert_eq!(status.code(), Code::NotFound, "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_watch_of_an_unknown_name_says_so_and_stays_open_until_the_drain() {
+    let ending = Ending::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
+    let mut client = HealthClient::new(ending.gateway.channel.clone());
+    let mut watches = Vec::new();
+    for name in ["x", "genesys.presence.v1.NoService"] {
+        let mut watch = client.watch(named(name)).await.unwrap().into_inner();
+        let first = watch.message().await.unwrap().unwrap();
+        assert_eq!(first.status(), ServiceUnknown, "{name}");
+        watches.push((name, watch));
+    }
+    // The answer to another call comes behind whatever else they would be told.
+    check(&ending.gateway.channel, "").await.unwrap();
+    for (name, watch) in &mut watches {
+        let told = watch.message().now_or_never();
+        assert!(told.is_none(), "{name} was told {told:?}");
+    }
+    ending.stop.send(()).unwrap();
+    for (name, mut watch) in watches {
+        let end = timeout(SOON, watch.message()).await.expect(name);
+        refused(end, Code::Unavailable, "SHUTTING_DOWN");
+    }
+    ends_soon(ending.serving).await;
 }
 
 #[tokio::test]

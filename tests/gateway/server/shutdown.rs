@@ -23,7 +23,7 @@ use crate::wire::PREFACE;
 
 /// Well under the times after which the server would give up waiting, for the
 /// end of its calls or for the first word of a connection.
-const SOON: Duration = Duration::from_secs(8);
+pub const SOON: Duration = Duration::from_secs(8);
 
 const RPC: &str = "GetUserPresencesPurecloud";
 
