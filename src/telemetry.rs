@@ -35,7 +35,7 @@ use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};
 pub use scope::Scope;
 pub use scrape::Page;
-pub use settings::{Destination, MetricsExport, Protocol, Settings, TracesExport};
+pub use settings::{Destination, MetricsExport, Protocol, Settings, TracesExport, Unsupported};
 
 /// How long the end waits for what was not exported yet.
 const FLUSH: Duration = Duration::from_secs(3);
