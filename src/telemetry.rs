@@ -76,7 +76,7 @@ impl Telemetry {
         settings: Settings,
         places: usize,
     ) -> Result<(Self, Running, Option<Page>), String> {
-        if settings.is_off() {
+        if settings.is_off() && !settings.propagates {
             return Ok(Default::default());
         }
         let (resource, joins, propagates) =
@@ -131,10 +131,10 @@ impl Telemetry {
         self.0.as_ref().is_none_or(|inner| inner.joins)
     }
 
-    /// Whether the vendor is told of the trace.
+    /// Whether requests to the vendor carry the trace context: that of their
+    /// own span or, where nothing is exported, that of the caller.
     fn propagates(&self) -> bool {
-        let inner = self.0.as_ref();
-        inner.is_some_and(|inner| inner.propagates && inner.tracer.is_some())
+        self.0.as_ref().is_some_and(|inner| inner.propagates)
     }
 }
 
