@@ -13,6 +13,7 @@ mod export;
 mod metrics;
 pub mod names;
 mod propagation;
+mod result;
 mod scope;
 mod scrape;
 mod settings;
