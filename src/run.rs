@@ -24,7 +24,7 @@ use crate::sandbox::{self, Sandbox};
 use crate::server::Server;
 use crate::service::Gateway;
 use crate::signals::{First, Signals};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, Unsupported};
 use crate::upstream::Upstream;
 use crate::upstream::base::Base;
 use crate::upstream::quota::Quota;
@@ -117,14 +117,9 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
         None => None,
         Some(address) => Some(bind("--metrics-listen", address).await?),
     };
-    let (exported, limits) = (config.telemetry, config.limits);
-    let to = [
-        exported.traces.as_ref().map(|traces| traces.to.url.clone()),
-        exported
-            .metrics
-            .as_ref()
-            .map(|metrics| metrics.to.url.clone()),
-    ];
+    let (mut exported, limits) = (config.telemetry, config.limits);
+    let unsupported = std::mem::take(&mut exported.unsupported);
+    let to = exported.endpoints();
     let (telemetry, running, page) = Telemetry::start(exported, limits.calls.max_in_flight)?;
     let (base, sandbox) = match config.target {
         Target::Upstream(base) => (base, None),
@@ -186,6 +181,7 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
         version = %env!("CARGO_PKG_VERSION"),
         "serving"
     );
+    unsupported.iter().for_each(Unsupported::log);
     if is_sandbox {
         greet(address, has_tls, &base);
     }

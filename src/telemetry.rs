@@ -13,32 +13,28 @@ mod export;
 mod metrics;
 pub mod names;
 mod propagation;
+mod result;
 mod scope;
 mod scrape;
 mod settings;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_sdk::error::OTelSdkError;
-use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracer;
 
 pub(crate) use attempt::{Attempt, Peer};
 pub(crate) use cause::is_fault;
+pub use export::Running;
 use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};
 pub use scope::Scope;
 pub use scrape::Page;
-pub use settings::{Destination, MetricsExport, Protocol, Settings, TracesExport};
-
-/// How long the end waits for what was not exported yet.
-const FLUSH: Duration = Duration::from_secs(3);
+pub use settings::{Destination, MetricsExport, Protocol, Settings, TracesExport, Unsupported};
 
 /// What the calls tell to. A clone tells to the same.
 #[derive(Clone, Default)]
@@ -57,13 +53,6 @@ impl fmt::Debug for Telemetry {
     }
 }
 
-/// What was started, until it is ended.
-#[derive(Debug, Default)]
-pub struct Running {
-    tracer: Option<SdkTracerProvider>,
-    meter: Option<SdkMeterProvider>,
-}
-
 impl Telemetry {
     /// Starts what the settings ask for, in a gateway that has so many places
     /// for calls: what is told to, what exports it, and the page of metrics
@@ -76,29 +65,24 @@ impl Telemetry {
         settings: Settings,
         places: usize,
     ) -> Result<(Self, Running, Option<Page>), String> {
-        if settings.is_off() {
+        if settings.is_off() && !settings.propagates {
             return Ok(Default::default());
         }
         let (resource, joins, propagates) =
             (settings.resource(), settings.joins, settings.propagates);
-        let started = export::start(settings, resource)?;
+        let (running, page) = export::start(settings, resource)?;
         let scope = InstrumentationScope::builder(names::SCOPE)
             .with_version(env!("CARGO_PKG_VERSION"))
             .with_schema_url(names::SCHEMA_URL)
             .build();
-        let tracer = started.tracer.as_ref();
-        let meter = started.meter.as_ref();
+        let (tracer, meter) = running.providers();
         let inner = Inner {
             tracer: tracer.map(|provider| provider.tracer_with_scope(scope.clone())),
             metrics: meter.map(|provider| Metrics::new(provider.meter_with_scope(scope), places)),
             joins,
             propagates,
         };
-        let running = Running {
-            tracer: started.tracer,
-            meter: started.meter,
-        };
-        Ok((Self(Some(Arc::new(inner))), running, started.page))
+        Ok((Self(Some(Arc::new(inner))), running, page))
     }
 
     /// A call of this RPC, none where there is no such, with these headers.
@@ -131,44 +115,9 @@ impl Telemetry {
         self.0.as_ref().is_none_or(|inner| inner.joins)
     }
 
-    /// Whether the vendor is told of the trace.
+    /// Whether requests to the vendor carry the trace context: that of their
+    /// own span or, where nothing is exported, that of the caller.
     fn propagates(&self) -> bool {
-        let inner = self.0.as_ref();
-        inner.is_some_and(|inner| inner.propagates && inner.tracer.is_some())
+        self.0.as_ref().is_some_and(|inner| inner.propagates)
     }
-}
-
-impl Running {
-    /// Exports what is left, within some seconds.
-    pub async fn end(self) {
-        use tokio::time::timeout;
-
-        // They block, and threads of their own can be left behind. What fails
-        // otherwise than by taking too long was told when it did.
-        let traces = apart(move || {
-            let ended = self.tracer.map(|it| it.shutdown_with_timeout(FLUSH));
-            !matches!(ended, Some(Err(OTelSdkError::Timeout(_))))
-        });
-        let metrics = apart(move || {
-            let ended = self.meter.map(|it| it.shutdown_with_timeout(FLUSH));
-            !matches!(ended, Some(Err(OTelSdkError::Timeout(_))))
-        });
-        let exported = timeout(FLUSH, async { tokio::join!(traces, metrics) }).await;
-        if exported != Ok((true, true)) {
-            tracing::warn!(
-                "the last traces or metrics could not be exported within {FLUSH:?}, and are lost"
-            );
-        }
-    }
-}
-
-/// Runs what blocks on a thread of its own; gives what it gives, or `false`
-/// where there is no thread.
-async fn apart(work: impl FnOnce() -> bool + Send + 'static) -> bool {
-    let (done, is_done) = tokio::sync::oneshot::channel();
-    let thread = std::thread::Builder::new().spawn(move || {
-        // Where nobody waits any more, it is lost.
-        let _ = done.send(work());
-    });
-    thread.is_ok() && is_done.await.unwrap_or(false)
 }

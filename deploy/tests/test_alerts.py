@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+import urllib.request
 
 import manifests
+import processes
 import pytest
 import yaml
 
@@ -16,6 +18,23 @@ CASES = manifests.DEPLOY / "tests/alerts.yaml"
 def alerts():
     groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
     return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def rates():
+    """Each counter that an alert makes a rate of: its name, and what it asks of labels."""
+    for rule in alerts().values():
+        for name, asked in re.findall(r"\b(?:rate|increase)\((\w+)(?:\{([^}]*)\})?\[", rule["expr"]):
+            # Of times, whose buckets come with their first sample.
+            if not name.endswith("_bucket"):
+                yield name, dict(re.findall(r"(\w+)(?:=~?)\"([^\"]*)\"", asked))
+
+
+def samples(page):
+    """The samples of a page: name, labels, value."""
+    for line in page.splitlines():
+        if not line.startswith("#"):
+            name, labels, value = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line).groups()
+            yield name, dict(re.findall(r'(\w+)="([^"]*)"', labels or "")), float(value)
 
 
 def run(*command):
@@ -51,6 +70,46 @@ def test_every_alert_has_an_entry_in_the_runbook_and_the_other_way_round():
     assert re.findall(r"^### (\w+)$", runbook, re.MULTILINE) == list(alerts())
     for entry in re.split(r"^### ", runbook, flags=re.MULTILINE)[1:]:
         assert len(entry.split()) > 25, f"this says too little to act on: {entry}"
+
+
+def test_counters_that_alerts_make_rates_of_are_at_zero_before_the_first_call(gateway, tmp_path):
+    port, health, metrics = processes.free_ports(3)
+    settings = {
+        "PRESENCE_GATEWAY_SANDBOX": "true",
+        "PRESENCE_GATEWAY_LISTEN": f"127.0.0.1:{port}",
+        "PRESENCE_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{health}",
+        "PRESENCE_GATEWAY_METRICS_LISTEN": f"127.0.0.1:{metrics}",
+        "PRESENCE_GATEWAY_LAME_DUCK": "0s",
+    }
+    with processes.serving(gateway, settings, health, tmp_path / "log"):
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=processes.WITHIN) as page:
+            found = list(samples(page.read().decode()))
+    asked = [(name, labels) for name, labels in rates() if not name.startswith("kube_")]
+    assert len(asked) >= 10
+    for name, labels in asked:
+        # One series at least for each value that is asked for, or for the name alone.
+        wanted = [{label: value} for label, values in labels.items() for value in values.split("|")]
+        for want in wanted or [{}]:
+            counts = [count for known, has, count in found if known == name and want.items() <= has.items()]
+            assert counts, f"{name} {want} is not there, so the first of it would be in no rate"
+            assert not any(counts), f"{name} {want} is not 0: {counts}"
+
+
+def test_up_is_asked_of_the_job_that_the_service_monitor_makes():
+    resources = manifests.render("production+monitoring")
+    monitor = manifests.the(resources, "ServiceMonitor")["spec"]
+    (service,) = [
+        service
+        for service in manifests.of_kind(resources, "Service")
+        if monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    ]
+    jobs = {job for rule in alerts().values() for job in re.findall(r'job="([^"]*)"', rule["expr"])}
+    assert jobs == {service["metadata"]["labels"][monitor["jobLabel"]]}
+
+
+def test_restarts_are_asked_of_the_container_that_there_is():
+    containers = {name for rule in alerts().values() for name in re.findall(r'container="([^"]*)"', rule["expr"])}
+    assert containers == {manifests.container(manifests.render("production"))["name"]}
 
 
 @pytest.mark.parametrize("alert", alerts())

@@ -17,7 +17,7 @@ pub(super) struct TelemetryArgs {
     #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_METRICS_LISTEN")]
     metrics_listen: Option<String>,
 
-    /// Tell the vendor the ids of traces, by `traceparent`
+    /// Send the vendor `traceparent` and `tracestate`, also where no traces are exported
     #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_PROPAGATE_TRACE")]
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]

@@ -100,7 +100,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The headers that lead the vendor into the trace: none unless a setting
-    /// asks for them.
+    /// asks for them, and the call is a part of a trace.
     pub(crate) fn headers(&self) -> Option<HeaderMap> {
         self.trace.as_ref().map(propagation::headers)
     }

@@ -6,6 +6,7 @@
 //! runtime with a thread of its own. Exporting so depends on none of the
 //! threads that serve, of which there may be a single one.
 
+mod flush;
 mod http;
 mod told;
 
@@ -31,39 +32,36 @@ use tonic::transport::{Channel, Endpoint};
 use super::scrape::Page;
 use super::settings::{Destination, MetricsExport, Protocol, Settings, TracesExport};
 use crate::tls::dial::{self, Dial};
+pub use flush::Running;
 use http::Post;
 use told::{Signal, Told};
 
-/// What was started.
-#[derive(Default)]
-pub(super) struct Started {
-    pub tracer: Option<SdkTracerProvider>,
-    pub meter: Option<SdkMeterProvider>,
-    pub page: Option<Page>,
-}
-
-/// Starts what the settings ask for.
-pub(super) fn start(settings: Settings, resource: Resource) -> Result<Started, String> {
-    let mut started = Started::default();
+/// Starts what the settings ask for, and the page of metrics where they do.
+pub(super) fn start(
+    settings: Settings,
+    resource: Resource,
+) -> Result<(Running, Option<Page>), String> {
+    let mut started = Running::default();
+    let mut served = None;
     let is_sent = settings.traces.is_some() || settings.metrics.is_some();
     let runtime = is_sent.then(runtime).transpose()?;
-    let told = Arc::new(Told::default());
     if let (Some(traces), Some(runtime)) = (settings.traces, &runtime) {
-        let tracer = tracer(traces, runtime, Arc::clone(&told), &resource)?;
-        started.tracer = Some(tracer);
+        let told = Arc::clone(&started.told);
+        started.tracer = Some(tracer(traces, runtime, told, &resource)?);
     }
     let is_measured = settings.metrics.is_some() || settings.has_page;
     let mut meter = SdkMeterProvider::builder().with_resource(resource);
     if let (Some(metrics), Some(runtime)) = (settings.metrics, &runtime) {
+        let told = Arc::clone(&started.told);
         meter = meter.with_reader(reader(metrics, runtime, told)?);
     }
     if settings.has_page {
         let (page, exporter) = Page::new()?;
         meter = meter.with_reader(exporter);
-        started.page = Some(page);
+        served = Some(page);
     }
     started.meter = is_measured.then(|| meter.build());
-    Ok(started)
+    Ok((started, served))
 }
 
 /// A runtime for the connections to collectors, with one thread.

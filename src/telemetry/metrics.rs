@@ -4,6 +4,8 @@
 //! names, statuses, and words of a list. None is a text of a caller's or of
 //! the vendor's. None costs an allocation.
 
+mod gauges;
+
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -11,8 +13,8 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::attempt::Peer;
 use super::drift::Sample;
-use super::names::{attribute, metric, own};
-use super::scope::integer;
+use super::names::{OTHER, attribute, metric, own};
+use super::result;
 use crate::error::Reason;
 use crate::operation::Spec;
 
@@ -52,6 +54,8 @@ pub(super) struct Metrics {
     meter: Meter,
     calls: Histogram<f64>,
     requests: Histogram<f64>,
+    calls_ended: Counter<u64>,
+    upstream_requests: Counter<u64>,
     shed: Counter<u64>,
     retries: Counter<u64>,
     retries_refused: Counter<u64>,
@@ -93,6 +97,16 @@ impl Metrics {
             requests: seconds(
                 metric::REQUEST_DURATION,
                 "How long requests to the vendor took, each attempt by itself.",
+            ),
+            calls_ended: counter(
+                metric::CALLS_ENDED,
+                "Calls that have ended, by their result.",
+                "{call}",
+            ),
+            upstream_requests: counter(
+                metric::UPSTREAM_REQUESTS,
+                "Requests to the vendor, each attempt by itself, by their result.",
+                "{request}",
             ),
             shed: counter(
                 metric::CALLS_SHED,
@@ -142,49 +156,24 @@ impl Metrics {
             sample: Sample::new(),
             meter,
         };
-        // So that a rate is there before the first of them.
-        for reason in SHED {
-            let reason = KeyValue::new(own::REASON, reason.as_str());
-            metrics.shed.add(0, &[reason]);
-        }
-        metrics.retries_refused.add(0, &[]);
-        for how in [SHARED, MERGED] {
-            let how = KeyValue::new(own::REASON, how);
-            metrics.requests_saved.add(0, &[how]);
-        }
+        metrics.begin_at_zero();
         metrics.constants(places);
         metrics
     }
 
-    fn constants(&self, places: usize) {
-        let places = places as u64;
-        self.meter
-            .u64_observable_gauge(metric::CALLS_LIMIT)
-            .with_description("How many calls may be in flight.")
-            .with_unit("{call}")
-            .with_callback(move |observer| observer.observe(places, &[]))
-            .build();
-        self.meter
-            .u64_observable_gauge(metric::BUILD_INFO)
-            .with_description("What was built.")
-            .with_callback(|observer| {
-                let built = [
-                    KeyValue::new(own::VERSION, env!("CARGO_PKG_VERSION")),
-                    KeyValue::new(own::REVISION, env!("PRESENCE_GATEWAY_COMMIT")),
-                ];
-                observer.observe(1, &built);
-            })
-            .build();
-    }
-
-    /// Lets the calls in flight be counted whenever somebody asks.
-    pub(super) fn observe_in_flight(&self, count: impl Fn() -> usize + Send + Sync + 'static) {
-        self.meter
-            .i64_observable_up_down_counter(metric::CALLS_IN_FLIGHT)
-            .with_description("How many calls are in flight.")
-            .with_unit("{call}")
-            .with_callback(move |observer| observer.observe(integer(count()), &[]))
-            .build();
+    /// Lets the counters be there before the first of what they count, which
+    /// would be in no rate otherwise.
+    fn begin_at_zero(&self) {
+        let reasons = SHED.iter().map(|reason| reason.as_str());
+        let of_shed = reasons.map(|reason| (&self.shed, own::REASON, reason));
+        let of_saved = [SHARED, MERGED].map(|how| (&self.requests_saved, own::REASON, how));
+        let of_calls = result::CALLS.map(|it| (&self.calls_ended, own::RESULT, it));
+        let of_requests = result::REQUESTS.map(|it| (&self.upstream_requests, own::RESULT, it));
+        let all = of_shed.chain(of_saved).chain(of_calls).chain(of_requests);
+        for (counter, name, value) in all {
+            counter.add(0, &[KeyValue::new(name, value)]);
+        }
+        self.retries_refused.add(0, &[]);
     }
 
     pub(super) fn call(
@@ -202,6 +191,11 @@ impl Metrics {
         ];
         let count = if is_fault { 4 } else { 3 };
         self.calls.record(took.as_secs_f64(), &attributes[..count]);
+        // One of no RPC that there is says nothing of the gateway.
+        if rpc != OTHER {
+            let result = KeyValue::new(own::RESULT, result::call(status, is_fault));
+            self.calls_ended.add(1, &[result]);
+        }
     }
 
     pub(super) fn shed(&self, reason: &str) {
@@ -219,6 +213,8 @@ impl Metrics {
         failed: Option<&'static str>,
         took: Duration,
     ) {
+        let result = KeyValue::new(own::RESULT, result::request(status, failed));
+        self.upstream_requests.add(1, &[result]);
         // What is there stands before what is not.
         let (status, failed) = (
             status.map(|status| KeyValue::new(attribute::HTTP_STATUS, i64::from(status))),

@@ -57,6 +57,8 @@ pub mod own {
     pub const REASON: &str = "reason";
     /// The reason of the error that the call was answered with.
     pub const CALL_REASON: &str = "presence_gateway.reason";
+    /// What a call or a request came to, as one of few words.
+    pub const RESULT: &str = "result";
     /// The commit that was built.
     pub const REVISION: &str = "revision";
     /// The version that was built.
@@ -85,6 +87,12 @@ pub mod metric {
     pub const CALL_DURATION: &str = "rpc.server.call.duration";
     /// How long requests to the vendor took, each attempt by itself.
     pub const REQUEST_DURATION: &str = "http.client.request.duration";
+    /// Calls that have ended, by their result alone: for alerts.
+    pub const CALLS_ENDED: &str = "presence_gateway.calls.ended";
+    /// Attempts at requests to the vendor, by their result alone: for alerts.
+    pub const UPSTREAM_REQUESTS: &str = "presence_gateway.upstream.requests";
+    /// When the process started.
+    pub const START_TIME: &str = "presence_gateway.start_time";
     /// How many calls are in flight.
     pub const CALLS_IN_FLIGHT: &str = "presence_gateway.calls.in_flight";
     /// How many calls may be in flight.

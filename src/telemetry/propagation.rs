@@ -1,9 +1,9 @@
 //! Traces across the network: W3C Trace Context.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 
 const TRACEPARENT: &str = "traceparent";
@@ -14,69 +14,87 @@ const TRACESTATE: &str = "tracestate";
 /// ones is more than a collector takes.
 const MAX_TRACESTATE: usize = 512;
 
+/// The length of a `traceparent` of version 00, and the least of a later one.
+const TRACEPARENT_LENGTH: usize = 55;
+
+/// The flags that W3C Trace Context, Level 2, defines: sampled and random. The
+/// SDK knows the first alone.
+const KNOWN_FLAGS: TraceFlags = TraceFlags::new(0b11);
+
 /// The span that a call is a part of, as its headers say it. What is
 /// malformed counts as none.
 pub(super) fn extract(headers: &HeaderMap) -> Option<Context> {
-    if !headers.contains_key(TRACEPARENT) {
-        return None;
-    }
-    let states = headers.get_all(TRACESTATE).iter();
-    let is_long = states.map(HeaderValue::len).sum::<usize>() > MAX_TRACESTATE;
-    let received = Received { headers, is_long };
+    let parent = headers.get(TRACEPARENT)?.to_str().ok()?.trim();
+    let flags = flags(parent)?;
+    let states: Vec<&str> = headers
+        .get_all(TRACESTATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
+    let is_long = states.iter().map(|state| state.len()).sum::<usize>() > MAX_TRACESTATE;
+    let state = (!is_long).then(|| states.join(","));
+    let received = Received { parent, state };
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &received);
-    let is_valid = context.span().span_context().is_valid();
-    is_valid.then_some(context)
+    let span = context.span().span_context().clone();
+    span.is_valid().then(|| {
+        let (trace, id) = (span.trace_id(), span.span_id());
+        let span = SpanContext::new(trace, id, flags, true, span.trace_state().clone());
+        Context::new().with_remote_span_context(span)
+    })
+}
+
+/// The flags of a `traceparent` that has its form.
+fn flags(parent: &str) -> Option<TraceFlags> {
+    let is_whole = parent.len() == TRACEPARENT_LENGTH;
+    let is_later = !parent.starts_with("00") && parent.get(TRACEPARENT_LENGTH..)?.starts_with('-');
+    let flags = u8::from_str_radix(parent.get(53..TRACEPARENT_LENGTH)?, 16);
+    let has_form = (is_whole || is_later) && parent.as_bytes().get(52) == Some(&b'-');
+    has_form.then_some(TraceFlags::new(flags.ok()?) & KNOWN_FLAGS)
 }
 
 /// The headers that make what they are sent with a part of a span.
 pub(super) fn headers(span: &SpanContext) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let context = Context::new().with_remote_span_context(span.clone());
-    TraceContextPropagator::new().inject_context(&context, &mut Sent(&mut headers));
+    let parent = format!(
+        "00-{}-{}-{:02x}",
+        span.trace_id(),
+        span.span_id(),
+        span.trace_flags()
+    );
+    // An empty `tracestate` is none.
+    let state = Some(span.trace_state().header()).filter(|state| !state.is_empty());
+    for (name, value) in [(TRACEPARENT, Some(parent)), (TRACESTATE, state)] {
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            headers.insert(name, value);
+        }
+    }
     headers
 }
 
+/// What a caller sent.
 struct Received<'a> {
-    headers: &'a HeaderMap,
-    /// Whether its `tracestate` is longer than what is kept.
-    is_long: bool,
+    parent: &'a str,
+    state: Option<String>,
 }
 
 impl Extractor for Received<'_> {
     fn get(&self, key: &str) -> Option<&str> {
-        if key == TRACESTATE && self.is_long {
-            return None;
+        match key {
+            TRACEPARENT => Some(self.parent),
+            TRACESTATE => self.state.as_deref(),
+            _ => None,
         }
-        self.headers.get(key)?.to_str().ok()
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.headers.keys().map(HeaderName::as_str).collect()
-    }
-
-    fn get_all(&self, key: &str) -> Option<Vec<&str>> {
-        let values = self.headers.get_all(key).iter();
-        let values: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
-        (!values.is_empty()).then_some(values)
-    }
-}
-
-struct Sent<'a>(&'a mut HeaderMap);
-
-impl Injector for Sent<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        // An empty `tracestate` is none.
-        if value.is_empty() {
-            return;
-        }
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
-            self.0.insert(name, value);
-        }
+        vec![TRACEPARENT, TRACESTATE]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -96,10 +114,24 @@ mod tests {
         let came = received(&[("traceparent", PARENT), ("tracestate", "a=1,b=2")]);
         let context = extract(&came).unwrap();
         assert_eq!(headers(context.span().span_context()), came);
-        let unsampled = PARENT.replace("-01", "-00");
-        let came = received(&[("traceparent", &unsampled)]);
+        // Not sampled, and with an id that is random.
+        for flags in ["-00", "-02", "-03"] {
+            let parent = PARENT.replace("-01", flags);
+            let came = received(&[("traceparent", &parent)]);
+            let context = extract(&came).unwrap();
+            assert_eq!(headers(context.span().span_context()), came);
+        }
+    }
+
+    #[test]
+    fn what_is_passed_on_is_what_is_known_of_it() {
+        // Flags and a version that are yet to come, and a state in two lines.
+        let parent = PARENT.replace("00-", "01-").replace("-01", "-f5-more");
+        let mut came = received(&[("traceparent", &parent), ("tracestate", "a=1")]);
+        came.append("tracestate", HeaderValue::from_static("b=2"));
         let context = extract(&came).unwrap();
-        assert_eq!(headers(context.span().span_context()), came);
+        let expected = received(&[("traceparent", PARENT), ("tracestate", "a=1,b=2")]);
+        assert_eq!(headers(context.span().span_context()), expected);
     }
 
     #[test]
@@ -129,6 +161,10 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
             "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-1-1-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01more",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0g",
         ] {
             assert!(
                 extract(&received(&[("traceparent", malformed)])).is_none(),

@@ -41,7 +41,8 @@ impl Scope {
     ) -> Self {
         let caller = propagation::extract(headers).filter(|_| telemetry.joins());
         let Some(tracer) = telemetry.tracer() else {
-            // Not ours to add to, but the log can name it.
+            // Not ours to add to, but the log can name it, and the vendor can be
+            // sent it.
             return Self {
                 telemetry: telemetry.clone(),
                 trace: caller.map(|caller| caller.span().span_context().clone()),

@@ -4,6 +4,7 @@
 //! does not know others. Here all that work are read, so that a mistake in
 //! one is told like one in a flag, before a port is bound. README.md lists them.
 
+mod choice;
 mod endpoint;
 mod resource;
 mod variables;
@@ -18,6 +19,8 @@ use opentelemetry_sdk::trace::{BatchConfig, BatchConfigBuilder, Sampler, SpanLim
 use rustls::ClientConfig;
 
 use crate::config::value::{Problems, number};
+pub use choice::Unsupported;
+use choice::{EXPORTER, PROPAGATOR, SAMPLER, TEMPORALITY, parent};
 pub(crate) use variables::Variables;
 
 /// What is exported where.
@@ -35,6 +38,8 @@ pub struct Settings {
     pub propagates: bool,
     /// What the process says of itself, besides what it says anyway.
     pub attributes: Vec<KeyValue>,
+    /// Values that are ignored, each of which the log is to name once.
+    pub unsupported: Vec<Unsupported>,
 }
 
 /// How traces are exported.
@@ -129,10 +134,11 @@ impl Settings {
             metrics: metrics(variables),
             has_page: false,
             joins: variables
-                .read("OTEL_PROPAGATORS", propagators)
-                .unwrap_or(true),
+                .choose_all("OTEL_PROPAGATORS", &PROPAGATOR)
+                .is_none_or(|propagators| propagators.contains(&true)),
             propagates: false,
             attributes: resource::read(variables),
+            unsupported: variables.take_unsupported(),
         }
     }
 
@@ -142,15 +148,20 @@ impl Settings {
         self.traces.is_none() && self.metrics.is_none() && !self.has_page
     }
 
+    /// Where traces and metrics go, if anywhere.
+    pub(crate) fn endpoints(&self) -> [Option<String>; 2] {
+        let traces = self.traces.as_ref().map(|traces| &traces.to);
+        let metrics = self.metrics.as_ref().map(|metrics| &metrics.to);
+        [traces, metrics].map(|to| to.map(|to| to.url.clone()))
+    }
+
     pub(super) fn resource(&self) -> Resource {
         resource::of(&self.attributes)
     }
 }
 
 fn traces(variables: &mut Variables<'_>) -> Option<TracesExport> {
-    let is_sent = variables
-        .read("OTEL_TRACES_EXPORTER", exporter)
-        .unwrap_or(true);
+    let is_sent = is_sent(variables, "OTEL_TRACES_EXPORTER");
     let to = endpoint::read(variables, "TRACES", "v1/traces");
     let sampler = sampler(variables);
     let mut queue = BatchConfigBuilder::default();
@@ -194,15 +205,13 @@ fn traces(variables: &mut Variables<'_>) -> Option<TracesExport> {
 }
 
 fn metrics(variables: &mut Variables<'_>) -> Option<MetricsExport> {
-    let is_sent = variables
-        .read("OTEL_METRICS_EXPORTER", exporter)
-        .unwrap_or(true);
+    let is_sent = is_sent(variables, "OTEL_METRICS_EXPORTER");
     let to = endpoint::read(variables, "METRICS", "v1/metrics");
     let interval = variables.read("OTEL_METRIC_EXPORT_INTERVAL", milliseconds);
     let limit = variables.read("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds);
-    let temporality = variables.read(
+    let temporality = variables.choose(
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-        temporality,
+        &TEMPORALITY,
     );
     let mut to = to.filter(|_| is_sent)?;
     to.timeout = limit.map_or(to.timeout, |limit| limit.min(to.timeout));
@@ -213,70 +222,33 @@ fn metrics(variables: &mut Variables<'_>) -> Option<MetricsExport> {
     })
 }
 
-fn temporality(raw: &str) -> Result<Temporality, String> {
-    match raw.to_ascii_lowercase().as_str() {
-        "cumulative" => Ok(Temporality::Cumulative),
-        "delta" => Ok(Temporality::Delta),
-        "lowmemory" => Ok(Temporality::LowMemory),
-        _ => Err("is none of `cumulative`, `delta` and `lowmemory`".to_owned()),
+/// Whether a signal is sent, as this variable of exporters says it.
+fn is_sent(variables: &mut Variables<'_>, name: &str) -> bool {
+    let exporters = variables.choose_all(name, &EXPORTER);
+    let exporters = exporters.unwrap_or_else(|| vec![true]);
+    if exporters.contains(&true) && exporters.contains(&false) {
+        let raw = variables.text(name).unwrap_or_default();
+        let wrong = "holds `none`, which switches the export off and stands alone";
+        variables.problem(format!("{name}: `{raw}` {wrong}"));
     }
+    exporters.contains(&true)
 }
 
 fn sampler(variables: &mut Variables<'_>) -> Sampler {
-    const NAMES: &str = "`always_on`, `always_off`, `traceidratio`, `parentbased_always_on`, \
-                         `parentbased_always_off` and `parentbased_traceidratio`";
-    let ratio = variables.read("OTEL_TRACES_SAMPLER_ARG", |raw| {
-        let ratio = raw.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-        ratio.ok_or_else(|| "is not a share from 0 to 1, such as `0.01`".to_owned())
-    });
-    let ratio = Sampler::TraceIdRatioBased(ratio.unwrap_or(1.0));
-    let of = |root| Sampler::ParentBased(Box::new(root));
-    let sampler = variables.read("OTEL_TRACES_SAMPLER", |raw| {
-        Ok(match raw {
-            "always_on" => Sampler::AlwaysOn,
-            "always_off" => Sampler::AlwaysOff,
-            "traceidratio" => ratio,
-            "parentbased_always_on" => of(Sampler::AlwaysOn),
-            "parentbased_always_off" => of(Sampler::AlwaysOff),
-            "parentbased_traceidratio" => of(ratio),
-            _ => return Err(format!("is no sampler; there are {NAMES}")),
-        })
-    });
-    sampler.unwrap_or_else(|| of(Sampler::AlwaysOn))
+    const NAME: &str = "OTEL_TRACES_SAMPLER";
+    let sampler = variables.choose(NAME, &SAMPLER);
+    // That of another sampler has a form of its own.
+    let is_read = sampler.is_some() || variables.text(NAME).is_none();
+    let share = is_read.then(|| variables.read("OTEL_TRACES_SAMPLER_ARG", share));
+    match sampler {
+        Some(make) => make(share.flatten().unwrap_or(1.0)),
+        None => parent(Sampler::AlwaysOn),
+    }
 }
 
-/// Reads `OTEL_PROPAGATORS`: whether the caller's trace is joined.
-fn propagators(raw: &str) -> Result<bool, String> {
-    let mut joins = false;
-    for name in raw.split(',').map(str::trim) {
-        match name {
-            "tracecontext" => joins = true,
-            // There is none that would be passed on.
-            "baggage" | "none" => {}
-            _ => {
-                return Err(
-                    "is no list of `tracecontext`, `baggage` and `none`: callers' traces \
-                            are read as W3C Trace Context alone"
-                        .to_owned(),
-                );
-            }
-        }
-    }
-    Ok(joins)
-}
-
-/// Reads the name of an exporter: whether anything is sent.
-fn exporter(raw: &str) -> Result<bool, String> {
-    match raw {
-        "otlp" => Ok(true),
-        "none" => Ok(false),
-        "prometheus" => Err(
-            "is not set here: give --metrics-listen, and `none` here if the \
-                             metrics shall not be sent besides"
-                .to_owned(),
-        ),
-        _ => Err("is neither `otlp` nor `none`".to_owned()),
-    }
+fn share(raw: &str) -> Result<f64, String> {
+    let share = raw.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "is not a share from 0 to 1, such as `0.01`".to_owned())
 }
 
 /// Reads a switch, which OpenTelemetry spells in any case.

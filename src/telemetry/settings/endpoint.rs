@@ -8,6 +8,7 @@ use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use rustls::ClientConfig;
 
+use super::choice::{COMPRESSION, Choice, PROTOCOL};
 use super::variables::Variables;
 use super::{Destination, Protocol, milliseconds};
 use crate::tls::pem::{self, Identity};
@@ -52,6 +53,11 @@ impl Signal<'_, '_> {
             .ok()
     }
 
+    fn choose<T: Copy>(&mut self, what: &str, choice: &Choice<T>) -> Option<T> {
+        let Setting { name, raw, .. } = self.find(what)?;
+        self.variables.look_up(&name, &raw, choice)
+    }
+
     fn problem(&mut self, name: &str, what: &str) {
         // One of the general ones is read for each signal, and told once.
         self.variables.problem_once(format!("{name}: {what}"));
@@ -68,9 +74,10 @@ pub(super) fn read(
         name: signal,
         variables,
     };
-    let protocol = signal.read("PROTOCOL", protocol).unwrap_or(Protocol::Http);
+    let protocol = signal.choose("PROTOCOL", &PROTOCOL);
+    let protocol = protocol.unwrap_or(Protocol::Http);
     let timeout = signal.read("TIMEOUT", milliseconds).unwrap_or(TIMEOUT);
-    let compress = signal.read("COMPRESSION", compression).unwrap_or_default();
+    let compress = signal.choose("COMPRESSION", &COMPRESSION).unwrap_or(false);
     if let Some(Setting { name, raw, .. }) = signal.find("HEADERS")
         && let Err(wrong) = headers(&raw)
     {
@@ -168,22 +175,6 @@ fn identity(signal: &mut Signal<'_, '_>) -> Option<Identity> {
             signal.problem(&one.name, &format!("`{}` needs {other} too", one.raw));
             None
         }
-    }
-}
-
-fn protocol(raw: &str) -> Result<Protocol, String> {
-    match raw {
-        "grpc" => Ok(Protocol::Grpc),
-        "http/protobuf" => Ok(Protocol::Http),
-        _ => Err("is neither `grpc` nor `http/protobuf`".to_owned()),
-    }
-}
-
-fn compression(raw: &str) -> Result<bool, String> {
-    match raw {
-        "gzip" => Ok(true),
-        "none" => Ok(false),
-        _ => Err("is neither `gzip` nor `none`".to_owned()),
     }
 }
 

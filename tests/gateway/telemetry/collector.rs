@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use flate2::read::GzDecoder;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
@@ -53,6 +53,18 @@ pub struct Received {
     /// The resources of the spans.
     pub resources: Vec<String>,
     pub headers: HeaderMap,
+    /// How often metrics were taken.
+    pub metrics_exports: usize,
+    /// How often traces, or metrics, were refused.
+    pub refused: usize,
+}
+
+/// How a collector answers the exports of one signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    Taken,
+    Refused,
+    Never,
 }
 
 /// A collector. A clone is the same one.
@@ -60,16 +72,25 @@ pub struct Received {
 pub struct Collector {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
+    traces: Answers,
+    metrics: Answers,
     received: Arc<watch::Sender<Received>>,
 }
 
 impl Collector {
     pub async fn start() -> Self {
+        Self::answering(Answers::Taken, Answers::Taken).await
+    }
+
+    /// One that answers traces and metrics so.
+    pub async fn answering(traces: Answers, metrics: Answers) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let collector = Self {
             grpc: grpc.local_addr().unwrap(),
             http: http.local_addr().unwrap(),
+            traces,
+            metrics,
             received: Arc::default(),
         };
         let traces = TraceServiceServer::new(collector.clone());
@@ -147,7 +168,20 @@ impl Collector {
             let scopes = scopes.flat_map(|of_one| of_one.scope_metrics);
             // The newest: they add up from the start.
             received.metrics = scopes.flat_map(|scope| scope.metrics).collect();
+            received.metrics_exports += 1;
         });
+    }
+
+    /// Waits for ever, refuses, or goes on.
+    async fn answered(&self, how: Answers) -> Result<(), Status> {
+        match how {
+            Answers::Taken => Ok(()),
+            Answers::Refused => {
+                self.received.send_modify(|received| received.refused += 1);
+                Err(Status::unimplemented("no such pipeline"))
+            }
+            Answers::Never => std::future::pending().await,
+        }
     }
 }
 
@@ -157,6 +191,7 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.answered(self.traces).await?;
         let (metadata, _, sent) = request.into_parts();
         self.traces(metadata.into_headers(), sent);
         Ok(Response::new(ExportTraceServiceResponse::default()))
@@ -169,20 +204,35 @@ impl MetricsService for Collector {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.answered(self.metrics).await?;
         let (metadata, _, sent) = request.into_parts();
         self.metrics(metadata.into_headers(), sent);
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
-async fn traces_posted(State(collector): State<Collector>, headers: HeaderMap, body: Bytes) {
+async fn traces_posted(
+    State(collector): State<Collector>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(), StatusCode> {
+    let answered = collector.answered(collector.traces).await;
+    answered.map_err(|_| StatusCode::NOT_FOUND)?;
     let sent = ExportTraceServiceRequest::decode(unzipped(&headers, &body)).unwrap();
     collector.traces(headers, sent);
+    Ok(())
 }
 
-async fn metrics_posted(State(collector): State<Collector>, headers: HeaderMap, body: Bytes) {
+async fn metrics_posted(
+    State(collector): State<Collector>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(), StatusCode> {
+    let answered = collector.answered(collector.metrics).await;
+    answered.map_err(|_| StatusCode::NOT_FOUND)?;
     let sent = ExportMetricsServiceRequest::decode(unzipped(&headers, &body)).unwrap();
     collector.metrics(headers, sent);
+    Ok(())
 }
 
 /// What was sent, without its compression.

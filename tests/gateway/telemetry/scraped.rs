@@ -187,6 +187,76 @@ async fn the_page_says_what_happened_by_few_words() {
     );
 }
 
+/// The counters that alerts read, by what they count.
+const COUNTERS: [(&str, &[&str]); 2] = [
+    (
+        "presence_gateway_calls_ended_total",
+        &["ok", "client_error", "server_error"],
+    ),
+    (
+        "presence_gateway_upstream_requests_total",
+        &["ok", "429", "4xx", "5xx", "no_answer", "abandoned"],
+    ),
+];
+
+#[tokio::test]
+async fn what_alerts_count_begins_at_zero_so_that_the_first_is_in_a_rate() {
+    // Each user's reads are answered with a status of their own.
+    let vendor = Vendor::start(async |received: Received| {
+        let status = received.path().split('/').nth(4).unwrap().parse();
+        match status.unwrap() {
+            200 => reply(200, "{}"),
+            404 => reply(404, r#"{"code":"not.found","message":"m"}"#),
+            status => reply(status, ""),
+        }
+    })
+    .await;
+    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let counted = async || {
+        let samples = samples(&ask(page_of(&serving), "GET /metrics").await.1);
+        let of = |name: &str, result: &&str| {
+            let name = format!("{name}{{result=\"{result}\"}}");
+            let count = samples.get(&name).copied();
+            count.unwrap_or_else(|| panic!("{name} is not in {samples:#?}"))
+        };
+        COUNTERS.map(|(name, results)| -> Vec<_> {
+            results.iter().map(|result| of(name, result)).collect()
+        })
+    };
+    assert_eq!(counted().await, [vec![0.0; 3], vec![0.0; 6]]);
+    for user in ["200", "404", "302"] {
+        let rpc = "GetUserPresencesPurecloud";
+        let _ = gateway.call(rpc, json!({"userId": user})).await;
+    }
+    // Sent once: a PATCH whose outcome is not known is not repeated.
+    let patch = json!({"userId": "500", "sourceId": "PURECLOUD", "body": {}});
+    let failed = gateway.call("PatchUserPresence", patch).await;
+    failed.unwrap_err();
+    let nowhere = tonic::Request::new(Vec::new());
+    gateway.raw("/no.Such/Rpc", nowhere).await.unwrap_err();
+    assert_eq!(
+        counted().await,
+        [vec![1.0, 1.0, 2.0], vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0]]
+    );
+}
+
+#[tokio::test]
+async fn the_page_says_when_the_process_started() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let now = || {
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
+        since.unwrap().as_secs_f64()
+    };
+    let before = now();
+    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let started = samples(&page)
+        .get("presence_gateway_start_time_seconds")
+        .copied();
+    let is_between = started.is_some_and(|it| (before - 1.0..=now()).contains(&it));
+    assert!(is_between, "{started:?} is not since {before} in {page}");
+}
+
 #[tokio::test]
 async fn what_was_refused_for_want_of_quota_is_counted() {
     let vendor = Vendor::answering(200, "{}").await;
@@ -321,6 +391,9 @@ async fn the_same_metrics_are_pushed_over_both_transports() {
             "http.client.request.duration",
             "presence_gateway.calls.in_flight",
             "presence_gateway.calls.limit",
+            "presence_gateway.calls.ended",
+            "presence_gateway.upstream.requests",
+            "presence_gateway.start_time",
             "presence_gateway.calls.shed",
             "presence_gateway.upstream.retries",
             "presence_gateway.quota.remaining",

@@ -3,8 +3,9 @@
 use std::fs;
 
 use rcgen::{CertificateParams, KeyPair};
+use serde_json::Value;
 
-use crate::program::run;
+use crate::program::{Serving, run};
 use crate::readme::{rows, section};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
@@ -40,19 +41,19 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ),
     (
         "OTEL_EXPORTER_OTLP_PROTOCOL",
-        "http/json",
-        "`grpc` nor `http/protobuf`",
+        "grcp",
+        "`grpc` and `http/protobuf`",
     ),
     (
         "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
-        "GRPC",
-        "`grpc` nor `http/protobuf`",
+        "http/protobuff",
+        "`grpc` and `http/protobuf`",
     ),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "(milliseconds)"),
     (
         "OTEL_EXPORTER_OTLP_COMPRESSION",
         "zstd",
-        "`gzip` nor `none`",
+        "`gzip` and `none`",
     ),
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/none", "cannot be read"),
     (
@@ -60,8 +61,9 @@ const MALFORMED: &[(&str, &str, &str)] = &[
         "k.pem",
         "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE too",
     ),
-    ("OTEL_TRACES_EXPORTER", "jaeger", "`otlp` nor `none`"),
-    ("OTEL_METRICS_EXPORTER", "prometheus", "--metrics-listen"),
+    ("OTEL_TRACES_EXPORTER", "oltp", "`otlp` and `none`"),
+    ("OTEL_TRACES_EXPORTER", "otlp,none", "stands alone"),
+    ("OTEL_METRICS_EXPORTER", "promethus", "`otlp` and `none`"),
     ("OTEL_TRACES_SAMPLER", "ratio", "`parentbased_traceidratio`"),
     ("OTEL_TRACES_SAMPLER_ARG", "1.5", "a share from 0 to 1"),
     ("OTEL_TRACES_SAMPLER_ARG", "NaN", "a share from 0 to 1"),
@@ -83,7 +85,7 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "a whole number"),
     ("OTEL_SPAN_EVENT_COUNT_LIMIT", "x", "a whole number"),
     ("OTEL_SPAN_LINK_COUNT_LIMIT", "1.5", "a whole number"),
-    ("OTEL_PROPAGATORS", "b3", "W3C Trace Context alone"),
+    ("OTEL_PROPAGATORS", "tracecontex", "`tracecontext`"),
     (
         "OTEL_RESOURCE_ATTRIBUTES",
         "a=1,b",
@@ -107,6 +109,122 @@ fn a_value_that_is_malformed_is_told_with_its_variable_and_what_would_be_right()
         );
         assert!(told[0].contains(remedy), "{told:?}");
     }
+}
+
+#[test]
+fn a_typo_in_a_list_is_a_mistake_beside_names_that_are_known() {
+    for (list, typo) in [
+        ("tracecontex,baggage", "tracecontex"),
+        ("b3,tracecontex", "tracecontex"),
+        ("b3multi, b4 ,xray", "b4"),
+    ] {
+        let refused = problems(&[("OTEL_PROPAGATORS", list)]);
+        let [problem] = &refused[..] else {
+            panic!("{list}: {refused:?}")
+        };
+        let begin = format!("OTEL_PROPAGATORS: `{typo}` is none of `tracecontext`");
+        assert!(problem.starts_with(&begin), "{problem}");
+    }
+}
+
+/// What the log of a gateway with these variables warns of: variable and value.
+fn ignored(variables: &[(&str, &str)]) -> Vec<[String; 2]> {
+    let serving = Serving::start(&["serve", "--sandbox"], variables);
+    serving.signal("TERM");
+    let (status, log) = serving.wait();
+    assert_eq!(status.code(), Some(0), "{variables:?}: {log:#?}");
+    let lines = log
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let warnings = lines.filter(|line| line["level"] == "WARN" && line.get("value").is_some());
+    warnings
+        .map(|line| {
+            let message = line["message"].as_str().unwrap();
+            assert!(message.contains("is ignored; "), "{line}");
+            ["setting", "value"].map(|field| line[field].as_str().unwrap().to_owned())
+        })
+        .collect()
+}
+
+/// What an operator of a cluster sets for programs in any language.
+const STANDARD: &[(&str, &str)] = &[
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ("OTEL_LOGS_EXPORTER", "console"),
+    ("OTEL_METRICS_EXPORTER", "prometheus"),
+    ("OTEL_PROPAGATORS", "b3"),
+    ("OTEL_TRACES_EXPORTER", "zipkin"),
+    ("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote"),
+    (
+        "OTEL_TRACES_SAMPLER_ARG",
+        "endpoint=http://jaeger:14250,pollingIntervalMs=5000,initialSamplingRate=0.25",
+    ),
+];
+
+#[test]
+fn values_of_the_standard_that_are_not_supported_are_logged_once_each_and_ignored() {
+    let expected = [
+        ["OTEL_TRACES_EXPORTER", "zipkin"],
+        ["OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"],
+        ["OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote"],
+        ["OTEL_METRICS_EXPORTER", "prometheus"],
+        ["OTEL_PROPAGATORS", "b3"],
+    ];
+    // With an endpoint and without one.
+    assert_eq!(ignored(STANDARD), expected);
+    assert_eq!(ignored(&[STANDARD, &[ENDPOINT]].concat()), expected);
+}
+
+#[test]
+fn a_list_is_searched_for_what_is_not_supported_and_so_is_the_form_for_one_signal() {
+    let variables = [
+        (
+            "OTEL_PROPAGATORS",
+            "tracecontext,b3,b3multi, jaeger,xray,ottrace,B3,b3,baggage,",
+        ),
+        ("OTEL_TRACES_EXPORTER", "otlp,console,jaeger,logging"),
+        ("OTEL_METRICS_EXPORTER", "none,otlp/stdout"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC"),
+        ("OTEL_TRACES_SAMPLER", "xray"),
+        (
+            "OTEL_TRACES_SAMPLER_ARG",
+            "endpoint=http://x:2000,polling_interval=10",
+        ),
+    ];
+    let expected = [
+        ["OTEL_TRACES_EXPORTER", "console"],
+        ["OTEL_TRACES_EXPORTER", "jaeger"],
+        ["OTEL_TRACES_EXPORTER", "logging"],
+        ["OTEL_TRACES_SAMPLER", "xray"],
+        ["OTEL_METRICS_EXPORTER", "otlp/stdout"],
+        ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"],
+        ["OTEL_PROPAGATORS", "b3"],
+        ["OTEL_PROPAGATORS", "b3multi"],
+        ["OTEL_PROPAGATORS", "jaeger"],
+        ["OTEL_PROPAGATORS", "xray"],
+        ["OTEL_PROPAGATORS", "ottrace"],
+    ];
+    assert_eq!(ignored(&variables), expected);
+}
+
+#[test]
+fn where_the_sdk_is_disabled_no_other_variable_is_looked_at() {
+    let typo = [("OTEL_BSP_SCHEDULE_DELAY", "soon")];
+    let disabled = [("OTEL_SDK_DISABLED", "True")];
+    let variables = [STANDARD, &typo, &disabled].concat();
+    assert_eq!(ignored(&variables), [[""; 2]; 0]);
+}
+
+#[test]
+fn names_are_read_in_any_case() {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "gRPC"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP"),
+        ("OTEL_PROPAGATORS", "TraceContext"),
+        ("OTEL_TRACES_EXPORTER", "OTLP"),
+        ("OTEL_TRACES_SAMPLER", "Always_On"),
+    ];
+    assert_eq!(ignored(&variables), [[""; 2]; 0]);
 }
 
 #[test]

@@ -4,12 +4,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tonic::Code;
 
-use super::collector::{AT_ONCE, Collector, PATIENCE};
+use super::collector::{AT_ONCE, Answers, Collector, PATIENCE};
 use super::traced::{ended, gateway};
 use crate::program::Log;
 use crate::support::{Gateway, Vendor};
@@ -94,7 +96,104 @@ async fn a_collector_that_is_not_there_is_told_once_with_the_setting_and_the_rem
             begun.elapsed()
         );
         let told = told(&log);
-        assert_eq!(told.len(), 1, "{told:?}");
+        let (again, lost): (Vec<_>, Vec<_>) = told.iter().partition(|line| {
+            let message = line["message"].as_str().unwrap();
+            !message.starts_with("the last ")
+        });
+        assert_eq!(again.len(), 1, "{told:?}");
+        // Metrics are always exported at the end.
+        assert!(
+            lost.iter().any(|line| line["signal"] == "metrics"),
+            "{told:?}"
+        );
+    }
+}
+
+/// What the log of a process says is lost at its end, before such a collector:
+/// signals, each with why.
+async fn lost(protocol: &str, traces: Answers, metrics: Answers) -> Vec<[String; 2]> {
+    let (vendor, collector) = (
+        Vendor::answering(200, "{}").await,
+        Collector::answering(traces, metrics).await,
+    );
+    let address = match protocol {
+        "grpc" => collector.grpc,
+        _ => collector.http,
+    };
+    let mut exported = variables(address, protocol);
+    // Three spans are exported at once, and fewer wait for the end.
+    exported.retain(|(name, _)| *name != "OTEL_BSP_SCHEDULE_DELAY");
+    exported.push(("OTEL_BSP_SCHEDULE_DELAY", "86400000".to_owned()));
+    exported.push(("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3".to_owned()));
+    let (serving, gateway) = gateway(&vendor, &UNPACED, &exported).await;
+    // One span, and two of which one is for the request.
+    let invalid = async || gateway.call(RPC, json!({"userId": ""})).await;
+    assert_eq!(invalid().await.unwrap_err().code(), Code::InvalidArgument);
+    gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
+    if [traces, metrics].contains(&Answers::Refused) {
+        // The log says so, long before the end.
+        let refused = collector.until(|received| received.refused > 0).await;
+        if metrics == Answers::Taken {
+            // So that nothing of that export is under way any more.
+            let count = refused.metrics_exports + 2;
+            collector
+                .until(|received| received.metrics_exports >= count)
+                .await;
+        }
+    }
+    invalid().await.unwrap_err();
+    let (status, log) = ended(serving).await;
+    assert_eq!(status.code(), Some(0));
+    let lines = told(&log).into_iter().filter(|line| {
+        let message = line["message"].as_str().unwrap();
+        message.starts_with("the last ")
+    });
+    let mut lost: Vec<_> = lines
+        .map(|line| {
+            assert_eq!(line["level"], "WARN", "{line}");
+            ["signal", "error"].map(|field| line[field].as_str().unwrap_or_default().to_owned())
+        })
+        .collect();
+    lost.sort();
+    lost
+}
+
+#[tokio::test]
+async fn what_a_collector_does_not_take_of_one_signal_is_reported_at_each_end() {
+    use Answers::{Never, Refused, Taken};
+    // The ends of those that are never answered are races, so there are some.
+    let never = [(Never, Taken); 3].into_iter().chain([(Taken, Never)]);
+    let cases: Vec<_> = ["grpc", "http/protobuf"]
+        .into_iter()
+        .flat_map(|protocol| {
+            let others = [(Refused, Taken), (Taken, Refused), (Taken, Taken)];
+            let all = never.clone().chain(others);
+            all.map(move |(traces, metrics)| (protocol, traces, metrics))
+        })
+        .collect();
+    let ends = cases
+        .iter()
+        .map(|(protocol, traces, metrics)| lost(protocol, *traces, *metrics));
+    let ends = join_all(ends).await;
+    for (case, lost) in cases.iter().zip(ends) {
+        let (signal, how) = match case {
+            (_, Taken, Taken) => ("", Taken),
+            (_, Taken, metrics) => ("metrics", *metrics),
+            (_, traces, _) => ("traces", *traces),
+        };
+        let why = match (how, case.0) {
+            (Never, _) => "there is no answer within 3s",
+            (_, "grpc") => "Unimplemented",
+            _ => "the answer is 404 Not Found",
+        };
+        match &lost[..] {
+            [] => assert_eq!(how, Taken, "nothing is reported of {case:?}"),
+            [[reported, error]] => {
+                assert_eq!(reported, signal, "{case:?}: {error}");
+                assert!(error.contains(why), "{case:?}: {error}");
+            }
+            more => panic!("{case:?}: {more:?}"),
+        }
     }
 }
 

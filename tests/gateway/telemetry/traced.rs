@@ -430,7 +430,7 @@ async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in
     none.push(("OTEL_METRICS_EXPORTER", "none".to_owned()));
     let no_endpoint = AT_ONCE.map(|(name, value)| (name, value.to_owned()));
     for variables in [disabled, none, no_endpoint.to_vec()] {
-        let (serving, gateway) = gateway(&vendor, &["--propagate-trace"], &variables).await;
+        let (serving, gateway) = gateway(&vendor, &[], &variables).await;
         let rpc = "GetUserPresencesPurecloud";
         call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
         let (_, log) = ended(serving).await;
@@ -443,6 +443,97 @@ async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in
         told.iter()
             .all(|asked| !asked.headers.contains_key("traceparent"))
     );
+}
+
+/// What a vendor was sent of a trace.
+fn propagated(received: &Received) -> [Option<&str>; 2] {
+    let value = |name| received.headers.get(name).map(|it| it.to_str().unwrap());
+    ["traceparent", "tracestate"].map(value)
+}
+
+#[tokio::test]
+async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_came() {
+    let collector = Collector::start().await;
+    let mut disabled = collector.variables("grpc");
+    disabled.push(("OTEL_SDK_DISABLED", "true".to_owned()));
+    let mut no_traces = collector.variables("grpc");
+    no_traces.push(("OTEL_TRACES_EXPORTER", "none".to_owned()));
+    let page = ["--propagate-trace", "--metrics-listen=127.0.0.1:0"];
+    let random = TRACEPARENT.replace("-01", "-03");
+    for (flags, variables) in [
+        (&page[..1], vec![]),
+        (&page[..], vec![]),
+        (&page[..1], disabled),
+        (&page[..1], no_traces),
+    ] {
+        let vendor = Vendor::answering(200, "{}").await;
+        let (_serving, gateway) = gateway(&vendor, flags, &variables).await;
+        let (rpc, request) = ("GetUserPresencesPurecloud", json!({"userId": "u"}));
+        for traced in [
+            &[][..],
+            &[("traceparent", TRACEPARENT)],
+            &[("traceparent", &random), ("tracestate", "a=1,b=2")],
+            &[("traceparent", "00-nonsense-01"), ("tracestate", "a=1")],
+            &[("tracestate", "a=1")],
+        ] {
+            let token = [("authorization", "Bearer s3cret-token")];
+            let metadata = [&token, traced].concat();
+            let called = gateway.call_with(rpc, request.clone(), &metadata).await;
+            called.unwrap();
+        }
+        let received = vendor.received();
+        let received: Vec<_> = received.iter().map(propagated).collect();
+        let expected = [
+            [None, None],
+            [Some(TRACEPARENT), None],
+            [Some(random.as_str()), Some("a=1,b=2")],
+            [None, None],
+            [None, None],
+        ];
+        assert_eq!(received, expected, "{flags:?} {variables:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_callers_traces_are_not_joined_none_is_passed_on() {
+    let vendor = Vendor::answering(200, "{}").await;
+    for propagators in ["none", "baggage", "none,b3"] {
+        let variables = [("OTEL_PROPAGATORS", propagators.to_owned())];
+        let (_serving, gateway) = gateway(&vendor, &["--propagate-trace"], &variables).await;
+        let rpc = "GetUserPresencesPurecloud";
+        call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
+    }
+    for received in vendor.received() {
+        assert_eq!(propagated(&received), [None, None]);
+    }
+}
+
+#[tokio::test]
+async fn where_values_of_the_standard_are_not_supported_the_defaults_hold() {
+    let collector = Collector::start().await;
+    let vendor = Vendor::answering(200, "{}").await;
+    let mut variables = collector.variables("http/json");
+    for (name, value) in [
+        ("OTEL_TRACES_EXPORTER", "console"),
+        ("OTEL_METRICS_EXPORTER", "prometheus,otlp"),
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        (
+            "OTEL_TRACES_SAMPLER_ARG",
+            "endpoint=http://j:1,initialSamplingRate=0",
+        ),
+        ("OTEL_PROPAGATORS", "b3,xray"),
+    ] {
+        variables.push((name, value.to_owned()));
+    }
+    let (serving, gateway) = gateway(&vendor, &[], &variables).await;
+    let rpc = "GetUserPresencesPurecloud";
+    call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
+    ended(serving).await;
+    let received = collector.received();
+    assert_eq!(received.spans.len(), 2, "{received:?}");
+    let is_joined = |span: &Span| span.trace_id == bytes(TRACE);
+    assert!(received.spans.iter().all(is_joined), "{received:?}");
+    assert!(!received.metrics.is_empty(), "{received:?}");
 }
 
 #[tokio::test]

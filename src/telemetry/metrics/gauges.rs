@@ -1,0 +1,54 @@
+//! The instruments that are read whenever somebody asks.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use opentelemetry::KeyValue;
+
+use super::Metrics;
+use crate::telemetry::names::{metric, own};
+use crate::telemetry::scope::integer;
+
+impl Metrics {
+    /// What stays as it is for as long as the process lives.
+    pub(super) fn constants(&self, places: usize) {
+        let places = places as u64;
+        self.meter
+            .u64_observable_gauge(metric::CALLS_LIMIT)
+            .with_description("How many calls may be in flight.")
+            .with_unit("{call}")
+            .with_callback(move |observer| observer.observe(places, &[]))
+            .build();
+        let started = SystemTime::now().duration_since(UNIX_EPOCH);
+        let started = started.unwrap_or_default().as_secs_f64();
+        self.meter
+            .f64_observable_gauge(metric::START_TIME)
+            .with_description("When the process started, since 1970.")
+            .with_unit("s")
+            .with_callback(move |observer| observer.observe(started, &[]))
+            .build();
+        self.meter
+            .u64_observable_gauge(metric::BUILD_INFO)
+            .with_description("What was built.")
+            .with_callback(|observer| {
+                let built = [
+                    KeyValue::new(own::VERSION, env!("CARGO_PKG_VERSION")),
+                    KeyValue::new(own::REVISION, env!("PRESENCE_GATEWAY_COMMIT")),
+                ];
+                observer.observe(1, &built);
+            })
+            .build();
+    }
+
+    /// Lets the calls in flight be counted whenever somebody asks.
+    pub(in crate::telemetry) fn observe_in_flight(
+        &self,
+        count: impl Fn() -> usize + Send + Sync + 'static,
+    ) {
+        self.meter
+            .i64_observable_up_down_counter(metric::CALLS_IN_FLIGHT)
+            .with_description("How many calls are in flight.")
+            .with_unit("{call}")
+            .with_callback(move |observer| observer.observe(integer(count()), &[]))
+            .build();
+    }
+}
