@@ -55,6 +55,9 @@ pub enum Error {
     Unsendable(String),
     /// The request never left: no connection to the upstream.
     Unreachable(String),
+    /// The request never left, because a proxy refuses it, which it would do
+    /// another time as well.
+    ProxyRefused(String),
     /// The connection broke while a read was under way.
     Lost(String),
     /// A write left, and nothing tells whether it was applied.

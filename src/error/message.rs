@@ -61,7 +61,7 @@ pub(super) fn of(error: &Error) -> String {
         Error::Unsendable(why) => {
             format!("no request to the presence API can be made of the call: {why}")
         }
-        Error::Unreachable(why) => {
+        Error::Unreachable(why) | Error::ProxyRefused(why) => {
             format!("no connection to the presence API, so nothing was sent: {why}")
         }
         Error::Lost(why) => {

@@ -13,7 +13,7 @@ pub(super) fn word(error: &Error) -> &'static str {
             status(fault.status)
         }
         Error::Redirected(_) => "redirected",
-        Error::Unreachable(_) => "unreachable",
+        Error::Unreachable(_) | Error::ProxyRefused(_) => "unreachable",
         Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => "connection_lost",
         Error::Expired | Error::OutcomeUnknown(Uncertainty::Expired) => "timeout",
         Error::Unreadable { .. } => "unreadable_answer",

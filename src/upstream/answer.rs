@@ -1,5 +1,6 @@
 //! The vendor's answer, read within its bounds; and what it means where there is none.
 
+use std::error::Error as _;
 use std::fmt::Write;
 
 use bytes::{Bytes, BytesMut};
@@ -11,6 +12,7 @@ use hyper_util::client::legacy;
 use memchr::memchr_iter;
 
 use super::fault::Fault;
+use super::tunnel::ProxyRefusal;
 use crate::deadline::Deadline;
 use crate::error::{Error, Uncertainty};
 use crate::memory::Held;
@@ -151,8 +153,17 @@ pub(super) fn lost(spec: &Spec, error: &legacy::Error) -> Error {
     broken(spec, unsent(error))
 }
 
+/// What a request comes to that never left.
+pub(super) fn unreached(error: &legacy::Error) -> Error {
+    let cause = error.source();
+    match cause.and_then(|cause| cause.downcast_ref::<ProxyRefusal>()) {
+        Some(refusal) if refusal.is_final() => Error::ProxyRefused(refusal.to_string()),
+        _ => Error::Unreachable(unsent(error)),
+    }
+}
+
 /// Why a request could not be sent, or was lost.
-pub(super) fn unsent(error: &legacy::Error) -> String {
+fn unsent(error: &legacy::Error) -> String {
     told("error sending request", error)
 }
 

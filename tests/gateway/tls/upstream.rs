@@ -18,7 +18,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
 
 /// A vendor with this certificate, which asks for one of `clients`.
-async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
+pub(super) async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
     let authority = |pem: &str| roots(pem::certificates(pem.as_bytes()).unwrap()).unwrap();
     let verifier = match clients {
         None => WebPkiClientVerifier::no_client_auth(),
@@ -59,7 +59,7 @@ async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
 }
 
 /// Makes a call through a gateway with these flags and variables.
-async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
+pub(super) async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
     let owned = |text: &&str| (*text).to_owned();
     let flags: Vec<String> = flags.iter().map(owned).collect();
     let environment: Vec<(String, String)> = environment
@@ -82,7 +82,7 @@ async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
 }
 
 #[track_caller]
-fn unreachable(run: &Run, why: &str) {
+pub(super) fn unreachable(run: &Run, why: &str) {
     assert_eq!(run.code, Some(1), "{run:#?}");
     assert!(run.stderr.contains("UPSTREAM_UNREACHABLE"), "{run:#?}");
     assert!(run.stderr.contains(why), "{run:#?}");
