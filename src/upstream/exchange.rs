@@ -1,10 +1,11 @@
 //! One request to the vendor, and its answer.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use super::answer::{expired, lost, read, unreached};
 use super::client;
-use super::departure::Departing;
+use super::departure::{Departing, comes_with_head};
 use super::dial::Proxy;
 use super::quota::Start;
 use super::tunnel::ProxyRefusal;
@@ -88,6 +89,8 @@ impl Upstream {
         let uri = self.base.url(&call.path_and_query)?;
         let proxy = self.clients.proxy_of(&uri);
         let proxy = proxy.and_then(|proxy| proxy.authorization.clone());
+        let (body_length, token_length) = (call.body.as_ref().map_or(0, Bytes::len), token.len());
+        let is_last = !comes_with_head(body_length, token_length, self.base.is_secure());
         let mut request = Request::builder()
             .method(call.spec.method.clone())
             .uri(uri)
@@ -99,6 +102,13 @@ impl Upstream {
         }
         headers.insert(header::AUTHORIZATION, token);
         headers.insert(header::ACCEPT, json);
+        if is_last {
+            // hyper waits until the kernel has the body (hyperium/hyper#2646),
+            // and not for the peer; with this it lets go of the connection
+            // whatever the peer answers (hyperium/hyper#4110, in 1.12).
+            let close = HeaderValue::from_static("close");
+            headers.insert(header::CONNECTION, close);
+        }
         let agent = HeaderValue::from_static(client::USER_AGENT);
         headers.insert(header::USER_AGENT, agent);
         if let Some(proxy) = proxy {
