@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod base;
+mod body;
 pub mod client;
 mod departure;
 mod dial;

@@ -102,6 +102,8 @@ impl Upstream {
         }
         headers.insert(header::AUTHORIZATION, token);
         headers.insert(header::ACCEPT, json);
+        let plain = HeaderValue::from_static("identity");
+        headers.insert(header::ACCEPT_ENCODING, plain);
         if is_last {
             // hyper waits until the kernel has the body (hyperium/hyper#2646),
             // and not for the peer; with this it lets go of the connection

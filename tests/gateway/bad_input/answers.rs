@@ -117,7 +117,7 @@ async fn an_answer_of_another_shape_is_unreadable() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_unreadable_and_named_so() {
+async fn an_answer_that_cannot_be_inflated_is_unreadable_and_named_so() {
     // What it holds would be an answer, if it were not for the header.
     for encoding in ["gzip", "br", "deflate", "zstd", "x, gzip"] {
         let headers: &'static [_] = Box::leak(Box::new([("content-encoding", encoding)]));

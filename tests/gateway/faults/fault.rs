@@ -53,6 +53,12 @@ pub enum Content {
     OversizedInChunks,
     /// What was asked for, compressed.
     Compressed,
+    /// The vendor's error, compressed.
+    VendorsCompressed,
+    /// Named as compressed in a way that the gateway does not read.
+    Brotli,
+    /// Named as compressed, and cut or garbled.
+    BrokenGzip,
     Bomb,
 }
 
@@ -67,7 +73,14 @@ impl Fault {
 
     /// Whether the answer bears the vendor's error.
     pub fn is_vendors(self) -> bool {
-        matches!(self, Self::Answers(Answer::Whole(_, _, Content::Vendors)))
+        matches!(
+            self,
+            Self::Answers(Answer::Whole(
+                _,
+                _,
+                Content::Vendors | Content::VendorsCompressed
+            ))
+        )
     }
 }
 
@@ -115,14 +128,7 @@ async fn body(
     match content {
         Content::Nothing if status == 204 => stream.write_all(b"\r\n").await,
         Content::Nothing => sized(stream, "", b"").await,
-        Content::Vendors => {
-            let body = json!({
-                "code": "some.vendor.code", "message": "the vendor's words", "status": status,
-                "contextId": "another", "errors": [],
-                "details": [{"fieldName": column.field[0], "errorCode": "some.wrong"}],
-            });
-            sized(stream, "", body.to_string().as_bytes()).await
-        }
+        Content::Vendors => sized(stream, "", error(status, column).as_bytes()).await,
         Content::Elsewhere => {
             let location = format!("location: /elsewhere?token={token}\r\n");
             sized(stream, &location, b"").await
@@ -175,8 +181,33 @@ async fn body(
             let answer = gzip::wrapped(column.answer);
             sized(stream, "content-encoding: gzip\r\n", &answer).await
         }
+        Content::VendorsCompressed => {
+            let body = gzip::wrapped(&error(status, column));
+            sized(stream, "Content-Encoding: X-GZIP\r\n", &body).await
+        }
+        Content::Brotli => {
+            let answer = column.answer.as_bytes();
+            sized(stream, "content-encoding: br\r\n", answer).await
+        }
+        Content::BrokenGzip => {
+            let mut answer = gzip::wrapped(column.answer);
+            // A byte of the checksum.
+            let place = answer.len() - 8;
+            answer[place] ^= 1;
+            sized(stream, "content-encoding: gzip\r\n", &answer).await
+        }
         Content::Bomb => sized(stream, "content-encoding: gzip\r\n", &gzip::bomb()).await,
     }
+}
+
+/// The vendor's error.
+fn error(status: u16, column: &Column) -> String {
+    let body = json!({
+        "code": "some.vendor.code", "message": "the vendor's words", "status": status,
+        "contextId": "another", "errors": [],
+        "details": [{"fieldName": column.field[0], "errorCode": "some.wrong"}],
+    });
+    body.to_string()
 }
 
 /// The rest of the head, and the whole body.

@@ -68,6 +68,7 @@ const fn all(outcome: Outcome, attempts: usize) -> [Cell; 7] {
 /// DELETE promises none that it would miss.
 const GARBLED: [Cell; 7] = garbled(Garbled);
 const ZIPPED: [Cell; 7] = garbled(Zipped);
+const TOO_LARGE: [Cell; 7] = garbled(TooLarge);
 
 const fn garbled(read: Outcome) -> [Cell; 7] {
     let once = (read, 1);
@@ -128,8 +129,10 @@ pub const TABLE: &[Row] = &[
     row("an array in an array",              status(200, Text("[[]]")),       GARBLED),
     row("oversized, declared",               status(200, Oversized),          GARBLED),
     row("oversized, undeclared",             status(200, OversizedInChunks),  GARBLED),
-    row("compressed",                        status(200, Compressed),         ZIPPED),
-    row("compressed bomb",                   status(200, Bomb),               ZIPPED),
+    row("compressed",                        status(200, Compressed),         DONE),
+    row("compressed, cut or garbled",        status(200, BrokenGzip),         GARBLED),
+    row("compressed bomb",                   status(200, Bomb),               TOO_LARGE),
+    row("compressed, not by gzip",           status(200, Brotli),             ZIPPED),
 
     // It is redirected.
     row("300", status(300, Elsewhere), all(Redirected, 1)),
@@ -197,6 +200,8 @@ pub const TABLE: &[Row] = &[
     row("400, oversized, declared",   status(400, Oversized),         all(Is(InvalidArgument), 1)),
     row("400, oversized, undeclared", status(400, OversizedInChunks), all(Is(InvalidArgument), 1)),
     row("400, compressed",            status(400, Compressed),        all(Is(InvalidArgument), 1)),
+    row("400, compressed, not by gzip", status(400, Brotli),          all(Is(InvalidArgument), 1)),
+    row("404, vendor's, compressed",  status(404, VendorsCompressed), all(Is(NotFound), 1)),
     row("400, compressed bomb",       status(400, Bomb),              all(Is(InvalidArgument), 1)),
 
     // It is refused for now.
