@@ -89,6 +89,8 @@ pub enum Uncertainty {
     Expired,
     /// The connection broke before the answer.
     Lost(String),
+    /// The head of the answer cannot be read.
+    Unreadable(String),
     /// Something between us and the vendor gave up: 502 or 504.
     Refused(Box<Fault>),
 }

@@ -16,7 +16,9 @@ pub(super) fn word(error: &Error) -> &'static str {
         Error::Unreachable(_) | Error::ProxyRefused(_) => "unreachable",
         Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => "connection_lost",
         Error::Expired | Error::OutcomeUnknown(Uncertainty::Expired) => "timeout",
-        Error::Unreadable { .. } => "unreadable_answer",
+        Error::Unreadable { .. } | Error::OutcomeUnknown(Uncertainty::Unreadable(_)) => {
+            "unreadable_answer"
+        }
         Error::Unsendable(_) => "unsendable",
         Error::Paced(_) => "quota",
         Error::NotTried { .. } => "not_tried",

@@ -103,8 +103,20 @@ pub(super) fn expired(spec: &Spec) -> Error {
     }
 }
 
-pub(super) fn lost(spec: &Spec, error: &legacy::Error) -> Error {
-    broken(spec, unsent(error))
+/// What a request comes to that left, and had no answer that could be read.
+pub(super) fn lost(spec: &'static Spec, error: &legacy::Error) -> Error {
+    let cause = error.source();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    if !cause.is_some_and(hyper::Error::is_parse_too_large) {
+        return broken(spec, unsent(error));
+    }
+    // hyper's limits, which it tells for 1xx heads too, and no further.
+    let what = "its head has more than 100 lines, or more than 400 KB".to_owned();
+    if spec.is_read() {
+        Error::Unreadable { spec, what }
+    } else {
+        Error::OutcomeUnknown(Uncertainty::Unreadable(what))
+    }
 }
 
 /// What a request comes to that never left.

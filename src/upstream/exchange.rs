@@ -7,6 +7,7 @@ use super::answer::{expired, lost, read, unreached};
 use super::client;
 use super::departure::{Departing, comes_with_head};
 use super::dial::Proxy;
+use super::line::Served;
 use super::quota::Start;
 use super::tunnel::ProxyRefusal;
 use super::{Reply, Terms, Upstream};
@@ -45,6 +46,8 @@ impl Upstream {
             }
             Some(Err(error)) => return Err(lost(spec, &error).into()),
         };
+        let served = response.extensions().get::<Served>();
+        let is_kept = served.is_some_and(|served| !served.is_first());
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
             && let Some(proxy) = self.proxy_of(call)
         {
@@ -59,7 +62,10 @@ impl Upstream {
                 body,
                 correlation_id: id,
             }),
-            Err(error) => {
+            Err(mut error) => {
+                if let Error::Refused(_, fault) = &mut error {
+                    fault.is_on_kept_connection = is_kept;
+                }
                 Err(Failure {
                     correlation_id: id.or_else(|| {
                         let body = error.fault()?.body.as_ref()?;

@@ -1,7 +1,9 @@
-//! A connection to the vendor.
+//! A connection to the vendor, and whether it has answered before.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -10,12 +12,25 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+/// Whether a connection has answered before; it stands in the extensions of
+/// each answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Served(Arc<AtomicBool>);
+
+impl Served {
+    /// Whether this is the first answer; to be asked once for each.
+    pub(super) fn is_first(&self) -> bool {
+        !self.0.swap(true, Relaxed)
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Line {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
     /// Whether a proxy reads the requests, which must tell it where they go.
     is_proxied: bool,
+    served: Served,
 }
 
 impl Line {
@@ -23,13 +38,15 @@ impl Line {
         Self {
             stream,
             is_proxied,
+            served: Served::default(),
         }
     }
 }
 
 impl Connection for Line {
     fn connected(&self) -> Connected {
-        self.stream.connected().proxy(self.is_proxied)
+        let connected = self.stream.connected().proxy(self.is_proxied);
+        connected.extra(self.served.clone())
     }
 }
 

@@ -1,4 +1,5 @@
-//! Connections to the vendor that are kept: which of them carry another request.
+//! Connections to the vendor that are kept: which of them carry another
+//! request, and what an answer on one of them may mean.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -8,8 +9,9 @@ use futures_util::future::pending;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tonic::Code;
 
-use crate::support::{Gateway, Limits};
+use crate::support::{Gateway, Limits, refused};
 use crate::wire::{RawVendor, read_request};
 
 const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
@@ -122,5 +124,67 @@ async fn a_connection_whose_body_came_with_its_head_carries_the_next_request() {
     for next in [READ, PATCH, PATCH, READ] {
         call(&gateway, next).await;
     }
+    assert_eq!(vendor.connections(), 1);
+}
+
+/// A front end that meant to close an idle connection: 408 instead of the
+/// answer to the second request on each connection.
+async fn closing_idle_connections(status_line: &'static str) -> RawVendor {
+    RawVendor::start(move |mut stream| async move {
+        let head = read_request(&mut stream).await;
+        let answer = format!("{DONE}{}", answer(&head));
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        if read_request(&mut stream).await.is_empty() {
+            return;
+        }
+        let late = format!("{status_line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(late.as_bytes()).await.unwrap();
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_408_on_a_kept_connection_is_repeated_on_another_as_a_lost_connection_is() {
+    for status_line in [
+        "HTTP/1.1 408 Request Timeout",
+        "HTTP/1.0 408 Request Time-out",
+    ] {
+        for (rpc, request) in [
+            ("GetUserPresencesPurecloud", json!({"userId": "u"})),
+            ("DeletePresenceSource", json!({"sourceId": "s"})),
+            ("PutPresenceSettings", json!({"body": {}})),
+        ] {
+            let vendor = closing_idle_connections(status_line).await;
+            let gateway = gateway(&vendor).await;
+            call(&gateway, READ).await;
+            let answer = gateway.call(rpc, request).await;
+            answer.unwrap_or_else(|status| panic!("{rpc} should be repeated: {status:?}"));
+            assert_eq!(vendor.connections(), 2, "{rpc}");
+        }
+        for (rpc, request) in [
+            (
+                "PatchUserPresencesPurecloud",
+                json!({"userId": "u", "body": {}}),
+            ),
+            ("PostPresenceSources", json!({"body": {}})),
+            ("PutUsersPresencesBulk", json!({"body": [{"id": "u"}]})),
+        ] {
+            let vendor = closing_idle_connections(status_line).await;
+            let gateway = gateway(&vendor).await;
+            call(&gateway, READ).await;
+            let answer = gateway.call(rpc, request).await;
+            refused(answer, Code::Unavailable, "UPSTREAM_ERROR");
+            assert_eq!(vendor.connections(), 1, "{rpc} must not be repeated");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_408_on_a_new_connection_is_the_vendors_answer() {
+    let answer = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n";
+    let vendor = RawVendor::writing(answer).await;
+    let gateway = gateway(&vendor).await;
+    let answer = gateway.call(READ.0, READ.1()).await;
+    refused(answer, Code::Unavailable, "UPSTREAM_ERROR");
     assert_eq!(vendor.connections(), 1);
 }

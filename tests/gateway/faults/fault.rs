@@ -28,6 +28,10 @@ pub enum Fault {
 pub enum Answer {
     /// These bytes, and the end of the connection.
     Raw(&'static str),
+    /// A head of so many lines, and nothing else wrong.
+    Lines(usize),
+    /// A head with one line of so many bytes.
+    LongLine(usize),
     Never,
     DripsHead,
     /// A status, a `Retry-After`, and a body.
@@ -100,6 +104,17 @@ pub async fn answer(
 ) -> std::io::Result<()> {
     let (status, when, content) = match answer {
         Answer::Raw(answer) => return stream.write_all(answer.as_bytes()).await,
+        Answer::Lines(lines) => {
+            let lines = "x-line: of many\r\n".repeat(lines - 1);
+            let head = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\n{{}}");
+            return stream.write_all(head.as_bytes()).await;
+        }
+        Answer::LongLine(length) => {
+            let line = "x".repeat(length);
+            let head =
+                format!("HTTP/1.1 200 OK\r\nx-long: {line}\r\ncontent-length: 2\r\n\r\n{{}}");
+            return stream.write_all(head.as_bytes()).await;
+        }
         Answer::Never => pending().await,
         Answer::DripsHead => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nx-drip: ").await?;

@@ -35,6 +35,8 @@ pub enum Outcome {
     Zipped,
     /// The answer is more than is read; a write was applied.
     TooLarge,
+    /// The head of the answer is more than is read.
+    HeadTooLarge,
     Redirected,
     /// The vendor refused.
     Is(Code),
@@ -86,6 +88,11 @@ impl Outcome {
             Self::Garbled => (Code::Internal, "UNREADABLE_ANSWER", "cannot be read"),
             Self::Zipped => (Code::Internal, "UNREADABLE_ANSWER", "not by gzip"),
             Self::TooLarge => (Code::Internal, "UNREADABLE_ANSWER", "it is larger than"),
+            Self::HeadTooLarge => (
+                Code::Internal,
+                "UNREADABLE_ANSWER",
+                "its head has more than 100 lines",
+            ),
             Self::Redirected => (Code::Internal, "UPSTREAM_REDIRECT", "redirect"),
             Self::Is(code) if is_vendors => (code, "SOME_VENDOR_CODE", "the vendor's words"),
             Self::Is(code) => (code, "UPSTREAM_ERROR", "without an error body of its own"),

@@ -70,6 +70,18 @@ const GARBLED: [Cell; 7] = garbled(Garbled);
 const ZIPPED: [Cell; 7] = garbled(Zipped);
 const TOO_LARGE: [Cell; 7] = garbled(TooLarge);
 
+/// Nothing is known of the answer, not even its status; it would be the same
+/// another time.
+const ILLEGIBLE: [Cell; 7] = [
+    (HeadTooLarge, 1),
+    (Unsure, 1),
+    (Unsure, 1),
+    (Unsure, 1),
+    (Unsure, 1),
+    (HeadTooLarge, 1),
+    (Unsure, 1),
+];
+
 const fn garbled(read: Outcome) -> [Cell; 7] {
     let once = (read, 1);
     [once, once, once, once, (Done, 1), once, once]
@@ -133,6 +145,8 @@ pub const TABLE: &[Row] = &[
     row("compressed, cut or garbled",        status(200, BrokenGzip),         GARBLED),
     row("compressed bomb",                   status(200, Bomb),               TOO_LARGE),
     row("compressed, not by gzip",           status(200, Brotli),             ZIPPED),
+    row("a head of 101 lines",               Answers(Lines(101)),             ILLEGIBLE),
+    row("a head of 5 MB",                    Answers(LongLine(5_000_000)),    ILLEGIBLE),
 
     // It is redirected.
     row("300", status(300, Elsewhere), all(Redirected, 1)),
