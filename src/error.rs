@@ -66,7 +66,8 @@ pub enum Error {
     Refused(&'static Spec, Box<Fault>),
     /// The upstream redirects, which the presence API does not do.
     Redirected(u16),
-    /// The upstream reports success with an answer that cannot be read.
+    /// The upstream reports success with an answer that cannot be read, or
+    /// answers a read with a head that cannot.
     Unreadable {
         /// The operation concerned.
         spec: &'static Spec,
