@@ -55,6 +55,9 @@ pub enum Error {
     Unsendable(String),
     /// The request never left: no connection to the upstream.
     Unreachable(String),
+    /// The request never left, because a proxy refuses it, which it would do
+    /// another time as well.
+    ProxyRefused(String),
     /// The connection broke while a read was under way.
     Lost(String),
     /// A write left, and nothing tells whether it was applied.
@@ -63,7 +66,8 @@ pub enum Error {
     Refused(&'static Spec, Box<Fault>),
     /// The upstream redirects, which the presence API does not do.
     Redirected(u16),
-    /// The upstream reports success with an answer that cannot be read.
+    /// The upstream reports success with an answer that cannot be read, or
+    /// answers a read with a head that cannot.
     Unreadable {
         /// The operation concerned.
         spec: &'static Spec,
@@ -86,6 +90,8 @@ pub enum Uncertainty {
     Expired,
     /// The connection broke before the answer.
     Lost(String),
+    /// The head of the answer cannot be read.
+    Unreadable(String),
     /// Something between us and the vendor gave up: 502 or 504.
     Refused(Box<Fault>),
 }

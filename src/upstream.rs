@@ -2,31 +2,34 @@
 
 mod answer;
 pub mod base;
+mod body;
 pub mod client;
 mod departure;
 mod dial;
+mod exchange;
 pub mod fault;
 pub(crate) mod flight;
+mod line;
 pub mod quota;
+mod resolve;
 mod retry;
 mod sharing;
 mod terms;
+mod tunnel;
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::HeaderValue;
 use tokio::time::{Instant, sleep};
 
-use crate::credentials::{Caller, TokenKey};
-use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
+use crate::credentials::TokenKey;
+use crate::error::{Error, Failure};
 use crate::operation::Call;
-use crate::telemetry::{Attempt, Peer};
+use crate::telemetry::Peer;
 pub(crate) use answer::why;
-use answer::{expired, lost, read, unsent};
 use base::Base;
 use client::{Clients, Outbound};
-use departure::Departing;
 use flight::Wait;
 use quota::{Quota, Start};
 use retry::{Attempts, Budget, Next};
@@ -243,81 +246,5 @@ impl Upstream {
         let answer = self.exchange(call, terms, start, &mut told).await;
         told.ended(answer.as_ref().err().map(|failure| &failure.error));
         answer
-    }
-
-    async fn exchange(
-        &self,
-        call: &Call,
-        terms: &Terms,
-        start: Start,
-        told: &mut Attempt<'_>,
-    ) -> Result<Reply, Failure> {
-        let Terms {
-            caller,
-            deadline,
-            held,
-            ..
-        } = terms;
-        let spec = call.spec;
-        let body = Departing::new(call.body.clone(), start);
-        let departure = body.departure();
-        let request = self.request(call, caller, told.headers(), body);
-        let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
-        let client = self.clients.current();
-        let mut response = match deadline.bound(client.request(request)).await {
-            Some(Ok(response)) => response,
-            None if departure.is_ruled_out() => return Err(Error::Expired.into()),
-            None => return Err(expired(spec).into()),
-            Some(Err(error)) if departure.is_ruled_out() => {
-                return Err(Error::Unreachable(unsent(&error)).into());
-            }
-            Some(Err(error)) => return Err(lost(spec, &error).into()),
-        };
-        let id = response.headers().get(CORRELATION_ID);
-        let id = id.and_then(|id| correlation_id(id.as_bytes()));
-        told.answered(response.status().as_u16(), id.as_ref());
-        match read(spec, &mut response, deadline, held).await {
-            Ok(body) => Ok(Reply {
-                body,
-                correlation_id: id,
-            }),
-            Err(error) => Err(Failure {
-                correlation_id: id.or_else(|| {
-                    let body = error.fault()?.body.as_ref()?;
-                    correlation_id(body.context_id.as_deref()?.as_bytes())
-                }),
-                ..error.into()
-            }),
-        }
-    }
-
-    fn request(
-        &self,
-        call: &Call,
-        caller: &Caller,
-        trace: Option<HeaderMap>,
-        body: Departing,
-    ) -> http::Result<Request<Departing>> {
-        let json = HeaderValue::from_static("application/json");
-        let uri = self.base.url(&call.path_and_query)?;
-        let proxy = self.clients.proxy_of(&uri);
-        let proxy = proxy.and_then(|proxy| proxy.authorization.clone());
-        let mut request = Request::builder()
-            .method(call.spec.method.clone())
-            .uri(uri)
-            .body(body)?;
-        let headers = request.headers_mut();
-        headers.extend(trace.unwrap_or_default());
-        if call.body.is_some() {
-            headers.insert(header::CONTENT_TYPE, json.clone());
-        }
-        headers.insert(header::AUTHORIZATION, caller.authorization());
-        headers.insert(header::ACCEPT, json);
-        let agent = HeaderValue::from_static(client::USER_AGENT);
-        headers.insert(header::USER_AGENT, agent);
-        if let Some(proxy) = proxy {
-            headers.insert(header::PROXY_AUTHORIZATION, proxy);
-        }
-        Ok(request)
     }
 }

@@ -8,9 +8,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use tonic_types::pb::{self, RequestInfo, RetryInfo};
 
-use super::Failure;
 use super::draft::{Draft, any};
 use super::text::{clip, on_the_wire};
+use super::{Error, Failure};
 
 /// The header by which the vendor finds a call again. Passed on to the caller.
 pub const CORRELATION_ID: &str = "inin-correlation-id";
@@ -36,8 +36,10 @@ const MAX_VIOLATIONS: usize = 16;
 /// The status of a failure.
 pub(super) fn status(failure: Failure, time_left: Duration) -> Status {
     let delay = failure.error.retry_delay();
-    // A repetition would apply once more what was, or may have been, applied.
+    // A repetition would apply once more what was, or may have been, applied;
+    // or it would be refused by the proxy once more.
     let never = failure.error.is_outcome_unknown()
+        || matches!(failure.error, Error::ProxyRefused(_))
         || failure
             .report
             .as_ref()

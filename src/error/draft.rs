@@ -90,7 +90,7 @@ impl Draft {
             }
             Error::Expired => Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message),
             Error::Unsendable(_) => Draft::new(Code::Internal, Reason::Internal, message),
-            Error::Unreachable(_) => {
+            Error::Unreachable(_) | Error::ProxyRefused(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamUnreachable, message)
             }
             Error::Lost(_) => {

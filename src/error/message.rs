@@ -61,7 +61,7 @@ pub(super) fn of(error: &Error) -> String {
         Error::Unsendable(why) => {
             format!("no request to the presence API can be made of the call: {why}")
         }
-        Error::Unreachable(why) => {
+        Error::Unreachable(why) | Error::ProxyRefused(why) => {
             format!("no connection to the presence API, so nothing was sent: {why}")
         }
         Error::Lost(why) => {
@@ -71,6 +71,9 @@ pub(super) fn of(error: &Error) -> String {
             let why = match cause {
                 Uncertainty::Expired => "the deadline passed before the answer".to_owned(),
                 Uncertainty::Lost(why) => format!("the connection broke before the answer: {why}"),
+                Uncertainty::Unreadable(what) => {
+                    format!("the answer of the presence API cannot be read: {what}")
+                }
                 Uncertainty::Refused(fault) => vendor_says(fault),
             };
             format!("the change may or may not have been applied; read before repeating it: {why}")

@@ -13,10 +13,12 @@ pub(super) fn word(error: &Error) -> &'static str {
             status(fault.status)
         }
         Error::Redirected(_) => "redirected",
-        Error::Unreachable(_) => "unreachable",
+        Error::Unreachable(_) | Error::ProxyRefused(_) => "unreachable",
         Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => "connection_lost",
         Error::Expired | Error::OutcomeUnknown(Uncertainty::Expired) => "timeout",
-        Error::Unreadable { .. } => "unreadable_answer",
+        Error::Unreadable { .. } | Error::OutcomeUnknown(Uncertainty::Unreadable(_)) => {
+            "unreadable_answer"
+        }
         Error::Unsendable(_) => "unsendable",
         Error::Paced(_) => "quota",
         Error::NotTried { .. } => "not_tried",

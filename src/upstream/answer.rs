@@ -1,16 +1,17 @@
 //! The vendor's answer, read within its bounds; and what it means where there is none.
 
+use std::error::Error as _;
 use std::fmt::Write;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode, header};
-use http_body::Body as _;
-use http_body_util::BodyExt;
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use memchr::memchr_iter;
 
+use super::body::{self, Unread};
 use super::fault::Fault;
+use super::tunnel::ProxyRefusal;
 use crate::deadline::Deadline;
 use crate::error::{Error, Uncertainty};
 use crate::memory::Held;
@@ -22,9 +23,6 @@ const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
 /// The largest error body that is read, in bytes; a larger one counts as none.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
-
-/// How much room is made for an answer before it is there: what 100 presences take.
-const MAX_AHEAD: usize = 64 * 1024;
 
 /// Reads an answer: the body of a success, or what a refusal says.
 pub(super) async fn read(
@@ -46,7 +44,7 @@ pub(super) async fn read(
         // What was refused stays refused, also where the body breaks off, or
         // does not come in time.
         let body = deadline
-            .bound(body(response, MAX_ERROR_BODY, &held.briefly()))
+            .bound(body::read(response, MAX_ERROR_BODY, &held.briefly()))
             .await;
         let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
@@ -54,14 +52,14 @@ pub(super) async fn read(
     if matches!(spec.answer, Answer::Nothing) {
         return Ok(Bytes::new());
     }
-    if is_encoded(response.headers()) {
-        let what = "it is compressed, which was not asked for".to_owned();
-        return Err(Error::Unreadable { spec, what });
-    }
     let unreadable = |what| Err(Error::Unreadable { spec, what });
-    match deadline.bound(body(response, MAX_ANSWER, held)).await {
+    match deadline.bound(body::read(response, MAX_ANSWER, held)).await {
         Some(Ok(body)) if held.take_besides(becomes(spec, &body), body.len()).is_ok() => Ok(body),
         Some(Err(Unread::TooLarge)) => unreadable(format!("it is larger than {MAX_ANSWER} bytes")),
+        Some(Err(Unread::Encoded)) => unreadable("it is compressed, and not by gzip".to_owned()),
+        Some(Err(Unread::Garbled)) => {
+            unreadable("it is compressed, and cannot be inflated".to_owned())
+        }
         Some(Ok(_) | Err(Unread::NoMemory)) if spec.is_read() => Err(Error::NoMemory),
         // What was applied cannot be refused any more.
         Some(Ok(_) | Err(Unread::NoMemory)) => {
@@ -89,48 +87,6 @@ pub(super) fn becomes(spec: &Spec, body: &[u8]) -> usize {
     }
 }
 
-/// Whether a body is compressed, or hidden in another way.
-fn is_encoded(headers: &HeaderMap) -> bool {
-    let encodings = headers.get_all(header::CONTENT_ENCODING);
-    encodings.iter().any(|encoding| {
-        let encoding = encoding.as_bytes().trim_ascii();
-        !encoding.is_empty() && !encoding.eq_ignore_ascii_case(b"identity")
-    })
-}
-
-/// Why a body was not read to its end.
-enum Unread {
-    TooLarge,
-    NoMemory,
-    Lost(hyper::Error),
-}
-
-/// Reads a body up to `max` bytes, as far as there is memory.
-async fn body(response: &mut Response<Incoming>, max: usize, held: &Held) -> Result<Bytes, Unread> {
-    let declared = response.body().size_hint().exact().unwrap_or_default();
-    if declared > max as u64 {
-        return Err(Unread::TooLarge);
-    }
-    let mut body = BytesMut::new();
-    while let Some(frame) = response.body_mut().frame().await {
-        // Trailers, which the vendor does not send, say nothing to us.
-        let Ok(chunk) = frame.map_err(Unread::Lost)?.into_data() else {
-            continue;
-        };
-        if body.len() + chunk.len() > max {
-            return Err(Unread::TooLarge);
-        }
-        held.take(chunk.len()).map_err(|_| Unread::NoMemory)?;
-        if body.is_empty() {
-            // Not for all of a large one, which may never come.
-            let rest = usize::try_from(declared).unwrap_or(MAX_AHEAD);
-            body.reserve(rest.clamp(chunk.len(), MAX_AHEAD.max(chunk.len())));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
 fn refused(spec: &'static Spec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
     let fault = Box::new(Fault::read(status.as_u16(), headers, body));
     match status.as_u16() {
@@ -147,12 +103,33 @@ pub(super) fn expired(spec: &Spec) -> Error {
     }
 }
 
-pub(super) fn lost(spec: &Spec, error: &legacy::Error) -> Error {
-    broken(spec, unsent(error))
+/// What a request comes to that left, and had no answer that could be read.
+pub(super) fn lost(spec: &'static Spec, error: &legacy::Error) -> Error {
+    let cause = error.source();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    if !cause.is_some_and(hyper::Error::is_parse_too_large) {
+        return broken(spec, unsent(error));
+    }
+    // hyper's limits, which it tells for 1xx heads too, and no further.
+    let what = "its head has more than 100 lines, or more than 400 KB".to_owned();
+    if spec.is_read() {
+        Error::Unreadable { spec, what }
+    } else {
+        Error::OutcomeUnknown(Uncertainty::Unreadable(what))
+    }
+}
+
+/// What a request comes to that never left.
+pub(super) fn unreached(error: &legacy::Error) -> Error {
+    let cause = error.source();
+    match cause.and_then(|cause| cause.downcast_ref::<ProxyRefusal>()) {
+        Some(refusal) if refusal.is_final() => Error::ProxyRefused(refusal.to_string()),
+        _ => Error::Unreachable(unsent(error)),
+    }
 }
 
 /// Why a request could not be sent, or was lost.
-pub(super) fn unsent(error: &legacy::Error) -> String {
+fn unsent(error: &legacy::Error) -> String {
     told("error sending request", error)
 }
 

@@ -11,6 +11,28 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::quota::Start;
 
+/// The largest body, in bytes, that comes with the end of its head: less than
+/// a packet, and than any buffer that a server reads a head into.
+const WITH_PLAIN_HEAD: usize = 1024;
+
+/// The most that a body and its token may have in bytes so that the request is
+/// one record of TLS, which has 16 KiB: 4 KiB are for the rest of its head. A
+/// peer sees nothing of a record before it has all of it.
+const IN_ONE_RECORD: usize = 12 * 1024;
+
+/// Whether a peer that answers the head of a request has taken its body, too.
+///
+/// Of a larger one this is never known: it may lie in a buffer of the system's,
+/// here or there, long after the answer, and without being read ever after.
+/// What is sent behind it would wait for that.
+pub(super) fn comes_with_head(body: usize, token: usize, is_secure: bool) -> bool {
+    if is_secure && body > 0 {
+        body.saturating_add(token) <= IN_ONE_RECORD
+    } else {
+        body <= WITH_PLAIN_HEAD
+    }
+}
+
 /// It is on its way to a connection, which may be about to write it.
 const WAITS: u8 = 0;
 /// A connection began to write it.
@@ -115,6 +137,18 @@ mod tests {
     async fn body(bytes: Option<Bytes>, quota: &Quota) -> Departing {
         let start = quota.admit(token(), in_time()).await;
         Departing::new(bytes, start.unwrap())
+    }
+
+    #[test]
+    fn a_body_is_known_to_be_taken_where_it_comes_with_its_head() {
+        for is_secure in [false, true] {
+            assert!(comes_with_head(500, 100, is_secure), "a single update");
+            assert!(!comes_with_head(13 * 1024, 100, is_secure));
+        }
+        assert!(comes_with_head(0, 16 * 1024, true), "there is none");
+        assert!(comes_with_head(10 * 1024, 2 * 1024, true));
+        assert!(!comes_with_head(10 * 1024, 2 * 1024 + 1, true));
+        assert!(!comes_with_head(2 * 1024, 100, false));
     }
 
     #[tokio::test]

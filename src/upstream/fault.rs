@@ -20,6 +20,8 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
     /// Where in the caller's list the one began that the upstream was sent.
     pub first: usize,
+    /// Whether the connection had carried another request before.
+    pub is_on_kept_connection: bool,
 }
 
 /// The keys of `messageParams` whose value is the name of a field. That the
@@ -50,6 +52,7 @@ impl Fault {
             body,
             retry_after,
             first: 0,
+            is_on_kept_connection: false,
         }
     }
 

@@ -167,6 +167,9 @@ impl<'a> Attempts<'a> {
             Error::Unreachable(_) => Some(backoff),
             Error::Refused(_, fault) => match fault.status {
                 429 => Some(backoff.max(asked)),
+                // Front ends say so to a connection that they end for having
+                // been idle, and it is taken for the answer to a request.
+                408 if fault.is_on_kept_connection => lost,
                 502..=504 => lost.map(|backoff| backoff.max(asked)),
                 _ => None,
             },

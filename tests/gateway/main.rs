@@ -37,6 +37,7 @@ mod faults;
 mod flight;
 mod hostile;
 mod http2;
+mod kept_connections;
 mod killed;
 mod pacing;
 mod program;

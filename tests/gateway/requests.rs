@@ -294,6 +294,7 @@ fn check_headers(sent: &Received, has_body: bool) {
     let header = |name: &str| sent.headers.get(name).map(|value| value.to_str().unwrap());
     assert_eq!(header("authorization"), Some("Bearer token"));
     assert_eq!(header("accept"), Some("application/json"));
+    assert_eq!(header("accept-encoding"), Some("identity"));
     assert_eq!(
         header("user-agent"),
         Some(concat!("presence-gateway/", env!("CARGO_PKG_VERSION")))
@@ -305,6 +306,7 @@ fn check_headers(sent: &Received, has_body: bool) {
     let known = [
         "authorization",
         "accept",
+        "accept-encoding",
         "user-agent",
         "content-type",
         "content-length",

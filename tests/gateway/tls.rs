@@ -3,6 +3,7 @@
 
 pub mod authority;
 mod flags;
+mod proxies;
 mod reloaded;
 mod served;
 mod upstream;

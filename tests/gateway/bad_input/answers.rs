@@ -117,13 +117,44 @@ async fn an_answer_of_another_shape_is_unreadable() {
 }
 
 #[tokio::test]
-async fn a_compressed_answer_is_unreadable_and_named_so() {
+async fn an_answer_that_cannot_be_inflated_is_unreadable_and_named_so() {
     // What it holds would be an answer, if it were not for the header.
     for encoding in ["gzip", "br", "deflate", "zstd", "x, gzip"] {
         let headers: &'static [_] = Box::leak(Box::new([("content-encoding", encoding)]));
         for (rpc, answer) in answers(&content(headers, "[]").await).await {
             unreadable(rpc, answer, "it is compressed");
         }
+    }
+}
+
+/// An answer whose head is larger than what is read of one.
+fn too_large_a_head() -> [String; 3] {
+    let lines = "x-line: of many\r\n".repeat(100);
+    let long = "x".repeat(5_000_000);
+    [
+        format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\n{{}}"),
+        format!("HTTP/1.1 404 Not Found\r\nx-long: {long}\r\ncontent-length: 2\r\n\r\n{{}}"),
+        format!("HTTP/1.1 103 Early Hints\r\n{lines}x: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"),
+    ]
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_no_connection_that_broke() {
+    let why = "its head has more than 100 lines, or more than 400 KB";
+    for answer in too_large_a_head() {
+        let vendor = RawVendor::writing(answer).await;
+        let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
+        let read = gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
+        let status = refused(read.await, Code::Internal, "UNREADABLE_ANSWER");
+        assert!(status.message().contains(why), "{status:?}");
+        assert_eq!(vendor.connections(), 1, "it would be the same again");
+
+        // Of what it answers nothing is known, not even the status.
+        let write = gateway.call("PutPresenceSettings", json!({"body": {}}));
+        let status = refused(write.await, Code::Unknown, "OUTCOME_UNKNOWN");
+        assert!(status.message().contains(why), "{status:?}");
+        assert!(!status.message().contains("broke"), "{status:?}");
+        assert_eq!(vendor.connections(), 2, "it would be the same again");
     }
 }
 

@@ -28,6 +28,10 @@ pub enum Fault {
 pub enum Answer {
     /// These bytes, and the end of the connection.
     Raw(&'static str),
+    /// A head of so many lines, and nothing else wrong.
+    Lines(usize),
+    /// A head with one line of so many bytes.
+    LongLine(usize),
     Never,
     DripsHead,
     /// A status, a `Retry-After`, and a body.
@@ -53,6 +57,12 @@ pub enum Content {
     OversizedInChunks,
     /// What was asked for, compressed.
     Compressed,
+    /// The vendor's error, compressed.
+    VendorsCompressed,
+    /// Named as compressed in a way that the gateway does not read.
+    Brotli,
+    /// Named as compressed, and cut or garbled.
+    BrokenGzip,
     Bomb,
 }
 
@@ -67,7 +77,14 @@ impl Fault {
 
     /// Whether the answer bears the vendor's error.
     pub fn is_vendors(self) -> bool {
-        matches!(self, Self::Answers(Answer::Whole(_, _, Content::Vendors)))
+        matches!(
+            self,
+            Self::Answers(Answer::Whole(
+                _,
+                _,
+                Content::Vendors | Content::VendorsCompressed
+            ))
+        )
     }
 }
 
@@ -87,6 +104,17 @@ pub async fn answer(
 ) -> std::io::Result<()> {
     let (status, when, content) = match answer {
         Answer::Raw(answer) => return stream.write_all(answer.as_bytes()).await,
+        Answer::Lines(lines) => {
+            let lines = "x-line: of many\r\n".repeat(lines - 1);
+            let head = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\n{{}}");
+            return stream.write_all(head.as_bytes()).await;
+        }
+        Answer::LongLine(length) => {
+            let line = "x".repeat(length);
+            let head =
+                format!("HTTP/1.1 200 OK\r\nx-long: {line}\r\ncontent-length: 2\r\n\r\n{{}}");
+            return stream.write_all(head.as_bytes()).await;
+        }
         Answer::Never => pending().await,
         Answer::DripsHead => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nx-drip: ").await?;
@@ -115,14 +143,7 @@ async fn body(
     match content {
         Content::Nothing if status == 204 => stream.write_all(b"\r\n").await,
         Content::Nothing => sized(stream, "", b"").await,
-        Content::Vendors => {
-            let body = json!({
-                "code": "some.vendor.code", "message": "the vendor's words", "status": status,
-                "contextId": "another", "errors": [],
-                "details": [{"fieldName": column.field[0], "errorCode": "some.wrong"}],
-            });
-            sized(stream, "", body.to_string().as_bytes()).await
-        }
+        Content::Vendors => sized(stream, "", error(status, column).as_bytes()).await,
         Content::Elsewhere => {
             let location = format!("location: /elsewhere?token={token}\r\n");
             sized(stream, &location, b"").await
@@ -175,8 +196,33 @@ async fn body(
             let answer = gzip::wrapped(column.answer);
             sized(stream, "content-encoding: gzip\r\n", &answer).await
         }
+        Content::VendorsCompressed => {
+            let body = gzip::wrapped(&error(status, column));
+            sized(stream, "Content-Encoding: X-GZIP\r\n", &body).await
+        }
+        Content::Brotli => {
+            let answer = column.answer.as_bytes();
+            sized(stream, "content-encoding: br\r\n", answer).await
+        }
+        Content::BrokenGzip => {
+            let mut answer = gzip::wrapped(column.answer);
+            // A byte of the checksum.
+            let place = answer.len() - 8;
+            answer[place] ^= 1;
+            sized(stream, "content-encoding: gzip\r\n", &answer).await
+        }
         Content::Bomb => sized(stream, "content-encoding: gzip\r\n", &gzip::bomb()).await,
     }
+}
+
+/// The vendor's error.
+fn error(status: u16, column: &Column) -> String {
+    let body = json!({
+        "code": "some.vendor.code", "message": "the vendor's words", "status": status,
+        "contextId": "another", "errors": [],
+        "details": [{"fieldName": column.field[0], "errorCode": "some.wrong"}],
+    });
+    body.to_string()
 }
 
 /// The rest of the head, and the whole body.

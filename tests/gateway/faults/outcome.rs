@@ -33,6 +33,10 @@ pub enum Outcome {
     Garbled,
     /// The answer is compressed; a write was applied.
     Zipped,
+    /// The answer is more than is read; a write was applied.
+    TooLarge,
+    /// The head of the answer is more than is read.
+    HeadTooLarge,
     Redirected,
     /// The vendor refused.
     Is(Code),
@@ -82,7 +86,13 @@ impl Outcome {
                 (Code::Internal, "UNREADABLE_ANSWER", "was applied")
             }
             Self::Garbled => (Code::Internal, "UNREADABLE_ANSWER", "cannot be read"),
-            Self::Zipped => (Code::Internal, "UNREADABLE_ANSWER", "it is compressed"),
+            Self::Zipped => (Code::Internal, "UNREADABLE_ANSWER", "not by gzip"),
+            Self::TooLarge => (Code::Internal, "UNREADABLE_ANSWER", "it is larger than"),
+            Self::HeadTooLarge => (
+                Code::Internal,
+                "UNREADABLE_ANSWER",
+                "its head has more than 100 lines",
+            ),
             Self::Redirected => (Code::Internal, "UPSTREAM_REDIRECT", "redirect"),
             Self::Is(code) if is_vendors => (code, "SOME_VENDOR_CODE", "the vendor's words"),
             Self::Is(code) => (code, "UPSTREAM_ERROR", "without an error body of its own"),
@@ -139,7 +149,9 @@ impl Outcome {
                 }
             }
             // Of a bulk write, the report says it: there is a batch that was not.
-            (Self::Garbled | Self::Zipped, _) if column.is_write() && !column.is_bulk_write() => {
+            (Self::Garbled | Self::Zipped | Self::TooLarge, _)
+                if column.is_write() && !column.is_bulk_write() =>
+            {
                 put("outcome", "applied".to_owned());
             }
             _ => {}
@@ -167,7 +179,7 @@ impl Outcome {
         match self {
             Self::NotSent => report.not_tried = range(0, last),
             Self::Unsure | Self::UnsureLate => report.unknown = first,
-            Self::Garbled | Self::Zipped => report.applied = first,
+            Self::Garbled | Self::Zipped | Self::TooLarge => report.applied = first,
             _ => report.failed = first,
         }
         report

@@ -68,6 +68,19 @@ const fn all(outcome: Outcome, attempts: usize) -> [Cell; 7] {
 /// DELETE promises none that it would miss.
 const GARBLED: [Cell; 7] = garbled(Garbled);
 const ZIPPED: [Cell; 7] = garbled(Zipped);
+const TOO_LARGE: [Cell; 7] = garbled(TooLarge);
+
+/// Nothing is known of the answer, not even its status; it would be the same
+/// another time.
+const ILLEGIBLE: [Cell; 7] = [
+    (HeadTooLarge, 1),
+    (Unsure, 1),
+    (Unsure, 1),
+    (Unsure, 1),
+    (Unsure, 1),
+    (HeadTooLarge, 1),
+    (Unsure, 1),
+];
 
 const fn garbled(read: Outcome) -> [Cell; 7] {
     let once = (read, 1);
@@ -128,8 +141,12 @@ pub const TABLE: &[Row] = &[
     row("an array in an array",              status(200, Text("[[]]")),       GARBLED),
     row("oversized, declared",               status(200, Oversized),          GARBLED),
     row("oversized, undeclared",             status(200, OversizedInChunks),  GARBLED),
-    row("compressed",                        status(200, Compressed),         ZIPPED),
-    row("compressed bomb",                   status(200, Bomb),               ZIPPED),
+    row("compressed",                        status(200, Compressed),         DONE),
+    row("compressed, cut or garbled",        status(200, BrokenGzip),         GARBLED),
+    row("compressed bomb",                   status(200, Bomb),               TOO_LARGE),
+    row("compressed, not by gzip",           status(200, Brotli),             ZIPPED),
+    row("a head of 101 lines",               Answers(Lines(101)),             ILLEGIBLE),
+    row("a head of 5 MB",                    Answers(LongLine(5_000_000)),    ILLEGIBLE),
 
     // It is redirected.
     row("300", status(300, Elsewhere), all(Redirected, 1)),
@@ -197,6 +214,8 @@ pub const TABLE: &[Row] = &[
     row("400, oversized, declared",   status(400, Oversized),         all(Is(InvalidArgument), 1)),
     row("400, oversized, undeclared", status(400, OversizedInChunks), all(Is(InvalidArgument), 1)),
     row("400, compressed",            status(400, Compressed),        all(Is(InvalidArgument), 1)),
+    row("400, compressed, not by gzip", status(400, Brotli),          all(Is(InvalidArgument), 1)),
+    row("404, vendor's, compressed",  status(404, VendorsCompressed), all(Is(NotFound), 1)),
     row("400, compressed bomb",       status(400, Bomb),              all(Is(InvalidArgument), 1)),
 
     // It is refused for now.

@@ -18,7 +18,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
 
 /// A vendor with this certificate, which asks for one of `clients`.
-async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
+pub(super) async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
     let authority = |pem: &str| roots(pem::certificates(pem.as_bytes()).unwrap()).unwrap();
     let verifier = match clients {
         None => WebPkiClientVerifier::no_client_auth(),
@@ -46,7 +46,7 @@ async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
                 return;
             };
             let mut read = Vec::new();
-            while !read.ends_with(b"\r\n\r\n") {
+            while !read.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
                 if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
                     return;
                 }
@@ -59,7 +59,13 @@ async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
 }
 
 /// Makes a call through a gateway with these flags and variables.
-async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
+pub(super) async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
+    called_with(["GetPresenceSettings", "{}"], flags, environment).await
+}
+
+/// Makes a call of this RPC with this request.
+async fn called_with(rpc: [&str; 2], flags: &[&str], environment: &[(&str, &str)]) -> Run {
+    let rpc = rpc.map(str::to_owned);
     let owned = |text: &&str| (*text).to_owned();
     let flags: Vec<String> = flags.iter().map(owned).collect();
     let environment: Vec<(String, String)> = environment
@@ -74,7 +80,7 @@ async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
         let gateway = Serving::start(&[&["serve"], &flags[..]].concat(), &environment);
-        let call = ["call", "GetPresenceSettings", "--token", "any", "--address"];
+        let call = ["call", &rpc[0], &rpc[1], "--token", "any", "--address"];
         run(&[&call[..], &[&gateway.address]].concat(), &[])
     })
     .await
@@ -82,7 +88,7 @@ async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
 }
 
 #[track_caller]
-fn unreachable(run: &Run, why: &str) {
+pub(super) fn unreachable(run: &Run, why: &str) {
     assert_eq!(run.code, Some(1), "{run:#?}");
     assert!(run.stderr.contains("UPSTREAM_UNREACHABLE"), "{run:#?}");
     assert!(run.stderr.contains(why), "{run:#?}");
@@ -172,6 +178,62 @@ async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
         assert_eq!(served.code, Some(0), "{served:#?}");
     }
     assert_eq!(proxy.connections(), 1);
+}
+
+/// The lengths of the records of TLS in these bytes that hold data.
+fn data_records(mut bytes: &[u8]) -> Vec<usize> {
+    const DATA: u8 = 23;
+    let mut lengths = Vec::new();
+    while let Some((head, rest)) = bytes.split_first_chunk::<5>() {
+        let length = usize::from(u16::from_be_bytes([head[3], head[4]]));
+        if head[0] == DATA {
+            lengths.push(length);
+        }
+        bytes = rest.get(length..).unwrap_or_default();
+    }
+    lengths
+}
+
+/// A peer sees the head when it has the whole record, thus the body as well:
+/// its connection can carry other requests.
+#[tokio::test]
+async fn a_body_of_12_kib_is_in_one_record_with_its_head() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let vendor = vendor(&authority.local(), None).await;
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let (address, recorded) = (vendor.address, Arc::clone(&sent));
+    let relay = RawVendor::start(move |stream| {
+        let recorded = Arc::clone(&recorded);
+        async move {
+            let (mut from_gateway, mut to_gateway) = stream.into_split();
+            let vendor = TcpStream::connect(address).await.unwrap();
+            let (mut from_vendor, mut to_vendor) = vendor.into_split();
+            let there = async {
+                let mut bytes = Vec::new();
+                while from_gateway.read_buf(&mut bytes).await.unwrap_or(0) > 0 {
+                    recorded.lock().unwrap().extend_from_slice(&bytes);
+                    let _ = to_vendor.write_all(&bytes).await;
+                    bytes.clear();
+                }
+            };
+            let back = tokio::io::copy(&mut from_vendor, &mut to_gateway);
+            let _ = tokio::join!(there, back);
+        }
+    })
+    .await;
+    let url = format!("https://{}", relay.address);
+    let ca = folder.file("ca.pem", &authority.pem);
+    let frame = serde_json::json!({"message": ""}).to_string().len();
+    let body = 12 * 1024 - "Bearer any".len();
+    let message = "m".repeat(body - frame);
+    let request = serde_json::json!({"userId": "u", "body": {"message": message}}).to_string();
+    let rpc = ["PatchUserPresencesPurecloud", &request];
+    let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
+    let served = called_with(rpc, &flags, &[]).await;
+    assert_eq!(served.code, Some(0), "{served:#?}");
+    let records = data_records(&sent.lock().unwrap());
+    let whole = records.iter().filter(|&&length| length > body);
+    assert_eq!(whole.count(), 1, "of {records:?}");
 }
 
 #[test]

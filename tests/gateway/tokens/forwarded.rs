@@ -90,6 +90,7 @@ async fn nothing_else_of_the_callers_goes_along() {
         let expected = [
             ("authorization", "Bearer token"),
             ("accept", "application/json"),
+            ("accept-encoding", "identity"),
             (
                 "user-agent",
                 concat!("presence-gateway/", env!("CARGO_PKG_VERSION")),
