@@ -19,7 +19,7 @@ pub(super) fn word(error: &Error) -> &'static str {
         Error::Unreadable { .. } => "unreadable_answer",
         Error::Unsendable(_) => "unsendable",
         Error::Paced(_) => "quota",
-        Error::NotTried { .. } => "not_tried",
+        Error::NotTried(_) => "not_tried",
         Error::Draining | Error::StreamEnding => "shutting_down",
         _ => OTHER,
     }

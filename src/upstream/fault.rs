@@ -18,8 +18,9 @@ pub struct Fault {
     pub body: Option<ErrorBody>,
     /// How long to wait, where the answer says.
     pub retry_after: Option<Duration>,
-    /// Where in the caller's list the one began that the upstream was sent.
-    pub first: usize,
+    /// The positions in the caller's list of the elements that the upstream
+    /// was sent; none where it was sent the list itself.
+    pub positions: Vec<usize>,
 }
 
 /// The keys of `messageParams` whose value is the name of a field. That the
@@ -49,7 +50,7 @@ impl Fault {
             status,
             body,
             retry_after,
-            first: 0,
+            positions: Vec::new(),
         }
     }
 
