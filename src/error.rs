@@ -51,6 +51,8 @@ pub enum Error {
     NoId(Duration),
     /// Time ran out and nothing can have been changed by it.
     Expired,
+    /// One batch of a stream took as long as it may; nothing was changed by it.
+    BatchExpired(Duration),
     /// No request can be made of the call, for a reason that is the gateway's.
     Unsendable(String),
     /// The request never left: no connection to the upstream.

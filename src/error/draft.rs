@@ -90,7 +90,9 @@ impl Draft {
             Error::Idle(_) | Error::NoId(_) => {
                 Draft::new(Code::Aborted, Reason::StreamIdle, message)
             }
-            Error::Expired => Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message),
+            Error::Expired | Error::BatchExpired(_) => {
+                Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
+            }
             Error::Unsendable(_) => Draft::new(Code::Internal, Reason::Internal, message),
             Error::Unreachable(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamUnreachable, message)

@@ -58,6 +58,10 @@ pub(super) fn of(error: &Error) -> String {
             "the stream was opened {time:?} ago and no id has come; open it when there is one to ask for"
         ),
         Error::Expired => "the deadline passed; nothing was changed by this call".to_owned(),
+        Error::BatchExpired(limit) => format!(
+            "the presence API did not answer this batch within {limit:?} (--max-deadline); the \
+             rest of the stream goes on"
+        ),
         Error::Unsendable(why) => {
             format!("no request to the presence API can be made of the call: {why}")
         }

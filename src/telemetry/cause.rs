@@ -15,7 +15,9 @@ pub(super) fn word(error: &Error) -> &'static str {
         Error::Redirected(_) => "redirected",
         Error::Unreachable(_) => "unreachable",
         Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => "connection_lost",
-        Error::Expired | Error::OutcomeUnknown(Uncertainty::Expired) => "timeout",
+        Error::Expired | Error::BatchExpired(_) | Error::OutcomeUnknown(Uncertainty::Expired) => {
+            "timeout"
+        }
         Error::Unreadable { .. } => "unreadable_answer",
         Error::Unsendable(_) => "unsendable",
         Error::Paced(_) => "quota",
