@@ -108,13 +108,13 @@ async fn a_batch_that_was_not_applied_stops_no_other() {
 
 #[tokio::test]
 async fn a_batch_of_unknown_outcome_or_without_a_readable_answer_stops_no_other_users() {
-    let ends: [(fn() -> Response, Code, &str); 4] = [
-        (cut, Code::Unknown, "OUTCOME_UNKNOWN"),
+    type End = fn() -> Response;
+    for (end, code, reason) in [
+        (cut as End, Code::Unknown, "OUTCOME_UNKNOWN"),
         (|| refusal(502), Code::Unknown, "OUTCOME_UNKNOWN"),
         (|| refusal(504), Code::DeadlineExceeded, "OUTCOME_UNKNOWN"),
         (|| reply(200, "{"), Code::Internal, "UNREADABLE_ANSWER"),
-    ];
-    for (end, code, reason) in ends {
+    ] {
         let vendor = failing("user-0", end).await;
         let gateway = one_by_one(&vendor).await;
         let answer = gateway.call(WRITE, partial(&updates(0..120))).await;
@@ -184,13 +184,13 @@ async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_ot
 
 #[tokio::test]
 async fn a_position_in_a_batch_that_was_not_sent_whole_is_told_as_one_of_the_request() {
-    let vendor = vendor(|received| match received.json()[0]["message"].as_str() {
-        Some("0") => cut(),
-        _ => {
-            let details = json!([{"fieldName": "[1].message", "errorCode": "wrong"}]);
-            let body = json!({"code": "bad.request", "message": "m", "details": details});
-            reply(400, body.to_string())
+    let vendor = vendor(|received| {
+        if received.json()[0]["message"] == "0" {
+            return cut();
         }
+        let details = json!([{"fieldName": "[1].message", "errorCode": "wrong"}]);
+        let body = json!({"code": "bad.request", "message": "m", "details": details});
+        reply(400, body.to_string())
     })
     .await;
     let gateway = one_by_one(&vendor).await;
