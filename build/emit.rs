@@ -175,6 +175,7 @@ fn attribute(field: &FieldDescriptor, operation: Option<&Operation>) -> Option<S
         } else {
             let read = match field.kind() {
                 Kind::Int64 => read("integer"),
+                Kind::Bool => read("boolean"),
                 Kind::Message(date) if date.full_name() == TIMESTAMP => {
                     ", with = \"crate::json::date\"".to_owned()
                 }

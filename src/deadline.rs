@@ -40,6 +40,7 @@ const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
 pub struct Deadline {
     own: End,
     drain: Drain,
+    batch_limit: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]
@@ -109,6 +110,18 @@ impl DeadlinePolicy {
     pub fn of(&self, headers: &HeaderMap) -> Deadline {
         Deadline::after(asked(headers, MARGIN).unwrap_or(self.default).min(self.max))
     }
+
+    /// The deadline of a stream that is opened now with these headers: the
+    /// one that it asks for, however late, or none. One batch of it has no
+    /// longer than any other call.
+    #[must_use]
+    pub fn of_stream(&self, headers: &HeaderMap) -> Deadline {
+        let time = asked(headers, STREAM_MARGIN).map_or(NEVER, |asked| asked.min(NEVER));
+        Deadline {
+            batch_limit: Some(self.max),
+            ..Deadline::after(time)
+        }
+    }
 }
 
 /// The time that a call asks for, and has here.
@@ -123,14 +136,16 @@ impl Deadline {
         Self {
             own: End::At(Instant::now() + time),
             drain: Drain::default(),
+            batch_limit: None,
         }
     }
 
-    /// The deadline of a stream that is opened now with these headers: the
-    /// one that it asks for, however late, or none.
+    /// How long one batch of a stream may take from its first request on:
+    /// waiting for the token's turn is not counted. `None` for a call that is
+    /// no stream, whose deadline is the only limit.
     #[must_use]
-    pub fn of_stream(headers: &HeaderMap) -> Self {
-        Self::after(asked(headers, STREAM_MARGIN).map_or(NEVER, |asked| asked.min(NEVER)))
+    pub fn batch_limit(&self) -> Option<Duration> {
+        self.batch_limit
     }
 
     /// The deadline of what several calls wait for, of which this one is the
@@ -141,6 +156,8 @@ impl Deadline {
         let deadline = Self {
             own: End::Shared(horizon.clone()),
             drain: self.drain.clone(),
+            // Each of them keeps its own.
+            batch_limit: None,
         };
         (deadline, horizon)
     }

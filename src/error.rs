@@ -51,6 +51,8 @@ pub enum Error {
     NoId(Duration),
     /// Time ran out and nothing can have been changed by it.
     Expired,
+    /// One batch of a stream took as long as it may; nothing was changed by it.
+    BatchExpired(Duration),
     /// No request can be made of the call, for a reason that is the gateway's.
     Unsendable(String),
     /// The request never left: no connection to the upstream.
@@ -75,12 +77,20 @@ pub enum Error {
         what: String,
     },
     /// A part of a bulk write was not sent.
-    NotTried {
-        /// Whether time ran out; else an earlier part had failed.
-        expired: bool,
-    },
+    NotTried(NotTried),
     /// What tonic found wrong with the call by itself.
     Protocol(Reason, tonic::Code, String),
+}
+
+/// Why a part of a bulk write was not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTried {
+    /// Time ran out.
+    Expired,
+    /// An earlier part failed, and with it the rest of the call.
+    CallFailed,
+    /// An earlier update of the same user may be applied later than this one.
+    OutcomeUnknown,
 }
 
 /// Why it is not known whether a write was applied.
@@ -174,11 +184,11 @@ impl Error {
         }
     }
 
-    /// Tells that the upstream was sent a part of the caller's list, which
-    /// begins at `first`, so that a position it names is one of the whole.
-    pub(crate) fn begin_at(&mut self, first: usize) {
+    /// Tells that the upstream was sent these elements of the caller's list,
+    /// so that a position it names is one of the whole.
+    pub(crate) fn locate(&mut self, positions: &[usize]) {
         if let Self::Refused(_, fault) | Self::OutcomeUnknown(Uncertainty::Refused(fault)) = self {
-            fault.first = first;
+            fault.positions = positions.to_vec();
         }
     }
 

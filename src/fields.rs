@@ -35,10 +35,11 @@ pub fn from_json(message: &str, path: &str) -> String {
 /// message `request` whose body is the field `body`.
 ///
 /// The vendor names a field of the body, a parameter, or neither; in the last
-/// case the name is left as it is. A position in a body that is a list is
-/// counted from `first`.
+/// case the name is left as it is. Where the body is a part of the request's
+/// list, `positions` are those of its elements in the whole; none, and it is
+/// the whole.
 #[must_use]
-pub fn from_vendor(request: &str, body: Option<&str>, name: &str, first: usize) -> String {
+pub fn from_vendor(request: &str, body: Option<&str>, name: &str, positions: &[usize]) -> String {
     let Some(message) = proto::pool().get_message_by_name(request) else {
         return name.to_owned();
     };
@@ -46,7 +47,7 @@ pub fn from_vendor(request: &str, body: Option<&str>, name: &str, first: usize) 
     let body = body.and_then(|body| message.get_field_by_name(body));
     let list = body.as_ref().filter(|body| body.is_list());
     if let Some(list) = list
-        && let Some(element) = element(name, list, first)
+        && let Some(element) = element(name, list, positions)
     {
         return element;
     }
@@ -65,13 +66,16 @@ pub fn from_vendor(request: &str, body: Option<&str>, name: &str, first: usize) 
 
 /// The path of an element of the list `list`, where a name is one: `[3].id`,
 /// with or without the name of the list before it.
-fn element(name: &str, list: &FieldDescriptor, first: usize) -> Option<String> {
+fn element(name: &str, list: &FieldDescriptor, positions: &[usize]) -> Option<String> {
     let (index, rest) = name
         .strip_prefix(list.json_name())
         .unwrap_or(name)
         .strip_prefix('[')?
         .split_once(']')?;
-    let index = index.parse::<usize>().ok()?.checked_add(first)?;
+    let index = match (index.parse::<usize>().ok()?, positions) {
+        (index, []) => index,
+        (index, positions) => *positions.get(index)?,
+    };
     let rest = match (rest.strip_prefix('.'), model(list)) {
         (Some(rest), Some(model)) => format!(".{}", from_json(model.full_name(), rest)),
         _ => rest.to_owned(),

@@ -2,8 +2,9 @@
 //!
 //! The messages derive their JSON form (see `build/emit.rs`), and name the
 //! functions of this file for the places where serde alone is too strict: a
-//! `null` reads as absent wherever it stands, a whole number may be spelt as
-//! text or with a fraction of zero, a date in several ways.
+//! `null` reads as absent wherever it stands, and so does an empty text where
+//! no text is promised; a whole number may be spelt as text or with a fraction
+//! of zero, a truth value as text, a date in several ways.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +19,7 @@ pub mod date;
 mod fit;
 mod text;
 
-pub(crate) use fit::fit;
+pub(crate) use fit::{Misfit, fit};
 pub(crate) use text::tree;
 
 /// The most models that a list holds: a thousand times what one call to the
@@ -110,6 +111,41 @@ where
         .collect())
 }
 
+/// Reads a truth value, also one spelt `"true"` or `"false"`.
+pub(crate) fn boolean<'de, D>(deserializer: D) -> Result<Option<bool>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Boolean;
+
+    impl Visitor<'_> for Boolean {
+        type Value = Option<bool>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a boolean")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+            Ok(Some(value))
+        }
+
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+            match value {
+                "" => Ok(None),
+                "true" => Ok(Some(true)),
+                "false" => Ok(Some(false)),
+                _ => Err(E::invalid_type(de::Unexpected::Str(value), &self)),
+            }
+        }
+    }
+
+    deserializer.deserialize_any(Boolean)
+}
+
 /// Reads a whole number of 64 bits, also one spelt `"12"` or `12.0`.
 pub(crate) fn integer<'de, D>(deserializer: D) -> Result<Option<i64>, D::Error>
 where
@@ -149,6 +185,9 @@ where
         }
 
         fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+            if value.is_empty() {
+                return Ok(None);
+            }
             let whole = value.parse();
             whole
                 .map(Some)

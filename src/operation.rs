@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod misfit;
 mod unknown;
 
 use bytes::Bytes;
@@ -14,8 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use decode::decode;
+pub(crate) use decode::read;
 pub(crate) use encode::wrong_element;
 pub use encode::{MAX_ID_BYTES, check, encode};
+pub(crate) use misfit::LeftOut;
 pub(crate) use unknown::unknown;
 
 /// A request that stands for a REST call of the vendor's.

@@ -28,6 +28,9 @@ mod operations {
 /// The encoded descriptors of all protos, with annotations and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
+/// The message that a date is.
+pub(crate) const TIMESTAMP: &str = "google.protobuf.Timestamp";
+
 /// The descriptors of all protos.
 ///
 /// # Panics

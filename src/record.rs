@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::error::is_loggable;
+use crate::operation::LeftOut;
 use crate::telemetry::{Scope, is_fault};
 
 /// What is noted about one call. A clone notes into the same record.
@@ -27,6 +28,7 @@ struct Notes {
     begun: Instant,
     upstream_calls: AtomicUsize,
     unmatched_answers: AtomicUsize,
+    unreadable_fields: AtomicUsize,
     end: OnceLock<(Code, Option<String>)>,
 }
 
@@ -40,6 +42,7 @@ impl Record {
             begun: Instant::now(),
             upstream_calls: AtomicUsize::new(0),
             unmatched_answers: AtomicUsize::new(0),
+            unreadable_fields: AtomicUsize::new(0),
             end: OnceLock::new(),
         };
         Self {
@@ -81,6 +84,15 @@ impl Record {
         self.notes.unmatched_answers.fetch_add(count, Relaxed);
     }
 
+    /// Notes fields of an answer that were left out of the response, because
+    /// their values are of another kind than promised.
+    pub(crate) fn left_out(&self, fields: LeftOut) {
+        let count = fields.values().sum::<u64>();
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        self.notes.unreadable_fields.fetch_add(count, Relaxed);
+        self.scope.left_out(fields);
+    }
+
     /// Notes how the call ended, with the reason of its error. The first
     /// word counts: it comes from who knows the reason.
     pub fn ended(&self, code: Code, reason: Option<String>) {
@@ -114,6 +126,7 @@ impl Record {
         let took = begun.elapsed();
         self.scope.call_ended(*rpc, code, reason, took);
         let unmatched_answers = self.notes.unmatched_answers.load(Relaxed);
+        let unreadable_fields = self.notes.unreadable_fields.load(Relaxed);
         let ids = self.scope.ids();
         // The level is a part of the place in the code, so there are two.
         macro_rules! line {
@@ -125,6 +138,7 @@ impl Record {
                     duration_ms = milliseconds(took),
                     upstream_calls = self.upstream_calls(),
                     unmatched_answers = (unmatched_answers > 0).then_some(unmatched_answers),
+                    unreadable_fields = (unreadable_fields > 0).then_some(unreadable_fields),
                     trace_id = ids
                         .as_ref()
                         .map(|(trace, _)| tracing::field::display(trace)),

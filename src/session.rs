@@ -128,9 +128,12 @@ impl Session {
     /// If it is not what the operation promises.
     pub(crate) fn read<O: Operation>(&self, reply: Reply) -> Result<Served<O::Response>, Failure> {
         let correlation_id = reply.correlation_id;
-        match operation::decode::<O>(&reply.body) {
-            Ok(response) => {
+        match operation::read::<O>(&reply.body) {
+            Ok((response, left_out)) => {
                 self.terms.record.scope().answer::<O>(&reply.body);
+                if !left_out.is_empty() {
+                    self.terms.record.left_out(left_out);
+                }
                 Ok(Served {
                     response,
                     correlation_id,

@@ -108,14 +108,26 @@ impl Upstream {
     /// Any failure between here and the vendor, and any answer that is no
     /// success. Whether a write may have been applied is always told.
     pub async fn send(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
-        let alone = Wait::default();
         match &self.reads {
             Some(reads) if call.spec.is_read() => reads.send(self, call, terms).await,
             Some(reads) => {
                 let _write = reads.write(terms.caller.key());
-                self.send_for(call, terms, &alone).await
+                self.send_alone(call, terms).await
             }
-            None => self.send_for(call, terms, &alone).await,
+            None => self.send_alone(call, terms).await,
+        }
+    }
+
+    /// Sends a call that nobody else waits for.
+    async fn send_alone(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
+        if terms.deadline.batch_limit().is_none() {
+            return self.send_for(call, terms, &Wait::default()).await;
+        }
+        let wait = Wait::shared();
+        tokio::select! {
+            biased;
+            answer = self.send_for(call, terms, &wait) => answer,
+            why = wait.is_overdue(&terms.deadline) => Err(why),
         }
     }
 

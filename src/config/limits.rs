@@ -21,7 +21,7 @@ pub(super) struct LimitsArgs {
     #[arg(default_value = "30s")]
     default_deadline: String,
 
-    /// The longest deadline that a client can set
+    /// The longest deadline that a client can set; of a stream of ids, how long one batch may take
     #[arg(long, value_name = "DURATION", env = "PRESENCE_GATEWAY_MAX_DEADLINE")]
     #[arg(default_value = "120s")]
     max_deadline: String,

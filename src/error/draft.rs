@@ -8,7 +8,9 @@ use tonic::Code;
 use tonic_types::pb::{BadRequest, ErrorInfo, QuotaFailure, bad_request, quota_failure};
 
 use super::text::clip;
-use super::{DOMAIN, Error, Reason, Uncertainty, VENDOR_DOMAIN, Violation, code, message, reason};
+use super::{
+    DOMAIN, Error, NotTried, Reason, Uncertainty, VENDOR_DOMAIN, Violation, code, message, reason,
+};
 use crate::fields;
 use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
@@ -88,7 +90,9 @@ impl Draft {
             Error::Idle(_) | Error::NoId(_) => {
                 Draft::new(Code::Aborted, Reason::StreamIdle, message)
             }
-            Error::Expired => Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message),
+            Error::Expired | Error::BatchExpired(_) => {
+                Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
+            }
             Error::Unsendable(_) => Draft::new(Code::Internal, Reason::Internal, message),
             Error::Unreachable(_) | Error::ProxyRefused(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamUnreachable, message)
@@ -127,11 +131,10 @@ impl Draft {
                     draft.with(OUTCOME, "applied")
                 }
             }
-            Error::NotTried { expired } => {
-                let code = if expired {
-                    Code::DeadlineExceeded
-                } else {
-                    Code::Aborted
+            Error::NotTried(why) => {
+                let code = match why {
+                    NotTried::Expired => Code::DeadlineExceeded,
+                    NotTried::CallFailed | NotTried::OutcomeUnknown => Code::Aborted,
                 };
                 Draft::new(code, Reason::NotTried, message)
             }
@@ -217,7 +220,7 @@ fn refused(spec: &Spec, fault: &Fault, message: String) -> Draft {
             .into_iter()
             .map(|(name, code)| {
                 let name = clip(name, MAX_TEXT_BYTES);
-                let name = fields::from_vendor(spec.request, body, &name, fault.first);
+                let name = fields::from_vendor(spec.request, body, &name, &fault.positions);
                 let wrong = code.or(fault.message()).unwrap_or("is not valid");
                 Violation::new(name, clip(wrong, MAX_TEXT_BYTES))
             })

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Error, Uncertainty};
+use super::{Error, NotTried, Uncertainty};
 use crate::operation::Spec;
 use crate::proto::v1::{BulkWriteReport, IndexRange};
 use crate::upstream::fault::Fault;
@@ -58,6 +58,10 @@ pub(super) fn of(error: &Error) -> String {
             "the stream was opened {time:?} ago and no id has come; open it when there is one to ask for"
         ),
         Error::Expired => "the deadline passed; nothing was changed by this call".to_owned(),
+        Error::BatchExpired(limit) => format!(
+            "the presence API did not answer this batch within {limit:?} (--max-deadline); the \
+             rest of the stream goes on"
+        ),
         Error::Unsendable(why) => {
             format!("no request to the presence API can be made of the call: {why}")
         }
@@ -91,9 +95,14 @@ pub(super) fn of(error: &Error) -> String {
             };
             format!("{applied}the answer of the presence API cannot be read: {what}")
         }
-        Error::NotTried { expired: true } => "not sent, because time ran out".to_owned(),
-        Error::NotTried { expired: false } => {
+        Error::NotTried(NotTried::Expired) => "not sent, because time ran out".to_owned(),
+        Error::NotTried(NotTried::CallFailed) => {
             "not sent, because an earlier batch of the call failed".to_owned()
+        }
+        Error::NotTried(NotTried::OutcomeUnknown) => {
+            "not sent, because an earlier update of the same user may still be applied; read the \
+             presence before repeating it"
+                .to_owned()
         }
         Error::Protocol(_, _, message) => message.clone(),
     }

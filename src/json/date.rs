@@ -14,7 +14,8 @@ const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// Reads an ISO 8601 date, with `Z`, `+00:00`, `+0000` or no offset at all
-/// (which means UTC), with or without a fraction; `null` is no date.
+/// (which means UTC), with or without a fraction, of which digits beyond the
+/// ninth are cut; `null` and an empty text are no date.
 pub(crate) fn deserialize<'de, D>(
     deserializer: D,
 ) -> Result<Option<prost_types::Timestamp>, D::Error>
@@ -48,7 +49,11 @@ impl<'de> Visitor<'de> for Date {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if text.is_empty() {
+            return Ok(None);
+        }
         let since = since_epoch(text)
+            .or_else(|| since_epoch(&with_nanoseconds(text)?))
             .filter(|since| {
                 SECONDS.contains(&(since.as_secs() - i64::from(since.subsec_nanos() < 0)))
             })
@@ -72,6 +77,14 @@ fn since_epoch(text: &str) -> Option<SignedDuration> {
         .find_map(|offset| text.strip_suffix(offset));
     let local: DateTime = utc.unwrap_or(text).parse().ok()?;
     Some(local.duration_since(EPOCH))
+}
+
+/// A date whose fraction has more than nine digits, with these nine alone.
+fn with_nanoseconds(text: &str) -> Option<String> {
+    let (whole, rest) = text.split_once('.')?;
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (fraction, offset) = rest.split_at(digits);
+    Some(format!("{whole}.{}{offset}", fraction.get(..9)?))
 }
 
 /// Writes a date as the vendor does, `2026-11-23T10:15:30.123Z`; what is finer
@@ -148,6 +161,19 @@ mod tests {
             Some((*super::SECONDS.start(), 0))
         );
         assert_eq!(read("null"), None);
+    }
+
+    #[test]
+    fn digits_beyond_nanoseconds_are_cut_and_an_empty_text_is_no_date() {
+        for spelling in [
+            "2026-11-23T10:15:30.1234567899Z",
+            "2026-11-23T12:15:30.123456789000000000000+0200",
+            "2026-11-23T10:15:30.1234567891",
+        ] {
+            let moment = Some((1_795_428_930, 123_456_789));
+            assert_eq!(read(&format!("\"{spelling}\"")), moment, "{spelling}");
+        }
+        assert_eq!(read("\"\""), None);
     }
 
     #[test]

@@ -4,28 +4,42 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde_json::Value;
 
+use super::misfit::{LeftOut, is_another, leave_out};
 use super::{Answer, Operation, Spec};
 use crate::error::Error;
 use crate::fields;
 use crate::json::{self, Wrapped};
 
-/// Turns the body of a successful answer into the response.
+/// Turns the body of a successful answer into the response, as [`read`] does.
+///
+/// # Errors
+///
+/// As [`read`].
+pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
+    read::<O>(body).map(|(response, _)| response)
+}
+
+/// Turns the body of a successful answer into the response; says what was left
+/// out of it.
 ///
 /// It is parsed straight into the message. Where that fails it is parsed once
 /// more, through a tree of values: a repeated key is forgiven that way, text
-/// that is not quite Unicode too, and what is really wrong is found by name.
+/// that is not quite Unicode too, a scalar of another kind than promised is
+/// left out where the answer is true without it, and what is really wrong is
+/// found by name.
 ///
 /// # Errors
 ///
 /// [`Error::Unreadable`], saying which field of which model was wrong, and
 /// nothing of what the answer holds.
-pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
+pub(crate) fn read<O: Operation>(body: &[u8]) -> Result<(O::Response, LeftOut), Error> {
     let spec = O::SPEC;
+    let whole = |response| Ok((response, LeftOut::new()));
     let unreadable = |what: String| Err(Error::Unreadable { spec, what });
     // Checked once for all texts. What is no Unicode is left to the tree.
     let text = std::str::from_utf8(body).unwrap_or_default();
     match spec.answer {
-        Answer::Nothing => return Ok(O::Response::default()),
+        Answer::Nothing => return whole(O::Response::default()),
         _ if body.trim_ascii().is_empty() => {
             return unreadable(format!("it is empty where {} is promised", promised(spec)));
         }
@@ -33,7 +47,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
             let mut deserializer = serde_json::Deserializer::from_str(text);
             let response = json::object(&mut deserializer);
             if let (Ok(Some(response)), Ok(())) = (response, deserializer.end()) {
-                return Ok(response);
+                return whole(response);
             }
         }
         Answer::List(list) => {
@@ -43,7 +57,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
             // A `null` is no list here: it would read as "none of them".
             let is_list = body.trim_ascii_start().starts_with(b"[");
             if let (Ok(response), true, Ok(())) = (response, is_list, deserializer.end()) {
-                return Ok(response);
+                return whole(response);
             }
         }
     }
@@ -57,19 +71,27 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
             return unreadable(format!("it is {}, not {}", kind(other), promised(spec)));
         }
     }
-    let tree = match spec.answer {
+    let mut tree = match spec.answer {
         Answer::List(list) => Value::Object([(list.json.to_owned(), tree)].into_iter().collect()),
         _ => tree,
     };
-    serde_path_to_error::deserialize(&tree).or_else(|error| {
-        let path = error.path().to_string();
-        let model = fields::model_at(spec.response, &path);
-        let field = fields::from_json(spec.response, &path);
-        unreadable(format!(
-            "the field `{field}` of {model} {}",
-            mismatch(error.inner())
-        ))
-    })
+    let left_out = leave_out(&mut tree, spec.response);
+    if !left_out.is_empty() && is_another(&tree, spec.response) {
+        let model = fields::model_at(spec.response, "");
+        return unreadable(format!("none of its fields is what {model} promises"));
+    }
+    match serde_path_to_error::deserialize(&tree) {
+        Ok(response) => Ok((response, left_out)),
+        Err(error) => {
+            let path = error.path().to_string();
+            let model = fields::model_at(spec.response, &path);
+            let field = fields::from_json(spec.response, &path);
+            unreadable(format!(
+                "the field `{field}` of {model} {}",
+                mismatch(error.inner())
+            ))
+        }
+    }
 }
 
 fn promised(spec: &Spec) -> &'static str {

@@ -219,7 +219,7 @@ async fn limit_time<F: Future<Output = Response>>(
 ) -> Response {
     if Rpc::at(request.uri().path()).is_some_and(|rpc| rpc.is_stream) {
         // Its answer begins at once, and what leads it looks at the time.
-        let deadline = Deadline::of_stream(request.headers()).cut_by(drain);
+        let deadline = policy.of_stream(request.headers()).cut_by(drain);
         request.extensions_mut().insert(deadline);
         return next(request).await;
     }

@@ -15,13 +15,15 @@ pub(super) fn word(error: &Error) -> &'static str {
         Error::Redirected(_) => "redirected",
         Error::Unreachable(_) | Error::ProxyRefused(_) => "unreachable",
         Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => "connection_lost",
-        Error::Expired | Error::OutcomeUnknown(Uncertainty::Expired) => "timeout",
+        Error::Expired | Error::BatchExpired(_) | Error::OutcomeUnknown(Uncertainty::Expired) => {
+            "timeout"
+        }
         Error::Unreadable { .. } | Error::OutcomeUnknown(Uncertainty::Unreadable(_)) => {
             "unreadable_answer"
         }
         Error::Unsendable(_) => "unsendable",
         Error::Paced(_) => "quota",
-        Error::NotTried { .. } => "not_tried",
+        Error::NotTried(_) => "not_tried",
         Error::Draining | Error::StreamEnding => "shutting_down",
         _ => OTHER,
     }

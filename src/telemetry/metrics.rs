@@ -150,7 +150,8 @@ impl Metrics {
             ),
             unknown_fields: counter(
                 metric::UNKNOWN_FIELDS,
-                "Fields in sampled answers of the vendor that the proto does not know.",
+                "Fields of the vendor's answers that the proto does not know, in a sample; and with \
+                 `field`, those whose value is of another kind than promised, in all.",
                 "{field}",
             ),
             sample: Sample::new(),
@@ -273,5 +274,13 @@ impl Metrics {
     pub(super) fn unknown_fields(&self, model: String, count: u64) {
         self.unknown_fields
             .add(count, &[KeyValue::new(own::MODEL, model)]);
+    }
+
+    pub(super) fn unreadable_fields(&self, model: String, field: String, count: u64) {
+        let attributes = [
+            KeyValue::new(own::MODEL, model),
+            KeyValue::new(own::FIELD, field),
+        ];
+        self.unknown_fields.add(count, &attributes);
     }
 }

@@ -53,6 +53,8 @@ pub mod own {
     pub const CORRELATION_ID: &str = "presence_gateway.vendor.correlation_id";
     /// The model of the vendor's that had a field we do not know.
     pub const MODEL: &str = "model";
+    /// The field of it whose value is of another kind than promised.
+    pub const FIELD: &str = "field";
     /// Why a call was refused, or a request sent again.
     pub const REASON: &str = "reason";
     /// The reason of the error that the call was answered with.

@@ -13,7 +13,7 @@ use super::attempt::{Attempt, CANCELLED, Peer};
 use super::names::{OTHER, attribute, own, span};
 use super::{Telemetry, cause, propagation};
 use crate::error::Error;
-use crate::operation::{self, Operation, Spec};
+use crate::operation::{self, LeftOut, Operation, Spec};
 use crate::record;
 
 /// The shortest wait for a turn that counts as one.
@@ -222,6 +222,16 @@ impl Scope {
             for (model, count) in operation::unknown::<O>(body) {
                 metrics.unknown_fields(model, count);
             }
+        }
+    }
+
+    /// Counts the fields that were left out of an answer of the vendor's.
+    pub(crate) fn left_out(&self, fields: LeftOut) {
+        let Some(metrics) = self.telemetry.metrics() else {
+            return;
+        };
+        for ((model, field), count) in fields {
+            metrics.unreadable_fields(model, field, count);
         }
     }
 

@@ -18,8 +18,9 @@ pub struct Fault {
     pub body: Option<ErrorBody>,
     /// How long to wait, where the answer says.
     pub retry_after: Option<Duration>,
-    /// Where in the caller's list the one began that the upstream was sent.
-    pub first: usize,
+    /// The positions in the caller's list of the elements that the upstream
+    /// was sent; none where it was sent the list itself.
+    pub positions: Vec<usize>,
     /// Whether the connection had carried another request before.
     pub is_on_kept_connection: bool,
 }
@@ -51,7 +52,7 @@ impl Fault {
             status,
             body,
             retry_after,
-            first: 0,
+            positions: Vec::new(),
             is_on_kept_connection: false,
         }
     }
@@ -129,7 +130,7 @@ fn error_body(body: &[u8]) -> Option<ErrorBody> {
     let body = straight.ok().flatten().or_else(|| {
         let model = proto::pool().get_message_by_name("genesys.presence.v1.ErrorBody")?;
         let mut tree = json::tree(body).ok()?;
-        json::fit(&mut tree, &model).then(|| serde_json::from_value(tree).ok())?
+        json::fit(&mut tree, &model, &mut |_| true).then(|| serde_json::from_value(tree).ok())?
     });
     body.filter(is_vendors)
 }

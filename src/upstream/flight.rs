@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::deadline::{Deadline, Horizon};
 use crate::error::{Error, Failure};
@@ -45,9 +45,9 @@ impl Wait {
     /// Says that nothing is waited for any more but the answer.
     pub(super) fn is_over(&self) {
         if let Some(told) = &self.0 {
-            told.left.get_or_init(Instant::now);
+            let is_first = told.left.set(Instant::now()).is_ok();
             told.waiting
-                .send_if_modified(|waiting| waiting.take().is_some());
+                .send_if_modified(|waiting| waiting.take().is_some() || is_first);
         }
     }
 
@@ -75,6 +75,24 @@ impl Wait {
             // `self` holds the sender, so that there is a next word to wait for.
             let _ = told.changed().await;
         }
+    }
+
+    /// Waits until the request has taken as long, from its first turn on, as
+    /// one batch of a stream may.
+    pub(super) async fn is_overdue(&self, deadline: &Deadline) -> Failure {
+        let (Some(told), Some(limit)) = (&self.0, deadline.batch_limit()) else {
+            return std::future::pending().await;
+        };
+        let mut changes = told.waiting.subscribe();
+        let left = loop {
+            changes.mark_unchanged();
+            match told.left.get() {
+                Some(left) => break *left,
+                None => drop(changes.changed().await),
+            }
+        };
+        sleep_until(left + limit).await;
+        Error::BatchExpired(limit).into()
     }
 }
 
@@ -128,6 +146,7 @@ impl<T: Clone> Flight<T> {
             biased;
             landed = self.landed => Ok(landed),
             why = self.wait.is_too_long(deadline) => Err(why),
+            why = self.wait.is_overdue(deadline) => Err(why),
             () = deadline.passed() => Err(Error::Expired.into()),
         }
     }
@@ -161,5 +180,61 @@ pub(crate) fn is_of_others(error: &Error, deadline: &Deadline) -> bool {
         Error::Expired => !left.is_zero(),
         Error::Paced(delay) => *delay < left,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use http::HeaderMap;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::deadline::DeadlinePolicy;
+
+    const MAX: Duration = Duration::from_mins(2);
+
+    const POLICY: DeadlinePolicy = DeadlinePolicy {
+        default: Duration::from_secs(30),
+        max: MAX,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_of_a_stream_is_overdue_so_long_after_its_first_turn_and_not_before() {
+        let deadline = POLICY.of_stream(&HeaderMap::new());
+        let wait = Wait::shared();
+        let mut overdue = pin!(wait.is_overdue(&deadline));
+        // It waits for its turn.
+        tokio::select! {
+            biased;
+            why = &mut overdue => panic!("{why:?} before it had its turn"),
+            () = sleep(MAX * 10) => {}
+        }
+        wait.is_over();
+        let begun = Instant::now();
+        tokio::select! {
+            biased;
+            why = &mut overdue => panic!("{why:?} at its turn"),
+            () = sleep(MAX / 2) => {}
+        }
+        // It waits once more, to be sent again: that is not its first turn.
+        wait.until(Instant::now() + MAX * 2, || Error::Expired.into());
+        wait.is_over();
+        let why = overdue.await;
+        assert!(matches!(why.error, Error::BatchExpired(MAX)), "{why:?}");
+        assert_eq!(begun.elapsed(), MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_no_stream_has_its_deadline_and_no_other_limit() {
+        let deadline = POLICY.of(&HeaderMap::new());
+        let wait = Wait::shared();
+        wait.is_over();
+        tokio::select! {
+            biased;
+            why = wait.is_overdue(&deadline) => panic!("{why:?}"),
+            () = sleep(MAX * 10) => {}
+        }
     }
 }

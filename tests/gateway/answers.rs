@@ -130,6 +130,158 @@ async fn a_date_is_read_in_every_spelling_of_the_vendors() {
 }
 
 #[tokio::test]
+async fn digits_of_a_fraction_beyond_nine_are_cut() {
+    for (spelling, read) in [
+        (
+            "2026-11-23T10:15:30.1234567891Z",
+            "2026-11-23T10:15:30.123456789Z",
+        ),
+        (
+            "2026-11-23T10:15:30.123000000000+0000",
+            "2026-11-23T10:15:30.123Z",
+        ),
+        (
+            "2026-11-23T12:15:30.99999999999999999999+02:00",
+            "2026-11-23T10:15:30.999999999Z",
+        ),
+        (
+            "2026-11-23T10:15:30.1234567891",
+            "2026-11-23T10:15:30.123456789Z",
+        ),
+    ] {
+        let body = json!({"id": "p", "modifiedDate": spelling}).to_string();
+        let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+        assert_eq!(
+            presence,
+            json!({"id": "p", "modifiedDate": read}),
+            "{spelling}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_empty_text_is_absent_where_no_text_is_promised() {
+    let body = r#"{"id":"","modifiedDate":"","primary":"","message":"m"}"#;
+    let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+    assert_eq!(presence, json!({"id": "", "message": "m"}));
+    let body = r#"{"entities":[{"id":"a","deactivated":""}],"total":""}"#;
+    let listing = answer("GetPresenceDefinitions", body).await.unwrap();
+    assert_eq!(listing, json!({"entities": [{"id": "a"}]}));
+}
+
+#[tokio::test]
+async fn a_truth_value_is_read_as_text() {
+    for (text, value) in [("true", true), ("false", false)] {
+        let body = json!({"id": "p", "primary": text}).to_string();
+        let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+        assert_eq!(presence, json!({"id": "p", "primary": value}));
+        let body = json!({"entities": [{"deactivated": text}]}).to_string();
+        let listing = answer("GetPresenceDefinitions", body).await.unwrap();
+        assert_eq!(listing, json!({"entities": [{"deactivated": value}]}));
+    }
+}
+
+/// Values that are of no kind of the table's.
+const ODD: [&str; 7] = ["5", "-1.5", "true", "[]", "[\"x\"]", "{}", "{\"x\":{}}"];
+
+#[tokio::test]
+async fn a_scalar_of_another_kind_is_left_out_and_the_rest_of_the_answer_stands() {
+    let rest = json!({"id": "p", "message": "m", "presenceDefinition": {"id": "d"}});
+    let with = |field: &str, value: &str| {
+        let mut body = rest.to_string();
+        body.pop();
+        format!("{body},\"{field}\":{value}}}")
+    };
+    let odd = |field: &'static str, kinds: &[&'static str]| {
+        kinds.iter().map(|kind| (field, *kind)).collect::<Vec<_>>()
+    };
+    let cases = [
+        odd("name", &ODD),
+        odd("source", &ODD),
+        odd("selfUri", &ODD),
+        odd("primary", &["5", "1.5", "\"yes\"", "[]", "{}"]),
+        odd(
+            "modifiedDate",
+            &[
+                "1795428930123",
+                "\"yesterday\"",
+                "\" \"",
+                "true",
+                "[]",
+                "{}",
+                "\"0000-12-31T23:59:59Z\"",
+            ],
+        ),
+    ];
+    for (field, value) in cases.concat() {
+        let presence = answer("GetUserPresencesPurecloud", with(field, value)).await;
+        assert_eq!(presence.unwrap(), rest, "{field}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_scalar_of_another_kind_within_lists_and_maps_costs_nothing_else() {
+    let body = r#"{"total":"many","entities":[
+        {"id":"a","name":7,"languageLabels":{"en_US":"A","de":5,"fr":["x"]}},
+        {"id":{"x":1},"name":"b","divisionId":true}]}"#;
+    let listing = answer("GetPresenceDefinitions", body).await.unwrap();
+    assert_eq!(
+        listing,
+        json!({"entities": [
+            {"id": "a", "languageLabels": {"en_US": "A"}},
+            {"name": "b"},
+        ]})
+    );
+    let list = r#"[{"id":"a"},{"name":true,"id":"b"}]"#;
+    let list = answer("GetSystempresences", list).await.unwrap();
+    assert_eq!(list, json!({"systemPresences": [{"id": "a"}, {"id": "b"}]}));
+    let settings = r#"{"requestingOffQueueEnabled":1,
+        "restorePresenceSettings":{"enabled":true,"restoreTimeMilliseconds":"soon"}}"#;
+    let settings = answer("GetPresenceSettings", settings).await.unwrap();
+    assert_eq!(
+        settings,
+        json!({"restorePresenceSettings": {"enabled": true}})
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_would_say_something_false_without_a_field_is_not_read() {
+    for (rpc, body) in [
+        // The last page would look like one that has no other.
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[],"nextUri":{}}"#,
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[],"previousUri":7}"#,
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[],"pageCount":"many"}"#,
+        ),
+        ("GetOrganizationPresences", r#"{"entities":[],"total":1.5}"#),
+        // What is out of use would look like what is in use.
+        (
+            "GetPresenceDefinitions",
+            r#"{"entities":[{"deactivated":"yes"}]}"#,
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[{"deactivated":1}]}"#,
+        ),
+        ("GetPresenceSources", r#"{"entities":[{"deactivated":[]}]}"#),
+    ] {
+        let answer = answer(rpc, body).await;
+        refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+    }
+    // A page is none the worse for these.
+    let body = r#"{"entities":[],"pageSize":"x","pageNumber":[],"firstUri":1,"lastUri":2,"selfUri":3,"total":4}"#;
+    let listing = answer("GetOrganizationPresences", body).await.unwrap();
+    assert_eq!(listing, json!({"total": 4}));
+}
+
+#[tokio::test]
 async fn a_number_is_read_beyond_32_bits_and_as_text() {
     for total in ["9223372036854775807", "\"9223372036854775807\""] {
         let listing = answer("GetOrganizationPresences", format!("{{\"total\":{total}}}")).await;
@@ -194,22 +346,25 @@ async fn any_body_is_ignored_where_nothing_is_promised() {
 async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_value() {
     for (rpc, body, named) in [
         (
-            "GetUserPresencesPurecloud",
-            r#"{"primary":"secret"}"#,
-            &["`primary` of UserPresence", "a boolean"],
+            "GetPresenceDefinitions",
+            r#"{"entities":[{"deactivated":"secret"}]}"#,
+            &[
+                "`entities[0].deactivated` of OrganizationPresenceDefinition",
+                "a boolean",
+            ],
         ),
         (
-            "GetUserPresencesPurecloud",
-            r#"{"presenceDefinition":{"systemPresence":5}}"#,
+            "GetOrganizationPresences",
+            r#"{"entities":[],"nextUri":5}"#,
             &[
-                "`presence_definition.system_presence` of PresenceDefinition",
+                "`next_uri` of OrganizationPresenceEntityListing",
                 "a string",
             ],
         ),
         (
-            "GetUserPresencesPurecloud",
-            r#"{"modifiedDate":"secret"}"#,
-            &["`modified_date` of UserPresence", "an ISO 8601 date"],
+            "GetUsersPresencesPurecloudBulk",
+            r#"[{"userId":5}]"#,
+            &["`presences[0].user_id` of UcUserPresence", "a string"],
         ),
         (
             "GetUserPresencesPurecloud",
@@ -218,8 +373,11 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
         ),
         (
             "GetOrganizationPresences",
-            r#"{"entities":[{},{"languageLabels":{"secret":1}}]}"#,
-            &["`entities[1].language_labels", "of OrganizationPresence"],
+            r#"{"entities":[{},{"languageLabels":["secret"]}]}"#,
+            &[
+                "`entities[1].language_labels` of OrganizationPresence",
+                "a map",
+            ],
         ),
         (
             "GetOrganizationPresences",
@@ -236,11 +394,6 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
         ),
         (
             "GetSystempresences",
-            r#"[{"id":"a"},{"name":true}]"#,
-            &["`system_presences[1].name` of SystemPresence", "a string"],
-        ),
-        (
-            "GetSystempresences",
             r#"[{"id":"a"},7]"#,
             &["`system_presences[1]` of"],
         ),
@@ -250,6 +403,11 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
             &["it is an object, not an array"],
         ),
         ("GetSystempresences", "null", &["it is null, not an array"]),
+        (
+            "GetUserPresencesPurecloud",
+            r#"{"presences":["secret"],"id":7}"#,
+            &["none of its fields is what UserPresence promises"],
+        ),
         (
             "GetUserPresencesPurecloud",
             "[]",
@@ -310,7 +468,14 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
 
 #[tokio::test]
 async fn a_write_whose_answer_cannot_be_read_says_that_it_was_applied() {
-    for body in ["", "null", "[]", "{", "<html>", r#"{"primary":1}"#] {
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{",
+        "<html>",
+        r#"{"presenceDefinition":1}"#,
+    ] {
         let answer = answer("PatchUserPresencesPurecloud", body).await;
         let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
         assert_eq!(

@@ -184,3 +184,46 @@ async fn what_is_no_array_is_an_error_and_never_means_that_all_are_missing() {
     let answer = gateway.call(READ, json!({"id": ids(0..60)})).await.unwrap();
     assert_eq!(answer, json!({"missingIds": ids(0..60)}));
 }
+
+#[tokio::test]
+async fn a_user_whose_id_is_of_another_kind_is_matched_by_the_path_and_else_never_told_as_missing()
+{
+    for (rpc, _) in READS {
+        // By the path, which names the user too; and a path that is not needed.
+        let list = json!([
+            {"userId": 7, "selfUri": "/api/v2/users/a/presences/purecloud", "message": "m"},
+            {"userId": "b", "selfUri": 7},
+        ]);
+        let vendor = Vendor::answering(200, list.to_string()).await;
+        let gateway = Gateway::before(&vendor).await;
+        let request = read(rpc, json!({"id": ["a", "b"]}));
+        let answer = gateway.call(rpc, request).await.unwrap();
+        let expected = json!({"presences": [
+            {"selfUri": "/api/v2/users/a/presences/purecloud", "message": "m"},
+            {"userId": "b"},
+        ]});
+        assert_eq!(answer, expected, "{rpc}");
+
+        // Whom these are about is not known; it may be the user asked for.
+        for odd in [
+            json!({"userId": 7}),
+            json!({"userId": ["a"], "selfUri": {}}),
+            json!({"selfUri": true, "message": "m"}),
+            json!({"userId": "", "selfUri": 7}),
+            json!({"userId": 7, "selfUri": "/elsewhere"}),
+        ] {
+            let list = json!([presence("b"), odd]);
+            let vendor = Vendor::answering(200, list.to_string()).await;
+            let gateway = Gateway::before(&vendor).await;
+            let mut request = read(rpc, json!({"id": ["a", "b"]}));
+            let answer = gateway.call(rpc, request.clone()).await;
+            refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+            request["allowPartialResults"] = true.into();
+            let answer = gateway.call(rpc, request).await.unwrap();
+            assert_eq!(answer["missingIds"], Value::Null, "{rpc}: {odd}");
+            let both = vec!["a".to_owned(), "b".to_owned()];
+            let unreadable = failed(Code::Internal, "UNREADABLE_ANSWER", both);
+            assert_eq!(failures(&answer), [unreadable], "{rpc}: {odd}");
+        }
+    }
+}

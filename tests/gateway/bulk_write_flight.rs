@@ -159,7 +159,7 @@ async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_la
                 flight
                     .until("two have begun", |counts| counts.begun == 2)
                     .await;
-                return held.answered(reply(400, r#"{"code":"bad.request"}"#));
+                return held.answered(reply(401, r#"{"code":"bad.credentials"}"#));
             }
             pending().await
         }
@@ -175,7 +175,7 @@ async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_la
     assert_eq!(
         failures(&answer.unwrap()),
         [
-            failed(Code::InvalidArgument, "BAD_REQUEST", ids(0..50)),
+            failed(Code::Unauthenticated, "BAD_CREDENTIALS", ids(0..50)),
             failed(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", ids(50..100)),
             failed(Code::Aborted, "NOT_TRIED", ids(100..120)),
         ]

@@ -17,7 +17,7 @@ use crate::support::{Received, cut, reply};
 #[derive(Debug, Clone, Copy)]
 pub enum End {
     Applied,
-    /// Refused, before anything was applied.
+    /// Refused, before anything was applied; with 429 for longer than any call.
     Refused(u16),
     /// Applied, and answered with what is no answer.
     Garbled,
@@ -192,7 +192,12 @@ impl Memory {
         drop(under_way);
         match end {
             End::Refused(status) => {
-                reply(status, json!({"code": format!("c.{status}")}).to_string())
+                let body = json!({"code": format!("c.{status}")}).to_string();
+                let mut response = reply(status, body);
+                if status == 429 {
+                    response.headers_mut().insert("Retry-After", 3600.into());
+                }
+                response
             }
             End::Lost(Some(status), _) => reply(status, ""),
             End::Lost(None, _) => cut(),

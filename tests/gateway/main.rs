@@ -20,6 +20,7 @@ mod bulk_read_scene;
 mod bulk_reads;
 mod bulk_write_failures;
 mod bulk_write_flight;
+mod bulk_write_goes_on;
 mod bulk_write_properties;
 mod bulk_write_scene;
 mod bulk_writes;

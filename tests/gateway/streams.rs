@@ -4,6 +4,7 @@ mod caller;
 mod endings;
 mod inputs;
 mod properties;
+mod unanswered;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -196,12 +197,11 @@ async fn a_batch_that_fails_is_told_id_by_id_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn the_pace_of_the_token_is_kept_and_neither_deadline_of_the_gateway_applies() {
+async fn the_pace_of_the_token_is_kept_and_the_default_deadline_does_not_apply() {
     let vendor = vendor(all).await;
     let limits = Limits {
         token_requests: 2,
         default_deadline: Duration::from_millis(30),
-        max_deadline: Duration::from_millis(30),
         ..Limits::default()
     };
     let gateway = Gateway::with(&vendor, limits).await;

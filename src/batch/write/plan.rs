@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::batch::{BATCH, key};
+use super::user;
+use crate::batch::BATCH;
 use crate::error::{Error, Violation};
 use crate::operation::MAX_ID_BYTES;
 use crate::proto::v1::MutableUserPresence;
@@ -37,7 +38,7 @@ impl Plan {
         let mut bytes = "[]".len();
         let mut users = HashSet::new();
         for (index, (update, size)) in updates.iter().zip(sizes).enumerate() {
-            let user = key(update.id.as_deref().unwrap_or_default());
+            let user = user(update);
             let is_full = index - start == BATCH
                 || index > start && bytes + size > BATCH_BYTES
                 || users.contains(&user);
@@ -55,6 +56,11 @@ impl Plan {
             plan.users.push(users);
         }
         Ok(plan)
+    }
+
+    /// The users of a batch.
+    pub(super) fn users(&self, batch: usize) -> &HashSet<String> {
+        &self.users[batch]
     }
 
     /// Whether two batches hold updates of the same user.

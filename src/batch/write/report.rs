@@ -1,7 +1,5 @@
 //! What a bulk write tells of its batches.
 
-use std::ops::Range;
-
 use super::{Answer, Outcome, presences};
 use crate::error::{Error, Failure};
 use crate::proto::v1::{
@@ -50,7 +48,7 @@ pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
         .collect();
     let is_refusal = |error: &&Error| error.is_unauthenticated();
     let is_refusal_or_its_effect =
-        |error: &&Error| is_refusal(error) || matches!(error, Error::NotTried { .. });
+        |error: &&Error| is_refusal(error) || matches!(error, Error::NotTried(_));
     if errors.len() == outcomes.len()
         && errors.iter().any(is_refusal)
         && errors.iter().all(is_refusal_or_its_effect)
@@ -60,27 +58,15 @@ pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
     let mut answers = Vec::new();
     let mut failures: Vec<BulkWriteFailure> = Vec::new();
     let mut correlation_id = None;
-    let mut not_tried: Vec<(Range<usize>, Failure)> = Vec::new();
-    for Outcome { updates, answer } in outcomes {
+    for Outcome { positions, answer } in outcomes {
         match answer {
             Ok(served) => answers.push(served),
-            // Neighbours are told as one. Not all are: a batch that waited
-            // for its connection until time ran out may stand before one that
-            // was answered.
-            Err(failure) if matches!(failure.error, Error::NotTried { .. }) => {
-                match not_tried.last_mut() {
-                    Some((before, _)) if before.end == updates.start => before.end = updates.end,
-                    _ => not_tried.push((updates, failure)),
-                }
-            }
             Err(failure) => {
                 correlation_id = correlation_id.or_else(|| failure.correlation_id.clone());
-                failures.push(entry(updates, ids, failure));
+                failures.push(entry(&positions, ids, failure));
             }
         }
     }
-    let not_tried = not_tried.into_iter();
-    failures.extend(not_tried.map(|(updates, failure)| entry(updates, ids, failure)));
     Ok(served(answers, failures, correlation_id))
 }
 
@@ -91,7 +77,7 @@ fn weight(failure: &Failure) -> u8 {
     match &failure.error {
         error if error.is_outcome_unknown() => 3,
         error if error.is_applied() => 1,
-        Error::NotTried { .. } => 0,
+        Error::NotTried(_) => 0,
         _ => 2,
     }
 }
@@ -102,24 +88,28 @@ fn note(report: &mut BulkWriteReport, outcome: &Outcome) {
         Err(failure) if failure.error.is_applied() => &mut report.applied,
         Err(failure) if failure.error.is_outcome_unknown() => &mut report.unknown,
         Err(Failure {
-            error: Error::NotTried { .. },
+            error: Error::NotTried(_),
             ..
         }) => &mut report.not_tried,
         Err(_) => &mut report.failed,
     };
-    let first = position(outcome.updates.start);
-    let last = position(outcome.updates.end) - 1;
-    match list.last_mut() {
-        Some(before) if before.last + 1 == first => before.last = last,
-        _ => list.push(IndexRange { first, last }),
+    for index in outcome.positions.iter().copied().map(position) {
+        match list.last_mut() {
+            Some(before) if before.last + 1 == index => before.last = index,
+            _ => list.push(IndexRange {
+                first: index,
+                last: index,
+            }),
+        }
     }
 }
 
-fn entry(updates: Range<usize>, ids: &[String], failure: Failure) -> BulkWriteFailure {
+fn entry(positions: &[usize], ids: &[String], failure: Failure) -> BulkWriteFailure {
+    let ids = positions.iter().map(|&at| ids[at].clone());
     BulkWriteFailure {
-        ids: ids[updates.clone()].to_vec(),
+        ids: ids.collect(),
         status: Some(failure.into_rpc_status()),
-        indexes: updates.map(position).collect(),
+        indexes: positions.iter().copied().map(position).collect(),
     }
 }
 
@@ -152,39 +142,25 @@ fn position(index: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn not_tried(updates: Range<usize>) -> Outcome {
-        Outcome {
-            updates,
-            answer: Err(Error::NotTried { expired: true }.into()),
-        }
-    }
-
-    fn answered(updates: Range<usize>) -> Outcome {
-        let answer = Ok(Served {
-            response: PutUsersPresencesBulkResponse::default(),
-            correlation_id: None,
-        });
-        Outcome { updates, answer }
-    }
+    use crate::error::NotTried;
 
     #[test]
-    fn what_was_not_tried_does_not_swallow_what_was_answered_behind_it() {
-        let ids: Vec<String> = (0..7).map(|n| n.to_string()).collect();
-        let outcomes = vec![
-            answered(0..1),
-            not_tried(1..2),
-            not_tried(2..3),
-            answered(3..5),
-            not_tried(5..7),
-        ];
-        let response = partial(outcomes, &ids).unwrap().response;
-        let told: Vec<_> = response
-            .failures
-            .into_iter()
-            .map(|failure| (failure.indexes, failure.ids))
-            .collect();
-        let ids = |range: Range<usize>| ids[range].to_vec();
-        assert_eq!(told, [(vec![1, 2], ids(1..3)), (vec![5, 6], ids(5..7))]);
+    fn a_report_tells_each_update_in_runs_of_neighbours() {
+        let not_tried = |positions: &[usize]| Outcome {
+            positions: positions.to_vec(),
+            answer: Err(Error::NotTried(NotTried::CallFailed).into()),
+        };
+        let refused = |positions: &[usize]| Outcome {
+            positions: positions.to_vec(),
+            answer: Err(Error::Draining.into()),
+        };
+        let outcomes = vec![refused(&[0, 1]), refused(&[3]), not_tried(&[2, 4, 5, 6])];
+        let report = whole(outcomes).unwrap_err().report.unwrap();
+        let runs = |list: &[IndexRange]| -> Vec<(i64, i64)> {
+            list.iter().map(|range| (range.first, range.last)).collect()
+        };
+        assert_eq!(runs(&report.failed), [(0, 1), (3, 3)]);
+        assert_eq!(runs(&report.not_tried), [(2, 2), (4, 6)]);
+        assert!(report.applied.is_empty() && report.unknown.is_empty());
     }
 }

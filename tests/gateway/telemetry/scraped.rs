@@ -358,6 +358,30 @@ async fn fields_that_the_vendor_adds_are_counted_by_their_model() {
 }
 
 #[tokio::test]
+async fn fields_whose_value_is_of_another_kind_are_counted_by_their_names() {
+    let answer = r#"{"id": "p", "primary": "s3cret", "modifiedDate": 7,
+        "presenceDefinition": {"id": 5}}"#;
+    let vendor = Vendor::answering(200, answer).await;
+    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let rpc = "GetUserPresencesPurecloud";
+    // Beyond those answers of each RPC that are searched in any case.
+    for _ in 0..20 {
+        gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
+    }
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let samples = samples(&page);
+    let odd = |field: &str, model: &str| {
+        let labels = format!("{{field=\"{field}\",model=\"{model}\"}}");
+        let name = format!("presence_gateway_vendor_unknown_fields_total{labels}");
+        samples.get(&name).copied()
+    };
+    assert_eq!(odd("primary", "UserPresence"), Some(20.0), "{page}");
+    assert_eq!(odd("modified_date", "UserPresence"), Some(20.0), "{page}");
+    assert_eq!(odd("id", "PresenceDefinition"), Some(20.0), "{page}");
+    assert!(!page.contains("s3cret"), "a value is on the page:\n{page}");
+}
+
+#[tokio::test]
 async fn other_questions_get_a_fitting_answer() {
     let vendor = Vendor::answering(200, "{}").await;
     let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;

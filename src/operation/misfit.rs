@@ -1,0 +1,131 @@
+//! What an answer may leave out that is not of the kind that the proto
+//! promises: one odd value must not cost the rest.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::{FieldDescriptor, Kind};
+use serde_json::{Map, Value};
+
+use crate::json::{self, Misfit};
+use crate::proto::{self, TIMESTAMP};
+
+/// The scalars that were left out of an answer: how many, by the names of
+/// their model and their field.
+pub(crate) type LeftOut = BTreeMap<(String, String), u64>;
+
+/// The scalars whose absence says something by itself, so that an answer
+/// without them would be false; by model and field.
+///
+/// An object, a list, and an element of a list are of this sort too: an entry
+/// less is an entry that the vendor is said not to have.
+const NEEDED: [(&str, &str); 9] = [
+    // Without them, a page looks like the last, or the first, of all; counts
+    // that are absent are 0 for those who page by them.
+    ("OrganizationPresenceEntityListing", "next_uri"),
+    ("OrganizationPresenceEntityListing", "previous_uri"),
+    ("OrganizationPresenceEntityListing", "page_count"),
+    ("OrganizationPresenceEntityListing", "total"),
+    // What is out of use would look like what is in use.
+    ("OrganizationPresence", "deactivated"),
+    ("OrganizationPresenceDefinition", "deactivated"),
+    ("Source", "deactivated"),
+    // Absent, there is no such source.
+    ("UserPrimarySource", "source_id"),
+    (
+        "PresenceSettings",
+        "default_primary_presence_registered_source_id",
+    ),
+];
+
+/// What names the user of a bulk read's presence. Where neither does, a user
+/// who was answered would be told as missing.
+const USER: (&str, [&str; 2]) = ("UcUserPresence", ["user_id", "self_uri"]);
+
+/// Takes the scalars out of an answer that are of another kind than promised,
+/// except where it would be false without them.
+pub(super) fn leave_out(tree: &mut Value, response: &str) -> LeftOut {
+    let mut left_out = LeftOut::new();
+    let Some(response) = proto::pool().get_message_by_name(response) else {
+        return left_out;
+    };
+    let names_users = !has_nameless_user(tree);
+    json::fit(tree, &response, &mut |misfit| {
+        let (field, may_be_absent) = match misfit {
+            Misfit::Field(field) => (field, may_be_absent(field, names_users)),
+            Misfit::Within(field) => (field, field.is_map()),
+        };
+        if may_be_absent {
+            let model = field.parent_message().name().to_owned();
+            *left_out
+                .entry((model, field.name().to_owned()))
+                .or_default() += 1;
+        }
+        may_be_absent
+    });
+    left_out
+}
+
+/// Whether what is left of an object has fields, and none that its model
+/// knows: then it is another object.
+pub(super) fn is_another(tree: &Value, response: &str) -> bool {
+    let Some(model) = proto::pool().get_message_by_name(response) else {
+        return false;
+    };
+    let is_known = |name: &String| model.get_field_by_json_name(name).is_some();
+    let fields = tree.as_object().into_iter().flatten();
+    let mut fields = fields.filter(|(_, value)| !value.is_null()).peekable();
+    fields.peek().is_some() && !fields.any(|(name, _)| is_known(name))
+}
+
+fn may_be_absent(field: &FieldDescriptor, names_users: bool) -> bool {
+    let is_scalar = !field.is_list()
+        && match field.kind() {
+            Kind::Message(model) => model.full_name() == TIMESTAMP,
+            _ => true,
+        };
+    let model = field.parent_message();
+    let (model, field) = (model.name(), field.name());
+    let names_user = model == USER.0 && USER.1.contains(&field);
+    is_scalar && !NEEDED.contains(&(model, field)) && (names_users || !names_user)
+}
+
+/// Whether a presence of a bulk read would name no user without what of it is
+/// of another kind.
+fn has_nameless_user(tree: &Value) -> bool {
+    let presences = tree.get("presences").and_then(Value::as_array);
+    let mut presences = presences.into_iter().flatten().filter_map(Value::as_object);
+    presences.any(|presence| {
+        let is_odd = |name| {
+            !matches!(
+                presence.get(name),
+                None | Some(Value::Null | Value::String(_))
+            )
+        };
+        (is_odd("userId") || is_odd("selfUri")) && !names_a_user(presence)
+    })
+}
+
+fn names_a_user(presence: &Map<String, Value>) -> bool {
+    let text = |name| presence.get(name).and_then(Value::as_str);
+    text("userId").is_some_and(|id| !id.is_empty())
+        || text("selfUri").is_some_and(|uri| uri.contains("/users/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_that_is_needed_exists() {
+        let user = USER.1.map(|field| (USER.0, field));
+        for (model, field) in NEEDED.into_iter().chain(user) {
+            let name = format!("genesys.presence.v1.{model}");
+            let message = proto::pool().get_message_by_name(&name);
+            let message = message.unwrap_or_else(|| panic!("there is no model {model}"));
+            assert!(
+                message.get_field_by_name(field).is_some(),
+                "{model} has no field {field}"
+            );
+        }
+    }
+}
