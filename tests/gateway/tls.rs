@@ -4,6 +4,7 @@
 pub mod authority;
 mod flags;
 mod reloaded;
+mod resumed;
 mod served;
 mod upstream;
 
