@@ -68,7 +68,11 @@ async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
     let (client, mut served) = duplex(1 << 16);
     let (_close, closing) = watch::channel(());
     let usage = Usage::new();
-    let terms = (Manners { grace: IDLE }, usage.clone());
+    let manners = Manners {
+        grace: IDLE,
+        discard: Discard::new(),
+    };
+    let terms = (manners, usage.clone());
     #[expect(clippy::disallowed_methods, reason = "a server of the test")]
     tokio::spawn(async move {
         let first = connection::preface(&mut served).await.unwrap();
