@@ -13,6 +13,10 @@ const NONE: Duration = Duration::ZERO;
 /// deadlines up, by the unit that they write and from which time on
 /// (`src/core/lib/transport/timeout_encoding.cc` of gRPC): they give up before
 /// the time that they named. They write no time from where the step is none.
+///
+/// What they may add by naming the time of an earlier call of the connection
+/// that is up to 3 % longer (`TimeoutCompressorImpl` of gRPC) is not among them:
+/// nothing shows it, and all would have less time.
 const STEPS: [(u8, &[(u64, Duration)]); 4] = [
     (
         b'm',
@@ -162,7 +166,7 @@ mod tests {
             let waits = waits(value);
             assert!(waits <= time, "{value}: {waits:?}");
             // Within the two largest digits: no client is cut off early.
-            assert!(waits >= time - time / 50, "{value}: {waits:?}");
+            assert!(waits + time / 50 >= time, "{value}: {waits:?}");
         }
     }
 
@@ -184,10 +188,10 @@ mod tests {
     fn written_by_core(millis: u64) -> String {
         let seconds = match millis {
             0..1000 => return format!("{millis}m"),
-            1000..10_000 if millis.div_ceil(10) % 100 != 0 => {
+            1000..10_000 if !millis.div_ceil(10).is_multiple_of(100) => {
                 return format!("{}m", millis.div_ceil(10) * 10);
             }
-            10_000..100_000 if millis.div_ceil(100) % 10 != 0 => {
+            10_000..100_000 if !millis.div_ceil(100).is_multiple_of(10) => {
                 return format!("{}m", millis.div_ceil(100) * 100);
             }
             _ => millis.div_ceil(1000),
@@ -221,7 +225,7 @@ mod tests {
                 waits <= time && time <= named,
                 "{time:?} is written `{value}`"
             );
-            assert!(waits >= time - time / 50, "{time:?} is cut to {waits:?}");
+            assert!(waits + time / 50 >= time, "{time:?} is cut to {waits:?}");
             millis += 1 + millis / 180_000 * 977;
         }
     }
