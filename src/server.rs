@@ -24,6 +24,7 @@ pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unread;
 mod usage;
 
 use std::io;
@@ -52,6 +53,7 @@ use open::{MAX_QUESTION, Open};
 use shutdown::FAREWELL;
 pub use shutdown::Pauses;
 pub use tls::{Tls, TlsFiles};
+use unread::Discard;
 
 /// The largest request message, in bytes: gRPC's customary limit, and some ten
 /// times what the vendor takes.
@@ -155,7 +157,10 @@ impl Server {
             calls,
             drain,
             pauses,
-            manners: Manners { grace },
+            manners: Manners {
+                grace,
+                discard: Discard::new(),
+            },
         })
     }
 
@@ -194,7 +199,7 @@ impl Server {
             tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
             one_more: OneMore::AsksTheIdlest,
-            manners: self.manners,
+            manners: self.manners.clone(),
         };
         let (ended, end) = oneshot::channel::<()>();
         let callers = async {

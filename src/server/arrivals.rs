@@ -110,6 +110,16 @@ impl Arrivals {
         whole.map(|()| read.freeze())
     }
 
+    /// Waits for `body`, counted as a message on its way, for as long as one has.
+    pub(super) async fn wait(&self, body: impl Future<Output = ()>) {
+        let (_arrival, pushed_out) = self.begin();
+        tokio::select! {
+            biased;
+            _ = pushed_out => {}
+            _ = timeout(ARRIVAL, body) => {}
+        }
+    }
+
     fn begin(&self) -> (Arrival, oneshot::Receiver<()>) {
         let (stays, pushed_out) = oneshot::channel();
         let mut state = self.state();

@@ -5,14 +5,18 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
 
 use super::stream::Streams;
+use super::unread::Discard;
 use super::usage::Usage;
 use crate::spread::about;
 
@@ -38,8 +42,9 @@ const MAX_STREAMS: u32 = 2048;
 const MAX_PENDING_RESETS: usize = MAX_STREAMS as usize;
 
 /// How many calls of one connection may break the rules of HTTP/2 before it
-/// is closed.
-const MAX_ERROR_RESETS: usize = 256;
+/// is closed. What comes of a call after its answer is none of them: see
+/// [`Discard`].
+pub(super) const MAX_ERROR_RESETS: usize = 256;
 
 /// Finds a client that vanished, whose calls would go on for nobody, and one
 /// that stops in the middle of a frame.
@@ -59,10 +64,12 @@ const IDLE_GRACE: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How connections are led to their end.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Manners {
     /// How long a connection that has reached its age has for its calls.
     pub grace: Duration,
+    /// What takes in the rest of requests that were answered early.
+    pub discard: Discard,
 }
 
 /// Reads what every client says first. Something else than HTTP/2 is given
@@ -89,6 +96,9 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let discard = manners.discard;
+    let service = router
+        .map_request(move |call: Request<Incoming>| call.map(|message| discard.after(message)));
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
     let connection = http2::Builder::new(Streams::of(usage.clone()))
@@ -99,7 +109,7 @@ pub(super) async fn serve<S>(
         .max_local_error_reset_streams(MAX_ERROR_RESETS)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     let is_closing = tokio::select! {
         ended = &mut connection => return told(ended),
@@ -185,7 +195,11 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         let serving = tokio::spawn(async move {
             let first = preface(&mut server).await.unwrap();
-            let terms = (Manners { grace: GRACE }, Usage::new());
+            let manners = Manners {
+                grace: GRACE,
+                discard: Discard::new(),
+            };
+            let terms = (manners, Usage::new());
             serve(server, first, router, terms, closing).await;
         });
         (client, close, serving)

@@ -210,6 +210,7 @@ mod tests {
     use tokio::time::pause;
 
     use super::*;
+    use crate::server::unread::Discard;
 
     async fn bound() -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -229,6 +230,7 @@ mod tests {
             one_more,
             manners: Manners {
                 grace: Duration::ZERO,
+                discard: Discard::new(),
             },
         };
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]

@@ -129,6 +129,7 @@ mod tests {
     use super::*;
     use crate::deadline::DeadlinePolicy;
     use crate::server::connection::{Manners, preface, serve};
+    use crate::server::unread::Discard;
 
     const TIME: Duration = Duration::from_secs(30);
 
@@ -166,7 +167,8 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         tokio::spawn(async move {
             let first = preface(&mut server).await.unwrap();
-            let terms = (Manners { grace }, Usage::new());
+            let discard = Discard::new();
+            let terms = (Manners { grace, discard }, Usage::new());
             serve(server, first, router, terms, closing).await;
         });
         let io = TokioIo::new(client);

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::ServerConfig;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -145,6 +145,12 @@ impl TlsFiles {
             });
         let mut config = config.map_err(|error| vec![error.to_string()])?;
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        if client_ca.is_some() {
+            // A session that is resumed shows no certificate again: it would
+            // outlast the one that it began with.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         Ok(Arc::new(config))
     }
 }

@@ -1,5 +1,6 @@
 //! The metrics as a page for Prometheus, on a port of its own.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,10 +14,12 @@ use hyper_util::service::TowerToHyperService;
 use opentelemetry_prometheus::PrometheusExporter;
 use prometheus::{Encoder, Registry, TextEncoder};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-/// How many may ask at once: some Prometheus servers, and a person.
+/// How many may ask at once: some Prometheus servers, and a person. One more
+/// evicts the oldest: whoever asks has its answer within moments, so that the
+/// oldest has most likely asked nothing.
 const MAX_CONNECTIONS: usize = 16;
 
 /// How long a connection lasts at most: one question and its answer.
@@ -49,22 +52,29 @@ impl Page {
             .fallback(elsewhere)
             .with_state(self);
         let mut connections = JoinSet::new();
+        // In the order in which they came.
+        let mut open = VecDeque::new();
         loop {
             let accepted = tokio::select! {
                 Some(_) = connections.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                // One more than there may be is closed: whoever asks, asks again.
-                Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
+                Ok((stream, _)) => {
+                    open.retain(|connection: &AbortHandle| !connection.is_finished());
+                    if open.len() >= MAX_CONNECTIONS
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        oldest.abort();
+                    }
                     let service = TowerToHyperService::new(router.clone());
                     let connection = http1::Builder::new()
                         .timer(TokioTimer::new())
                         .keep_alive(false)
                         .serve_connection(TokioIo::new(stream), service);
-                    connections.spawn(async { drop(timeout(PATIENCE, connection).await) });
+                    let bounded = async { drop(timeout(PATIENCE, connection).await) };
+                    open.push_back(connections.spawn(bounded));
                 }
-                Ok(_) => {}
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
         }

@@ -144,19 +144,7 @@ async fn a_deadline_that_cannot_be_read_counts_as_none() {
         ..Limits::default()
     };
     let gateway = Gateway::with(&hanging.vendor, limits).await;
-    let malformed = [
-        "",
-        "5",
-        "S",
-        "1s",
-        "-1S",
-        "+1S",
-        "1.5S",
-        "123456789S",
-        "1 S",
-        "soon",
-        "0",
-    ];
+    let malformed = ["", "5", "S", "1s", "-1S", "+1S", "1.5S", "1 S", "soon", "0"];
     for answer in join_all(malformed.map(|timeout| call(&gateway, READ, Some(timeout)))).await {
         expired(answer);
     }
@@ -165,6 +153,35 @@ async fn a_deadline_that_cannot_be_read_counts_as_none() {
         malformed.len(),
         "each had time at first"
     );
+}
+
+#[tokio::test]
+async fn a_deadline_of_more_digits_than_there_may_be_is_a_long_one() {
+    let (answer, answered) = tokio::sync::watch::channel(false);
+    let vendor = Vendor::start(move |_| {
+        let mut answered = answered.clone();
+        async move {
+            answered.wait_for(|is_answered| *is_answered).await.unwrap();
+            reply(200, "{}")
+        }
+    })
+    .await;
+    let limits = Limits {
+        default_deadline: SHORT,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    // connect-node writes 1000 hours like the first.
+    let long = ["3600000000m", "123456789S", "999999999999999999999999H"];
+    let long = join_all(long.map(|timeout| call(&gateway, READ, Some(timeout))));
+    let after_one_without = async {
+        expired(call(&gateway, READ, None).await);
+        answer.send(true).unwrap();
+    };
+    let (answers, ()) = tokio::join!(long, after_one_without);
+    for answer in answers {
+        answer.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::wire::PREFACE;
 
+pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
@@ -29,25 +30,22 @@ pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// The head of a call, in the plainest form of HPACK.
 pub fn call_head() -> Vec<u8> {
-    let literal = |index: &[u8], value: &str| {
-        [
-            index,
-            &[u8::try_from(value.len()).unwrap()],
-            value.as_bytes(),
-        ]
-        .concat()
-    };
-    [
-        vec![0x83, 0x86],
-        literal(&[0x01], "gateway"),
-        literal(
-            &[0x04],
-            "/genesys.presence.v1.PresenceService/GetSystempresences",
-        ),
-        literal(&[0x0f, 0x10], "application/grpc"),
-        literal(&[0x0f, 0x08], "Bearer hostile"),
-    ]
-    .concat()
+    let path = "/genesys.presence.v1.PresenceService/GetSystempresences";
+    let token = ("authorization", "Bearer hostile");
+    head(path, &[("content-type", "application/grpc"), token])
+}
+
+/// The head of a call of any path with any metadata, in that form.
+pub fn head(path: &str, metadata: &[(&str, &str)]) -> Vec<u8> {
+    let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let mut head = vec![0x83, 0x86];
+    for (name, value) in [(vec![0x01], "gateway"), (vec![0x04], path)] {
+        head.extend([name, text(value)].concat());
+    }
+    for (name, value) in metadata {
+        head.extend([vec![0], text(name), text(value)].concat());
+    }
+    head
 }
 
 /// A message without fields, as the body of a call.

@@ -32,6 +32,7 @@ mod command_line;
 mod compression;
 mod contract;
 mod deadlines;
+mod early_answers;
 mod ending;
 mod errors;
 mod faults;

@@ -5,6 +5,7 @@ pub mod authority;
 mod flags;
 mod proxies;
 mod reloaded;
+mod resumed;
 mod served;
 mod upstream;
 

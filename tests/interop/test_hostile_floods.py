@@ -4,7 +4,7 @@ import pytest
 from hyperframe.frame import DataFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 
 from calls import HEALTH, REFLECTION, WATCH, headers, message, opening, status
-from peer import HungUp, head, integer, literal, raw
+from peer import FRAME, HungUp, head, integer, literal, raw
 from watched import secret_token
 
 NO_ERROR = 0
@@ -227,6 +227,37 @@ def test_more_calls_on_a_connection_than_there_may_be_are_refused(attacked, conn
     assert peer.answer(4097).reset == REFUSED_STREAM
     assert peer.is_alive()
     is_hung_up_on(peer, lambda stream: (opening(4097 + 2 * stream),))
+
+
+def test_calls_that_are_refused_and_do_not_end_are_reset_and_cost_little(attacked, connect):
+    """More than are discarded at once: the oldest make room."""
+    peers = [connect() for _ in range(4)]
+    for peer in peers:
+        for stream in streams(2000):
+            peer.send(opening(stream, without=("authorization",)), DataFrame(stream, data=message(length=100)))
+    for peer in peers:
+        peer.until(lambda: len(peer.answers) == 2000, "the answers")
+        peer.until(lambda: all(answer.reset is not None for answer in peer.answers.values()), "the resets")
+        assert {answer.reset for answer in peer.answers.values()} == {NO_ERROR}
+        assert {status(answer) for answer in peer.answers.values()} == {(16, "MISSING_TOKEN")}
+
+
+def test_a_call_that_sends_without_end_after_its_refusal_is_reset(attacked, connect):
+    peer = connect()
+    peer.send(opening(1, without=("authorization",)))
+    refusal = peer.answer(1)
+    assert status(refusal) == (16, "MISSING_TOKEN")
+    sent = 0
+    while refusal.reset is None:
+        peer.until(lambda: refusal.reset is not None or min(peer.windows[0], peer.windows[1]) >= FRAME, "room for data")
+        peer.send(DataFrame(1, data=b"x" * FRAME))
+        for window in (0, 1):
+            peer.windows[window] -= FRAME
+        sent += FRAME
+    assert refusal.reset == NO_ERROR
+    # And what may have been on its way by then.
+    assert 16 << 20 <= sent <= 18 << 20, f"{sent} bytes were taken"
+    assert peer.is_alive()
 
 
 def test_calls_whose_messages_do_not_come_take_no_place(attacked, connect):

@@ -63,7 +63,7 @@ async fn a_watch_of_health_ends_with_its_old_connection_and_is_told_to_watch_aga
     let server = server().await;
     for router in [server.router, server.probes.0] {
         let watch = HealthCheckRequest::default();
-        let (took, status, sent) = left_alone(router, server.manners, WATCH, watch).await;
+        let (took, status, sent) = left_alone(router, server.manners.clone(), WATCH, watch).await;
         is_to_be_opened_again(&status, took);
         assert_eq!(sent, [0, 0, 0, 0, 2, 8, 1].as_slice(), "SERVING, once");
     }

@@ -24,8 +24,9 @@ async fn ask(address: SocketAddr, request: &str) -> (String, String) {
     let request = format!("{request} HTTP/1.1\r\nhost: gateway\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let ended = stream.read_to_string(&mut answer).await;
+    let parts = answer.split_once("\r\n\r\n");
+    let (head, body) = parts.unwrap_or_else(|| panic!("no answer: {answer:?}, {ended:?}"));
     (head.to_lowercase(), body.to_owned())
 }
 
@@ -402,6 +403,29 @@ async fn other_questions_get_a_fitting_answer() {
         head.contains("404 ") && body.contains("/metrics"),
         "{head} {body}"
     );
+}
+
+#[tokio::test]
+async fn the_page_is_there_however_many_connections_say_nothing() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let address = page_of(&serving);
+    // More than there may be, and they are accepted in their order.
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let (head, page) = ask(address, "GET /metrics").await;
+    assert!(head.contains("200 ok"), "{head}");
+    assert!(page.contains("presence_gateway_build_info"), "{page}");
+    // The one that came last had no need to go.
+    let mut last = silent.pop().unwrap();
+    last.write_all(b"GET /metrics HTTP/1.1\r\nhost: gateway\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]

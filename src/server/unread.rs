@@ -1,0 +1,137 @@
+//! What callers still send of a request that was answered before it had come.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::arrivals::{Arrivals, Bounds};
+
+/// How many bytes are discarded of one request: four of the largest messages.
+/// A client that goes on for longer does not read its answers.
+const MAX_DISCARDED: usize = 4 * super::MAX_REQUEST;
+
+/// How many requests are discarded at once. One more, and the one that has been
+/// discarded for longest is reset.
+const MAX_DISCARDING: usize = 4096;
+
+/// How long a request that is discarded may be silent. What its client had on
+/// the way when it was answered is there by then.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Discards what comes of requests after their answers, instead of resetting
+/// their streams. Clones share their bounds.
+///
+/// To reset them at once is allowed (RFC 9113, 8.1), but h2 remembers no more
+/// than 50 streams that it reset, for a second. Each frame of DATA of another
+/// counts as a breach of the protocol, over the whole life of a connection, and
+/// [`MAX_ERROR_RESETS`] of them end it for all callers on it. It may go when h2
+/// does not count these (<https://github.com/hyperium/h2/issues/856>), or hyper
+/// lets a server say what is remembered
+/// (<https://github.com/hyperium/hyper/issues/2599>).
+///
+/// [`MAX_ERROR_RESETS`]: super::connection::MAX_ERROR_RESETS
+#[derive(Debug, Clone)]
+pub(super) struct Discard(Arrivals);
+
+impl Discard {
+    pub(super) fn new() -> Self {
+        Self(Arrivals::new(Bounds {
+            count: MAX_DISCARDING,
+            message: MAX_DISCARDED,
+            // None of it is held.
+            total: usize::MAX,
+        }))
+    }
+
+    /// The body of a request, whose rest is discarded if it is dropped early.
+    pub(super) fn after<B>(&self, body: B) -> Unread<B>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        Unread {
+            body: Some(body),
+            discard: self.clone(),
+        }
+    }
+
+    /// Takes in what comes of a body until it ends, breaks off, is silent for
+    /// [`QUIET`], or has used up its bounds.
+    async fn rest<B: Body<Data = Bytes> + Unpin>(self, mut body: B) {
+        let rest = async {
+            let mut left = MAX_DISCARDED;
+            while let Ok(Some(Ok(frame))) = timeout(QUIET, body.frame()).await {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                match left.checked_sub(bytes) {
+                    Some(rest) => left = rest,
+                    None => break,
+                }
+            }
+        };
+        self.0.wait(rest).await;
+    }
+}
+
+/// The body of a request, of which nothing is lost that its client still sends.
+#[derive(Debug)]
+pub(super) struct Unread<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    /// None at its end.
+    body: Option<B>,
+    discard: Discard,
+}
+
+impl<B> Body for Unread<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = std::task::ready!(Pin::new(body).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) {
+            self.body = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B> Drop for Unread<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    fn drop(&mut self) {
+        let body = self.body.take().filter(|body| !body.is_end_stream());
+        if let (Some(body), Ok(runtime)) = (body, Handle::try_current()) {
+            // Apart from its call, which holds far more. It ends with its connection.
+            runtime.spawn(self.discard.clone().rest(body));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
