@@ -147,6 +147,11 @@ pub(super) fn expired(spec: &Spec) -> Error {
     }
 }
 
+/// What a request is that was given up while it left.
+pub(super) fn recalled(spec: &Spec) -> Error {
+    broken(spec, "the vendor refused the token meanwhile".to_owned())
+}
+
 pub(super) fn lost(spec: &Spec, error: &legacy::Error) -> Error {
     broken(spec, unsent(error))
 }

@@ -3,6 +3,7 @@
 
 pub mod authority;
 mod flags;
+mod parked;
 mod reloaded;
 mod served;
 mod upstream;
