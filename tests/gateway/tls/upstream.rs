@@ -41,15 +41,19 @@ pub fn acceptor(issued: &Issued, clients: Option<&Authority>) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Reads the head of a request, or what there is of it.
+/// Reads a request up to the end of its head, or what there is of it.
 pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut read = Vec::new();
-    while !read.ends_with(b"\r\n\r\n") {
+    while !has_head(&read) {
         if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
             break;
         }
     }
     read
+}
+
+fn has_head(read: &[u8]) -> bool {
+    read.windows(4).any(|bytes| bytes == b"\r\n\r\n")
 }
 
 /// A vendor with this certificate, which asks for one of `clients`.
@@ -61,7 +65,7 @@ async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 return;
             };
-            if !read_head(&mut stream).await.ends_with(b"\r\n\r\n") {
+            if !has_head(&read_head(&mut stream).await) {
                 return;
             }
             let _ = stream.write_all(ANSWER).await;
