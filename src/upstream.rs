@@ -271,17 +271,16 @@ impl Upstream {
             () = recall.parked(|| !departure.is_settled()) => None,
             answer = self.exchange(call, terms, body, &mut told) => Some(answer),
         };
-        let answer = match answer {
-            Some(answer) => answer,
-            None => {
-                // A connection that has taken it drops it when it looks, unless
-                // it is writing it at this very moment.
-                recall.until(|| departure.is_settled()).await;
-                if departure.is_ruled_out() {
-                    Err(Error::Paced(self.quota.delay(terms.caller.key())).into())
-                } else {
-                    Err(recalled(call.spec).into())
-                }
+        let answer = if let Some(answer) = answer {
+            answer
+        } else {
+            // A connection that has taken it drops it when it looks, unless it
+            // is writing it at this very moment.
+            recall.until(|| departure.is_settled()).await;
+            if departure.is_ruled_out() {
+                Err(Error::Paced(self.quota.delay(terms.caller.key())).into())
+            } else {
+                Err(recalled(call.spec).into())
             }
         };
         told.ended(answer.as_ref().err().map(|failure| &failure.error));

@@ -155,6 +155,7 @@ impl Quota {
     ///
     /// Where the vendor asks for no time, or has asked for too little, it is
     /// an exponential backoff.
+    #[must_use]
     pub fn refuse(
         &self,
         token: TokenKey,
@@ -185,7 +186,7 @@ impl Quota {
     #[cfg(test)]
     pub(crate) fn park(&self, token: TokenKey, asked: Duration) {
         let parks = self.lock().paces.get(&token).map_or(0, |pace| pace.parks);
-        self.refuse(token, Turn { number: 0, parks }, Some(asked), 0);
+        let _ = self.refuse(token, Turn { number: 0, parks }, Some(asked), 0);
     }
 
     /// Takes from an answer that the vendor knows the token, and did not mind
@@ -307,6 +308,7 @@ fn in_time(at: Instant, end: Instant, now: Instant) -> Result<(), Denied> {
 
 #[cfg(test)]
 #[allow(
+    clippy::cast_precision_loss,
     clippy::unchecked_time_subtraction,
     reason = "a test fails where it stands"
 )]

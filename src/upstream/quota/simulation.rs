@@ -142,7 +142,7 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
                     Ok(()) => break quota.accept(token("a"), turn),
                     Err(seconds) => {
                         let asked = Some(Duration::from_secs(seconds));
-                        quota.refuse(token("a"), turn, asked, refusals);
+                        let _ = quota.refuse(token("a"), turn, asked, refusals);
                         refusals += 1;
                     }
                 }
