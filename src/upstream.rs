@@ -148,7 +148,7 @@ impl Upstream {
             }
             match next {
                 Next::End(answer) => return answer,
-                Next::Turn => {}
+                Next::Turn => continue,
                 // The token is parked: its next turn is after that.
                 Next::Throttled(_) if self.quota.is_paced() => {}
                 Next::Again(wait) => drop(deadline.bound(sleep(wait)).await),

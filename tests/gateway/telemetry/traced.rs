@@ -240,7 +240,8 @@ fn waited(spans: &[Span]) {
     let asked = duration("presence_gateway.backoff", Some("\"429\""));
     assert!((asked - 1.0).abs() < 1e-9, "{asked}");
     let turn = duration("presence_gateway.quota.wait", None);
-    assert!(turn > 0.05 && turn < 1.0, "{turn}");
+    // That of either batch: none starts before the park is over.
+    assert!(turn > 0.05, "{turn}");
 }
 
 const WRITE: &str = "\
