@@ -28,10 +28,12 @@ use crate::error::{Error, Failure};
 use crate::operation::Call;
 use crate::telemetry::Peer;
 pub(crate) use answer::why;
+use answer::recalled;
 use base::Base;
 use client::{Clients, Outbound};
+use departure::Departing;
 use flight::Wait;
-use quota::{Quota, Start};
+use quota::{Quota, Start, Turn};
 use retry::{Attempts, Budget, Next};
 use sharing::Reads;
 pub use terms::{Reserved, Terms};
@@ -145,25 +147,29 @@ impl Upstream {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
         let mut resends = 0;
+        let mut turn = None;
         loop {
-            let start = match self.turn(terms, resends, others).await {
+            let start = match self.turn(terms, turn, &attempts, others).await {
                 Ok(start) => start,
                 Err(error) => return Err(attempts.given_up(error.into())),
             };
-            let answer = self.attempt(call, terms, start, resends).await;
-            self.learn(token, &answer);
+            let turn = *turn.insert(start.turn());
+            let mut answer = self.attempt(call, terms, start, resends).await;
+            self.learn(token, turn, attempts.throttled(), &mut answer);
             let next = attempts.after(answer, deadline.left());
-            if let (Next::Again(wait) | Next::Later(wait), Some(failure)) = (&next, attempts.last())
-            {
-                terms.record.scope().backoff(&failure.error, *wait);
+            if let (Some(wait), Some(failure)) = (next.wait(), attempts.last()) {
+                terms.record.scope().backoff(&failure.error, wait);
             }
             if attempts.is_refused() {
                 terms.record.scope().retry_refused();
             }
             match next {
                 Next::End(answer) => return answer,
+                Next::Turn => continue,
+                // The token is parked: its next turn is after that.
+                Next::Throttled(_) if self.quota.is_paced() => {}
                 Next::Again(wait) => drop(deadline.bound(sleep(wait)).await),
-                Next::Later(wait) => {
+                Next::Later(wait) | Next::Throttled(wait) => {
                     if let Some(last) = attempts.last() {
                         others.until(Instant::now() + wait, || last.clone());
                     }
@@ -185,25 +191,33 @@ impl Upstream {
         }
     }
 
-    /// Waits until a request of the token may start, which was sent so often
-    /// before: what was reserved is for the first time.
-    async fn turn(&self, terms: &Terms, resends: u32, others: &Wait) -> Result<Start, Error> {
+    /// Waits until a request of the token may start. One that had its turn
+    /// before keeps its place in the queue; what was reserved is for others.
+    async fn turn(
+        &self,
+        terms: &Terms,
+        before: Option<Turn>,
+        attempts: &Attempts<'_>,
+        others: &Wait,
+    ) -> Result<Start, Error> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         if deadline.has_passed() {
             return Err(Error::Expired);
         }
         let scope = terms.record.scope();
         let _turn = scope.turn();
-        let reserved = (resends == 0).then(|| terms.reserved.take());
         let end = || deadline.instant();
         let waits = |turn: Instant| {
-            let why = || Error::Paced(turn.saturating_duration_since(Instant::now())).into();
-            others.until(turn, why);
+            let wait = turn.saturating_duration_since(Instant::now());
+            others.until(turn, || attempts.given_up(Error::Paced(wait).into()));
         };
         let start = async {
-            let ticket = match reserved.flatten() {
-                Some(ticket) => ticket,
-                None => self.quota.line_up_one(token, end())?,
+            let ticket = match before {
+                Some(turn) => self.quota.line_up_again(token, turn, end())?,
+                None => match terms.reserved.take() {
+                    Some(ticket) => ticket,
+                    None => self.quota.line_up_one(token, end())?,
+                },
             };
             ticket.turn(end, waits).await
         };
@@ -223,26 +237,36 @@ impl Upstream {
         }
     }
 
-    /// Takes from an answer what it says of the token.
-    fn learn(&self, token: TokenKey, answer: &Result<Reply, Failure>) {
+    /// Takes from an answer what it says of the token, whose request had this
+    /// turn and was throttled so often before.
+    fn learn(
+        &self,
+        token: TokenKey,
+        turn: Turn,
+        throttled: u32,
+        answer: &mut Result<Reply, Failure>,
+    ) {
         let error = match answer {
-            Ok(_) => return self.quota.vouch(token, true),
-            Err(failure) => &failure.error,
+            Ok(_) => return self.quota.accept(token, turn),
+            Err(failure) => &mut failure.error,
         };
-        let Some(fault) = error.fault() else { return };
-        match fault.status {
-            401 => self.quota.vouch(token, false),
-            429 => {
-                let delay = error.retry_delay().unwrap_or_default();
-                self.quota.park(token, delay.min(MAX_PARKING));
+        match error {
+            Error::Refused(_, fault) if fault.status == 401 => self.quota.vouch(token, false),
+            Error::Refused(_, fault) if fault.status == 429 => {
+                let asked = fault.retry_after.map(|asked| asked.min(MAX_PARKING));
+                let wait = self.quota.refuse(token, turn, asked, throttled);
+                fault.wait_at_least(wait);
             }
             // In the vendor's words, so that it has looked at the token first.
-            _ if fault.body.is_some() => self.quota.vouch(token, true),
+            error if error.fault().is_some_and(|fault| fault.body.is_some()) => {
+                self.quota.accept(token, turn);
+            }
             _ => {}
         }
     }
 
-    /// Sends a call once, which had been sent so often before.
+    /// Sends a call once, which had been sent so often before. Where its token
+    /// is parked before it leaves, it does not, and is [`Error::Paced`].
     async fn attempt(
         &self,
         call: &Call,
@@ -255,7 +279,27 @@ impl Upstream {
         }
         terms.record.upstream_call();
         let mut told = terms.record.scope().attempt(call.spec, &self.peer, resends);
-        let answer = self.exchange(call, terms, start, &mut told).await;
+        let recall = start.recall();
+        let body = Departing::new(call.body.clone(), start);
+        let departure = body.departure();
+        let answer = tokio::select! {
+            // First, so that it has no connection since.
+            biased;
+            () = recall.parked(|| !departure.is_settled()) => None,
+            answer = self.exchange(call, terms, body, &mut told) => Some(answer),
+        };
+        let answer = if let Some(answer) = answer {
+            answer
+        } else {
+            // A connection that has taken it drops it when it looks, unless it
+            // is writing it at this very moment.
+            recall.until(|| departure.is_settled()).await;
+            if departure.is_ruled_out() {
+                Err(Error::Paced(self.quota.delay(terms.caller.key())).into())
+            } else {
+                Err(recalled(call.spec).into())
+            }
+        };
         told.ended(answer.as_ref().err().map(|failure| &failure.error));
         answer
     }

@@ -35,7 +35,7 @@ const MAX_VIOLATIONS: usize = 16;
 
 /// The status of a failure.
 pub(super) fn status(failure: Failure, time_left: Duration) -> Status {
-    let delay = failure.error.retry_delay();
+    let delay = failure.error.retry_delay().map(whole_millis);
     // A repetition would apply once more what was, or may have been, applied;
     // or it would be refused by the proxy once more.
     let never = failure.error.is_outcome_unknown()
@@ -60,7 +60,7 @@ pub(super) fn status(failure: Failure, time_left: Duration) -> Status {
 /// The same as a message, which is also what travels as the details.
 pub(super) fn rpc_status(failure: Failure) -> pb::Status {
     let mut besides = Vec::new();
-    if let Some(delay) = failure.error.retry_delay() {
+    if let Some(delay) = failure.error.retry_delay().map(whole_millis) {
         let retry_delay = prost_types::Duration::try_from(delay).ok();
         besides.push(any("google.rpc.RetryInfo", &RetryInfo { retry_delay }));
     }
@@ -106,6 +106,14 @@ pub(crate) fn correlation_id(id: &[u8]) -> Option<HeaderValue> {
     is_fit.then(|| HeaderValue::from_bytes(id).ok())?
 }
 
+/// A delay as it is told: in whole milliseconds, none of them too short, and
+/// one at least. Calls of current grpcio (1.76 to 1.85) that are told 0 do not
+/// end by their deadline.
+fn whole_millis(delay: Duration) -> Duration {
+    let millis = delay.as_nanos().div_ceil(1_000_000).max(1);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
 /// The pushback that tells a client not to repeat the call.
 const NEVER: HeaderValue = HeaderValue::from_static("-1");
 
@@ -117,5 +125,32 @@ fn pushback(delay: Option<Duration>, never: bool, time_left: Duration) -> Option
         }
         Some(_) => Some(NEVER),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt;
+
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn no_delay_is_told_as_none_or_shorter_than_it_is() {
+        for (nanos, millis) in [
+            (0, 1),
+            (1, 1),
+            (999_999, 1),
+            (1_000_000, 1),
+            (1_000_001, 2),
+            (5_000_000_000, 5000),
+        ] {
+            let failure = Failure::from(Error::Paced(Duration::from_nanos(nanos)));
+            let status = failure.into_status(Duration::from_secs(10));
+            let pushback = status.metadata().get(PUSHBACK).unwrap();
+            assert_eq!(pushback, millis.to_string().as_str(), "{nanos} ns");
+            let told = status.get_details_retry_info().unwrap().retry_delay;
+            assert_eq!(told, Some(Duration::from_millis(millis)), "{nanos} ns");
+        }
     }
 }

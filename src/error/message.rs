@@ -32,8 +32,8 @@ pub(super) fn of(error: &Error) -> String {
                 .to_owned()
         }
         Error::Paced(delay) => format!(
-            "the token has used its requests of this minute, and its next turn, in {:.1} s, comes \
-             after the deadline; nothing was sent",
+            "the token has used its requests of this minute, or the vendor refuses more, and its \
+             next turn, in {:.1} s, comes after the deadline; nothing was sent",
             delay.as_secs_f64()
         ),
         Error::Draining => {

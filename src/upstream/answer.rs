@@ -103,6 +103,11 @@ pub(super) fn expired(spec: &Spec) -> Error {
     }
 }
 
+/// What a request is that was given up while it left.
+pub(super) fn recalled(spec: &Spec) -> Error {
+    broken(spec, "the vendor refused the token meanwhile".to_owned())
+}
+
 /// What a request comes to that left, and had no answer that could be read.
 pub(super) fn lost(spec: &'static Spec, error: &legacy::Error) -> Error {
     let cause = error.source();

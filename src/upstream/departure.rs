@@ -53,6 +53,11 @@ impl Departure {
     pub(super) fn is_ruled_out(&self) -> bool {
         self.0.load(Relaxed) == STAYED
     }
+
+    /// Whether it is certain already that it left, or that it did not.
+    pub(super) fn is_settled(&self) -> bool {
+        self.0.load(Relaxed) != WAITS
+    }
 }
 
 /// The body of a request. A connection cannot write even the head before it

@@ -8,7 +8,6 @@ use super::client;
 use super::departure::{Departing, comes_with_head};
 use super::dial::Proxy;
 use super::line::Served;
-use super::quota::Start;
 use super::tunnel::ProxyRefusal;
 use super::{Reply, Terms, Upstream};
 use crate::credentials::Caller;
@@ -22,7 +21,7 @@ impl Upstream {
         &self,
         call: &Call,
         terms: &Terms,
-        start: Start,
+        body: Departing,
         told: &mut Attempt<'_>,
     ) -> Result<Reply, Failure> {
         let Terms {
@@ -32,7 +31,6 @@ impl Upstream {
             ..
         } = terms;
         let spec = call.spec;
-        let body = Departing::new(call.body.clone(), start);
         let departure = body.departure();
         let request = self.request(call, caller, told.headers(), body);
         let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;

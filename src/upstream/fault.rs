@@ -16,7 +16,7 @@ pub struct Fault {
     pub status: u16,
     /// The vendor's error; `None` where something before the vendor answered.
     pub body: Option<ErrorBody>,
-    /// How long to wait, where the answer says.
+    /// How long to wait, where the answer says; never nothing.
     pub retry_after: Option<Duration>,
     /// The positions in the caller's list of the elements that the upstream
     /// was sent; none where it was sent the list itself.
@@ -43,18 +43,22 @@ impl Fault {
     /// Reads a refusal. A body that is not the vendor's error is as good as none.
     #[must_use]
     pub fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
-        let retry_after = headers
+        let named = headers
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after(value, SystemTime::now()));
-        let body = error_body(body);
-        Self {
+        let mut fault = Self {
             status,
-            body,
-            retry_after,
+            body: error_body(body),
+            retry_after: None,
             positions: Vec::new(),
             is_on_kept_connection: false,
-        }
+        };
+        let in_words = || fault.message().and_then(retry_in_words);
+        let delay = named.or_else(|| (status == 429).then(in_words).flatten());
+        // None at all is no delay: the gateway's own is longer.
+        fault.retry_after = delay.filter(|delay| !delay.is_zero());
+        fault
     }
 
     /// Notes that a repetition has to wait for so long for another reason.
@@ -143,18 +147,29 @@ fn is_vendors(body: &ErrorBody) -> bool {
         || is_given(&body.message) && (is_given(&body.context_id) || body.status.is_some())
 }
 
+/// Reads a delay in the vendor's documented words of a 429: "Rate limit
+/// exceeded the maximum. Retry the request in [42] seconds".
+fn retry_in_words(message: &str) -> Option<Duration> {
+    let (_, rest) = message.split_once("Retry the request in [")?;
+    let (seconds, _) = rest.split_once("] seconds")?;
+    delay(seconds)
+}
+
 /// Reads a `Retry-After`: seconds, which is what the vendor sends, or a date.
 fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    let delay = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
-    } else {
-        httpdate::parse_http_date(value)
-            .ok()?
-            .duration_since(now)
-            .unwrap_or_default()
-    };
-    Some(delay.min(MAX_RETRY_AFTER))
+    delay(value).or_else(|| {
+        let date = httpdate::parse_http_date(value).ok()?;
+        let delay = date.duration_since(now).unwrap_or_default();
+        Some(delay.min(MAX_RETRY_AFTER))
+    })
+}
+
+/// Reads a number of seconds.
+fn delay(seconds: &str) -> Option<Duration> {
+    let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = is_number.then(|| seconds.parse().unwrap_or(u64::MAX))?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -239,6 +254,40 @@ mod tests {
         ));
         assert_eq!(fault.code(), Some("bad.request"));
         assert!(fault.fields().len() > 20_000);
+    }
+
+    #[test]
+    fn a_429_without_the_header_is_taken_at_its_documented_word() {
+        let read = |status, header: Option<&'static str>, message: &str| {
+            let mut headers = HeaderMap::new();
+            headers.extend(
+                header.map(|value| (header::RETRY_AFTER, http::HeaderValue::from_static(value))),
+            );
+            let body =
+                serde_json::json!({"code": "too.many.requests.retry.after", "message": message});
+            let fault = Fault::read(status, &headers, body.to_string().as_bytes());
+            fault.retry_after.map(|delay| delay.as_secs())
+        };
+        let words = "Rate limit exceeded the maximum. Retry the request in [42] seconds";
+        assert_eq!(read(429, None, words), Some(42));
+        assert_eq!(read(429, Some("soon"), words), Some(42));
+        // The header counts where it can be read.
+        assert_eq!(read(429, Some("7"), words), Some(7));
+        assert_eq!(read(429, Some("0"), words), None);
+        assert_eq!(read(503, None, words), None);
+        let long = words.replace("42", "99999999999999999999");
+        assert_eq!(read(429, None, &long), Some(86_400));
+        for other in [
+            words.replace("42", "0"),
+            words.replace("42", "-1"),
+            words.replace("42", "1.5"),
+            words.replace("42", ""),
+            words.replace("[42]", "42"),
+            "Retry the request in [".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(read(429, None, &other), None, "{other}");
+        }
     }
 
     #[test]

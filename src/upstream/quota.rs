@@ -5,18 +5,22 @@
 //! A sliding window is safe whatever window it keeps.
 
 mod pace;
+mod start;
+mod throttle;
+mod ticket;
 
 use std::collections::VecDeque;
 use std::iter;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::futures::OwnedNotified;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::credentials::TokenKey;
 use pace::Tokens;
+pub use start::{Recall, Start, Turn};
+use throttle::{Throttle, delay};
+pub use ticket::Ticket;
 
 /// How many requests each token may start. Clones share the count.
 #[derive(Debug, Clone)]
@@ -91,6 +95,36 @@ impl Quota {
         tickets.pop_front().ok_or(Denied::TooManyTokens)
     }
 
+    /// Places a request in that order that had its turn already, where it was.
+    ///
+    /// # Errors
+    ///
+    /// At once where its turn comes after `end`: it costs nothing then.
+    pub fn line_up_again(
+        &self,
+        token: TokenKey,
+        turn: Turn,
+        end: Instant,
+    ) -> Result<Ticket, Denied> {
+        let number = turn.number;
+        if self.limit > 0 {
+            let now = Instant::now();
+            let mut tokens = self.lock();
+            let pace = tokens.paces.entry(token).or_default();
+            pace.forget_before(now);
+            let place = pace.place(number);
+            in_time(pace.turn(place, now, self.limit), end, now)?;
+            pace.queue.insert(place, number);
+            pace.next = pace.next.max(number + 1);
+        }
+        Ok(Ticket {
+            quota: self.clone(),
+            token,
+            number,
+            is_used: self.limit == 0,
+        })
+    }
+
     /// Waits until a request with this token may start, in a test.
     #[cfg(test)]
     pub(crate) async fn admit(&self, token: TokenKey, end: Instant) -> Result<Start, Denied> {
@@ -109,12 +143,64 @@ impl Quota {
         })
     }
 
-    /// Lets no request with this token start for so long: the vendor said so.
-    pub fn park(&self, token: TokenKey, delay: Duration) {
+    /// Whether requests wait for their turn at all.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.limit > 0
+    }
+
+    /// Takes from a 429 that a request with this token, which had this turn
+    /// and was refused so often before, was one too many: parks the token for
+    /// as long as the vendor asks, and starts fewer requests with it from then
+    /// on. Gives the time until the next one may start.
+    ///
+    /// Where the vendor asks for no time, or has asked for too little, it is
+    /// an exponential backoff.
+    #[must_use]
+    pub fn refuse(
+        &self,
+        token: TokenKey,
+        turn: Turn,
+        asked: Option<Duration>,
+        before: u32,
+    ) -> Duration {
+        let mut tokens = self.lock();
+        let Some(pace) = tokens.paces.get_mut(&token) else {
+            return delay(asked, before);
+        };
+        let now = Instant::now();
+        let (limit, left) = (self.limit, &pace.left);
+        let throttle = pace
+            .throttle
+            .get_or_insert_with(|| Box::new(Throttle::new(left, limit, now)));
+        if turn.parks == pace.parks {
+            pace.parks += 1;
+            throttle.park(asked, now);
+        } else {
+            throttle.park_longer(asked, now);
+        }
+        pace.changed.notify_waiters();
+        throttle.reopens.saturating_duration_since(now)
+    }
+
+    /// Parks a token by a refusal of a request that just left, in a test.
+    #[cfg(test)]
+    pub(crate) fn park(&self, token: TokenKey, asked: Duration) {
+        let parks = self.lock().paces.get(&token).map_or(0, |pace| pace.parks);
+        let _ = self.refuse(token, Turn { number: 0, parks }, Some(asked), 0);
+    }
+
+    /// Takes from an answer that the vendor knows the token, and did not mind
+    /// how often it calls.
+    pub fn accept(&self, token: TokenKey, turn: Turn) {
         if let Some(pace) = self.lock().paces.get_mut(&token) {
-            let until = Instant::now() + delay;
-            pace.parked_until = pace.parked_until.max(Some(until));
-            pace.changed.notify_waiters();
+            pace.is_vouched = true;
+            if let Some(throttle) = &mut pace.throttle
+                && turn.parks == pace.parks
+                && throttle.accept(&pace.left)
+            {
+                pace.changed.notify_waiters();
+            }
         }
     }
 
@@ -131,137 +217,6 @@ impl Quota {
     }
 }
 
-/// A place in the order of a token's requests, given back when it is dropped.
-#[derive(Debug)]
-#[must_use]
-pub struct Ticket {
-    quota: Quota,
-    token: TokenKey,
-    number: u64,
-    is_used: bool,
-}
-
-/// What comes of asking whether a turn has come.
-enum Taken {
-    Start(Start),
-    /// It comes then, unless something changes.
-    Not(Instant, OwnedNotified),
-}
-
-impl Ticket {
-    /// Waits until the request may start, and tells `waits` for how long.
-    ///
-    /// # Errors
-    ///
-    /// As soon as it is known that its turn comes after what `end` gives.
-    pub async fn turn(
-        mut self,
-        end: impl Fn() -> Instant,
-        waits: impl Fn(Instant),
-    ) -> Result<Start, Denied> {
-        loop {
-            match self.take(end())? {
-                Taken::Start(start) => return Ok(start),
-                Taken::Not(turn, changed) => {
-                    waits(turn);
-                    tokio::select! {
-                        () = sleep_until(turn) => {}
-                        () = changed => {}
-                    }
-                }
-            }
-        }
-    }
-
-    fn take(&mut self, end: Instant) -> Result<Taken, Denied> {
-        let (limit, now) = (self.quota.limit, Instant::now());
-        let start = |left| Start {
-            quota: self.quota.clone(),
-            token: self.token,
-            left,
-            has_left: AtomicBool::new(limit == 0),
-        };
-        if limit == 0 {
-            return Ok(Taken::Start(start(None)));
-        }
-        let mut tokens = self.quota.lock();
-        // What is waited for is not forgotten.
-        let pace = tokens.paces.entry(self.token).or_default();
-        pace.forget_before(now);
-        let place = pace.place(self.number);
-        let turn = pace.turn(place, now, limit);
-        if turn > now {
-            in_time(turn, end, now)?;
-            // From now on it hears of changes, also before it is polled.
-            let changed = Arc::clone(&pace.changed).notified_owned();
-            return Ok(Taken::Not(turn, changed));
-        }
-        pace.queue.remove(place);
-        pace.starting += 1;
-        let taken = pace.left.len() + pace.starting;
-        drop(tokens);
-        self.is_used = true;
-        #[expect(clippy::cast_precision_loss, reason = "both are small")]
-        let left = limit.saturating_sub(taken) as f64 / limit as f64;
-        Ok(Taken::Start(start(Some(left))))
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if self.is_used {
-            return;
-        }
-        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token)
-            && let Ok(place) = pace.queue.binary_search(&self.number)
-        {
-            pace.queue.remove(place);
-            // Those behind it move up.
-            pace.changed.notify_waiters();
-        }
-    }
-}
-
-/// A request that may start. Where it is dropped before it leaves, it has cost
-/// nothing.
-#[derive(Debug)]
-#[must_use]
-pub struct Start {
-    quota: Quota,
-    token: TokenKey,
-    /// The share of its requests of this minute that the token has left then;
-    /// none where there is no limit.
-    pub left: Option<f64>,
-    has_left: AtomicBool,
-}
-
-impl Start {
-    /// Counts the request from now on, when it leaves. It may have waited for
-    /// a connection, and the vendor counts it when it arrives.
-    pub fn leaves(&self) {
-        if self.has_left.swap(true, Relaxed) {
-            return;
-        }
-        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token) {
-            pace.starting -= 1;
-            // Under the lock, so that they are in order.
-            pace.left.push_back(Instant::now());
-        }
-    }
-}
-
-impl Drop for Start {
-    fn drop(&mut self) {
-        if *self.has_left.get_mut() {
-            return;
-        }
-        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token) {
-            pace.starting -= 1;
-            pace.changed.notify_waiters();
-        }
-    }
-}
-
 fn in_time(at: Instant, end: Instant, now: Instant) -> Result<(), Denied> {
     if at < end {
         Ok(())
@@ -270,6 +225,13 @@ fn in_time(at: Instant, end: Instant, now: Instant) -> Result<(), Denied> {
     }
 }
 
+#[cfg(test)]
+#[allow(
+    clippy::cast_precision_loss,
+    clippy::unchecked_time_subtraction,
+    reason = "a test fails where it stands"
+)]
+mod simulation;
 #[cfg(test)]
 #[allow(
     clippy::unchecked_time_subtraction,

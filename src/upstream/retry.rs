@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::error::{Error, Failure, Uncertainty};
 use crate::operation::Spec;
 
-/// How often a request is sent at most.
+/// How often a request is sent at most, besides what the vendor refuses with
+/// 429: that is about the token, and may come any number of times.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// The longest wait before the second attempt; twice that before the third.
@@ -52,6 +53,10 @@ pub(super) struct Attempts<'a> {
     spec: &'static Spec,
     /// How many more there may be, this one included.
     left: u32,
+    /// Whether whoever calls repeats the call.
+    is_repeated: bool,
+    /// How often it was refused with 429.
+    throttled: u32,
     /// The first attempt of which nothing tells what it changed.
     unknown: Option<Failure>,
     /// Why the one before failed.
@@ -68,6 +73,20 @@ pub(super) enum Next<T> {
     Again(Duration),
     /// Another attempt, not before the vendor allows it.
     Later(Duration),
+    /// The same, after a 429, which costs no attempt.
+    Throttled(Duration),
+    /// The same attempt: it did not leave, because the token was parked.
+    Turn,
+}
+
+impl<T> Next<T> {
+    /// How long it is until the next attempt, where there was one before.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match *self {
+            Self::Again(wait) | Self::Later(wait) | Self::Throttled(wait) => Some(wait),
+            Self::End(_) | Self::Turn => None,
+        }
+    }
 }
 
 impl<'a> Attempts<'a> {
@@ -78,6 +97,8 @@ impl<'a> Attempts<'a> {
             budget,
             spec,
             left: if is_repeated { 1 } else { MAX_ATTEMPTS },
+            is_repeated,
+            throttled: 0,
             unknown: None,
             last: None,
             is_refused: false,
@@ -90,27 +111,37 @@ impl<'a> Attempts<'a> {
         answer: Result<T, Failure>,
         time_left: Duration,
     ) -> Next<T> {
-        self.left -= 1;
         let failure = match answer {
             Ok(answer) => {
                 self.budget.earn();
                 return Next::End(Ok(answer));
             }
+            Err(failure) if matches!(failure.error, Error::Paced(_)) => return Next::Turn,
             Err(failure) => failure,
         };
         // What an attempt before this one may have deleted is gone.
         if self.unknown.is_some() && self.spec.method == http::Method::DELETE && is_gone(&failure) {
             return Next::End(Ok(T::default()));
         }
-        let is_limited = failure
-            .error
-            .fault()
-            .is_some_and(|fault| fault.status == 429);
-        let due = self.wait(&failure.error);
-        let due = due.filter(|&wait| self.left > 0 && wait < time_left);
         // The vendor is not in trouble where it limits one token, and that
         // one shall not spend what is for all.
-        let paid = due.filter(|_| is_limited || self.budget.spend());
+        if failure
+            .error
+            .fault()
+            .is_some_and(|fault| fault.status == 429)
+        {
+            self.throttled += 1;
+            let wait = failure.error.retry_delay().unwrap_or_default();
+            if self.is_repeated || wait >= time_left {
+                return Next::End(Err(self.unknown.take().unwrap_or(failure)));
+            }
+            self.last = Some(failure);
+            return Next::Throttled(wait);
+        }
+        self.left -= 1;
+        let due = self.wait(&failure.error);
+        let due = due.filter(|&wait| self.left > 0 && wait < time_left);
+        let paid = due.filter(|_| self.budget.spend());
         self.is_refused = due.is_some() && paid.is_none();
         let Some(wait) = paid else {
             return Next::End(Err(self.unknown.take().unwrap_or(failure)));
@@ -132,6 +163,11 @@ impl<'a> Attempts<'a> {
         self.is_refused
     }
 
+    /// How often the vendor has refused it with 429.
+    pub(super) fn throttled(&self) -> u32 {
+        self.throttled
+    }
+
     /// Why the attempt before failed, where there is to be another.
     pub(super) fn last(&self) -> Option<&Failure> {
         self.last.as_ref()
@@ -140,12 +176,13 @@ impl<'a> Attempts<'a> {
     /// What the call comes to where the next attempt is not begun, for a
     /// reason that counts unless an attempt was made before. What it says of
     /// a wait counts all the same.
-    pub(super) fn given_up(self, why: Failure) -> Failure {
+    pub(super) fn given_up(&self, why: Failure) -> Failure {
         let wait = match why.error {
             Error::Paced(wait) => wait,
             _ => Duration::ZERO,
         };
-        let mut failure = self.unknown.or(self.last).unwrap_or(why);
+        let before = self.unknown.as_ref().or(self.last.as_ref());
+        let mut failure = before.cloned().unwrap_or(why);
         if let Error::Refused(_, fault) = &mut failure.error {
             fault.wait_at_least(wait);
         }
@@ -166,7 +203,6 @@ impl<'a> Attempts<'a> {
             // It never left, so it is the first.
             Error::Unreachable(_) => Some(backoff),
             Error::Refused(_, fault) => match fault.status {
-                429 => Some(backoff.max(asked)),
                 // Front ends say so to a connection that they end for having
                 // been idle, and it is taken for the answer to a request.
                 408 if fault.is_on_kept_connection => lost,

@@ -2,6 +2,7 @@
 //! what became of each update.
 
 use axum::response::Response;
+use http::HeaderValue;
 use presence_gateway::error::MAX_STATUS_BYTES;
 use presence_gateway::proto::v1::{BulkWriteReport, IndexRange};
 use serde_json::{Value, json};
@@ -97,6 +98,13 @@ async fn a_call_of_one_batch_reports_like_any_other() {
     assert_eq!(report(&status), expected);
 }
 
+/// A refusal that no call waits out.
+fn for_an_hour(mut refusal: Response) -> Response {
+    let hour = HeaderValue::from_static("3600");
+    refusal.headers_mut().insert("retry-after", hour);
+    refusal
+}
+
 #[tokio::test]
 async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
     for (end, code) in [
@@ -108,7 +116,7 @@ async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
         let vendor = vendor_of_all(4, move |received| match first_user(received).as_str() {
             "user-0" => refusal("first"),
             "user-100" => with_correlation_id(end(), "unknown"),
-            "user-150" => reply(429, ""),
+            "user-150" => for_an_hour(reply(429, "")),
             _ => applied(received),
         })
         .await;
@@ -333,7 +341,10 @@ async fn the_worst_report_fits_into_a_status() {
             let number: usize = first_user(received)[5..].parse().unwrap();
             match number / 50 % if is_some_lost { 3 } else { 2 } {
                 0 => applied(received),
-                1 => with_correlation_id(reply(status, wordy.clone()), &"x".repeat(128)),
+                1 => for_an_hour(with_correlation_id(
+                    reply(status, wordy.clone()),
+                    &"x".repeat(128),
+                )),
                 _ => cut(),
             }
         })

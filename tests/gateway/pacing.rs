@@ -1,6 +1,6 @@
 //! What one token may have: its requests of a minute, and its part of the places.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -250,4 +250,71 @@ async fn one_token_holds_a_quarter_of_the_places_at_most() {
         call.await.unwrap().unwrap();
     }
     call(&gateway, "greedy").await.unwrap();
+}
+
+/// A vendor that takes so many requests of a token in a second, which begins
+/// with the first of them.
+async fn limited(requests: usize) -> Vendor {
+    let window = Mutex::new((Instant::now(), 0));
+    Vendor::start(move |_| {
+        let mut window = window.lock().unwrap();
+        if window.0.elapsed() >= Duration::from_secs(1) {
+            *window = (Instant::now(), 0);
+        }
+        window.1 += 1;
+        let is_taken = window.1 <= requests;
+        async move {
+            if is_taken {
+                return reply(200, "{}");
+            }
+            let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
+            let soon = HeaderValue::from_static("1");
+            answer.headers_mut().insert("retry-after", soon);
+            answer
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_limit_of_the_vendors_under_ours_is_learnt_and_everybody_is_served() {
+    const CALLS: usize = 30;
+    let vendor = limited(5).await;
+    let limits = Limits {
+        token_requests: 300,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let answers = join_all((0..CALLS).map(|_| call(&gateway, "a"))).await;
+    let failed = answers.iter().filter(|answer| answer.is_err()).count();
+    let refused = vendor.received().len() - (CALLS - failed);
+    assert_eq!(failed, 0, "of {CALLS}, with {refused} refusals");
+    // All of the first burst but five, and then a few for each second.
+    assert!(refused < CALLS - 5 + 15, "{refused} refusals");
+}
+
+#[tokio::test]
+async fn a_token_that_is_always_refused_costs_little() {
+    const CALLS: usize = 20;
+    for retry_after in ["0", "Wed, 21 Oct 2015 07:28:00 GMT"] {
+        let vendor = Vendor::start(move |_| async move {
+            let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
+            let now = HeaderValue::from_static(retry_after);
+            answer.headers_mut().insert("retry-after", now);
+            answer
+        })
+        .await;
+        let limits = Limits {
+            token_requests: 300,
+            default_deadline: Duration::from_millis(2500),
+            ..Limits::default()
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        for answer in join_all((0..CALLS).map(|_| call(&gateway, "a"))).await {
+            refused(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
+        }
+        // All at once, and then one to see whether it is over, or two.
+        let sent = vendor.received().len();
+        assert!(sent <= CALLS + 3, "{sent} requests of {CALLS} calls");
+    }
 }

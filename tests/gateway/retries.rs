@@ -116,12 +116,51 @@ async fn three_attempts_are_all() {
 
 #[tokio::test]
 async fn what_the_vendor_refused_for_its_rate_is_sent_again_whatever_it_is() {
-    for (rpc, request) in operations() {
+    let one = |(rpc, request)| async move {
         let vendor = failing(1, 429).await;
         let gateway = Gateway::before(&vendor).await;
         gateway.call(rpc, request).await.unwrap();
         assert_eq!(vendor.received().len(), 2, "{rpc}");
-    }
+    };
+    join_all(operations().map(one)).await;
+}
+
+#[tokio::test]
+async fn a_429_costs_no_attempt() {
+    // With the pace of a token, and without any.
+    let one = |token_requests| async move {
+        let vendor = failing(3, 429).await;
+        let limits = Limits {
+            token_requests,
+            ..Limits::default()
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        let request = json!({"userId": "u", "body": {}});
+        let answer = gateway.call("PatchUserPresencesPurecloud", request).await;
+        answer.unwrap_or_else(|status| panic!("at {token_requests} a minute: {status:?}"));
+        assert_eq!(vendor.received().len(), 4, "at {token_requests} a minute");
+    };
+    join_all([0, 300].map(one)).await;
+}
+
+#[tokio::test]
+async fn what_is_always_refused_ends_when_the_next_attempt_comes_too_late() {
+    let one = |token_requests| async move {
+        let vendor = failing(usize::MAX, 429).await;
+        let limits = Limits {
+            token_requests,
+            default_deadline: Duration::from_secs(6),
+            ..Limits::default()
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        let request = json!({"userId": "u"});
+        let answer = gateway.call("GetUserPresencesPurecloud", request).await;
+        let status = refused(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
+        assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
+        // After 1 s and 3 s, and not after 7 s.
+        assert_eq!(vendor.received().len(), 3, "at {token_requests} a minute");
+    };
+    join_all([0, 300].map(one)).await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 pub mod authority;
 mod flags;
+mod parked;
 mod proxies;
 mod reloaded;
 mod resumed;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::throttle::Throttle;
 use crate::credentials::TokenKey;
 
 /// The vendor's minute, and how much longer one request may be on its way than another.
@@ -38,8 +39,12 @@ pub(super) struct Pace {
     pub(super) next: u64,
     /// Told when those in the queue may have their turn at another time.
     pub(super) changed: Arc<Notify>,
-    /// Until when the vendor refuses the token.
-    pub(super) parked_until: Option<Instant>,
+    /// How often the vendor has parked the token. A request that started
+    /// before the last time tells nothing of the time after it.
+    pub(super) parks: u64,
+    /// What is known of the vendor's limit since it refused the token; boxed,
+    /// because few tokens are ever refused.
+    pub(super) throttle: Option<Box<Throttle>>,
     /// Whether the vendor has taken it for a token: any text may be one.
     pub(super) is_vouched: bool,
 }
@@ -47,7 +52,7 @@ pub(super) struct Pace {
 impl Pace {
     /// When the request at this place of the queue may start: it and all
     /// before it, should they start at the same moment, are within the limit
-    /// then. Never later than it comes to, except where some before it go away.
+    /// then, and the vendor's, as far as that is known.
     pub(super) fn turn(&self, place: usize, now: Instant, limit: usize) -> Instant {
         let known = self.left.len() + self.starting;
         let mut before = known + place;
@@ -67,7 +72,9 @@ impl Pace {
             before = oldest;
             whole += WINDOW;
         };
-        room.max(self.parked_until.unwrap_or(now)).max(now) + whole
+        let turn = room.max(now) + whole;
+        let throttle = self.throttle.as_ref();
+        throttle.map_or(turn, |throttle| turn.max(throttle.turn(place, now)))
     }
 
     /// How many are before this one in the queue.
@@ -79,7 +86,9 @@ impl Pace {
         while self.left.front().is_some_and(|&left| left + WINDOW <= now) {
             self.left.pop_front();
         }
-        self.parked_until = self.parked_until.filter(|&until| until > now);
+        if self.left.is_empty() && !self.is_used() {
+            self.throttle.take_if(|throttle| throttle.is_over(now));
+        }
     }
 
     fn is_used(&self) -> bool {
@@ -87,7 +96,7 @@ impl Pace {
     }
 
     fn is_idle(&self) -> bool {
-        self.left.is_empty() && self.parked_until.is_none() && !self.is_used()
+        self.left.is_empty() && self.throttle.is_none() && !self.is_used()
     }
 }
 

@@ -44,7 +44,6 @@ fn pushback(status: &Status) -> Option<i64> {
 async fn a_429_says_when_to_come_back_and_pushes_back_where_that_is_in_time() {
     for (retry_after, seconds, pushed_back) in [
         (Some("5"), 5, 5000),
-        (Some("0"), 0, 0),
         (Some("29"), 29, 29_000),
         (Some(" 3 "), 3, 3000),
         // A client that waited so long would meet its deadline instead.
@@ -62,8 +61,9 @@ async fn a_429_says_when_to_come_back_and_pushes_back_where_that_is_in_time() {
         (Some("soon"), 1, 1000),
         (Some("5s"), 1, 1000),
         (Some("Mon, 99 Foo 2026 10:00:00 GMT"), 1, 1000),
-        // A moment that has passed.
-        (Some("Wed, 21 Oct 2015 07:28:00 GMT"), 0, 0),
+        // No wait at all, and a moment that has passed: the gateway's own.
+        (Some("0"), 1, 1000),
+        (Some("Wed, 21 Oct 2015 07:28:00 GMT"), 1, 1000),
     ] {
         let status = refusal(&Method::GET, 429, retry_after).await;
         assert_eq!(status.code(), Code::ResourceExhausted);
@@ -74,6 +74,21 @@ async fn a_429_says_when_to_come_back_and_pushes_back_where_that_is_in_time() {
         );
         assert_eq!(pushback(&status), Some(pushed_back), "{retry_after:?}");
     }
+}
+
+#[tokio::test]
+async fn a_429_without_the_header_says_what_its_message_does() {
+    let vendor = Vendor::answering(
+        429,
+        r#"{"message":"Rate limit exceeded the maximum. Retry the request in [17] seconds",
+            "code":"too.many.requests.retry.after","status":429,"contextId":"c",
+            "details":[],"errors":[]}"#,
+    )
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let status = ask_by(&gateway, &Method::GET).await.unwrap_err();
+    assert_eq!(delay(&status), Some(Duration::from_secs(17)));
+    assert_eq!(pushback(&status), Some(17_000));
 }
 
 #[tokio::test]
@@ -120,7 +135,7 @@ async fn a_503_says_when_to_come_back_if_the_vendor_does() {
         let status = refusal(&method, 503, Some("400")).await;
         assert_eq!(delay(&status), Some(Duration::from_secs(400)), "{method}");
         assert_eq!(pushback(&status), Some(-1), "{method}");
-        for none in [None, Some("soon")] {
+        for none in [None, Some("soon"), Some("0")] {
             let status = refusal(&method, 503, none).await;
             assert_eq!(
                 (delay(&status), pushback(&status)),

@@ -19,7 +19,7 @@ use super::column::{Column, columns};
 use super::fault::{self, Fault};
 use super::outcome::{Outcome, Told};
 use super::table::{Cell, Row};
-use crate::support::{Answer, CORRELATION_ID, Gateway, Limits, rpc_status};
+use crate::support::{Answer, CORRELATION_ID, Gateway, Limits, ONCE, rpc_status};
 use crate::wire::{RawVendor, read_request};
 
 /// What every token begins with, and what is in no output.
@@ -180,7 +180,7 @@ async fn meet(rows: &'static [Row], places: &[usize], log: &Log) -> Vec<String> 
     let calls = cells.map(async |(row, column)| {
         let (name, token) = (&columns[column].name, token(row, column));
         let begun = Instant::now();
-        let answer = call(&gateway, &columns[column], &token).await;
+        let answer = call(&gateway, &rows[row], &columns[column], &token).await;
         let took = begun.elapsed();
         let cell = rows[row].cells[column];
         let mut wrong = check(answer, &rows[row], &columns[column], cell);
@@ -215,10 +215,16 @@ async fn meet(rows: &'static [Row], places: &[usize], log: &Log) -> Vec<String> 
     wrong
 }
 
-async fn call(gateway: &Gateway, column: &Column, token: &str) -> Result<Answer, Status> {
+async fn call(
+    gateway: &Gateway,
+    row: &Row,
+    column: &Column,
+    token: &str,
+) -> Result<Answer, Status> {
     let authorization = format!("Bearer {token}");
-    let metadata = [("authorization", authorization.as_str())];
-    let answer = gateway.call_with(column.rpc, column.request.clone(), &metadata);
+    let metadata = [("authorization", authorization.as_str()), ONCE];
+    let metadata = &metadata[..=usize::from(row.is_repeated)];
+    let answer = gateway.call_with(column.rpc, column.request.clone(), metadata);
     answer.await
 }
 

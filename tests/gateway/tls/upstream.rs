@@ -6,7 +6,7 @@ use presence_gateway::tls::pem::{self, Identity};
 use presence_gateway::tls::{VERSIONS, provider, roots};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -17,8 +17,8 @@ use crate::wire::RawVendor;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
 
-/// A vendor with this certificate, which asks for one of `clients`.
-pub(super) async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
+/// What accepts TLS with this certificate, and asks for one of `clients`.
+pub fn acceptor(issued: &Issued, clients: Option<&Authority>) -> TlsAcceptor {
     let authority = |pem: &str| roots(pem::certificates(pem.as_bytes()).unwrap()).unwrap();
     let verifier = match clients {
         None => WebPkiClientVerifier::no_client_auth(),
@@ -38,18 +38,35 @@ pub(super) async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawV
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Reads a request up to the end of its head, or what there is of it.
+pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
+    let mut read = Vec::new();
+    while !has_head(&read) {
+        if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+            break;
+        }
+    }
+    read
+}
+
+fn has_head(read: &[u8]) -> bool {
+    read.windows(4).any(|bytes| bytes == b"\r\n\r\n")
+}
+
+/// A vendor with this certificate, which asks for one of `clients`.
+pub(super) async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
+    let acceptor = acceptor(issued, clients);
     RawVendor::start(move |stream| {
         let acceptor = acceptor.clone();
         async move {
             let Ok(mut stream) = acceptor.accept(stream).await else {
                 return;
             };
-            let mut read = Vec::new();
-            while !read.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-                if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-                    return;
-                }
+            if !has_head(&read_head(&mut stream).await) {
+                return;
             }
             let _ = stream.write_all(ANSWER).await;
             let _ = stream.shutdown().await;
