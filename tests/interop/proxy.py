@@ -94,7 +94,8 @@ CLUSTER = """name: {name}
 """
 
 
-def _program():
+def envoy_program():
+    """The path of Envoy in the package that pip installed."""
     package = Path(find_spec("envoy").origin).parent
     found = [path for path in package.rglob("envoy*") if path.is_file() and path.stat().st_size > 1_000_000]
     assert found, f"the package of Envoy holds no program: {list(package.rglob('*'))[:20]}"
@@ -125,6 +126,6 @@ def _envoy(directory, config, clusters):
     port = free_port()
     file = directory / "envoy.yaml"
     file.write_text(config.format(port=port, **clusters), encoding="utf-8")
-    words = [_program(), "--config-path", file, "--disable-hot-restart", "--concurrency", "1"]
+    words = [envoy_program(), "--config-path", file, "--disable-hot-restart", "--concurrency", "1"]
     with running(words, port, directory / "envoy.log"):
         yield f"127.0.0.1:{port}"
