@@ -55,8 +55,9 @@ class Sandbox:
 class Gateway:
     """A gateway in front of a sandbox."""
 
-    def __init__(self, address, sandbox, log):
+    def __init__(self, address, sandbox, process, log):
         self.address = address
+        self.process = process
         self.sandbox = sandbox
         self._log = log
 
@@ -91,8 +92,8 @@ def gateway_of(binary, directory, sandbox, *flags):
     port = free_port()
     command = [binary, "serve", "--upstream-url", sandbox.address, "--listen", f"127.0.0.1:{port}", *FLAGS, *flags]
     log = directory / "gateway.log"
-    with running(command, port, log, environment()):
-        yield Gateway(f"127.0.0.1:{port}", sandbox, log)
+    with running(command, port, log, environment()) as process:
+        yield Gateway(f"127.0.0.1:{port}", sandbox, process, log)
 
 
 @contextmanager

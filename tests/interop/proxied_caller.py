@@ -57,6 +57,9 @@ class Caller:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self._channel.close()
 
     def read(self, user=USER, timeout=ANSWERED_WITHIN):

@@ -12,7 +12,10 @@ from reverse_proxies import PROXIES
 
 MEBIBYTE = 1 << 20
 
-# What design and docs/callers.md promise of a status: message and details together.
+# How many calls of one token the gateway takes at once.
+GATEWAYS_SHARE = 256
+
+# What docs/callers.md promises of a status: message and details together.
 LARGEST_STATUS = 4096
 
 
@@ -145,3 +148,19 @@ def test_the_longest_token_passes(caller):
     caller.token = random_token(LONGEST_TOKEN)
 
     assert caller.read().source == "PURECLOUD"
+
+
+def test_many_calls_at_once_are_all_answered(stubs, address, proxied_gateway, proxy):
+    # So many that the gateway asks the proxy's connection to go, where the page says that it bears that.
+    callers = [Caller(stubs, address) for _ in range(4)]
+    for caller in callers:
+        proxied_gateway.sandbox.misbehave(f"delay=200ms token={caller.token} times={GATEWAYS_SHARE}")
+    count = int(table("behaviour")["calls at once, all answered"][proxy.heading])
+    assert count <= len(callers) * GATEWAYS_SHARE
+
+    calls = [callers[number % len(callers)].begin("GetSystempresences") for number in range(count)]
+
+    failed = [call.exception() for call in calls if call.exception()]
+    assert not failed, f"{len(failed)} of {count} failed: {failed[0]}"
+    for caller in callers:
+        caller.close()
