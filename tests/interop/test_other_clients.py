@@ -89,9 +89,9 @@ def test_grpclib_knows_details_once_their_types_are_imported(gateway):
 
 @pytest.mark.parametrize("count", [MANY - 16, MANY + 44])
 def test_grpclib_loses_calls_where_the_gateway_asks_its_connection_to_go(gateway, stubs, count):
-    gateway.sandbox.misbehave("delay=1s path=/systempresences")
-    # These last longer, so that calls are in flight when the connection is asked to go.
-    gateway.sandbox.misbehave("delay=2s path=/settings")
+    gateway.sandbox.misbehave("delay=2s path=/systempresences")
+    # A few last longer: they are in flight when most have ended, and the connection is asked to go.
+    gateway.sandbox.misbehave("delay=4s path=/settings")
 
     outcomes = asyncio.run(_call(gateway, stubs.presence, stubs.models, count))
 
@@ -110,7 +110,7 @@ async def _call(gateway, requests, models, count):
     ]
 
     async def call(number):
-        name, request, answer = methods[number % 16 == 0]
+        name, request, answer = methods[number % 50 == 0]
         method = UnaryUnaryMethod(channel, f"/genesys.presence.v1.PresenceService/{name}", request, answer)
         token = f"token-{number % (1 + count // GATEWAYS_SHARE)}"
         await method(request(), metadata={"authorization": f"Bearer {token}"}, timeout=TIMEOUT)
