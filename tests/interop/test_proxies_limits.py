@@ -5,7 +5,7 @@ import pytest
 from grpc_status import rpc_status
 
 from processes import free_port
-from proxied_caller import LONGEST_TOKEN, Caller, random_token, refused
+from proxied_caller import LONGEST_TOKEN, USER, Caller, random_token, refused
 from proxy_defaults import DEFAULTS
 from proxy_page import table
 from reverse_proxies import PROXIES
@@ -63,6 +63,9 @@ def test_a_message_of_more_than_a_mebibyte(caller, expected):
 
 def test_a_stream_of_more_than_a_mebibyte(caller, expected):
     stream = caller.stream()
+    # Once there is an answer, a proxy that wants no more can only reset the stream.
+    stream.send([USER])
+    stream.receive()
     for _ in range(10):
         stream.send(["x" * 250] * 500)
     stream.close()
