@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::future::BoxFuture;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -107,15 +107,15 @@ fn gateway(config: Config) -> Result<ExitCode, Stop> {
 
 async fn forward(config: Config) -> Result<ExitCode, Stop> {
     files::raise_limit();
-    let listener = bind("--listen", config.listen).await?;
+    let listener = bind("--listen", config.listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let probes = match config.health_listen {
         None => None,
-        Some(address) => Some(bind("--health-listen", address).await?),
+        Some(address) => Some(bind("--health-listen", address)?),
     };
     let scraped = match config.metrics_listen {
         None => None,
-        Some(address) => Some(bind("--metrics-listen", address).await?),
+        Some(address) => Some(bind("--metrics-listen", address)?),
     };
     let (mut exported, limits) = (config.telemetry, config.limits);
     let unsupported = std::mem::take(&mut exported.unsupported);
@@ -124,7 +124,7 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
     let (base, sandbox) = match config.target {
         Target::Upstream(base) => (base, None),
         Target::Sandbox(settings) => {
-            let listener = bind("--sandbox", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+            let listener = bind("--sandbox", SocketAddr::from(([127, 0, 0, 1], 0)))?;
             let address = listener.local_addr().map_err(|error| error.to_string())?;
             let base = Base::of_url(&format!("http://{address}"), false)?;
             (base, Some((listener, Sandbox::new(*settings))))
@@ -227,7 +227,7 @@ async fn until_signalled<F: Future<Output = ()>>(
 }
 
 async fn simulate(listen: SocketAddr, settings: sandbox::Settings) -> Result<ExitCode, Stop> {
-    let listener = bind("--listen", listen).await?;
+    let listener = bind("--listen", listen)?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     let signals = Signals::listen()?;
     tracing::info!(%address, "serving the sandbox: http://{address}/sandbox tells how to use it");
@@ -256,10 +256,15 @@ fn greet(address: SocketAddr, has_tls: bool, vendor: &Base) {
     );
 }
 
+/// How many connections may wait until they are accepted, where the system
+/// allows so many. The standard library's 128 overflow when a proxy that opens
+/// a connection for each call, as nginx does, has a burst of calls: some of
+/// them then wait for a second, and some are reset.
+const BACKLOG: u32 = 4096;
+
 /// Opens the port that a setting asks for.
-async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Stop> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| {
+fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Stop> {
+    listen(address).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => "; end what listens there, or give another port",
             io::ErrorKind::AddrNotAvailable => "; give an address of this machine, or 0.0.0.0",
@@ -270,6 +275,19 @@ async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, Stop> {
             "{setting}: cannot listen on {address}: {error}{remedy}"
         ))
     })
+}
+
+/// Listens as `TcpListener::bind` does, with a backlog of our own.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Elsewhere the option lets two processes share a port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Waits until the other end of the channel is gone.

@@ -1,5 +1,8 @@
 //! The service of streams: the two bulk reads without a limit.
 
+use std::error::Error as StdError;
+use std::iter;
+
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
@@ -97,7 +100,17 @@ impl Gateway {
 
 /// What tonic found wrong with a message.
 fn unread(status: &Status) -> Failure {
-    let error = match status.code() {
+    // tonic takes the code from an error of HTTP/2, but does not find it below
+    // that of axum's body. Such an error is about the connection or the
+    // caller's reset, never about the message.
+    let is_lost = iter::successors(status.source(), |&cause| cause.source())
+        .any(<dyn StdError>::is::<hyper::Error>);
+    let code = if is_lost {
+        Code::Cancelled
+    } else {
+        status.code()
+    };
+    let error = match code {
         // As it came, or inflated.
         Code::OutOfRange | Code::ResourceExhausted => {
             let text = format!(

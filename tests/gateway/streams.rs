@@ -1,6 +1,7 @@
 //! Bulk reads without a limit.
 
 mod caller;
+mod cancelled;
 mod endings;
 mod inputs;
 mod properties;

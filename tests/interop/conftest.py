@@ -12,6 +12,7 @@ from clients import JavaScriptProcess, Stubs, new_token
 from operations import ROOT
 from peer import connected
 from processes import environment, free_port, running
+from proxied import USERS, gateway_of, sandbox_of
 from recorder import recording
 from watched import watched_gateway
 
@@ -115,6 +116,15 @@ def sandbox_gateway(start_gateway, tmp_path_factory):
     log = tmp_path_factory.mktemp("gateway") / "sandbox.log"
     with start_gateway(log, "--sandbox") as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def proxied_gateway(binary, tmp_path_factory):
+    """The gateway that stands behind proxies, in front of a sandbox without a limit of requests."""
+    directory = tmp_path_factory.mktemp("proxied")
+    with sandbox_of(binary, directory, "--users", str(USERS)) as sandbox:
+        with gateway_of(binary, directory, sandbox) as gateway:
+            yield gateway
 
 
 @pytest.fixture(scope="session")

@@ -175,6 +175,12 @@ impl Stream {
         self.asking = None;
     }
 
+    /// Cancels it, without an end of what is asked.
+    pub fn cancel(self) {
+        drop(self.results);
+        drop(self.asking);
+    }
+
     /// The next results; none at the end.
     pub async fn next(&mut self) -> Option<Results> {
         match soon("results", self.results.message()).await {

@@ -1,0 +1,56 @@
+//! A caller who cancels a stream.
+
+use std::future::pending;
+use std::time::Instant;
+
+use serde_json::Value;
+use tokio::task::yield_now;
+
+use super::caller::{STREAMS, Stream};
+use crate::program::Serving;
+use crate::support::{Gateway, Vendor};
+
+/// As many as are enough for either side of the stream to end first.
+const CANCELLED: usize = 40;
+
+#[tokio::test]
+async fn a_stream_that_its_caller_cancels_is_logged_as_cancelled() {
+    let vendor = Vendor::start(|_| pending()).await;
+    let upstream = format!("http://{}", vendor.address);
+    let serving = Serving::start(&["serve", "--upstream-url", &upstream], &[]);
+    let gateway = Gateway::connect(serving.address.parse().unwrap()).await;
+
+    for number in 1..=CANCELLED {
+        let mut stream = Stream::open(&gateway, STREAMS[1]).await;
+        stream.ask(vec![format!("user-{number}")]).await;
+        while vendor.received().len() < number {
+            yield_now().await;
+        }
+        stream.cancel();
+    }
+
+    let logged = logged(&serving).await;
+    assert_eq!(logged, vec!["CANCELLED"; CANCELLED]);
+}
+
+/// The status of each stream, once all are logged.
+async fn logged(serving: &Serving) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        let lines = serving.log.lines();
+        let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+        let streams = lines.filter(|line: &Value| {
+            line["method"]
+                .as_str()
+                .is_some_and(|method| method.ends_with(STREAMS[1]))
+        });
+        let statuses: Vec<_> = streams
+            .map(|line| line["status"].as_str().unwrap().to_owned())
+            .collect();
+        if statuses.len() == CANCELLED {
+            return statuses;
+        }
+        assert!(begun.elapsed().as_secs() < 20, "{statuses:?}");
+        yield_now().await;
+    }
+}
