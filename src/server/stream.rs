@@ -23,17 +23,22 @@ enum End {
     Led(BoxFuture<'static, ()>),
 }
 
-tokio::task_local! {
-    /// Where the call of this stream says when it ends.
-    static END: RefCell<Option<oneshot::Sender<End>>>;
+/// What the call of a stream can reach of it.
+struct Stream {
+    /// Where the call says when the stream ends.
+    end: RefCell<Option<oneshot::Sender<End>>>,
+    /// How the connection of the stream is used.
+    connection: Usage,
+}
 
-    /// How the connection of this stream is used.
-    static CONNECTION: Usage;
+tokio::task_local! {
+    /// The stream of the call that runs.
+    static STREAM: Stream;
 }
 
 /// How the connection is used on which the call comes that asks for it.
 pub(super) fn connection() -> Option<Usage> {
-    CONNECTION.try_with(Usage::clone).ok()
+    STREAM.try_with(|stream| stream.connection.clone()).ok()
 }
 
 /// Ends the stream of the call that asks for it, some seconds after its
@@ -56,8 +61,8 @@ pub(crate) fn led_by(leader: BoxFuture<'static, ()>) {
 }
 
 fn tell(word: End) {
-    let _ = END.try_with(|end| {
-        if let Some(end) = end.borrow_mut().take() {
+    let _ = STREAM.try_with(|stream| {
+        if let Some(end) = stream.end.borrow_mut().take() {
             let _ = end.send(word);
         }
     });
@@ -103,10 +108,12 @@ where
                 () = is_over => tracing::debug!("a caller did not take its answer"),
             }
         };
+        let stream = Stream {
+            end: RefCell::new(Some(sender)),
+            connection: self.0.clone(),
+        };
         #[expect(clippy::disallowed_methods, reason = "what a connection runs on")]
-        tokio::spawn(
-            CONNECTION.scope(self.0.clone(), END.scope(RefCell::new(Some(sender)), bound)),
-        );
+        tokio::spawn(STREAM.scope(stream, bound));
     }
 }
 

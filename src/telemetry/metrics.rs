@@ -6,6 +6,7 @@
 
 mod gauges;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -14,7 +15,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 use super::attempt::Peer;
 use super::drift::Sample;
 use super::names::{OTHER, attribute, metric, own};
-use super::result;
+use super::result::{self, Counts};
 use crate::error::Reason;
 use crate::operation::Spec;
 
@@ -54,8 +55,8 @@ pub(super) struct Metrics {
     meter: Meter,
     calls: Histogram<f64>,
     requests: Histogram<f64>,
-    calls_ended: Counter<u64>,
-    upstream_requests: Counter<u64>,
+    calls_ended: Arc<Counts<{ result::CALLS.len() }>>,
+    upstream_requests: Arc<Counts<{ result::REQUESTS.len() }>>,
     shed: Counter<u64>,
     retries: Counter<u64>,
     retries_refused: Counter<u64>,
@@ -98,16 +99,8 @@ impl Metrics {
                 metric::REQUEST_DURATION,
                 "How long requests to the vendor took, each attempt by itself.",
             ),
-            calls_ended: counter(
-                metric::CALLS_ENDED,
-                "Calls that have ended, by their result.",
-                "{call}",
-            ),
-            upstream_requests: counter(
-                metric::UPSTREAM_REQUESTS,
-                "Requests to the vendor, each attempt by itself, by their result.",
-                "{request}",
-            ),
+            calls_ended: Arc::new(Counts::new(result::CALLS)),
+            upstream_requests: Arc::new(Counts::new(result::REQUESTS)),
             shed: counter(
                 metric::CALLS_SHED,
                 "Calls refused for want of room or quota.",
@@ -159,6 +152,7 @@ impl Metrics {
         };
         metrics.begin_at_zero();
         metrics.constants(places);
+        metrics.observe_results();
         metrics
     }
 
@@ -168,10 +162,7 @@ impl Metrics {
         let reasons = SHED.iter().map(|reason| reason.as_str());
         let of_shed = reasons.map(|reason| (&self.shed, own::REASON, reason));
         let of_saved = [SHARED, MERGED].map(|how| (&self.requests_saved, own::REASON, how));
-        let of_calls = result::CALLS.map(|it| (&self.calls_ended, own::RESULT, it));
-        let of_requests = result::REQUESTS.map(|it| (&self.upstream_requests, own::RESULT, it));
-        let all = of_shed.chain(of_saved).chain(of_calls).chain(of_requests);
-        for (counter, name, value) in all {
+        for (counter, name, value) in of_shed.chain(of_saved) {
             counter.add(0, &[KeyValue::new(name, value)]);
         }
         self.retries_refused.add(0, &[]);
@@ -194,8 +185,7 @@ impl Metrics {
         self.calls.record(took.as_secs_f64(), &attributes[..count]);
         // One of no RPC that there is says nothing of the gateway.
         if rpc != OTHER {
-            let result = KeyValue::new(own::RESULT, result::call(status, is_fault));
-            self.calls_ended.add(1, &[result]);
+            self.calls_ended.add(result::call(status, is_fault));
         }
     }
 
@@ -214,8 +204,7 @@ impl Metrics {
         failed: Option<&'static str>,
         took: Duration,
     ) {
-        let result = KeyValue::new(own::RESULT, result::request(status, failed));
-        self.upstream_requests.add(1, &[result]);
+        self.upstream_requests.add(result::request(status, failed));
         // What is there stands before what is not.
         let (status, failed) = (
             status.map(|status| KeyValue::new(attribute::HTTP_STATUS, i64::from(status))),

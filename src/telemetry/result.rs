@@ -4,7 +4,39 @@
 //! is in no rate. So alerts read counters of their own, which have few labels
 //! and are there from the start, at 0.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use super::attempt::CANCELLED;
+
+/// How often each of these results came up. The SDK reads it when somebody
+/// asks, so that counting costs a call next to nothing.
+#[derive(Debug)]
+pub(super) struct Counts<const N: usize> {
+    results: [&'static str; N],
+    counts: [AtomicU64; N],
+}
+
+impl<const N: usize> Counts<N> {
+    /// None of these results yet.
+    pub(super) fn new(results: [&'static str; N]) -> Self {
+        let counts = std::array::from_fn(|_| AtomicU64::new(0));
+        Self { results, counts }
+    }
+
+    /// Counts a result, which is one of those.
+    pub(super) fn add(&self, result: &str) {
+        let all = self.results.iter().zip(&self.counts);
+        for (_, count) in all.filter(|(known, _)| **known == result) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Each result with its count.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.counts.iter().map(|count| count.load(Relaxed));
+        self.results.into_iter().zip(counts)
+    }
+}
 
 /// The results of a call.
 pub(super) const CALLS: [&str; 3] = [OK, CLIENT_ERROR, SERVER_ERROR];

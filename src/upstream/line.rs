@@ -45,7 +45,9 @@ impl Line {
 
 impl Connection for Line {
     fn connected(&self) -> Connected {
-        let connected = self.stream.connected().proxy(self.is_proxied);
+        // Not what the stream says of itself, which nobody asks for and each
+        // answer would get a copy of.
+        let connected = Connected::new().proxy(self.is_proxied);
         connected.extra(self.served.clone())
     }
 }

@@ -1,11 +1,14 @@
 //! The instruments that are read whenever somebody asks.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::KeyValue;
+use opentelemetry::metrics::AsyncInstrument;
 
 use super::Metrics;
 use crate::telemetry::names::{metric, own};
+use crate::telemetry::result::Counts;
 use crate::telemetry::scope::integer;
 
 impl Metrics {
@@ -39,6 +42,24 @@ impl Metrics {
             .build();
     }
 
+    /// What calls and requests came to, each result from the start.
+    pub(super) fn observe_results(&self) {
+        let calls = Arc::clone(&self.calls_ended);
+        self.meter
+            .u64_observable_counter(metric::CALLS_ENDED)
+            .with_description("Calls that have ended, by their result.")
+            .with_unit("{call}")
+            .with_callback(move |observer| observe(&calls, observer))
+            .build();
+        let requests = Arc::clone(&self.upstream_requests);
+        self.meter
+            .u64_observable_counter(metric::UPSTREAM_REQUESTS)
+            .with_description("Requests to the vendor, each attempt by itself, by their result.")
+            .with_unit("{request}")
+            .with_callback(move |observer| observe(&requests, observer))
+            .build();
+    }
+
     /// Lets the calls in flight be counted whenever somebody asks.
     pub(in crate::telemetry) fn observe_in_flight(
         &self,
@@ -50,5 +71,11 @@ impl Metrics {
             .with_unit("{call}")
             .with_callback(move |observer| observer.observe(integer(count()), &[]))
             .build();
+    }
+}
+
+fn observe<const N: usize>(counts: &Counts<N>, observer: &dyn AsyncInstrument<u64>) {
+    for (result, count) in counts.all() {
+        observer.observe(count, &[KeyValue::new(own::RESULT, result)]);
     }
 }
