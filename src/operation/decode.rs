@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::fields;
 use crate::json::{self, Wrapped};
 
-/// Turns the body of a successful answer into the response, as [`read`] does.
+/// Turns the body of a successful answer into the response, as `read` does.
 ///
 /// # Errors
 ///
-/// As [`read`].
+/// As `read`.
 pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
     read::<O>(body).map(|(response, _)| response)
 }
