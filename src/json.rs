@@ -3,8 +3,9 @@
 //! The messages derive their JSON form (see `build/emit.rs`), and name the
 //! functions of this file for the places where serde alone is too strict: a
 //! `null` reads as absent wherever it stands, and so does an empty text where
-//! no text is promised; a whole number may be spelt as text or with a fraction
-//! of zero, a truth value as text, a date in several ways.
+//! a number, a truth value or a date is promised; a whole number may be spelt
+//! as text or with a fraction of zero, a truth value as text, a date in several
+//! ways.
 
 use std::collections::HashMap;
 use std::fmt;

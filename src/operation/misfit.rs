@@ -108,12 +108,42 @@ fn has_nameless_user(tree: &Value) -> bool {
 fn names_a_user(presence: &Map<String, Value>) -> bool {
     let text = |name| presence.get(name).and_then(Value::as_str);
     text("userId").is_some_and(|id| !id.is_empty())
-        || text("selfUri").is_some_and(|uri| uri.contains("/users/"))
+        || text("selfUri")
+            .and_then(|uri| uri.split_once("/users/"))
+            .is_some_and(|(_, user)| !user.is_empty() && !user.starts_with(['/', '?', '#']))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_presence_names_a_user_where_its_uri_has_an_id() {
+        for (presence, names) in [
+            (
+                json!({"userId": 7, "selfUri": "/api/v2/users/u/presences"}),
+                true,
+            ),
+            (json!({"userId": 7, "selfUri": "/api/v2/users/u"}), true),
+            (json!({"userId": "u", "selfUri": 7}), true),
+            (json!({"userId": 7, "selfUri": "/api/v2/users/"}), false),
+            (
+                json!({"userId": 7, "selfUri": "/api/v2/users//presences"}),
+                false,
+            ),
+            (
+                json!({"userId": 7, "selfUri": "/api/v2/users/?id=u"}),
+                false,
+            ),
+            (json!({"userId": "", "selfUri": 7}), false),
+            (json!({"userId": 7}), false),
+        ] {
+            let tree = json!({"presences": [presence]});
+            assert_eq!(has_nameless_user(&tree), !names, "{tree}");
+        }
+    }
 
     #[test]
     fn every_field_that_is_needed_exists() {

@@ -96,7 +96,7 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let discard = manners.discard;
+    let discard = manners.discard.of_connection();
     let service = router
         .map_request(move |call: Request<Incoming>| call.map(|message| discard.after(message)));
     let (reader, writer) = tokio::io::split(stream);

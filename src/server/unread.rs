@@ -1,6 +1,7 @@
 //! What callers still send of a request that was answered before it had come.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::arrivals::{Arrivals, Bounds};
 
@@ -20,8 +21,10 @@ const MAX_DISCARDED: usize = 4 * super::MAX_REQUEST;
 /// discarded for longest is reset.
 const MAX_DISCARDING: usize = 4096;
 
-/// How long a request that is discarded may be silent. What its client had on
-/// the way when it was answered is there by then.
+/// How long a request that is discarded may be silent while its connection is,
+/// too. What its client had on the way when it was answered is there by then:
+/// the bytes of a connection come in order, so that on a slow link those of
+/// other requests may still be before them.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Discards what comes of requests after their answers, instead of resetting
@@ -37,16 +40,41 @@ const QUIET: Duration = Duration::from_secs(1);
 ///
 /// [`MAX_ERROR_RESETS`]: super::connection::MAX_ERROR_RESETS
 #[derive(Debug, Clone)]
-pub(super) struct Discard(Arrivals);
+pub(super) struct Discard {
+    arrivals: Arrivals,
+    /// When a part of any request last came on the connection.
+    last: Arc<Mutex<Instant>>,
+}
 
 impl Discard {
     pub(super) fn new() -> Self {
-        Self(Arrivals::new(Bounds {
+        let arrivals = Arrivals::new(Bounds {
             count: MAX_DISCARDING,
             message: MAX_DISCARDED,
             // None of it is held.
             total: usize::MAX,
-        }))
+        });
+        Self {
+            arrivals,
+            last: Arc::new(Mutex::new(Instant::now())),
+        }
+    }
+
+    /// What discards the requests of one more connection, within the same bounds.
+    pub(super) fn of_connection(&self) -> Self {
+        Self {
+            arrivals: self.arrivals.clone(),
+            last: Arc::new(Mutex::new(Instant::now())),
+        }
+    }
+
+    /// Notes that a part of a request has come.
+    fn received(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn last_received(&self) -> Instant {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The body of a request, whose rest is discarded if it is dropped early.
@@ -61,19 +89,28 @@ impl Discard {
     }
 
     /// Takes in what comes of a body until it ends, breaks off, is silent for
-    /// [`QUIET`], or has used up its bounds.
+    /// [`QUIET`] with its connection, or has used up its bounds.
     async fn rest<B: Body<Data = Bytes> + Unpin>(self, mut body: B) {
+        let begun = Instant::now();
+        let quiet_at = || self.last_received().max(begun) + QUIET;
         let rest = async {
             let mut left = MAX_DISCARDED;
-            while let Ok(Some(Ok(frame))) = timeout(QUIET, body.frame()).await {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                match left.checked_sub(bytes) {
-                    Some(rest) => left = rest,
-                    None => break,
+            loop {
+                match timeout_at(quiet_at(), body.frame()).await {
+                    Ok(Some(Ok(frame))) => {
+                        self.received();
+                        let bytes = frame.data_ref().map_or(0, Bytes::len);
+                        match left.checked_sub(bytes) {
+                            Some(rest) => left = rest,
+                            None => break,
+                        }
+                    }
+                    Err(_) if quiet_at() > Instant::now() => {}
+                    Ok(_) | Err(_) => break,
                 }
             }
         };
-        self.0.wait(rest).await;
+        self.arrivals.wait(rest).await;
     }
 }
 
@@ -103,7 +140,9 @@ where
             return Poll::Ready(None);
         };
         let frame = std::task::ready!(Pin::new(body).poll_frame(context));
-        if !matches!(frame, Some(Ok(_))) {
+        if matches!(frame, Some(Ok(_))) {
+            self.discard.received();
+        } else {
             self.body = None;
         }
         Poll::Ready(frame)

@@ -56,6 +56,28 @@ async fn who_is_silent_for_a_second_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn who_is_silent_behind_others_of_its_connection_is_waited_for() {
+    pause();
+    let discard = Discard::new().of_connection();
+    // A slow link: what is still to come of one request stands behind another's.
+    let slowly = endless(1000, Duration::from_millis(900)).take(5).boxed();
+    let mut before = discard.after(AnyBody::from_stream(slowly));
+    let late = endless(1000, Duration::from_secs(5)).take(1).boxed();
+    let (late, mut dropped) = body(late);
+    drop(discard.after(late));
+    while before.frame().await.is_some() {
+        assert_eq!(dropped.try_recv(), Err(TryRecvError::Empty), "it was reset");
+    }
+    // Another connection tells nothing of it.
+    let (elsewhere, reset) = body(endless(1000, Duration::from_secs(5)));
+    let begun = Instant::now();
+    drop(discard.of_connection().after(elsewhere));
+    dropped.await.unwrap_err();
+    reset.await.unwrap_err();
+    assert_eq!(begun.elapsed().as_millis() / 100, 10);
+}
+
+#[tokio::test]
 async fn who_sends_without_end_is_reset_after_ten_seconds() {
     let took = discarded(endless(1000, Duration::from_millis(900))).await;
     assert_eq!(took, 100);
