@@ -6,6 +6,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Status};
 
+/// Longer than anybody waits, and not longer than a clock or `grpc-timeout` can
+/// tell.
+const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
+
 /// When the answer must be there, if at any time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(Option<(Duration, Instant)>);
@@ -13,6 +17,7 @@ pub(super) struct Deadline(Option<(Duration, Instant)>);
 impl Deadline {
     /// The deadline of a call that is made now and has so much time.
     pub(super) fn after(time: Option<Duration>) -> Self {
+        let time = time.map(|time| time.min(NEVER));
         Self(time.map(|time| (time, Instant::now() + time)))
     }
 

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::program::{Run, run};
+use crate::program::{Run, Serving, run};
 
 /// Where in a call the gateway falls silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,5 +102,20 @@ async fn a_stream_without_an_answer_is_deadline_exceeded() {
             called.stderr.ends_with("0 done, 0 missing, 0 failed\n"),
             "{called:#?}"
         );
+    }
+}
+
+#[test]
+fn a_deadline_may_be_longer_than_a_clock_can_tell() {
+    let serving = Serving::start(&["serve", "--sandbox"], &[]);
+    let stream = r#"{"ids": ["00000000-0000-4000-8000-000000000001"]}"#;
+    for (rpc, request) in [
+        ("GetSystempresences", "{}"),
+        ("StreamUsersPresencesPurecloudBulk", stream),
+    ] {
+        let words = ["call", rpc, request, "--token", "any", "--address"];
+        let deadline = ["--deadline", "18446744073709551615s"];
+        let called = run(&[&words[..], &[&serving.address], &deadline].concat(), &[]);
+        assert_eq!(called.code, Some(0), "{called:#?}");
     }
 }

@@ -150,6 +150,15 @@ def test_the_longest_token_passes(caller):
     assert caller.read().source == "PURECLOUD"
 
 
+@pytest.mark.parametrize("authority", ["10.0.0.1:50051,10.0.0.2:50051", "%2Frun%2Fproxy.sock"])
+def test_an_authority_that_is_no_host_name_is_replaced_but_by_apache(stubs, address, proxy, authority):
+    with Caller(stubs, address, **{"grpc.default_authority": authority}) as caller:
+        error = caller.begin_read().exception()
+
+    told = error.code().name if error else "ok"
+    assert told == table("behaviour")["an `:authority` that is no host name"][proxy.heading], error
+
+
 def test_many_calls_at_once_are_all_answered(stubs, address, proxied_gateway, proxy):
     # So many that the gateway asks the proxy's connection to go, where the page says that it bears that.
     callers = [Caller(stubs, address) for _ in range(4)]

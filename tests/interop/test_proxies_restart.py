@@ -7,6 +7,7 @@ from proxied import sandbox_of
 from proxy_restart import users_of, write_through_a_restart
 from reverse_proxies import PROXIES
 
+
 @pytest.fixture(scope="module")
 def restarted(binary, stubs, tmp_path_factory):
     """What the writers were told, and what the vendor applied."""
@@ -21,7 +22,6 @@ def restarted(binary, stubs, tmp_path_factory):
 def test_no_write_is_lost_or_applied_without_an_answer(restarted, name):
     outcomes, journal = restarted
     outcome = outcomes[name]
-    print(name, len(outcome.answered), 'answered,', len(outcome.failed), 'refused')
     own = users_of(list(PROXIES).index(name))
     applied = [user for user in own for entry in journal if user in entry["path"] and entry["status"] == 200]
 
