@@ -38,7 +38,7 @@ const NEEDED: [(&str, &str); 9] = [
 ];
 
 /// What names the user of a bulk read's presence. Where neither does, a user
-/// who was answered would be told as missing.
+/// who was answered would be reported as missing.
 const USER: (&str, [&str; 2]) = ("UcUserPresence", ["user_id", "self_uri"]);
 
 /// Takes the scalars out of an answer that are of another kind than promised,

@@ -17,7 +17,7 @@ use crate::wire;
 const STREAMS: u32 = 6;
 
 /// How many ids each of them sends: as many as fit into its window.
-const IDS: usize = 3000;
+const IDS: usize = 1500;
 
 #[tokio::test]
 async fn many_small_messages_that_wait_do_not_end_the_connection() {
