@@ -231,12 +231,13 @@ def test_more_calls_on_a_connection_than_there_may_be_are_refused(attacked, conn
 
 def test_calls_that_are_refused_and_do_not_end_are_reset_and_cost_little(attacked, connect):
     """More than are discarded at once: the oldest make room."""
-    peers = [connect() for _ in range(4)]
+    # Fewer on each than the 256 after which a connection gets a GOAWAY.
+    peers = [connect() for _ in range(18)]
     for peer in peers:
-        for stream in streams(2000):
+        for stream in streams(250):
             peer.send(opening(stream, without=("authorization",)), DataFrame(stream, data=message(length=100)))
     for peer in peers:
-        peer.until(lambda: len(peer.answers) == 2000, "the answers")
+        peer.until(lambda: len(peer.answers) == 250, "the answers")
         peer.until(lambda: all(answer.reset is not None for answer in peer.answers.values()), "the resets")
         assert {answer.reset for answer in peer.answers.values()} == {NO_ERROR}
         assert {status(answer) for answer in peer.answers.values()} == {(16, "MISSING_TOKEN")}
