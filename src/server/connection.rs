@@ -46,20 +46,6 @@ const MAX_PENDING_RESETS: usize = MAX_STREAMS as usize;
 /// [`Discard`].
 pub(super) const MAX_ERROR_RESETS: usize = 256;
 
-/// How much of one call may lie unread, in bytes. A stream of ids whose results
-/// are slow has as much of its messages lying here.
-const STREAM_WINDOW: u32 = 64 * 1024;
-
-/// How much of all calls of a connection may lie unread, in bytes.
-///
-/// h2 bounds by it what small frames cost beside their bytes: 256 bytes for each
-/// that lies unread, and half of this for all. Beyond that it ends the connection
-/// (`too_many_data_frames`), with all calls of all callers on it. A window of one
-/// stream full of messages of one id costs some 325 KB; with hyper's own windows,
-/// of 1 MiB, 2,500 such messages end a connection. It may go when hyper lets a
-/// server set that bound by itself (h2's `data_frame_budget`).
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-
 /// Finds a client that vanished, whose calls would go on for nobody, and one
 /// that stops in the middle of a frame.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -119,8 +105,6 @@ pub(super) async fn serve<S>(
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_METADATA)
         .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_ERROR_RESETS)
         .keep_alive_interval(KEEP_ALIVE)

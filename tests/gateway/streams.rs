@@ -5,7 +5,6 @@ mod cancelled;
 mod endings;
 mod inputs;
 mod properties;
-mod small_messages;
 mod unanswered;
 
 use std::sync::Arc;
