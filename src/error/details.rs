@@ -106,8 +106,8 @@ pub(crate) fn correlation_id(id: &[u8]) -> Option<HeaderValue> {
     is_fit.then(|| HeaderValue::from_bytes(id).ok())?
 }
 
-/// A delay as it is told: in whole milliseconds, none of them too short, and
-/// one at least. Calls of current grpcio (1.76 to 1.85) that are told 0 do not
+/// A delay as it is sent: in whole milliseconds, none of them too short, and
+/// one at least. Calls of current grpcio (1.76 to 1.85) that get 0 do not
 /// end by their deadline.
 fn whole_millis(delay: Duration) -> Duration {
     let millis = delay.as_nanos().div_ceil(1_000_000).max(1);

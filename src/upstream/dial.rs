@@ -1,4 +1,4 @@
-//! How a connection to the vendor comes about: the name of the vendor or of
+//! How a connection to the vendor is made: the name of the vendor or of
 //! its proxy, TCP, a tunnel through the proxy, and TLS where it is spoken.
 //!
 //! Each of these phases has a bound of its own, since each waits for somebody

@@ -171,7 +171,7 @@ async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_ot
     let why = answer["failures"][1]["status"]["message"].as_str().unwrap();
     assert!(
         why.contains("same user"),
-        "the reason should be told: {why}"
+        "the reason should be given: {why}"
     );
     assert_eq!(messages(&answer), ["3", "6", "7"]);
     let sent = requests(&vendor);

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 USER = "00000000-0000-4000-8000-000000000001"
 TIMEOUT = 20  # seconds
 
-# A connection that had more calls than this at once is asked to go.
+# A connection that had more calls than this at once gets a GOAWAY.
 MANY = 256
 GATEWAYS_SHARE = 256  # of one token
 
@@ -90,7 +90,7 @@ def test_grpclib_knows_details_once_their_types_are_imported(gateway):
 @pytest.mark.parametrize("count", [MANY - 16, MANY + 44])
 def test_grpclib_loses_calls_where_the_gateway_asks_its_connection_to_go(gateway, stubs, count):
     gateway.sandbox.misbehave("delay=2s path=/systempresences")
-    # A few last longer: they are in flight when most have ended, and the connection is asked to go.
+    # A few last longer: they are in flight when most have ended, and the connection gets its GOAWAY.
     gateway.sandbox.misbehave("delay=4s path=/settings")
 
     outcomes = asyncio.run(_call(gateway, stubs.presence, stubs.models, count))
