@@ -32,7 +32,7 @@ enum Cause {
 
 /// Ends the answer when its connection or the gateway drains: watches of health
 /// and streams of reflection would last as long as their clients. What is
-/// ready to be sent before, such as NOT_SERVING, is still sent.
+/// ready to be sent before, such as `NOT_SERVING`, is still sent.
 ///
 /// A watch does not make its connection last, as a stream of ids does: it needs
 /// no token and no permit, so that idle connections, each with what its busiest
