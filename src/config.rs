@@ -10,17 +10,17 @@ mod shutdown;
 mod target;
 mod telemetry;
 mod tls;
-pub mod value;
 
 use std::net::SocketAddr;
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+use crate::args::{ConfigErrors, threads};
 use crate::logging::{self, LogFormat};
-use crate::server::{Pauses, Tls};
+use crate::server::{ShutdownTimeouts, Tls};
 use crate::telemetry::Settings;
-use crate::upstream::client::Outbound;
+use crate::upstream::client::ClientOptions;
 pub use limits::Limits;
 use limits::LimitsArgs;
 use outbound::OutboundArgs;
@@ -29,7 +29,6 @@ pub use target::Target;
 use target::TargetArgs;
 use telemetry::TelemetryArgs;
 use tls::TlsArgs;
-use value::{Problems, threads};
 
 /// The exit code of a wrong configuration: `EX_USAGE` of sysexits.
 pub const EXIT_USAGE: u8 = 64;
@@ -77,7 +76,7 @@ pub struct Config {
     /// Where calls are forwarded to.
     pub target: Target,
     /// How an upstream is reached.
-    pub outbound: Outbound,
+    pub outbound: ClientOptions,
     /// How much callers may ask for, and how the vendor is spared.
     pub limits: Limits,
     /// What is spoken below HTTP/2, if anything.
@@ -89,7 +88,7 @@ pub struct Config {
     /// What of traces and metrics is exported.
     pub telemetry: Settings,
     /// How long the end takes.
-    pub pauses: Pauses,
+    pub pauses: ShutdownTimeouts,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What of it is written.
@@ -103,7 +102,7 @@ impl ServeArgs {
     ///
     /// All that is wrong with them, each with its flag and what would be right.
     pub fn read(&self) -> Result<Config, Vec<String>> {
-        let mut problems = Problems::default();
+        let mut problems = ConfigErrors::default();
         let listen = problems.read("listen", &self.listen, address);
         let target = self.target.read(&mut problems);
         let outbound = self.outbound.read(target.as_ref(), &mut problems);
@@ -154,7 +153,7 @@ impl ServeArgs {
 }
 
 /// Notes where two ports are the same one.
-fn apart(ports: [(&str, Option<SocketAddr>); 3], problems: &mut Problems) {
+fn apart(ports: [(&str, Option<SocketAddr>); 3], problems: &mut ConfigErrors) {
     for (at, (name, address)) in ports.iter().enumerate() {
         let earlier = ports[..at].iter();
         let same = earlier.filter(|(_, other)| other == address && address.is_some());

@@ -1,12 +1,11 @@
 //! The caller's token: taken, forwarded as it came, shown nowhere.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::error::{Error, Reason};
+use crate::token_key::TokenKey;
 
 /// The longest `authorization` that is forwarded, in bytes. The vendor's tokens
 /// have some hundred, and no server before it takes longer headers.
@@ -18,11 +17,6 @@ pub struct Caller {
     authorization: HeaderValue,
     key: TokenKey,
 }
-
-/// What a token is known by where something is counted for it: a hash with a
-/// salt of this process's own, which gives nothing of the token away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenKey(u64);
 
 impl Caller {
     /// Takes the token from a call's headers.
@@ -79,20 +73,6 @@ impl Caller {
     #[must_use]
     pub fn authorization(&self) -> HeaderValue {
         self.authorization.clone()
-    }
-}
-
-impl TokenKey {
-    /// The key of the token in an `authorization`, however the scheme is spelt.
-    #[must_use]
-    pub fn of(authorization: &HeaderValue) -> Self {
-        static SALT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        let value = authorization.as_bytes();
-        let token = value
-            .iter()
-            .position(|&byte| byte == b' ')
-            .map_or(value, |space| &value[space..]);
-        Self(SALT.hash_one(token.trim_ascii_start()))
     }
 }
 

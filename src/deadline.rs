@@ -35,15 +35,15 @@ pub struct Deadline {
 enum End {
     At(Instant),
     /// As late as the last of several calls.
-    Shared(Horizon),
+    Shared(SharedDeadline),
 }
 
 /// The end of what several calls wait for: that of the one with most time. A
 /// clone is the same one.
 #[derive(Debug, Clone)]
-pub struct Horizon(Arc<watch::Sender<Instant>>);
+pub struct SharedDeadline(Arc<watch::Sender<Instant>>);
 
-impl Horizon {
+impl SharedDeadline {
     /// Extends it to the end of one more call.
     pub fn extend(&self, deadline: &Deadline) {
         let end = deadline.own.instant();
@@ -138,8 +138,8 @@ impl Deadline {
     /// The deadline of what several calls wait for, of which this one is the
     /// first, and how the others extend it.
     #[must_use]
-    pub fn shared(&self) -> (Self, Horizon) {
-        let horizon = Horizon(Arc::new(watch::Sender::new(self.own.instant())));
+    pub fn shared(&self) -> (Self, SharedDeadline) {
+        let horizon = SharedDeadline(Arc::new(watch::Sender::new(self.own.instant())));
         let deadline = Self {
             own: End::Shared(horizon.clone()),
             drain: self.drain.clone(),

@@ -6,6 +6,7 @@
 mod code;
 mod details;
 mod draft;
+pub mod fault;
 mod message;
 mod reason;
 mod text;
@@ -15,10 +16,10 @@ use std::time::Duration;
 use http::HeaderValue;
 use tonic::Status;
 
+use crate::error::fault::Fault;
 use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
-use crate::upstream::fault::Fault;
-use crate::upstream::quota::Denied;
+use crate::upstream::rate_limit::Denied;
 
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
@@ -36,21 +37,21 @@ pub enum Error {
     Overloaded,
     /// What calls in flight hold takes all the memory there is for it: nothing
     /// was changed.
-    NoMemory,
+    MemoryExhausted,
     /// The token's turn comes too late: nothing was sent.
-    Paced(Duration),
+    RateLimited(Duration),
     /// The token holds as many places as one may: nothing was sent.
-    Greedy,
+    TokenConcurrency,
     /// The gateway ends, and the call had waited to be sent: nothing was.
     Draining,
     /// The gateway ends, and with it a stream.
     StreamEnding,
     /// The caller of a stream kept the gateway waiting for so long.
-    Idle(Duration),
+    StreamIdle(Duration),
     /// The caller of a stream sent no id for so long.
-    NoId(Duration),
+    StreamUnused(Duration),
     /// Time ran out and nothing can have been changed by it.
-    Expired,
+    DeadlineExceeded,
     /// One batch of a stream took as long as it may; nothing was changed by it.
     BatchExpired(Duration),
     /// No request can be made of the call, for a reason that is the gateway's.
@@ -61,11 +62,11 @@ pub enum Error {
     /// another time as well.
     ProxyRefused(String),
     /// The connection broke while a read was under way.
-    Lost(String),
+    ConnectionLost(String),
     /// A write left, and nothing tells whether it was applied.
-    OutcomeUnknown(Uncertainty),
+    OutcomeUnknown(UnknownOutcome),
     /// The upstream answered with a status that is no success.
-    Refused(&'static Spec, Box<Fault>),
+    UpstreamStatus(&'static Spec, Box<Fault>),
     /// The upstream redirects, which the presence API does not do.
     Redirected(u16),
     /// The upstream reports success with an answer that cannot be read, or
@@ -86,7 +87,7 @@ pub enum Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTried {
     /// Time ran out.
-    Expired,
+    DeadlineExceeded,
     /// An earlier part failed, and with it the rest of the call.
     CallFailed,
     /// An earlier update of the same user may be applied later than this one.
@@ -95,15 +96,15 @@ pub enum NotTried {
 
 /// Why it is not known whether a write was applied.
 #[derive(Debug, Clone)]
-pub enum Uncertainty {
+pub enum UnknownOutcome {
     /// Time ran out before the answer.
-    Expired,
+    DeadlineExceeded,
     /// The connection broke before the answer.
-    Lost(String),
+    ConnectionLost(String),
     /// The head of the answer cannot be read.
     Unreadable(String),
     /// Something between us and the vendor gave up: 502 or 504.
-    Refused(Box<Fault>),
+    UpstreamStatus(Box<Fault>),
 }
 
 /// One field of a request and what is wrong with it.
@@ -150,7 +151,7 @@ impl From<Error> for Failure {
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::TooLate(delay) => Self::Paced(delay),
+            Denied::TooLate(delay) => Self::RateLimited(delay),
             Denied::TooManyTokens => Self::Overloaded,
         }
     }
@@ -161,14 +162,14 @@ impl Error {
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded | Self::NoMemory | Self::Greedy | Self::Draining => {
+            Self::Overloaded | Self::MemoryExhausted | Self::TokenConcurrency | Self::Draining => {
                 Some(OVERLOAD_DELAY)
             }
-            Self::Paced(delay) => Some(*delay),
-            Self::Refused(_, fault) if fault.status == 429 => {
+            Self::RateLimited(delay) => Some(*delay),
+            Self::UpstreamStatus(_, fault) if fault.status == 429 => {
                 Some(fault.retry_after.unwrap_or(THROTTLED_DELAY))
             }
-            Self::Refused(_, fault) if fault.status == 503 => fault.retry_after,
+            Self::UpstreamStatus(_, fault) if fault.status == 503 => fault.retry_after,
             _ => None,
         }
     }
@@ -177,9 +178,8 @@ impl Error {
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
         match self {
-            Self::Refused(_, fault) | Self::OutcomeUnknown(Uncertainty::Refused(fault)) => {
-                Some(fault)
-            }
+            Self::UpstreamStatus(_, fault)
+            | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) => Some(fault),
             _ => None,
         }
     }
@@ -187,7 +187,9 @@ impl Error {
     /// Tells that the upstream was sent these elements of the caller's list,
     /// so that a position it names is one of the whole.
     pub(crate) fn locate(&mut self, positions: &[usize]) {
-        if let Self::Refused(_, fault) | Self::OutcomeUnknown(Uncertainty::Refused(fault)) = self {
+        if let Self::UpstreamStatus(_, fault)
+        | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) = self
+        {
             fault.positions = positions.to_vec();
         }
     }
@@ -207,7 +209,7 @@ impl Error {
     /// Whether the error holds for the whole call, whatever part of it met it.
     #[must_use]
     pub fn is_unauthenticated(&self) -> bool {
-        matches!(self, Self::Refused(_, fault) if fault.status == 401)
+        matches!(self, Self::UpstreamStatus(_, fault) if fault.status == 401)
     }
 }
 

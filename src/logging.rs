@@ -103,7 +103,9 @@ fn is_ours_or_harmless(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -112,7 +114,7 @@ mod tests {
 
     impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
+            self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
@@ -133,7 +135,7 @@ mod tests {
         });
         panic::set_hook(before);
         assert!(caught.is_err());
-        let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let log = String::from_utf8(written.0.lock().clone()).unwrap();
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.contains("src/logging.rs:"), "{log}");
         assert!(!log.contains("secret"), "{log}");

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use presence_gateway::call::{self, CallArgs};
-use presence_gateway::config::value::without_empty_variables;
+use presence_gateway::args::without_empty_variables;
+use presence_gateway::cli::call::{self, CallArgs};
+use presence_gateway::cli::serve::{self, SandboxArgs};
 use presence_gateway::config::{EXIT_USAGE, ServeArgs};
-use presence_gateway::run::{self, SandboxArgs};
 
 /// The version, with the commit that was built.
 const VERSION: &str = concat!(
@@ -89,8 +89,8 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     match cli.command {
-        Command::Serve(args) => run::serve(&args, problems),
-        Command::Sandbox(args) => run::sandbox(&args, problems),
+        Command::Serve(args) => serve::serve(&args, problems),
+        Command::Sandbox(args) => serve::sandbox(&args, problems),
         Command::Call(args) => call::call(&args),
     }
 }

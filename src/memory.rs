@@ -4,23 +4,25 @@
 //! calls of the largest size weigh as much as thousands of the usual one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use crate::credentials::TokenKey;
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::token_key::TokenKey;
 
 /// How many bytes one byte on the wire becomes at most, in all its forms
 /// together: as it came, as a message, and as it goes on. Measured: three.
-const FORMS: usize = 4;
+const EXPANSION_FACTOR: usize = 4;
 
 /// The part of it that the calls of one token may hold together, as its divisor.
 const SHARE: usize = 4;
 
 /// So many bytes for all calls. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Memory(Arc<Mutex<Account>>);
+pub struct MemoryLimit(Arc<Mutex<Ledger>>);
 
 #[derive(Debug)]
-struct Account {
+struct Ledger {
     left: usize,
     share: usize,
     /// What the calls of each token hold together.
@@ -29,17 +31,17 @@ struct Account {
 
 /// What one call holds of it; given back when the last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct Held(Arc<Holding>);
+pub struct MemoryLease(Arc<LeaseState>);
 
 #[derive(Debug)]
-struct Holding {
-    memory: Memory,
+struct LeaseState {
+    memory: MemoryLimit,
     token: Option<TokenKey>,
-    own: Mutex<Own>,
+    own: Mutex<Reserved>,
 }
 
 #[derive(Debug, Default)]
-struct Own {
+struct Reserved {
     /// What was taken from the account.
     bytes: usize,
     /// What of it is kept for what is still to come.
@@ -48,13 +50,13 @@ struct Own {
 
 /// There is not as much left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+pub struct Exhausted;
 
-impl Memory {
+impl MemoryLimit {
     /// So many bytes for all calls together.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Mutex::new(Account {
+        Self(Arc::new(Mutex::new(Ledger {
             left: bytes,
             share: bytes / SHARE,
             tokens: HashMap::new(),
@@ -63,30 +65,30 @@ impl Memory {
 
     /// What a call of this token holds that has just begun: nothing.
     #[must_use]
-    pub fn held(&self, token: Option<TokenKey>) -> Held {
-        Held(Arc::new(Holding {
+    pub fn held(&self, token: Option<TokenKey>) -> MemoryLease {
+        MemoryLease(Arc::new(LeaseState {
             memory: self.clone(),
             token,
             own: Mutex::default(),
         }))
     }
 
-    fn account(&self) -> MutexGuard<'_, Account> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn account(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock()
     }
 }
 
-impl Account {
+impl Ledger {
     /// Takes so many bytes for a call that holds `own` of them already.
     ///
     /// One token has a quarter, so that it leaves some to others; but a call
     /// that is its only one may have all, or a large one never could be made.
-    fn take(&mut self, token: Option<TokenKey>, own: usize, bytes: usize) -> Result<(), Full> {
-        let left = self.left.checked_sub(bytes).ok_or(Full)?;
+    fn take(&mut self, token: Option<TokenKey>, own: usize, bytes: usize) -> Result<(), Exhausted> {
+        let left = self.left.checked_sub(bytes).ok_or(Exhausted)?;
         if let Some(token) = token {
             let held = self.tokens.entry(token).or_default();
             if *held > own && *held + bytes > self.share {
-                return Err(Full);
+                return Err(Exhausted);
             }
             *held += bytes;
         }
@@ -114,7 +116,7 @@ impl Account {
     }
 }
 
-impl Held {
+impl MemoryLease {
     /// Takes the room for so many bytes from the wire. Nothing is waited for:
     /// calls that wait for one another's memory would do so for ever.
     ///
@@ -122,8 +124,8 @@ impl Held {
     ///
     /// If all calls together would hold more than there is, or several of one
     /// token more than its share.
-    pub fn take(&self, wire: usize) -> Result<(), Full> {
-        self.take_bytes(wire.saturating_mul(FORMS))
+    pub fn take(&self, wire: usize) -> Result<(), Exhausted> {
+        self.take_bytes(wire.saturating_mul(EXPANSION_FACTOR))
     }
 
     /// Takes room besides for what so many bytes from the wire become, where
@@ -132,8 +134,8 @@ impl Held {
     /// # Errors
     ///
     /// As [`Self::take`].
-    pub fn take_besides(&self, becomes: usize, wire: usize) -> Result<(), Full> {
-        self.take_bytes(becomes.saturating_sub(wire.saturating_mul(FORMS)))
+    pub fn take_besides(&self, becomes: usize, wire: usize) -> Result<(), Exhausted> {
+        self.take_bytes(becomes.saturating_sub(wire.saturating_mul(EXPANSION_FACTOR)))
     }
 
     /// What the same call holds for a while.
@@ -149,11 +151,11 @@ impl Held {
     ///
     /// If less than half would be left, of all or of the token's share: who
     /// takes ahead can wait, and others cannot.
-    pub fn take_ahead(&self, wire: usize) -> Result<(), Full> {
-        let bytes = wire.saturating_mul(FORMS);
+    pub fn take_ahead(&self, wire: usize) -> Result<(), Exhausted> {
+        let bytes = wire.saturating_mul(EXPANSION_FACTOR);
         let has_room = self.0.memory.account().has_half_left(self.0.token, bytes);
         if !has_room {
-            return Err(Full);
+            return Err(Exhausted);
         }
         self.take_bytes(bytes)?;
         self.own().ahead += bytes;
@@ -170,7 +172,7 @@ impl Held {
         }
     }
 
-    fn take_bytes(&self, bytes: usize) -> Result<(), Full> {
+    fn take_bytes(&self, bytes: usize) -> Result<(), Exhausted> {
         let mut own = self.own();
         let ahead = own.ahead.min(bytes);
         let more = bytes - ahead;
@@ -183,14 +185,14 @@ impl Held {
         Ok(())
     }
 
-    fn own(&self) -> MutexGuard<'_, Own> {
-        self.0.own.lock().unwrap_or_else(PoisonError::into_inner)
+    fn own(&self) -> MutexGuard<'_, Reserved> {
+        self.0.own.lock()
     }
 }
 
-impl Drop for Holding {
+impl Drop for LeaseState {
     fn drop(&mut self) {
-        let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let own = self.own.get_mut();
         if own.bytes > 0 {
             self.memory.account().give_back(self.token, own.bytes);
         }
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_a_call_took_is_there_for_others_when_its_last_clone_is_gone() {
-        let memory = Memory::new(100 * FORMS);
+        let memory = MemoryLimit::new(100 * EXPANSION_FACTOR);
         let one = memory.held(None);
         one.take(60).unwrap();
         let another = memory.held(None);
@@ -222,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_ahead_is_there_for_what_comes_and_leaves_half_to_others() {
-        let memory = Memory::new(80 * FORMS);
+        let memory = MemoryLimit::new(80 * EXPANSION_FACTOR);
         let token = |name: &str| Some(TokenKey::of(&name.parse().unwrap()));
         let one = memory.held(token("Bearer a"));
         one.take_ahead(11).unwrap_err();
@@ -242,15 +244,15 @@ mod tests {
         one.take_ahead(10).unwrap();
         one.take(3).unwrap();
         one.give_back_rest();
-        assert_eq!(memory.account().left, 77 * FORMS);
+        assert_eq!(memory.account().left, 77 * EXPANSION_FACTOR);
         drop(one);
-        assert_eq!(memory.account().left, 80 * FORMS);
+        assert_eq!(memory.account().left, 80 * EXPANSION_FACTOR);
         assert!(memory.account().tokens.is_empty());
     }
 
     #[test]
     fn a_size_that_no_machine_has_is_refused() {
-        let held = Memory::new(1 << 20).held(None);
+        let held = MemoryLimit::new(1 << 20).held(None);
         held.take(usize::MAX).unwrap_err();
         held.take(1).unwrap();
     }
@@ -258,7 +260,7 @@ mod tests {
     #[test]
     fn one_token_leaves_three_quarters_to_others_unless_it_is_for_one_call() {
         let token = |name: &str| Some(TokenKey::of(&name.parse().unwrap()));
-        let memory = Memory::new(100 * FORMS);
+        let memory = MemoryLimit::new(100 * EXPANSION_FACTOR);
         let one = memory.held(token("Bearer a"));
         one.take(20).unwrap();
         let second = memory.held(token("Bearer a"));
@@ -271,6 +273,6 @@ mod tests {
         other.take(1).unwrap_err();
         drop((one, second, other));
         assert!(memory.account().tokens.is_empty());
-        assert_eq!(memory.account().left, 100 * FORMS);
+        assert_eq!(memory.account().left, 100 * EXPANSION_FACTOR);
     }
 }

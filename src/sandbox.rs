@@ -44,9 +44,10 @@ mod state;
 mod tests;
 mod users;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
+use parking_lot::Mutex;
 
 pub use serve::serve;
 pub use settings::{Args, Settings};

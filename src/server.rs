@@ -1,31 +1,19 @@
 //! The gRPC server: accepts connections, and leads each call through the layers.
 
-mod arrivals;
-mod compression;
-mod connection;
-mod delivery;
-mod door;
-mod elements;
-mod farewell;
-mod health;
-mod holding;
+mod body;
+mod concurrency_limit;
+pub(crate) mod connection;
+mod discard;
 mod in_flight;
-mod layers;
-mod mend;
-mod message;
-mod open;
-mod panics;
-mod places;
-mod reflection;
-mod refusal;
+mod listener;
+mod pipeline;
+mod public;
+mod reject;
+mod request_buffers;
 mod rpc;
 mod shutdown;
-pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
-mod tls;
-mod unread;
-mod usage;
 
 use std::io;
 use std::time::Duration;
@@ -40,20 +28,20 @@ use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 
 use crate::deadline::{DeadlinePolicy, Drain};
+use crate::grpc::Gateway;
 use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServer;
 use crate::proto::v1::presence_service_server::PresenceServiceServer;
 use crate::proto::v1::presence_stream_service_server::PresenceStreamServiceServer;
-use crate::service::Gateway;
 use crate::telemetry::Telemetry;
-use connection::Manners;
-use door::{Door, OneMore};
-use health::Health;
+use connection::ConnectionPolicy;
+use discard::Discard;
 use in_flight::InFlight;
-use open::{MAX_QUESTION, Open};
+pub use listener::tls::{Tls, TlsFiles};
+use listener::{Listener, OverflowPolicy};
+use public::health::Health;
+use public::{MAX_QUESTION, PublicServices};
 use shutdown::FAREWELL;
-pub use shutdown::Pauses;
-pub use tls::{Tls, TlsFiles};
-use unread::Discard;
+pub use shutdown::ShutdownTimeouts;
 
 /// The largest request message, in bytes: gRPC's customary limit, and some ten
 /// times what the vendor takes.
@@ -96,8 +84,8 @@ pub struct Server {
     health: Health,
     calls: InFlight,
     drain: Drain,
-    pauses: Pauses,
-    manners: Manners,
+    pauses: ShutdownTimeouts,
+    manners: ConnectionPolicy,
 }
 
 impl Server {
@@ -106,7 +94,11 @@ impl Server {
     /// # Errors
     ///
     /// If the descriptors are not what reflection can serve.
-    pub async fn new(gateway: Gateway, limits: CallLimits, pauses: Pauses) -> io::Result<Self> {
+    pub async fn new(
+        gateway: Gateway,
+        limits: CallLimits,
+        pauses: ShutdownTimeouts,
+    ) -> io::Result<Self> {
         let (drain, calls) = (Drain::default(), InFlight::default());
         let bulk = gateway.bulk_limits();
         let current = PresenceServiceServer::new(gateway.clone());
@@ -122,24 +114,24 @@ impl Server {
             .add_service(legacy.max_decoding_message_size(MAX_REQUEST))
             .prepare()
             .into_axum_router();
-        let services = layers::Services {
+        let services = pipeline::Services {
             router,
             presence: Some(current),
         };
-        let services = layers::around(services, limits, bulk, drain.clone(), calls.clone());
+        let services = pipeline::around(services, limits, bulk, drain.clone(), calls.clone());
 
         let (health, health_service) = Health::serving().await;
         let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
-        let bounds = Open::new();
-        let bounded = from_fn_with_state(bounds.clone(), open::bounded);
-        let ending = from_fn_with_state(drain.clone(), farewell::with_drain);
+        let bounds = PublicServices::new();
+        let bounded = from_fn_with_state(bounds.clone(), public::bounded);
+        let ending = from_fn_with_state(drain.clone(), body::drainable::with_drain);
         let about_health = Routes::new(health_service)
             .into_axum_router()
             .reset_fallback()
-            .layer(from_fn_with_state(bounds, open::arrive))
+            .layer(from_fn_with_state(bounds, public::arrive))
             .layer(bounded.clone())
             .layer(ending.clone());
-        let reflection = reflection::router()?.layer(bounded).layer(ending);
+        let reflection = public::reflection::router()?.layer(bounded).layer(ending);
         let probes = Routes::default()
             .prepare()
             .into_axum_router()
@@ -157,7 +149,7 @@ impl Server {
             calls,
             drain,
             pauses,
-            manners: Manners {
+            manners: ConnectionPolicy {
                 grace,
                 discard: Discard::new(),
             },
@@ -194,11 +186,11 @@ impl Server {
     /// Serves until `shutdown` is done; then says so, pauses, and lets the
     /// calls in flight end.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let door = Door {
+        let door = Listener {
             router: self.router,
             tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
-            one_more: OneMore::AsksTheIdlest,
+            one_more: OverflowPolicy::DrainIdle,
             manners: self.manners.clone(),
         };
         let (ended, end) = oneshot::channel::<()>();
@@ -212,12 +204,12 @@ impl Server {
             let (router, Some(listener)) = self.probes else {
                 return;
             };
-            let door = Door {
+            let door = Listener {
                 router,
                 tls: None,
                 max_connections: MAX_PROBES,
                 // A probe that finds no room would end the process.
-                one_more: OneMore::ClosesTheOldest,
+                one_more: OverflowPolicy::EvictOldest,
                 manners: self.manners,
             };
             // To the end: what drains is alive.

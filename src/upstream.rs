@@ -1,20 +1,19 @@
 //! The vendor's API, reached through the one pooled HTTP client.
 
-mod answer;
-pub mod base;
 mod body;
 pub mod client;
-mod departure;
-mod dial;
-mod exchange;
-pub mod fault;
-pub(crate) mod flight;
-mod line;
-pub mod quota;
+mod coalesce;
+mod connection;
+mod connector;
+mod context;
+pub mod endpoint;
+pub mod rate_limit;
+mod request;
 mod resolve;
+mod response;
 mod retry;
-mod sharing;
-mod terms;
+pub(crate) mod singleflight;
+mod tracked_body;
 mod tunnel;
 
 use std::time::Duration;
@@ -23,20 +22,20 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tokio::time::{Instant, sleep};
 
-use crate::credentials::TokenKey;
 use crate::error::{Error, Failure};
 use crate::operation::Call;
 use crate::telemetry::Peer;
-use answer::recalled;
-pub(crate) use answer::why;
-use base::Base;
-use client::{Clients, Outbound};
-use departure::Departing;
-use flight::Wait;
-use quota::{Quota, Start, Turn};
+use crate::token_key::TokenKey;
+use client::{ClientOptions, RotatingClient};
+use coalesce::ReadCoalescer;
+pub use context::{RequestContext, Reserved};
+use endpoint::Endpoint;
+use rate_limit::{Permit, RateLimiter, Turn};
+use response::recalled;
+pub(crate) use response::why;
 use retry::{Attempts, Budget, Next};
-use sharing::Reads;
-pub use terms::{Reserved, Terms};
+use singleflight::QueueNotice;
+use tracked_body::TrackedBody;
 
 /// The longest that a token is kept from calling on the vendor's word. Longer
 /// waits are told to the caller, but one call tries again after this one.
@@ -45,13 +44,13 @@ const MAX_PARKING: Duration = Duration::from_mins(10);
 /// The upstream API.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    clients: Clients,
-    base: Base,
+    clients: RotatingClient,
+    base: Endpoint,
     peer: Peer,
-    quota: Quota,
+    quota: RateLimiter,
     budget: Budget,
     /// The reads under way that others may share.
-    reads: Option<Reads>,
+    reads: Option<ReadCoalescer>,
 }
 
 /// The answer to a call that succeeded.
@@ -69,8 +68,12 @@ impl Upstream {
     /// # Errors
     ///
     /// If the system has no certificates of authorities, which TLS needs.
-    pub fn new(base: Base, outbound: Outbound, quota: Quota) -> Result<Self, String> {
-        let clients = Clients::new(&base, outbound)?;
+    pub fn new(
+        base: Endpoint,
+        outbound: ClientOptions,
+        quota: RateLimiter,
+    ) -> Result<Self, String> {
+        let clients = RotatingClient::new(&base, outbound)?;
         let (host, port) = base.place();
         let peer = Peer::new(base.to_string(), &host, port);
         Ok(Self {
@@ -87,7 +90,7 @@ impl Upstream {
     /// together are one request.
     #[must_use]
     pub fn with_shared_reads(self) -> Self {
-        let reads = Some(Reads::default());
+        let reads = Some(ReadCoalescer::default());
         Self { reads, ..self }
     }
 
@@ -95,8 +98,8 @@ impl Upstream {
     ///
     /// # Errors
     ///
-    /// [`Error::Paced`], if the last one's turn comes too late.
-    pub fn reserve(&self, terms: &Terms, count: usize) -> Result<(), Error> {
+    /// [`Error::RateLimited`], if the last one's turn comes too late.
+    pub fn reserve(&self, terms: &RequestContext, count: usize) -> Result<(), Error> {
         let (token, end) = (terms.caller.key(), terms.deadline.instant());
         terms.reserved.keep(self.quota.line_up(token, count, end)?);
         Ok(())
@@ -109,7 +112,7 @@ impl Upstream {
     ///
     /// Any failure between here and the vendor, and any answer that is no
     /// success. Whether a write may have been applied is always told.
-    pub async fn send(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
+    pub async fn send(&self, call: &Call, terms: &RequestContext) -> Result<Reply, Failure> {
         match &self.reads {
             Some(reads) if call.spec.is_read() => reads.send(self, call, terms).await,
             Some(reads) => {
@@ -121,11 +124,11 @@ impl Upstream {
     }
 
     /// Sends a call that nobody else waits for.
-    async fn send_alone(&self, call: &Call, terms: &Terms) -> Result<Reply, Failure> {
+    async fn send_alone(&self, call: &Call, terms: &RequestContext) -> Result<Reply, Failure> {
         if terms.deadline.batch_limit().is_none() {
-            return self.send_for(call, terms, &Wait::default()).await;
+            return self.send_for(call, terms, &QueueNotice::default()).await;
         }
-        let wait = Wait::shared();
+        let wait = QueueNotice::shared();
         tokio::select! {
             biased;
             answer = self.send_for(call, terms, &wait) => answer,
@@ -141,8 +144,8 @@ impl Upstream {
     pub(crate) async fn send_for(
         &self,
         call: &Call,
-        terms: &Terms,
-        others: &Wait,
+        terms: &RequestContext,
+        others: &QueueNotice,
     ) -> Result<Reply, Failure> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
@@ -176,7 +179,7 @@ impl Upstream {
                     // The token's next turn may be later than the vendor asks for.
                     let turn = self.quota.delay(token);
                     if turn >= deadline.left() {
-                        return Err(attempts.given_up(Error::Paced(turn).into()));
+                        return Err(attempts.given_up(Error::RateLimited(turn).into()));
                     }
                     tokio::select! {
                         _ = deadline.bound(sleep(wait)) => {}
@@ -195,21 +198,21 @@ impl Upstream {
     /// before keeps its place in the queue; what was reserved is for others.
     async fn turn(
         &self,
-        terms: &Terms,
+        terms: &RequestContext,
         before: Option<Turn>,
         attempts: &Attempts<'_>,
-        others: &Wait,
-    ) -> Result<Start, Error> {
+        others: &QueueNotice,
+    ) -> Result<Permit, Error> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
         if deadline.has_passed() {
-            return Err(Error::Expired);
+            return Err(Error::DeadlineExceeded);
         }
         let scope = terms.record.scope();
         let _turn = scope.turn();
         let end = || deadline.instant();
         let waits = |turn: Instant| {
             let wait = turn.saturating_duration_since(Instant::now());
-            others.until(turn, || attempts.given_up(Error::Paced(wait).into()));
+            others.until(turn, || attempts.given_up(Error::RateLimited(wait).into()));
         };
         let start = async {
             let ticket = match before {
@@ -230,7 +233,7 @@ impl Upstream {
                     Ok(start)
                 }
                 Some(Err(denied)) => Err(denied.into()),
-                None => Err(Error::Expired),
+                None => Err(Error::DeadlineExceeded),
             },
             // Another replica can send it, and in time.
             _ = deadline.drain().begun() => Err(Error::Draining),
@@ -251,8 +254,10 @@ impl Upstream {
             Err(failure) => &mut failure.error,
         };
         match error {
-            Error::Refused(_, fault) if fault.status == 401 => self.quota.vouch(token, false),
-            Error::Refused(_, fault) if fault.status == 429 => {
+            Error::UpstreamStatus(_, fault) if fault.status == 401 => {
+                self.quota.vouch(token, false);
+            }
+            Error::UpstreamStatus(_, fault) if fault.status == 429 => {
                 let asked = fault.retry_after.map(|asked| asked.min(MAX_PARKING));
                 let wait = self.quota.refuse(token, turn, asked, throttled);
                 fault.wait_at_least(wait);
@@ -266,21 +271,21 @@ impl Upstream {
     }
 
     /// Sends a call once, which had been sent so often before. Where its token
-    /// is parked before it leaves, it does not, and is [`Error::Paced`].
+    /// is parked before it leaves, it does not, and is [`Error::RateLimited`].
     async fn attempt(
         &self,
         call: &Call,
-        terms: &Terms,
-        start: Start,
+        terms: &RequestContext,
+        start: Permit,
         resends: u32,
     ) -> Result<Reply, Failure> {
         if terms.deadline.has_passed() {
-            return Err(Error::Expired.into());
+            return Err(Error::DeadlineExceeded.into());
         }
         terms.record.upstream_call();
         let mut told = terms.record.scope().attempt(call.spec, &self.peer, resends);
         let recall = start.recall();
-        let body = Departing::new(call.body.clone(), start);
+        let body = TrackedBody::new(call.body.clone(), start);
         let departure = body.departure();
         let answer = tokio::select! {
             // First, so that it has no connection since.
@@ -295,7 +300,7 @@ impl Upstream {
             // is writing it at this very moment.
             recall.until(|| departure.is_settled()).await;
             if departure.is_ruled_out() {
-                Err(Error::Paced(self.quota.delay(terms.caller.key())).into())
+                Err(Error::RateLimited(self.quota.delay(terms.caller.key())).into())
             } else {
                 Err(recalled(call.spec).into())
             }

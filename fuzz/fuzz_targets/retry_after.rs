@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use presence_gateway::upstream::fault::Fault;
+use presence_gateway::error::fault::Fault;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

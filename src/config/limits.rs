@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::value::{Problems, duration, number, size, switch};
-use crate::batch::BulkLimits;
+use crate::args::{ConfigErrors, duration, number, size, switch};
+use crate::bulk::BulkLimits;
 use crate::deadline::DeadlinePolicy;
 use crate::server::CallLimits;
 
@@ -97,7 +97,7 @@ pub struct Limits {
 
 impl LimitsArgs {
     /// What the flags say, if nothing of it is wrong.
-    pub(super) fn read(&self, problems: &mut Problems) -> Option<Limits> {
+    pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<Limits> {
         let default = problems.read("default-deadline", &self.default_deadline, deadline);
         let max = problems.read("max-deadline", &self.max_deadline, deadline);
         if let (Some(default), Some(max)) = (default, max)

@@ -1,9 +1,9 @@
 //! The flags of the way to the vendor.
 
 use super::Target;
-use super::value::Problems;
+use crate::args::ConfigErrors;
 use crate::tls::pem::{self, Identity};
-use crate::upstream::client::{Outbound, proxy};
+use crate::upstream::client::{ClientOptions, proxy};
 use clap::Args;
 
 /// The flags of the way to the vendor, as they are given.
@@ -44,9 +44,9 @@ impl OutboundArgs {
     pub(super) fn read(
         &self,
         target: Option<&Target>,
-        problems: &mut Problems,
-    ) -> Option<Outbound> {
-        let mut outbound = Outbound::default();
+        problems: &mut ConfigErrors,
+    ) -> Option<ClientOptions> {
+        let mut outbound = ClientOptions::default();
         let known = problems.count();
         if let Some(path) = &self.upstream_ca {
             outbound.authorities = problems.read("upstream-ca", path, |path| {
@@ -70,7 +70,7 @@ impl OutboundArgs {
         (problems.count() == known).then_some(outbound)
     }
 
-    fn identity(&self, problems: &mut Problems) -> Option<Identity> {
+    fn identity(&self, problems: &mut ConfigErrors) -> Option<Identity> {
         const CERT: &str = "upstream-client-cert";
         const KEY: &str = "upstream-client-key";
         match (&self.upstream_client_cert, &self.upstream_client_key) {
@@ -86,7 +86,7 @@ impl OutboundArgs {
     }
 
     /// What would be ignored is a mistake.
-    fn check_use(&self, target: Option<&Target>, problems: &mut Problems) {
+    fn check_use(&self, target: Option<&Target>, problems: &mut ConfigErrors) {
         let of_tls = [
             ("upstream-ca", &self.upstream_ca),
             ("upstream-client-cert", &self.upstream_client_cert),

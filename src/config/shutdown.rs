@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::value::{Problems, duration};
-use crate::server::Pauses;
+use crate::args::{ConfigErrors, duration};
+use crate::server::ShutdownTimeouts;
 
 /// The flags of the end, as they are given.
 #[derive(Debug, Clone, Args)]
@@ -22,10 +22,10 @@ pub(super) struct ShutdownArgs {
 }
 
 impl ShutdownArgs {
-    pub(super) fn read(&self, problems: &mut Problems) -> Option<Pauses> {
+    pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<ShutdownTimeouts> {
         let lame_duck = problems.read("lame-duck", &self.lame_duck, pause);
         let drain_timeout = problems.read("drain-timeout", &self.drain_timeout, pause);
-        Some(Pauses {
+        Some(ShutdownTimeouts {
             lame_duck: lame_duck?,
             drain_timeout: drain_timeout?,
         })

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::value::{Problems, from_environment, switch};
+use crate::args::{ConfigErrors, from_environment, switch};
 use crate::sandbox;
-use crate::upstream::base::Base;
+use crate::upstream::endpoint::Endpoint;
 
 /// The flags of it; exactly one of the three ways is to be given.
 #[derive(Debug, Clone, Args)]
@@ -38,14 +38,14 @@ pub(super) struct TargetArgs {
 #[derive(Debug)]
 pub enum Target {
     /// The vendor's API, or something in its place.
-    Upstream(Base),
+    Upstream(Endpoint),
     /// A simulated vendor inside the gateway.
     Sandbox(Box<sandbox::Settings>),
 }
 
 impl TargetArgs {
     /// Where the flags say that calls go.
-    pub(super) fn read(&self, problems: &mut Problems) -> Option<Target> {
+    pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<Target> {
         let is_sandbox = problems.read("sandbox", &self.sandbox, switch)?;
         let allow = problems.read(
             "allow-insecure-upstream",
@@ -54,10 +54,10 @@ impl TargetArgs {
         )?;
         match (&self.region, &self.upstream_url, is_sandbox) {
             (Some(region), None, false) => problems
-                .read("region", region, Base::of_region)
+                .read("region", region, Endpoint::of_region)
                 .map(Target::Upstream),
             (None, Some(url), false) => {
-                let base = Base::of_url(url, allow);
+                let base = Endpoint::of_url(url, allow);
                 // It may hold a password, although it must not.
                 let shown = if url.contains('@') { "…" } else { url };
                 problems
@@ -66,7 +66,7 @@ impl TargetArgs {
             }
             (None, None, true) => {
                 let args: sandbox::Args = from_environment(problems)?;
-                let mut wrong = Problems::default();
+                let mut wrong = ConfigErrors::default();
                 let settings = sandbox::Settings::read(&args, &mut wrong);
                 for problem in wrong.into_vec() {
                     // No flag of `serve`: here they are variables alone.

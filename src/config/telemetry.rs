@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use super::address;
-use super::value::{Problems, switch};
+use crate::args::{ConfigErrors, switch};
 use crate::telemetry::Settings;
 
 /// The flags of the telemetry, as they are given.
@@ -26,7 +26,10 @@ pub(super) struct TelemetryArgs {
 
 impl TelemetryArgs {
     /// Where the page is served, if anywhere, and what is exported.
-    pub(super) fn read(&self, problems: &mut Problems) -> Option<(Option<SocketAddr>, Settings)> {
+    pub(super) fn read(
+        &self,
+        problems: &mut ConfigErrors,
+    ) -> Option<(Option<SocketAddr>, Settings)> {
         let known = problems.count();
         let listen = self.metrics_listen.as_deref();
         let listen = listen.and_then(|raw| problems.read("metrics-listen", raw, address));

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::value::Problems;
+use crate::args::ConfigErrors;
 use crate::server::{Tls, TlsFiles};
 
 /// The flags of TLS towards callers, as they are given.
@@ -24,7 +24,7 @@ pub(super) struct TlsArgs {
 impl TlsArgs {
     /// `Some(None)` where no TLS is asked for.
     #[expect(clippy::option_option, reason = "no value, and a value that is none")]
-    pub(super) fn read(&self, problems: &mut Problems) -> Option<Option<Tls>> {
+    pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<Option<Tls>> {
         let (cert, key) = match (&self.tls_cert, &self.tls_key, &self.tls_client_ca) {
             (None, None, None) => return Some(None),
             (Some(cert), Some(key), _) => (cert.clone(), key.clone()),

@@ -3,7 +3,7 @@
 use http::Method;
 use tonic::Code;
 
-use crate::upstream::fault::Fault;
+use crate::error::fault::Fault;
 
 /// The gRPC code of an answer that is no success.
 ///

@@ -9,12 +9,13 @@ use tonic_types::pb::{BadRequest, ErrorInfo, QuotaFailure, bad_request, quota_fa
 
 use super::text::clip;
 use super::{
-    DOMAIN, Error, NotTried, Reason, Uncertainty, VENDOR_DOMAIN, Violation, code, message, reason,
+    DOMAIN, Error, NotTried, Reason, UnknownOutcome, VENDOR_DOMAIN, Violation, code, message,
+    reason,
 };
+use crate::error::fault::Fault;
 use crate::fields;
 use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
-use crate::upstream::fault::Fault;
 
 /// How much of a text of the vendor's other than its message is passed on.
 const MAX_TEXT_BYTES: usize = 128;
@@ -71,10 +72,10 @@ impl Draft {
                 }
             }
             Error::Unauthenticated(reason, _) => Draft::new(Code::Unauthenticated, reason, message),
-            Error::Overloaded | Error::NoMemory => {
+            Error::Overloaded | Error::MemoryExhausted => {
                 Draft::new(Code::Unavailable, Reason::Overloaded, message)
             }
-            Error::Paced(_) => {
+            Error::RateLimited(_) => {
                 let mut draft = Draft::new(Code::ResourceExhausted, Reason::TokenQuota, message);
                 draft.limits.push(quota_failure::Violation {
                     subject: TOKEN.to_owned(),
@@ -86,29 +87,33 @@ impl Draft {
             Error::Draining | Error::StreamEnding => {
                 Draft::new(Code::Unavailable, Reason::ShuttingDown, message)
             }
-            Error::Greedy => Draft::new(Code::ResourceExhausted, Reason::TokenOverloaded, message),
-            Error::Idle(_) | Error::NoId(_) => {
+            Error::TokenConcurrency => {
+                Draft::new(Code::ResourceExhausted, Reason::TokenOverloaded, message)
+            }
+            Error::StreamIdle(_) | Error::StreamUnused(_) => {
                 Draft::new(Code::Aborted, Reason::StreamIdle, message)
             }
-            Error::Expired | Error::BatchExpired(_) => {
+            Error::DeadlineExceeded | Error::BatchExpired(_) => {
                 Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
             }
             Error::Unsendable(_) => Draft::new(Code::Internal, Reason::Internal, message),
             Error::Unreachable(_) | Error::ProxyRefused(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamUnreachable, message)
             }
-            Error::Lost(_) => {
+            Error::ConnectionLost(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamConnectionLost, message)
             }
             Error::OutcomeUnknown(cause) => {
                 let code = match &cause {
-                    Uncertainty::Expired => Code::DeadlineExceeded,
-                    Uncertainty::Refused(fault) if fault.status == 504 => Code::DeadlineExceeded,
+                    UnknownOutcome::DeadlineExceeded => Code::DeadlineExceeded,
+                    UnknownOutcome::UpstreamStatus(fault) if fault.status == 504 => {
+                        Code::DeadlineExceeded
+                    }
                     _ => Code::Unknown,
                 };
                 let draft = Draft::new(code, Reason::OutcomeUnknown, message);
                 match cause {
-                    Uncertainty::Refused(fault) => {
+                    UnknownOutcome::UpstreamStatus(fault) => {
                         let draft = draft.with("http_status", fault.status.to_string());
                         match fault.code() {
                             Some(code) => draft.with("vendor_code", code),
@@ -118,7 +123,7 @@ impl Draft {
                     _ => draft,
                 }
             }
-            Error::Refused(spec, fault) => refused(spec, &fault, message),
+            Error::UpstreamStatus(spec, fault) => refused(spec, &fault, message),
             Error::Redirected(status) => {
                 Draft::new(Code::Internal, Reason::UpstreamRedirect, message)
                     .with("http_status", status.to_string())
@@ -133,7 +138,7 @@ impl Draft {
             }
             Error::NotTried(why) => {
                 let code = match why {
-                    NotTried::Expired => Code::DeadlineExceeded,
+                    NotTried::DeadlineExceeded => Code::DeadlineExceeded,
                     NotTried::CallFailed | NotTried::OutcomeUnknown => Code::Aborted,
                 };
                 Draft::new(code, Reason::NotTried, message)

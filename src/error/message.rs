@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{Error, NotTried, Uncertainty};
+use super::{Error, NotTried, UnknownOutcome};
+use crate::error::fault::Fault;
 use crate::operation::Spec;
 use crate::proto::v1::{BulkWriteReport, IndexRange};
-use crate::upstream::fault::Fault;
 
 /// The words of an error.
+#[allow(clippy::too_many_lines, reason = "a table")]
 pub(super) fn of(error: &Error) -> String {
     match error {
         Error::Invalid(violations) => match violations.as_slice() {
@@ -26,12 +27,12 @@ pub(super) fn of(error: &Error) -> String {
         Error::Overloaded => {
             "the gateway has as many calls in flight as it accepts; try again".to_owned()
         }
-        Error::NoMemory => {
+        Error::MemoryExhausted => {
             "the calls in flight hold as much memory as the gateway gives to messages \
              (--message-memory); nothing was changed; try again"
                 .to_owned()
         }
-        Error::Paced(delay) => format!(
+        Error::RateLimited(delay) => format!(
             "the token has used its requests of this minute, or the vendor refuses more, and its \
              next turn, in {:.1} s, comes after the deadline; nothing was sent",
             delay.as_secs_f64()
@@ -40,7 +41,7 @@ pub(super) fn of(error: &Error) -> String {
             "the gateway is shutting down; the call was still waiting, and nothing was sent"
                 .to_owned()
         }
-        Error::Greedy => {
+        Error::TokenConcurrency => {
             "the token has a quarter of all calls that the gateway accepts in flight; \
                           nothing was sent; wait for some of them"
                 .to_owned()
@@ -50,14 +51,16 @@ pub(super) fn of(error: &Error) -> String {
              open another stream for them, which another replica will answer"
                 .to_owned()
         }
-        Error::Idle(time) => format!(
+        Error::StreamIdle(time) => format!(
             "the caller neither sent nor took anything for {time:?} (--stream-idle-timeout); open \
              another stream for what is left"
         ),
-        Error::NoId(time) => format!(
+        Error::StreamUnused(time) => format!(
             "the stream was opened {time:?} ago and no id has come; open it when there is one to ask for"
         ),
-        Error::Expired => "the deadline passed; nothing was changed by this call".to_owned(),
+        Error::DeadlineExceeded => {
+            "the deadline passed; nothing was changed by this call".to_owned()
+        }
         Error::BatchExpired(limit) => format!(
             "the presence API did not answer this batch within {limit:?} (--max-deadline); the \
              rest of the stream goes on"
@@ -68,21 +71,25 @@ pub(super) fn of(error: &Error) -> String {
         Error::Unreachable(why) | Error::ProxyRefused(why) => {
             format!("no connection to the presence API, so nothing was sent: {why}")
         }
-        Error::Lost(why) => {
+        Error::ConnectionLost(why) => {
             format!("the connection to the presence API broke before its answer: {why}")
         }
         Error::OutcomeUnknown(cause) => {
             let why = match cause {
-                Uncertainty::Expired => "the deadline passed before the answer".to_owned(),
-                Uncertainty::Lost(why) => format!("the connection broke before the answer: {why}"),
-                Uncertainty::Unreadable(what) => {
+                UnknownOutcome::DeadlineExceeded => {
+                    "the deadline passed before the answer".to_owned()
+                }
+                UnknownOutcome::ConnectionLost(why) => {
+                    format!("the connection broke before the answer: {why}")
+                }
+                UnknownOutcome::Unreadable(what) => {
                     format!("the answer of the presence API cannot be read: {what}")
                 }
-                Uncertainty::Refused(fault) => vendor_says(fault),
+                UnknownOutcome::UpstreamStatus(fault) => vendor_says(fault),
             };
             format!("the change may or may not have been applied; read before repeating it: {why}")
         }
-        Error::Refused(spec, fault) => refused(spec, fault),
+        Error::UpstreamStatus(spec, fault) => refused(spec, fault),
         Error::Redirected(status) => format!(
             "the presence API answered with a redirect ({status}), which is not followed; \
              check the gateway's region or upstream URL"
@@ -95,7 +102,7 @@ pub(super) fn of(error: &Error) -> String {
             };
             format!("{applied}the answer of the presence API cannot be read: {what}")
         }
-        Error::NotTried(NotTried::Expired) => "not sent, because time ran out".to_owned(),
+        Error::NotTried(NotTried::DeadlineExceeded) => "not sent, because time ran out".to_owned(),
         Error::NotTried(NotTried::CallFailed) => {
             "not sent, because an earlier batch of the call failed".to_owned()
         }

@@ -1,11 +1,10 @@
 //! The way of one request: received, let in, made wrong if so asked, answered.
 
-use std::sync::{MutexGuard, PoisonError};
-
 use axum::body::Body;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::{HeaderMap, Method, Request, Uri, header};
+use parking_lot::MutexGuard;
 use tokio::time::{Instant, sleep};
 
 use super::misbehave::Plan;
@@ -160,10 +159,7 @@ impl Sandbox {
 
     /// The state, for as long as no await comes between.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock()
     }
 }
 

@@ -6,7 +6,7 @@ mod choice;
 use std::time::Duration;
 
 use super::bounds::MAX_USERS;
-use crate::config::value::{Problems, defaults, duration, number};
+use crate::args::{ConfigErrors, defaults, duration, number};
 
 pub use args::Args;
 pub(super) use args::{Flag, flags};
@@ -46,7 +46,7 @@ pub struct Settings {
 impl Settings {
     /// Reads the settings; one that cannot be read is remembered in `problems` and gets its default.
     #[must_use]
-    pub fn read(args: &Args, problems: &mut Problems) -> Self {
+    pub fn read(args: &Args, problems: &mut ConfigErrors) -> Self {
         let mut all = Reader {
             given: args,
             fallback: defaults(),
@@ -86,7 +86,7 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self::read(&defaults::<Args>(), &mut Problems::default())
+        Self::read(&defaults::<Args>(), &mut ConfigErrors::default())
     }
 }
 
@@ -94,7 +94,7 @@ impl Default for Settings {
 struct Reader<'a> {
     given: &'a Args,
     fallback: Args,
-    problems: &'a mut Problems,
+    problems: &'a mut ConfigErrors,
 }
 
 impl Reader<'_> {
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_defaults_have_no_problem() {
-        let mut problems = Problems::default();
+        let mut problems = ConfigErrors::default();
         let settings = Settings::read(&defaults::<Args>(), &mut problems);
         assert_eq!(problems.into_vec(), Vec::<String>::new());
         assert_eq!((settings.users, settings.rate_limit), (100, 300));
@@ -158,7 +158,7 @@ mod tests {
             .flat_map(|name| [format!("--{name}"), "?".into()]);
         let command = Args::augment_args(clap::Command::new("sandbox").no_binary_name(true));
         let matches = command.try_get_matches_from(words).unwrap();
-        let mut problems = Problems::default();
+        let mut problems = ConfigErrors::default();
         let _ = Settings::read(&Args::from_arg_matches(&matches).unwrap(), &mut problems);
         let told = problems.into_vec();
         assert_eq!(told.len(), names.len(), "{told:?}");
@@ -175,7 +175,7 @@ mod tests {
         args.rate_window = "wide".into();
         args.default_locale = "en".into();
         args.latency = "5".into();
-        let mut problems = Problems::default();
+        let mut problems = ConfigErrors::default();
         let settings = Settings::read(&args, &mut problems);
         assert_eq!(
             problems.into_vec(),

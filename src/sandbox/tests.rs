@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
 use super::{Args, Sandbox, Settings, serve};
-use crate::config::value::{Problems, defaults};
+use crate::args::{ConfigErrors, defaults};
 
 const FIRST: &str = "00000000-0000-4000-8000-000000000001";
 const SECOND: &str = "00000000-0000-4000-8000-000000000002";
@@ -50,7 +50,7 @@ struct Received {
 fn settings_with(change: impl FnOnce(&mut Args)) -> Settings {
     let mut args: Args = defaults();
     change(&mut args);
-    let mut problems = Problems::default();
+    let mut problems = ConfigErrors::default();
     let settings = Settings::read(&args, &mut problems);
     assert_eq!(problems.into_vec(), Vec::<String>::new());
     settings

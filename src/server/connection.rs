@@ -1,5 +1,8 @@
 //! One connection, from its first byte to its end.
 
+pub(super) mod activity;
+pub(crate) mod executor;
+
 use std::io::{self, Cursor};
 use std::pin::pin;
 use std::time::Duration;
@@ -15,10 +18,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
-use super::stream::Streams;
-use super::unread::Discard;
-use super::usage::Usage;
-use crate::spread::about;
+use super::connection::activity::ConnectionActivity;
+use super::connection::executor::StreamExecutor;
+use super::discard::Discard;
+use crate::jitter::jittered;
 
 /// What an HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -65,7 +68,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How connections are led to their end.
 #[derive(Debug, Clone)]
-pub(super) struct Manners {
+pub(super) struct ConnectionPolicy {
     /// How long a connection that has reached its age has for its calls.
     pub grace: Duration,
     /// What takes in the rest of requests that were answered early.
@@ -91,7 +94,7 @@ pub(super) async fn serve<S>(
     stream: S,
     first: Vec<u8>,
     router: Router,
-    (manners, usage): (Manners, Usage),
+    (manners, usage): (ConnectionPolicy, ConnectionActivity),
     mut closing: watch::Receiver<()>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -101,7 +104,7 @@ pub(super) async fn serve<S>(
         .map_request(move |call: Request<Incoming>| call.map(|message| discard.after(message)));
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
-    let connection = http2::Builder::new(Streams::of(usage.clone()))
+    let connection = http2::Builder::new(StreamExecutor::of(usage.clone()))
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_METADATA)
         .max_concurrent_streams(MAX_STREAMS)
@@ -115,7 +118,7 @@ pub(super) async fn serve<S>(
         ended = &mut connection => return told(ended),
         _ = closing.changed() => true,
         () = usage.asked_to_go() => false,
-        () = sleep(about(AGE)) => false,
+        () = sleep(jittered(AGE)) => false,
     };
     // GOAWAY: new calls are to be made elsewhere, those under way go on.
     connection.as_mut().graceful_shutdown();
@@ -168,7 +171,7 @@ mod tests {
     use tokio::time::{Instant, pause};
 
     use super::*;
-    use crate::server::stream::led_by;
+    use crate::server::connection::executor::led_by;
 
     const GRACE: Duration = Duration::from_secs(130);
 
@@ -195,11 +198,11 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         let serving = tokio::spawn(async move {
             let first = preface(&mut server).await.unwrap();
-            let manners = Manners {
+            let manners = ConnectionPolicy {
                 grace: GRACE,
                 discard: Discard::new(),
             };
-            let terms = (manners, Usage::new());
+            let terms = (manners, ConnectionActivity::new());
             serve(server, first, router, terms, closing).await;
         });
         (client, close, serving)

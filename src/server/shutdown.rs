@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::health::Health;
 use super::in_flight::InFlight;
+use super::public::health::Health;
 use crate::deadline::Drain;
 
 /// How long connections may stay after their last call has ended: long enough
@@ -15,7 +15,7 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long the end takes.
 #[derive(Debug, Clone, Copy)]
-pub struct Pauses {
+pub struct ShutdownTimeouts {
     /// From the moment at which health says so until no connection is
     /// accepted any more: the time in which callers learn of it.
     pub lame_duck: Duration,
@@ -26,7 +26,7 @@ pub struct Pauses {
 /// Leads through the phases when `told` is done; the drain has then begun.
 pub(super) async fn lead(
     told: impl Future<Output = ()>,
-    pauses: Pauses,
+    pauses: ShutdownTimeouts,
     health: &Health,
     drain: &Drain,
 ) {

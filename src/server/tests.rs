@@ -13,13 +13,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, pause};
 
 use super::*;
-use crate::batch::BulkLimits;
+use crate::bulk::BulkLimits;
 use crate::proto::v1::StreamUsersPresencesPurecloudBulkRequest;
-use crate::server::usage::Usage;
+use crate::server::connection::activity::ConnectionActivity;
 use crate::upstream::Upstream;
-use crate::upstream::base::Base;
-use crate::upstream::client::Outbound;
-use crate::upstream::quota::Quota;
+use crate::upstream::client::ClientOptions;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::rate_limit::RateLimiter;
 
 mod endless;
 
@@ -32,8 +32,8 @@ const STREAM: &str =
 
 /// A gateway in front of nobody.
 async fn server() -> Server {
-    let base = Base::of_url("http://127.0.0.1:1", false).unwrap();
-    let upstream = Upstream::new(base, Outbound::default(), Quota::new(0)).unwrap();
+    let base = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
+    let upstream = Upstream::new(base, ClientOptions::default(), RateLimiter::new(0)).unwrap();
     let bulk = BulkLimits {
         max_ids: 5000,
         concurrency: 8,
@@ -47,7 +47,7 @@ async fn server() -> Server {
         max_in_flight: 10,
         message_memory: 64 << 20,
     };
-    let pauses = Pauses {
+    let pauses = ShutdownTimeouts {
         lame_duck: Duration::ZERO,
         drain_timeout: Duration::ZERO,
     };
@@ -67,9 +67,13 @@ struct Caller {
 
 /// A client of a connection to `router`, and how that connection is used. The
 /// client takes so many bytes of each answer before it looks at it.
-async fn connected(router: Router, manners: Manners, takes: u32) -> (Client, Usage) {
+async fn connected(
+    router: Router,
+    manners: ConnectionPolicy,
+    takes: u32,
+) -> (Client, ConnectionActivity) {
     let (client, mut served) = duplex(1 << 16);
-    let usage = Usage::new();
+    let usage = ConnectionActivity::new();
     let terms = (manners, usage.clone());
     #[expect(clippy::disallowed_methods, reason = "a server of the test")]
     tokio::spawn(async move {

@@ -4,25 +4,26 @@
 use tonic::Code;
 
 use super::names::OTHER;
-use crate::error::{Error, Reason, Uncertainty};
+use crate::error::{Error, Reason, UnknownOutcome};
 
 /// Why an attempt at a request failed.
 pub(super) fn word(error: &Error) -> &'static str {
     match error {
-        Error::Refused(_, fault) | Error::OutcomeUnknown(Uncertainty::Refused(fault)) => {
-            status(fault.status)
-        }
+        Error::UpstreamStatus(_, fault)
+        | Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) => status(fault.status),
         Error::Redirected(_) => "redirected",
         Error::Unreachable(_) | Error::ProxyRefused(_) => "unreachable",
-        Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => "connection_lost",
-        Error::Expired | Error::BatchExpired(_) | Error::OutcomeUnknown(Uncertainty::Expired) => {
-            "timeout"
+        Error::ConnectionLost(_) | Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(_)) => {
+            "connection_lost"
         }
-        Error::Unreadable { .. } | Error::OutcomeUnknown(Uncertainty::Unreadable(_)) => {
+        Error::DeadlineExceeded
+        | Error::BatchExpired(_)
+        | Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded) => "timeout",
+        Error::Unreadable { .. } | Error::OutcomeUnknown(UnknownOutcome::Unreadable(_)) => {
             "unreadable_answer"
         }
         Error::Unsendable(_) => "unsendable",
-        Error::Paced(_) => "quota",
+        Error::RateLimited(_) => "quota",
         Error::NotTried(_) => "not_tried",
         Error::Draining | Error::StreamEnding => "shutting_down",
         _ => OTHER,

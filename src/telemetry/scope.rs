@@ -12,9 +12,9 @@ use tonic::Code;
 use super::attempt::{Attempt, CANCELLED, Peer};
 use super::names::{OTHER, attribute, own, span};
 use super::{Telemetry, cause, propagation};
+use crate::access_log;
 use crate::error::Error;
 use crate::operation::{self, LeftOut, Operation, Spec};
-use crate::record;
 
 /// The shortest wait for a turn that counts as one.
 const WAIT: Duration = Duration::from_millis(1);
@@ -128,7 +128,7 @@ impl Scope {
         reason: Option<&str>,
         took: Duration,
     ) {
-        let status = record::name(code);
+        let status = access_log::name(code);
         let is_fault = cause::is_fault(code, reason);
         if let Some(metrics) = self.telemetry.metrics() {
             metrics.call(rpc.unwrap_or(OTHER), status, is_fault, took);

@@ -18,7 +18,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::{BatchConfig, BatchConfigBuilder, Sampler, SpanLimits};
 use rustls::ClientConfig;
 
-use crate::config::value::{Problems, number};
+use crate::args::{ConfigErrors, number};
 pub use choice::Unsupported;
 use choice::{EXPORTER, PROPAGATOR, SAMPLER, TEMPORALITY, parent};
 pub(crate) use variables::Variables;
@@ -114,7 +114,7 @@ impl fmt::Display for Protocol {
 impl Settings {
     /// Reads the variables of the process.
     #[must_use]
-    pub fn read(problems: &mut Problems) -> Self {
+    pub fn read(problems: &mut ConfigErrors) -> Self {
         Self::of(&mut Variables::new(problems))
     }
 
@@ -253,7 +253,7 @@ fn share(raw: &str) -> Result<f64, String> {
 
 /// Reads a switch, which OpenTelemetry spells in any case.
 fn switch(raw: &str) -> Result<bool, String> {
-    crate::config::value::switch(&raw.to_ascii_lowercase())
+    crate::args::switch(&raw.to_ascii_lowercase())
 }
 
 /// Reads a time, which OpenTelemetry gives in milliseconds without a unit.

@@ -10,7 +10,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use crate::memory::Held;
+use crate::memory::MemoryLease;
 
 /// How much room is made for an answer before it is there: what 100 presences take.
 const MAX_AHEAD: usize = 64 * 1024;
@@ -31,7 +31,7 @@ pub(super) enum Unread {
 pub(super) async fn read(
     response: &mut Response<Incoming>,
     max: usize,
-    held: &Held,
+    held: &MemoryLease,
 ) -> Result<Bytes, Unread> {
     let declared = response.body().size_hint().exact().unwrap_or_default();
     if declared > max as u64 {
@@ -101,7 +101,7 @@ struct Bounded<'a> {
     /// How many are expected.
     ahead: usize,
     max: usize,
-    held: &'a Held,
+    held: &'a MemoryLease,
     /// Why it took no more.
     refused: Option<Unread>,
 }

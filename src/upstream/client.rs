@@ -6,20 +6,21 @@
 )]
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use parking_lot::Mutex;
 use reqwest::Url;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 
-use super::base::Base;
-use super::departure::Departing;
-use super::dial::{Dial, Proxy};
-use crate::spread::about;
+use super::connector::{Connector, Proxy};
+use super::endpoint::Endpoint;
+use super::tracked_body::TrackedBody;
+use crate::jitter::jittered;
 use crate::tls::pem::Identity;
 use crate::tls::{self, Trust};
 
@@ -41,11 +42,11 @@ pub(super) const USER_AGENT: &str = concat!("presence-gateway/", env!("CARGO_PKG
 
 /// The pooled client. It follows no redirect, decodes nothing, and adds to a
 /// request no header but `host`: a token goes where it is sent, and nowhere else.
-pub(super) type Client = legacy::Client<Dial, Departing>;
+pub(super) type Client = legacy::Client<Connector, TrackedBody>;
 
 /// How the vendor is reached, besides its address.
 #[derive(Default)]
-pub struct Outbound {
+pub struct ClientOptions {
     /// The authorities that the vendor's certificate may be of, in place of
     /// the system's.
     pub authorities: Option<Vec<CertificateDer<'static>>>,
@@ -55,7 +56,7 @@ pub struct Outbound {
     pub proxy: Option<Url>,
 }
 
-impl fmt::Debug for Outbound {
+impl fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL of a proxy may hold a password.
         f.debug_struct("Outbound").finish_non_exhaustive()
@@ -81,21 +82,21 @@ pub fn proxy(raw: &str) -> Result<Url, String> {
 
 /// The client of the moment. A clone is the same one.
 #[derive(Clone)]
-pub(super) struct Clients {
-    dial: Dial,
+pub(super) struct RotatingClient {
+    dial: Connector,
     current: Arc<Mutex<(Client, Instant)>>,
 }
 
-impl fmt::Debug for Clients {
+impl fmt::Debug for RotatingClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Clients").finish_non_exhaustive()
     }
 }
 
-impl Clients {
+impl RotatingClient {
     /// Clients that reach `base` in this way.
-    pub(super) fn new(base: &Base, outbound: Outbound) -> Result<Self, String> {
-        let Outbound {
+    pub(super) fn new(base: &Endpoint, outbound: ClientOptions) -> Result<Self, String> {
+        let ClientOptions {
             authorities,
             identity,
             proxy,
@@ -107,11 +108,11 @@ impl Clients {
         };
         let tls = tls::client(trust, identity, b"http/1.1")?;
         let proxy = proxy.map(|url| Proxy::at(&url).ok_or("the proxy cannot be used"));
-        let dial = Dial::new(Arc::new(tls), proxy.transpose()?);
+        let dial = Connector::new(Arc::new(tls), proxy.transpose()?);
         let client = make(dial.clone());
         Ok(Self {
             dial,
-            current: Arc::new(Mutex::new((client, Instant::now() + about(AGE)))),
+            current: Arc::new(Mutex::new((client, Instant::now() + jittered(AGE)))),
         })
     }
 
@@ -123,16 +124,16 @@ impl Clients {
     /// The client for a request that is sent now. One that is too old makes
     /// place for another; its connections end with their last requests.
     pub(super) fn current(&self) -> Client {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         let now = Instant::now();
         if now >= current.1 {
-            *current = (make(self.dial.clone()), now + about(AGE));
+            *current = (make(self.dial.clone()), now + jittered(AGE));
         }
         current.0.clone()
     }
 }
 
-fn make(dial: Dial) -> Client {
+fn make(dial: Connector) -> Client {
     // HTTP/1.1: HTTP/2 would put all calls on one connection, and queue them
     // there behind the vendor's limit of streams.
     legacy::Client::builder(TokioExecutor::new())
@@ -156,8 +157,8 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::credentials::TokenKey;
-    use crate::upstream::quota::Quota;
+    use crate::token_key::TokenKey;
+    use crate::upstream::rate_limit::RateLimiter;
 
     /// How many connections a server has, and when it may answer.
     #[derive(Clone)]
@@ -203,16 +204,16 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         tokio::spawn(async { axum::serve(counting, routes).await });
 
-        let base = Base::of_url(&url, false).unwrap();
-        let clients = Clients::new(&base, Outbound::default()).unwrap();
-        let quota = Quota::new(0);
+        let base = Endpoint::of_url(&url, false).unwrap();
+        let clients = RotatingClient::new(&base, ClientOptions::default()).unwrap();
+        let quota = RateLimiter::new(0);
         let request = || {
             let (client, quota, url) = (clients.current(), quota.clone(), url.clone());
             async move {
                 let token = TokenKey::of(&HeaderValue::from_static("Bearer token"));
                 let in_time = Instant::now() + AGE;
                 let start = quota.admit(token, in_time).await.unwrap();
-                let request = Request::get(url).body(Departing::new(None, start));
+                let request = Request::get(url).body(TrackedBody::new(None, start));
                 let answer = client.request(request.unwrap()).await.unwrap();
                 answer.into_body().collect().await.unwrap().to_bytes()
             }
@@ -221,10 +222,10 @@ mod tests {
         assert_eq!([request().await, request().await], ["answer", "answer"]);
         assert_eq!(server.connections.load(SeqCst), 1);
 
-        let (_, due) = *clients.current.lock().unwrap();
+        let (_, due) = *clients.current.lock();
         let left = due - Instant::now();
         assert!(left > AGE / 2 && left < AGE * 2, "{left:?}");
-        let old_end = || clients.current.lock().unwrap().1 = Instant::now();
+        let old_end = || clients.current.lock().1 = Instant::now();
         old_end();
         server.answers.add_permits(1);
         request().await;

@@ -10,11 +10,12 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use parking_lot::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
@@ -44,12 +45,12 @@ impl Found {
 type Lookup = Shared<BoxFuture<'static, Found>>;
 
 /// Begins a lookup, which goes on whether it is polled or not.
-type Start = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
+type Permit = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
 
 /// Looks names up. Clones share the lookup under way.
 #[derive(Clone)]
 pub(super) struct Resolver {
-    start: Arc<Start>,
+    start: Arc<Permit>,
     /// The lookup under way, or one whose result nobody has used yet. One is
     /// enough: a client connects to the vendor alone, or to its proxy.
     current: Arc<Mutex<Option<(String, Lookup)>>>,
@@ -117,7 +118,7 @@ impl Resolver {
 
     /// The lookup of this name that is under way, else a new one.
     fn join(&self, name: &str) -> Lookup {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         match &*current {
             Some((known, lookup)) if known == name => lookup.clone(),
             _ => {
@@ -130,7 +131,7 @@ impl Resolver {
 
     /// Lets the next attempt begin a new lookup, where this is still the last.
     fn forget(&self, used: &Lookup) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.current.lock();
         if matches!(&*current, Some((_, lookup)) if lookup.ptr_eq(used)) {
             *current = None;
         }

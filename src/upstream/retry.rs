@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::error::{Error, Failure, Uncertainty};
+use crate::error::{Error, Failure, UnknownOutcome};
 use crate::operation::Spec;
 
 /// How often a request is sent at most, besides what the vendor refuses with
@@ -116,7 +116,7 @@ impl<'a> Attempts<'a> {
                 self.budget.earn();
                 return Next::End(Ok(answer));
             }
-            Err(failure) if matches!(failure.error, Error::Paced(_)) => return Next::Turn,
+            Err(failure) if matches!(failure.error, Error::RateLimited(_)) => return Next::Turn,
             Err(failure) => failure,
         };
         // What an attempt before this one may have deleted is gone.
@@ -178,12 +178,12 @@ impl<'a> Attempts<'a> {
     /// a wait counts all the same.
     pub(super) fn given_up(&self, why: Failure) -> Failure {
         let wait = match why.error {
-            Error::Paced(wait) => wait,
+            Error::RateLimited(wait) => wait,
             _ => Duration::ZERO,
         };
         let before = self.unknown.as_ref().or(self.last.as_ref());
         let mut failure = before.cloned().unwrap_or(why);
-        if let Error::Refused(_, fault) = &mut failure.error {
+        if let Error::UpstreamStatus(_, fault) = &mut failure.error {
             fault.wait_at_least(wait);
         }
         failure
@@ -202,20 +202,22 @@ impl<'a> Attempts<'a> {
         match error {
             // It never left, so it is the first.
             Error::Unreachable(_) => Some(backoff),
-            Error::Refused(_, fault) => match fault.status {
+            Error::UpstreamStatus(_, fault) => match fault.status {
                 // Front ends say so to a connection that they end for having
                 // been idle, and it is taken for the answer to a request.
                 408 if fault.is_on_kept_connection => lost,
                 502..=504 => lost.map(|backoff| backoff.max(asked)),
                 _ => None,
             },
-            Error::Lost(_) | Error::OutcomeUnknown(Uncertainty::Lost(_)) => lost,
-            Error::OutcomeUnknown(Uncertainty::Refused(_)) => lost,
+            Error::ConnectionLost(_) | Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(_)) => {
+                lost
+            }
+            Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(_)) => lost,
             _ => None,
         }
     }
 }
 
 fn is_gone(failure: &Failure) -> bool {
-    matches!(&failure.error, Error::Refused(_, fault) if fault.status == 404 && fault.body.is_some())
+    matches!(&failure.error, Error::UpstreamStatus(_, fault) if fault.status == 404 && fault.body.is_some())
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::client::USER_AGENT;
-use super::dial::BoxError;
+use super::connector::BoxError;
 
 /// How long a proxy may take to open a tunnel. It looks up a name for that,
 /// with name servers that may be silent for 5 s, and connects.

@@ -1,7 +1,8 @@
 //! What a bulk read answers where some of it fails.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -172,7 +173,7 @@ async fn the_correlation_id_is_the_failed_batchs_else_the_last_ones() {
     let failing = Arc::clone(&fails);
     let vendor = vendor(move |received| {
         let first = received.ids()[0].clone();
-        let response = match &*failing.lock().unwrap() {
+        let response = match &*failing.lock() {
             Some(fails) if *fails == first => reply(500, ""),
             _ => all(received),
         };
@@ -181,7 +182,7 @@ async fn the_correlation_id_is_the_failed_batchs_else_the_last_ones() {
     .await;
     let gateway = Gateway::before(&vendor).await;
     for (failing, expected) in [(None, "user-100"), (Some("user-50"), "user-50")] {
-        *fails.lock().unwrap() = failing.map(str::to_owned);
+        *fails.lock() = failing.map(str::to_owned);
         let request = json!({"id": ids(0..120), "allowPartialResults": true});
         let token = [("authorization", "Bearer token")];
         let answer = gateway.call_with(READ, request, &token).await.unwrap();

@@ -2,9 +2,10 @@
 //! is accounted for once, and no presence is lost or invented.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
@@ -47,7 +48,7 @@ impl Stage {
         let play = Arc::new(Mutex::new(None::<Arc<Play>>));
         let playing = Arc::clone(&play);
         let vendor = Vendor::start(move |received| {
-            let play = playing.lock().unwrap().clone().unwrap();
+            let play = playing.lock().clone().unwrap();
             async move {
                 if received.token() != play.token {
                     return cut();
@@ -84,7 +85,7 @@ impl Stage {
             token: format!("Bearer {number}"),
             flight: Flight::default(),
         });
-        *self.play.lock().unwrap() = Some(Arc::clone(&play));
+        *self.play.lock() = Some(Arc::clone(&play));
         self.vendor.forget();
         let Play {
             scene,

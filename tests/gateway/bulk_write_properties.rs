@@ -3,10 +3,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use presence_gateway::error::MAX_STATUS_BYTES;
 use presence_gateway::proto::v1::IndexRange;
 use proptest::prelude::*;
@@ -60,7 +61,7 @@ impl Stage {
         let play = Arc::new(Mutex::new(None::<Arc<Play>>));
         let playing = Arc::clone(&play);
         let vendor = Vendor::start(move |received| {
-            let play = playing.lock().unwrap().clone().unwrap();
+            let play = playing.lock().clone().unwrap();
             async move {
                 if received.token() != play.token {
                     return cut();
@@ -98,7 +99,7 @@ impl Stage {
             token: format!("Bearer {number}"),
             memory: Memory::default(),
         });
-        *self.play.lock().unwrap() = Some(Arc::clone(&play));
+        *self.play.lock() = Some(Arc::clone(&play));
         self.vendor.forget();
         let Play {
             scene,
@@ -211,10 +212,10 @@ fn check_requests(scene: &Scene, list: &[Value], received: &[Received]) -> TestC
 
 /// The updates of one user are applied in the order of the request.
 fn check_order(list: &[Value], memory: &Memory) -> TestCaseResult {
-    let crossed = memory.crossed.lock().unwrap();
+    let crossed = memory.crossed.lock();
     prop_assert!(crossed.is_empty(), "several updates at once of {crossed:?}");
     let mut applied = HashMap::new();
-    for &place in &*memory.applied.lock().unwrap() {
+    for &place in &*memory.applied.lock() {
         let before = applied.insert(user(&list[place]), place);
         prop_assert!(
             before.is_none_or(|before| before < place),
@@ -311,7 +312,7 @@ fn check_fates(
             true_fates[place] = fate;
         }
     }
-    let applied = memory.applied.lock().unwrap();
+    let applied = memory.applied.lock();
     for (place, (&told, &true_fate)) in told.iter().zip(&true_fates).enumerate() {
         // In haste, an answer can come too late, or the request not arrive.
         let is_late = scene.in_haste && told == Fate::Unknown;

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::future::pending;
-use std::sync::Mutex;
 
 use axum::response::Response;
+use parking_lot::Mutex;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -159,7 +159,7 @@ struct UnderWay<'a>(&'a Memory, Vec<String>);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.0.under_way.lock().unwrap();
+        let mut under_way = self.0.under_way.lock();
         for user in &self.1 {
             under_way.remove(user);
         }
@@ -180,7 +180,7 @@ impl Memory {
             end,
             End::Applied | End::Garbled | End::Lost(_, true) | End::Never(true)
         ) {
-            self.applied.lock().unwrap().extend(&places);
+            self.applied.lock().extend(&places);
         }
         for _ in 0..after {
             yield_now().await;
@@ -212,14 +212,14 @@ impl Memory {
     }
 
     fn begin(&self, received: &Received) -> UnderWay<'_> {
-        let mut under_way = self.under_way.lock().unwrap();
+        let mut under_way = self.under_way.lock();
         let mut users = Vec::new();
         for update in received.json().as_array().unwrap() {
             let user = user(update);
             if under_way.insert(user.clone()) {
                 users.push(user);
             } else {
-                self.crossed.lock().unwrap().push(user);
+                self.crossed.lock().push(user);
             }
         }
         UnderWay(self, users)

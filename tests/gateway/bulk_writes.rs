@@ -1,7 +1,8 @@
 //! The bulk write: how it is cut, what is sent, and in which order.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -128,12 +129,12 @@ async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
         let (flight, held, events) = (counted.clone(), counted.begin(), Arc::clone(&noted));
         async move {
             let user = first_user(&received);
-            events.lock().unwrap().push(format!("{user} begins"));
+            events.lock().push(format!("{user} begins"));
             if user == "user-0" {
                 let what = "the second batch is answered beside the first";
                 flight.until(what, |counts| counts.answered == 1).await;
             }
-            events.lock().unwrap().push(format!("{user} ends"));
+            events.lock().push(format!("{user} ends"));
             held.answered(applied(&received))
         }
     })
@@ -141,7 +142,7 @@ async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
     let gateway = Gateway::before(&vendor).await;
     let answer = soon("the answer", gateway.call(WRITE, json!({"body": list}))).await;
     assert_eq!(messages(&answer.unwrap()), numbers(0..101));
-    let events = events.lock().unwrap();
+    let events = events.lock();
     let place = |event: &str| events.iter().position(|other| other == event).unwrap();
     assert!(place("user-50 ends") < place("user-0 ends"), "{events:?}");
     assert!(place("user-0 ends") < place("USER-7 begins"), "{events:?}");

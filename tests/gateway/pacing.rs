@@ -1,10 +1,11 @@
 //! What one token may have: its requests of a minute, and its part of the places.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::HeaderValue;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
@@ -257,7 +258,7 @@ async fn one_token_holds_a_quarter_of_the_places_at_most() {
 async fn limited(requests: usize) -> Vendor {
     let window = Mutex::new((Instant::now(), 0));
     Vendor::start(move |_| {
-        let mut window = window.lock().unwrap();
+        let mut window = window.lock();
         if window.0.elapsed() >= Duration::from_secs(1) {
             *window = (Instant::now(), 0);
         }

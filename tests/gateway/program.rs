@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 /// How long a line of the log is waited for that must come.
@@ -91,7 +92,7 @@ pub struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().clone()
     }
 }
 
@@ -118,7 +119,7 @@ impl Serving {
         // Read to the end, so that the process never waits for its reader.
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                copy.0.lock().unwrap().push(line);
+                copy.0.lock().push(line);
             }
         });
         Self {

@@ -1,12 +1,12 @@
 //! What the gateway sends again by itself, and what it never does.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::HeaderValue;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -322,7 +322,7 @@ async fn what_is_limited_leaves_the_repetitions_to_the_others() {
     const CALLS: usize = 200;
     let asked = Mutex::new(HashSet::new());
     let vendor = Vendor::start(move |received| {
-        let is_first = asked.lock().unwrap().insert(received.path().to_owned());
+        let is_first = asked.lock().insert(received.path().to_owned());
         async move {
             if !is_first {
                 return reply(200, "{}");

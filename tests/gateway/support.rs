@@ -4,7 +4,7 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -14,25 +14,26 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
-use presence_gateway::batch::BulkLimits;
-use presence_gateway::call::codec::Raw;
+use presence_gateway::bulk::BulkLimits;
+use presence_gateway::cli::call::codec::Raw;
 use presence_gateway::deadline::DeadlinePolicy;
+use presence_gateway::grpc::Gateway as Service;
 use presence_gateway::proto;
 use presence_gateway::proto::v1::BulkWriteReport;
-use presence_gateway::server::{CallLimits, Pauses, Server};
-use presence_gateway::service::Gateway as Service;
+use presence_gateway::server::{CallLimits, Server, ShutdownTimeouts};
 use presence_gateway::upstream::Upstream;
-use presence_gateway::upstream::base::Base;
-use presence_gateway::upstream::client::Outbound;
-use presence_gateway::upstream::quota::Quota;
+use presence_gateway::upstream::client::ClientOptions;
+use presence_gateway::upstream::endpoint::Endpoint;
+use presence_gateway::upstream::rate_limit::RateLimiter;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, SerializeOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{self, Channel};
 use tonic::{Code, Status};
 use tonic_types::{StatusExt, pb};
 
@@ -113,9 +114,7 @@ impl Vendor {
                     headers: parts.headers,
                     body: body.map_err(|_| Cut)?.to_vec(),
                 };
-                log.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(received.clone());
+                log.lock().push(received.clone());
                 let response = answer(received).await;
                 match response.extensions().get::<Cut>() {
                     // An error of the service closes the connection.
@@ -148,18 +147,12 @@ impl Vendor {
 
     /// What it was asked up to now.
     pub fn received(&self) -> Vec<Received> {
-        self.received
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.received.lock().clone()
     }
 
     /// Lets it forget what it was asked up to now.
     pub fn forget(&self) {
-        self.received
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.received.lock().clear();
     }
 
     /// The one thing that it was asked.
@@ -226,7 +219,7 @@ pub struct Limits {
     pub share_reads: bool,
     /// How long bulk reads wait for others, if at all.
     pub merge_window: Option<Duration>,
-    pub pauses: Pauses,
+    pub pauses: ShutdownTimeouts,
 }
 
 impl Default for Limits {
@@ -243,7 +236,7 @@ impl Default for Limits {
             // Most tests make one call several times, and count what arrives.
             share_reads: false,
             merge_window: None,
-            pauses: Pauses {
+            pauses: ShutdownTimeouts {
                 lame_duck: Duration::ZERO,
                 drain_timeout: Duration::from_secs(30),
             },
@@ -285,9 +278,9 @@ impl Gateway {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let mut upstream = Upstream::new(
-            Base::of_url(upstream, false).unwrap(),
-            Outbound::default(),
-            Quota::new(limits.token_requests),
+            Endpoint::of_url(upstream, false).unwrap(),
+            ClientOptions::default(),
+            RateLimiter::new(limits.token_requests),
         )
         .unwrap();
         if limits.share_reads {
@@ -319,7 +312,7 @@ impl Gateway {
 
     /// A connection of its own to the gateway at this address.
     pub async fn connect(address: SocketAddr) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let endpoint = transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect().await.unwrap();
         Self { address, channel }
     }

@@ -118,7 +118,7 @@ pub(super) async fn gateway(
     let mut variables = vec![
         ("TOKIO_WORKER_THREADS", "1"),
         // No line for each call: Envoy writes none either.
-        ("RUST_LOG", "warn,presence_gateway::run=info"),
+        ("RUST_LOG", "warn,presence_gateway::cli::serve=info"),
     ];
     if let Some(endpoint) = &endpoint {
         variables.extend([

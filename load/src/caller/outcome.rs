@@ -1,7 +1,7 @@
 //! How a call ended.
 
 use http::HeaderMap;
-use presence_gateway::record;
+use presence_gateway::access_log;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -34,7 +34,7 @@ impl Outcome {
         }
         let info = status.get_details_error_info();
         let reason = info.map_or_else(|| "no reason".to_owned(), |info| info.reason);
-        Some(Err(Self::Refused(record::name(status.code()), reason)))
+        Some(Err(Self::Refused(access_log::name(status.code()), reason)))
     }
 
     /// Whether the gateway refused the call because it has no place for it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::words::{self, Means, Word, help};
 use super::{Change, End, Plan};
-use crate::config::value::number;
+use crate::args::number;
 use crate::sandbox::settings::within;
 
 /// The longest text: room for all behaviours together, but not for an answer that grows with it.

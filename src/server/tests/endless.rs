@@ -15,7 +15,7 @@ const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionI
 /// it ended, with what status, and what the server sent before that.
 async fn left_alone(
     router: Router,
-    manners: Manners,
+    manners: ConnectionPolicy,
     path: &str,
     message: impl Message,
 ) -> (Duration, tonic::Status, Bytes) {

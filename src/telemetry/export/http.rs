@@ -6,12 +6,13 @@
 )]
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use opentelemetry_http::{HttpClient, HttpError, ResponseBodyTooLarge};
+use parking_lot::Mutex;
 use reqwest::{Client, redirect};
 
 use crate::telemetry::settings::Destination;
@@ -58,7 +59,7 @@ impl Post {
     }
 
     fn note(&self, what: Option<String>) -> Option<String> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         std::mem::replace(&mut seen, what)
     }
 

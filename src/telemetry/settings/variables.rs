@@ -3,18 +3,18 @@
 use std::env;
 
 use super::choice::{Choice, Unsupported};
-use crate::config::value::Problems;
+use crate::args::ConfigErrors;
 
 /// Variables, and what is found wrong with them. One that is set to nothing
 /// is one that is not set.
 pub(crate) struct Variables<'a> {
-    problems: &'a mut Problems,
+    problems: &'a mut ConfigErrors,
     unsupported: Vec<Unsupported>,
 }
 
 impl<'a> Variables<'a> {
     /// Those of the process.
-    pub(crate) fn new(problems: &'a mut Problems) -> Self {
+    pub(crate) fn new(problems: &'a mut ConfigErrors) -> Self {
         Self {
             problems,
             unsupported: Vec::new(),

@@ -1,13 +1,14 @@
 //! A status stays small enough to travel, whatever the vendor sends: a client
 //! refuses larger headers, and the status with them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::stream;
 use http::Method;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tonic::Code;
@@ -27,7 +28,7 @@ impl Refused {
         let refusal = Arc::new(Mutex::new((400, String::new())));
         let next = Arc::clone(&refusal);
         let vendor = Vendor::start(move |_| {
-            let (status, body) = next.lock().unwrap().clone();
+            let (status, body) = next.lock().clone();
             let answer = Response::builder().status(status);
             let answer = answer.header("inin-correlation-id", "i".repeat(128));
             let answer = answer.header("retry-after", "3000");
@@ -41,7 +42,7 @@ impl Refused {
 
     /// The error of an RPC, as it travels, where the vendor refuses like this.
     async fn travelled(&self, rpc: &str, status: u16, body: &Value) -> Travelled {
-        *self.refusal.lock().unwrap() = (status, body.to_string());
+        *self.refusal.lock() = (status, body.to_string());
         let method = method(rpc);
         let message = frame(&encoded(&method, sample(&method)));
         let call = head(&path(&method)).header("grpc-previous-rpc-attempts", "1");

@@ -1,8 +1,9 @@
 //! The table from HTTP to gRPC, and the vendor's code as the reason.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::Method;
+use parking_lot::Mutex;
 use serde_json::json;
 use tonic::Code::{self, *};
 use tonic::Status;
@@ -131,7 +132,7 @@ async fn every_status_of_the_vendors_becomes_the_code_of_the_contract() {
     let answer = Arc::new(Mutex::new((0, String::new())));
     let next = Arc::clone(&answer);
     let vendor = Vendor::start(move |_| {
-        let (status, body) = next.lock().unwrap().clone();
+        let (status, body) = next.lock().clone();
         async move { reply(status, body) }
     })
     .await;
@@ -154,7 +155,7 @@ async fn every_status_of_the_vendors_becomes_the_code_of_the_contract() {
                     404 if !is_vendors => Internal,
                     _ => code,
                 };
-                *answer.lock().unwrap() = (http, body);
+                *answer.lock() = (http, body);
                 let refused = ask_by(&gateway, &method).await;
                 let status = refused.expect_err(&case);
                 let expected = Expected {

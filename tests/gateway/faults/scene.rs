@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -47,7 +48,7 @@ async fn answering(rows: &'static [Row], asked: &Asked) -> RawVendor {
                 .lines()
                 .find_map(|line| line.strip_prefix("authorization: bearer "));
             let token = token.expect("a request without a token").to_owned();
-            *asked.lock().unwrap().entry(token.clone()).or_default() += 1;
+            *asked.lock().entry(token.clone()).or_default() += 1;
             let mut place = token
                 .split('-')
                 .skip(1)
@@ -121,7 +122,7 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        self.0.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -155,7 +156,7 @@ pub fn play(rows: &'static [Row], places: &[usize]) -> Vec<String> {
     });
     // With it end all calls, so that the log is complete.
     drop(runtime);
-    if String::from_utf8_lossy(&log.0.lock().unwrap()).contains(SECRET) {
+    if String::from_utf8_lossy(&log.0.lock()).contains(SECRET) {
         wrong.push(format!("{}: a token is in the log", rows[places[0]].name));
     }
     wrong
@@ -185,7 +186,7 @@ async fn meet(rows: &'static [Row], places: &[usize], log: &Log) -> Vec<String> 
         let cell = rows[row].cells[column];
         let mut wrong = check(answer, &rows[row], &columns[column], cell);
         let attempts = match rows[row].fault {
-            Fault::Answers(_) => asked.lock().unwrap().get(&token).copied().unwrap_or(0),
+            Fault::Answers(_) => asked.lock().get(&token).copied().unwrap_or(0),
             _ => logged(log, columns[column].rpc),
         };
         if attempts != cell.1 {
@@ -230,7 +231,7 @@ async fn call(
 
 /// How often the vendor was called in a call of this RPC, as the log says.
 fn logged(log: &Log, rpc: &str) -> usize {
-    let log = log.0.lock().unwrap();
+    let log = log.0.lock();
     let lines = String::from_utf8_lossy(&log);
     let lines = lines
         .lines()

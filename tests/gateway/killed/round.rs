@@ -1,9 +1,10 @@
 //! One gateway before the vendor, from its start under load to its end.
 
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
@@ -92,7 +93,7 @@ pub async fn play(vendor: &mut Vendor, ending: Ending, seed: u64) -> Tally {
     assert!(all.is_ok(), "{} calls never ended", callers.len());
     let (status, log) = spawn_blocking(|| gateway.wait()).await.unwrap();
     check_exit(ending, status, begun.elapsed(), lame_duck + drain, &log);
-    let ends = std::mem::take(&mut *round.ends.lock().unwrap());
+    let ends = std::mem::take(&mut *round.ends.lock());
     judge(vendor, ending, &ends).await
 }
 
@@ -167,12 +168,12 @@ impl Round {
             });
         };
         for _ in 0..TURNS + 10 {
-            let write = self.writes.lock().unwrap().patch(GREEDY);
+            let write = self.writes.lock().patch(GREEDY);
             begin(write.unwrap());
         }
         self.until(|ends| ends.len() >= TURNS).await;
         let swallowed = {
-            let mut writes = self.writes.lock().unwrap();
+            let mut writes = self.writes.lock();
             let bulk = [false, true].map(|partial| writes.bulk(SWALLOWED, 3, partial).unwrap());
             let [all, some] = bulk;
             [writes.patch(SWALLOWED).unwrap(), all, some]
@@ -206,14 +207,14 @@ impl Round {
     }
 
     fn next(&self) -> Option<Write> {
-        self.writes.lock().unwrap().any()
+        self.writes.lock().any()
     }
 
     /// Makes a call; gives whether the gateway had to do with it.
     async fn make(&self, caller: &Caller, write: Write) -> bool {
         let end = caller.call(&write).await;
         let goes_on = matches!(end, End::Answered(_) | End::Failed(_));
-        self.ends.lock().unwrap().push((write, end));
+        self.ends.lock().push((write, end));
         self.ended.notify_one();
         goes_on
     }
@@ -230,12 +231,12 @@ impl Round {
     /// Waits until the calls that have ended are so.
     async fn until(&self, are_so: impl Fn(&[(Write, End)]) -> bool) {
         let until = async {
-            while !are_so(&self.ends.lock().unwrap()) {
+            while !are_so(&self.ends.lock()) {
                 self.ended.notified().await;
             }
         };
         let waited = timeout(PATIENCE, until).await;
-        let ended = self.ends.lock().unwrap().len();
+        let ended = self.ends.lock().len();
         assert!(
             waited.is_ok(),
             "waited in vain for calls to end; {ended} have"

@@ -202,7 +202,7 @@ async fn a_call_that_is_refused_before_it_is_sent_gives_its_place_back() {
 
 /// Makes a call whose answer is left unread.
 async fn unread(gateway: &Gateway, caller: usize) -> Streaming<Vec<u8>> {
-    use presence_gateway::call::codec::Raw;
+    use presence_gateway::cli::call::codec::Raw;
     let mut client =
         tonic::client::Grpc::new(gateway.channel.clone()).max_decoding_message_size(usize::MAX);
     client.ready().await.unwrap();

@@ -231,11 +231,11 @@ struct Encoded;
 impl tonic::codec::Codec for Encoded {
     type Encode = Vec<u8>;
     type Decode = Results;
-    type Encoder = <presence_gateway::call::codec::Raw as tonic::codec::Codec>::Encoder;
+    type Encoder = <presence_gateway::cli::call::codec::Raw as tonic::codec::Codec>::Encoder;
     type Decoder = <ProstCodec<StreamUsersPresencesPurecloudBulkRequest, Results> as tonic::codec::Codec>::Decoder;
 
     fn encoder(&mut self) -> Self::Encoder {
-        presence_gateway::call::codec::Raw.encoder()
+        presence_gateway::cli::call::codec::Raw.encoder()
     }
 
     fn decoder(&mut self) -> Self::Decoder {

@@ -1,8 +1,9 @@
 //! What holds for any stream: every id that was asked is named, and counted.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
@@ -49,7 +50,7 @@ fn spelt(id: u16) -> String {
 }
 
 async fn play(gateway: &Gateway, fates: &Mutex<Vec<(bool, usize)>>, scene: Scene) {
-    fates.lock().unwrap().clone_from(&scene.fates);
+    fates.lock().clone_from(&scene.fates);
     let mut call = Stream::open(gateway, STREAMS[scene.stream]).await;
     let mut asked = Vec::new();
     for message in &scene.messages {
@@ -106,7 +107,7 @@ fn every_id_is_named_and_counted_whatever_is_asked_and_answered() {
     let gateway = runtime.block_on(async {
         let vendor = Vendor::start(move |received| {
             let first = received.ids()[0].bytes().map(usize::from).sum::<usize>();
-            let fates = told.lock().unwrap();
+            let fates = told.lock();
             let (fails, late) = fates[first % fates.len()];
             drop(fates);
             async move {

@@ -1,7 +1,8 @@
 //! TLS and a proxy towards the vendor.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use presence_gateway::tls::pem::{self, Identity};
 use presence_gateway::tls::{VERSIONS, provider, roots};
 use rustls::ServerConfig;
@@ -165,7 +166,7 @@ async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
         async move {
             let head = crate::wire::read_request(&mut stream).await;
             let target = head.split(' ').nth(1).unwrap().to_owned();
-            heads.lock().unwrap().push(head);
+            heads.lock().push(head);
             let mut vendor = TcpStream::connect(target).await.unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             let _ = copy_bidirectional(&mut stream, &mut vendor).await;
@@ -178,7 +179,7 @@ async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
     let proxied = format!("http://user:secret@{}", proxy.address);
     let served = called(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
     assert_eq!(served.code, Some(0), "{served:#?}");
-    let heads = std::mem::take(&mut *seen.lock().unwrap());
+    let heads = std::mem::take(&mut *seen.lock());
     let [head] = heads.as_slice() else {
         panic!("{heads:#?}");
     };
@@ -228,7 +229,7 @@ async fn a_body_of_12_kib_is_in_one_record_with_its_head() {
             let there = async {
                 let mut bytes = Vec::new();
                 while from_gateway.read_buf(&mut bytes).await.unwrap_or(0) > 0 {
-                    recorded.lock().unwrap().extend_from_slice(&bytes);
+                    recorded.lock().extend_from_slice(&bytes);
                     let _ = to_vendor.write_all(&bytes).await;
                     bytes.clear();
                 }
@@ -248,7 +249,7 @@ async fn a_body_of_12_kib_is_in_one_record_with_its_head() {
     let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
     let served = called_with(rpc, &flags, &[]).await;
     assert_eq!(served.code, Some(0), "{served:#?}");
-    let records = data_records(&sent.lock().unwrap());
+    let records = data_records(&sent.lock());
     let whole = records.iter().filter(|&&length| length > body);
     assert_eq!(whole.count(), 1, "of {records:?}");
 }

@@ -1,15 +1,15 @@
 //! What of the caller's metadata reaches the vendor: the token, and nothing.
 
 use http::{HeaderMap, HeaderValue, header};
+use presence_gateway::access_log::AccessLog;
+use presence_gateway::context::CallContext;
 use presence_gateway::credentials::Caller;
 use presence_gateway::deadline::DeadlinePolicy;
-use presence_gateway::memory::Memory;
-use presence_gateway::record::Record;
-use presence_gateway::session::Session;
-use presence_gateway::upstream::base::Base;
-use presence_gateway::upstream::client::Outbound;
-use presence_gateway::upstream::quota::Quota;
-use presence_gateway::upstream::{Reserved, Terms, Upstream};
+use presence_gateway::memory::MemoryLimit;
+use presence_gateway::upstream::client::ClientOptions;
+use presence_gateway::upstream::endpoint::Endpoint;
+use presence_gateway::upstream::rate_limit::RateLimiter;
+use presence_gateway::upstream::{RequestContext, Reserved, Upstream};
 
 use crate::support::{
     Gateway, Limits, Received, Vendor, encoded, method, methods, path, reply, sample,
@@ -124,20 +124,20 @@ async fn no_debug_output_shows_it() {
         HeaderValue::from_static("Bearer s3cret"),
     );
     let caller = Caller::of(&headers).unwrap();
-    let base = Base::of_url("http://127.0.0.1:1", false).unwrap();
+    let base = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
     let limits = Limits::default();
     let policy = DeadlinePolicy {
         default: limits.default_deadline,
         max: limits.max_deadline,
     };
-    let session = Session {
+    let session = CallContext {
         merging: None,
-        upstream: Upstream::new(base, Outbound::default(), Quota::new(300)).unwrap(),
-        terms: Terms {
+        upstream: Upstream::new(base, ClientOptions::default(), RateLimiter::new(300)).unwrap(),
+        terms: RequestContext {
             caller: caller.clone(),
             deadline: policy.of(&headers),
-            record: Record::new("method"),
-            held: Memory::new(0).held(None),
+            record: AccessLog::new("method"),
+            held: MemoryLimit::new(0).held(None),
             is_repeated: false,
             reserved: Reserved::default(),
         },

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Rule;
-use crate::config::value::number;
+use crate::args::number;
 use crate::sandbox::identity::{token_hash, token_label};
 use crate::sandbox::misbehave::Plan;
 

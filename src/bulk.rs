@@ -1,0 +1,97 @@
+//! Bulk calls: cut into the batches that the vendor takes, sent some at a
+//! time, glued together in the order of the request.
+
+mod read;
+mod stream;
+mod write;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::context::{CallContext, Served};
+use crate::error::{Error, Failure, Violation};
+use crate::operation::{Operation, Spec};
+use crate::proto::v1::{
+    GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest,
+    PutUsersPresencesBulkRequest,
+};
+pub use read::BatchCoalescer;
+pub(crate) use read::BulkRead;
+pub(crate) use stream::read as stream;
+pub use stream::{StreamRequest, StreamResponse};
+
+/// How many ids or updates one call to the vendor holds at most (the vendor's
+/// limit, documented for the reads and assumed for the write).
+pub const BATCH: usize = 50;
+
+/// The requests that are cut into batches.
+const BULK: [&Spec; 3] = [
+    GetUsersPresenceBulkRequest::SPEC,
+    GetUsersPresencesPurecloudBulkRequest::SPEC,
+    PutUsersPresencesBulkRequest::SPEC,
+];
+
+/// Whether the request message of this name is cut into batches.
+#[must_use]
+pub fn is_bulk(request: &str) -> bool {
+    BULK.iter().any(|spec| spec.request == request)
+}
+
+/// How much of a bulk call there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct BulkLimits {
+    /// How many ids or updates a call, or a message of a stream, may hold.
+    pub max_ids: usize,
+    /// How many of its batches are in flight at once.
+    pub concurrency: usize,
+    /// How long the caller of a stream may keep the gateway waiting.
+    pub stream_idle: Duration,
+}
+
+/// An operation of any size, served by as many calls upstream as it takes.
+pub trait Bulk: Operation + Sized {
+    /// Serves the request.
+    ///
+    /// # Errors
+    ///
+    /// If it is larger than the limits allow, or for the reasons of a single
+    /// call, as the operation's own documentation says.
+    fn fan_out(
+        self,
+        session: &CallContext,
+        limits: BulkLimits,
+    ) -> impl Future<Output = Result<Served<Self::Response>, Failure>> + Send;
+}
+
+impl BulkLimits {
+    /// Checks how many elements a request has in its list `field`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], if that is more than it may have.
+    pub(crate) fn check(self, field: &str, count: usize) -> Result<(), Error> {
+        if count <= self.max_ids {
+            return Ok(());
+        }
+        let max = self.max_ids;
+        let wrong = format!(
+            "must have at most {max} elements (the gateway's --max-bulk-ids); it has {count}; \
+             make several calls"
+        );
+        Err(Error::Invalid(vec![Violation::new(field, wrong)]))
+    }
+}
+
+/// A user's id as it is compared: the vendor's are UUIDs, in either case.
+fn key(id: &str) -> String {
+    id.to_ascii_lowercase()
+}
+
+/// The ids without repetitions, each as it was first spelt, in that order.
+fn distinct(ids: &[String]) -> Vec<String> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    ids.iter()
+        .filter(|id| seen.insert(key(id)))
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,185 @@
+//! Where a bulk write is cut.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::user;
+use crate::bulk::BATCH;
+use crate::error::{Error, Violation};
+use crate::operation::MAX_ID_BYTES;
+use crate::proto::v1::MutableUserPresence;
+
+/// How large the body of one batch is made, in bytes: somewhat below the limit.
+const BATCH_BYTES: usize = 500_000;
+
+/// The largest update that the vendor takes, in bytes: its `request.bytes.max`
+/// for the body, without the brackets. One that fits no batch goes alone.
+const MAX_UPDATE_BYTES: usize = 512_000 - "[]".len();
+
+/// The batches of a bulk write: contiguous, and each with a user once at most.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The positions of each batch's updates in the request.
+    pub batches: Vec<Range<usize>>,
+    users: Vec<HashSet<String>>,
+}
+
+impl Plan {
+    /// Cuts the updates into batches of 50 or 500,000 bytes, earlier where a
+    /// user comes up again.
+    pub(super) fn of(updates: &[MutableUserPresence]) -> Result<Self, Error> {
+        let sizes = check(updates)?;
+        let mut plan = Self {
+            batches: Vec::new(),
+            users: Vec::new(),
+        };
+        let mut start = 0;
+        // With a comma behind each update.
+        let mut bytes = "[]".len();
+        let mut users = HashSet::new();
+        for (index, (update, size)) in updates.iter().zip(sizes).enumerate() {
+            let user = user(update);
+            let is_full = index - start == BATCH
+                || index > start && bytes + size > BATCH_BYTES
+                || users.contains(&user);
+            if is_full {
+                plan.batches.push(start..index);
+                plan.users.push(std::mem::take(&mut users));
+                start = index;
+                bytes = "[]".len();
+            }
+            bytes += size + ",".len();
+            users.insert(user);
+        }
+        if start < updates.len() {
+            plan.batches.push(start..updates.len());
+            plan.users.push(users);
+        }
+        Ok(plan)
+    }
+
+    /// The users of a batch.
+    pub(super) fn users(&self, batch: usize) -> &HashSet<String> {
+        &self.users[batch]
+    }
+
+    /// Whether two batches hold updates of the same user.
+    pub(super) fn share_a_user(&self, one: usize, other: usize) -> bool {
+        !self.users[one].is_disjoint(&self.users[other])
+    }
+}
+
+/// The id of each update's user.
+pub(super) fn ids(updates: &[MutableUserPresence]) -> Vec<String> {
+    updates
+        .iter()
+        .map(|update| update.id.clone().unwrap_or_default())
+        .collect()
+}
+
+/// Checks every update, and gives its size as JSON.
+fn check(updates: &[MutableUserPresence]) -> Result<Vec<usize>, Error> {
+    let mut violations = Vec::new();
+    let mut sizes = Vec::with_capacity(updates.len());
+    for (index, update) in updates.iter().enumerate() {
+        // Checked before: the request as a whole was encoded.
+        let size = serde_json::to_vec(update).map_or(0, |json| json.len());
+        match update.id.as_deref() {
+            None | Some("") => violations.push(Violation::new(
+                format!("body[{index}].id"),
+                "is required: the id of the user whose presence is written",
+            )),
+            Some(id) if id.len() > MAX_ID_BYTES => violations.push(Violation::new(
+                format!("body[{index}].id"),
+                format!(
+                    "must be at most {MAX_ID_BYTES} bytes long; it has {}",
+                    id.len()
+                ),
+            )),
+            Some(_) if size > MAX_UPDATE_BYTES => violations.push(Violation::new(
+                format!("body[{index}]"),
+                format!("is {size} bytes of JSON; the vendor takes {MAX_UPDATE_BYTES} at most"),
+            )),
+            Some(_) => {}
+        }
+        sizes.push(size);
+    }
+    if violations.is_empty() {
+        Ok(sizes)
+    } else {
+        Err(Error::Invalid(violations))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(id: &str, message: usize) -> MutableUserPresence {
+        MutableUserPresence {
+            id: Some(id.to_owned()),
+            message: Some("x".repeat(message)),
+            ..MutableUserPresence::default()
+        }
+    }
+
+    fn cut(updates: &[MutableUserPresence]) -> Vec<Range<usize>> {
+        Plan::of(updates).unwrap().batches
+    }
+
+    #[test]
+    fn a_batch_holds_fifty_updates() {
+        let updates: Vec<_> = (0..120).map(|n| update(&n.to_string(), 1)).collect();
+        assert_eq!(cut(&updates), [0..50, 50..100, 100..120]);
+        assert_eq!(cut(&updates[..100]), [0..50, 50..100]);
+        assert!(cut(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_batch_stays_under_the_size_that_the_vendor_takes() {
+        let updates: Vec<_> = (0..10).map(|n| update(&n.to_string(), 100_000)).collect();
+        assert_eq!(cut(&updates), [0..4, 4..8, 8..10]);
+        for batch in cut(&updates) {
+            assert!(serde_json::to_vec(&updates[batch]).unwrap().len() <= BATCH_BYTES);
+        }
+    }
+
+    #[test]
+    fn an_update_that_fits_no_batch_of_ours_but_the_vendors_goes_alone() {
+        let updates = [update("a", 1), update("b", 505_000), update("c", 1)];
+        assert_eq!(cut(&updates), [0..1, 1..2, 2..3]);
+        let error = Plan::of(&[update("a", 1), update("b", 512_000)]).unwrap_err();
+        let Error::Invalid(violations) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(violations[0].field, "body[1]");
+    }
+
+    #[test]
+    fn a_user_who_comes_up_again_begins_a_new_batch() {
+        let updates = ["a", "b", "A", "c", "b", "a"].map(|id| update(id, 1));
+        assert_eq!(cut(&updates), [0..2, 2..5, 5..6]);
+        let plan = Plan::of(&updates).unwrap();
+        assert!(plan.share_a_user(0, 1) && plan.share_a_user(1, 2));
+    }
+
+    #[test]
+    fn an_update_without_a_user_is_named() {
+        let long = "x".repeat(257);
+        let updates = [
+            update("a", 1),
+            MutableUserPresence::default(),
+            update("", 1),
+            update(&long, 1),
+        ];
+        let error = Plan::of(&updates).unwrap_err();
+        let Error::Invalid(violations) = error else {
+            panic!("{error:?}")
+        };
+        let fields: Vec<_> = violations
+            .iter()
+            .map(|violation| violation.field.as_str())
+            .collect();
+        assert_eq!(fields, ["body[1].id", "body[2].id", "body[3].id"]);
+    }
+}

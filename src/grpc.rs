@@ -1,0 +1,343 @@
+//! The services. The list of RPCs is the index of the gateway: one line
+//! each, which says whether a call is forwarded or fanned out.
+
+mod streams;
+
+use std::io;
+use std::time::Duration;
+
+use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Request, Response, Status, async_trait};
+
+use crate::access_log::AccessLog;
+use crate::bulk::{BatchCoalescer, Bulk, BulkLimits};
+use crate::context::{CallContext, Served};
+use crate::credentials::Caller;
+use crate::deadline::Deadline;
+use crate::error::{CORRELATION_ID, Error, Failure, Reason};
+use crate::memory::MemoryLease;
+use crate::operation::Operation;
+#[allow(clippy::wildcard_imports, reason = "two messages for each RPC")]
+use crate::proto::v1::*;
+use crate::upstream::{RequestContext, Reserved, Upstream};
+
+use legacy_presence_service_server::LegacyPresenceService;
+use presence_service_server::PresenceService;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// Implements the services in front of one upstream.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    upstream: Upstream,
+    bulk: BulkLimits,
+    merging: Option<BatchCoalescer>,
+}
+
+#[async_trait]
+impl PresenceService for Gateway {
+    async fn delete_presence_definition(
+        &self,
+        call: Request<DeletePresenceDefinitionRequest>,
+    ) -> Answer<DeletePresenceDefinitionResponse> {
+        self.forward(call).await
+    }
+
+    async fn delete_presence_source(
+        &self,
+        call: Request<DeletePresenceSourceRequest>,
+    ) -> Answer<DeletePresenceSourceResponse> {
+        self.forward(call).await
+    }
+
+    async fn get_presence_definition(
+        &self,
+        call: Request<GetPresenceDefinitionRequest>,
+    ) -> Answer<OrganizationPresenceDefinition> {
+        self.forward(call).await
+    }
+
+    async fn get_presence_definitions(
+        &self,
+        call: Request<GetPresenceDefinitionsRequest>,
+    ) -> Answer<OrganizationPresenceDefinitionEntityListing> {
+        self.forward(call).await
+    }
+
+    async fn get_presence_settings(
+        &self,
+        call: Request<GetPresenceSettingsRequest>,
+    ) -> Answer<PresenceSettings> {
+        self.forward(call).await
+    }
+
+    async fn get_presence_source(&self, call: Request<GetPresenceSourceRequest>) -> Answer<Source> {
+        self.forward(call).await
+    }
+
+    async fn get_presence_sources(
+        &self,
+        call: Request<GetPresenceSourcesRequest>,
+    ) -> Answer<SourceEntityListing> {
+        self.forward(call).await
+    }
+
+    async fn get_presence_user_primarysource(
+        &self,
+        call: Request<GetPresenceUserPrimarysourceRequest>,
+    ) -> Answer<UserPrimarySource> {
+        self.forward(call).await
+    }
+
+    async fn get_systempresences(
+        &self,
+        call: Request<GetSystempresencesRequest>,
+    ) -> Answer<GetSystempresencesResponse> {
+        self.forward(call).await
+    }
+
+    async fn get_user_presence(
+        &self,
+        call: Request<GetUserPresenceRequest>,
+    ) -> Answer<UserPresence> {
+        self.forward(call).await
+    }
+
+    async fn get_user_presences_purecloud(
+        &self,
+        call: Request<GetUserPresencesPurecloudRequest>,
+    ) -> Answer<UserPresence> {
+        self.forward(call).await
+    }
+
+    async fn get_users_presence_bulk(
+        &self,
+        call: Request<GetUsersPresenceBulkRequest>,
+    ) -> Answer<GetUsersPresenceBulkResponse> {
+        self.fan_out(call).await
+    }
+
+    async fn get_users_presences_purecloud_bulk(
+        &self,
+        call: Request<GetUsersPresencesPurecloudBulkRequest>,
+    ) -> Answer<GetUsersPresencesPurecloudBulkResponse> {
+        self.fan_out(call).await
+    }
+
+    async fn patch_user_presence(
+        &self,
+        call: Request<PatchUserPresenceRequest>,
+    ) -> Answer<UserPresence> {
+        self.forward(call).await
+    }
+
+    async fn patch_user_presences_purecloud(
+        &self,
+        call: Request<PatchUserPresencesPurecloudRequest>,
+    ) -> Answer<UserPresence> {
+        self.forward(call).await
+    }
+
+    async fn post_presence_definitions(
+        &self,
+        call: Request<PostPresenceDefinitionsRequest>,
+    ) -> Answer<OrganizationPresenceDefinition> {
+        self.forward(call).await
+    }
+
+    async fn post_presence_sources(
+        &self,
+        call: Request<PostPresenceSourcesRequest>,
+    ) -> Answer<Source> {
+        self.forward(call).await
+    }
+
+    async fn put_presence_definition(
+        &self,
+        call: Request<PutPresenceDefinitionRequest>,
+    ) -> Answer<OrganizationPresenceDefinition> {
+        self.forward(call).await
+    }
+
+    async fn put_presence_settings(
+        &self,
+        call: Request<PutPresenceSettingsRequest>,
+    ) -> Answer<PresenceSettings> {
+        self.forward(call).await
+    }
+
+    async fn put_presence_source(&self, call: Request<PutPresenceSourceRequest>) -> Answer<Source> {
+        self.forward(call).await
+    }
+
+    async fn put_presence_user_primarysource(
+        &self,
+        call: Request<PutPresenceUserPrimarysourceRequest>,
+    ) -> Answer<UserPrimarySource> {
+        self.forward(call).await
+    }
+
+    async fn put_users_presences_bulk(
+        &self,
+        call: Request<PutUsersPresencesBulkRequest>,
+    ) -> Answer<PutUsersPresencesBulkResponse> {
+        self.fan_out(call).await
+    }
+}
+
+#[async_trait]
+impl LegacyPresenceService for Gateway {
+    async fn delete_organization_presence(
+        &self,
+        call: Request<DeleteOrganizationPresenceRequest>,
+    ) -> Answer<DeleteOrganizationPresenceResponse> {
+        self.forward(call).await
+    }
+
+    async fn get_organization_presence(
+        &self,
+        call: Request<GetOrganizationPresenceRequest>,
+    ) -> Answer<OrganizationPresence> {
+        self.forward(call).await
+    }
+
+    async fn get_organization_presences(
+        &self,
+        call: Request<GetOrganizationPresencesRequest>,
+    ) -> Answer<OrganizationPresenceEntityListing> {
+        self.forward(call).await
+    }
+
+    async fn post_organization_presences(
+        &self,
+        call: Request<PostOrganizationPresencesRequest>,
+    ) -> Answer<OrganizationPresence> {
+        self.forward(call).await
+    }
+
+    async fn put_organization_presence(
+        &self,
+        call: Request<PutOrganizationPresenceRequest>,
+    ) -> Answer<OrganizationPresence> {
+        self.forward(call).await
+    }
+}
+
+impl Gateway {
+    /// A gateway in front of `upstream`.
+    #[must_use]
+    pub fn new(upstream: Upstream, bulk: BulkLimits) -> Self {
+        Self {
+            upstream,
+            bulk,
+            merging: None,
+        }
+    }
+
+    /// The same gateway, whose bulk reads of one token and source share
+    /// batches where they meet within so long.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no thread for the clock of that.
+    pub fn with_merged_reads(self, window: Duration) -> io::Result<Self> {
+        let merging = Some(BatchCoalescer::new(window)?);
+        Ok(Self { merging, ..self })
+    }
+
+    /// What a bulk call is granted.
+    #[must_use]
+    pub fn bulk_limits(&self) -> BulkLimits {
+        self.bulk
+    }
+
+    /// One call, one request upstream.
+    async fn forward<O: Operation>(&self, call: Request<O>) -> Answer<O::Response> {
+        self.serve(call, |session, request| async move {
+            session.forward(&request).await
+        })
+        .await
+    }
+
+    /// One call, as many requests upstream as it takes.
+    async fn fan_out<O: Bulk>(&self, call: Request<O>) -> Answer<O::Response> {
+        let limits = self.bulk;
+        self.serve(call, move |session, request| async move {
+            request.fan_out(&session, limits).await
+        })
+        .await
+    }
+
+    /// Between gRPC and the core: metadata in, and an answer or a status out.
+    async fn serve<O, T, F>(
+        &self,
+        call: Request<O>,
+        handle: impl FnOnce(CallContext, O) -> F,
+    ) -> Answer<T>
+    where
+        F: Future<Output = Result<Served<T>, Failure>>,
+    {
+        let (metadata, extensions, request) = call.into_parts();
+        let session = self.session(&metadata, &extensions)?;
+        let RequestContext {
+            deadline, record, ..
+        } = session.terms.clone();
+        let served = handle(session, request).await;
+        match served {
+            Ok(Served {
+                response,
+                correlation_id,
+            }) => {
+                record.ended(tonic::Code::Ok, None);
+                let mut response = Response::new(response);
+                if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()?.parse().ok()) {
+                    response.metadata_mut().insert(CORRELATION_ID, id);
+                }
+                Ok(response)
+            }
+            Err(failure) => {
+                let status = failure.into_status(deadline.left());
+                record.refused(&status);
+                Err(status)
+            }
+        }
+    }
+
+    /// What a call is served with, which the layers have put beside it.
+    fn session(
+        &self,
+        metadata: &MetadataMap,
+        extensions: &Extensions,
+    ) -> Result<CallContext, Status> {
+        let (Some(deadline), Some(record), Some(caller), Some(held)) = (
+            extensions.get::<Deadline>().cloned(),
+            extensions.get::<AccessLog>().cloned(),
+            extensions.get::<Caller>().cloned(),
+            extensions.get::<MemoryLease>().cloned(),
+        ) else {
+            let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
+            return Err(Failure::from(error).into_status(Duration::ZERO));
+        };
+        Ok(CallContext {
+            upstream: self.upstream.clone(),
+            merging: self.merging.clone(),
+            terms: RequestContext {
+                caller,
+                deadline,
+                record,
+                held,
+                is_repeated: is_repeated(metadata.as_ref()),
+                reserved: Reserved::default(),
+            },
+        })
+    }
+}
+
+/// Whether a client says that it repeats a call (gRFC A6).
+fn is_repeated(metadata: &http::HeaderMap) -> bool {
+    let attempts = metadata.get("grpc-previous-rpc-attempts");
+    attempts.is_some_and(|attempts| attempts != "0")
+}
+
+/// The layers of `server.rs` give each call its deadline, its caller and its record.
+const UNPREPARED: &str = "the service was started without its layers";

@@ -1,0 +1,177 @@
+//! What callers still send of a request that was answered before it had come.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+use super::request_buffers::{Bounds, RequestBuffers};
+
+/// How many bytes are discarded of one request: four of the largest messages.
+/// A client that goes on for longer does not read its answers.
+const MAX_DISCARDED: usize = 4 * super::MAX_REQUEST;
+
+/// How many requests are discarded at once. One more, and the one that has been
+/// discarded for longest is reset.
+const MAX_DISCARDING: usize = 4096;
+
+/// How long a request that is discarded may be silent while its connection is,
+/// too. What its client had on the way when it was answered is there by then:
+/// the bytes of a connection come in order, so that on a slow link those of
+/// other requests may still be before them.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Discards what comes of requests after their answers, instead of resetting
+/// their streams. Clones share their bounds.
+///
+/// To reset them at once is allowed (RFC 9113, 8.1), but h2 remembers no more
+/// than 50 streams that it reset, for a second. Each frame of DATA of another
+/// counts as a breach of the protocol, over the whole life of a connection, and
+/// [`MAX_ERROR_RESETS`] of them end it for all callers on it. It may go when h2
+/// does not count these (<https://github.com/hyperium/h2/issues/856>), or hyper
+/// lets a server say what is remembered
+/// (<https://github.com/hyperium/hyper/issues/2599>).
+///
+/// [`MAX_ERROR_RESETS`]: super::connection::MAX_ERROR_RESETS
+#[derive(Debug, Clone)]
+pub(super) struct Discard {
+    arrivals: RequestBuffers,
+    /// When a part of any request last came on the connection.
+    last: Arc<Mutex<Instant>>,
+}
+
+impl Discard {
+    pub(super) fn new() -> Self {
+        let arrivals = RequestBuffers::new(Bounds {
+            count: MAX_DISCARDING,
+            message: MAX_DISCARDED,
+            // None of it is held.
+            total: usize::MAX,
+        });
+        Self {
+            arrivals,
+            last: Arc::new(Mutex::new(Instant::now())),
+        }
+    }
+
+    /// What discards the requests of one more connection, within the same bounds.
+    pub(super) fn of_connection(&self) -> Self {
+        Self {
+            arrivals: self.arrivals.clone(),
+            last: Arc::new(Mutex::new(Instant::now())),
+        }
+    }
+
+    /// Notes that a part of a request has come.
+    fn received(&self) {
+        *self.last.lock() = Instant::now();
+    }
+
+    fn last_received(&self) -> Instant {
+        *self.last.lock()
+    }
+
+    /// The body of a request, whose rest is discarded if it is dropped early.
+    pub(super) fn after<B>(&self, body: B) -> Unread<B>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        Unread {
+            body: Some(body),
+            discard: self.clone(),
+        }
+    }
+
+    /// Takes in what comes of a body until it ends, breaks off, is silent for
+    /// [`QUIET`] with its connection, or has used up its bounds.
+    async fn rest<B: Body<Data = Bytes> + Unpin>(self, mut body: B) {
+        let begun = Instant::now();
+        let quiet_at = || self.last_received().max(begun) + QUIET;
+        let rest = async {
+            let mut left = MAX_DISCARDED;
+            loop {
+                match timeout_at(quiet_at(), body.frame()).await {
+                    Ok(Some(Ok(frame))) => {
+                        self.received();
+                        let bytes = frame.data_ref().map_or(0, Bytes::len);
+                        match left.checked_sub(bytes) {
+                            Some(rest) => left = rest,
+                            None => break,
+                        }
+                    }
+                    Err(_) if quiet_at() > Instant::now() => {}
+                    Ok(_) | Err(_) => break,
+                }
+            }
+        };
+        self.arrivals.wait(rest).await;
+    }
+}
+
+/// The body of a request, of which nothing is lost that its client still sends.
+#[derive(Debug)]
+pub(super) struct Unread<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    /// None at its end.
+    body: Option<B>,
+    discard: Discard,
+}
+
+impl<B> Body for Unread<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = std::task::ready!(Pin::new(body).poll_frame(context));
+        if matches!(frame, Some(Ok(_))) {
+            self.discard.received();
+        } else {
+            self.body = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+impl<B> Drop for Unread<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+{
+    fn drop(&mut self) {
+        let body = self.body.take().filter(|body| !body.is_end_stream());
+        if let (Some(body), Ok(runtime)) = (body, Handle::try_current()) {
+            // Apart from its call, which holds far more. It ends with its connection.
+            runtime.spawn(self.discard.clone().rest(body));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

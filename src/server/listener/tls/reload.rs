@@ -1,0 +1,122 @@
+//! The files, looked at again while the gateway serves.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::Tls;
+
+/// How often the files are read. They are small and in the system's memory;
+/// what changes them, such as the kubelet, tells nobody, and a link that is
+/// moved to a new directory is no event of the file.
+const EVERY: Duration = Duration::from_secs(2);
+
+impl Tls {
+    /// Follows the files for as long as it is polled.
+    pub(in crate::server) async fn follow(&self) {
+        loop {
+            sleep(EVERY).await;
+            let tls = self.clone();
+            // The files may be on a disk that is slow.
+            let _ = tokio::task::spawn_blocking(move || tls.look()).await;
+        }
+    }
+
+    /// Takes up what the files hold now. Connections that are open keep what
+    /// they began with. What is wrong is told once, and changes nothing.
+    fn look(&self) {
+        let contents = self.files.read();
+        // One that changed while they were read may not fit the others.
+        if contents != self.files.read() {
+            return;
+        }
+        let mut seen = self.seen.write();
+        if *seen == contents {
+            return;
+        }
+        let config = match &contents {
+            Ok(contents) => self.files.config(contents),
+            Err(problems) => Err(problems.clone()),
+        };
+        *seen = contents;
+        match config {
+            Ok(config) => {
+                *self.config.write() = config;
+                tracing::info!("the TLS files have changed; new connections get what they hold");
+            }
+            Err(problems) => tracing::warn!(
+                problems = problems.join("; "),
+                "the TLS files have changed and cannot be used; what they held before still is"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::super::TlsFiles;
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_change_is_told_once_in_however_many_looks() {
+        let folder = std::env::temp_dir().join(format!("reload-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+        let (cert, key) = (path("cert.pem"), path("key.pem"));
+        let pair = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.self_signed(&pair).unwrap().pem();
+        std::fs::write(&cert, certificate).unwrap();
+        std::fs::write(&key, pair.serialize_pem()).unwrap();
+        let files = TlsFiles {
+            cert,
+            key: key.clone(),
+            client_ca: None,
+        };
+        let tls = Tls::new(files).unwrap();
+
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+        let told = || {
+            let log = String::from_utf8(log.0.lock().clone()).unwrap();
+            (log.matches(" INFO ").count(), log.matches(" WARN ").count())
+        };
+        tracing::subscriber::with_default(subscriber.with_ansi(false).finish(), || {
+            let looks = || (0..3).for_each(|_| tls.look());
+            looks();
+            assert_eq!(told(), (0, 0));
+            std::fs::remove_file(&key).unwrap();
+            looks();
+            assert_eq!(told(), (0, 1), "a file that is missing");
+            std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
+            looks();
+            assert_eq!(told(), (0, 2), "a key of another certificate");
+            std::fs::write(&key, pair.serialize_pem()).unwrap();
+            looks();
+            assert_eq!(told(), (1, 2), "all is well again");
+        });
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

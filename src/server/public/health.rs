@@ -1,0 +1,89 @@
+//! What the health service says of the gateway.
+
+use futures_util::stream::{self, BoxStream, StreamExt};
+use tonic::server::NamedService;
+use tonic::{Code, Request, Response, Status};
+use tonic_health::ServingStatus::{self, NotServing, Serving};
+use tonic_health::pb::health_check_response::ServingStatus::ServiceUnknown;
+use tonic_health::pb::health_server::{Health as HealthRpcs, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::grpc::Gateway;
+use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServer;
+use crate::proto::v1::presence_service_server::PresenceServiceServer;
+use crate::proto::v1::presence_stream_service_server::PresenceStreamServiceServer;
+
+/// The names under which it answers for calls: the gateway as a whole, and
+/// each of its services.
+const FOR_CALLS: [&str; 5] = [
+    "",
+    "readiness",
+    <PresenceServiceServer<Gateway> as NamedService>::NAME,
+    <PresenceStreamServiceServer<Gateway> as NamedService>::NAME,
+    <LegacyPresenceServiceServer<Gateway> as NamedService>::NAME,
+];
+
+/// The name under which it answers for the process, until that ends: one that
+/// is about to end by itself shall not be killed for it.
+const LIVENESS: &str = "liveness";
+
+/// The statuses; none depends on the vendor, whose outage no restart mends.
+#[derive(Debug)]
+pub(in crate::server) struct Health(HealthReporter);
+
+impl Health {
+    /// The statuses of a gateway that serves, and the service that tells them.
+    pub(in crate::server) async fn serving() -> (Self, HealthServer<impl HealthRpcs>) {
+        let health = Self(HealthReporter::new());
+        health.report(Serving).await;
+        health.0.set_service_status(LIVENESS, Serving).await;
+        let statuses = HealthService::from_health_reporter(health.0.clone());
+        (health, HealthServer::new(Service(statuses)))
+    }
+
+    /// Asks all that choose where to call to call elsewhere.
+    pub(in crate::server) async fn ends(&self) {
+        self.report(NotServing).await;
+    }
+
+    async fn report(&self, status: ServingStatus) {
+        for name in FOR_CALLS {
+            self.0.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// tonic's health service, but for a watch of a name that is not known: that
+/// says so and stays open, as `grpc/health/v1/health.proto` wants it, where
+/// tonic-health 0.14.9 ends with `NOT_FOUND`.
+#[derive(Debug)]
+struct Service(HealthService);
+
+#[tonic::async_trait]
+impl HealthRpcs for Service {
+    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        self.0.check(request).await
+    }
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        match self.0.watch(request).await {
+            Ok(watch) => Ok(watch.map(StreamExt::boxed)),
+            Err(status) if status.code() == Code::NotFound => {
+                let status = ServiceUnknown.into();
+                let unknown = stream::iter([Ok(HealthCheckResponse { status })]);
+                // None is registered later.
+                Ok(Response::new(unknown.chain(stream::pending()).boxed()))
+            }
+            Err(status) => Err(status),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Reflection: the protos, for clients that have none.
+//!
+//! tonic-reflection gives the messages and the plumbing; its own service ends
+//! the whole stream at the first name that it does not know, and knows no
+//! extensions ([grpc-rust#1077](https://github.com/grpc/grpc-rust/issues/1077)).
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use http::Uri;
+use prost_reflect::{DescriptorPool, FileDescriptor};
+use tonic::{Code, Response, Status, Streaming};
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::server_reflection_server::{
+    ServerReflection, ServerReflectionServer,
+};
+use tonic_reflection::pb::v1::{
+    ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse,
+    ServerReflectionRequest, ServerReflectionResponse, ServiceResponse,
+};
+use tonic_reflection::pb::{v1, v1alpha};
+use tower::ServiceExt;
+
+use crate::error::{Error, Failure, Reason};
+use crate::proto;
+use crate::server::public::MAX_QUESTION;
+
+const PATH: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+/// The version that older clients ask for: the same messages, in a package of
+/// another name.
+const ALPHA_PATH: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+
+/// Routes both versions of the reflection service, which tell of all services.
+///
+/// # Errors
+///
+/// If the descriptors do not belong together.
+pub(in crate::server) fn router() -> io::Result<Router> {
+    let mut pool = proto::pool().clone();
+    for descriptors in [
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        v1::FILE_DESCRIPTOR_SET,
+        v1alpha::FILE_DESCRIPTOR_SET,
+    ] {
+        pool.decode_file_descriptor_set(descriptors)
+            .map_err(io::Error::other)?;
+    }
+    let service = ServerReflectionServer::new(Reflection(pool));
+    let service = service.max_decoding_message_size(MAX_QUESTION);
+    let alpha = service.clone().map_request(|mut request: Request| {
+        *request.uri_mut() = Uri::from_static(PATH);
+        request
+    });
+    Ok(Router::new()
+        .route_service(PATH, service)
+        .route_service(ALPHA_PATH, alpha))
+}
+
+/// The reflection service of what is in this pool.
+#[derive(Debug)]
+struct Reflection(DescriptorPool);
+
+#[tonic::async_trait]
+impl ServerReflection for Reflection {
+    type ServerReflectionInfoStream = BoxStream<'static, Result<ServerReflectionResponse, Status>>;
+
+    async fn server_reflection_info(
+        &self,
+        requests: tonic::Request<Streaming<ServerReflectionRequest>>,
+    ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
+        let pool = self.0.clone();
+        let answers = requests.into_inner();
+        let answers = answers.map_ok(move |request| answer(&pool, request));
+        Ok(Response::new(
+            answers.map_err(|status| unread(&status)).boxed(),
+        ))
+    }
+}
+
+/// Answers one question; what is not known is an answer too.
+fn answer(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerReflectionResponse {
+    let message = match &request.message_request {
+        Some(MessageRequest::FileByFilename(name)) => {
+            let file = pool.get_file_by_name(name);
+            file.map_or_else(
+                || not_found(&format!("file `{name}`")),
+                |file| holding(&file),
+            )
+        }
+        Some(MessageRequest::FileContainingSymbol(name)) => defining(pool, name).map_or_else(
+            || not_found(&format!("symbol `{name}`")),
+            |file| holding(&file),
+        ),
+        Some(MessageRequest::FileContainingExtension(asked)) => {
+            let (extended, number) = (&asked.containing_type, asked.extension_number);
+            let message = pool.get_message_by_name(extended);
+            let extension = u32::try_from(number)
+                .ok()
+                .and_then(|number| message?.get_extension(number));
+            extension.map_or_else(
+                || not_found(&format!("extension {number} of `{extended}`")),
+                |extension| holding(&extension.parent_file()),
+            )
+        }
+        Some(MessageRequest::AllExtensionNumbersOfType(name)) => {
+            match pool.get_message_by_name(name) {
+                None => not_found(&format!("message `{name}`")),
+                Some(message) => {
+                    let numbers = message.extensions();
+                    let numbers = numbers.filter_map(|known| known.number().try_into().ok());
+                    MessageResponse::AllExtensionNumbersResponse(ExtensionNumberResponse {
+                        base_type_name: name.clone(),
+                        extension_number: numbers.collect(),
+                    })
+                }
+            }
+        }
+        Some(MessageRequest::ListServices(_)) => {
+            let services = pool.services().map(|service| ServiceResponse {
+                name: service.full_name().to_owned(),
+            });
+            MessageResponse::ListServicesResponse(ListServiceResponse {
+                service: services.collect(),
+            })
+        }
+        None => error(
+            Code::InvalidArgument,
+            "message_request: none of its fields is set, or one that is not known here".to_owned(),
+        ),
+    };
+    ServerReflectionResponse {
+        valid_host: request.host.clone(),
+        original_request: Some(request),
+        message_response: Some(message),
+    }
+}
+
+/// The file that defines what has this full name.
+fn defining(pool: &DescriptorPool, name: &str) -> Option<FileDescriptor> {
+    let service = pool.get_service_by_name(name);
+    let whole = service
+        .map(|service| service.parent_file())
+        .or_else(|| Some(pool.get_message_by_name(name)?.parent_file()))
+        .or_else(|| Some(pool.get_enum_by_name(name)?.parent_file()))
+        .or_else(|| Some(pool.get_extension_by_name(name)?.parent_file()));
+    whole.or_else(|| {
+        let (parent, member) = name.rsplit_once('.')?;
+        let of_service = || {
+            let service = pool.get_service_by_name(parent)?;
+            let is_there = service.methods().any(|method| method.name() == member);
+            is_there.then(|| service.parent_file())
+        };
+        let of_message = || {
+            let message = pool.get_message_by_name(parent)?;
+            let is_there = message.get_field_by_name(member).is_some()
+                || message.oneofs().any(|oneof| oneof.name() == member);
+            is_there.then(|| message.parent_file())
+        };
+        let of_enum = || {
+            let mut enums = pool.all_enums();
+            let found = enums.find(|known| known.values().any(|value| value.full_name() == name));
+            Some(found?.parent_file())
+        };
+        of_service().or_else(of_message).or_else(of_enum)
+    })
+}
+
+/// A file alone: what it imports is asked for by name.
+fn holding(file: &FileDescriptor) -> MessageResponse {
+    MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
+        file_descriptor_proto: vec![file.encode_to_vec()],
+    })
+}
+
+fn not_found(what: &str) -> MessageResponse {
+    error(Code::NotFound, format!("{what} is not known"))
+}
+
+fn error(code: Code, message: String) -> MessageResponse {
+    MessageResponse::ErrorResponse(ErrorResponse {
+        error_code: code.into(),
+        error_message: message,
+    })
+}
+
+/// What tonic found wrong with a question, which ends the stream.
+fn unread(status: &Status) -> Status {
+    let error = match status.code() {
+        Code::OutOfRange => Error::Protocol(
+            Reason::MessageTooLarge,
+            Code::ResourceExhausted,
+            format!("a question may have {MAX_QUESTION} bytes at most"),
+        ),
+        code => Error::Protocol(
+            Reason::MalformedRequest,
+            code,
+            format!(
+                "what was sent is no question of reflection: {}",
+                status.message()
+            ),
+        ),
+    };
+    Failure::from(error).into_status(Duration::ZERO)
+}

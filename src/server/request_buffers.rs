@@ -1,0 +1,216 @@
+//! The messages of calls on their way: read before a call takes a place, and
+//! bounded in number, in bytes and in time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tonic::Code;
+
+use crate::error::{Error, Reason};
+
+/// How long a message may take after its headers, where its deadline is not
+/// sooner. It is there with them, as a rule.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// What stands before a message: whether it is compressed, and its length.
+pub(super) const PREFIX: usize = 5;
+
+/// The messages on their way. Clones are the same ones.
+///
+/// Where there are too many, the one that has been on its way for the longest
+/// is given up: those who mean well send theirs at once, so that nobody keeps
+/// them out with messages that do not end.
+#[derive(Debug, Clone)]
+pub(super) struct RequestBuffers {
+    bounds: Bounds,
+    state: Arc<Mutex<State>>,
+}
+
+/// How much may be on its way at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// How many messages.
+    pub count: usize,
+    /// How many bytes one message has.
+    pub message: usize,
+    /// How many bytes all have.
+    pub total: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    total: usize,
+    /// By the order in which they began.
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: usize,
+    /// Dropped with this, which tells who reads it to stop.
+    _stays: oneshot::Sender<()>,
+}
+
+/// One message on its way, counted until this is dropped.
+#[derive(Debug)]
+struct Slot {
+    arrivals: RequestBuffers,
+    number: u64,
+}
+
+impl RequestBuffers {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        let state = Arc::default();
+        Self { bounds, state }
+    }
+
+    /// Reads the message of a call, and the end of the call's body after it.
+    ///
+    /// Less than a message is given as it is: tonic says what is wrong with it.
+    ///
+    /// # Errors
+    ///
+    /// If the message is too large, late, more than one, or given up for others.
+    pub(super) async fn read(&self, mut body: Body) -> Result<Bytes, Error> {
+        let (arrival, pushed_out) = self.begin();
+        let mut read = BytesMut::new();
+        let whole = async {
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|_| broken_off())?;
+                // Trailers, which no caller sends, say nothing to us.
+                let Ok(data) = frame.into_data() else {
+                    continue;
+                };
+                arrival.grow(data.len())?;
+                // Not the frame itself: a small one may hold a large buffer.
+                read.extend_from_slice(&data);
+                if let Some(length) = claimed(&read) {
+                    if length > self.bounds.message {
+                        return Err(too_large(self.bounds.message));
+                    }
+                    if read.len() > PREFIX + length {
+                        return Err(more_than_one());
+                    }
+                }
+            }
+            Ok(())
+        };
+        let whole = tokio::select! {
+            biased;
+            _ = pushed_out => Err(Error::MemoryExhausted),
+            whole = timeout(ARRIVAL, whole) => whole.unwrap_or_else(|_| Err(late())),
+        };
+        whole.map(|()| read.freeze())
+    }
+
+    /// Waits for `body`, counted as a message on its way, for as long as one has.
+    pub(super) async fn wait(&self, body: impl Future<Output = ()>) {
+        let (_arrival, pushed_out) = self.begin();
+        tokio::select! {
+            biased;
+            _ = pushed_out => {}
+            _ = timeout(ARRIVAL, body) => {}
+        }
+    }
+
+    fn begin(&self) -> (Slot, oneshot::Receiver<()>) {
+        let (stays, pushed_out) = oneshot::channel();
+        let mut state = self.state();
+        let number = state.next;
+        state.next += 1;
+        let waiting = Waiting {
+            bytes: 0,
+            _stays: stays,
+        };
+        state.waiting.insert(number, waiting);
+        if state.waiting.len() > self.bounds.count {
+            state.push_out();
+        }
+        let arrivals = self.clone();
+        (Slot { arrivals, number }, pushed_out)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+impl State {
+    /// Gives up the message that has been on its way for the longest.
+    fn push_out(&mut self) {
+        if let Some((_, waiting)) = self.waiting.pop_first() {
+            self.total -= waiting.bytes;
+        }
+    }
+}
+
+impl Slot {
+    fn grow(&self, bytes: usize) -> Result<(), Error> {
+        let mut state = self.arrivals.state();
+        let waiting = state.waiting.get_mut(&self.number);
+        waiting.ok_or(Error::MemoryExhausted)?.bytes += bytes;
+        state.total += bytes;
+        while state.total > self.arrivals.bounds.total && !state.waiting.is_empty() {
+            state.push_out();
+        }
+        let stays = state.waiting.contains_key(&self.number);
+        stays.then_some(()).ok_or(Error::MemoryExhausted)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut state = self.arrivals.state();
+        if let Some(waiting) = state.waiting.remove(&self.number) {
+            state.total -= waiting.bytes;
+        }
+    }
+}
+
+/// How long the message is, as its prefix says.
+fn claimed(read: &[u8]) -> Option<usize> {
+    let length = read.get(1..PREFIX)?.try_into().ok()?;
+    usize::try_from(u32::from_be_bytes(length)).ok()
+}
+
+fn late() -> Error {
+    let text = format!(
+        "the request message did not arrive within {} s of its headers; nothing was sent",
+        ARRIVAL.as_secs()
+    );
+    Error::Protocol(Reason::DeadlineExceeded, Code::DeadlineExceeded, text)
+}
+
+pub(super) fn too_large(bytes: usize) -> Error {
+    let text = format!(
+        "the request is larger than the {bytes} bytes that the gateway accepts; make several calls"
+    );
+    Error::Protocol(Reason::MessageTooLarge, Code::ResourceExhausted, text)
+}
+
+fn more_than_one() -> Error {
+    let text = "the call has more than one message, of which nothing was sent; each is a call of \
+                its own";
+    Error::Protocol(
+        Reason::MalformedRequest,
+        Code::Unimplemented,
+        text.to_owned(),
+    )
+}
+
+/// Nobody reads it: who breaks a message off has left its stream.
+fn broken_off() -> Error {
+    let text = "the request message broke off".to_owned();
+    Error::Protocol(Reason::MalformedRequest, Code::Internal, text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! Tokens whose vendor has a lower limit than ours, of any kind, with a clock
+//! that does not wait.
+
+use futures_util::future::join_all;
+use proptest::prelude::*;
+
+use super::tests::token;
+use super::*;
+
+/// How a vendor counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Window {
+    /// From the first request on.
+    Fixed,
+    /// As a calendar has it, whenever the first request comes.
+    Aligned,
+    /// For each request by itself.
+    Sliding,
+    /// A bucket that fills all the time.
+    Bucket,
+}
+
+const WINDOWS: [Window; 4] = [
+    Window::Fixed,
+    Window::Aligned,
+    Window::Sliding,
+    Window::Bucket,
+];
+
+/// A vendor that takes so many requests in a period.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    window: Window,
+    requests: usize,
+    period: Duration,
+}
+
+struct Vendor {
+    limit: Limit,
+    begun: Instant,
+    taken: Mutex<Vec<Instant>>,
+    refused: Mutex<Vec<Instant>>,
+}
+
+impl Vendor {
+    fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            begun: Instant::now(),
+            taken: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    /// Takes a request, or says after how many seconds it may.
+    fn ask(&self) -> Result<(), u64> {
+        let now = Instant::now();
+        let Limit {
+            window,
+            requests,
+            period,
+        } = self.limit;
+        let mut taken = self.taken.lock();
+        let reopens = match window {
+            Window::Fixed => {
+                let mut opened = None;
+                let mut count = 0;
+                for &at in &*taken {
+                    if opened.is_none_or(|opened| at >= opened + period) {
+                        (opened, count) = (Some(at), 0);
+                    }
+                    count += 1;
+                }
+                let reopens = opened.unwrap_or(now) + period;
+                (reopens > now && count >= requests).then_some(reopens)
+            }
+            Window::Aligned => {
+                // It was a third over when the first request came.
+                let passed = now - self.begun + period / 3;
+                let windows = passed.as_nanos() / period.as_nanos();
+                let reopens =
+                    self.begun + period * (u32::try_from(windows).unwrap() + 1) - period / 3;
+                let count = taken.iter().filter(|&&at| at + period >= reopens).count();
+                (count >= requests).then_some(reopens)
+            }
+            Window::Sliding => {
+                let oldest = taken.len().checked_sub(requests);
+                let oldest = oldest.map(|oldest| taken[oldest] + period);
+                oldest.filter(|&reopens| reopens > now)
+            }
+            Window::Bucket => {
+                let each = period / u32::try_from(requests).unwrap();
+                // When the bucket is full again.
+                let full = taken
+                    .iter()
+                    .fold(self.begun, |full, &at| full.max(at) + each);
+                let reopens = (full + each).checked_sub(period).unwrap_or(now);
+                (reopens > now).then_some(reopens)
+            }
+        };
+        let Some(reopens) = reopens else {
+            taken.push(now);
+            return Ok(());
+        };
+        self.refused.lock().push(now);
+        let left = reopens - now;
+        Err(left.as_secs().max(1) + u64::from(left.as_secs() > 0 && left.subsec_nanos() > 0))
+    }
+}
+
+/// What came of many requests that were made at once.
+#[derive(Debug)]
+struct Outcome {
+    /// When each was answered, in the order in which they were made.
+    answered: Vec<Duration>,
+    refused: Vec<Duration>,
+    starts: Vec<Instant>,
+}
+
+async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> Outcome {
+    let begun = Instant::now();
+    let (quota, vendor) = (RateLimiter::new(ours), Vendor::new(limit));
+    let starts = Mutex::new(Vec::new());
+    let end = begun + Duration::from_hours(100);
+    let one = |number: usize| {
+        let (quota, vendor, starts) = (&quota, &vendor, &starts);
+        // Calls come one after the other, if quickly.
+        let ticket = quota.line_up_one(token("a"), end).unwrap();
+        async move {
+            let mut ticket = ticket;
+            let mut refusals = 0;
+            loop {
+                let start = ticket.turn(|| end, |_| {}).await.unwrap();
+                let turn = start.turn();
+                start.leaves();
+                starts.lock().push(Instant::now());
+                let way = latency.mul_f64(0.5 + 0.01 * (number % 10) as f64);
+                tokio::time::sleep(way).await;
+                let answer = vendor.ask();
+                tokio::time::sleep(way).await;
+                match answer {
+                    Ok(()) => break quota.accept(token("a"), turn),
+                    Err(seconds) => {
+                        let asked = Some(Duration::from_secs(seconds));
+                        let _ = quota.refuse(token("a"), turn, asked, refusals);
+                        refusals += 1;
+                    }
+                }
+                ticket = quota.line_up_again(token("a"), turn, end).unwrap();
+            }
+            begun.elapsed()
+        }
+    };
+    let answered = join_all((0..requests).map(one)).await;
+    let refused = vendor.refused.into_inner();
+    Outcome {
+        answered,
+        refused: refused.iter().map(|&at| at - begun).collect(),
+        starts: starts.into_inner(),
+    }
+}
+
+/// Makes so many requests at once, and checks what holds for any vendor.
+fn simulate(limit: Limit, ours: usize, requests: usize, latency: Duration) -> Outcome {
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(run(limit, ours, requests, latency));
+    for run in outcome.starts.windows(ours + 1) {
+        let minute = run[ours] - run[0];
+        assert!(
+            minute >= Duration::from_mins(1),
+            "{} starts in {minute:?}",
+            ours + 1
+        );
+    }
+    // Of the first burst, those are taken that arrive first.
+    let late = outcome
+        .answered
+        .iter()
+        .filter(|&&at| at > latency.mul_f64(1.2) + TIMERS);
+    let late: Vec<_> = late.collect();
+    for (before, run) in late.windows(ON_THEIR_WAY).enumerate() {
+        let (first, last) = (run[0], run[ON_THEIR_WAY - 1]);
+        assert!(
+            first <= last,
+            "{before} was answered after {first:?}, and one behind it after {last:?}"
+        );
+    }
+    outcome
+}
+
+/// How much longer the way there and back takes than it says: each of its two
+/// timers is late by up to a millisecond.
+const TIMERS: Duration = Duration::from_millis(2);
+
+/// How many requests behind one may be answered before it, where it is refused
+/// while they are on their way.
+const ON_THEIR_WAY: usize = 24;
+
+impl Outcome {
+    fn took(&self) -> Duration {
+        self.answered.iter().max().copied().unwrap()
+    }
+
+    /// How many were refused after the first burst, of which all are on their
+    /// way before the first refusal is back.
+    fn refused_later(&self, latency: Duration) -> usize {
+        let later = self.refused.iter().filter(|&&at| at > latency + TIMERS);
+        later.count()
+    }
+}
+
+#[test]
+fn forty_requests_at_once_of_five_in_two_seconds_are_all_served_with_few_refusals() {
+    for window in WINDOWS {
+        let limit = Limit {
+            window,
+            requests: 5,
+            period: Duration::from_secs(2),
+        };
+        let latency = Duration::from_millis(30);
+        let outcome = simulate(limit, 300, 40, latency);
+        let (took, refused) = (outcome.took(), outcome.refused_later(latency));
+        // At best 14 s.
+        assert!(took < Duration::from_secs(24), "{window:?}: {took:?}");
+        assert!(refused <= 8, "{window:?}: {refused} refusals");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Of any limit, however it is counted.
+    #[test]
+    fn a_vendors_limit_is_found_and_used(
+        window in prop::sample::select(&WINDOWS[..]),
+        requests in 1_usize..300,
+        period in 1000_u64..60_000,
+        latency in 1_u64..400,
+        count in 1_usize..290,
+    ) {
+        let (period, latency) = (Duration::from_millis(period), Duration::from_millis(latency));
+        let limit = Limit { window, requests, period };
+        let outcome = simulate(limit, 300, count, latency);
+        let took = outcome.took().as_secs_f64();
+        // As long as the vendor's limit takes, and ours.
+        let windows = |count: usize, limit: usize| (count.div_ceil(limit) - 1) as f64;
+        let theirs = windows(count, requests) * period.as_secs_f64();
+        // A wait for ours counts into the window that is measured, so that the
+        // rate is too low after it.
+        let ours = windows(outcome.starts.len(), 300) * (60.5 + 15.0);
+        let most = 2.0 * theirs + ours + 15.0;
+        prop_assert!(took < most, "took {took} s, {theirs} s by their limit and {ours} s by ours");
+        // A few in each window, and those on their way when the limit is found.
+        let refused = outcome.refused_later(latency) as f64;
+        let shortest = if window == Window::Bucket { 5.0 } else { 20.0 };
+        let most = 3.0 * took / period.as_secs_f64().min(shortest) + 20.0 * latency.as_secs_f64() + 8.0;
+        prop_assert!(refused <= most, "{refused} refusals in {took} s, and not {most}");
+    }
+}

@@ -1,0 +1,170 @@
+//! The vendor's answer, read within its bounds; and what it means where there is none.
+
+use std::error::Error as _;
+use std::fmt::Write;
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use memchr::memchr_iter;
+
+use super::body::{self, Unread};
+use super::tunnel::ProxyRefusal;
+use crate::deadline::Deadline;
+use crate::error::fault::Fault;
+use crate::error::{Error, UnknownOutcome};
+use crate::memory::MemoryLease;
+use crate::operation::{Answer, Spec};
+
+/// The largest answer that is read, in bytes: twice what a caller receives in
+/// one message unless it asked for more.
+const MAX_ANSWER: usize = 8 * 1024 * 1024;
+
+/// The largest error body that is read, in bytes; a larger one counts as none.
+const MAX_ERROR_BODY: usize = 1024 * 1024;
+
+/// Reads an answer: the body of a success, or what a refusal says.
+pub(super) async fn read(
+    spec: &'static Spec,
+    response: &mut Response<Incoming>,
+    deadline: &Deadline,
+    held: &MemoryLease,
+) -> Result<Bytes, Error> {
+    let status = response.status();
+    if status.is_informational() {
+        // Something else is to follow, and nothing tells what.
+        let why = "it answers with another protocol than HTTP".to_owned();
+        return Err(broken(spec, why));
+    }
+    if status.is_redirection() {
+        return Err(Error::Redirected(status.as_u16()));
+    }
+    if !status.is_success() {
+        // What was refused stays refused, also where the body breaks off, or
+        // does not come in time.
+        let body = deadline
+            .bound(body::read(response, MAX_ERROR_BODY, &held.briefly()))
+            .await;
+        let body = body.and_then(Result::ok).unwrap_or_default();
+        return Err(refused(spec, status, response.headers(), &body));
+    }
+    if matches!(spec.answer, Answer::Nothing) {
+        return Ok(Bytes::new());
+    }
+    let unreadable = |what| Err(Error::Unreadable { spec, what });
+    match deadline.bound(body::read(response, MAX_ANSWER, held)).await {
+        Some(Ok(body)) if held.take_besides(becomes(spec, &body), body.len()).is_ok() => Ok(body),
+        Some(Err(Unread::TooLarge)) => unreadable(format!("it is larger than {MAX_ANSWER} bytes")),
+        Some(Err(Unread::Encoded)) => unreadable("it is compressed, and not by gzip".to_owned()),
+        Some(Err(Unread::Garbled)) => {
+            unreadable("it is compressed, and cannot be inflated".to_owned())
+        }
+        Some(Ok(_) | Err(Unread::NoMemory)) if spec.is_read() => Err(Error::MemoryExhausted),
+        // What was applied cannot be refused any more.
+        Some(Ok(_) | Err(Unread::NoMemory)) => {
+            unreadable("there was no memory left for it (--message-memory)".to_owned())
+        }
+        Some(Err(Unread::Lost(error))) => {
+            Err(broken(spec, told("error reading the answer", &error)))
+        }
+        None => Err(expired(spec)),
+    }
+}
+
+/// How many bytes an answer becomes as a message, whatever little is said of
+/// each model in it, and of each text of a map.
+pub(super) fn becomes(spec: &Spec, body: &[u8]) -> usize {
+    /// A model without a field, with its place in a list.
+    const MODEL: usize = 512;
+    /// A text of a map with its key, and what the map grows by.
+    const FIELD: usize = 256;
+    let count = |sign| memchr_iter(sign, body).count();
+    match spec.answer {
+        // Presences, which hold no maps.
+        Answer::List(_) => count(b'{') * MODEL,
+        _ => count(b'{') * MODEL + count(b':') * FIELD,
+    }
+}
+
+fn refused(spec: &'static Spec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+    let fault = Box::new(Fault::read(status.as_u16(), headers, body));
+    match status.as_u16() {
+        502 | 504 if !spec.is_read() => {
+            Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault))
+        }
+        _ => Error::UpstreamStatus(spec, fault),
+    }
+}
+
+pub(super) fn expired(spec: &Spec) -> Error {
+    if spec.is_read() {
+        Error::DeadlineExceeded
+    } else {
+        Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded)
+    }
+}
+
+/// What a request is that was given up while it left.
+pub(super) fn recalled(spec: &Spec) -> Error {
+    broken(spec, "the vendor refused the token meanwhile".to_owned())
+}
+
+/// What a request comes to that left, and had no answer that could be read.
+pub(super) fn lost(spec: &'static Spec, error: &legacy::Error) -> Error {
+    let cause = error.source();
+    let cause = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    if !cause.is_some_and(hyper::Error::is_parse_too_large) {
+        return broken(spec, unsent(error));
+    }
+    // hyper's limits, which it tells for 1xx heads too, and no further.
+    let what = "its head has more than 100 lines, or more than 400 KB".to_owned();
+    if spec.is_read() {
+        Error::Unreadable { spec, what }
+    } else {
+        Error::OutcomeUnknown(UnknownOutcome::Unreadable(what))
+    }
+}
+
+/// What a request comes to that never left.
+pub(super) fn unreached(error: &legacy::Error) -> Error {
+    let cause = error.source();
+    match cause.and_then(|cause| cause.downcast_ref::<ProxyRefusal>()) {
+        Some(refusal) if refusal.is_final() => Error::ProxyRefused(refusal.to_string()),
+        _ => Error::Unreachable(unsent(error)),
+    }
+}
+
+/// Why a request could not be sent, or was lost.
+fn unsent(error: &legacy::Error) -> String {
+    told("error sending request", error)
+}
+
+fn broken(spec: &Spec, why: String) -> Error {
+    if spec.is_read() {
+        Error::ConnectionLost(why)
+    } else {
+        Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(why))
+    }
+}
+
+/// Tells an error of the client for telemetry with its causes, and without the
+/// URL, which may hold a password.
+pub(crate) fn why(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    causes(error.to_string(), &error)
+}
+
+fn told(what: &str, error: &dyn std::error::Error) -> String {
+    causes(format!("{what}: {error}"), error)
+}
+
+fn causes(mut why: String, error: &dyn std::error::Error) -> String {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // `write!` to a `String` cannot fail.
+        let _ = write!(why, ": {cause}");
+        source = cause.source();
+    }
+    why
+}

@@ -1,0 +1,193 @@
+//! Whether a request left: what did not can have changed nothing.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::rate_limit::Permit;
+
+/// The largest body, in bytes, that comes with the end of its head: less than
+/// a packet, and than any buffer that a server reads a head into.
+const WITH_PLAIN_HEAD: usize = 1024;
+
+/// The most that a body and its token may have in bytes so that the request is
+/// one record of TLS, which has 16 KiB: 4 KiB are for the rest of its head. A
+/// peer sees nothing of a record before it has all of it.
+const IN_ONE_RECORD: usize = 12 * 1024;
+
+/// Whether a peer that answers the head of a request has taken its body, too.
+///
+/// Of a larger one this is never known: it may lie in a buffer of the system's,
+/// here or there, long after the answer, and without being read ever after.
+/// What is sent behind it would wait for that.
+pub(super) fn comes_with_head(body: usize, token: usize, is_secure: bool) -> bool {
+    if is_secure && body > 0 {
+        body.saturating_add(token) <= IN_ONE_RECORD
+    } else {
+        body <= WITH_PLAIN_HEAD
+    }
+}
+
+/// It is on its way to a connection, which may be about to write it.
+const WAITS: u8 = 0;
+/// A connection began to write it.
+const LEFT: u8 = 1;
+/// It was given up before that.
+const STAYED: u8 = 2;
+
+/// Tells whether a request left, or may have.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SendState(Arc<AtomicU8>);
+
+impl SendState {
+    /// Whether the request did not leave and cannot any more, once it was
+    /// given up.
+    ///
+    /// That no connection has begun to write it is not enough: one may have
+    /// taken it, in a thread of its own, and begin just now.
+    pub(super) fn is_ruled_out(&self) -> bool {
+        self.0.load(Relaxed) == STAYED
+    }
+
+    /// Whether it is certain already that it left, or that it did not.
+    pub(super) fn is_settled(&self) -> bool {
+        self.0.load(Relaxed) != WAITS
+    }
+}
+
+/// The body of a request. A connection cannot write even the head before it
+/// has asked the body how long it is, or whether there is any.
+pub(super) struct TrackedBody {
+    bytes: Option<Bytes>,
+    departure: SendState,
+    start: Permit,
+}
+
+impl TrackedBody {
+    /// A body of these bytes, or none, of a request that may start.
+    pub(super) fn new(bytes: Option<Bytes>, start: Permit) -> Self {
+        Self {
+            bytes,
+            departure: SendState::default(),
+            start,
+        }
+    }
+
+    /// What tells of it once it is under way.
+    pub(super) fn departure(&self) -> SendState {
+        self.departure.clone()
+    }
+
+    fn leaves(&self) {
+        if self.departure.0.swap(LEFT, Relaxed) == WAITS {
+            self.start.leaves();
+        }
+    }
+}
+
+impl Drop for TrackedBody {
+    fn drop(&mut self) {
+        let state = &self.departure.0;
+        // It stays what it was where it left.
+        let _ = state.compare_exchange(WAITS, STAYED, Relaxed, Relaxed);
+    }
+}
+
+impl Body for TrackedBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.leaves();
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.leaves();
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::HeaderValue;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::token_key::TokenKey;
+    use crate::upstream::rate_limit::RateLimiter;
+
+    fn token() -> TokenKey {
+        TokenKey::of(&HeaderValue::from_static("Bearer token"))
+    }
+
+    fn in_time() -> Instant {
+        Instant::now() + Duration::from_secs(100)
+    }
+
+    async fn body(bytes: Option<Bytes>, quota: &RateLimiter) -> TrackedBody {
+        let start = quota.admit(token(), in_time()).await;
+        TrackedBody::new(bytes, start.unwrap())
+    }
+
+    #[test]
+    fn a_body_is_known_to_be_taken_where_it_comes_with_its_head() {
+        for is_secure in [false, true] {
+            assert!(comes_with_head(500, 100, is_secure), "a single update");
+            assert!(!comes_with_head(13 * 1024, 100, is_secure));
+        }
+        assert!(comes_with_head(0, 16 * 1024, true), "there is none");
+        assert!(comes_with_head(10 * 1024, 2 * 1024, true));
+        assert!(!comes_with_head(10 * 1024, 2 * 1024 + 1, true));
+        assert!(!comes_with_head(2 * 1024, 100, false));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_given_up_unwritten_did_not_leave() {
+        let body = body(Some(Bytes::from_static(b"{}")), &RateLimiter::new(0)).await;
+        let departure = body.departure();
+        drop(body);
+        assert!(departure.is_ruled_out());
+    }
+
+    #[tokio::test]
+    async fn a_request_that_a_connection_has_taken_may_leave_yet() {
+        let body = body(None, &RateLimiter::new(0)).await;
+        let departure = body.departure();
+        // Its caller gives it up, but it lies with the connection.
+        assert!(!departure.is_ruled_out());
+        body.is_end_stream();
+        assert!(!departure.is_ruled_out());
+        drop(body);
+        assert!(!departure.is_ruled_out(), "it had left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_is_counted_from_when_a_connection_begins_to_write_it() {
+        let begun = Instant::now();
+        let quota = RateLimiter::new(1);
+        let body = body(None, &quota).await;
+        // It takes so long to connect.
+        sleep(Duration::from_secs(3)).await;
+        body.is_end_stream();
+        sleep(Duration::from_secs(3)).await;
+        body.is_end_stream();
+        let next = quota.admit(token(), in_time()).await;
+        let waited = begun.elapsed().as_secs();
+        assert!(next.is_ok() && waited == 63, "after {waited} s: {next:?}");
+    }
+}
