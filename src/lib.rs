@@ -3,7 +3,6 @@
 //! The way of one call is described in ARCHITECTURE.md, file by file.
 
 pub mod access_log;
-pub mod args;
 pub mod bulk;
 pub mod cli;
 pub mod clock;
@@ -20,9 +19,12 @@ pub mod logging;
 pub mod memory;
 pub mod operation;
 pub mod proto;
-pub mod sandbox;
 pub mod server;
 pub mod telemetry;
 pub mod tls;
 pub mod token_key;
 pub mod upstream;
+
+pub use presence_gateway_args as args;
+#[cfg(feature = "sandbox")]
+pub use presence_gateway_sandbox as sandbox;

@@ -48,7 +48,7 @@ pub struct Args {
     time: Duration,
 
     /// Where logs and Envoy's files are written
-    #[arg(long, default_value = "load/target/bench")]
+    #[arg(long, default_value = "target/bench")]
     logs: PathBuf,
 }
 

@@ -1,6 +1,14 @@
 //! Load for a gateway, and what it comes to: an upstream, a caller, and the
 //! scenarios that put a gateway between the two. docs/load.md tells of them.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a tool that prints figures for people"
+)]
+
 mod bench;
 mod caller;
 mod files;

@@ -33,7 +33,7 @@ pub struct Args {
     scale: f64,
 
     /// Where the gateways' logs are written
-    #[arg(long, default_value = "load/target/logs")]
+    #[arg(long, default_value = "target/scenario")]
     logs: PathBuf,
 }
 

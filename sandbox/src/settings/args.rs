@@ -84,15 +84,15 @@ pub struct Args {
 
 /// What is to be known of one flag.
 #[derive(Debug)]
-pub(in crate::sandbox) struct Flag {
-    pub(in crate::sandbox) name: String,
-    pub(in crate::sandbox) default: String,
-    pub(in crate::sandbox) variable: String,
-    pub(in crate::sandbox) help: String,
+pub(crate) struct Flag {
+    pub(crate) name: String,
+    pub(crate) default: String,
+    pub(crate) variable: String,
+    pub(crate) help: String,
 }
 
 /// Every flag, for the page that says what is here.
-pub(in crate::sandbox) fn flags() -> Vec<Flag> {
+pub(crate) fn flags() -> Vec<Flag> {
     let command = Args::augment_args(clap::Command::new("sandbox"));
     let told = |arg: &clap::Arg| {
         Some(Flag {

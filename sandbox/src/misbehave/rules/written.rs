@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::Rule;
-use crate::args::number;
-use crate::sandbox::identity::{token_hash, token_label};
-use crate::sandbox::misbehave::Plan;
+use crate::identity::{token_hash, token_label};
+use crate::misbehave::Plan;
+use presence_gateway_args::number;
 
 /// How a rule is written, told to who writes one wrong.
-pub(in crate::sandbox) const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 A rule is a line of text: behaviours, then selectors with a space between, all of which must fit:
   status=503,retry-after=2 method=GET path=/bulk token=TOKEN times=2 after=1
 or JSON, one object or a list of them:

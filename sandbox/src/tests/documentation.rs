@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::sandbox::bounds::{
+use crate::bounds::{
     MAX_DEFINITIONS, MAX_ID, MAX_JOURNAL, MAX_MESSAGES, MAX_PRESENCES, MAX_RULES, MAX_SOURCES,
     MAX_TEXT, MAX_TOKENS, MAX_USERS,
 };
-use crate::sandbox::control::PAGE;
-use crate::sandbox::misbehave::{rules, words::WORDS};
-use crate::sandbox::settings::flags;
+use crate::control::PAGE;
+use crate::misbehave::{rules, words::WORDS};
+use crate::settings::flags;
 
 const GUIDE: &str = include_str!("../../../docs/sandbox.md");
 

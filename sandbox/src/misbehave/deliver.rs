@@ -13,11 +13,11 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::{End, Plan};
-use crate::sandbox::reply::Reply;
+use crate::reply::Reply;
 
 /// Marks an answer in whose place the connection is to be closed.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::sandbox) struct Cut;
+pub(crate) struct Cut;
 
 /// Bytes that are neither JSON nor UTF-8.
 const GARBAGE: &[u8] = b"\x00\xff\xfe{\x80\"\x9f]garbage\xc3\x28\x1b\x07\xf5";
@@ -32,7 +32,7 @@ const ITEM: &str = "{\"userId\":\"00000000-0000-4000-8000-000000000001\",\"messa
 
 impl Plan {
     /// The answer, ended in the way that was asked for.
-    pub(in crate::sandbox) async fn deliver(&self, reply: Reply, correlation: &str) -> Response {
+    pub(crate) async fn deliver(&self, reply: Reply, correlation: &str) -> Response {
         let Some(end) = self.end else {
             return reply.into_response(correlation);
         };

@@ -4,12 +4,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Definition;
-use crate::sandbox::locale;
-use crate::sandbox::refusal::Refusal;
-use crate::sandbox::reply::Reply;
-use crate::sandbox::routes::{Answer, Call};
-use crate::sandbox::seed;
-use crate::sandbox::state::date;
+use crate::locale;
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::routes::{Answer, Call};
+use crate::seed;
+use crate::state::date;
 
 /// How many definitions a page has where nobody says.
 const PAGE_SIZE: usize = 25;
@@ -18,7 +18,7 @@ const PAGE_SIZE: usize = 25;
 const MAX_INT: usize = 0x7fff_ffff;
 
 /// `GET /api/v2/presencedefinitions`
-pub(in crate::sandbox) fn list(call: &mut Call<'_>) -> Answer {
+pub(crate) fn list(call: &mut Call<'_>) -> Answer {
     let number = positive(call, "pageNumber", 1)?;
     let size = positive(call, "pageSize", PAGE_SIZE)?;
     let deleted = match call.query.one("deleted") {
@@ -57,13 +57,13 @@ pub(in crate::sandbox) fn list(call: &mut Call<'_>) -> Answer {
 }
 
 /// `GET /api/v2/presencedefinitions/{presenceId}`
-pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
+pub(crate) fn get(call: &mut Call<'_>) -> Answer {
     let definition = call.state.definitions.found(call.variable(0))?;
     Ok(Reply::ok(view(definition, locale(call))))
 }
 
 /// `POST /api/v2/presencedefinitions`
-pub(in crate::sandbox) fn create(call: &mut Call<'_>) -> Answer {
+pub(crate) fn create(call: &mut Call<'_>) -> Answer {
     let body = call.body()?;
     Ok(Reply::ok(view(
         call.state.definitions.create(&body)?,
@@ -72,7 +72,7 @@ pub(in crate::sandbox) fn create(call: &mut Call<'_>) -> Answer {
 }
 
 /// `PUT /api/v2/presencedefinitions/{presenceId}`
-pub(in crate::sandbox) fn update(call: &mut Call<'_>) -> Answer {
+pub(crate) fn update(call: &mut Call<'_>) -> Answer {
     let (body, id) = (call.body()?, call.variable(0));
     Ok(Reply::ok(view(
         call.state.definitions.update(id, &body)?,

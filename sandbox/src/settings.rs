@@ -6,7 +6,7 @@ mod choice;
 use std::time::Duration;
 
 use super::bounds::MAX_USERS;
-use crate::args::{ConfigErrors, defaults, duration, number};
+use presence_gateway_args::{ConfigErrors, defaults, duration, number};
 
 pub use args::Args;
 pub(super) use args::{Flag, flags};

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::{Map, Value, json};
 
 use super::{Change, source, view};
-use crate::sandbox::refusal::Refusal;
-use crate::sandbox::reply::Reply;
-use crate::sandbox::routes::{Answer, Call};
-use crate::sandbox::settings::{BulkOrder, BulkWrite, Duplicates, WithoutIds};
-use crate::sandbox::users::{PURECLOUD, User};
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::routes::{Answer, Call};
+use crate::settings::{BulkOrder, BulkWrite, Duplicates, WithoutIds};
+use crate::users::{PURECLOUD, User};
 
 /// How many ids a bulk read may name.
 const MAX_IDS: usize = 50;
 
 /// `GET /api/v2/users/presences/{sourceId}/bulk`, and that of PURECLOUD
-pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
+pub(crate) fn get(call: &mut Call<'_>) -> Answer {
     let source = source(call, call.variable_or(0, PURECLOUD), "sourceId")?;
     let mut ids = call.query.list("id");
     if ids.len() > MAX_IDS {
@@ -68,7 +68,7 @@ pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
 }
 
 /// `PUT /api/v2/users/presences/bulk`
-pub(in crate::sandbox) fn put(call: &mut Call<'_>) -> Answer {
+pub(crate) fn put(call: &mut Call<'_>) -> Answer {
     let updates = call.bodies(call.settings.bulk_write_limit)?;
     // The users as they were, each once: an update may be one of many of theirs.
     let mut before = BTreeMap::new();

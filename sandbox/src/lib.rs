@@ -36,11 +36,6 @@ mod shape;
 mod sources;
 mod state;
 #[cfg(test)]
-#[allow(
-    clippy::disallowed_methods,
-    clippy::disallowed_types,
-    reason = "a client of the sandbox"
-)]
 mod tests;
 mod users;
 

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{ALL_DIVISIONS, Definition};
-use crate::sandbox::locale;
-use crate::sandbox::refusal::Refusal;
-use crate::sandbox::reply::Reply;
-use crate::sandbox::routes::{Answer, Call};
-use crate::sandbox::seed;
+use crate::locale;
+use crate::refusal::Refusal;
+use crate::reply::Reply;
+use crate::routes::{Answer, Call};
+use crate::seed;
 
 /// `GET /api/v2/systempresences`
 #[allow(clippy::unnecessary_wraps, reason = "every operation answers alike")]
-pub(in crate::sandbox) fn system_presences(_: &mut Call<'_>) -> Answer {
+pub(crate) fn system_presences(_: &mut Call<'_>) -> Answer {
     let all = seed::DEFAULTS.iter().map(|(presence, ..)| presence.upper());
     Ok(Reply::ok(
         all.map(|name| json!({"id": name, "name": name})).collect(),
@@ -19,7 +19,7 @@ pub(in crate::sandbox) fn system_presences(_: &mut Call<'_>) -> Answer {
 }
 
 /// `GET /api/v2/presence/definitions`
-pub(in crate::sandbox) fn list(call: &mut Call<'_>) -> Answer {
+pub(crate) fn list(call: &mut Call<'_>) -> Answer {
     let locale = locale(call)?;
     let deactivated = call.deactivated()?;
     let divisions = call.query.list("divisionId");
@@ -42,21 +42,21 @@ pub(in crate::sandbox) fn list(call: &mut Call<'_>) -> Answer {
 }
 
 /// `GET /api/v2/presence/definitions/{definitionId}`
-pub(in crate::sandbox) fn get(call: &mut Call<'_>) -> Answer {
+pub(crate) fn get(call: &mut Call<'_>) -> Answer {
     let locale = locale(call)?;
     let definition = call.state.definitions.found(call.variable(0))?;
     Ok(Reply::ok(view(definition, &locale)))
 }
 
 /// `POST /api/v2/presence/definitions`
-pub(in crate::sandbox) fn create(call: &mut Call<'_>) -> Answer {
+pub(crate) fn create(call: &mut Call<'_>) -> Answer {
     let body = call.body()?;
     let definition = call.state.definitions.create(&body)?;
     Ok(Reply::ok(view(definition, "ALL")).with_status(call.settings.created_status as u16))
 }
 
 /// `PUT /api/v2/presence/definitions/{definitionId}`
-pub(in crate::sandbox) fn update(call: &mut Call<'_>) -> Answer {
+pub(crate) fn update(call: &mut Call<'_>) -> Answer {
     let (body, id) = (call.body()?, call.variable(0));
     Ok(Reply::ok(view(
         call.state.definitions.update(id, &body)?,
@@ -65,7 +65,7 @@ pub(in crate::sandbox) fn update(call: &mut Call<'_>) -> Answer {
 }
 
 /// `DELETE /api/v2/presence/definitions/{definitionId}`, and the legacy one beside it
-pub(in crate::sandbox) fn deactivate(call: &mut Call<'_>) -> Answer {
+pub(crate) fn deactivate(call: &mut Call<'_>) -> Answer {
     let id = call.variable(0);
     call.state
         .definitions

@@ -6,10 +6,10 @@ use super::{Change, End};
 
 /// One behaviour.
 #[derive(Debug)]
-pub(in crate::sandbox) struct Word {
+pub(crate) struct Word {
     /// How it is written; a second way stands after a comma.
-    pub(in crate::sandbox) written: &'static str,
-    pub(in crate::sandbox) told: &'static str,
+    pub(crate) written: &'static str,
+    pub(crate) told: &'static str,
     pub(super) means: Means,
 }
 
@@ -38,7 +38,7 @@ const fn word(written: &'static str, means: Means, told: &'static str) -> Word {
 
 /// Every behaviour.
 #[rustfmt::skip]
-pub(in crate::sandbox) const WORDS: [Word; 24] = [
+pub(crate) const WORDS: [Word; 24] = [
     word("status=N", Means::Status, "a status from 200 to 599; from 400 on with the vendor's error body"),
     word("code=C", Means::Code, "the error's code; with status=400 or above"),
     word("retry-after=S", Means::RetryAfter, "the header, in whole seconds; alone it is a 429"),
@@ -67,7 +67,7 @@ pub(in crate::sandbox) const WORDS: [Word; 24] = [
 
 impl Word {
     /// Its name, without a value.
-    pub(in crate::sandbox) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         let end = self.written.find(['=', ',']);
         end.map_or(self.written, |end| &self.written[..end])
     }
@@ -85,7 +85,7 @@ pub(super) fn find(name: &str) -> Option<&'static Word> {
 }
 
 /// The behaviours, told to who writes them wrong.
-pub(in crate::sandbox) fn help() -> String {
+pub(crate) fn help() -> String {
     let mut help = String::from("Behaviours are separated by commas:\n");
     for word in &WORDS {
         let _ = writeln!(help, "  {:<15} {}", word.written, word.told);

@@ -4,16 +4,16 @@ mod written;
 
 use serde_json::{Value, json};
 
-pub(in crate::sandbox) use written::HELP;
+pub(crate) use written::HELP;
 
 use super::Plan;
 use super::path::path_fits;
-use crate::sandbox::bounds::MAX_RULES;
-use crate::sandbox::identity::token_hash;
+use crate::bounds::MAX_RULES;
+use crate::identity::token_hash;
 
 /// The rules, in the order in which they came; the first that fits a request is used.
 #[derive(Debug, Default)]
-pub(in crate::sandbox) struct Rules(Vec<Rule>);
+pub(crate) struct Rules(Vec<Rule>);
 
 /// One rule.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ struct Rule {
 
 impl Rules {
     /// Adds rules, all or none; else says what is wrong.
-    pub(in crate::sandbox) fn add(&mut self, text: &str) -> Result<(), String> {
+    pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
         let rules = written::read(text)?;
         if self.0.len() + rules.len() > MAX_RULES {
             return Err(format!("There can be no more than {MAX_RULES} rules."));
@@ -39,17 +39,12 @@ impl Rules {
     }
 
     /// Forgets all rules.
-    pub(in crate::sandbox) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
     /// What is to go wrong with a request; a rule that was used up is forgotten.
-    pub(in crate::sandbox) fn apply(
-        &mut self,
-        method: &str,
-        path: &str,
-        token: Option<&str>,
-    ) -> Option<Plan> {
+    pub(crate) fn apply(&mut self, method: &str, path: &str, token: Option<&str>) -> Option<Plan> {
         let mut due = None;
         for (at, rule) in self.0.iter_mut().enumerate() {
             if !rule.fits(method, path, token) {
@@ -71,7 +66,7 @@ impl Rules {
     }
 
     /// The rules that are left.
-    pub(in crate::sandbox) fn list(&self) -> Value {
+    pub(crate) fn list(&self) -> Value {
         self.0
             .iter()
             .map(|rule| {

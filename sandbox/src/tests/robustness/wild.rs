@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use crate::sandbox::misbehave::words::WORDS;
-use crate::sandbox::routes::OPERATIONS;
-use crate::sandbox::tests::{BUSY, FIRST, MEAL, SECOND};
+use crate::misbehave::words::WORDS;
+use crate::routes::OPERATIONS;
+use crate::tests::{BUSY, FIRST, MEAL, SECOND};
 
 /// Names and values that mean something somewhere, and some that do nowhere.
 const WORDS_OF_USE: [&str; 32] = [

@@ -1,26 +1,30 @@
 //! What users of the sandbox rely on, over a real socket.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    reason = "a client of the sandbox, whose failures are a test's"
+)]
+
 mod assumptions;
 mod bulk;
 mod bulk_assumptions;
 mod control;
 mod definitions;
-mod documentation;
 mod enforcement;
 mod listings;
 mod misbehaviour;
 mod operations;
 mod presences;
-mod robustness;
 
 use http_body_util::BodyExt as _;
+use presence_gateway_args::{ConfigErrors, defaults};
+use presence_gateway_sandbox::{Args, Sandbox, Settings, serve};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
-
-use super::{Args, Sandbox, Settings, serve};
-use crate::args::{ConfigErrors, defaults};
 
 const FIRST: &str = "00000000-0000-4000-8000-000000000001";
 const SECOND: &str = "00000000-0000-4000-8000-000000000002";
@@ -190,6 +194,11 @@ async fn received(request: reqwest::RequestBuilder) -> Received {
     }
 }
 
+/// The id of the seeded user with this number, from 1.
+fn user_id(number: usize) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
 /// The ids of a listing.
 fn ids(listing: &Value) -> Vec<&str> {
     let entities = listing["entities"].as_array().unwrap();
@@ -243,6 +252,8 @@ async fn the_router_alone_serves_the_same_state() {
     assert_eq!(response.status(), 200);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(body.starts_with(b"[{"));
-    let journal = sandbox.clone().lock().journal.list();
+    let journal = unserved(&sandbox.clone(), "/sandbox/requests").await;
+    let journal = journal.into_body().collect().await.unwrap().to_bytes();
+    let journal: Value = serde_json::from_slice(&journal).unwrap();
     assert_eq!(journal["requests"].as_array().unwrap().len(), 1);
 }

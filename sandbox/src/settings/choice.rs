@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 /// What a user that was not seeded is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum UnknownUsers {
+pub(crate) enum UnknownUsers {
     #[default]
     Missing,
     /// There from now on, and available.
@@ -15,7 +15,7 @@ pub(in crate::sandbox) enum UnknownUsers {
 
 /// What an unknown user id that is no UUID is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum MalformedIds {
+pub(crate) enum MalformedIds {
     #[default]
     Missing,
     Refused,
@@ -23,7 +23,7 @@ pub(in crate::sandbox) enum MalformedIds {
 
 /// What becomes of something that makes no sense but does no harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum Tolerance {
+pub(crate) enum Tolerance {
     #[default]
     Accepted,
     Refused,
@@ -31,7 +31,7 @@ pub(in crate::sandbox) enum Tolerance {
 
 /// When a token's period begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum RateWindow {
+pub(crate) enum RateWindow {
     /// With its first request, and anew with the first one after its end.
     #[default]
     Fixed,
@@ -41,7 +41,7 @@ pub(in crate::sandbox) enum RateWindow {
 
 /// In which order a bulk answer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum BulkOrder {
+pub(crate) enum BulkOrder {
     #[default]
     Request,
     Sorted,
@@ -50,7 +50,7 @@ pub(in crate::sandbox) enum BulkOrder {
 
 /// How often a user that is asked for twice is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum Duplicates {
+pub(crate) enum Duplicates {
     #[default]
     Once,
     Each,
@@ -58,7 +58,7 @@ pub(in crate::sandbox) enum Duplicates {
 
 /// The answer to a bulk read without ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum WithoutIds {
+pub(crate) enum WithoutIds {
     #[default]
     Empty,
     Refused,
@@ -66,7 +66,7 @@ pub(in crate::sandbox) enum WithoutIds {
 
 /// What one wrong update does to a bulk write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum BulkWrite {
+pub(crate) enum BulkWrite {
     /// All of it is refused.
     #[default]
     Atomic,
@@ -76,7 +76,7 @@ pub(in crate::sandbox) enum BulkWrite {
 
 /// What a null in a body means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum Nulls {
+pub(crate) enum Nulls {
     /// The same as a field that is not there.
     #[default]
     Absent,
@@ -88,7 +88,7 @@ pub(in crate::sandbox) enum Nulls {
 
 /// Which fields a user's presence has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum PresenceFields {
+pub(crate) enum PresenceFields {
     #[default]
     Full,
     /// Those of an answer that was captured in 2022.
@@ -97,7 +97,7 @@ pub(in crate::sandbox) enum PresenceFields {
 
 /// The status of a created presence definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum CreatedStatus {
+pub(crate) enum CreatedStatus {
     #[default]
     #[value(name = "200")]
     Ok = 200,
@@ -107,7 +107,7 @@ pub(in crate::sandbox) enum CreatedStatus {
 
 /// The answer to a second DELETE of one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(in crate::sandbox) enum RepeatedDelete {
+pub(crate) enum RepeatedDelete {
     #[default]
     #[value(name = "204")]
     NoContent,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::words::{self, Means, Word, help};
 use super::{Change, End, Plan};
-use crate::args::number;
-use crate::sandbox::settings::within;
+use crate::settings::within;
+use presence_gateway_args::number;
 
 /// The longest text: room for all behaviours together, but not for an answer that grows with it.
 const MAX_TEXT: usize = 500;
@@ -15,7 +15,7 @@ const DRIP: Duration = Duration::from_millis(1);
 
 impl Plan {
     /// Reads behaviours, such as `status=503,retry-after=2,after`; else says what is wrong.
-    pub(in crate::sandbox) fn read(text: &str) -> Result<Self, String> {
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.len() > MAX_TEXT {
             return Err(format!(
@@ -98,7 +98,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::misbehave::words::WORDS;
+    use crate::misbehave::words::WORDS;
 
     #[test]
     fn behaviours_combine() {

@@ -113,7 +113,7 @@ fn start(text: &str, bytes: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::seed::user_id;
+    use crate::seed::user_id;
 
     #[test]
     fn the_journal_is_bounded() {

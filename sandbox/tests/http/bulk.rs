@@ -61,7 +61,7 @@ async fn a_bulk_read_takes_every_encoding() {
 async fn a_bulk_read_takes_fifty_ids_and_no_more() {
     let served = sandbox().await;
     let ids = |count: usize| -> String {
-        let ids: Vec<String> = (1..=count).map(crate::sandbox::seed::user_id).collect();
+        let ids: Vec<String> = (1..=count).map(user_id).collect();
         ids.join(",")
     };
     let fifty = served
