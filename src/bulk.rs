@@ -8,13 +8,14 @@ mod write;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::context::{CallContext, Served};
+use crate::context::CallContext;
 use crate::error::{Error, Failure, Violation};
 use crate::operation::{Operation, Spec};
 use crate::proto::v1::{
     GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest,
     PutUsersPresencesBulkRequest,
 };
+use crate::upstream::{Reply, Upstream};
 pub use read::BatchCoalescer;
 pub(crate) use read::BulkRead;
 pub(crate) use stream::read as stream;
@@ -48,6 +49,17 @@ pub struct BulkLimits {
     pub stream_idle: Duration,
 }
 
+/// What all bulk calls of a gateway have in common.
+#[derive(Debug, Clone)]
+pub struct BulkContext {
+    /// The API that the batches are sent to.
+    pub upstream: Upstream,
+    /// How large a bulk call may be.
+    pub limits: BulkLimits,
+    /// Where bulk reads of several calls share batches, if they do.
+    pub coalescer: Option<BatchCoalescer>,
+}
+
 /// An operation of any size, served by as many calls upstream as it takes.
 pub trait Bulk: Operation + Sized {
     /// Serves the request.
@@ -59,8 +71,8 @@ pub trait Bulk: Operation + Sized {
     fn fan_out(
         self,
         session: &CallContext,
-        limits: BulkLimits,
-    ) -> impl Future<Output = Result<Served<Self::Response>, Failure>> + Send;
+        bulk: &BulkContext,
+    ) -> impl Future<Output = Result<Reply<Self::Response>, Failure>> + Send;
 }
 
 impl BulkLimits {

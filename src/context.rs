@@ -1,103 +1,79 @@
-//! One call of a caller's, from its request to its response.
+//! The context of one call, from its request to its response.
 
 use std::ops::Deref;
 
-use http::HeaderValue;
-
-use crate::bulk::BatchCoalescer;
 use crate::error::Failure;
 use crate::operation::{self, Call, Operation};
 use crate::upstream::{Reply, RequestContext, Upstream};
 
-/// What a call is served with.
+/// What a call carries.
 #[derive(Debug, Clone)]
 pub struct CallContext {
-    /// The API that answers.
-    pub upstream: Upstream,
-    /// Where bulk reads share batches, if they do.
-    pub merging: Option<BatchCoalescer>,
-    /// What the calls upstream are sent with.
-    pub terms: RequestContext,
+    /// What its requests upstream are sent with.
+    pub request: RequestContext,
 }
 
-/// A response, with what the upstream called the call.
-#[derive(Debug, Clone)]
-pub struct Served<T> {
-    /// The response to the caller.
-    pub response: T,
-    /// The correlation id of the upstream's answer.
-    pub correlation_id: Option<HeaderValue>,
-}
-
-impl<T> Served<T> {
-    /// The same with another response.
-    pub(crate) fn map<U>(self, response: impl FnOnce(T) -> U) -> Served<U> {
-        Served {
-            response: response(self.response),
-            correlation_id: self.correlation_id,
-        }
-    }
-}
-
-/// A session for one batch. Dropped before it has ended, it was given up.
-pub(crate) struct Batch<'a> {
-    whole: &'a CallContext,
-    /// The batch's own, where it has a part in the call's trace.
+/// The context of one batch. One that is dropped before [`Self::finish`] is
+/// recorded as cancelled.
+#[derive(Debug)]
+pub(crate) struct BatchContext<'a> {
+    call: &'a CallContext,
+    /// The batch's own context, where the batch has a span in the call's trace.
     own: Option<Box<CallContext>>,
-    has_ended: bool,
+    is_finished: bool,
 }
 
-impl Deref for Batch<'_> {
+impl Deref for BatchContext<'_> {
     type Target = CallContext;
 
     fn deref(&self) -> &CallContext {
-        self.own.as_deref().unwrap_or(self.whole)
+        self.own.as_deref().unwrap_or(self.call)
     }
 }
 
-impl Batch<'_> {
-    /// Says how it has ended.
-    pub(crate) fn ended<T>(mut self, answer: &Result<Served<T>, Failure>) {
-        self.has_ended = true;
-        let error = answer.as_ref().err().map(|failure| &failure.error);
-        self.terms.record.scope().batch_ended(error);
+impl BatchContext<'_> {
+    /// Records the result of the batch.
+    pub(crate) fn finish<T>(mut self, result: &Result<T, Failure>) {
+        self.is_finished = true;
+        let error = result.as_ref().err().map(|failure| &failure.error);
+        self.request.record.scope().batch_ended(error);
     }
 }
 
-impl Drop for Batch<'_> {
+impl Drop for BatchContext<'_> {
     fn drop(&mut self) {
-        if !self.has_ended {
-            self.terms.record.scope().batch_given_up();
+        if !self.is_finished {
+            self.request.record.scope().batch_given_up();
         }
     }
 }
 
 impl CallContext {
-    /// Says how many batches and ids a bulk call of the operation `O` has.
-    pub(crate) fn bulk<O: Operation>(&self, batches: usize, ids: usize) {
-        self.terms.record.scope().bulk(O::SPEC.rpc, batches, ids);
+    /// Records the size of a bulk call of the operation `O`.
+    pub(crate) fn record_bulk<O: Operation>(&self, batches: usize, ids: usize) {
+        self.request.record.scope().bulk(O::SPEC.rpc, batches, ids);
     }
 
-    /// Says how many batches and ids a stream had, at its end.
-    pub(crate) fn streamed(&self, batches: usize, ids: usize) {
-        if let Some(rpc) = self.terms.record.rpc() {
-            self.terms.record.scope().bulk(rpc, batches, ids);
+    /// Records the size of a stream, at its end.
+    pub(crate) fn record_stream(&self, batches: usize, ids: usize) {
+        if let Some(rpc) = self.request.record.rpc() {
+            self.request.record.scope().bulk(rpc, batches, ids);
         }
     }
 
-    /// The same session for one batch of a bulk call, with so many ids, which
-    /// has a part of its own in the call's trace where that is recorded.
-    pub(crate) fn batch(&self, index: usize, ids: usize) -> Batch<'_> {
-        let scope = self.terms.record.scope().batch(index, ids);
+    /// The context of one batch of a bulk call. It has a span of its own where
+    /// the call's trace is recorded.
+    pub(crate) fn batch(&self, index: usize, ids: usize) -> BatchContext<'_> {
+        let scope = self.request.record.scope().batch(index, ids);
         let own = scope.map(|scope| {
-            let mut session = self.clone();
-            session.terms.record = session.terms.record.within(scope);
-            Box::new(session)
+            let mut own = self.clone();
+            own.request.record = own.request.record.within(scope);
+            Box::new(own)
         });
-        Batch {
-            whole: self,
+        BatchContext {
+            call: self,
             own,
-            has_ended: false,
+            is_finished: false,
         }
     }
 
@@ -105,20 +81,28 @@ impl CallContext {
     ///
     /// # Errors
     ///
-    /// If the request cannot be a call, the call fails, or its answer is not
+    /// If the request cannot be encoded, the call fails, or its answer is not
     /// what the operation promises.
-    pub async fn forward<O: Operation>(&self, request: &O) -> Result<Served<O::Response>, Failure> {
-        self.send::<O>(&operation::encode(request)?).await
+    pub async fn forward<O: Operation>(
+        &self,
+        upstream: &Upstream,
+        request: &O,
+    ) -> Result<Reply<O::Response>, Failure> {
+        self.send::<O>(upstream, &operation::encode(request)?).await
     }
 
-    /// Sends a call of the operation `O`, and decodes its answer.
+    /// Sends a call of the operation `O` and decodes its answer.
     ///
     /// # Errors
     ///
     /// If the call fails, or its answer is not what the operation promises.
-    pub async fn send<O: Operation>(&self, call: &Call) -> Result<Served<O::Response>, Failure> {
-        let reply = self.upstream.send(call, &self.terms).await?;
-        self.read::<O>(reply)
+    pub async fn send<O: Operation>(
+        &self,
+        upstream: &Upstream,
+        call: &Call,
+    ) -> Result<Reply<O::Response>, Failure> {
+        let reply = upstream.send(call, &self.request).await?;
+        self.decode::<O>(reply)
     }
 
     /// Decodes an answer to the operation `O`.
@@ -126,21 +110,17 @@ impl CallContext {
     /// # Errors
     ///
     /// If it is not what the operation promises.
-    pub(crate) fn read<O: Operation>(&self, reply: Reply) -> Result<Served<O::Response>, Failure> {
-        let correlation_id = reply.correlation_id;
+    pub(crate) fn decode<O: Operation>(&self, reply: Reply) -> Result<Reply<O::Response>, Failure> {
         match operation::read::<O>(&reply.body) {
             Ok((response, left_out)) => {
-                self.terms.record.scope().answer::<O>(&reply.body);
+                self.request.record.scope().answer::<O>(&reply.body);
                 if !left_out.is_empty() {
-                    self.terms.record.left_out(left_out);
+                    self.request.record.left_out(left_out);
                 }
-                Ok(Served {
-                    response,
-                    correlation_id,
-                })
+                Ok(reply.map(|_| response))
             }
             Err(error) => Err(Failure {
-                correlation_id,
+                correlation_id: reply.correlation_id,
                 ..error.into()
             }),
         }

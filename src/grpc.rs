@@ -10,8 +10,8 @@ use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Request, Response, Status, async_trait};
 
 use crate::access_log::AccessLog;
-use crate::bulk::{BatchCoalescer, Bulk, BulkLimits};
-use crate::context::{CallContext, Served};
+use crate::bulk::{BatchCoalescer, Bulk, BulkContext, BulkLimits};
+use crate::context::CallContext;
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{CORRELATION_ID, Error, Failure, Reason};
@@ -19,7 +19,7 @@ use crate::memory::MemoryLease;
 use crate::operation::Operation;
 #[allow(clippy::wildcard_imports, reason = "two messages for each RPC")]
 use crate::proto::v1::*;
-use crate::upstream::{RequestContext, Reserved, Upstream};
+use crate::upstream::{Reply, RequestContext, Reserved, Upstream};
 
 use legacy_presence_service_server::LegacyPresenceService;
 use presence_service_server::PresenceService;
@@ -29,9 +29,7 @@ type Answer<T> = Result<Response<T>, Status>;
 /// Implements the services in front of one upstream.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    upstream: Upstream,
-    bulk: BulkLimits,
-    merging: Option<BatchCoalescer>,
+    bulk: BulkContext,
 }
 
 #[async_trait]
@@ -226,11 +224,13 @@ impl LegacyPresenceService for Gateway {
 impl Gateway {
     /// A gateway in front of `upstream`.
     #[must_use]
-    pub fn new(upstream: Upstream, bulk: BulkLimits) -> Self {
+    pub fn new(upstream: Upstream, limits: BulkLimits) -> Self {
         Self {
-            upstream,
-            bulk,
-            merging: None,
+            bulk: BulkContext {
+                upstream,
+                limits,
+                coalescer: None,
+            },
         }
     }
 
@@ -240,30 +240,29 @@ impl Gateway {
     /// # Errors
     ///
     /// If there can be no thread for the clock of that.
-    pub fn with_merged_reads(self, window: Duration) -> io::Result<Self> {
-        let merging = Some(BatchCoalescer::new(window)?);
-        Ok(Self { merging, ..self })
+    pub fn with_merged_reads(mut self, window: Duration) -> io::Result<Self> {
+        self.bulk.coalescer = Some(BatchCoalescer::new(window)?);
+        Ok(self)
     }
 
     /// What a bulk call is granted.
     #[must_use]
     pub fn bulk_limits(&self) -> BulkLimits {
-        self.bulk
+        self.bulk.limits
     }
 
     /// One call, one request upstream.
     async fn forward<O: Operation>(&self, call: Request<O>) -> Answer<O::Response> {
-        self.serve(call, |session, request| async move {
-            session.forward(&request).await
+        self.serve(call, |context, request| async move {
+            context.forward(&self.bulk.upstream, &request).await
         })
         .await
     }
 
     /// One call, as many requests upstream as it takes.
     async fn fan_out<O: Bulk>(&self, call: Request<O>) -> Answer<O::Response> {
-        let limits = self.bulk;
-        self.serve(call, move |session, request| async move {
-            request.fan_out(&session, limits).await
+        self.serve(call, |context, request| async move {
+            request.fan_out(&context, &self.bulk).await
         })
         .await
     }
@@ -275,21 +274,21 @@ impl Gateway {
         handle: impl FnOnce(CallContext, O) -> F,
     ) -> Answer<T>
     where
-        F: Future<Output = Result<Served<T>, Failure>>,
+        F: Future<Output = Result<Reply<T>, Failure>>,
     {
         let (metadata, extensions, request) = call.into_parts();
-        let session = self.session(&metadata, &extensions)?;
+        let session = call_context(&metadata, &extensions)?;
         let RequestContext {
             deadline, record, ..
-        } = session.terms.clone();
+        } = session.request.clone();
         let served = handle(session, request).await;
         match served {
-            Ok(Served {
-                response,
+            Ok(Reply {
+                body,
                 correlation_id,
             }) => {
                 record.ended(tonic::Code::Ok, None);
-                let mut response = Response::new(response);
+                let mut response = Response::new(body);
                 if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()?.parse().ok()) {
                     response.metadata_mut().insert(CORRELATION_ID, id);
                 }
@@ -302,35 +301,29 @@ impl Gateway {
             }
         }
     }
+}
 
-    /// What a call is served with, which the layers have put beside it.
-    fn session(
-        &self,
-        metadata: &MetadataMap,
-        extensions: &Extensions,
-    ) -> Result<CallContext, Status> {
-        let (Some(deadline), Some(record), Some(caller), Some(held)) = (
-            extensions.get::<Deadline>().cloned(),
-            extensions.get::<AccessLog>().cloned(),
-            extensions.get::<Caller>().cloned(),
-            extensions.get::<MemoryLease>().cloned(),
-        ) else {
-            let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
-            return Err(Failure::from(error).into_status(Duration::ZERO));
-        };
-        Ok(CallContext {
-            upstream: self.upstream.clone(),
-            merging: self.merging.clone(),
-            terms: RequestContext {
-                caller,
-                deadline,
-                record,
-                held,
-                is_repeated: is_repeated(metadata.as_ref()),
-                reserved: Reserved::default(),
-            },
-        })
-    }
+/// The context of a call, which the pipeline has put beside it.
+fn call_context(metadata: &MetadataMap, extensions: &Extensions) -> Result<CallContext, Status> {
+    let (Some(deadline), Some(record), Some(caller), Some(held)) = (
+        extensions.get::<Deadline>().cloned(),
+        extensions.get::<AccessLog>().cloned(),
+        extensions.get::<Caller>().cloned(),
+        extensions.get::<MemoryLease>().cloned(),
+    ) else {
+        let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
+        return Err(Failure::from(error).into_status(Duration::ZERO));
+    };
+    Ok(CallContext {
+        request: RequestContext {
+            caller,
+            deadline,
+            record,
+            held,
+            is_repeated: is_repeated(metadata.as_ref()),
+            reserved: Reserved::default(),
+        },
+    })
 }
 
 /// Whether a client says that it repeats a call (gRFC A6).

@@ -55,11 +55,22 @@ pub struct Upstream {
 
 /// The answer to a call that succeeded.
 #[derive(Debug, Clone, Default)]
-pub struct Reply {
-    /// The body as it came; empty for an operation that promises none.
-    pub body: Bytes,
+pub struct Reply<T = Bytes> {
+    /// The body: as it came, where it is not decoded yet; empty for an
+    /// operation that promises none.
+    pub body: T,
     /// The vendor's name for the call.
     pub correlation_id: Option<HeaderValue>,
+}
+
+impl<T> Reply<T> {
+    /// The same answer with another body.
+    pub(crate) fn map<U>(self, body: impl FnOnce(T) -> U) -> Reply<U> {
+        Reply {
+            body: body(self.body),
+            correlation_id: self.correlation_id,
+        }
+    }
 }
 
 impl Upstream {

@@ -9,14 +9,15 @@ use std::sync::OnceLock;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::{BATCH, Bulk, BulkLimits, distinct};
-use crate::context::{CallContext, Served};
+use super::{BATCH, Bulk, BulkContext, distinct};
+use crate::context::CallContext;
 use crate::error::Failure;
 use crate::operation::{self, Operation};
 use crate::proto::v1::{
     BulkReadFailure, GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
+use crate::upstream::Reply;
 pub(super) use assemble::{BatchResult, BulkResult, glue};
 pub use coalesce::BatchCoalescer;
 use dispatch::{Dispatch, check, shared};
@@ -40,9 +41,9 @@ macro_rules! bulk_read {
             async fn fan_out(
                 self,
                 session: &CallContext,
-                limits: BulkLimits,
-            ) -> Result<Served<$response>, Failure> {
-                read(&self, session, limits).await
+                bulk: &BulkContext,
+            ) -> Result<Reply<$response>, Failure> {
+                read(&self, session, bulk).await
             }
         }
 
@@ -103,11 +104,11 @@ bulk_read!(
 async fn read<O: BulkRead>(
     request: &O,
     session: &CallContext,
-    limits: BulkLimits,
-) -> Result<Served<O::Response>, Failure> {
-    limits.check("ids", request.ids().len())?;
+    bulk: &BulkContext,
+) -> Result<Reply<O::Response>, Failure> {
+    bulk.limits.check("ids", request.ids().len())?;
     if request.ids().is_empty() {
-        return session.forward(request).await;
+        return session.forward(&bulk.upstream, request).await;
     }
     let ids = distinct(request.ids());
     let bare = request.with_ids(Vec::new());
@@ -123,10 +124,10 @@ async fn read<O: BulkRead>(
     let partial = request.allow_partial_results();
     // A single one may be saved, or waits for its own turn.
     if !partial && batches.len() > 1 {
-        session.upstream.reserve(&session.terms, batches.len())?;
+        bulk.upstream.reserve(&session.request, batches.len())?;
     }
-    session.bulk::<O>(batches.len(), ids.len());
-    let batches = shared(first, batches, &bare, session)?;
+    session.record_bulk::<O>(batches.len(), ids.len());
+    let batches = shared(first, batches, &bare, session, bulk)?;
     let parts = batches
         .iter()
         .filter(|(asking, _)| matches!(asking, Dispatch::Together(_)));
@@ -151,7 +152,7 @@ async fn read<O: BulkRead>(
                                     Some(call) => call,
                                     None => operation::encode(&bare.with_ids(ids.clone()))?,
                                 };
-                                batch.upstream.send(&call, &batch.terms).await
+                                bulk.upstream.send(&call, &batch.request).await
                             };
                             match sent.await {
                                 Ok(reply) => BatchOutcome::Reply(batch, reply),
@@ -159,7 +160,7 @@ async fn read<O: BulkRead>(
                             }
                         }
                         Dispatch::Together(part) => {
-                            let answer = part.answer(bare, &batch).await;
+                            let answer = part.answer(bare, &batch, &bulk.upstream).await;
                             BatchOutcome::read(batch, answer)
                         }
                     }
@@ -176,7 +177,7 @@ async fn read<O: BulkRead>(
 
     // What others may wait for is led from the beginning.
     calls.rotate_right(parts);
-    let calls = stream::iter(calls).buffer_unordered(limits.concurrency);
+    let calls = stream::iter(calls).buffer_unordered(bulk.limits.concurrency);
     let mut answered = answers::<O>(calls, partial).await?;
     answered.sort_unstable_by_key(|answered| answered.index);
     let correlation_id = correlation_id(&answered);
@@ -188,9 +189,9 @@ async fn read<O: BulkRead>(
     }
     let placed = answered.into_iter().map(|answered| answered.placed);
     let glued = glue(placed.collect());
-    session.terms.record.unmatched_answers(glued.unmatched);
-    Ok(Served {
-        response: O::response(glued),
+    session.request.record.unmatched_answers(glued.unmatched);
+    Ok(Reply {
+        body: O::response(glued),
         correlation_id,
     })
 }

@@ -13,8 +13,8 @@ use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::BulkLimits;
 use super::read::BulkRead;
+use super::{BulkContext, BulkLimits};
 use crate::context::CallContext;
 use crate::error::{Error, Failure, Violation};
 use crate::memory::MemoryLease;
@@ -91,13 +91,13 @@ const LAST: Duration = Duration::from_secs(5);
 /// wrong message, and a caller who keeps the gateway waiting for too long.
 pub(crate) async fn read<O: BulkRead>(
     session: &CallContext,
-    limits: BulkLimits,
+    bulk: &BulkContext,
     asked: impl Stream<Item = Result<StreamRequest, Failure>> + Unpin,
     out: &mpsc::Sender<StreamResponse>,
 ) -> Result<(), Failure> {
     let mut window = Window::default();
-    let end = lead::<O>(session, limits, asked, out, &mut window).await;
-    session.streamed(window.batches(), window.received());
+    let end = lead::<O>(session, bulk, asked, out, &mut window).await;
+    session.record_stream(window.batches(), window.received());
     if let Some(last) = window.last(end.as_ref().err()) {
         let _ = timeout(LAST, out.send(last)).await;
     }
@@ -106,12 +106,13 @@ pub(crate) async fn read<O: BulkRead>(
 
 async fn lead<O: BulkRead>(
     session: &CallContext,
-    limits: BulkLimits,
+    bulk: &BulkContext,
     mut asked: impl Stream<Item = Result<StreamRequest, Failure>> + Unpin,
     out: &mpsc::Sender<StreamResponse>,
     window: &mut Window,
 ) -> Result<(), Failure> {
-    let deadline = &session.terms.deadline;
+    let limits = bulk.limits;
+    let deadline = &session.request.deadline;
     let mut first = First::<O>::default();
     let mut under_way = FuturesUnordered::new();
     let (mut is_whole, mut ends) = (false, None::<Failure>);
@@ -124,7 +125,7 @@ async fn lead<O: BulkRead>(
             && let Some(batch) = window.next_batch(is_whole)
         {
             let call = operation::encode(&read.with_ids(batch.ids.clone()));
-            under_way.push(send::<O>(session, call, batch));
+            under_way.push(send::<O>(session, &bulk.upstream, call, batch));
             continue;
         }
         let has_results = window.has_results();
@@ -171,7 +172,7 @@ async fn lead<O: BulkRead>(
                     Some(message) => {
                         let message = message?;
                         first.check(&message, limits)?;
-                        let held = session.terms.held.briefly();
+                        let held = session.request.held.briefly();
                         let bytes = message.ids.iter().map(String::len).sum();
                         // It is here already, and no longer than its ids wait.
                         let held = held.take(bytes).is_ok().then_some(held);

@@ -7,18 +7,19 @@ use std::collections::HashSet;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::{Bulk, BulkLimits, key};
-use crate::context::{CallContext, Served};
+use super::{Bulk, BulkContext, key};
+use crate::context::CallContext;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, NotTried};
 use crate::operation;
 use crate::proto::v1::{
     MutableUserPresence, PutUsersPresencesBulkRequest, PutUsersPresencesBulkResponse, UserPresence,
 };
+use crate::upstream::Reply;
 use plan::Plan;
 
 type Request = PutUsersPresencesBulkRequest;
-type Answer = Result<Served<PutUsersPresencesBulkResponse>, Failure>;
+type Answer = Result<Reply<PutUsersPresencesBulkResponse>, Failure>;
 
 /// What became of the updates at these positions of the request, in their order.
 struct Outcome {
@@ -37,10 +38,10 @@ impl Bulk for Request {
     /// failure that does not hold for the whole call stops no other batch; but
     /// the later updates of users whose outcome is unknown are not sent. Those
     /// in flight are awaited in either case, since they change something.
-    async fn fan_out(self, session: &CallContext, limits: BulkLimits) -> Answer {
-        limits.check("body", self.body.len())?;
+    async fn fan_out(self, session: &CallContext, bulk: &BulkContext) -> Answer {
+        bulk.limits.check("body", self.body.len())?;
         if self.body.is_empty() {
-            return session.forward(&self).await;
+            return session.forward(&bulk.upstream, &self).await;
         }
         // As a whole, so that an update is named by its place in the request.
         operation::check(&self)?;
@@ -48,12 +49,11 @@ impl Bulk for Request {
         let partial = self.allow_partial_results;
         let ids = plan::ids(&self.body);
         if !partial {
-            session
-                .upstream
-                .reserve(&session.terms, plan.batches.len())?;
+            bulk.upstream
+                .reserve(&session.request, plan.batches.len())?;
         }
-        session.bulk::<Self>(plan.batches.len(), ids.len());
-        let outcomes = send(self, &plan, session, limits).await;
+        session.record_bulk::<Self>(plan.batches.len(), ids.len());
+        let outcomes = send(self, &plan, session, bulk).await;
         if partial {
             report::partial(outcomes, &ids)
         } else {
@@ -68,9 +68,9 @@ async fn send(
     request: Request,
     plan: &Plan,
     session: &CallContext,
-    limits: BulkLimits,
+    bulk: &BulkContext,
 ) -> Vec<Outcome> {
-    let (partial, deadline) = (request.allow_partial_results, &session.terms.deadline);
+    let (partial, deadline) = (request.allow_partial_results, &session.request.deadline);
     let mut updates = request.body.into_iter().enumerate();
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut in_flight = FuturesUnordered::new();
@@ -86,7 +86,7 @@ async fn send(
     loop {
         while stopped.is_none()
             && next < plan.batches.len()
-            && running.len() < limits.concurrency
+            && running.len() < bulk.limits.concurrency
             && !running
                 .iter()
                 .any(|&earlier| plan.share_a_user(earlier, next))
@@ -107,8 +107,8 @@ async fn send(
             };
             in_flight.push(async move {
                 let session = session.batch(number, batch.body.len());
-                let answer = session.forward(&batch).await;
-                session.ended(&answer);
+                let answer = session.forward(&bulk.upstream, &batch).await;
+                session.finish(&answer);
                 (number, positions, answer)
             });
             running.push(number);

@@ -7,7 +7,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
-use super::{Answer, Gateway};
+use super::{Answer, Gateway, call_context};
 use crate::bulk::{self, BulkRead, StreamRequest, StreamResponse};
 use crate::context::CallContext;
 use crate::error::{Error, Failure, Reason};
@@ -56,32 +56,32 @@ impl Gateway {
         T: From<StreamResponse> + Send + 'static,
     {
         let (metadata, extensions, messages) = call.into_parts();
-        let session = self.session(&metadata, &extensions)?;
-        let limits = self.bulk;
+        let session = call_context(&metadata, &extensions)?;
+        let bulk = self.bulk.clone();
         // One message is on its way while the next one is made.
         let (out, mut taken) = mpsc::channel(1);
         let (end, mut ended) = mpsc::channel(1);
         led_by(Box::pin(async move {
             let asked =
                 messages.map(|message| message.map(Into::into).map_err(|status| unread(&status)));
-            let read = bulk::stream::<O>(&session, limits, asked, &out).await;
+            let read = bulk::stream::<O>(&session, &bulk, asked, &out).await;
             // After what was handed out before.
-            let CallContext { terms, .. } = session;
+            let CallContext { request } = session;
             let patience = if read.is_ok() {
-                limits.stream_idle
+                bulk.limits.stream_idle
             } else {
                 UNTAKEN
             };
             match read {
-                Ok(()) => terms.record.ended(Code::Ok, None),
+                Ok(()) => request.record.ended(Code::Ok, None),
                 // Its caller has gone away, which is no error of anybody's.
                 Err(Failure {
                     error: Error::Protocol(_, Code::Cancelled, _),
                     ..
                 }) => {}
                 Err(failure) => {
-                    let status = failure.into_status(terms.deadline.left());
-                    terms.record.refused(&status);
+                    let status = failure.into_status(request.deadline.left());
+                    request.record.refused(&status);
                     let _ = end.send(status).await;
                 }
             }

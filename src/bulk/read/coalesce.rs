@@ -19,7 +19,7 @@ use super::BulkRead;
 use super::assemble::user;
 use crate::bulk::key;
 use crate::clock::Clock;
-use crate::context::{CallContext, Served};
+use crate::context::CallContext;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure};
 use crate::memory::MemoryLease;
@@ -28,7 +28,7 @@ use crate::proto::v1::UcUserPresence;
 use crate::telemetry::MERGED;
 use crate::token_key::TokenKey;
 use crate::upstream::singleflight::{QueueNotice, SharedRequest, WeakSharedRequest, is_of_others};
-use crate::upstream::{RequestContext, Reserved};
+use crate::upstream::{Reply, RequestContext, Upstream};
 use collected::CollectedBatch;
 
 /// The batches that are open. Clones are the same ones.
@@ -71,7 +71,7 @@ impl std::fmt::Debug for Open {
 
 /// What a batch came to.
 struct Outcome {
-    answer: Result<Served<Vec<UcUserPresence>>, Failure>,
+    answer: Result<Reply<Vec<UcUserPresence>>, Failure>,
     /// How many bytes of the answer an id has.
     bytes_each: usize,
     calls: usize,
@@ -104,9 +104,10 @@ impl BatchCoalescer {
         &self,
         read: &O,
         session: &CallContext,
+        upstream: &Upstream,
         ids: Vec<String>,
     ) -> Result<Vec<Part>, Error> {
-        let terms = &session.terms;
+        let terms = &session.request;
         let kind = Kind {
             token: terms.caller.key(),
             path: operation::encode(read)?.path_and_query,
@@ -131,7 +132,19 @@ impl BatchCoalescer {
             drop(state);
             terms.record.scope().request_saved(MERGED);
         } else {
-            let opened = self.open(&mut state, kind, read, session, ids, ticket.into());
+            let request = RequestContext {
+                held: terms.held.briefly(),
+                reserved: ticket.into(),
+                ..terms.clone()
+            };
+            let opened = self.open(
+                &mut state,
+                kind,
+                read,
+                CallContext { request },
+                upstream,
+                ids,
+            );
             drop(state);
             parts.push(opened);
         }
@@ -146,9 +159,9 @@ impl BatchCoalescer {
         state: &mut State,
         kind: Kind,
         read: &O,
-        session: &CallContext,
+        session: CallContext,
+        upstream: &Upstream,
         mut ids: VecDeque<String>,
-        reserved: Reserved,
     ) -> Part {
         let number = state.next;
         state.next += 1;
@@ -159,27 +172,17 @@ impl BatchCoalescer {
             kind: kind.clone(),
             number,
         };
-        let held = session.terms.held.briefly();
-        let session = CallContext {
-            upstream: session.upstream.clone(),
-            merging: None,
-            terms: RequestContext {
-                held: held.clone(),
-                reserved,
-                ..session.terms.clone()
-            },
-        };
-        let authorization = session.terms.caller.authorization();
-        let own = session.terms.deadline.clone();
+        let authorization = session.request.caller.authorization();
+        let own = session.request.deadline.clone();
         let flight = SharedRequest::new(&own, |deadline, wait| {
             lead::<O>(
                 batch,
                 Arc::clone(&gathered),
                 read.clone(),
                 session,
+                upstream.clone(),
                 deadline,
                 wait,
-                held,
             )
         });
         if let Some(joinable) = flight.joinable() {
@@ -226,9 +229,9 @@ async fn lead<O: BulkRead>(
     gathered: Arc<CollectedBatch>,
     read: O,
     mut session: CallContext,
+    upstream: Upstream,
     deadline: Deadline,
     wait: QueueNotice,
-    held: MemoryLease,
 ) -> Arc<Outcome> {
     let BatchCoalescer { window, clock, .. } = &batch.merging;
     let wait_until = |moment: Instant| clock.wait_until(moment.into_std());
@@ -239,36 +242,30 @@ async fn lead<O: BulkRead>(
     // From here on, nobody joins it.
     drop(batch);
     let (ids, keys) = gathered.take();
-    session.terms.deadline = deadline;
+    session.request.deadline = deadline;
     let count = ids.len();
     let mut bytes = 0;
     let answer = async {
         let call = operation::encode(&read.with_ids(ids))?;
-        let reply = session
-            .upstream
-            .send_for(&call, &session.terms, &wait)
-            .await?;
+        let reply = upstream.send_for(&call, &session.request, &wait).await?;
         bytes = reply.body.len();
-        session.read::<O>(reply)
+        session.decode::<O>(reply)
     };
-    let answer = answer.await.map(|served| Served {
-        response: O::presences(served.response),
-        correlation_id: served.correlation_id,
-    });
+    let answer = answer.await.map(|reply| reply.map(O::presences));
     let calls = gathered.calls();
     if let Ok(served) = answer.as_ref()
         && calls > 1
     {
         let is_stranger =
             |presence: &&UcUserPresence| user(presence).is_none_or(|user| !keys.contains(&user));
-        let strangers = served.response.iter().filter(is_stranger).count();
-        session.terms.record.unmatched_answers(strangers);
+        let strangers = served.body.iter().filter(is_stranger).count();
+        session.request.record.unmatched_answers(strangers);
     }
     Arc::new(Outcome {
         answer,
         bytes_each: bytes.div_ceil(count.max(1)),
         calls,
-        _held: held,
+        _held: session.request.held,
     })
 }
 
@@ -278,22 +275,23 @@ impl Part {
         self,
         read: &O,
         session: &CallContext,
-    ) -> Result<Served<Vec<UcUserPresence>>, Failure> {
+        upstream: &Upstream,
+    ) -> Result<Reply<Vec<UcUserPresence>>, Failure> {
         let Self { ids, flight } = self;
-        let landed = flight.landed(&session.terms.deadline).await?;
+        let landed = flight.landed(&session.request.deadline).await?;
         let served = match &landed.answer {
             Ok(served) => served,
             Err(failure) => {
                 let is_apart = landed.calls > 1 && is_of_ids(&failure.error);
-                if is_apart || is_of_others(&failure.error, &session.terms.deadline) {
+                if is_apart || is_of_others(&failure.error, &session.request.deadline) {
                     let call = operation::encode(&read.with_ids(ids))?;
-                    let served = session.send::<O>(&call).await?;
+                    let served = session.send::<O>(upstream, &call).await?;
                     return Ok(served.map(O::presences));
                 }
                 return Err(failure.clone());
             }
         };
-        let held = session.terms.held.take(landed.bytes_each * ids.len());
+        let held = session.request.held.take(landed.bytes_each * ids.len());
         held.map_err(|_| Error::MemoryExhausted)?;
         if landed.calls == 1 {
             return Ok(served.clone());
@@ -301,8 +299,8 @@ impl Part {
         let own: HashSet<String> = ids.iter().map(|id| key(id)).collect();
         let is_own =
             |presence: &&UcUserPresence| user(presence).is_some_and(|user| own.contains(&user));
-        Ok(Served {
-            response: served.response.iter().filter(is_own).cloned().collect(),
+        Ok(Reply {
+            body: served.body.iter().filter(is_own).cloned().collect(),
             correlation_id: served.correlation_id.clone(),
         })
     }

@@ -2,7 +2,7 @@
 
 use super::BulkRead;
 use super::coalesce::Part;
-use crate::bulk::BATCH;
+use crate::bulk::{BATCH, BulkContext};
 use crate::context::CallContext;
 use crate::error::Failure;
 use crate::operation::{self, Call};
@@ -22,14 +22,15 @@ pub(super) fn shared<O: BulkRead>(
     mut batches: Vec<Vec<String>>,
     bare: &O,
     session: &CallContext,
+    bulk: &BulkContext,
 ) -> Result<Vec<(Dispatch, Vec<String>)>, Failure> {
-    let merging = session.merging.as_ref();
+    let merging = bulk.coalescer.as_ref();
     let rest = merging.zip(batches.pop_if(|ids| merging.is_some() && ids.len() < BATCH));
     let mut first = Some(first);
     let alone = |ids| (Dispatch::Alone(first.take()), ids);
     let mut asking: Vec<_> = batches.into_iter().map(alone).collect();
     if let Some((merging, ids)) = rest {
-        let parts = merging.join(bare, session, ids)?;
+        let parts = merging.join(bare, session, &bulk.upstream, ids)?;
         asking.extend(parts.into_iter().map(|part| {
             let ids = part.ids.clone();
             (Dispatch::Together(part), ids)

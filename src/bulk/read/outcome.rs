@@ -8,7 +8,7 @@ use http::HeaderValue;
 use tokio::task::yield_now;
 
 use super::{BatchResult, BulkRead};
-use crate::context::{self, Served};
+use crate::context::BatchContext;
 use crate::error::Failure;
 use crate::proto::v1::UcUserPresence;
 use crate::upstream::Reply;
@@ -55,7 +55,7 @@ pub(super) async fn answers<'a, O: BulkRead>(
     }
 }
 
-pub(super) type Answer = Result<Served<Vec<UcUserPresence>>, Failure>;
+pub(super) type Answer = Result<Reply<Vec<UcUserPresence>>, Failure>;
 
 /// A batch that was answered.
 pub(super) struct Answered {
@@ -69,7 +69,7 @@ impl Answered {
     fn new(index: usize, ids: Vec<String>, answer: Answer) -> Self {
         let is_failure = answer.is_err();
         let (answer, correlation_id) = match answer {
-            Ok(served) => (Ok(served.response), served.correlation_id),
+            Ok(reply) => (Ok(reply.body), reply.correlation_id),
             Err(failure) => {
                 let correlation_id = failure.correlation_id.clone();
                 (Err(failure), correlation_id)
@@ -87,14 +87,14 @@ impl Answered {
 /// What comes of a batch.
 pub(super) enum BatchOutcome<'a> {
     /// An answer that is to be read.
-    Reply(context::Batch<'a>, Reply),
+    Reply(BatchContext<'a>, Reply),
     Read(Answer),
 }
 
 impl<'a> BatchOutcome<'a> {
     /// What a batch has come to.
-    pub(super) fn read(batch: context::Batch<'a>, answer: Answer) -> Self {
-        batch.ended(&answer);
+    pub(super) fn read(batch: BatchContext<'a>, answer: Answer) -> Self {
+        batch.finish(&answer);
         Self::Read(answer)
     }
 
@@ -102,9 +102,9 @@ impl<'a> BatchOutcome<'a> {
         match self {
             Self::Read(answer) => answer,
             Self::Reply(batch, reply) => {
-                let answer = batch.read::<O>(reply);
-                let answer = answer.map(|served| served.map(O::presences));
-                batch.ended(&answer);
+                let answer = batch.decode::<O>(reply);
+                let answer = answer.map(|reply| reply.map(O::presences));
+                batch.finish(&answer);
                 answer
             }
         }

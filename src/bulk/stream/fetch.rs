@@ -10,7 +10,7 @@ use crate::bulk::read::{BatchResult, BulkRead, glue};
 use crate::context::CallContext;
 use crate::error::Error;
 use crate::operation::Call;
-use crate::upstream::{RequestContext, Reserved};
+use crate::upstream::{RequestContext, Reserved, Upstream};
 
 /// What the answer to a batch is expected to have, in bytes. Most have less.
 const EXPECTED: usize = 32 * 1024;
@@ -21,8 +21,8 @@ const NO_ROOM: Duration = Duration::from_millis(50);
 /// Waits until there is memory for an answer: to ask for one that cannot be
 /// taken would cost the token a request.
 async fn has_room(session: &CallContext) -> Result<(), Error> {
-    let drain = session.terms.deadline.drain();
-    while session.terms.held.take_ahead(EXPECTED).is_err() {
+    let drain = session.request.deadline.drain();
+    while session.request.held.take_ahead(EXPECTED).is_err() {
         tokio::select! {
             () = sleep(NO_ROOM) => {}
             _ = drain.begun() => return Err(Error::Draining),
@@ -35,11 +35,12 @@ async fn has_room(session: &CallContext) -> Result<(), Error> {
 /// results already.
 pub(super) async fn send<O: BulkRead>(
     session: &CallContext,
+    upstream: &Upstream,
     call: Result<Call, Error>,
     batch: Batch,
 ) -> Done {
     // Its own account: a stream as a whole would hold more and more.
-    let held = session.terms.held.briefly();
+    let held = session.request.held.briefly();
     let Batch { number, ids, wrong } = batch;
     let mut done = Done {
         number,
@@ -56,12 +57,10 @@ pub(super) async fn send<O: BulkRead>(
         return done;
     }
     let session = CallContext {
-        upstream: session.upstream.clone(),
-        merging: None,
-        terms: RequestContext {
+        request: RequestContext {
             held,
             reserved: Reserved::default(),
-            ..session.terms.clone()
+            ..session.request.clone()
         },
     };
     let has_room = has_room(&session).await;
@@ -70,12 +69,12 @@ pub(super) async fn send<O: BulkRead>(
         Ok(call) => {
             let index = usize::try_from(number).unwrap_or(usize::MAX);
             let batch = session.batch(index, ids.len());
-            let answer = batch.send::<O>(&call).await;
-            batch.ended(&answer);
+            let answer = batch.send::<O>(upstream, &call).await;
+            batch.finish(&answer);
             answer
         }
     };
-    session.terms.held.give_back_rest();
+    session.request.held.give_back_rest();
     done.ends = answer
         .as_ref()
         .err()
@@ -86,9 +85,9 @@ pub(super) async fn send<O: BulkRead>(
             _ => None,
         });
     let count = ids.len();
-    let answer = answer.map(|served| O::presences(served.response));
+    let answer = answer.map(|served| O::presences(served.body));
     let glued = glue(vec![BatchResult::new(ids, answer)]);
-    session.terms.record.unmatched_answers(glued.unmatched);
+    session.request.record.unmatched_answers(glued.unmatched);
     let failed: usize = glued.failures.iter().map(|failure| failure.ids.len()).sum();
     done.found = count - glued.missing_ids.len() - failed;
     done.results.presences = glued.presences;

@@ -1,11 +1,11 @@
 //! What a bulk write tells of its batches.
 
 use super::{Answer, Outcome, presences};
-use crate::context::Served;
 use crate::error::{Error, Failure};
 use crate::proto::v1::{
     BulkWriteFailure, BulkWriteReport, IndexRange, PutUsersPresencesBulkResponse,
 };
+use crate::upstream::Reply;
 
 /// All or nothing: the presences, or one failure with what became of each update.
 pub(super) fn whole(outcomes: Vec<Outcome>) -> Answer {
@@ -29,7 +29,7 @@ pub(super) fn whole(outcomes: Vec<Outcome>) -> Answer {
         }
     }
     match worst {
-        None => Ok(served(answers, Vec::new(), None)),
+        None => Ok(reply(answers, Vec::new(), None)),
         Some(failure) => Err(Failure {
             report: Some(Box::new(report)),
             ..failure
@@ -67,7 +67,7 @@ pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
             }
         }
     }
-    Ok(served(answers, failures, correlation_id))
+    Ok(reply(answers, failures, correlation_id))
 }
 
 /// Which failure speaks for the call: one of unknown outcome before any
@@ -113,20 +113,20 @@ fn entry(positions: &[usize], ids: &[String], failure: Failure) -> BulkWriteFail
     }
 }
 
-fn served(
-    answers: Vec<Served<PutUsersPresencesBulkResponse>>,
+fn reply(
+    answers: Vec<Reply<PutUsersPresencesBulkResponse>>,
     failures: Vec<BulkWriteFailure>,
     correlation_id: Option<http::HeaderValue>,
-) -> Served<PutUsersPresencesBulkResponse> {
+) -> Reply<PutUsersPresencesBulkResponse> {
     let correlation_id = correlation_id.or_else(|| {
         answers
             .iter()
             .rev()
             .find_map(|answer| answer.correlation_id.clone())
     });
-    let presences = presences(answers.into_iter().map(|served| served.response));
-    Served {
-        response: PutUsersPresencesBulkResponse {
+    let presences = presences(answers.into_iter().map(|reply| reply.body));
+    Reply {
+        body: PutUsersPresencesBulkResponse {
             presences,
             failures,
         },

@@ -130,10 +130,9 @@ async fn no_debug_output_shows_it() {
         default: limits.default_deadline,
         max: limits.max_deadline,
     };
-    let session = CallContext {
-        merging: None,
-        upstream: Upstream::new(base, ClientOptions::default(), RateLimiter::new(300)).unwrap(),
-        terms: RequestContext {
+    let upstream = Upstream::new(base, ClientOptions::default(), RateLimiter::new(300)).unwrap();
+    let context = CallContext {
+        request: RequestContext {
             caller: caller.clone(),
             deadline: policy.of(&headers),
             record: AccessLog::new("method"),
@@ -143,9 +142,8 @@ async fn no_debug_output_shows_it() {
         },
     };
     let shown = format!(
-        "{caller:?} {session:?} {:?} {:#?}",
+        "{caller:?} {upstream:?} {context:?} {:?} {context:#?}",
         caller.authorization(),
-        session
     );
     assert!(!shown.contains("s3cret"), "{shown}");
 
