@@ -88,7 +88,7 @@ pub struct Config {
     /// What of traces and metrics is exported.
     pub telemetry: Settings,
     /// How long the end takes.
-    pub pauses: ShutdownTimeouts,
+    pub shutdown_timeouts: ShutdownTimeouts,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What of it is written.
@@ -122,7 +122,7 @@ impl ServeArgs {
             ],
             &mut problems,
         );
-        let pauses = self.shutdown.read(&mut problems);
+        let shutdown_timeouts = self.shutdown.read(&mut problems);
         let log_format = match &self.log_format {
             Some(format) => problems.read("log-format", format, str::parse),
             None => Some(LogFormat::fitting()),
@@ -140,7 +140,7 @@ impl ServeArgs {
                 health_listen: health_listen.unwrap_or(Some(None))?,
                 metrics_listen,
                 telemetry,
-                pauses: pauses?,
+                shutdown_timeouts: shutdown_timeouts?,
                 log_format: log_format?,
                 log_filter: log_filter?,
             })

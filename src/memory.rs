@@ -15,7 +15,7 @@ use crate::token_key::TokenKey;
 const EXPANSION_FACTOR: usize = 4;
 
 /// The part of it that the calls of one token may hold together, as its divisor.
-const SHARE: usize = 4;
+const PER_TOKEN_DIVISOR: usize = 4;
 
 /// So many bytes for all calls. Clones share them.
 #[derive(Debug, Clone)]
@@ -58,14 +58,14 @@ impl MemoryLimit {
     pub fn new(bytes: usize) -> Self {
         Self(Arc::new(Mutex::new(Ledger {
             left: bytes,
-            share: bytes / SHARE,
+            share: bytes / PER_TOKEN_DIVISOR,
             tokens: HashMap::new(),
         })))
     }
 
     /// What a call of this token holds that has just begun: nothing.
     #[must_use]
-    pub fn held(&self, token: Option<TokenKey>) -> MemoryLease {
+    pub fn lease(&self, token: Option<TokenKey>) -> MemoryLease {
         MemoryLease(Arc::new(LeaseState {
             memory: self.clone(),
             token,
@@ -73,7 +73,7 @@ impl MemoryLimit {
         }))
     }
 
-    fn account(&self) -> MutexGuard<'_, Ledger> {
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.0.lock()
     }
 }
@@ -101,10 +101,10 @@ impl Ledger {
     fn has_half_left(&self, token: Option<TokenKey>, bytes: usize) -> bool {
         let held = token.and_then(|token| self.tokens.get(&token));
         let held = held.copied().unwrap_or_default() + bytes;
-        held <= self.share / 2 && self.left >= self.share * SHARE / 2 + bytes
+        held <= self.share / 2 && self.left >= self.share * PER_TOKEN_DIVISOR / 2 + bytes
     }
 
-    fn give_back(&mut self, token: Option<TokenKey>, bytes: usize) {
+    fn release(&mut self, token: Option<TokenKey>, bytes: usize) {
         self.left += bytes;
         let Some(token) = token else { return };
         if let Some(held) = self.tokens.get_mut(&token) {
@@ -124,8 +124,8 @@ impl MemoryLease {
     ///
     /// If all calls together would hold more than there is, or several of one
     /// token more than its share.
-    pub fn take(&self, wire: usize) -> Result<(), Exhausted> {
-        self.take_bytes(wire.saturating_mul(EXPANSION_FACTOR))
+    pub fn reserve(&self, wire: usize) -> Result<(), Exhausted> {
+        self.reserve_bytes(wire.saturating_mul(EXPANSION_FACTOR))
     }
 
     /// Takes room besides for what so many bytes from the wire become, where
@@ -133,15 +133,15 @@ impl MemoryLease {
     ///
     /// # Errors
     ///
-    /// As [`Self::take`].
-    pub fn take_besides(&self, becomes: usize, wire: usize) -> Result<(), Exhausted> {
-        self.take_bytes(becomes.saturating_sub(wire.saturating_mul(EXPANSION_FACTOR)))
+    /// As [`Self::reserve`].
+    pub fn reserve_excess(&self, becomes: usize, wire: usize) -> Result<(), Exhausted> {
+        self.reserve_bytes(becomes.saturating_sub(wire.saturating_mul(EXPANSION_FACTOR)))
     }
 
     /// What the same call holds for a while.
     #[must_use]
-    pub fn briefly(&self) -> Self {
-        self.0.memory.held(self.0.token)
+    pub fn sub_lease(&self) -> Self {
+        self.0.memory.lease(self.0.token)
     }
 
     /// Takes the room ahead for so many bytes from the wire; what is taken
@@ -151,34 +151,34 @@ impl MemoryLease {
     ///
     /// If less than half would be left, of all or of the token's share: who
     /// takes ahead can wait, and others cannot.
-    pub fn take_ahead(&self, wire: usize) -> Result<(), Exhausted> {
+    pub fn prereserve(&self, wire: usize) -> Result<(), Exhausted> {
         let bytes = wire.saturating_mul(EXPANSION_FACTOR);
-        let has_room = self.0.memory.account().has_half_left(self.0.token, bytes);
+        let has_room = self.0.memory.ledger().has_half_left(self.0.token, bytes);
         if !has_room {
             return Err(Exhausted);
         }
-        self.take_bytes(bytes)?;
+        self.reserve_bytes(bytes)?;
         self.own().ahead += bytes;
         Ok(())
     }
 
     /// Gives back what was taken ahead and not used.
-    pub fn give_back_rest(&self) {
+    pub fn release_unused(&self) {
         let mut own = self.own();
         let rest = std::mem::take(&mut own.ahead);
         own.bytes -= rest;
         if rest > 0 {
-            self.0.memory.account().give_back(self.0.token, rest);
+            self.0.memory.ledger().release(self.0.token, rest);
         }
     }
 
-    fn take_bytes(&self, bytes: usize) -> Result<(), Exhausted> {
+    fn reserve_bytes(&self, bytes: usize) -> Result<(), Exhausted> {
         let mut own = self.own();
         let ahead = own.ahead.min(bytes);
         let more = bytes - ahead;
         if more > 0 {
-            let mut account = self.0.memory.account();
-            account.take(self.0.token, own.bytes, more)?;
+            let mut ledger = self.0.memory.ledger();
+            ledger.take(self.0.token, own.bytes, more)?;
         }
         own.ahead -= ahead;
         own.bytes += more;
@@ -194,7 +194,7 @@ impl Drop for LeaseState {
     fn drop(&mut self) {
         let own = self.own.get_mut();
         if own.bytes > 0 {
-            self.memory.account().give_back(self.token, own.bytes);
+            self.memory.ledger().release(self.token, own.bytes);
         }
     }
 }
@@ -206,73 +206,73 @@ mod tests {
     #[test]
     fn what_a_call_took_is_there_for_others_when_its_last_clone_is_gone() {
         let memory = MemoryLimit::new(100 * EXPANSION_FACTOR);
-        let one = memory.held(None);
-        one.take(60).unwrap();
-        let another = memory.held(None);
-        another.take(41).unwrap_err();
-        another.take(40).unwrap();
-        another.take(1).unwrap_err();
+        let one = memory.lease(None);
+        one.reserve(60).unwrap();
+        let another = memory.lease(None);
+        another.reserve(41).unwrap_err();
+        another.reserve(40).unwrap();
+        another.reserve(1).unwrap_err();
         let clone = one.clone();
         drop(one);
-        another.take(1).unwrap_err();
+        another.reserve(1).unwrap_err();
         drop(clone);
-        another.take(60).unwrap();
-        another.take(1).unwrap_err();
+        another.reserve(60).unwrap();
+        another.reserve(1).unwrap_err();
         drop(another);
-        memory.held(None).take(100).unwrap();
+        memory.lease(None).reserve(100).unwrap();
     }
 
     #[test]
     fn what_was_taken_ahead_is_there_for_what_comes_and_leaves_half_to_others() {
         let memory = MemoryLimit::new(80 * EXPANSION_FACTOR);
         let token = |name: &str| Some(TokenKey::of(&name.parse().unwrap()));
-        let one = memory.held(token("Bearer a"));
-        one.take_ahead(11).unwrap_err();
-        one.take_ahead(10).unwrap();
-        memory.held(token("Bearer a")).take_ahead(1).unwrap_err();
-        let other = memory.held(token("Bearer b"));
-        other.take(40).unwrap();
-        memory.held(token("Bearer c")).take_ahead(1).unwrap_err();
-        other.take(30).unwrap();
-        other.take(1).unwrap_err();
-        one.take(10).unwrap();
-        one.take(1).unwrap_err();
+        let one = memory.lease(token("Bearer a"));
+        one.prereserve(11).unwrap_err();
+        one.prereserve(10).unwrap();
+        memory.lease(token("Bearer a")).prereserve(1).unwrap_err();
+        let other = memory.lease(token("Bearer b"));
+        other.reserve(40).unwrap();
+        memory.lease(token("Bearer c")).prereserve(1).unwrap_err();
+        other.reserve(30).unwrap();
+        other.reserve(1).unwrap_err();
+        one.reserve(10).unwrap();
+        one.reserve(1).unwrap_err();
         drop(other);
-        one.take(2).unwrap();
+        one.reserve(2).unwrap();
         drop(one);
-        let one = memory.held(token("Bearer a"));
-        one.take_ahead(10).unwrap();
-        one.take(3).unwrap();
-        one.give_back_rest();
-        assert_eq!(memory.account().left, 77 * EXPANSION_FACTOR);
+        let one = memory.lease(token("Bearer a"));
+        one.prereserve(10).unwrap();
+        one.reserve(3).unwrap();
+        one.release_unused();
+        assert_eq!(memory.ledger().left, 77 * EXPANSION_FACTOR);
         drop(one);
-        assert_eq!(memory.account().left, 80 * EXPANSION_FACTOR);
-        assert!(memory.account().tokens.is_empty());
+        assert_eq!(memory.ledger().left, 80 * EXPANSION_FACTOR);
+        assert!(memory.ledger().tokens.is_empty());
     }
 
     #[test]
     fn a_size_that_no_machine_has_is_refused() {
-        let held = MemoryLimit::new(1 << 20).held(None);
-        held.take(usize::MAX).unwrap_err();
-        held.take(1).unwrap();
+        let held = MemoryLimit::new(1 << 20).lease(None);
+        held.reserve(usize::MAX).unwrap_err();
+        held.reserve(1).unwrap();
     }
 
     #[test]
     fn one_token_leaves_three_quarters_to_others_unless_it_is_for_one_call() {
         let token = |name: &str| Some(TokenKey::of(&name.parse().unwrap()));
         let memory = MemoryLimit::new(100 * EXPANSION_FACTOR);
-        let one = memory.held(token("Bearer a"));
-        one.take(20).unwrap();
-        let second = memory.held(token("Bearer a"));
-        second.take(6).unwrap_err();
-        second.take(5).unwrap();
-        one.take(1).unwrap_err();
-        let other = memory.held(token("Bearer b"));
-        other.take(70).unwrap();
-        other.take(5).unwrap();
-        other.take(1).unwrap_err();
+        let one = memory.lease(token("Bearer a"));
+        one.reserve(20).unwrap();
+        let second = memory.lease(token("Bearer a"));
+        second.reserve(6).unwrap_err();
+        second.reserve(5).unwrap();
+        one.reserve(1).unwrap_err();
+        let other = memory.lease(token("Bearer b"));
+        other.reserve(70).unwrap();
+        other.reserve(5).unwrap();
+        other.reserve(1).unwrap_err();
         drop((one, second, other));
-        assert!(memory.account().tokens.is_empty());
-        assert_eq!(memory.account().left, 100 * EXPANSION_FACTOR);
+        assert!(memory.ledger().tokens.is_empty());
+        assert_eq!(memory.ledger().left, 100 * EXPANSION_FACTOR);
     }
 }

@@ -40,7 +40,7 @@ pub use listener::tls::{Tls, TlsFiles};
 use listener::{Listener, OverflowPolicy};
 use public::health::Health;
 use public::{MAX_QUESTION, PublicServices};
-use shutdown::FAREWELL;
+use shutdown::GOAWAY_GRACE;
 pub use shutdown::ShutdownTimeouts;
 
 /// The largest request message, in bytes: gRPC's customary limit, and some ten
@@ -61,7 +61,7 @@ const MAX_CONNECTIONS: usize = 4096;
 const MAX_PROBES: usize = 64;
 
 /// How much longer than the longest call an old connection may last.
-const AGE_MARGIN: Duration = Duration::from_secs(10);
+const AGE_GRACE_MARGIN: Duration = Duration::from_secs(10);
 
 /// What the server grants to calls.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +84,8 @@ pub struct Server {
     health: Health,
     calls: InFlight,
     drain: Drain,
-    pauses: ShutdownTimeouts,
-    manners: ConnectionPolicy,
+    shutdown_timeouts: ShutdownTimeouts,
+    policy: ConnectionPolicy,
 }
 
 impl Server {
@@ -97,7 +97,7 @@ impl Server {
     pub async fn new(
         gateway: Gateway,
         limits: CallLimits,
-        pauses: ShutdownTimeouts,
+        shutdown_timeouts: ShutdownTimeouts,
     ) -> io::Result<Self> {
         let (drain, calls) = (Drain::default(), InFlight::default());
         let bulk = gateway.bulk_limits();
@@ -123,12 +123,12 @@ impl Server {
         let (health, health_service) = Health::serving().await;
         let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
         let bounds = PublicServices::new();
-        let bounded = from_fn_with_state(bounds.clone(), public::bounded);
+        let bounded = from_fn_with_state(bounds.clone(), public::limit_streams);
         let ending = from_fn_with_state(drain.clone(), body::drainable::with_drain);
         let about_health = Routes::new(health_service)
             .into_axum_router()
             .reset_fallback()
-            .layer(from_fn_with_state(bounds, public::arrive))
+            .layer(from_fn_with_state(bounds, public::buffer_health_check))
             .layer(bounded.clone())
             .layer(ending.clone());
         let reflection = public::reflection::router()?.layer(bounded).layer(ending);
@@ -140,7 +140,7 @@ impl Server {
         // gateway is full. What nobody answers is for the services to refuse.
         let router = services.merge(about_health).merge(reflection);
 
-        let grace = limits.deadlines.max + AGE_MARGIN;
+        let grace = limits.deadlines.max + AGE_GRACE_MARGIN;
         Ok(Self {
             router,
             tls: None,
@@ -148,8 +148,8 @@ impl Server {
             health,
             calls,
             drain,
-            pauses,
-            manners: ConnectionPolicy {
+            shutdown_timeouts,
+            policy: ConnectionPolicy {
                 grace,
                 discard: Discard::new(),
             },
@@ -190,13 +190,13 @@ impl Server {
             router: self.router,
             tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
-            one_more: OverflowPolicy::DrainIdle,
-            manners: self.manners.clone(),
+            overflow: OverflowPolicy::DrainIdle,
+            policy: self.policy.clone(),
         };
         let (ended, end) = oneshot::channel::<()>();
         let callers = async {
             let closing = self.drain.begun().map(drop);
-            let patience = shutdown::last_call(&self.calls, &self.drain);
+            let patience = shutdown::drained(&self.calls, &self.drain);
             door.serve(listener, closing, patience).await;
             drop(ended);
         };
@@ -209,13 +209,15 @@ impl Server {
                 tls: None,
                 max_connections: MAX_PROBES,
                 // A probe that finds no room would end the process.
-                one_more: OverflowPolicy::EvictOldest,
-                manners: self.manners,
+                overflow: OverflowPolicy::EvictOldest,
+                policy: self.policy,
             };
             // To the end: what drains is alive.
-            door.serve(listener, end.map(drop), sleep(FAREWELL)).await;
+            door.serve(listener, end.map(drop), sleep(GOAWAY_GRACE))
+                .await;
         };
-        let lead = shutdown::lead(shutdown, self.pauses, &self.health, &self.drain);
+        let lead =
+            shutdown::run_phases(shutdown, self.shutdown_timeouts, &self.health, &self.drain);
         let served = async { tokio::join!(lead, callers, probes) };
         match &self.tls {
             None => drop(served.await),

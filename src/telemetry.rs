@@ -33,7 +33,7 @@ pub use export::Running;
 use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};
 pub use scope::Scope;
-pub use scrape::Page;
+pub use scrape::MetricsServer;
 pub use settings::{Destination, MetricsExport, Protocol, Settings, TracesExport, Unsupported};
 
 /// What the calls tell to. A clone tells to the same.
@@ -64,7 +64,7 @@ impl Telemetry {
     pub fn start(
         settings: Settings,
         places: usize,
-    ) -> Result<(Self, Running, Option<Page>), String> {
+    ) -> Result<(Self, Running, Option<MetricsServer>), String> {
         if settings.is_off() && !settings.propagates {
             return Ok(Default::default());
         }

@@ -172,10 +172,10 @@ async fn lead<O: BulkRead>(
                     Some(message) => {
                         let message = message?;
                         first.check(&message, limits)?;
-                        let held = session.request.held.briefly();
+                        let held = session.request.held.sub_lease();
                         let bytes = message.ids.iter().map(String::len).sum();
                         // It is here already, and no longer than its ids wait.
-                        let held = held.take(bytes).is_ok().then_some(held);
+                        let held = held.reserve(bytes).is_ok().then_some(held);
                         window.take(message, held);
                     }
                 }

@@ -22,7 +22,7 @@ use tonic::{Request, Status};
 use crate::args::duration;
 use crate::config::EXIT_USAGE;
 use crate::proto;
-use crate::tls::dial::Dial;
+use crate::tls::dial::H2Connector;
 use deadline::{ANSWER, Deadline};
 use ids::{Ids, STANDARD_INPUT};
 use tls::TlsArgs;
@@ -99,7 +99,7 @@ struct Prepared {
 }
 
 /// Where the gateway is, and how it is spoken to.
-type Gateway = (Endpoint, Option<Dial>);
+type Gateway = (Endpoint, Option<H2Connector>);
 
 fn prepare(args: &CallArgs) -> Result<Prepared, String> {
     let method = method(&args.rpc)?;

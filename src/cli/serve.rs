@@ -139,7 +139,7 @@ async fn forward(config: Config) -> Result<ExitCode, Stop> {
         let merged = gateway.with_merged_reads(window);
         gateway = merged.map_err(|error| format!("no thread can be started: {error}"))?;
     }
-    let mut server = Server::new(gateway, limits.calls, config.pauses)
+    let mut server = Server::new(gateway, limits.calls, config.shutdown_timeouts)
         .await
         .map_err(|error| error.to_string())?;
     let has_tls = config.tls.is_some();

@@ -18,7 +18,7 @@ use crate::proto::v1::{
     StreamUsersPresencesPurecloudBulkRequest, StreamUsersPresencesPurecloudBulkResponse,
 };
 use crate::server::MAX_STREAM_MESSAGE;
-use crate::server::connection::executor::{UNTAKEN, led_by};
+use crate::server::connection::executor::{WRITE_TIMEOUT, led_by};
 
 /// What is streamed to a caller.
 type Answers<T> = BoxStream<'static, Result<T, Status>>;
@@ -70,7 +70,7 @@ impl Gateway {
             let patience = if read.is_ok() {
                 bulk.limits.stream_idle
             } else {
-                UNTAKEN
+                WRITE_TIMEOUT
             };
             match read {
                 Ok(()) => request.record.ended(Code::Ok, None),

@@ -1,4 +1,4 @@
-//! The places of the calls in flight: so many in all, and a quarter of them
+//! The permits of the calls in flight: so many in all, and a quarter of them
 //! for one token at most.
 
 use std::collections::HashMap;
@@ -10,10 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::error::Error;
 use crate::token_key::TokenKey;
 
-/// The part of all places that one token may hold, as its divisor.
-const SHARE: usize = 4;
+/// The part of all permits that one token may hold, as its divisor.
+const PER_TOKEN_DIVISOR: usize = 4;
 
-/// All places. Clones are the same ones.
+/// All permits. Clones are the same ones.
 #[derive(Debug, Clone)]
 pub(super) struct ConcurrencyLimit {
     all: Arc<Semaphore>,
@@ -38,13 +38,13 @@ impl ConcurrencyLimit {
     pub(super) fn new(count: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(count)),
-            share: (count / SHARE).max(1),
+            share: (count / PER_TOKEN_DIVISOR).max(1),
             held: Arc::default(),
         }
     }
 
     /// Takes a place for a call with this token. Nothing is waited for.
-    pub(super) fn take(&self, token: Option<TokenKey>) -> Result<Permit, Error> {
+    pub(super) fn try_acquire(&self, token: Option<TokenKey>) -> Result<Permit, Error> {
         let place = Arc::clone(&self.all).try_acquire_owned();
         let place = place.map_err(|_| Error::Overloaded)?;
         let holder = token.map(|token| self.hold(token)).transpose()?;

@@ -31,7 +31,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// connection, with all calls on it, where one call has far more than this.
 const MAX_METADATA: u32 = 96 * 1024;
 
-/// How many calls a connection may have at once: twice the places that there
+/// How many calls a connection may have at once: twice the permits that there
 /// are by default. A client that is told of a lower limit queues its calls in
 /// itself, where no refusal tells it to go elsewhere; without any, one
 /// connection could open calls faster than they are refused.
@@ -57,14 +57,14 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How old a connection gets, on average. Clients keep a connection as long as
 /// they can, so that replicas that come later would get none: each connection
 /// is asked to go now and then, and finds them when it comes back.
-const AGE: Duration = Duration::from_mins(5);
+const MAX_CONNECTION_AGE: Duration = Duration::from_mins(5);
 
 /// How long a connection without calls has to go once it was asked to. Most
 /// clients take a moment; one that takes longer keeps others out.
-const IDLE_GRACE: Duration = Duration::from_secs(5);
+const IDLE_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long streams have for their status, and for what they still tell.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const FINAL_STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How connections are led to their end.
 #[derive(Debug, Clone)]
@@ -94,17 +94,17 @@ pub(super) async fn serve<S>(
     stream: S,
     first: Vec<u8>,
     router: Router,
-    (manners, usage): (ConnectionPolicy, ConnectionActivity),
+    (policy, activity): (ConnectionPolicy, ConnectionActivity),
     mut closing: watch::Receiver<()>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let discard = manners.discard.of_connection();
+    let discard = policy.discard.of_connection();
     let service = router
         .map_request(move |call: Request<Incoming>| call.map(|message| discard.after(message)));
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
-    let connection = http2::Builder::new(StreamExecutor::of(usage.clone()))
+    let connection = http2::Builder::new(StreamExecutor::new(activity.clone()))
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_METADATA)
         .max_concurrent_streams(MAX_STREAMS)
@@ -115,40 +115,42 @@ pub(super) async fn serve<S>(
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     let is_closing = tokio::select! {
-        ended = &mut connection => return told(ended),
+        ended = &mut connection => return log_end(ended),
         _ = closing.changed() => true,
-        () = usage.asked_to_go() => false,
-        () = sleep(jittered(AGE)) => false,
+        () = activity.goaway_requested() => false,
+        () = sleep(jittered(MAX_CONNECTION_AGE)) => false,
     };
     // GOAWAY: new calls are to be made elsewhere, those under way go on.
     connection.as_mut().graceful_shutdown();
     if is_closing {
         // Whoever closes says when to stop waiting.
-        return told(connection.await);
+        return log_end(connection.await);
     }
-    let grace = timeout(IDLE_GRACE, &mut connection).await;
+    let grace = timeout(IDLE_DRAIN_TIMEOUT, &mut connection).await;
     // It may have made a call before it heard of it.
-    if grace.is_err() && usage.has_calls() {
-        let rest = manners.grace.saturating_sub(IDLE_GRACE + LAST_WORDS);
+    if grace.is_err() && activity.has_calls() {
+        let rest = policy
+            .grace
+            .saturating_sub(IDLE_DRAIN_TIMEOUT + FINAL_STATUS_TIMEOUT);
         let patience = async {
             sleep(rest).await;
-            usage.drain();
+            activity.drain();
             // Those end by themselves where their callers take no part in them.
-            usage.none_lasts().await;
-            sleep(LAST_WORDS).await;
+            activity.long_streams_ended().await;
+            sleep(FINAL_STATUS_TIMEOUT).await;
         };
         tokio::select! {
-            ended = connection => return told(ended),
+            ended = connection => return log_end(ended),
             () = patience => {}
         }
     }
     grace.map_or_else(
         |_| tracing::debug!("a connection that was asked to go did not"),
-        told,
+        log_end,
     );
 }
 
-fn told(ended: hyper::Result<()>) {
+fn log_end(ended: hyper::Result<()>) {
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
     }
@@ -198,11 +200,11 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         let serving = tokio::spawn(async move {
             let first = preface(&mut server).await.unwrap();
-            let manners = ConnectionPolicy {
+            let policy = ConnectionPolicy {
                 grace: GRACE,
                 discard: Discard::new(),
             };
-            let terms = (manners, ConnectionActivity::new());
+            let terms = (policy, ConnectionActivity::new());
             serve(server, first, router, terms, closing).await;
         });
         (client, close, serving)
@@ -230,13 +232,13 @@ mod tests {
         let begun = Instant::now();
         let answer = client.send_request(call("/six-minutes"));
         // The client is asked to make its next call elsewhere.
-        let asked_to_go = async {
+        let goaway_requested = async {
             while next.send_request(call("/at-once")).await.is_ok() {
                 sleep(Duration::from_secs(1)).await;
             }
             begun.elapsed()
         };
-        let (answer, asked) = tokio::join!(answer, asked_to_go);
+        let (answer, asked) = tokio::join!(answer, goaway_requested);
         assert!((269..=332).contains(&asked.as_secs()), "after {asked:?}");
         let answer = answer.unwrap().into_body().collect().await.unwrap();
         assert_eq!(answer.to_bytes(), "answer");

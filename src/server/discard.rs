@@ -42,21 +42,21 @@ const QUIET: Duration = Duration::from_secs(1);
 /// [`MAX_ERROR_RESETS`]: super::connection::MAX_ERROR_RESETS
 #[derive(Debug, Clone)]
 pub(super) struct Discard {
-    arrivals: RequestBuffers,
+    buffers: RequestBuffers,
     /// When a part of any request last came on the connection.
     last: Arc<Mutex<Instant>>,
 }
 
 impl Discard {
     pub(super) fn new() -> Self {
-        let arrivals = RequestBuffers::new(Bounds {
+        let buffers = RequestBuffers::new(Bounds {
             count: MAX_DISCARDING,
             message: MAX_DISCARDED,
             // None of it is held.
             total: usize::MAX,
         });
         Self {
-            arrivals,
+            buffers,
             last: Arc::new(Mutex::new(Instant::now())),
         }
     }
@@ -64,7 +64,7 @@ impl Discard {
     /// What discards the requests of one more connection, within the same bounds.
     pub(super) fn of_connection(&self) -> Self {
         Self {
-            arrivals: self.arrivals.clone(),
+            buffers: self.buffers.clone(),
             last: Arc::new(Mutex::new(Instant::now())),
         }
     }
@@ -111,7 +111,7 @@ impl Discard {
                 }
             }
         };
-        self.arrivals.wait(rest).await;
+        self.buffers.wait(rest).await;
     }
 }
 

@@ -18,11 +18,11 @@ use super::listener::tls::Tls;
 /// How long a connection may take for its handshake and its first words. A
 /// gRPC client speaks first, and at once; probes and port scans connect and
 /// say nothing.
-pub(super) const OPENING: Duration = Duration::from_secs(10);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before the next connection after one could not be
 /// accepted: most likely, the process has too many files open.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A port before it is opened.
 #[derive(Debug, Clone)]
@@ -34,9 +34,9 @@ pub(super) struct Listener {
     /// How many connections there may be at once.
     pub max_connections: usize,
     /// What one more does.
-    pub one_more: OverflowPolicy,
+    pub overflow: OverflowPolicy,
     /// How connections are led to their end.
-    pub manners: ConnectionPolicy,
+    pub policy: ConnectionPolicy,
 }
 
 /// What becomes of a connection for which there is no room.
@@ -54,16 +54,16 @@ pub(super) enum OverflowPolicy {
 impl Listener {
     /// Accepts connections until `close` is done. Then all are asked to go,
     /// also those that have just come: their first call may be with them.
-    /// Those that are still there when `patience` is done are closed.
+    /// Those that are still there when `grace` is done are closed.
     pub(super) async fn serve(
         self,
         listener: TcpListener,
         close: impl Future<Output = ()>,
-        patience: impl Future<Output = ()>,
+        grace: impl Future<Output = ()>,
     ) {
         let (closed, closing) = watch::channel(());
         let mut connections = JoinSet::new();
-        let mut guests = Connections::default();
+        let mut open = Connections::default();
         let mut close = std::pin::pin!(close);
         // Said once for a time in which it is so, and not for each connection.
         let mut is_stuck = false;
@@ -73,15 +73,15 @@ impl Listener {
                 Some(_) = connections.join_next() => continue,
                 accepted = listener.accept() => accepted,
             };
-            self.make_room(&mut guests, &mut connections).await;
+            self.make_room(&mut open, &mut connections).await;
             let was_stuck = is_stuck;
             is_stuck = true;
             match accepted {
                 Ok((stream, _)) if connections.len() < self.max_connections => {
                     is_stuck = false;
-                    let usage = ConnectionActivity::new();
-                    let open = self.clone().open(stream, usage.clone(), closing.clone());
-                    guests.0.push((connections.spawn(open), usage));
+                    let activity = ConnectionActivity::new();
+                    let connection = self.clone().open(stream, activity.clone(), closing.clone());
+                    open.0.push((connections.spawn(connection), activity));
                 }
                 Ok(_) if was_stuck => {}
                 Ok(_) => tracing::warn!(
@@ -92,12 +92,12 @@ impl Listener {
                     if !was_stuck {
                         tracing::warn!(%error, "connections cannot be accepted");
                     }
-                    sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }
         drop(closed);
-        for stream in waiting(listener) {
+        for stream in take_backlog(listener) {
             if connections.len() < self.max_connections {
                 let open = self
                     .clone()
@@ -108,7 +108,7 @@ impl Listener {
         let gone = async { while connections.join_next().await.is_some() {} };
         tokio::select! {
             () = gone => {}
-            () = patience => {}
+            () = grace => {}
         }
         if !connections.is_empty() {
             tracing::info!(
@@ -120,21 +120,21 @@ impl Listener {
     }
 
     /// Sees to it that there is room for one more, if that can be done.
-    async fn make_room(&self, guests: &mut Connections, connections: &mut JoinSet<()>) {
+    async fn make_room(&self, open: &mut Connections, connections: &mut JoinSet<()>) {
         // Those that have ended take no room, whether that was noticed or not.
         while connections.try_join_next().is_some() {}
-        guests.forget_the_gone();
-        match self.one_more {
+        open.reap();
+        match self.overflow {
             OverflowPolicy::DrainIdle => {
                 // They need a moment to go, in which others come.
                 let nearly = self.max_connections - self.max_connections / 64;
-                if guests.0.len() >= nearly {
-                    guests.ask_the_idlest();
+                if open.0.len() >= nearly {
+                    open.drain_idlest();
                 }
             }
             OverflowPolicy::EvictOldest => {
-                while connections.len() >= self.max_connections && !guests.0.is_empty() {
-                    guests.0.remove(0).0.abort();
+                while connections.len() >= self.max_connections && !open.0.is_empty() {
+                    open.0.remove(0).0.abort();
                     connections.join_next().await;
                 }
             }
@@ -145,34 +145,34 @@ impl Listener {
     async fn open(
         self,
         stream: TcpStream,
-        usage: ConnectionActivity,
+        activity: ConnectionActivity,
         closing: watch::Receiver<()>,
     ) {
         // Answers are small: none shall wait to be joined by a second one.
         let _ = stream.set_nodelay(true);
-        let end = Instant::now() + OPENING;
+        let end = Instant::now() + HANDSHAKE_TIMEOUT;
         let Some(tls) = &self.tls else {
-            return self.serve_opened(stream, end, usage, closing).await;
+            return self.serve_connection(stream, end, activity, closing).await;
         };
         match timeout_at(end, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.serve_opened(stream, end, usage, closing).await,
+            Ok(Ok(stream)) => self.serve_connection(stream, end, activity, closing).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn serve_opened<S>(
+    async fn serve_connection<S>(
         self,
         mut stream: S,
         end: Instant,
-        usage: ConnectionActivity,
+        activity: ConnectionActivity,
         closing: watch::Receiver<()>,
     ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let first = timeout_at(end, connection::preface(&mut stream)).await;
         if let Ok(Ok(first)) = first {
-            let terms = (self.manners, usage);
+            let terms = (self.policy, activity);
             connection::serve(stream, first, self.router, terms, closing).await;
         }
     }
@@ -183,22 +183,22 @@ impl Listener {
 struct Connections(Vec<(AbortHandle, ConnectionActivity)>);
 
 impl Connections {
-    fn forget_the_gone(&mut self) {
+    fn reap(&mut self) {
         self.0.retain(|(connection, _)| !connection.is_finished());
     }
 
-    fn ask_the_idlest(&self) {
+    fn drain_idlest(&self) {
         let idle = self.0.iter();
-        let idle = idle.filter_map(|(_, usage)| Some((usage.idle_since()?, usage)));
+        let idle = idle.filter_map(|(_, activity)| Some((activity.idle_since()?, activity)));
         if let Some((_, idlest)) = idle.min_by_key(|&(since, _)| since) {
-            idlest.ask_to_go();
+            idlest.request_goaway();
         }
     }
 }
 
 /// Closes a port; gives the connections that wait to be accepted, which would
 /// be lost with it.
-fn waiting(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
+fn take_backlog(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
     let listener = listener.into_std().ok();
     // It does not block: where nobody waits, that is an error, and the end.
     let accept = move || Some(listener.as_ref()?.accept().ok()?.0);
@@ -229,26 +229,26 @@ mod tests {
 
     fn open(
         listener: TcpListener,
-        (max_connections, one_more): (usize, OverflowPolicy),
+        (max_connections, overflow): (usize, OverflowPolicy),
         close: impl Future<Output = ()> + Send + 'static,
     ) {
-        let door = Listener {
+        let server = Listener {
             router: Router::new(),
             tls: None,
             max_connections,
-            one_more,
-            manners: ConnectionPolicy {
+            overflow,
+            policy: ConnectionPolicy {
                 grace: Duration::ZERO,
                 discard: Discard::new(),
             },
         };
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
-        tokio::spawn(door.serve(listener, close, pending()));
+        tokio::spawn(server.serve(listener, close, pending()));
     }
 
-    async fn opened(max_connections: usize, one_more: OverflowPolicy) -> SocketAddr {
+    async fn opened(max_connections: usize, overflow: OverflowPolicy) -> SocketAddr {
         let (listener, address) = bound().await;
-        open(listener, (max_connections, one_more), pending());
+        open(listener, (max_connections, overflow), pending());
         address
     }
 
@@ -288,7 +288,7 @@ mod tests {
         assert!(!is_served(&mut third).await, "the others have just come");
         // Time passes when nothing else happens.
         pause();
-        sleep(OPENING).await;
+        sleep(HANDSHAKE_TIMEOUT).await;
         let mut third = TcpStream::connect(address).await.unwrap();
         assert_eq!(third.read(&mut [0; 9]).await.unwrap(), 0);
         let (begun, mut heard) = (Instant::now(), Vec::new());

@@ -45,7 +45,7 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// How many bytes the messages may have that are on their way: sixteen of the
 /// largest, or what hundreds of the largest bulk calls have.
-const MAX_ARRIVING: usize = 16 * MAX_REQUEST;
+const MAX_BUFFERED: usize = 16 * MAX_REQUEST;
 
 /// What a call's metadata may still be asked for behind its token; see [`authenticate`].
 const NEEDED: [&str; 7] = [
@@ -64,8 +64,8 @@ struct Layers {
     services: Services,
     deadlines: DeadlinePolicy,
     drain: Drain,
-    arrivals: RequestBuffers,
-    places: ConcurrencyLimit,
+    buffers: RequestBuffers,
+    permits: ConcurrencyLimit,
     memory: MemoryLimit,
     bulk: BulkLimits,
     calls: InFlight,
@@ -100,13 +100,13 @@ pub(super) fn around(
         services: services.into(),
         deadlines: limits.deadlines,
         drain,
-        arrivals: RequestBuffers::new(Bounds {
+        buffers: RequestBuffers::new(Bounds {
             // More could not be admitted if they came all at once.
             count: limits.max_in_flight.saturating_mul(2),
             message: MAX_REQUEST,
-            total: MAX_ARRIVING,
+            total: MAX_BUFFERED,
         }),
-        places: ConcurrencyLimit::new(limits.max_in_flight),
+        permits: ConcurrencyLimit::new(limits.max_in_flight),
         memory: MemoryLimit::new(limits.message_memory),
         bulk,
         calls,
@@ -132,10 +132,10 @@ impl Layers {
         // What tonic answers by itself gets our details, and the right code.
         let next = |request| map_tonic_errors::answers(request, next);
         // Nothing waits for a place: a queue would only add its own delay.
-        let next = |request| admit(&self.places, &self.memory, request, next);
+        let next = |request| admit(&self.permits, &self.memory, request, next);
         // A place is not for one who takes their time to ask.
         let next =
-            |request| buffer_request::taken(&self.arrivals, &self.places, self.bulk, request, next);
+            |request| buffer_request::taken(&self.buffers, &self.permits, self.bulk, request, next);
         // What nobody vouches for takes no place, and is not even read.
         let next = |request| authenticate(request, next);
         // The clock starts with the headers, not when the message is there.
@@ -288,7 +288,7 @@ fn hold_what_is_needed(request: &mut Request) {
 }
 
 async fn admit<F: Future<Output = Response>>(
-    places: &ConcurrencyLimit,
+    permits: &ConcurrencyLimit,
     memory: &MemoryLimit,
     mut request: Box<Request>,
     next: impl FnOnce(Box<Request>) -> F,
@@ -298,9 +298,9 @@ async fn admit<F: Future<Output = Response>>(
     let message = request.body().size_hint().exact();
     // The messages of a stream are charged when they come.
     let message = message.and_then(|bytes| bytes.try_into().ok()).unwrap_or(0);
-    let held = memory.held(token);
-    let admitted = places.take(token).and_then(|place| {
-        let is_held = held.take(message);
+    let held = memory.lease(token);
+    let admitted = permits.try_acquire(token).and_then(|place| {
+        let is_held = held.reserve(message);
         is_held.map(|()| place).map_err(|_| Error::MemoryExhausted)
     });
     let place = match admitted {

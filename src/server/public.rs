@@ -60,7 +60,7 @@ impl PublicServices {
 }
 
 /// Answers a question about health when it is there whole.
-pub(super) async fn arrive(
+pub(super) async fn buffer_health_check(
     State(open): State<PublicServices>,
     request: Request,
     next: Next,
@@ -77,7 +77,7 @@ pub(super) async fn arrive(
 
 /// Lets so many streams be open at once that last as long as their callers
 /// like; one more is refused.
-pub(super) async fn bounded(
+pub(super) async fn limit_streams(
     State(open): State<PublicServices>,
     request: Request,
     next: Next,

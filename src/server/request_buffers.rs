@@ -17,7 +17,7 @@ use crate::error::{Error, Reason};
 
 /// How long a message may take after its headers, where its deadline is not
 /// sooner. It is there with them, as a rule.
-const ARRIVAL: Duration = Duration::from_secs(10);
+const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What stands before a message: whether it is compressed, and its length.
 pub(super) const PREFIX: usize = 5;
@@ -56,13 +56,13 @@ struct State {
 struct Waiting {
     bytes: usize,
     /// Dropped with this, which tells who reads it to stop.
-    _stays: oneshot::Sender<()>,
+    _keep: oneshot::Sender<()>,
 }
 
 /// One message on its way, counted until this is dropped.
 #[derive(Debug)]
 struct Slot {
-    arrivals: RequestBuffers,
+    buffers: RequestBuffers,
     number: u64,
 }
 
@@ -80,7 +80,7 @@ impl RequestBuffers {
     ///
     /// If the message is too large, late, more than one, or given up for others.
     pub(super) async fn read(&self, mut body: Body) -> Result<Bytes, Error> {
-        let (arrival, pushed_out) = self.begin();
+        let (slot, evicted) = self.begin();
         let mut read = BytesMut::new();
         let whole = async {
             while let Some(frame) = body.frame().await {
@@ -89,10 +89,10 @@ impl RequestBuffers {
                 let Ok(data) = frame.into_data() else {
                     continue;
                 };
-                arrival.grow(data.len())?;
+                slot.grow(data.len())?;
                 // Not the frame itself: a small one may hold a large buffer.
                 read.extend_from_slice(&data);
-                if let Some(length) = claimed(&read) {
+                if let Some(length) = declared_len(&read) {
                     if length > self.bounds.message {
                         return Err(too_large(self.bounds.message));
                     }
@@ -105,37 +105,37 @@ impl RequestBuffers {
         };
         let whole = tokio::select! {
             biased;
-            _ = pushed_out => Err(Error::MemoryExhausted),
-            whole = timeout(ARRIVAL, whole) => whole.unwrap_or_else(|_| Err(late())),
+            _ = evicted => Err(Error::MemoryExhausted),
+            whole = timeout(REQUEST_BODY_TIMEOUT, whole) => whole.unwrap_or_else(|_| Err(late())),
         };
         whole.map(|()| read.freeze())
     }
 
     /// Waits for `body`, counted as a message on its way, for as long as one has.
     pub(super) async fn wait(&self, body: impl Future<Output = ()>) {
-        let (_arrival, pushed_out) = self.begin();
+        let (_slot, evicted) = self.begin();
         tokio::select! {
             biased;
-            _ = pushed_out => {}
-            _ = timeout(ARRIVAL, body) => {}
+            _ = evicted => {}
+            _ = timeout(REQUEST_BODY_TIMEOUT, body) => {}
         }
     }
 
     fn begin(&self) -> (Slot, oneshot::Receiver<()>) {
-        let (stays, pushed_out) = oneshot::channel();
+        let (keep, evicted) = oneshot::channel();
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
         let waiting = Waiting {
             bytes: 0,
-            _stays: stays,
+            _keep: keep,
         };
         state.waiting.insert(number, waiting);
         if state.waiting.len() > self.bounds.count {
-            state.push_out();
+            state.evict();
         }
-        let arrivals = self.clone();
-        (Slot { arrivals, number }, pushed_out)
+        let buffers = self.clone();
+        (Slot { buffers, number }, evicted)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -145,7 +145,7 @@ impl RequestBuffers {
 
 impl State {
     /// Gives up the message that has been on its way for the longest.
-    fn push_out(&mut self) {
+    fn evict(&mut self) {
         if let Some((_, waiting)) = self.waiting.pop_first() {
             self.total -= waiting.bytes;
         }
@@ -154,21 +154,21 @@ impl State {
 
 impl Slot {
     fn grow(&self, bytes: usize) -> Result<(), Error> {
-        let mut state = self.arrivals.state();
+        let mut state = self.buffers.state();
         let waiting = state.waiting.get_mut(&self.number);
         waiting.ok_or(Error::MemoryExhausted)?.bytes += bytes;
         state.total += bytes;
-        while state.total > self.arrivals.bounds.total && !state.waiting.is_empty() {
-            state.push_out();
+        while state.total > self.buffers.bounds.total && !state.waiting.is_empty() {
+            state.evict();
         }
-        let stays = state.waiting.contains_key(&self.number);
-        stays.then_some(()).ok_or(Error::MemoryExhausted)
+        let keep = state.waiting.contains_key(&self.number);
+        keep.then_some(()).ok_or(Error::MemoryExhausted)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.arrivals.state();
+        let mut state = self.buffers.state();
         if let Some(waiting) = state.waiting.remove(&self.number) {
             state.total -= waiting.bytes;
         }
@@ -176,7 +176,7 @@ impl Drop for Slot {
 }
 
 /// How long the message is, as its prefix says.
-fn claimed(read: &[u8]) -> Option<usize> {
+fn declared_len(read: &[u8]) -> Option<usize> {
     let length = read.get(1..PREFIX)?.try_into().ok()?;
     usize::try_from(u32::from_be_bytes(length)).ok()
 }
@@ -184,7 +184,7 @@ fn claimed(read: &[u8]) -> Option<usize> {
 fn late() -> Error {
     let text = format!(
         "the request message did not arrive within {} s of its headers; nothing was sent",
-        ARRIVAL.as_secs()
+        REQUEST_BODY_TIMEOUT.as_secs()
     );
     Error::Protocol(Reason::DeadlineExceeded, Code::DeadlineExceeded, text)
 }

@@ -11,7 +11,7 @@ use crate::deadline::Drain;
 /// How long connections may stay after their last call has ended: long enough
 /// for statuses to be delivered and for GOAWAY to be acknowledged. Clients
 /// that do neither do not hold up the end.
-pub(super) const FAREWELL: Duration = Duration::from_secs(1);
+pub(super) const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 
 /// How long the end takes.
 #[derive(Debug, Clone, Copy)]
@@ -24,26 +24,26 @@ pub struct ShutdownTimeouts {
 }
 
 /// Leads through the phases when `told` is done; the drain has then begun.
-pub(super) async fn lead(
+pub(super) async fn run_phases(
     told: impl Future<Output = ()>,
-    pauses: ShutdownTimeouts,
+    timeouts: ShutdownTimeouts,
     health: &Health,
     drain: &Drain,
 ) {
     told.await;
     health.ends().await;
     tracing::info!(
-        lame_duck = ?pauses.lame_duck,
-        drain_timeout = ?pauses.drain_timeout,
+        lame_duck = ?timeouts.lame_duck,
+        drain_timeout = ?timeouts.drain_timeout,
         "ending; a second signal ends it at once"
     );
-    sleep(pauses.lame_duck).await;
-    drain.begin(Instant::now() + pauses.drain_timeout);
+    sleep(timeouts.lame_duck).await;
+    drain.begin(Instant::now() + timeouts.drain_timeout);
 }
 
 /// Waits as long as connections are worth waiting for: until all calls have
 /// ended, or their time has, and a moment more.
-pub(super) async fn last_call(calls: &InFlight, drain: &Drain) {
+pub(super) async fn drained(calls: &InFlight, drain: &Drain) {
     let end = drain.begun().await;
     loop {
         // Where time runs out, the calls are answered just now.
@@ -52,7 +52,7 @@ pub(super) async fn last_call(calls: &InFlight, drain: &Drain) {
         let is_over = now >= end;
         tokio::select! {
             // Not longer for one that came after the end.
-            () = sleep_until(now.min(end) + FAREWELL) => return,
+            () = sleep_until(now.min(end) + GOAWAY_GRACE) => return,
             // One that was on its way when its client was told to go away.
             () = calls.some(), if !is_over => {}
         }
@@ -80,7 +80,7 @@ mod tests {
                 sleep(Duration::from_millis(late)).await;
                 calls.clone().enter()
             };
-            tokio::join!(last_call(&calls, &drain), coming);
+            tokio::join!(drained(&calls, &drain), coming);
             let waited = begun.elapsed().as_millis();
             assert!((11_000..11_010).contains(&waited), "{waited} ms for {late}");
         }

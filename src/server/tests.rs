@@ -47,12 +47,14 @@ async fn server() -> Server {
         max_in_flight: 10,
         message_memory: 64 << 20,
     };
-    let pauses = ShutdownTimeouts {
+    let shutdown_timeouts = ShutdownTimeouts {
         lame_duck: Duration::ZERO,
         drain_timeout: Duration::ZERO,
     };
     let gateway = Gateway::new(upstream, bulk);
-    Server::new(gateway, limits, pauses).await.unwrap()
+    Server::new(gateway, limits, shutdown_timeouts)
+        .await
+        .unwrap()
 }
 
 /// What a caller of a stream does.
@@ -69,12 +71,12 @@ struct Caller {
 /// client takes so many bytes of each answer before it looks at it.
 async fn connected(
     router: Router,
-    manners: ConnectionPolicy,
+    policy: ConnectionPolicy,
     takes: u32,
 ) -> (Client, ConnectionActivity) {
     let (client, mut served) = duplex(1 << 16);
-    let usage = ConnectionActivity::new();
-    let terms = (manners, usage.clone());
+    let activity = ConnectionActivity::new();
+    let terms = (policy, activity.clone());
     #[expect(clippy::disallowed_methods, reason = "a server of the test")]
     tokio::spawn(async move {
         let (_close, closing) = watch::channel(());
@@ -88,14 +90,14 @@ async fn connected(
         .unwrap();
     #[expect(clippy::disallowed_methods, reason = "a client of the test")]
     tokio::spawn(connection);
-    (client, usage)
+    (client, activity)
 }
 
 /// When the stream of a caller ended for the gateway, and what the caller is
 /// told if it looks at last.
 async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
     let server = server().await;
-    let (mut client, usage) = connected(server.router, server.manners, caller.takes).await;
+    let (mut client, activity) = connected(server.router, server.policy, caller.takes).await;
 
     let message = StreamUsersPresencesPurecloudBulkRequest {
         ids: caller.ids,
@@ -117,7 +119,7 @@ async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
     let begun = Instant::now();
     let call = call.body(Body::from_stream(messages)).unwrap();
     let answer = client.send_request(call).await.unwrap();
-    usage.none_lasts().await;
+    activity.long_streams_ended().await;
     let took = begun.elapsed();
     let told = answer.into_body().collect().await;
     let told = told.map(|told| told.trailers().cloned().unwrap_or_default());

@@ -29,9 +29,9 @@ use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
-use super::scrape::Page;
+use super::scrape::MetricsServer;
 use super::settings::{Destination, MetricsExport, Protocol, Settings, TracesExport};
-use crate::tls::dial::{self, Dial};
+use crate::tls::dial::{self, H2Connector};
 pub use flush::Running;
 use http::Post;
 use told::{Signal, Told};
@@ -40,7 +40,7 @@ use told::{Signal, Told};
 pub(super) fn start(
     settings: Settings,
     resource: Resource,
-) -> Result<(Running, Option<Page>), String> {
+) -> Result<(Running, Option<MetricsServer>), String> {
     let mut started = Running::default();
     let mut served = None;
     let is_sent = settings.traces.is_some() || settings.metrics.is_some();
@@ -56,7 +56,7 @@ pub(super) fn start(
         meter = meter.with_reader(reader(metrics, runtime, told)?);
     }
     if settings.has_page {
-        let (page, exporter) = Page::new()?;
+        let (page, exporter) = MetricsServer::new()?;
         meter = meter.with_reader(exporter);
         served = Some(page);
     }
@@ -187,7 +187,7 @@ fn channel(to: &Destination, runtime: &Handle) -> Result<Channel, String> {
     Ok(match &to.tls {
         None => endpoint.connect_with_connector_lazy(dial::tcp()),
         Some(tls) => {
-            let dial = Dial::new(tls.clone(), None);
+            let dial = H2Connector::new(tls.clone(), None);
             let connector = tower::service_fn(move |uri| dial.clone().connect(uri));
             endpoint.connect_with_connector_lazy(connector)
         }

@@ -30,9 +30,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The page of metrics. A clone is the same page.
 #[derive(Debug, Clone)]
-pub struct Page(Registry);
+pub struct MetricsServer(Registry);
 
-impl Page {
+impl MetricsServer {
     /// A page, and what fills it.
     pub(super) fn new() -> Result<(Self, PrometheusExporter), String> {
         let registry = Registry::new();
@@ -81,7 +81,7 @@ impl Page {
     }
 }
 
-async fn page(State(Page(registry)): State<Page>) -> Response {
+async fn page(State(MetricsServer(registry)): State<MetricsServer>) -> Response {
     let encoder = TextEncoder::new();
     let mut text = Vec::new();
     let encoded = encoder.encode(&registry.gather(), &mut text);

@@ -32,18 +32,18 @@ pub fn tcp() -> HttpConnector {
 
 /// How connections are made. A clone makes the same.
 #[derive(Clone)]
-pub struct Dial {
+pub struct H2Connector {
     connector: TlsConnector,
     name: Option<ServerName<'static>>,
 }
 
-impl fmt::Debug for Dial {
+impl fmt::Debug for H2Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dial").finish_non_exhaustive()
+        f.debug_struct("H2Connector").finish_non_exhaustive()
     }
 }
 
-impl Dial {
+impl H2Connector {
     /// Connections with this TLS, to a server whose certificate is for `name`,
     /// or else for the host that is connected to.
     #[must_use]

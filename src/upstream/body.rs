@@ -111,7 +111,9 @@ impl Bounded<'_> {
         if self.bytes.len() + chunk.len() > self.max {
             return Err(Unread::TooLarge);
         }
-        self.held.take(chunk.len()).map_err(|_| Unread::NoMemory)?;
+        self.held
+            .reserve(chunk.len())
+            .map_err(|_| Unread::NoMemory)?;
         if self.bytes.is_empty() {
             self.bytes.reserve(self.ahead.max(chunk.len()));
         }

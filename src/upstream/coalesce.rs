@@ -137,8 +137,8 @@ impl ReadCoalescer {
                     let (spec, body) = (call.spec, &reply.body);
                     let is_held = terms
                         .held
-                        .take(body.len())
-                        .and_then(|()| terms.held.take_besides(becomes(spec, body), body.len()));
+                        .reserve(body.len())
+                        .and_then(|()| terms.held.reserve_excess(becomes(spec, body), body.len()));
                     is_held.map_err(|_| Error::MemoryExhausted)?;
                     return Ok(reply);
                 }
@@ -210,7 +210,7 @@ fn lead(
     deadline: Deadline,
     wait: QueueNotice,
 ) -> impl Future<Output = Arc<Outcome>> + Send {
-    let held = terms.held.briefly();
+    let held = terms.held.sub_lease();
     let terms = RequestContext {
         deadline,
         held: held.clone(),

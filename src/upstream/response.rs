@@ -44,7 +44,7 @@ pub(super) async fn read(
         // What was refused stays refused, also where the body breaks off, or
         // does not come in time.
         let body = deadline
-            .bound(body::read(response, MAX_ERROR_BODY, &held.briefly()))
+            .bound(body::read(response, MAX_ERROR_BODY, &held.sub_lease()))
             .await;
         let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
@@ -54,7 +54,13 @@ pub(super) async fn read(
     }
     let unreadable = |what| Err(Error::Unreadable { spec, what });
     match deadline.bound(body::read(response, MAX_ANSWER, held)).await {
-        Some(Ok(body)) if held.take_besides(becomes(spec, &body), body.len()).is_ok() => Ok(body),
+        Some(Ok(body))
+            if held
+                .reserve_excess(becomes(spec, &body), body.len())
+                .is_ok() =>
+        {
+            Ok(body)
+        }
         Some(Err(Unread::TooLarge)) => unreadable(format!("it is larger than {MAX_ANSWER} bytes")),
         Some(Err(Unread::Encoded)) => unreadable("it is compressed, and not by gzip".to_owned()),
         Some(Err(Unread::Garbled)) => {

@@ -219,7 +219,7 @@ pub struct Limits {
     pub share_reads: bool,
     /// How long bulk reads wait for others, if at all.
     pub merge_window: Option<Duration>,
-    pub pauses: ShutdownTimeouts,
+    pub shutdown_timeouts: ShutdownTimeouts,
 }
 
 impl Default for Limits {
@@ -236,7 +236,7 @@ impl Default for Limits {
             // Most tests make one call several times, and count what arrives.
             share_reads: false,
             merge_window: None,
-            pauses: ShutdownTimeouts {
+            shutdown_timeouts: ShutdownTimeouts {
                 lame_duck: Duration::ZERO,
                 drain_timeout: Duration::from_secs(30),
             },
@@ -303,7 +303,9 @@ impl Gateway {
         if let Some(window) = limits.merge_window {
             service = service.with_merged_reads(window).unwrap();
         }
-        let server = Server::new(service, calls, limits.pauses).await.unwrap();
+        let server = Server::new(service, calls, limits.shutdown_timeouts)
+            .await
+            .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(server.serve(listener, shutdown));

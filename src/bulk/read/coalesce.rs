@@ -133,7 +133,7 @@ impl BatchCoalescer {
             terms.record.scope().request_saved(MERGED);
         } else {
             let request = RequestContext {
-                held: terms.held.briefly(),
+                held: terms.held.sub_lease(),
                 reserved: ticket.into(),
                 ..terms.clone()
             };
@@ -291,7 +291,7 @@ impl Part {
                 return Err(failure.clone());
             }
         };
-        let held = session.request.held.take(landed.bytes_each * ids.len());
+        let held = session.request.held.reserve(landed.bytes_each * ids.len());
         held.map_err(|_| Error::MemoryExhausted)?;
         if landed.calls == 1 {
             return Ok(served.clone());

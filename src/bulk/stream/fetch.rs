@@ -22,7 +22,7 @@ const NO_ROOM: Duration = Duration::from_millis(50);
 /// taken would cost the token a request.
 async fn has_room(session: &CallContext) -> Result<(), Error> {
     let drain = session.request.deadline.drain();
-    while session.request.held.take_ahead(EXPECTED).is_err() {
+    while session.request.held.prereserve(EXPECTED).is_err() {
         tokio::select! {
             () = sleep(NO_ROOM) => {}
             _ = drain.begun() => return Err(Error::Draining),
@@ -40,7 +40,7 @@ pub(super) async fn send<O: BulkRead>(
     batch: Batch,
 ) -> Done {
     // Its own account: a stream as a whole would hold more and more.
-    let held = session.request.held.briefly();
+    let held = session.request.held.sub_lease();
     let Batch { number, ids, wrong } = batch;
     let mut done = Done {
         number,
@@ -74,7 +74,7 @@ pub(super) async fn send<O: BulkRead>(
             answer
         }
     };
-    session.request.held.give_back_rest();
+    session.request.held.release_unused();
     done.ends = answer
         .as_ref()
         .err()

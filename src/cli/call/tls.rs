@@ -3,7 +3,7 @@
 use clap::Args;
 use rustls::pki_types::ServerName;
 
-use crate::tls::dial::Dial;
+use crate::tls::dial::H2Connector;
 use crate::tls::pem::{self, Identity};
 use crate::tls::{self, Trust};
 
@@ -41,7 +41,7 @@ impl TlsArgs {
     }
 
     /// What the flags say.
-    pub(super) fn read(&self) -> Result<Dial, String> {
+    pub(super) fn read(&self) -> Result<H2Connector, String> {
         let trust = match &self.tls_ca {
             None => Trust::System,
             Some(path) => Trust::Only(
@@ -63,6 +63,6 @@ impl TlsArgs {
             Some(path) => format!("--tls-ca: `{path}` {wrong}"),
             None => format!("{wrong}; give --tls-ca"),
         })?;
-        Ok(Dial::new(config, name.transpose()?))
+        Ok(H2Connector::new(config, name.transpose()?))
     }
 }

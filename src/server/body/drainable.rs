@@ -98,7 +98,7 @@ impl http_body::Body for DrainableBody {
         match (Pin::new(&mut self.answer).poll_frame(context), self.cause) {
             (Poll::Pending, Some(cause)) => {
                 self.is_over = true;
-                Poll::Ready(Some(Ok(Frame::trailers(farewell(cause)))))
+                Poll::Ready(Some(Ok(Frame::trailers(shutdown_trailers(cause)))))
             }
             (frame, _) => frame,
         }
@@ -114,7 +114,7 @@ impl http_body::Body for DrainableBody {
 }
 
 /// The status of a stream that ends for this cause.
-fn farewell(cause: Cause) -> HeaderMap {
+fn shutdown_trailers(cause: Cause) -> HeaderMap {
     let (reason, message) = match cause {
         Cause::Connection => (
             Reason::ConnectionDraining,

@@ -6,15 +6,15 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::server::listener::OPENING;
+use crate::server::listener::HANDSHAKE_TIMEOUT;
 
 /// How many calls a connection may have had at once and keep what they took:
 /// HTTP/2 has a place for each of them, some 1 KB, which is not given back
 /// before the connection ends.
-const MANY: usize = 256;
+const PEAK_STREAMS: usize = 256;
 
 /// A connection that had many calls goes when it has so much fewer.
-const FEWER: usize = 16;
+const RECYCLE_DIVISOR: usize = 16;
 
 /// How a connection is used. Clones are of the same connection.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ struct Calls {
     /// When it came, or the last one ended.
     idle_since: Instant,
     had_any: bool,
-    is_asked_to_go: bool,
+    is_goaway_requested: bool,
 }
 
 impl ConnectionActivity {
@@ -48,7 +48,7 @@ impl ConnectionActivity {
             most: 0,
             idle_since: Instant::now(),
             had_any: false,
-            is_asked_to_go: false,
+            is_goaway_requested: false,
         };
         Self(Arc::new(Shared {
             calls: Mutex::new(calls),
@@ -59,7 +59,7 @@ impl ConnectionActivity {
     }
 
     /// Counts a call, until what is given is dropped.
-    pub(in crate::server) fn begin(&self) -> StreamGuard {
+    pub(in crate::server) fn track_stream(&self) -> StreamGuard {
         let mut calls = self.calls();
         calls.now += 1;
         calls.had_any = true;
@@ -69,13 +69,13 @@ impl ConnectionActivity {
 
     /// Counts a call that may last for longer than any deadline, until what is
     /// given is dropped.
-    pub(in crate::server) fn lasts(&self) -> LongStreamGuard {
+    pub(in crate::server) fn track_long_stream(&self) -> LongStreamGuard {
         self.0.lasting.send_modify(|count| *count += 1);
         LongStreamGuard(self.clone())
     }
 
     /// Waits until there is no call of those.
-    pub(in crate::server) async fn none_lasts(&self) {
+    pub(in crate::server) async fn long_streams_ended(&self) {
         // `self` holds the sender, so the count cannot go away.
         let _ = self
             .0
@@ -100,8 +100,8 @@ impl ConnectionActivity {
     /// or has just come and may be about to make its first.
     pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
         let calls = self.calls();
-        let is_new = !calls.had_any && calls.idle_since.elapsed() < OPENING;
-        let is_idle = calls.now == 0 && !calls.is_asked_to_go && !is_new;
+        let is_new = !calls.had_any && calls.idle_since.elapsed() < HANDSHAKE_TIMEOUT;
+        let is_idle = calls.now == 0 && !calls.is_goaway_requested && !is_new;
         is_idle.then_some(calls.idle_since)
     }
 
@@ -110,13 +110,13 @@ impl ConnectionActivity {
     }
 
     /// Says that it is to go.
-    pub(in crate::server) fn ask_to_go(&self) {
-        self.calls().is_asked_to_go = true;
+    pub(in crate::server) fn request_goaway(&self) {
+        self.calls().is_goaway_requested = true;
         self.0.go.notify_one();
     }
 
     /// Waits until it is to go.
-    pub(in crate::server) async fn asked_to_go(&self) {
+    pub(in crate::server) async fn goaway_requested(&self) {
         self.0.go.notified().await;
     }
 
@@ -136,10 +136,10 @@ impl Drop for StreamGuard {
         if calls.now == 0 {
             calls.idle_since = Instant::now();
         }
-        let is_swollen = calls.most > MANY && calls.now <= calls.most / FEWER;
-        if is_swollen && !calls.is_asked_to_go {
+        let should_recycle = calls.most > PEAK_STREAMS && calls.now <= calls.most / RECYCLE_DIVISOR;
+        if should_recycle && !calls.is_goaway_requested {
             drop(calls);
-            self.0.ask_to_go();
+            self.0.request_goaway();
         }
     }
 }
@@ -166,39 +166,44 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_idle_from_when_its_last_call_ended() {
         pause();
-        let (usage, come) = (ConnectionActivity::new(), Instant::now());
-        assert_eq!(usage.idle_since(), None, "it has just come");
-        advance(OPENING).await;
-        assert_eq!(usage.idle_since(), Some(come));
-        let calls = [usage.begin(), usage.begin()];
-        assert_eq!(usage.idle_since(), None);
+        let (activity, come) = (ConnectionActivity::new(), Instant::now());
+        assert_eq!(activity.idle_since(), None, "it has just come");
+        advance(HANDSHAKE_TIMEOUT).await;
+        assert_eq!(activity.idle_since(), Some(come));
+        let calls = [activity.track_stream(), activity.track_stream()];
+        assert_eq!(activity.idle_since(), None);
         advance(Duration::from_secs(9)).await;
         drop(calls);
-        let ended = come + OPENING + Duration::from_secs(9);
-        assert_eq!(usage.idle_since(), Some(ended));
-        usage.ask_to_go();
-        assert_eq!(usage.idle_since(), None, "it is going already");
+        let ended = come + HANDSHAKE_TIMEOUT + Duration::from_secs(9);
+        assert_eq!(activity.idle_since(), Some(ended));
+        activity.request_goaway();
+        assert_eq!(activity.idle_since(), None, "it is going already");
     }
 
     #[tokio::test]
     async fn a_connection_that_had_many_calls_and_has_few_is_to_go() {
-        let usage = ConnectionActivity::new();
-        let few: Vec<_> = (0..16).map(|_| usage.begin()).collect();
-        let mut many: Vec<_> = (16..=MANY).map(|_| usage.begin()).collect();
+        let activity = ConnectionActivity::new();
+        let few: Vec<_> = (0..16).map(|_| activity.track_stream()).collect();
+        let mut many: Vec<_> = (16..=PEAK_STREAMS)
+            .map(|_| activity.track_stream())
+            .collect();
         let one = many.pop();
         drop(many);
-        assert!(usage.asked_to_go().now_or_never().is_none());
+        assert!(activity.goaway_requested().now_or_never().is_none());
         drop(one);
-        assert!(usage.asked_to_go().now_or_never().is_some());
+        assert!(activity.goaway_requested().now_or_never().is_some());
         drop(few);
-        assert!(usage.asked_to_go().now_or_never().is_none(), "asked twice");
+        assert!(
+            activity.goaway_requested().now_or_never().is_none(),
+            "asked twice"
+        );
     }
 
     #[tokio::test]
     async fn a_connection_that_had_some_calls_stays() {
-        let usage = ConnectionActivity::new();
-        let calls: Vec<_> = (0..MANY).map(|_| usage.begin()).collect();
+        let activity = ConnectionActivity::new();
+        let calls: Vec<_> = (0..PEAK_STREAMS).map(|_| activity.track_stream()).collect();
         drop(calls);
-        assert!(usage.asked_to_go().now_or_never().is_none());
+        assert!(activity.goaway_requested().now_or_never().is_none());
     }
 }

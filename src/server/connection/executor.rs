@@ -13,7 +13,7 @@ use crate::server::connection::activity::ConnectionActivity;
 
 /// How long after its deadline a caller may take for the rest of an answer. It
 /// is for those that named no deadline of their own: one that did has given up.
-pub(crate) const UNTAKEN: Duration = Duration::from_secs(5);
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When the stream of a call ends, if its caller does not end it.
 enum End {
@@ -73,8 +73,8 @@ fn tell(word: End) {
 pub(in crate::server) struct StreamExecutor(ConnectionActivity);
 
 impl StreamExecutor {
-    pub(in crate::server) fn of(usage: ConnectionActivity) -> Self {
-        Self(usage)
+    pub(in crate::server) fn new(activity: ConnectionActivity) -> Self {
+        Self(activity)
     }
 }
 
@@ -83,17 +83,17 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let begun = self.0.begin();
-        let usage = self.0.clone();
+        let begun = self.0.track_stream();
+        let activity = self.0.clone();
         let (sender, end) = oneshot::channel::<End>();
         let is_over = async move {
             match end.await {
                 Ok(End::After(deadline)) => {
                     deadline.passed().await;
-                    sleep(UNTAKEN).await;
+                    sleep(WRITE_TIMEOUT).await;
                 }
                 Ok(End::Led(leader)) => {
-                    let _lasts = usage.lasts();
+                    let _lasts = activity.track_long_stream();
                     leader.await;
                 }
                 // A stream that names no end, such as a watch of health, has none:

@@ -24,8 +24,8 @@ const MAX_ELEMENTS: usize = 10_000;
 /// Takes the message of a call, within the bounds of what arrives and of its
 /// elements, and hands the call on with it.
 pub(in crate::server) async fn taken<F: Future<Output = Response>>(
-    arrivals: &RequestBuffers,
-    places: &ConcurrencyLimit,
+    buffers: &RequestBuffers,
+    permits: &ConcurrencyLimit,
     bulk: BulkLimits,
     mut request: Box<Request>,
     next: impl FnOnce(Box<Request>) -> F,
@@ -43,9 +43,9 @@ pub(in crate::server) async fn taken<F: Future<Output = Response>>(
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     // Where there is no place now, the message need not come.
-    let has_place = places.take(Some(caller.key())).map(drop);
+    let has_place = permits.try_acquire(Some(caller.key())).map(drop);
     let message = match has_place {
-        Ok(()) => arrivals.read(body).await,
+        Ok(()) => buffers.read(body).await,
         Err(error) => Err(error),
     };
     let headers = request.headers_mut();

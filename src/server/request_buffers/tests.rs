@@ -34,13 +34,13 @@ fn whole(bytes: usize) -> Body {
 
 #[tokio::test]
 async fn of_too_many_the_one_that_takes_the_longest_is_given_up() {
-    let arrivals = RequestBuffers::new(BOUNDS);
+    let buffers = RequestBuffers::new(BOUNDS);
     let mut slow = Vec::new();
     for _ in 0..BOUNDS.count {
-        slow.push(Box::pin(arrivals.read(endless(9))));
+        slow.push(Box::pin(buffers.read(endless(9))));
         assert!(poll_immediate(slow.last_mut().unwrap()).await.is_none());
     }
-    let message = arrivals.read(whole(9)).await.unwrap();
+    let message = buffers.read(whole(9)).await.unwrap();
     assert_eq!(message.len(), PREFIX + 9);
     let given_up = slow.remove(0).await;
     assert!(
@@ -52,14 +52,14 @@ async fn of_too_many_the_one_that_takes_the_longest_is_given_up() {
 
 #[tokio::test]
 async fn of_too_many_bytes_those_that_take_the_longest_are_given_up() {
-    let arrivals = RequestBuffers::new(BOUNDS);
+    let buffers = RequestBuffers::new(BOUNDS);
     let (mut first, mut second) = (
-        pin!(arrivals.read(endless(90))),
-        pin!(arrivals.read(endless(90))),
+        pin!(buffers.read(endless(90))),
+        pin!(buffers.read(endless(90))),
     );
     assert!(poll_immediate(&mut first).await.is_none());
     assert!(poll_immediate(&mut second).await.is_none());
-    arrivals.read(whole(90)).await.unwrap();
+    buffers.read(whole(90)).await.unwrap();
     let given_up = first.await;
     assert!(
         matches!(given_up, Err(Error::MemoryExhausted)),
@@ -70,14 +70,14 @@ async fn of_too_many_bytes_those_that_take_the_longest_are_given_up() {
 
 #[tokio::test]
 async fn a_message_is_put_together_from_its_pieces_and_counts_no_more() {
-    let arrivals = RequestBuffers::new(BOUNDS);
+    let buffers = RequestBuffers::new(BOUNDS);
     let pieces: [&[u8]; 4] = [&[0, 0], &[], &[0, 0, 3, 1], &[2, 3]];
     let pieces = stream::iter(pieces.map(Ok::<_, Infallible>));
-    let message = arrivals.read(Body::from_stream(pieces)).await.unwrap();
+    let message = buffers.read(Body::from_stream(pieces)).await.unwrap();
     assert_eq!(message.as_ref(), [0, 0, 0, 0, 3, 1, 2, 3]);
-    assert_eq!(arrivals.read(Body::empty()).await.unwrap().as_ref(), b"");
-    assert_eq!(arrivals.state().total, 0);
-    assert!(arrivals.state().waiting.is_empty());
+    assert_eq!(buffers.read(Body::empty()).await.unwrap().as_ref(), b"");
+    assert_eq!(buffers.state().total, 0);
+    assert!(buffers.state().waiting.is_empty());
 }
 
 #[tokio::test]
@@ -90,21 +90,21 @@ async fn what_follows_a_message_is_refused() {
 
 #[tokio::test]
 async fn a_message_that_is_too_large_is_refused_when_it_says_so() {
-    let arrivals = RequestBuffers::new(BOUNDS);
+    let buffers = RequestBuffers::new(BOUNDS);
     let says_so = stream::iter([Ok::<_, Infallible>(vec![0, 0, 0, 0, 101])]);
     let says_so = Body::from_stream(says_so.chain(stream::pending()));
-    let refused = arrivals.read(says_so).await.unwrap_err();
+    let refused = buffers.read(says_so).await.unwrap_err();
     let is_told = matches!(refused, Error::Protocol(Reason::MessageTooLarge, ..));
     assert!(is_told, "{refused:?}");
-    arrivals.read(whole(100)).await.unwrap();
+    buffers.read(whole(100)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_message_has_ten_seconds() {
     pause();
-    let arrivals = RequestBuffers::new(BOUNDS);
+    let buffers = RequestBuffers::new(BOUNDS);
     let begun = Instant::now();
-    arrivals.read(endless(9)).await.unwrap_err();
+    buffers.read(endless(9)).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 10);
-    assert_eq!(arrivals.state().total, 0);
+    assert_eq!(buffers.state().total, 0);
 }

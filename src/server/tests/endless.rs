@@ -15,11 +15,11 @@ const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionI
 /// it ended, with what status, and what the server sent before that.
 async fn left_alone(
     router: Router,
-    manners: ConnectionPolicy,
+    policy: ConnectionPolicy,
     path: &str,
     message: impl Message,
 ) -> (Duration, tonic::Status, Bytes) {
-    let (mut client, _) = connected(router, manners, 1 << 16).await;
+    let (mut client, _) = connected(router, policy, 1 << 16).await;
     let mut framed = Vec::new();
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.encoded_len()).unwrap());
@@ -63,7 +63,7 @@ async fn a_watch_of_health_ends_with_its_old_connection_and_is_told_to_watch_aga
     let server = server().await;
     for router in [server.router, server.probes.0] {
         let watch = HealthCheckRequest::default();
-        let (took, status, sent) = left_alone(router, server.manners.clone(), WATCH, watch).await;
+        let (took, status, sent) = left_alone(router, server.policy.clone(), WATCH, watch).await;
         is_to_be_opened_again(&status, took);
         assert_eq!(sent, [0, 0, 0, 0, 2, 8, 1].as_slice(), "SERVING, once");
     }
@@ -77,6 +77,6 @@ async fn a_stream_of_reflection_ends_with_its_old_connection_and_is_told_so() {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
-    let (took, status, _) = left_alone(server.router, server.manners, REFLECTION, question).await;
+    let (took, status, _) = left_alone(server.router, server.policy, REFLECTION, question).await;
     is_to_be_opened_again(&status, took);
 }

@@ -39,8 +39,8 @@ impl Ending {
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
         let mut limits = Limits::default();
-        limits.pauses.lame_duck = lame_duck;
-        limits.pauses.drain_timeout = drain_timeout;
+        limits.shutdown_timeouts.lame_duck = lame_duck;
+        limits.shutdown_timeouts.drain_timeout = drain_timeout;
         let (gateway, serving) = Gateway::until(upstream, limits, stopped).await;
         Self {
             gateway,

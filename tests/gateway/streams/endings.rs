@@ -277,7 +277,7 @@ async fn what_the_end_of_the_drain_cuts_off_is_told_as_the_gateways_end() {
     let vendor = gated(&flight, &gate, all).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut limits = Limits::default();
-    limits.pauses.drain_timeout = Duration::from_millis(500);
+    limits.shutdown_timeouts.drain_timeout = Duration::from_millis(500);
     let upstream = format!("http://{}", vendor.address);
     let stopped = async { drop(stopped.await) };
     let (gateway, serving) = Gateway::until(&upstream, limits, stopped).await;

@@ -136,7 +136,7 @@ async fn no_debug_output_shows_it() {
             caller: caller.clone(),
             deadline: policy.of(&headers),
             record: AccessLog::new("method"),
-            held: MemoryLimit::new(0).held(None),
+            held: MemoryLimit::new(0).lease(None),
             is_repeated: false,
             reserved: Reserved::default(),
         },
