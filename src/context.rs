@@ -36,14 +36,14 @@ impl BatchContext<'_> {
     pub(crate) fn finish<T>(mut self, result: &Result<T, Failure>) {
         self.is_finished = true;
         let error = result.as_ref().err().map(|failure| &failure.error);
-        self.request.record.scope().batch_ended(error);
+        self.request.access_log.scope().batch_ended(error);
     }
 }
 
 impl Drop for BatchContext<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.request.record.scope().batch_given_up();
+            self.request.access_log.scope().batch_given_up();
         }
     }
 }
@@ -51,23 +51,26 @@ impl Drop for BatchContext<'_> {
 impl CallContext {
     /// Records the size of a bulk call of the operation `O`.
     pub(crate) fn record_bulk<O: Operation>(&self, batches: usize, ids: usize) {
-        self.request.record.scope().bulk(O::SPEC.rpc, batches, ids);
+        self.request
+            .access_log
+            .scope()
+            .bulk(O::SPEC.rpc, batches, ids);
     }
 
     /// Records the size of a stream, at its end.
     pub(crate) fn record_stream(&self, batches: usize, ids: usize) {
-        if let Some(rpc) = self.request.record.rpc() {
-            self.request.record.scope().bulk(rpc, batches, ids);
+        if let Some(rpc) = self.request.access_log.rpc() {
+            self.request.access_log.scope().bulk(rpc, batches, ids);
         }
     }
 
     /// The context of one batch of a bulk call. It has a span of its own where
     /// the call's trace is recorded.
     pub(crate) fn batch(&self, index: usize, ids: usize) -> BatchContext<'_> {
-        let scope = self.request.record.scope().batch(index, ids);
+        let scope = self.request.access_log.scope().batch(index, ids);
         let own = scope.map(|scope| {
             let mut own = self.clone();
-            own.request.record = own.request.record.within(scope);
+            own.request.access_log = own.request.access_log.within(scope);
             Box::new(own)
         });
         BatchContext {
@@ -113,9 +116,9 @@ impl CallContext {
     pub(crate) fn decode<O: Operation>(&self, reply: Reply) -> Result<Reply<O::Response>, Failure> {
         match operation::read::<O>(&reply.body) {
             Ok((response, left_out)) => {
-                self.request.record.scope().answer::<O>(&reply.body);
+                self.request.access_log.scope().answer::<O>(&reply.body);
                 if !left_out.is_empty() {
-                    self.request.record.left_out(left_out);
+                    self.request.access_log.left_out(left_out);
                 }
                 Ok(reply.map(|_| response))
             }

@@ -25,7 +25,7 @@ impl Caller {
     ///
     /// [`Error::Unauthenticated`] unless there is exactly one `authorization`,
     /// and it is a bearer token.
-    pub fn of(headers: &HeaderMap) -> Result<Self, Error> {
+    pub fn from_headers(headers: &HeaderMap) -> Result<Self, Error> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let missing = |message| Err(Error::Unauthenticated(Reason::MissingToken, message));
         let authorization = match (values.next(), values.next()) {
@@ -55,7 +55,7 @@ impl Caller {
                 "`authorization` is no bearer token: it must be `Bearer`, one space and the token",
             ));
         }
-        let key = TokenKey::of(authorization);
+        let key = TokenKey::new(authorization);
         // A copy: the header itself would hold all that came with it.
         let copy = HeaderValue::from_bytes(authorization.as_bytes());
         let mut authorization = copy.unwrap_or_else(|_| authorization.clone());
@@ -101,7 +101,7 @@ mod tests {
         let values = values
             .iter()
             .map(|value| HeaderValue::from_bytes(value).unwrap());
-        Caller::of(&values.map(|value| (header::AUTHORIZATION, value)).collect())
+        Caller::from_headers(&values.map(|value| (header::AUTHORIZATION, value)).collect())
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub use drain::Drain;
 
 /// How much earlier than the caller's deadline the gateway answers, so that
 /// the answer, with its details, is there before the caller gives up.
-const MARGIN: Duration = Duration::from_millis(10);
+const RESPONSE_MARGIN: Duration = Duration::from_millis(10);
 
 /// The same for a stream, whose caller has a last message to read before it.
 const STREAM_MARGIN: Duration = Duration::from_millis(250);
@@ -47,9 +47,9 @@ impl SharedDeadline {
     /// Extends it to the end of one more call.
     pub fn extend(&self, deadline: &Deadline) {
         let end = deadline.own.instant();
-        self.0.send_if_modified(|horizon| {
-            let is_later = end > *horizon;
-            *horizon = end.max(*horizon);
+        self.0.send_if_modified(|shared| {
+            let is_later = end > *shared;
+            *shared = end.max(*shared);
             is_later
         });
     }
@@ -59,15 +59,15 @@ impl End {
     fn instant(&self) -> Instant {
         match self {
             Self::At(end) => *end,
-            Self::Shared(horizon) => *horizon.0.borrow(),
+            Self::Shared(shared) => *shared.0.borrow(),
         }
     }
 
-    async fn passed(&self) {
+    async fn expired(&self) {
         match self {
             Self::At(end) => sleep_until(*end).await,
-            Self::Shared(horizon) => {
-                let mut changes = horizon.0.subscribe();
+            Self::Shared(shared) => {
+                let mut changes = shared.0.subscribe();
                 loop {
                     let end = *changes.borrow_and_update();
                     tokio::select! {
@@ -95,16 +95,21 @@ impl DeadlinePolicy {
     ///
     /// A malformed `grpc-timeout` counts as none.
     #[must_use]
-    pub fn of(&self, headers: &HeaderMap) -> Deadline {
-        Deadline::after(asked(headers, MARGIN).unwrap_or(self.default).min(self.max))
+    pub fn for_call(&self, headers: &HeaderMap) -> Deadline {
+        Deadline::after(
+            requested_timeout(headers, RESPONSE_MARGIN)
+                .unwrap_or(self.default)
+                .min(self.max),
+        )
     }
 
     /// The deadline of a stream that is opened now with these headers: the
     /// one that it asks for, however late, or none. One batch of it has no
     /// longer than any other call.
     #[must_use]
-    pub fn of_stream(&self, headers: &HeaderMap) -> Deadline {
-        let time = asked(headers, STREAM_MARGIN).map_or(NEVER, |asked| asked.min(NEVER));
+    pub fn for_stream(&self, headers: &HeaderMap) -> Deadline {
+        let time =
+            requested_timeout(headers, STREAM_MARGIN).map_or(NEVER, |asked| asked.min(NEVER));
         Deadline {
             batch_limit: Some(self.max),
             ..Deadline::after(time)
@@ -113,7 +118,7 @@ impl DeadlinePolicy {
 }
 
 /// The time that a call asks for, and has here.
-fn asked(headers: &HeaderMap, margin: Duration) -> Option<Duration> {
+fn requested_timeout(headers: &HeaderMap, margin: Duration) -> Option<Duration> {
     let asked = grpc_timeout::of(headers)?;
     Some(asked.saturating_sub(margin.min(asked / 10)))
 }
@@ -139,19 +144,19 @@ impl Deadline {
     /// first, and how the others extend it.
     #[must_use]
     pub fn shared(&self) -> (Self, SharedDeadline) {
-        let horizon = SharedDeadline(Arc::new(watch::Sender::new(self.own.instant())));
+        let shared = SharedDeadline(Arc::new(watch::Sender::new(self.own.instant())));
         let deadline = Self {
-            own: End::Shared(horizon.clone()),
+            own: End::Shared(shared.clone()),
             drain: self.drain.clone(),
             // Each of them keeps its own.
             batch_limit: None,
         };
-        (deadline, horizon)
+        (deadline, shared)
     }
 
     /// The same deadline, cut by a drain, also by one that begins later.
     #[must_use]
-    pub fn cut_by(self, drain: Drain) -> Self {
+    pub fn with_drain(self, drain: Drain) -> Self {
         Self { drain, ..self }
     }
 
@@ -164,26 +169,26 @@ impl Deadline {
 
     /// The time left; zero when there is none.
     #[must_use]
-    pub fn left(&self) -> Duration {
+    pub fn remaining(&self) -> Duration {
         self.instant().saturating_duration_since(Instant::now())
     }
 
     /// Runs a future for the time left; `None` where that is not enough, and
     /// the future is dropped.
-    pub async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
+    pub async fn timeout<F: Future>(&self, future: F) -> Option<F::Output> {
         tokio::select! {
             biased;
             output = future => Some(output),
-            () = self.passed() => None,
+            () = self.expired() => None,
         }
     }
 
     /// Waits until there is no time left.
-    pub async fn passed(&self) {
+    pub async fn expired(&self) {
         tokio::select! {
-            () = self.own.passed() => {}
+            () = self.own.expired() => {}
             end = self.drain.begun() => tokio::select! {
-                () = self.own.passed() => {}
+                () = self.own.expired() => {}
                 () = sleep_until(end) => {}
             },
         }
@@ -191,8 +196,8 @@ impl Deadline {
 
     /// Whether there is no time left.
     #[must_use]
-    pub fn has_passed(&self) -> bool {
-        self.left().is_zero()
+    pub fn is_expired(&self) -> bool {
+        self.remaining().is_zero()
     }
 
     /// The drain that cuts it: what only waits should not wait through that.
@@ -216,7 +221,7 @@ mod tests {
         };
         let left = |timeout: Option<&'static str>| {
             let headers = timeout.map(|t| (GRPC_TIMEOUT.parse().unwrap(), t.parse().unwrap()));
-            policy.of(&headers.into_iter().collect()).left()
+            policy.for_call(&headers.into_iter().collect()).remaining()
         };
         assert_eq!(left(None), Duration::from_secs(30));
         assert_eq!(left(Some("999m")), Duration::from_millis(989));
@@ -236,7 +241,10 @@ mod tests {
         };
         let left = |timeout: &'static str| {
             let headers = [(GRPC_TIMEOUT.parse().unwrap(), timeout.parse().unwrap())];
-            policy.of(&headers.into_iter().collect()).left().as_millis()
+            policy
+                .for_call(&headers.into_iter().collect())
+                .remaining()
+                .as_millis()
         };
         // What grpcio sends for 2, 10, 100 and 1000 seconds.
         assert_eq!(left("2010m"), 1990);
@@ -258,24 +266,24 @@ mod tests {
             max: Duration::from_secs(120),
         };
         let drain = Drain::default();
-        let long = policy.of(&HeaderMap::new()).cut_by(drain.clone());
+        let long = policy.for_call(&HeaderMap::new()).with_drain(drain.clone());
         let short = [(GRPC_TIMEOUT.parse().unwrap(), "1S".parse().unwrap())];
         let short = policy
-            .of(&short.into_iter().collect())
-            .cut_by(drain.clone());
+            .for_call(&short.into_iter().collect())
+            .with_drain(drain.clone());
         let begun = Instant::now();
-        let (cut, ()) = tokio::join!(long.bound(std::future::pending::<()>()), async {
+        let (cut, ()) = tokio::join!(long.timeout(std::future::pending::<()>()), async {
             drain.begin(Instant::now() + Duration::from_secs(10));
         });
         assert_eq!(cut, None);
         assert_eq!(begun.elapsed().as_secs(), 10);
-        assert!(long.has_passed());
+        assert!(long.is_expired());
         // It grants nobody more than they had, and is not put off.
         drain.begin(Instant::now() + Duration::from_secs(60));
-        assert!(long.has_passed() && short.has_passed());
-        let late = policy.of(&HeaderMap::new()).cut_by(drain);
-        assert_eq!(late.bound(async { 1 }).await, Some(1));
-        assert!(late.has_passed());
+        assert!(long.is_expired() && short.is_expired());
+        let late = policy.for_call(&HeaderMap::new()).with_drain(drain);
+        assert_eq!(late.timeout(async { 1 }).await, Some(1));
+        assert!(late.is_expired());
     }
 
     #[tokio::test]
@@ -286,10 +294,10 @@ mod tests {
             max: Duration::from_secs(3),
         };
         let drain = Drain::default();
-        let deadline = policy.of(&HeaderMap::new()).cut_by(drain.clone());
+        let deadline = policy.for_call(&HeaderMap::new()).with_drain(drain.clone());
         drain.begin(Instant::now() + Duration::from_secs(10));
         let begun = Instant::now();
-        deadline.passed().await;
+        deadline.expired().await;
         assert_eq!(begun.elapsed().as_secs(), 3);
     }
 }

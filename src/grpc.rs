@@ -19,7 +19,7 @@ use crate::memory::MemoryLease;
 use crate::operation::Operation;
 #[allow(clippy::wildcard_imports, reason = "two messages for each RPC")]
 use crate::proto::v1::*;
-use crate::upstream::{Reply, RequestContext, Reserved, Upstream};
+use crate::upstream::{Reply, RequestContext, Reservations, Upstream};
 
 use legacy_presence_service_server::LegacyPresenceService;
 use presence_service_server::PresenceService;
@@ -279,7 +279,9 @@ impl Gateway {
         let (metadata, extensions, request) = call.into_parts();
         let session = call_context(&metadata, &extensions)?;
         let RequestContext {
-            deadline, record, ..
+            deadline,
+            access_log,
+            ..
         } = session.request.clone();
         let served = handle(session, request).await;
         match served {
@@ -287,7 +289,7 @@ impl Gateway {
                 body,
                 correlation_id,
             }) => {
-                record.ended(tonic::Code::Ok, None);
+                access_log.ended(tonic::Code::Ok, None);
                 let mut response = Response::new(body);
                 if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()?.parse().ok()) {
                     response.metadata_mut().insert(CORRELATION_ID, id);
@@ -295,8 +297,8 @@ impl Gateway {
                 Ok(response)
             }
             Err(failure) => {
-                let status = failure.into_status(deadline.left());
-                record.refused(&status);
+                let status = failure.into_status(deadline.remaining());
+                access_log.refused(&status);
                 Err(status)
             }
         }
@@ -305,7 +307,7 @@ impl Gateway {
 
 /// The context of a call, which the pipeline has put beside it.
 fn call_context(metadata: &MetadataMap, extensions: &Extensions) -> Result<CallContext, Status> {
-    let (Some(deadline), Some(record), Some(caller), Some(held)) = (
+    let (Some(deadline), Some(access_log), Some(caller), Some(memory)) = (
         extensions.get::<Deadline>().cloned(),
         extensions.get::<AccessLog>().cloned(),
         extensions.get::<Caller>().cloned(),
@@ -318,16 +320,16 @@ fn call_context(metadata: &MetadataMap, extensions: &Extensions) -> Result<CallC
         request: RequestContext {
             caller,
             deadline,
-            record,
-            held,
-            is_repeated: is_repeated(metadata.as_ref()),
-            reserved: Reserved::default(),
+            access_log,
+            memory,
+            is_retry: is_retry(metadata.as_ref()),
+            reservations: Reservations::default(),
         },
     })
 }
 
 /// Whether a client says that it repeats a call (gRFC A6).
-fn is_repeated(metadata: &http::HeaderMap) -> bool {
+fn is_retry(metadata: &http::HeaderMap) -> bool {
     let attempts = metadata.get("grpc-previous-rpc-attempts");
     attempts.is_some_and(|attempts| attempts != "0")
 }

@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn what_was_taken_ahead_is_there_for_what_comes_and_leaves_half_to_others() {
         let memory = MemoryLimit::new(80 * EXPANSION_FACTOR);
-        let token = |name: &str| Some(TokenKey::of(&name.parse().unwrap()));
+        let token = |name: &str| Some(TokenKey::new(&name.parse().unwrap()));
         let one = memory.lease(token("Bearer a"));
         one.prereserve(11).unwrap_err();
         one.prereserve(10).unwrap();
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn one_token_leaves_three_quarters_to_others_unless_it_is_for_one_call() {
-        let token = |name: &str| Some(TokenKey::of(&name.parse().unwrap()));
+        let token = |name: &str| Some(TokenKey::new(&name.parse().unwrap()));
         let memory = MemoryLimit::new(100 * EXPANSION_FACTOR);
         let one = memory.lease(token("Bearer a"));
         one.reserve(20).unwrap();

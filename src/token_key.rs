@@ -13,7 +13,7 @@ pub struct TokenKey(u64);
 impl TokenKey {
     /// The key of the token in an `authorization`, however the scheme is spelt.
     #[must_use]
-    pub fn of(authorization: &HeaderValue) -> Self {
+    pub fn new(authorization: &HeaderValue) -> Self {
         static SALT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         let value = authorization.as_bytes();
         let token = value

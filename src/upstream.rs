@@ -28,7 +28,7 @@ use crate::telemetry::Peer;
 use crate::token_key::TokenKey;
 use client::{ClientOptions, RotatingClient};
 use coalesce::ReadCoalescer;
-pub use context::{RequestContext, Reserved};
+pub use context::{RequestContext, Reservations};
 use endpoint::Endpoint;
 use rate_limit::{Permit, RateLimiter, Turn};
 use response::recalled;
@@ -112,7 +112,9 @@ impl Upstream {
     /// [`Error::RateLimited`], if the last one's turn comes too late.
     pub fn reserve(&self, terms: &RequestContext, count: usize) -> Result<(), Error> {
         let (token, end) = (terms.caller.key(), terms.deadline.instant());
-        terms.reserved.keep(self.quota.line_up(token, count, end)?);
+        terms
+            .reservations
+            .keep(self.quota.line_up(token, count, end)?);
         Ok(())
     }
 
@@ -137,12 +139,12 @@ impl Upstream {
     /// Sends a call that nobody else waits for.
     async fn send_alone(&self, call: &Call, terms: &RequestContext) -> Result<Reply, Failure> {
         if terms.deadline.batch_limit().is_none() {
-            return self.send_for(call, terms, &QueueNotice::default()).await;
+            return self.send_shared(call, terms, &QueueNotice::default()).await;
         }
         let wait = QueueNotice::shared();
         tokio::select! {
             biased;
-            answer = self.send_for(call, terms, &wait) => answer,
+            answer = self.send_shared(call, terms, &wait) => answer,
             why = wait.is_overdue(&terms.deadline) => Err(why),
         }
     }
@@ -152,14 +154,14 @@ impl Upstream {
     /// # Errors
     ///
     /// As [`Self::send`].
-    pub(crate) async fn send_for(
+    pub(crate) async fn send_shared(
         &self,
         call: &Call,
         terms: &RequestContext,
         others: &QueueNotice,
     ) -> Result<Reply, Failure> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
-        let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_repeated);
+        let mut attempts = Attempts::new(&self.budget, call.spec, terms.is_retry);
         let mut resends = 0;
         let mut turn = None;
         loop {
@@ -170,30 +172,30 @@ impl Upstream {
             let turn = *turn.insert(start.turn());
             let mut answer = self.attempt(call, terms, start, resends).await;
             self.learn(token, turn, attempts.throttled(), &mut answer);
-            let next = attempts.after(answer, deadline.left());
+            let next = attempts.after(answer, deadline.remaining());
             if let (Some(wait), Some(failure)) = (next.wait(), attempts.last()) {
-                terms.record.scope().backoff(&failure.error, wait);
+                terms.access_log.scope().backoff(&failure.error, wait);
             }
             if attempts.is_refused() {
-                terms.record.scope().retry_refused();
+                terms.access_log.scope().retry_refused();
             }
             match next {
                 Next::End(answer) => return answer,
                 Next::Turn => continue,
                 // The token is parked: its next turn is after that.
                 Next::Throttled(_) if self.quota.is_paced() => {}
-                Next::Again(wait) => drop(deadline.bound(sleep(wait)).await),
+                Next::Again(wait) => drop(deadline.timeout(sleep(wait)).await),
                 Next::Later(wait) | Next::Throttled(wait) => {
                     if let Some(last) = attempts.last() {
                         others.until(Instant::now() + wait, || last.clone());
                     }
                     // The token's next turn may be later than the vendor asks for.
                     let turn = self.quota.delay(token);
-                    if turn >= deadline.left() {
+                    if turn >= deadline.remaining() {
                         return Err(attempts.given_up(Error::RateLimited(turn).into()));
                     }
                     tokio::select! {
-                        _ = deadline.bound(sleep(wait)) => {}
+                        _ = deadline.timeout(sleep(wait)) => {}
                         // Another replica can send it as well.
                         _ = deadline.drain().begun() => {
                             return Err(attempts.given_up(Error::Draining.into()));
@@ -215,10 +217,10 @@ impl Upstream {
         others: &QueueNotice,
     ) -> Result<Permit, Error> {
         let (token, deadline) = (terms.caller.key(), &terms.deadline);
-        if deadline.has_passed() {
+        if deadline.is_expired() {
             return Err(Error::DeadlineExceeded);
         }
-        let scope = terms.record.scope();
+        let scope = terms.access_log.scope();
         let _turn = scope.turn();
         let end = || deadline.instant();
         let waits = |turn: Instant| {
@@ -228,7 +230,7 @@ impl Upstream {
         let start = async {
             let ticket = match before {
                 Some(turn) => self.quota.line_up_again(token, turn, end())?,
-                None => match terms.reserved.take() {
+                None => match terms.reservations.take() {
                     Some(ticket) => ticket,
                     None => self.quota.line_up_one(token, end())?,
                 },
@@ -237,7 +239,7 @@ impl Upstream {
         };
         tokio::select! {
             biased;
-            admitted = deadline.bound(start) => match admitted {
+            admitted = deadline.timeout(start) => match admitted {
                 Some(Ok(start)) => {
                     others.is_over();
                     start.left.inspect(|&left| scope.quota_remaining(left));
@@ -290,11 +292,14 @@ impl Upstream {
         start: Permit,
         resends: u32,
     ) -> Result<Reply, Failure> {
-        if terms.deadline.has_passed() {
+        if terms.deadline.is_expired() {
             return Err(Error::DeadlineExceeded.into());
         }
-        terms.record.upstream_call();
-        let mut told = terms.record.scope().attempt(call.spec, &self.peer, resends);
+        terms.access_log.upstream_call();
+        let mut told = terms
+            .access_log
+            .scope()
+            .attempt(call.spec, &self.peer, resends);
         let recall = start.recall();
         let body = TrackedBody::new(call.body.clone(), start);
         let departure = body.departure();

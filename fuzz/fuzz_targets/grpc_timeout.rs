@@ -18,5 +18,5 @@ fuzz_target!(|data: &[u8]| {
     };
     let name = HeaderName::from_static("grpc-timeout");
     let headers = HeaderMap::from_iter([(name, value)]);
-    assert!(POLICY.of(&headers).left() <= POLICY.max);
+    assert!(POLICY.for_call(&headers).remaining() <= POLICY.max);
 });

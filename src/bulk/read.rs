@@ -189,7 +189,10 @@ async fn read<O: BulkRead>(
     }
     let placed = answered.into_iter().map(|answered| answered.placed);
     let glued = glue(placed.collect());
-    session.request.record.unmatched_answers(glued.unmatched);
+    session
+        .request
+        .access_log
+        .unmatched_answers(glued.unmatched);
     Ok(Reply {
         body: O::response(glued),
         correlation_id,

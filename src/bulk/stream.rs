@@ -146,7 +146,7 @@ async fn lead<O: BulkRead>(
         tokio::select! {
             biased;
             // With what it ends with already, where that is so.
-            () = deadline.passed() => return Err(ends.unwrap_or_else(|| Error::DeadlineExceeded.into())),
+            () = deadline.expired() => return Err(ends.unwrap_or_else(|| Error::DeadlineExceeded.into())),
             _ = deadline.drain().begun(), if ends.is_none() => {
                 ends = Some(Error::StreamEnding.into());
             },
@@ -172,7 +172,7 @@ async fn lead<O: BulkRead>(
                     Some(message) => {
                         let message = message?;
                         first.check(&message, limits)?;
-                        let held = session.request.held.sub_lease();
+                        let held = session.request.memory.sub_lease();
                         let bytes = message.ids.iter().map(String::len).sum();
                         // It is here already, and no longer than its ids wait.
                         let held = held.reserve(bytes).is_ok().then_some(held);

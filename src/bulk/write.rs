@@ -120,7 +120,7 @@ async fn send(
         if let Err(failure) = &mut answer {
             failure.error.locate(&positions);
             let why = match partial {
-                false if deadline.has_passed() => Some(NotTried::DeadlineExceeded),
+                false if deadline.is_expired() => Some(NotTried::DeadlineExceeded),
                 false => Some(NotTried::CallFailed),
                 true => stops(&failure.error, deadline),
             };
@@ -166,10 +166,10 @@ fn stops(error: &Error, deadline: &Deadline) -> Option<NotTried> {
     let is_late = || {
         error
             .retry_delay()
-            .is_some_and(|delay| delay >= deadline.left())
+            .is_some_and(|delay| delay >= deadline.remaining())
     };
     match error {
-        _ if deadline.has_passed() => Some(NotTried::DeadlineExceeded),
+        _ if deadline.is_expired() => Some(NotTried::DeadlineExceeded),
         // No later request of this token's, or of this process's, has its turn.
         Error::RateLimited(_) | Error::Draining => Some(NotTried::CallFailed),
         error if error.is_unauthenticated() || is_limited && is_late() => {

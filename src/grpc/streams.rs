@@ -73,15 +73,15 @@ impl Gateway {
                 WRITE_TIMEOUT
             };
             match read {
-                Ok(()) => request.record.ended(Code::Ok, None),
+                Ok(()) => request.access_log.ended(Code::Ok, None),
                 // Its caller has gone away, which is no error of anybody's.
                 Err(Failure {
                     error: Error::Protocol(_, Code::Cancelled, _),
                     ..
                 }) => {}
                 Err(failure) => {
-                    let status = failure.into_status(request.deadline.left());
-                    request.record.refused(&status);
+                    let status = failure.into_status(request.deadline.remaining());
+                    request.access_log.refused(&status);
                     let _ = end.send(status).await;
                 }
             }

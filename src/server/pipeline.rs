@@ -227,11 +227,11 @@ async fn limit_time<F: Future<Output = Response>>(
 ) -> Response {
     if Rpc::at(request.uri().path()).is_some_and(|rpc| rpc.is_stream) {
         // Its answer begins at once, and what leads it looks at the time.
-        let deadline = policy.of_stream(request.headers()).cut_by(drain);
+        let deadline = policy.for_stream(request.headers()).with_drain(drain);
         request.extensions_mut().insert(deadline);
         return next(request).await;
     }
-    let deadline = policy.of(request.headers()).cut_by(drain);
+    let deadline = policy.for_call(request.headers()).with_drain(drain);
     stream::end_after(deadline.clone());
     let record = request.extensions().get::<AccessLog>().cloned();
     request.extensions_mut().insert(deadline.clone());
@@ -240,7 +240,7 @@ async fn limit_time<F: Future<Output = Response>>(
         biased;
         response = &mut response => return response,
         () = async {
-            deadline.passed().await;
+            deadline.expired().await;
             sleep(GRACE).await;
         } => {}
     }
@@ -259,7 +259,7 @@ async fn authenticate<F: Future<Output = Response>>(
     let (Some(deadline), Some(_)) = (deadline, Rpc::at(request.uri().path())) else {
         return next(request).await;
     };
-    match Caller::of(request.headers()) {
+    match Caller::from_headers(request.headers()) {
         Ok(caller) => {
             hold_what_is_needed(&mut request);
             request.extensions_mut().insert(caller);

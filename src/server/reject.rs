@@ -10,7 +10,7 @@ use crate::error::{Error, Failure};
 
 /// Answers a call with an error of the gateway's own.
 pub(super) fn refuse(error: Error, deadline: &Deadline, record: Option<AccessLog>) -> Response {
-    let status = Failure::from(error).into_status(deadline.left());
+    let status = Failure::from(error).into_status(deadline.remaining());
     if let Some(record) = record {
         record.refused(&status);
     }

@@ -210,7 +210,7 @@ mod tests {
         let request = || {
             let (client, quota, url) = (clients.current(), quota.clone(), url.clone());
             async move {
-                let token = TokenKey::of(&HeaderValue::from_static("Bearer token"));
+                let token = TokenKey::new(&HeaderValue::from_static("Bearer token"));
                 let in_time = Instant::now() + AGE;
                 let start = quota.admit(token, in_time).await.unwrap();
                 let request = Request::get(url).body(TrackedBody::new(None, start));

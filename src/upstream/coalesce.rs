@@ -10,7 +10,7 @@ use http::HeaderValue;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::response::becomes;
-use super::singleflight::{QueueNotice, SharedRequest, WeakSharedRequest, is_of_others};
+use super::singleflight::{QueueNotice, SharedRequest, WeakSharedRequest, caused_by_peers};
 use super::{Reply, RequestContext, Upstream};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
@@ -120,7 +120,7 @@ impl ReadCoalescer {
     ) -> Result<Reply, Failure> {
         loop {
             let flight = self.flight(upstream, call, terms);
-            let landed = flight.landed(&terms.deadline).await?;
+            let landed = flight.result(&terms.deadline).await?;
             let answer = match Arc::try_unwrap(landed) {
                 // What it held is given back, for the call's own account.
                 Ok(Outcome { answer, held }) => {
@@ -131,14 +131,13 @@ impl ReadCoalescer {
             };
             match answer {
                 // The time of others ran out.
-                Err(failure) if is_of_others(&failure.error, &terms.deadline) => {}
+                Err(failure) if caused_by_peers(&failure.error, &terms.deadline) => {}
                 Err(failure) => return Err(failure),
                 Ok(reply) => {
                     let (spec, body) = (call.spec, &reply.body);
-                    let is_held = terms
-                        .held
-                        .reserve(body.len())
-                        .and_then(|()| terms.held.reserve_excess(becomes(spec, body), body.len()));
+                    let is_held = terms.memory.reserve(body.len()).and_then(|()| {
+                        terms.memory.reserve_excess(becomes(spec, body), body.len())
+                    });
                     is_held.map_err(|_| Error::MemoryExhausted)?;
                     return Ok(reply);
                 }
@@ -155,7 +154,7 @@ impl ReadCoalescer {
         let read = Read {
             rpc: call.spec.rpc,
             path_and_query: call.path_and_query.clone(),
-            is_repeated: terms.is_repeated,
+            is_repeated: terms.is_retry,
         };
         let token = terms.caller.key();
         let mut state = self.state();
@@ -166,8 +165,8 @@ impl ReadCoalescer {
         if let Some(joined) = joined {
             drop(state);
             // The turn that was reserved for it is not needed.
-            drop(terms.reserved.take());
-            terms.record.scope().request_saved(SHARED);
+            drop(terms.reservations.take());
+            terms.access_log.scope().request_saved(SHARED);
             return joined;
         }
         let number = state.next;
@@ -183,7 +182,7 @@ impl ReadCoalescer {
         let flight = SharedRequest::new(&deadline, |deadline, wait| {
             lead(known, upstream, call, terms, deadline, wait)
         });
-        let replaced = flight.joinable().and_then(|joinable| {
+        let replaced = flight.downgrade().and_then(|joinable| {
             let entry = Entry {
                 number,
                 authorization,
@@ -210,15 +209,15 @@ fn lead(
     deadline: Deadline,
     wait: QueueNotice,
 ) -> impl Future<Output = Arc<Outcome>> + Send {
-    let held = terms.held.sub_lease();
+    let held = terms.memory.sub_lease();
     let terms = RequestContext {
         deadline,
-        held: held.clone(),
-        reserved: terms.reserved.take().into(),
+        memory: held.clone(),
+        reservations: terms.reservations.take().into(),
         ..terms
     };
     async move {
-        let answer = upstream.send_for(&call, &terms, &wait).await;
+        let answer = upstream.send_shared(&call, &terms, &wait).await;
         // Nobody joins what has landed.
         drop(known);
         Arc::new(Outcome { answer, held })

@@ -20,20 +20,20 @@ pub struct RequestContext {
     /// When the call must have been answered.
     pub deadline: Deadline,
     /// What is noted about the call.
-    pub record: AccessLog,
+    pub access_log: AccessLog,
     /// What the call holds of the memory for answers.
-    pub held: MemoryLease,
+    pub memory: MemoryLease,
     /// Whether the client repeats the call by itself, so that nobody else should.
-    pub is_repeated: bool,
+    pub is_retry: bool,
     /// The turns that the call has reserved.
-    pub reserved: Reserved,
+    pub reservations: Reservations,
 }
 
 /// Turns that are kept for a call of many requests, until the call has ended.
 #[derive(Debug, Clone, Default)]
-pub struct Reserved(Arc<Mutex<VecDeque<Reservation>>>);
+pub struct Reservations(Arc<Mutex<VecDeque<Reservation>>>);
 
-impl Reserved {
+impl Reservations {
     /// Keeps these turns instead of those that were left.
     pub(super) fn keep(&self, tickets: VecDeque<Reservation>) {
         *self.tickets() = tickets;
@@ -49,7 +49,7 @@ impl Reserved {
     }
 }
 
-impl From<Option<Reservation>> for Reserved {
+impl From<Option<Reservation>> for Reservations {
     fn from(ticket: Option<Reservation>) -> Self {
         Self(Arc::new(Mutex::new(ticket.into_iter().collect())))
     }

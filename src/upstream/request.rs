@@ -27,7 +27,7 @@ impl Upstream {
         let RequestContext {
             caller,
             deadline,
-            held,
+            memory,
             ..
         } = terms;
         let spec = call.spec;
@@ -35,7 +35,7 @@ impl Upstream {
         let request = self.request(call, caller, told.headers(), body);
         let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
         let client = self.clients.current();
-        let mut response = match deadline.bound(client.request(request)).await {
+        let mut response = match deadline.timeout(client.request(request)).await {
             Some(Ok(response)) => response,
             None if departure.is_ruled_out() => return Err(Error::DeadlineExceeded.into()),
             None => return Err(expired(spec).into()),
@@ -55,7 +55,7 @@ impl Upstream {
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
         told.answered(response.status().as_u16(), id.as_ref());
-        match read(spec, &mut response, deadline, held).await {
+        match read(spec, &mut response, deadline, memory).await {
             Ok(body) => Ok(Reply {
                 body,
                 correlation_id: id,

@@ -44,7 +44,7 @@ pub(super) async fn read(
         // What was refused stays refused, also where the body breaks off, or
         // does not come in time.
         let body = deadline
-            .bound(body::read(response, MAX_ERROR_BODY, &held.sub_lease()))
+            .timeout(body::read(response, MAX_ERROR_BODY, &held.sub_lease()))
             .await;
         let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
@@ -53,7 +53,10 @@ pub(super) async fn read(
         return Ok(Bytes::new());
     }
     let unreadable = |what| Err(Error::Unreadable { spec, what });
-    match deadline.bound(body::read(response, MAX_ANSWER, held)).await {
+    match deadline
+        .timeout(body::read(response, MAX_ANSWER, held))
+        .await
+    {
         Some(Ok(body))
             if held
                 .reserve_excess(becomes(spec, &body), body.len())

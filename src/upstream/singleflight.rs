@@ -27,7 +27,7 @@ struct Told {
 
 /// How long after it has left a request may be joined. One that takes longer
 /// may never be answered, and would take all that come with it.
-const JOINED_FOR: Duration = Duration::from_secs(1);
+const JOIN_WINDOW: Duration = Duration::from_secs(1);
 
 impl QueueNotice {
     /// That of several calls.
@@ -54,7 +54,7 @@ impl QueueNotice {
     /// Whether the request has left too long ago for others to wait for it.
     fn is_old(&self) -> bool {
         let left = self.0.as_ref().and_then(|told| told.left.get());
-        left.is_some_and(|left| left.elapsed() >= JOINED_FOR)
+        left.is_some_and(|left| left.elapsed() >= JOIN_WINDOW)
     }
 
     /// Waits until it is known that the request is sent too late for `deadline`.
@@ -131,7 +131,7 @@ impl<T: Clone> SharedRequest<T> {
     }
 
     /// What others join it by.
-    pub(crate) fn joinable(&self) -> Option<WeakSharedRequest<T>> {
+    pub(crate) fn downgrade(&self) -> Option<WeakSharedRequest<T>> {
         Some(WeakSharedRequest {
             landed: self.landed.downgrade()?,
             horizon: self.horizon.clone(),
@@ -144,13 +144,13 @@ impl<T: Clone> SharedRequest<T> {
     /// # Errors
     ///
     /// That the call's time does not suffice, as soon as that is known.
-    pub(crate) async fn landed(self, deadline: &Deadline) -> Result<T, Failure> {
+    pub(crate) async fn result(self, deadline: &Deadline) -> Result<T, Failure> {
         tokio::select! {
             biased;
             landed = self.landed => Ok(landed),
             why = self.wait.is_too_long(deadline) => Err(why),
             why = self.wait.is_overdue(deadline) => Err(why),
-            () = deadline.passed() => Err(Error::DeadlineExceeded.into()),
+            () = deadline.expired() => Err(Error::DeadlineExceeded.into()),
         }
     }
 }
@@ -177,8 +177,8 @@ impl<T: Clone> WeakSharedRequest<T> {
 
 /// Whether an error tells of time that the other calls did not have, and this
 /// one has.
-pub(crate) fn is_of_others(error: &Error, deadline: &Deadline) -> bool {
-    let left = deadline.left();
+pub(crate) fn caused_by_peers(error: &Error, deadline: &Deadline) -> bool {
+    let left = deadline.remaining();
     match error {
         Error::DeadlineExceeded => !left.is_zero(),
         Error::RateLimited(delay) => *delay < left,
@@ -205,7 +205,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_batch_of_a_stream_is_overdue_so_long_after_its_first_turn_and_not_before() {
-        let deadline = POLICY.of_stream(&HeaderMap::new());
+        let deadline = POLICY.for_stream(&HeaderMap::new());
         let wait = QueueNotice::shared();
         let mut overdue = pin!(wait.is_overdue(&deadline));
         // It waits for its turn.
@@ -231,7 +231,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_no_stream_has_its_deadline_and_no_other_limit() {
-        let deadline = POLICY.of(&HeaderMap::new());
+        let deadline = POLICY.for_call(&HeaderMap::new());
         let wait = QueueNotice::shared();
         wait.is_over();
         tokio::select! {

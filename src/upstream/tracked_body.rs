@@ -132,7 +132,7 @@ mod tests {
     use crate::upstream::rate_limit::RateLimiter;
 
     fn token() -> TokenKey {
-        TokenKey::of(&HeaderValue::from_static("Bearer token"))
+        TokenKey::new(&HeaderValue::from_static("Bearer token"))
     }
 
     fn in_time() -> Instant {

@@ -27,7 +27,9 @@ use crate::operation;
 use crate::proto::v1::UcUserPresence;
 use crate::telemetry::MERGED;
 use crate::token_key::TokenKey;
-use crate::upstream::singleflight::{QueueNotice, SharedRequest, WeakSharedRequest, is_of_others};
+use crate::upstream::singleflight::{
+    QueueNotice, SharedRequest, WeakSharedRequest, caused_by_peers,
+};
 use crate::upstream::{Reply, RequestContext, Upstream};
 use collected::CollectedBatch;
 
@@ -111,7 +113,7 @@ impl BatchCoalescer {
         let kind = Kind {
             token: terms.caller.key(),
             path: operation::encode(read)?.path_and_query,
-            is_repeated: terms.is_repeated,
+            is_repeated: terms.is_retry,
         };
         let mut ids = VecDeque::from(ids);
         let mut parts = Vec::new();
@@ -127,14 +129,14 @@ impl BatchCoalescer {
             }
             parts.push(Part { ids: own, flight });
         }
-        let ticket = terms.reserved.take();
+        let ticket = terms.reservations.take();
         if ids.is_empty() {
             drop(state);
-            terms.record.scope().request_saved(MERGED);
+            terms.access_log.scope().request_saved(MERGED);
         } else {
             let request = RequestContext {
-                held: terms.held.sub_lease(),
-                reserved: ticket.into(),
+                memory: terms.memory.sub_lease(),
+                reservations: ticket.into(),
                 ..terms.clone()
             };
             let opened = self.open(
@@ -185,7 +187,7 @@ impl BatchCoalescer {
                 wait,
             )
         });
-        if let Some(joinable) = flight.joinable() {
+        if let Some(joinable) = flight.downgrade() {
             let open = Open {
                 number,
                 authorization,
@@ -247,7 +249,7 @@ async fn lead<O: BulkRead>(
     let mut bytes = 0;
     let answer = async {
         let call = operation::encode(&read.with_ids(ids))?;
-        let reply = upstream.send_for(&call, &session.request, &wait).await?;
+        let reply = upstream.send_shared(&call, &session.request, &wait).await?;
         bytes = reply.body.len();
         session.decode::<O>(reply)
     };
@@ -259,13 +261,13 @@ async fn lead<O: BulkRead>(
         let is_stranger =
             |presence: &&UcUserPresence| user(presence).is_none_or(|user| !keys.contains(&user));
         let strangers = served.body.iter().filter(is_stranger).count();
-        session.request.record.unmatched_answers(strangers);
+        session.request.access_log.unmatched_answers(strangers);
     }
     Arc::new(Outcome {
         answer,
         bytes_each: bytes.div_ceil(count.max(1)),
         calls,
-        _held: session.request.held,
+        _held: session.request.memory,
     })
 }
 
@@ -278,12 +280,12 @@ impl Part {
         upstream: &Upstream,
     ) -> Result<Reply<Vec<UcUserPresence>>, Failure> {
         let Self { ids, flight } = self;
-        let landed = flight.landed(&session.request.deadline).await?;
+        let landed = flight.result(&session.request.deadline).await?;
         let served = match &landed.answer {
             Ok(served) => served,
             Err(failure) => {
                 let is_apart = landed.calls > 1 && is_of_ids(&failure.error);
-                if is_apart || is_of_others(&failure.error, &session.request.deadline) {
+                if is_apart || caused_by_peers(&failure.error, &session.request.deadline) {
                     let call = operation::encode(&read.with_ids(ids))?;
                     let served = session.send::<O>(upstream, &call).await?;
                     return Ok(served.map(O::presences));
@@ -291,7 +293,10 @@ impl Part {
                 return Err(failure.clone());
             }
         };
-        let held = session.request.held.reserve(landed.bytes_each * ids.len());
+        let held = session
+            .request
+            .memory
+            .reserve(landed.bytes_each * ids.len());
         held.map_err(|_| Error::MemoryExhausted)?;
         if landed.calls == 1 {
             return Ok(served.clone());

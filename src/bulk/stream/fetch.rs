@@ -10,7 +10,7 @@ use crate::bulk::read::{BatchResult, BulkRead, glue};
 use crate::context::CallContext;
 use crate::error::Error;
 use crate::operation::Call;
-use crate::upstream::{RequestContext, Reserved, Upstream};
+use crate::upstream::{RequestContext, Reservations, Upstream};
 
 /// What the answer to a batch is expected to have, in bytes. Most have less.
 const EXPECTED: usize = 32 * 1024;
@@ -22,7 +22,7 @@ const NO_ROOM: Duration = Duration::from_millis(50);
 /// taken would cost the token a request.
 async fn has_room(session: &CallContext) -> Result<(), Error> {
     let drain = session.request.deadline.drain();
-    while session.request.held.prereserve(EXPECTED).is_err() {
+    while session.request.memory.prereserve(EXPECTED).is_err() {
         tokio::select! {
             () = sleep(NO_ROOM) => {}
             _ = drain.begun() => return Err(Error::Draining),
@@ -40,7 +40,7 @@ pub(super) async fn send<O: BulkRead>(
     batch: Batch,
 ) -> Done {
     // Its own account: a stream as a whole would hold more and more.
-    let held = session.request.held.sub_lease();
+    let held = session.request.memory.sub_lease();
     let Batch { number, ids, wrong } = batch;
     let mut done = Done {
         number,
@@ -58,8 +58,8 @@ pub(super) async fn send<O: BulkRead>(
     }
     let session = CallContext {
         request: RequestContext {
-            held,
-            reserved: Reserved::default(),
+            memory: held,
+            reservations: Reservations::default(),
             ..session.request.clone()
         },
     };
@@ -74,7 +74,7 @@ pub(super) async fn send<O: BulkRead>(
             answer
         }
     };
-    session.request.held.release_unused();
+    session.request.memory.release_unused();
     done.ends = answer
         .as_ref()
         .err()
@@ -87,7 +87,10 @@ pub(super) async fn send<O: BulkRead>(
     let count = ids.len();
     let answer = answer.map(|served| O::presences(served.body));
     let glued = glue(vec![BatchResult::new(ids, answer)]);
-    session.request.record.unmatched_answers(glued.unmatched);
+    session
+        .request
+        .access_log
+        .unmatched_answers(glued.unmatched);
     let failed: usize = glued.failures.iter().map(|failure| failure.ids.len()).sum();
     done.found = count - glued.missing_ids.len() - failed;
     done.results.presences = glued.presences;

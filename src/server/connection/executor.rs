@@ -89,7 +89,7 @@ where
         let is_over = async move {
             match end.await {
                 Ok(End::After(deadline)) => {
-                    deadline.passed().await;
+                    deadline.expired().await;
                     sleep(WRITE_TIMEOUT).await;
                 }
                 Ok(End::Led(leader)) => {
@@ -166,7 +166,7 @@ mod tests {
             .route(
                 "/bound",
                 post(async move || {
-                    end_after(time.of(&HeaderMap::new()));
+                    end_after(time.for_call(&HeaderMap::new()));
                     large()
                 }),
             );

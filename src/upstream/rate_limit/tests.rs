@@ -7,7 +7,7 @@ use super::window::{FIRST_SWEEP, MAX_TOKENS, WINDOW};
 use super::*;
 
 pub(super) fn token(name: &str) -> TokenKey {
-    TokenKey::of(&HeaderValue::from_str(&format!("Bearer {name}")).unwrap())
+    TokenKey::new(&HeaderValue::from_str(&format!("Bearer {name}")).unwrap())
 }
 
 fn after(seconds: u64) -> Instant {

@@ -9,7 +9,7 @@ use presence_gateway::memory::MemoryLimit;
 use presence_gateway::upstream::client::ClientOptions;
 use presence_gateway::upstream::endpoint::Endpoint;
 use presence_gateway::upstream::rate_limit::RateLimiter;
-use presence_gateway::upstream::{RequestContext, Reserved, Upstream};
+use presence_gateway::upstream::{RequestContext, Reservations, Upstream};
 
 use crate::support::{
     Gateway, Limits, Received, Vendor, encoded, method, methods, path, reply, sample,
@@ -123,7 +123,7 @@ async fn no_debug_output_shows_it() {
         header::AUTHORIZATION,
         HeaderValue::from_static("Bearer s3cret"),
     );
-    let caller = Caller::of(&headers).unwrap();
+    let caller = Caller::from_headers(&headers).unwrap();
     let base = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
     let limits = Limits::default();
     let policy = DeadlinePolicy {
@@ -134,11 +134,11 @@ async fn no_debug_output_shows_it() {
     let context = CallContext {
         request: RequestContext {
             caller: caller.clone(),
-            deadline: policy.of(&headers),
-            record: AccessLog::new("method"),
-            held: MemoryLimit::new(0).lease(None),
-            is_repeated: false,
-            reserved: Reserved::default(),
+            deadline: policy.for_call(&headers),
+            access_log: AccessLog::new("method"),
+            memory: MemoryLimit::new(0).lease(None),
+            is_retry: false,
+            reservations: Reservations::default(),
         },
     };
     let shown = format!(
@@ -151,9 +151,10 @@ async fn no_debug_output_shows_it() {
         header::AUTHORIZATION,
         HeaderValue::from_static("Bearer s3cret"),
     );
-    let refused = Caller::of(&headers).unwrap_err();
+    let refused = Caller::from_headers(&headers).unwrap_err();
     let malformed = HeaderValue::from_static("s3cret");
-    let malformed = Caller::of(&HeaderMap::from_iter([(header::AUTHORIZATION, malformed)]));
+    let malformed =
+        Caller::from_headers(&HeaderMap::from_iter([(header::AUTHORIZATION, malformed)]));
     let shown = format!("{refused:?} {malformed:?}");
     assert!(!shown.contains("s3cret"), "{shown}");
 }
