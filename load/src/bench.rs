@@ -1,28 +1,27 @@
-//! The benchmark: the same calls to the vendor directly, through the gateway
-//! and through Envoy, in turn, and what each takes. docs/performance.md tells
-//! of it.
+//! The benchmark: the same calls directly to the vendor, through the gateway and
+//! through Envoy, in turn. docs/performance.md describes it.
 
-mod awake;
+mod binary_size;
 mod collector;
-mod course;
 mod direct;
 mod envoy;
-mod large;
+mod keep_awake;
+mod large_bulk;
 mod machine;
 mod micro;
+mod rounds;
+mod route;
 mod sdk;
 mod series;
-mod size;
-mod start;
-mod way;
+mod startup;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::scenario::Setting;
+use crate::scenario::Settings;
 use crate::scenario::table::Table;
-use awake::Awake;
-pub use awake::spin;
+use keep_awake::KeepAwake;
+pub use keep_awake::spin;
 
 /// The flags of `bench`.
 #[derive(Debug, Clone, clap::Args)]
@@ -35,45 +34,45 @@ pub struct Args {
     #[arg(long)]
     envoy: PathBuf,
 
-    /// A Python that has the vendor's official SDK
+    /// A Python interpreter with the vendor's official SDK
     #[arg(long)]
     python: PathBuf,
 
-    /// How often each is measured, in turn with the others
+    /// The number of rounds
     #[arg(long, default_value = "7")]
     rounds: usize,
 
-    /// How long each is measured each time
+    /// The time of each measurement
     #[arg(long = "for", default_value = "4s", value_parser = humantime::parse_duration)]
     time: Duration,
 
-    /// Where logs and Envoy's files are written
+    /// The directory of logs and of Envoy's files
     #[arg(long, default_value = "target/bench")]
     logs: PathBuf,
 }
 
-/// Measures all there is, and gives whether it is what is wanted.
+/// Runs all measurements, and returns whether every limit is met.
 ///
 /// # Errors
 ///
-/// If something does not start, or does not answer as the others do.
+/// If a process does not start, or returns other responses than the vendor.
 pub async fn run(args: Args) -> Result<bool, String> {
     std::fs::create_dir_all(&args.logs).map_err(|error| error.to_string())?;
-    let setting = Setting {
+    let settings = Settings {
         gateway: args.gateway.clone(),
         logs: args.logs.clone(),
         scale: 1.0,
     };
-    println!("{}", machine::told());
-    let awake = Awake::start()?;
+    println!("{}", machine::load_average());
+    let keep_awake = KeepAwake::start()?;
     let mut table = Table::default();
-    table.add(size::of(&setting)?);
-    table.add(start::run(&setting).await?);
-    for figures in course::run(&setting, &args, &awake).await? {
+    table.add(binary_size::run(&settings)?);
+    table.add(startup::run(&settings).await?);
+    for figures in rounds::run(&settings, &args, &keep_awake).await? {
         table.add(figures);
     }
-    table.add(large::run(&setting).await?);
-    println!("{}", machine::told());
+    table.add(large_bulk::run(&settings).await?);
+    println!("{}", machine::load_average());
     println!("\n{table}");
-    Ok(table.is_met())
+    Ok(table.all_met())
 }

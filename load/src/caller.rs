@@ -1,12 +1,12 @@
-//! The callers: calls of many tokens over some connections, each with the
-//! status that it ended with.
+//! The caller: makes calls with many tokens over several connections, and counts
+//! how each ends.
 
 mod connection;
 mod exchange;
+mod load_loop;
 mod outcome;
-mod pace;
-mod question;
-mod tally;
+mod query;
+mod stats;
 mod token;
 
 use std::net::SocketAddr;
@@ -17,38 +17,38 @@ use tokio::time::{Instant, timeout_at};
 
 pub use connection::Connections;
 pub use exchange::message;
+pub use load_loop::{Calls, closed_loop, open_loop};
 pub use outcome::Outcome;
-pub use pace::{Calls, closed, open};
-pub use question::{Question, Questions};
-pub use tally::Tally;
+pub use query::{Queries, Query};
+pub use stats::Stats;
 pub use token::Tokens;
 
-use exchange::{Asked, exchange};
+use exchange::{Attempt, exchange};
 
-/// How often a call is sent again that never arrived, as a client of gRPC
-/// does by itself.
-const MAX_RESENT: usize = 5;
+/// How often a call that the gateway did not process is sent again; gRPC
+/// clients do this transparently.
+const MAX_RESENDS: usize = 5;
 
-/// How long after its deadline a call is given up that has no answer: the
-/// gateway is to answer before the deadline, so that one is lost.
-const LATE: Duration = Duration::from_secs(1);
+/// How long after its deadline a call without a response is abandoned. The
+/// gateway responds before the deadline, so such a call has no status.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The flags of `call`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Where a gateway is; may be given for each replica
+    /// The address of a gateway; repeat it for each replica
     #[arg(long = "address", required = true)]
     addresses: Vec<SocketAddr>,
 
-    /// Keep so many calls in flight
+    /// Closed loop: keep this many calls in flight
     #[arg(long, conflicts_with = "rate", required_unless_present = "rate")]
     in_flight: Option<usize>,
 
-    /// Begin so many calls a second, however long they take
+    /// Open loop: start this many calls per second
     #[arg(long)]
     rate: Option<f64>,
 
-    /// For so long
+    /// The duration of the run
     #[arg(long = "for", default_value = "30s", value_parser = humantime::parse_duration)]
     time: Duration,
 
@@ -56,81 +56,81 @@ pub struct Args {
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
     deadline: Duration,
 
-    /// How many connections there are to each address
+    /// The number of connections to each address
     #[arg(long, default_value = "8")]
     connections: usize,
 
-    /// How many tokens there are
+    /// The number of tokens
     #[arg(long, default_value = "64")]
     tokens: usize,
 
-    /// The part of the calls that are bulk reads
+    /// The fraction of calls that are bulk reads
     #[arg(long, default_value = "0")]
     bulk: f64,
 }
 
-/// Calls as the flags say, and prints what it came to.
+/// Makes calls as the flags say, and prints their statistics.
 ///
 /// # Errors
 ///
-/// If there is no gateway.
+/// If no gateway can be reached.
 pub async fn run(args: Args) -> Result<(), String> {
     let caller = Caller {
         connections: Connections::open(&args.addresses, args.connections).await?,
-        questions: Questions::new(args.bulk),
+        queries: Queries::new(args.bulk),
         tokens: Tokens::new("token", args.tokens),
         deadline: args.deadline,
-        tally: Tally::default(),
+        stats: Stats::default(),
     };
     let caller = Arc::new(caller);
     match (args.in_flight, args.rate) {
-        (Some(count), _) => closed(&caller, count, args.time).await,
-        (_, rate) => open(&caller, rate.unwrap_or_default(), args.time).await,
+        (Some(count), _) => closed_loop(&caller, count, args.time).await,
+        (_, rate) => open_loop(&caller, rate.unwrap_or_default(), args.time).await,
     }
-    print!("{}", caller.tally);
+    print!("{}", caller.stats);
     Ok(())
 }
 
-/// Who calls, and what is asked.
+/// The caller and its requests.
 #[derive(Debug)]
 pub struct Caller {
-    /// To all gateways.
+    /// The connections to all gateways.
     pub connections: Arc<Connections>,
-    /// What is asked.
-    pub questions: Questions,
-    /// In whose name.
+    /// The requests.
+    pub queries: Queries,
+    /// The tokens.
     pub tokens: Tokens,
-    /// How long an answer may take.
+    /// The deadline of each call.
     pub deadline: Duration,
-    /// What it comes to.
-    pub tally: Tally,
+    /// The statistics of its calls.
+    pub stats: Stats,
 }
 
 impl Calls for Caller {
     async fn call(&self, due: Instant) {
-        let end = Instant::now() + self.deadline + LATE;
+        let end = Instant::now() + self.deadline + GRACE;
         let outcome = timeout_at(end, self.outcome()).await;
-        let outcome = outcome.unwrap_or(Outcome::Lost("no answer in time"));
-        self.tally.count(&outcome, due.elapsed());
+        let outcome = outcome.unwrap_or(Outcome::NoStatus("no answer in time"));
+        self.stats.count(&outcome, due.elapsed());
     }
 
-    fn tally(&self) -> &Tally {
-        &self.tally
+    fn stats(&self) -> &Stats {
+        &self.stats
     }
 }
 
 impl Caller {
     async fn outcome(&self) -> Outcome {
-        let (question, token) = (self.questions.next(), self.tokens.next());
-        for _ in 0..=MAX_RESENT {
+        let (query, token) = (self.queries.next(), self.tokens.next());
+        for _ in 0..=MAX_RESENDS {
             let Some(mut connection) = self.connections.next().await else {
-                return Outcome::Lost("no connection");
+                return Outcome::NoStatus("no connection");
             };
-            match exchange(&mut connection, question, token, self.deadline).await {
-                Asked::Ended(outcome) => return outcome,
-                Asked::Unsent => self.tally.resent(),
+            match exchange(&mut connection, query, token, self.deadline).await {
+                Attempt::Exit(outcome) => return outcome,
+                Attempt::Unsent => self.stats.count_resent(),
             }
         }
-        Outcome::Lost("never arrived")
+        Outcome::NoStatus("never arrived")
     }
 }

@@ -1,11 +1,11 @@
-//! How many files the process may open: each connection is one.
+//! The limit of open files: each connection is one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit as far as the process may by itself.
+/// Raises the soft limit to the hard limit.
 pub fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let current = limit.maximum;
-    // Where it fails, connections will say so.
+    // If it fails, connections report their own errors.
     let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
 }

@@ -1,5 +1,5 @@
-//! Load for a gateway, and what it comes to: an upstream, a caller, and the
-//! scenarios that put a gateway between the two. docs/load.md tells of them.
+//! Puts load on a gateway: a simulated vendor, a caller, and the scenarios that
+//! run a gateway between the two. docs/load.md describes them.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Load for a gateway, and what it comes to
+/// Put load on a gateway and measure it
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -28,15 +28,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve presences as the vendor does, over HTTP/1.1, cheaply and with faults
+    /// Serve presences as the vendor does, over HTTP/1.1, with injected faults
     Upstream(upstream::Args),
-    /// Call a gateway, check the status of each call, and say how long it took
+    /// Call a gateway, check each status and response, and print latencies
     Call(caller::Args),
-    /// Run gateways between the two, and hold what is measured against what is wanted
+    /// Run gateways between the two, and compare figures with their limits
     Scenario(scenario::Args),
     /// Measure the gateway beside Envoy and beside direct calls
     Bench(bench::Args),
-    /// Keep a core awake, for the benchmark
+    /// Keep a core awake for the benchmark
     #[command(hide = true)]
     Spin,
 }

@@ -1,10 +1,10 @@
-//! The scenarios: what is run, what is wanted, and what is measured.
+//! The scenarios, with their limits and figures.
 
 pub(crate) mod gateway;
 mod greedy;
 mod in_flight;
-pub(crate) mod memory;
 mod overload;
+pub(crate) mod proc_stat;
 pub(crate) mod process;
 mod soak;
 pub(crate) mod table;
@@ -21,18 +21,18 @@ use table::Table;
 /// The flags of `scenario`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Which to run; all of them unless given
+    /// The scenarios to run; all by default
     names: Vec<Name>,
 
     /// The gateway's program
     #[arg(long, default_value = "target/release/presence-gateway")]
     gateway: PathBuf,
 
-    /// How long to run, as a part of the whole time
+    /// The fraction of the full time to run
     #[arg(long, default_value = "1.0", value_parser = scale)]
     scale: f64,
 
-    /// Where the gateways' logs are written
+    /// The directory of the gateways' logs
     #[arg(long, default_value = "target/scenario")]
     logs: PathBuf,
 }
@@ -55,51 +55,50 @@ enum Name {
     Soak,
 }
 
-/// What scenarios are run with.
+/// The settings of a run.
 #[derive(Debug)]
-pub(crate) struct Setting {
+pub(crate) struct Settings {
     pub gateway: PathBuf,
     pub logs: PathBuf,
     pub scale: f64,
 }
 
-impl Setting {
-    /// So much of this time as the scale says.
+impl Settings {
+    /// The scaled time.
     fn time(&self, whole: Duration) -> Duration {
         whole.mul_f64(self.scale)
     }
 }
 
-/// Runs scenarios one after the other, and gives whether all that was wanted
-/// was measured.
+/// Runs scenarios one after the other, and returns whether every limit is met.
 ///
 /// # Errors
 ///
-/// If one could not be run.
+/// If a scenario cannot run.
 pub async fn run(args: Args) -> Result<bool, String> {
     let names = if args.names.is_empty() {
         Name::value_variants()
     } else {
         &args.names
     };
-    let setting = Setting {
+    let settings = Settings {
         gateway: args.gateway,
         logs: args.logs,
         scale: args.scale,
     };
-    std::fs::create_dir_all(&setting.logs).map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(&settings.logs).map_err(|error| error.to_string())?;
     let mut table = Table::default();
     for name in names {
         table.add(match name {
-            Name::InFlight => in_flight::run(&setting, in_flight::OF_A_SECOND).await?,
-            Name::Held => in_flight::run(&setting, in_flight::HELD).await?,
-            Name::Overload => overload::run(&setting).await?,
-            Name::Greedy => greedy::run(&setting).await?,
-            Name::Soak => soak::run(&setting).await?,
+            Name::InFlight => in_flight::run(&settings, in_flight::OF_A_SECOND).await?,
+            Name::Held => in_flight::run(&settings, in_flight::HELD).await?,
+            Name::Overload => overload::run(&settings).await?,
+            Name::Greedy => greedy::run(&settings).await?,
+            Name::Soak => soak::run(&settings).await?,
         });
     }
     println!("{table}");
-    Ok(table.is_met())
+    Ok(table.all_met())
 }
 
 fn scale(raw: &str) -> Result<f64, String> {

@@ -1,11 +1,11 @@
-//! The vendor, as far as load needs one: presences of any user, after a while,
-//! or a fault in their place; and a count of who asked how often.
+//! A simulated vendor for load: presences of any user after a latency, or an
+//! injected fault; and counts of requests by sender and token.
 
-mod answer;
 mod body;
-mod budget;
 mod fault;
 mod report;
+mod response;
+mod sliding_count;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,17 +26,17 @@ use fault::{Fault, Faults};
 use report::Counts;
 pub use report::Report;
 
-/// The path at which the counts are told; all others are the vendor's.
+/// The path of the report; all others are the vendor's.
 pub const REPORT: &str = "/report";
 
-/// The sender whose lists are wrapped in an object, because it reads no others.
-pub const WRAPPED: &str = "/wrapped";
+/// The sender that gets lists wrapped in an object, because it reads no bare array.
+pub const WRAPPING_SENDER: &str = "/wrapped";
 
-/// How much later than others an answer comes that is delayed.
+/// The extra latency of a delayed response.
 const DELAY: Duration = Duration::from_secs(3);
 
-/// How many connections may wait to be accepted: a gateway that begins opens
-/// as many at once as it has calls.
+/// The backlog of the listener: a gateway that starts opens a connection per
+/// call at once.
 const BACKLOG: u32 = 4096;
 
 /// The flags of `upstream`.
@@ -46,22 +46,22 @@ pub struct Args {
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
 
-    /// How long an answer takes
+    /// The latency of each response
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration)]
     latency: Duration,
 
-    /// Which part of the requests meets which fault, such as `503=0.01,drip=0.005`: 503, 429, cut
-    /// (before the answer), break (in the middle of it), drip, delay
+    /// The probability of each fault, for example `503=0.01,drip=0.005`: 503, 429, cut (before
+    /// the response), break (within it), drip, delay
     #[arg(long, default_value = "")]
     faults: Faults,
 }
 
-/// Serves until the process is killed. Says where, as the first line of the
-/// standard output.
+/// Serves until the process is killed. Prints its address as the first line of
+/// the standard output.
 ///
 /// # Errors
 ///
-/// If the address is not free.
+/// If the address is in use.
 pub async fn run(args: Args) -> Result<(), String> {
     let listener = listen(args.listen).map_err(|error| format!("{}: {error}", args.listen))?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -80,7 +80,7 @@ pub async fn run(args: Args) -> Result<(), String> {
                 let service = service_fn(move |request| serve(Arc::clone(&vendor), request));
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                // One that breaks is what a fault looks like from here.
+                // A connection error is an injected fault.
                 tokio::spawn(async { drop(connection.await) });
             }
             Err(error) => {
@@ -106,16 +106,16 @@ struct Vendor {
     counts: Counts,
 }
 
-/// Answers a request. An error closes its connection.
+/// Serves a request. An error closes the connection.
 async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Response<Body>> {
     if request.uri().path() == REPORT {
-        return Ok(answer::json(vendor.counts.report().to_json()));
+        return Ok(response::json(vendor.counts.report().to_json()));
     }
-    // Who asks says so by a prefix of the path.
-    let (sender, path) = answer::split(request.uri().path());
+    // The path begins with the name of the sender.
+    let (sender, path) = response::split(request.uri().path());
     let token = request.headers().get(header::AUTHORIZATION);
     let Some(token) = token.filter(|_| !path.is_empty()) else {
-        return Ok(answer::refused());
+        return Ok(response::refused());
     };
     let _in_flight = vendor.counts.begin(sender, token.as_bytes());
     let fault = vendor.faults.next();
@@ -129,14 +129,14 @@ async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Re
             .await;
     }
     match fault {
-        Some(Fault::Unavailable) => return Ok(answer::unavailable()),
-        Some(Fault::TooMany) => return Ok(answer::too_many()),
+        Some(Fault::Unavailable) => return Ok(response::unavailable()),
+        Some(Fault::TooMany) => return Ok(response::too_many()),
         Some(Fault::Cut) => return Err(io::ErrorKind::ConnectionAborted.into()),
         Some(Fault::Delay) => sleep(DELAY).await,
         Some(Fault::Break | Fault::Drip) | None => {}
     }
-    let is_wrapped = sender == WRAPPED;
-    let answer = answer::to(path, request.uri().query(), is_wrapped);
+    let wraps_lists = sender == WRAPPING_SENDER;
+    let answer = response::to(path, request.uri().query(), wraps_lists);
     Ok(match fault {
         Some(Fault::Break) => answer.map(Body::broken),
         Some(Fault::Drip) => answer.map(Body::dripping),

@@ -1,4 +1,4 @@
-//! A collector of telemetry, which takes what it is sent and forgets it.
+//! An OTLP collector that discards what it receives.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -16,10 +16,10 @@ use tokio::net::TcpListener;
 
 use crate::scenario::ANYWHERE;
 
-/// A collector that serves OTLP over HTTP, in this process.
+/// A collector for OTLP over HTTP, in this process.
 #[derive(Debug)]
 pub(super) struct Collector {
-    /// Where it serves.
+    /// The address it listens on.
     pub address: SocketAddr,
     received: Arc<AtomicUsize>,
 }
@@ -35,7 +35,7 @@ impl Collector {
         Ok(Self { address, received })
     }
 
-    /// How many messages it was sent.
+    /// The number of received messages.
     pub(super) fn received(&self) -> usize {
         self.received.load(Relaxed)
     }

@@ -1,7 +1,6 @@
-//! The vendor asked directly: what a call costs where nothing is between.
+//! Direct calls to the vendor, without a proxy.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,50 +8,47 @@ use http::{HeaderValue, Request, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::caller::{Calls, Outcome, Question, Questions, Tally, Tokens};
+use crate::caller::{Calls, Outcome, Queries, Query, Stats, Tokens};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A caller that speaks the vendor's REST, over connections that it keeps.
+/// A REST client of the vendor with kept connections.
 #[derive(Debug)]
 pub(super) struct Direct {
     address: SocketAddr,
-    questions: Questions,
+    queries: Queries,
     tokens: Tokens,
-    tally: Tally,
+    stats: Stats,
     idle: Mutex<Vec<Sender>>,
 }
 
 type Sender = SendRequest<Empty<Bytes>>;
 
 impl Direct {
-    /// A caller of the vendor at `address`.
-    pub(super) fn new(address: SocketAddr, questions: Questions, tokens: Tokens) -> Self {
+    /// A client of the vendor at `address`.
+    pub(super) fn new(address: SocketAddr, queries: Queries, tokens: Tokens) -> Self {
         Self {
             address,
-            questions,
+            queries,
             tokens,
-            tally: Tally::default(),
+            stats: Stats::default(),
             idle: Mutex::default(),
         }
     }
 
-    /// The body that a question is answered with.
-    pub(super) async fn body(
-        &self,
-        question: &Question,
-        token: &HeaderValue,
-    ) -> Result<Bytes, String> {
+    /// The response body of a query.
+    pub(super) async fn body(&self, query: &Query, token: &HeaderValue) -> Result<Bytes, String> {
         let idle = self.idle().pop();
         let mut sender = match idle {
             Some(sender) => sender,
             None => self.connect().await?,
         };
-        let request = Request::get(format!("/direct{}", question.rest))
+        let request = Request::get(format!("/direct{}", query.rest))
             .header(header::HOST, "vendor")
             .header(header::AUTHORIZATION, token)
             .header(header::ACCEPT, "application/json")
@@ -72,14 +68,14 @@ impl Direct {
         Ok(body)
     }
 
-    /// The body that any of its questions is answered with.
+    /// The response body of a random query.
     pub(super) async fn any(&self) -> Result<Bytes, String> {
-        self.body(self.questions.next(), self.tokens.next()).await
+        self.body(self.queries.next(), self.tokens.next()).await
     }
 
-    /// What its calls came to.
-    pub(super) fn into_tally(self) -> Tally {
-        self.tally
+    /// The statistics of its calls.
+    pub(super) fn into_stats(self) -> Stats {
+        self.stats
     }
 
     async fn connect(&self) -> Result<Sender, String> {
@@ -93,24 +89,24 @@ impl Direct {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Sender>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 
 impl Calls for Direct {
     async fn call(&self, due: Instant) {
-        let question = self.questions.next();
-        let body = timeout(PATIENCE, self.body(question, self.tokens.next())).await;
-        let outcome = match body.map(|body| body.map(|body| question.of_json(&body))) {
-            Ok(Ok(Some(answer))) if question.is_of_all(&answer) => Outcome::Answered,
-            Ok(Ok(_)) => Outcome::Wrong,
-            Ok(Err(_)) => Outcome::Lost("no answer"),
-            Err(_) => Outcome::Lost("no answer in time"),
+        let query = self.queries.next();
+        let body = timeout(TIMEOUT, self.body(query, self.tokens.next())).await;
+        let outcome = match body.map(|body| body.map(|body| query.parse_json(&body))) {
+            Ok(Ok(Some(answer))) if query.covers_all_ids(&answer) => Outcome::Answered,
+            Ok(Ok(_)) => Outcome::WrongAnswer,
+            Ok(Err(_)) => Outcome::NoStatus("no answer"),
+            Err(_) => Outcome::NoStatus("no answer in time"),
         };
-        self.tally.count(&outcome, due.elapsed());
+        self.stats.count(&outcome, due.elapsed());
     }
 
-    fn tally(&self) -> &Tally {
-        &self.tally
+    fn stats(&self) -> &Stats {
+        &self.stats
     }
 }

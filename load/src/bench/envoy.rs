@@ -1,4 +1,4 @@
-//! Envoy with its transcoder, given the same descriptors as the gateway's own.
+//! Envoy with its transcoder, with the gateway's descriptors.
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener};
@@ -14,22 +14,22 @@ use tokio::time::{Instant, sleep};
 
 use crate::scenario::ANYWHERE;
 use crate::scenario::process::Process;
-use crate::upstream::WRAPPED;
+use crate::upstream::WRAPPING_SENDER;
 
-/// How long it may take to start.
+/// The longest time to start.
 const START: Duration = Duration::from_secs(20);
 
-/// An Envoy that serves.
+/// A running Envoy.
 #[derive(Debug)]
 pub(super) struct Envoy {
     process: Process,
-    /// Where it serves.
+    /// The address it listens on.
     pub address: SocketAddr,
 }
 
 impl Envoy {
-    /// Starts one with a single worker in front of the vendor at `upstream`,
-    /// with its files in `directory`.
+    /// Starts one with a single worker in front of the vendor at `upstream`;
+    /// its files are in `directory`.
     pub(super) async fn start(
         program: &Path,
         upstream: SocketAddr,
@@ -66,8 +66,8 @@ impl Envoy {
     }
 }
 
-/// One listener, one route, one upstream that keeps its connections. It logs
-/// no calls, draws no request ids and sends no spans.
+/// One listener, one route, one cluster with kept connections; no access log,
+/// no request ids, no spans.
 fn config(address: SocketAddr, upstream: SocketAddr, descriptors: &Path) -> Json {
     let typed = |name: &str, mut config: Json| {
         config["@type"] = format!("type.googleapis.com/envoy.extensions.{name}").into();
@@ -87,7 +87,7 @@ fn config(address: SocketAddr, upstream: SocketAddr, descriptors: &Path) -> Json
         },
         {
             "name": "envoy.filters.http.router",
-            // A header that the vendor has no use for.
+            // The vendor ignores this header.
             "typed_config": typed("filters.http.router.v3.Router", json!({
                 "suppress_envoy_headers": true,
             })),
@@ -103,7 +103,7 @@ fn config(address: SocketAddr, upstream: SocketAddr, descriptors: &Path) -> Json
             "domains": ["*"],
             "routes": [{
                 "match": { "prefix": "/" },
-                "route": { "cluster": "vendor", "prefix_rewrite": format!("{WRAPPED}/") },
+                "route": { "cluster": "vendor", "prefix_rewrite": format!("{WRAPPING_SENDER}/") },
             }],
         }] },
     });
@@ -140,8 +140,8 @@ fn config(address: SocketAddr, upstream: SocketAddr, descriptors: &Path) -> Json
     } })
 }
 
-/// The descriptors, in which every answer is an object: Envoy reads no bare
-/// array, and is asked of an upstream that wraps it in one.
+/// The descriptors, changed so that every response is an object: Envoy reads no
+/// bare array, so its upstream wraps lists.
 fn wrapping() -> Result<Vec<u8>, String> {
     let missing = |name: &str| format!("the descriptors have no {name}");
     let pool = proto::pool();
@@ -173,7 +173,7 @@ fn wrapping() -> Result<Vec<u8>, String> {
     Ok(set.encode_to_vec())
 }
 
-/// The messages of a list.
+/// The element type of a list.
 fn messages<'a>(
     of: &'a mut DynamicMessage,
     field: &str,

@@ -1,5 +1,5 @@
-//! What the two mappings take by themselves: a request to its REST call, and
-//! the vendor's answer to its message.
+//! The processor time of the two mappings alone: a message to its REST request,
+//! and the vendor's JSON to a message.
 
 use std::hint::black_box;
 use std::net::SocketAddr;
@@ -11,19 +11,22 @@ use presence_gateway::proto::v1::{
 };
 
 use super::direct::Direct;
+use super::route::Workload;
 use super::series::Series;
-use super::way::Work;
 use crate::caller::Tokens;
 use crate::scenario::table::Figures;
 
-/// How often each is measured, and for how long.
+/// The number of rounds, and the time of each.
 const ROUNDS: usize = 7;
 const TIME: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(vendor: SocketAddr) -> Result<Figures, String> {
-    let mut figures = Figures::of("micro-benchmarks");
-    let of = |work: Work| Direct::new(vendor, work.questions(), Tokens::new("token", 1));
-    let (single, bulk) = (of(Work::Unary).any().await?, of(Work::Bulk).any().await?);
+    let mut figures = Figures::new("micro-benchmarks");
+    let of = |work: Workload| Direct::new(vendor, work.queries(), Tokens::new("token", 1));
+    let (single, bulk) = (
+        of(Workload::Unary).any().await?,
+        of(Workload::Bulk).any().await?,
+    );
     let ids: Vec<String> = (0..50)
         .map(|number| format!("00000000-0000-4000-8000-{number:012}"))
         .collect();
@@ -34,12 +37,12 @@ pub(super) async fn run(vendor: SocketAddr) -> Result<Figures, String> {
         ids,
         ..GetUsersPresencesPurecloudBulkRequest::default()
     };
-    figures.tell("encode a single read", &encoding(&one));
-    figures.tell("encode a bulk read of 50", &encoding(&many));
+    figures.report("encode a single read", &encoding(&one));
+    figures.report("encode a bulk read of 50", &encoding(&many));
     let told = decoding::<GetUserPresencesPurecloudRequest>(&single);
-    figures.tell("decode a presence", &told);
+    figures.report("decode a presence", &told);
     let told = decoding::<GetUsersPresencesPurecloudBulkRequest>(&bulk);
-    figures.tell("decode 50 presences", &told);
+    figures.report("decode 50 presences", &told);
     Ok(figures)
 }
 
@@ -52,18 +55,18 @@ fn decoding<O: Operation>(body: &[u8]) -> String {
     format!("{took}, {} bytes", body.len())
 }
 
-/// Microseconds for each time that it is done.
+/// The microseconds of one execution.
 fn measured(done: impl Fn() -> bool) -> String {
     let mut took = Series::default();
     for _ in 0..ROUNDS {
-        let (begun, mut times) = (Instant::now(), 0_u32);
+        let (begun, mut latencies) = (Instant::now(), 0_u32);
         while begun.elapsed() < TIME {
             if !done() {
                 return "FAILED".to_owned();
             }
-            times += 1;
+            latencies += 1;
         }
-        took.add(begun.elapsed().as_secs_f64() * 1e6 / f64::from(times));
+        took.add(begun.elapsed().as_secs_f64() * 1e6 / f64::from(latencies));
     }
-    format!("{} us", took.told(2))
+    format!("{} us", took.summary(2))
 }

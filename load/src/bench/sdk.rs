@@ -1,4 +1,4 @@
-//! The vendor's official Python SDK in a loop: what a user would write otherwise.
+//! The vendor's official Python SDK in a loop: the alternative to a gateway.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 /// The program in Python, beside this crate.
 const PROGRAM: &str = include_str!("../../sdk.py");
 
-/// What it measured of itself.
+/// Its own measurements.
 #[derive(Debug, Deserialize)]
 pub(super) struct Sdk {
     pub unary: Loop,
@@ -18,11 +18,11 @@ pub(super) struct Sdk {
     pub resident_mb: f64,
 }
 
-/// One call after the other.
+/// Calls one after the other.
 #[derive(Debug, Deserialize)]
 pub(super) struct Loop {
     pub cpu_us: f64,
-    pub a_second: f64,
+    pub per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
 }

@@ -1,4 +1,4 @@
-//! The figures of several rounds, of which the median counts.
+//! The figures of several rounds; the median counts.
 
 /// A figure of each round.
 #[derive(Debug, Clone, Default)]
@@ -9,7 +9,7 @@ impl Series {
         self.0.push(figure);
     }
 
-    /// The middle of them.
+    /// The median.
     pub(super) fn median(&self) -> f64 {
         let sorted = self.sorted();
         match (
@@ -21,8 +21,8 @@ impl Series {
         }
     }
 
-    /// Each round's figure by another's of the same round.
-    pub(super) fn by(&self, other: &Self) -> Self {
+    /// The ratio to another series, round by round.
+    pub(super) fn ratio_to(&self, other: &Self) -> Self {
         Self(
             self.0
                 .iter()
@@ -32,8 +32,8 @@ impl Series {
         )
     }
 
-    /// Each round's figure less another's of the same round.
-    pub(super) fn less(&self, other: &Self) -> Self {
+    /// The difference to another series, round by round.
+    pub(super) fn minus(&self, other: &Self) -> Self {
         Self(
             self.0
                 .iter()
@@ -49,8 +49,8 @@ impl Series {
         sorted
     }
 
-    /// The median with the least and the most, with so many digits.
-    pub(super) fn told(&self, digits: usize) -> String {
+    /// The median with the minimum and the maximum.
+    pub(super) fn summary(&self, digits: usize) -> String {
         let sorted = self.sorted();
         let (least, most) = (sorted.first(), sorted.last());
         let (least, most) = (least.unwrap_or(&f64::NAN), most.unwrap_or(&f64::NAN));

@@ -1,38 +1,39 @@
-//! The connections to all gateways, each opened again when it ends.
+//! The connections to all gateways; each is reopened when it ends.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-/// How long to wait before the next attempt at a connection that failed.
+/// The pause before the next attempt to connect.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a call waits for a connection, where there is none.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a call waits for an open connection.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What calls are sent on.
+/// The sender of a connection.
 pub type Sender = SendRequest<Full<Bytes>>;
 
-/// Connections, of which each call takes the next.
+/// Connections, used round-robin.
 #[derive(Debug)]
 pub struct Connections {
     slots: Vec<Slot>,
     next: AtomicUsize,
-    /// Changes when a connection comes about.
+    /// Changes when a connection opens.
     opened: watch::Sender<()>,
 }
 
-/// A place for a connection to an address.
+/// A slot for a connection to an address.
 #[derive(Debug)]
 struct Slot {
     address: SocketAddr,
@@ -40,15 +41,15 @@ struct Slot {
 }
 
 impl Connections {
-    /// Opens so many connections to each address, and keeps them open.
+    /// Opens `of_each` connections to each address, and reopens each that ends.
     ///
     /// # Errors
     ///
-    /// If one of them cannot be opened now.
+    /// If one of them cannot be opened at the start.
     pub async fn open(addresses: &[SocketAddr], of_each: usize) -> Result<Arc<Self>, String> {
         let mut slots = Vec::new();
         let mut ends = Vec::new();
-        // In turn, so that calls are.
+        // Alternating addresses, so that round-robin spreads calls evenly.
         for _ in 0..of_each {
             for &address in addresses {
                 let connected = connect(address).await;
@@ -69,27 +70,27 @@ impl Connections {
         Ok(connections)
     }
 
-    /// The next connection that is open; `None` where there is none for long.
+    /// The next open connection; `None` if none opens within the timeout.
     pub async fn next(&self) -> Option<Sender> {
         let mut opened = self.opened.subscribe();
         loop {
             for _ in 0..self.slots.len() {
                 let next = self.next.fetch_add(1, Relaxed) % self.slots.len();
                 let sender = self.slots[next].sender.lock();
-                let sender = sender.unwrap_or_else(PoisonError::into_inner);
+                let sender = sender;
                 if let Some(sender) = sender.as_ref().filter(|sender| !sender.is_closed()) {
                     return Some(sender.clone());
                 }
             }
-            timeout(PATIENCE, opened.changed()).await.ok()?.ok()?;
+            timeout(TIMEOUT, opened.changed()).await.ok()?.ok()?;
         }
     }
 
-    /// Opens the connection of a slot again whenever it has ended.
+    /// Reopens the connection of a slot whenever it ends.
     async fn keep(self: Arc<Self>, slot: usize, mut end: End) {
         let slot = &self.slots[slot];
         let set = |sender| {
-            *slot.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender;
+            *slot.sender.lock() = sender;
         };
         loop {
             end.await;
@@ -107,7 +108,7 @@ impl Connections {
     }
 }
 
-/// What is done when a connection takes no more calls.
+/// Completes when a connection takes no more calls.
 type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 async fn connect(address: SocketAddr) -> Result<(Sender, End), String> {
@@ -116,6 +117,6 @@ async fn connect(address: SocketAddr) -> Result<(Sender, End), String> {
     let _ = stream.set_nodelay(true);
     let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
     let (sender, connection) = shaken.map_err(|error| error.to_string())?;
-    // How it ends, its calls learn by themselves.
+    // Each call learns from its own stream how the connection ended.
     Ok((sender, Box::pin(async { drop(connection.await) })))
 }

@@ -8,23 +8,22 @@ use tonic_types::StatusExt;
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// With an answer to what was asked.
+    /// OK, with the right response.
     Answered,
-    /// With success, and an answer to something else, or none.
-    Wrong,
-    /// With a status of the gateway's: its code, and the reason in its details.
-    Refused(&'static str, String),
-    /// Without a status; in this way.
-    Lost(&'static str),
+    /// OK, with the response to another query, or none.
+    WrongAnswer,
+    /// An error status: its code, and the reason of its details.
+    Status(&'static str, String),
+    /// No status, with the cause.
+    NoStatus(&'static str),
 }
 
-/// The reasons of a gateway that has no place for the call.
+/// The reasons with which a gateway sheds load.
 const SHED: [&str; 2] = ["OVERLOADED", "TOKEN_OVERLOADED"];
 
 impl Outcome {
-    /// What the headers or the trailers say that end an answer; nothing where
-    /// they have no status.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Result<(), Self>> {
+    /// The status in headers or trailers; `None` if they have none.
+    pub(super) fn from_headers(headers: &HeaderMap) -> Option<Result<(), Self>> {
         if headers.get(Status::GRPC_STATUS)?.as_bytes() == b"0" {
             return Some(Ok(()));
         }
@@ -34,12 +33,12 @@ impl Outcome {
         }
         let info = status.get_details_error_info();
         let reason = info.map_or_else(|| "no reason".to_owned(), |info| info.reason);
-        Some(Err(Self::Refused(access_log::name(status.code()), reason)))
+        Some(Err(Self::Status(access_log::name(status.code()), reason)))
     }
 
-    /// Whether the gateway refused the call because it has no place for it.
+    /// Whether the gateway shed the call.
     #[must_use]
     pub fn is_shed(&self) -> bool {
-        matches!(self, Self::Refused(_, reason) if SHED.contains(&reason.as_str()))
+        matches!(self, Self::Status(_, reason) if SHED.contains(&reason.as_str()))
     }
 }

@@ -2,12 +2,12 @@
 
 use http::HeaderValue;
 
-/// Some tokens, of which each call has one.
+/// A set of tokens; each call uses one at random.
 #[derive(Debug)]
 pub struct Tokens(Vec<HeaderValue>);
 
 impl Tokens {
-    /// So many tokens of this name, as long as the vendor's.
+    /// `count` tokens with this name, as long as the vendor's.
     #[must_use]
     pub fn new(name: &str, count: usize) -> Self {
         let tokens = (0..count).map(|number| format!("Bearer {name}-{number:0>79}"));
@@ -15,7 +15,7 @@ impl Tokens {
         Self(tokens.collect())
     }
 
-    /// Any of them.
+    /// One of them at random.
     pub fn next(&self) -> &HeaderValue {
         &self.0[fastrand::usize(..self.0.len())]
     }

@@ -1,4 +1,4 @@
-//! A gateway of a scenario, as an operator starts it.
+//! A gateway of a scenario, started as an operator would.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -13,50 +13,50 @@ use tokio::time::{Instant, sleep};
 use super::process::Process;
 use super::table::Figures;
 use super::vendor::Vendor;
-use super::{Setting, memory};
+use super::{Settings, proc_stat};
 
-/// How long a gateway may take to start.
+/// The longest time for a gateway to start.
 const START: Duration = Duration::from_secs(10);
 
-/// A gateway that serves.
+/// A running gateway.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     process: Process,
     log: PathBuf,
-    /// Where it serves.
+    /// The address it listens on.
     pub address: SocketAddr,
 }
 
 impl Gateway {
-    /// Starts a gateway in front of `vendor`, which knows it by its name.
+    /// Starts a gateway in front of `vendor`, which counts its requests by `name`.
     pub(crate) async fn start(
-        setting: &Setting,
+        settings: &Settings,
         name: &str,
         vendor: &Vendor,
         listen: SocketAddr,
         flags: &[&str],
     ) -> Result<Self, String> {
-        Self::with(setting, name, vendor, listen, flags, &[]).await
+        Self::with(settings, name, vendor, listen, flags, &[]).await
     }
 
     /// The same, with these variables.
     pub(crate) async fn with(
-        setting: &Setting,
+        settings: &Settings,
         name: &str,
         vendor: &Vendor,
         listen: SocketAddr,
         flags: &[&str],
         variables: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let log = setting.logs.join(format!("{name}.log"));
+        let log = settings.logs.join(format!("{name}.log"));
         let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-        // Every call is to do its work, also where others ask the same.
+        // Coalescing is off: each call should do its own work.
         let arguments = ["serve", "--log-format", "json", "--share-reads=false"];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.extend(["--listen".to_owned(), listen.to_string()]);
         arguments.extend(["--upstream-url".to_owned(), vendor.url(name)]);
         arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
-        let mut process = Process::start(&setting.gateway, &arguments, variables, file)?;
+        let mut process = Process::start(&settings.gateway, &arguments, variables, file)?;
         let end = Instant::now() + START;
         loop {
             if let Some(address) = address(&fs::read_to_string(&log).unwrap_or_default()) {
@@ -81,72 +81,72 @@ impl Gateway {
 
     /// Its resident memory, in megabytes.
     pub(crate) fn resident(&self) -> Result<f64, String> {
-        memory::resident(self.process.pid())
+        proc_stat::resident(self.process.pid())
     }
 
-    /// Asks it to end, and waits until it has.
-    pub(crate) async fn end(mut self) -> Result<Ended, String> {
+    /// Stops it by SIGTERM and waits for its exit.
+    pub(crate) async fn end(mut self) -> Result<Exit, String> {
         let pid = self.process.pid();
-        let (most_resident, busy) = (memory::most_resident(pid)?, memory::busy(pid)?);
+        let (peak_resident, cpu_time) = (proc_stat::peak_resident(pid)?, proc_stat::cpu_time(pid)?);
         self.process.terminate()?;
         let status = self.process.ended().await?;
-        let complaints = complaints(&self.log).map_err(|error| error.to_string())?;
-        // What is left of it is a line for each call.
+        let warnings = warnings(&self.log).map_err(|error| error.to_string())?;
+        // The rest of the log is a line per call.
         let _ = fs::remove_file(&self.log);
-        Ok(Ended {
+        Ok(Exit {
             status,
-            most_resident,
-            busy,
-            complaints,
+            peak_resident,
+            cpu_time,
+            warnings,
         })
     }
 }
 
 /// How a gateway ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct Exit {
     status: ExitStatus,
-    /// The most memory that it ever had, in megabytes.
-    pub most_resident: f64,
-    /// How long it kept a processor busy.
-    busy: Duration,
-    /// What its log complains of.
-    complaints: Vec<String>,
+    /// The peak of its resident memory, in megabytes.
+    pub peak_resident: f64,
+    /// Its processor time.
+    cpu_time: Duration,
+    /// The warnings and errors of its log.
+    warnings: Vec<String>,
 }
 
-impl Ended {
-    /// Whether it ended as it should at SIGTERM.
-    pub(crate) fn is_clean(&self) -> bool {
+impl Exit {
+    /// Whether it exited with code 0.
+    pub(crate) fn is_success(&self) -> bool {
         self.status.success()
     }
 
-    /// Tells how it ended, after so many calls.
-    pub(crate) fn tell(&self, calls: u64, figures: &mut Figures) {
-        let each = self.busy.as_secs_f64() * 1e6 / calls as f64;
+    /// Reports its exit and its processor time per call.
+    pub(crate) fn report(&self, calls: u64, figures: &mut Figures) {
+        let each = self.cpu_time.as_secs_f64() * 1e6 / calls as f64;
         let figure = "processor time of the gateway";
-        figures.tell(figure, &format!("{each:.0} us for each call"));
+        figures.report(figure, &format!("{each:.0} us for each call"));
         let measured = &self.status;
-        figures.want(
+        figures.expect(
             "end by SIGTERM",
             &"exit status: 0",
             measured,
-            self.is_clean(),
+            self.is_success(),
         );
-        self.complain();
+        self.print_warnings();
     }
 
-    /// Prints what its log complains of.
-    pub(crate) fn complain(&self) {
-        for complaint in &self.complaints {
-            println!("  a gateway's log: {complaint}");
+    /// Prints the warnings and errors of its log.
+    pub(crate) fn print_warnings(&self) {
+        for warning in &self.warnings {
+            println!("  a gateway's log: {warning}");
         }
     }
 }
 
-/// The lines of a log that an operator is to look at.
-fn complaints(log: &Path) -> io::Result<Vec<String>> {
+/// The warnings and errors of a log, calls excepted.
+fn warnings(log: &Path) -> io::Result<Vec<String>> {
     let bad = [r#""level":"WARN""#, r#""level":"ERROR""#];
-    // A call that failed is counted by who made it.
+    // The caller counts failed calls.
     let call = r#""message":"call""#;
     let is_bad =
         |line: &String| bad.iter().any(|level| line.contains(level)) && !line.contains(call);
@@ -156,7 +156,7 @@ fn complaints(log: &Path) -> io::Result<Vec<String>> {
         .collect()
 }
 
-/// Where a gateway serves, as its log says.
+/// The address in the first line of a gateway's log.
 fn address(log: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(log.lines().next()?).ok()?;
     line["address"].as_str()?.parse().ok()

@@ -6,79 +6,79 @@ use std::time::Duration;
 use super::gateway::Gateway;
 use super::table::Figures;
 use super::vendor::Vendor;
-use super::{ANYWHERE, Setting};
-use crate::caller::{Caller, Connections, Questions, Tally, Tokens, open};
+use super::{ANYWHERE, Settings};
+use crate::caller::{Caller, Connections, Queries, Stats, Tokens, open_loop};
 
 const NAME: &str = "greedy";
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// How long the crowd is alone, and then with the greedy token.
+/// The time of each phase: the crowd alone, then beside the greedy token.
 const TIME: Duration = Duration::from_secs(30);
 
-/// The crowd: each of its tokens asks 90 times a minute.
+/// The crowd: each of its tokens makes 90 calls per minute.
 const MODEST: usize = 200;
 const MODEST_RATE: f64 = 300.0;
 
-/// The greedy token asks for a minute's budget in less than a second.
+/// The greedy token would use a minute's budget in less than a second.
 const GREEDY_RATE: f64 = 1000.0;
 
-/// How much the crowd may notice of it, in milliseconds: the machine has more
-/// to do, and nothing else.
+/// The limits of the crowd's added latency, in milliseconds: the machine has
+/// more to do, and nothing else.
 const MEDIAN: f64 = 2.0;
-const LATE: f64 = 10.0;
+const GRACE: f64 = 10.0;
 
-pub(super) async fn run(setting: &Setting) -> Result<Figures, String> {
+pub(super) async fn run(settings: &Settings) -> Result<Figures, String> {
     let vendor = Vendor::start(LATENCY, "").await?;
     let flags = ["--lame-duck", "0s"];
-    let gateway = Gateway::start(setting, NAME, &vendor, ANYWHERE, &flags).await?;
+    let gateway = Gateway::start(settings, NAME, &vendor, ANYWHERE, &flags).await?;
     let caller = async |name, tokens| {
         Ok::<_, String>(Arc::new(Caller {
             connections: Connections::open(&[gateway.address], 8).await?,
-            questions: Questions::new(0.0),
+            queries: Queries::new(0.0),
             tokens: Tokens::new(name, tokens),
             deadline: Duration::from_secs(10),
-            tally: Tally::default(),
+            stats: Stats::default(),
         }))
     };
     let alone = caller("modest", MODEST).await?;
     let crowded = caller("crowded", MODEST).await?;
     let greedy = caller("greedy", 1).await?;
-    let time = setting.time(TIME);
-    open(&alone, MODEST_RATE, time).await;
+    let time = settings.time(TIME);
+    open_loop(&alone, MODEST_RATE, time).await;
     tokio::join!(
-        open(&crowded, MODEST_RATE, time),
-        open(&greedy, GREEDY_RATE, time),
+        open_loop(&crowded, MODEST_RATE, time),
+        open_loop(&greedy, GREEDY_RATE, time),
     );
-    let ended = gateway.end().await?;
-    println!("{NAME}, modest tokens beside it:\n{}", crowded.tally);
-    println!("{NAME}, the greedy token:\n{}", greedy.tally);
+    let exit = gateway.end().await?;
+    println!("{NAME}, modest tokens beside it:\n{}", crowded.stats);
+    println!("{NAME}, the greedy token:\n{}", greedy.stats);
 
-    let mut figures = Figures::of(NAME);
-    let (before, after) = (alone.tally.answered(), crowded.tally.answered());
-    let unanswered = crowded.tally.calls() - after.count();
-    figures.tell("modest tokens, alone", &before);
-    figures.tell("modest tokens, beside the greedy one", &after);
-    figures.want(
+    let mut figures = Figures::new(NAME);
+    let (before, after) = (alone.stats.answered(), crowded.stats.answered());
+    let unanswered = crowded.stats.calls() - after.count();
+    figures.report("modest tokens, alone", &before);
+    figures.report("modest tokens, beside the greedy one", &after);
+    figures.expect(
         "modest calls not answered",
         &0,
         &unanswered,
         unanswered == 0,
     );
-    for (part, name, most) in [(0.5, "p50", MEDIAN), (0.99, "p99", LATE)] {
-        let moved = after.at(part) - before.at(part);
-        figures.want(
-            &format!("how much later, {name}"),
+    for (part, name, most) in [(0.5, "p50", MEDIAN), (0.99, "p99", GRACE)] {
+        let moved = after.quantile(part) - before.quantile(part);
+        figures.expect(
+            &format!("added latency, {name}"),
             &format!("< {most} ms"),
             &format!("{moved:.1} ms"),
             moved < most,
         );
     }
-    let rate = greedy.tally.a_second(greedy.tally.answered().count());
-    let refused = greedy.tally.calls() - greedy.tally.answered().count();
+    let rate = greedy.stats.per_second(greedy.stats.answered().count());
+    let refused = greedy.stats.calls() - greedy.stats.answered().count();
     let told = format!("{rate:.0}/s answered, {refused} refused");
-    figures.tell("greedy token", &told);
-    ended.tell(
-        alone.tally.calls() + crowded.tally.calls() + greedy.tally.calls(),
+    figures.report("greedy token", &told);
+    exit.report(
+        alone.stats.calls() + crowded.stats.calls() + greedy.stats.calls(),
         &mut figures,
     );
     Ok(figures)

@@ -1,4 +1,4 @@
-//! Processes that a scenario starts, and that end with it.
+//! Child processes, killed at the end of a scenario.
 
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -15,7 +15,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program with these variables, whose standard output is to be read.
+    /// Starts a program with these variables and a piped standard output.
     pub(crate) fn start(
         program: &Path,
         arguments: &[String],
@@ -40,19 +40,19 @@ impl Process {
         self.pid
     }
 
-    /// The process, for what else can be asked of it.
+    /// The child process.
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// Asks it to end, as an orchestrator does.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) -> Result<(), String> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or("no process id")?;
         kill_process(pid, Signal::TERM).map_err(|error| format!("{}: {error}", self.name))
     }
 
-    /// Waits until it has ended.
+    /// Waits for its exit.
     pub(crate) async fn ended(&mut self) -> Result<ExitStatus, String> {
         let ended = self.child.wait().await;
         ended.map_err(|error| format!("{}: {error}", self.name))

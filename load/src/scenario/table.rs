@@ -1,4 +1,4 @@
-//! What is wanted, beside what was measured.
+//! The table of figures and their limits.
 
 use std::fmt;
 
@@ -19,30 +19,30 @@ struct Row {
     figure: String,
     wanted: String,
     measured: String,
-    /// Nothing where nothing is wanted of the figure.
-    is_met: Option<bool>,
+    /// `None` for a figure without a limit.
+    all_met: Option<bool>,
 }
 
 impl Figures {
-    pub(crate) fn of(scenario: &'static str) -> Self {
+    pub(crate) fn new(scenario: &'static str) -> Self {
         let rows = Vec::new();
         Self { scenario, rows }
     }
 
-    /// A figure that is told and no more.
-    pub(crate) fn tell(&mut self, figure: &str, measured: &dyn fmt::Display) {
+    /// Adds a figure without a limit.
+    pub(crate) fn report(&mut self, figure: &str, measured: &dyn fmt::Display) {
         self.add(figure, String::new(), measured, None);
     }
 
-    /// A figure of which something is wanted.
-    pub(crate) fn want(
+    /// Adds a figure with its limit.
+    pub(crate) fn expect(
         &mut self,
         figure: &str,
         wanted: &dyn fmt::Display,
         measured: &dyn fmt::Display,
-        is_met: bool,
+        all_met: bool,
     ) {
-        self.add(figure, wanted.to_string(), measured, Some(is_met));
+        self.add(figure, wanted.to_string(), measured, Some(all_met));
     }
 
     fn add(
@@ -50,14 +50,14 @@ impl Figures {
         figure: &str,
         wanted: String,
         measured: &dyn fmt::Display,
-        is_met: Option<bool>,
+        all_met: Option<bool>,
     ) {
         self.rows.push(Row {
             scenario: self.scenario,
             figure: figure.to_owned(),
             wanted,
             measured: measured.to_string(),
-            is_met,
+            all_met,
         });
     }
 }
@@ -67,18 +67,18 @@ impl Table {
         self.0.extend(figures.rows);
     }
 
-    /// Whether all is as it is wanted.
-    pub(crate) fn is_met(&self) -> bool {
-        self.0.iter().all(|row| row.is_met != Some(false))
+    /// Whether every limit is met.
+    pub(crate) fn all_met(&self) -> bool {
+        self.0.iter().all(|row| row.all_met != Some(false))
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| scenario | figure | wanted | measured | |")?;
+        writeln!(f, "| scenario | figure | limit | measured | |")?;
         writeln!(f, "|---|---|---|---|---|")?;
         for row in &self.0 {
-            let verdict = match row.is_met {
+            let verdict = match row.all_met {
                 Some(true) => "met",
                 Some(false) => "MISSED",
                 None => "",

@@ -1,4 +1,4 @@
-//! The upstream of a scenario, as a process of its own.
+//! The simulated vendor of a scenario, in its own process.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -15,22 +15,22 @@ use tokio::net::TcpStream;
 use super::process::Process;
 use crate::upstream::{REPORT, Report};
 
-/// An upstream that serves.
+/// A running simulated vendor.
 #[derive(Debug)]
 pub(crate) struct Vendor {
     process: Process,
-    /// Where it serves.
+    /// The address it listens on.
     pub address: SocketAddr,
 }
 
 impl Vendor {
-    /// Starts one that takes so long for an answer, with these faults.
+    /// Starts one with this latency and these faults.
     pub(crate) async fn start(latency: Duration, faults: &str) -> Result<Self, String> {
         Self::with(latency, faults, &[]).await
     }
 
-    /// Starts one that has a single thread, so that what it can do does not
-    /// depend on who asks.
+    /// Starts one with a single thread, so that its capacity does not depend on
+    /// the client.
     pub(crate) async fn on_one_thread(latency: Duration) -> Result<Self, String> {
         Self::with(latency, "", &[("TOKIO_WORKER_THREADS", "1")]).await
     }
@@ -63,7 +63,7 @@ impl Vendor {
         format!("http://{}/{sender}", self.address)
     }
 
-    /// What it counted.
+    /// Its counts.
     pub(crate) async fn report(&self) -> Result<Report, String> {
         let wrong = |error: &dyn std::fmt::Display| format!("the upstream's report: {error}");
         let stream = TcpStream::connect(self.address).await;

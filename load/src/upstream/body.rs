@@ -1,4 +1,4 @@
-//! The body of an answer: whole, in drops, or broken off.
+//! Response bodies: whole, sent in small pieces, or truncated.
 
 use std::io;
 use std::pin::Pin;
@@ -9,11 +9,11 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-/// How many drops an answer comes in, and how far apart.
+/// The number of pieces of a dripping body, and the pause between them.
 const DROPS: usize = 20;
 const APART: Duration = Duration::from_millis(100);
 
-/// A body, as far as it was not sent.
+/// A body and what of it is not sent yet.
 #[derive(Debug)]
 pub(super) struct Body {
     rest: Bytes,
@@ -32,19 +32,19 @@ impl Body {
         Self { rest, slow: None }
     }
 
-    /// The same body, in drops.
+    /// The same body, sent in small pieces.
     pub(super) fn dripping(self) -> Self {
         let piece = self.rest.len().div_ceil(DROPS);
         self.slowly(piece, usize::MAX)
     }
 
-    /// The same body, which breaks off in the middle.
+    /// The same body, truncated in the middle.
     pub(super) fn broken(self) -> Self {
         let half = self.rest.len() / 2;
         self.slowly(half, 1)
     }
 
-    /// In so many pieces of this size, and no more.
+    /// Sends `pieces` pieces of `piece` bytes, and then fails or ends.
     fn slowly(self, piece: usize, pieces: usize) -> Self {
         let pause = Box::pin(sleep(APART));
         let slow = Some(Slow {

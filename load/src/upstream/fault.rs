@@ -1,21 +1,21 @@
-//! What goes wrong, and how often.
+//! The injected faults, and their rates.
 
 use std::str::FromStr;
 
-/// What a request may meet in the place of its answer.
+/// A fault in place of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     /// 503.
     Unavailable,
     /// 429, with `Retry-After`.
     TooMany,
-    /// The connection is closed before the answer.
+    /// The connection closes before the response.
     Cut,
-    /// The connection is closed in the middle of the answer.
+    /// The connection closes within the response.
     Break,
-    /// The answer comes in drops.
+    /// The response body comes in small pieces.
     Drip,
-    /// The answer comes late.
+    /// The response is late.
     Delay,
 }
 
@@ -41,12 +41,12 @@ impl Fault {
     }
 }
 
-/// How large a part of the requests meets each fault.
+/// The probability of each fault.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Faults(Vec<(Fault, f64)>);
 
 impl Faults {
-    /// What the next request meets, if anything.
+    /// The fault of the next request, if any.
     pub(super) fn next(&self) -> Option<Fault> {
         if self.0.is_empty() {
             return None;
@@ -79,7 +79,9 @@ impl FromStr for Faults {
 fn fault(raw: &str) -> Result<(Fault, f64), String> {
     let wrong = || {
         let names = Fault::ALL.map(Fault::name).join(", ");
-        format!("`{raw}` is not a fault and its part, such as `503=0.01`; there are {names}")
+        format!(
+            "`{raw}` is not a fault with its probability, for example `503=0.01`; there are {names}"
+        )
     };
     let (name, part) = raw.split_once('=').ok_or_else(wrong)?;
     let fault = Fault::ALL.into_iter().find(|fault| fault.name() == name);

@@ -1,24 +1,24 @@
-//! What is counted, and told at the end.
+//! The counts of the simulated vendor, and their report.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::budget::Budgets;
 use super::fault::Fault;
+use super::sliding_count::SlidingCounts;
 
-/// How many of the tokens that asked most are told.
-const TOLD: usize = 20;
+/// The number of tokens in the report, those with most requests first.
+const REPORTED_TOKENS: usize = 20;
 
-/// The counts as they are kept.
+/// The counts while requests come in.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     requests: AtomicUsize,
     in_flight: AtomicUsize,
-    most_in_flight: AtomicUsize,
+    peak_in_flight: AtomicUsize,
     faults: [AtomicUsize; Fault::ALL.len()],
     hash: RandomState,
     starts: Mutex<Starts>,
@@ -27,37 +27,37 @@ pub(super) struct Counts {
 #[derive(Debug, Default)]
 struct Starts {
     /// By token.
-    all: Budgets<u64>,
+    all: SlidingCounts<u64>,
     /// By sender and token.
-    of_sender: Budgets<(u64, u64)>,
+    of_sender: SlidingCounts<(u64, u64)>,
 }
 
-/// The counts as they are told.
+/// The counts as they are reported.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// How many requests there were.
+    /// The number of requests.
     pub requests: usize,
-    /// The most that were in flight at once.
-    pub most_in_flight: usize,
-    /// How many met a fault, by its name.
+    /// The peak of concurrent requests.
+    pub peak_in_flight: usize,
+    /// The number of injected faults, by name.
     pub faults: Vec<(String, usize)>,
-    /// The most requests of one token in any minute, largest first.
-    pub most_of_token: Vec<usize>,
-    /// The same, of what one sender sent.
-    pub most_of_sender: Vec<usize>,
+    /// The peak of requests of a token in any minute, largest first.
+    pub peak_per_token: Vec<usize>,
+    /// The same, of a token and a sender.
+    pub peak_per_sender: Vec<usize>,
 }
 
-/// A request that is in flight until this is dropped.
+/// Guard of a request in flight.
 pub(super) struct InFlight<'a>(&'a AtomicUsize);
 
 impl Counts {
-    /// Counts a request of this sender with this token.
+    /// Counts a request of this sender with this token, until the guard is dropped.
     pub(super) fn begin(&self, sender: &str, token: &[u8]) -> InFlight<'_> {
         let (sender, token) = (self.hash.hash_one(sender), self.hash.hash_one(token));
         self.requests.fetch_add(1, Relaxed);
         let in_flight = self.in_flight.fetch_add(1, Relaxed) + 1;
-        self.most_in_flight.fetch_max(in_flight, Relaxed);
-        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.peak_in_flight.fetch_max(in_flight, Relaxed);
+        let mut starts = self.starts.lock();
         let now = Instant::now();
         starts.all.start(token, now);
         starts.of_sender.start((sender, token), now);
@@ -70,9 +70,9 @@ impl Counts {
     }
 
     pub(super) fn report(&self) -> Report {
-        let starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let starts = self.starts.lock();
         let told = |mut most: Vec<usize>| {
-            most.truncate(TOLD);
+            most.truncate(REPORTED_TOKENS);
             most
         };
         let faults = Fault::ALL.map(|fault| {
@@ -81,17 +81,17 @@ impl Counts {
         });
         Report {
             requests: self.requests.load(Relaxed),
-            most_in_flight: self.most_in_flight.load(Relaxed),
+            peak_in_flight: self.peak_in_flight.load(Relaxed),
             faults: faults.into(),
-            most_of_token: told(starts.all.most()),
-            most_of_sender: told(starts.of_sender.most()),
+            peak_per_token: told(starts.all.most()),
+            peak_per_sender: told(starts.of_sender.most()),
         }
     }
 }
 
 impl Report {
     pub(super) fn to_json(&self) -> String {
-        // Numbers and texts, which have a JSON form.
+        // Numbers and strings always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }
 }

@@ -7,11 +7,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use presence_gateway::proto::v1::UserPresence;
 use tokio::io::duplex;
 
-use super::super::question::{Questions, framed};
+use super::super::query::{Queries, encode_frame};
 use super::*;
 
-/// Asks a question of a peer that answers so, and hangs up.
-async fn asked(answer: impl FnOnce(&mut SendResponse<Bytes>)) -> Asked {
+/// Sends a call to a peer that responds by `answer` and closes the connection.
+async fn asked(answer: impl FnOnce(&mut SendResponse<Bytes>)) -> Attempt {
     let (client, server) = duplex(1 << 16);
     let serve = async {
         let mut connection = server::handshake(server).await.unwrap();
@@ -19,7 +19,7 @@ async fn asked(answer: impl FnOnce(&mut SendResponse<Bytes>)) -> Asked {
         answer(&mut respond);
         drop(respond);
         connection.graceful_shutdown();
-        // Sends what is to be sent.
+        // Drives the connection until its frames are sent.
         while connection.accept().await.is_some() {}
     };
     let ask = async {
@@ -27,12 +27,12 @@ async fn asked(answer: impl FnOnce(&mut SendResponse<Bytes>)) -> Asked {
         let shaken = http2::handshake(TokioExecutor::new(), io).await;
         let (mut sender, connection) = shaken.unwrap();
         tokio::spawn(async { drop(connection.await) });
-        let questions = Questions::new(0.0);
+        let queries = Queries::new(0.0);
         let token = HeaderValue::from_static("Bearer token");
         let time = Duration::from_secs(9);
-        exchange(&mut sender, questions.first(), &token, time).await
+        exchange(&mut sender, queries.first(), &token, time).await
     };
-    // What it says after the answer concerns nobody.
+    // The end of the connection after the response does not matter.
     let mut ask = pin!(ask);
     tokio::select! {
         asked = &mut ask => asked,
@@ -42,8 +42,8 @@ async fn asked(answer: impl FnOnce(&mut SendResponse<Bytes>)) -> Asked {
 
 async fn outcome(answer: impl FnOnce(&mut SendResponse<Bytes>)) -> Outcome {
     match asked(answer).await {
-        Asked::Ended(outcome) => outcome,
-        Asked::Unsent => panic!("it had arrived"),
+        Attempt::Exit(outcome) => outcome,
+        Attempt::Unsent => panic!("it had arrived"),
     }
 }
 
@@ -60,15 +60,15 @@ fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
     of.iter().map(header).collect()
 }
 
-/// An answer with success that is about this user.
+/// An OK response with the presence of this user.
 fn about(user: usize) -> impl FnOnce(&mut SendResponse<Bytes>) {
     let answer = UserPresence {
-        self_uri: Some(format!("/api/v2/users/{}/presences", Questions::user(user))),
+        self_uri: Some(format!("/api/v2/users/{}/presences", Queries::user(user))),
         ..Default::default()
     };
     move |respond| {
         let mut stream = respond.send_response(head(&[]), false).unwrap();
-        stream.send_data(framed(&answer), false).unwrap();
+        stream.send_data(encode_frame(&answer), false).unwrap();
         stream
             .send_trailers(headers(&[("grpc-status", "0")]))
             .unwrap();
@@ -78,12 +78,12 @@ fn about(user: usize) -> impl FnOnce(&mut SendResponse<Bytes>) {
 #[tokio::test]
 async fn success_counts_where_its_message_answers_the_question() {
     assert_eq!(outcome(about(0)).await, Outcome::Answered);
-    assert_eq!(outcome(about(1)).await, Outcome::Wrong);
+    assert_eq!(outcome(about(1)).await, Outcome::WrongAnswer);
     let nothing = |respond: &mut SendResponse<Bytes>| {
         let head = head(&[("grpc-status", "0")]);
         respond.send_response(head, true).unwrap();
     };
-    assert_eq!(outcome(nothing).await, Outcome::Wrong);
+    assert_eq!(outcome(nothing).await, Outcome::WrongAnswer);
 }
 
 #[tokio::test]
@@ -92,7 +92,7 @@ async fn a_refusal_is_told_with_its_reason() {
         let head = head(&[("grpc-status", "14")]);
         respond.send_response(head, true).unwrap();
     };
-    let told = Outcome::Refused("UNAVAILABLE", "no reason".to_owned());
+    let told = Outcome::Status("UNAVAILABLE", "no reason".to_owned());
     assert_eq!(outcome(refused).await, told);
 }
 
@@ -103,13 +103,16 @@ async fn an_answer_of_http_alone_is_no_status() {
         stream.send_data(Bytes::new(), true).unwrap();
     };
     let outcome = outcome(without).await;
-    assert_eq!(outcome, Outcome::Lost("an answer without a status"));
+    assert_eq!(outcome, Outcome::NoStatus("an answer without a status"));
 }
 
 #[tokio::test]
 async fn a_reset_is_no_status_and_a_refused_stream_may_be_sent_again() {
     let reset = |respond: &mut SendResponse<Bytes>| respond.send_reset(Reason::CANCEL);
-    assert_eq!(outcome(reset).await, Outcome::Lost("the stream was reset"));
+    assert_eq!(
+        outcome(reset).await,
+        Outcome::NoStatus("the stream was reset")
+    );
     let refused = |respond: &mut SendResponse<Bytes>| respond.send_reset(Reason::REFUSED_STREAM);
-    assert!(matches!(asked(refused).await, Asked::Unsent));
+    assert!(matches!(asked(refused).await, Attempt::Unsent));
 }

@@ -1,4 +1,4 @@
-//! Whether the memory of a process stays what it is.
+//! The memory of a gateway over time.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use super::super::gateway::Gateway;
 use super::super::table::Figures;
 use super::GROWTH;
 
-/// How often it is looked at.
+/// The sampling interval.
 const TICK: Duration = Duration::from_millis(500);
 
-/// In how many parts the time is looked at: minutes, where it is ten of them.
+/// The number of parts of the run: minutes in a full run.
 const PARTS: usize = 10;
 
-/// The average of the resident memory in each part of the time, in megabytes.
+/// The mean resident memory in each part of the run, in megabytes.
 #[derive(Debug)]
 pub(super) struct Resident(Vec<f64>);
 
 impl Resident {
-    /// Watches a gateway for a time.
+    /// Samples a gateway for `time`.
     pub(super) async fn watch(gateway: &Gateway, time: Duration) -> Result<Self, String> {
         let begun = Instant::now();
         let mut ticks = interval(TICK.min(time / 100));
@@ -36,12 +36,12 @@ impl Resident {
         Ok(Self(parts))
     }
 
-    pub(super) fn tell(&self, figures: &mut Figures) {
+    pub(super) fn report(&self, figures: &mut Figures) {
         let all: Vec<_> = self.0.iter().map(|part| format!("{part:.1}")).collect();
         let figure = "resident memory of the steady gateway, by tenths of the time";
-        figures.tell(figure, &format!("{} MB", all.join(", ")));
+        figures.report(figure, &format!("{} MB", all.join(", ")));
         let growth = (self.0[PARTS - 1] / self.0[1] - 1.0) * 100.0;
-        figures.want(
+        figures.expect(
             "its growth from the second tenth to the last",
             &format!("< {GROWTH} %"),
             &format!("{growth:+.1} %"),

@@ -1,31 +1,31 @@
-//! How often each has asked within any minute.
+//! The number of requests of each sender within any minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// What the vendor counts requests in.
+/// The window of the vendor's rate limit.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The starts of each who asks.
+/// The requests of each key within a sliding window.
 #[derive(Debug)]
-pub(super) struct Budgets<K>(HashMap<K, Starts>);
+pub(super) struct SlidingCounts<K>(HashMap<K, Starts>);
 
-/// The starts within the last minute, and the most that there ever were.
+/// The requests of the last minute, and the peak up to now.
 #[derive(Debug, Default)]
 struct Starts {
     last: VecDeque<Instant>,
     most: usize,
 }
 
-impl<K> Default for Budgets<K> {
+impl<K> Default for SlidingCounts<K> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<K: Eq + Hash> Budgets<K> {
-    /// Counts a start.
+impl<K: Eq + Hash> SlidingCounts<K> {
+    /// Counts a request.
     pub(super) fn start(&mut self, who: K, now: Instant) {
         let starts = self.0.entry(who).or_default();
         starts.last.push_back(now);
@@ -39,8 +39,8 @@ impl<K: Eq + Hash> Budgets<K> {
         starts.most = starts.most.max(starts.last.len());
     }
 
-    /// The most that each has asked within any minute, largest first. The
-    /// minute with the most ends with a start, so none was missed.
+    /// The peak of each key, largest first. A window with the peak ends with a
+    /// request, so that none is missed.
     pub(super) fn most(&self) -> Vec<usize> {
         let mut most: Vec<usize> = self.0.values().map(|starts| starts.most).collect();
         most.sort_unstable_by(|one, other| other.cmp(one));
@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn the_most_within_any_minute_is_told_of_each() {
-        let mut budgets = Budgets::default();
+        let mut budgets = SlidingCounts::default();
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);
-        // Three in the 51 seconds from 50, although no minute of a clock has more than two.
+        // Three within the 51 seconds from 50, although no calendar minute has more than two.
         for seconds in [0, 50, 61, 101, 170] {
             budgets.start("a", at(seconds));
         }
-        // A minute apart is not within a minute.
+        // Requests 60 s apart are not in one window.
         for seconds in [0, 60, 120] {
             budgets.start("b", at(seconds));
         }

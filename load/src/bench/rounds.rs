@@ -1,49 +1,49 @@
-//! The course of the benchmark: all ways, one after the other, round by round.
+//! The rounds of the benchmark: every route in turn.
 
 use std::time::Duration;
 
 use super::Args;
-use super::awake::Awake;
 use super::collector::Collector;
 use super::envoy::Envoy;
+use super::keep_awake::KeepAwake;
 use super::micro;
+use super::route::{Measurements, Route, Workload};
 use super::sdk::{self, Sdk};
-use super::way::{Taken, Way, Work};
 use crate::scenario::gateway::Gateway;
-use crate::scenario::memory::{most_resident, resident};
+use crate::scenario::proc_stat::{peak_resident, resident};
 use crate::scenario::table::Figures;
 use crate::scenario::vendor::Vendor;
-use crate::scenario::{ANYWHERE, Setting};
+use crate::scenario::{ANYWHERE, Settings};
 
-/// The most of Envoy's processor time that is wanted of a call.
-const CPU: f64 = 0.5;
+/// The limit of processor time per call, relative to Envoy's.
+const MAX_CPU_RATIO: f64 = 0.5;
 
-/// The most of the latency that Envoy adds.
+/// The limit of added latency, relative to Envoy's.
 const LATENCY: f64 = 0.6;
 
-/// The most resident memory under load, in megabytes.
+/// The limit of resident memory under load, in megabytes.
 const MEMORY: f64 = 64.0;
 
-/// How much of a core others may use before the figures say so.
+/// The fraction of a core from which the table reports other load.
 const QUIET: f64 = 0.1;
 
-/// The place of the first way that has a process: direct, gateway, Envoy.
+/// The index of the gateway's route, after the direct one.
 const GATEWAY: usize = 1;
 
-/// What an operator sets who wants to see what goes on, and to keep callers
-/// within what the vendor allows, which here is more than they ask for.
-pub(super) const FLAGS: [&str; 4] = ["--token-requests-per-minute", "100000", "--lame-duck", "0s"];
+/// The flags of a usual deployment, with a rate limit that is never reached.
+pub(super) const GATEWAY_FLAGS: [&str; 4] =
+    ["--token-requests-per-minute", "100000", "--lame-duck", "0s"];
 
 pub(super) async fn run(
-    setting: &Setting,
+    settings: &Settings,
     args: &Args,
-    awake: &Awake,
+    keep_awake: &KeepAwake,
 ) -> Result<Vec<Figures>, String> {
     let vendor = Vendor::on_one_thread(Duration::ZERO).await?;
     let collector = Collector::start().await?;
-    let gateway = gateway(setting, &vendor, "bench", &[], Some(&collector)).await?;
-    let envoy = Envoy::start(&args.envoy, vendor.address, &setting.logs).await?;
-    let way = |name, pid, address| Way { name, pid, address };
+    let gateway = gateway(settings, &vendor, "bench", &[], Some(&collector)).await?;
+    let envoy = Envoy::start(&args.envoy, vendor.address, &settings.logs).await?;
+    let way = |name, pid, address| Route { name, pid, address };
     let ways = [
         way("direct", None, vendor.address),
         way("gateway", Some(gateway.pid()), gateway.address),
@@ -53,16 +53,16 @@ pub(super) async fn run(
     for way in &ways[GATEWAY..] {
         way.agree(vendor.address).await?;
     }
-    println!("the gateway and Envoy answer what the vendor says");
+    println!("the gateway and Envoy return what the vendor returns");
     let processes = [vendor.pid(), gateway.pid(), envoy.pid()].into_iter();
-    let processes: Vec<u32> = processes.chain(awake.pids()).collect();
-    let mut taken: [[Taken; 3]; 3] = Default::default();
+    let processes: Vec<u32> = processes.chain(keep_awake.pids()).collect();
+    let mut taken: [[Measurements; 3]; 3] = Default::default();
     for round in 0..=args.rounds {
-        for (work, taken) in Work::ALL.into_iter().zip(&mut taken) {
+        for (work, taken) in Workload::ALL.into_iter().zip(&mut taken) {
             for turn in 0..ways.len() {
                 let at = (round + turn) % ways.len();
-                // The first round warms up, and does not count.
-                let mut warm = Taken::default();
+                // The first round is a warm-up.
+                let mut warm = Measurements::default();
                 let (time, taken) = match round {
                     0 => (args.time / 4, &mut warm),
                     _ => (args.time, &mut taken[at]),
@@ -77,47 +77,51 @@ pub(super) async fn run(
         }
     }
     let sdk = sdk::run(&args.python, &vendor.url("sdk"), args.time).await?;
-    let mut all: Vec<Figures> = Work::ALL.into_iter().zip(&taken).map(told).collect();
+    let mut all: Vec<Figures> = Workload::ALL
+        .into_iter()
+        .zip(&taken)
+        .map(figures_of)
+        .collect();
     all.push(by_hand(&sdk, &taken));
     all.push(micro::run(vendor.address).await?);
-    let mut figures = Figures::of("memory");
-    let most = most_resident(gateway.pid())?;
-    figures.want(
-        "most resident memory of the gateway",
+    let mut figures = Figures::new("memory");
+    let most = peak_resident(gateway.pid())?;
+    figures.expect(
+        "peak resident memory of the gateway",
         &format!("≤ {MEMORY} MB"),
         &format!("{most:.1} MB ({idle:.1} MB before the first call)"),
         most <= MEMORY,
     );
     let of = |pid| resident(pid).map(|memory| format!("{memory:.1} MB"));
-    figures.tell("Envoy", &format!("{:.1} MB", most_resident(envoy.pid())?));
-    figures.tell("upstream", &of(vendor.pid())?);
-    figures.tell("SDK", &format!("{:.1} MB", sdk.resident_mb));
+    figures.report("Envoy", &format!("{:.1} MB", peak_resident(envoy.pid())?));
+    figures.report("upstream", &of(vendor.pid())?);
+    figures.report("SDK", &format!("{:.1} MB", sdk.resident_mb));
     all.push(figures);
     if collector.received() == 0 {
         return Err("no telemetry was sent".to_owned());
     }
     let ended = gateway.end().await?;
-    ended.complain();
-    if !ended.is_clean() {
-        return Err("the gateway did not end as it should".to_owned());
+    ended.print_warnings();
+    if !ended.is_success() {
+        return Err("the gateway did not exit with code 0".to_owned());
     }
     Ok(all)
 }
 
-/// A gateway as the benchmark has it, with telemetry where there is a collector.
+/// A gateway of the benchmark, with telemetry if a collector is given.
 pub(super) async fn gateway(
-    setting: &Setting,
+    settings: &Settings,
     vendor: &Vendor,
     name: &str,
     more: &[&str],
     collector: Option<&Collector>,
 ) -> Result<Gateway, String> {
-    let mut flags = FLAGS.to_vec();
+    let mut flags = GATEWAY_FLAGS.to_vec();
     flags.extend(more);
     let endpoint = collector.map(|collector| format!("http://{}", collector.address));
     let mut variables = vec![
         ("TOKIO_WORKER_THREADS", "1"),
-        // No line for each call: Envoy writes none either.
+        // No access log, as for Envoy.
         ("RUST_LOG", "warn,presence_gateway::cli::serve=info"),
     ];
     if let Some(endpoint) = &endpoint {
@@ -129,45 +133,45 @@ pub(super) async fn gateway(
             ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
         ]);
     }
-    Gateway::with(setting, name, vendor, ANYWHERE, &flags, &variables).await
+    Gateway::with(settings, name, vendor, ANYWHERE, &flags, &variables).await
 }
 
-fn told((work, taken): (Work, &[Taken; 3])) -> Figures {
-    let mut figures = Figures::of(work.name());
+fn figures_of((work, taken): (Workload, &[Measurements; 3])) -> Figures {
+    let mut figures = Figures::new(work.name());
     let [direct, gateway, envoy] = taken;
-    let ratio = gateway.cpu.by(&envoy.cpu);
-    figures.want(
+    let ratio = gateway.cpu.ratio_to(&envoy.cpu);
+    figures.expect(
         "processor time for a call, of Envoy's",
-        &format!("≤ {CPU}"),
-        &ratio.told(2),
-        ratio.median() <= CPU,
+        &format!("≤ {MAX_CPU_RATIO}"),
+        &ratio.summary(2),
+        ratio.median() <= MAX_CPU_RATIO,
     );
     for (name, taken) in [("gateway", gateway), ("Envoy", envoy)] {
         let figure = format!("processor time for a call: {name}");
-        figures.tell(&figure, &format!("{} us", taken.cpu.told(1)));
+        figures.report(&figure, &format!("{} us", taken.cpu.summary(1)));
     }
     let named = [("direct", direct), ("gateway", gateway), ("Envoy", envoy)];
     for (name, taken) in named {
         let figure = format!("processor time of the upstream: {name}");
-        figures.tell(&figure, &format!("{} us", taken.vendor.told(1)));
+        figures.report(&figure, &format!("{} us", taken.vendor.summary(1)));
     }
-    if work == Work::AtRate {
-        type Of = fn(&Taken) -> &super::series::Series;
+    if work == Workload::AtRate {
+        type Of = fn(&Measurements) -> &super::series::Series;
         let of: [Of; 2] = [|taken| &taken.p50, |taken| &taken.p99];
         for (name, of) in ["p50", "p99"].into_iter().zip(of) {
-            let added = [gateway, envoy].map(|taken| of(taken).less(of(direct)));
+            let added = [gateway, envoy].map(|taken| of(taken).minus(of(direct)));
             let ratio = added[0].median() / added[1].median();
-            let rounds = added[0].by(&added[1]).told(2);
-            figures.want(
+            let rounds = added[0].ratio_to(&added[1]).summary(2);
+            figures.expect(
                 &format!("added latency, {name}, of Envoy's"),
                 &format!("≤ {LATENCY}"),
                 &format!("{ratio:.2} (by rounds {rounds})"),
                 ratio <= LATENCY,
             );
             for (way, taken) in named {
-                figures.tell(
+                figures.report(
                     &format!("{name}: {way}"),
-                    &format!("{} ms", of(taken).told(3)),
+                    &format!("{} ms", of(taken).summary(3)),
                 );
             }
         }
@@ -175,30 +179,30 @@ fn told((work, taken): (Work, &[Taken; 3])) -> Figures {
         for (name, taken) in named {
             let told = format!(
                 "{}, p50 {} ms, p99 {} ms",
-                taken.calls.told(0),
-                taken.p50.told(2),
-                taken.p99.told(2)
+                taken.calls.summary(0),
+                taken.p50.summary(2),
+                taken.p99.summary(2)
             );
-            figures.tell(&format!("calls a second, 16 at once: {name}"), &told);
+            figures.report(&format!("calls a second, 16 at once: {name}"), &told);
         }
     }
     let others = [direct, gateway, envoy].map(|taken| taken.others.median());
     let most = others.into_iter().fold(0.0, f64::max);
     let verdict = if most > QUIET { "NOT QUIET: " } else { "" };
     let told = format!("{verdict}others used {:.0} % of a core", most * 100.0);
-    figures.tell("the machine meanwhile", &told);
+    figures.report("the machine meanwhile", &told);
     figures
 }
 
-fn by_hand(sdk: &Sdk, taken: &[[Taken; 3]; 3]) -> Figures {
-    let mut figures = Figures::of("official SDK");
+fn by_hand(sdk: &Sdk, taken: &[[Measurements; 3]; 3]) -> Figures {
+    let mut figures = Figures::new("official SDK");
     for (name, loops, work) in [("unary", &sdk.unary, 0), ("bulk of 50", &sdk.bulk, 1)] {
         let of_gateway = loops.cpu_us / taken[work][GATEWAY].cpu.median();
         let told = format!(
             "{:.0} us of processor time for a call, {of_gateway:.0} times the gateway's; {:.0}/s, p50 {:.2} ms, p99 {:.2} ms",
-            loops.cpu_us, loops.a_second, loops.p50_ms, loops.p99_ms
+            loops.cpu_us, loops.per_second, loops.p50_ms, loops.p99_ms
         );
-        figures.tell(&format!("{name}, one after the other"), &told);
+        figures.report(&format!("{name}, one after the other"), &told);
     }
     figures
 }

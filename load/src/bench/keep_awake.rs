@@ -1,5 +1,5 @@
-//! Keeps the cores from sleeping: a virtual machine pays for each wake-up, more
-//! than any proxy takes for a call, and another price each time.
+//! Keeps the cores awake: on a virtual machine each wake-up costs more than a
+//! proxy's work for a call, and the cost varies.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,19 +9,19 @@ use rustix::process::getppid;
 
 use crate::scenario::process::Process;
 
-/// The subcommand that does it for one core.
+/// The subcommand that keeps one core busy.
 const SPIN: &str = "spin";
 
-/// Works for nobody, until this is dropped, on each core that nobody wants.
+/// Spins on each idle core until dropped.
 #[derive(Debug)]
-pub(super) struct Awake(Vec<Process>);
+pub(super) struct KeepAwake(Vec<Process>);
 
-impl Awake {
+impl KeepAwake {
     pub(super) fn start() -> Result<Self, String> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let program = program.display().to_string();
         let cores = available_parallelism().map_or(1, Into::into);
-        // Of the class that has a core as long as no other process asks for it.
+        // The idle scheduling class yields to every other process.
         let arguments = ["--idle", "0", &program, SPIN].map(str::to_owned);
         let spin = || Process::start(Path::new("chrt"), &arguments, &[], Stdio::inherit());
         let spinning: Result<_, _> = (0..cores).map(|_| spin()).collect();
@@ -30,13 +30,13 @@ impl Awake {
             .map_err(|error| format!("{error} (it is of util-linux)"))
     }
 
-    /// The processes, which use what others left.
+    /// The spinning processes.
     pub(super) fn pids(&self) -> impl Iterator<Item = u32> {
         self.0.iter().map(Process::pid)
     }
 }
 
-/// Works for nobody, as long as whoever wants that is there.
+/// Spins until the parent process ends.
 pub fn spin() {
     let wanted_by = getppid();
     while getppid() == wanted_by {

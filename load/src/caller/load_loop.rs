@@ -1,4 +1,4 @@
-//! When calls are made: so many at once, or so many a second.
+//! Closed-loop and open-loop load.
 
 use std::sync::Arc;
 use std::thread;
@@ -8,19 +8,19 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
-use super::Tally;
+use super::Stats;
 
-/// Who makes calls.
+/// A source of calls.
 pub trait Calls: Send + Sync + 'static {
-    /// Makes one call that was due at `due`, and counts how it ended.
+    /// Makes one call that was due at `due`, and counts its outcome.
     fn call(&self, due: Instant) -> impl Future<Output = ()> + Send;
 
-    /// What it comes to.
-    fn tally(&self) -> &Tally;
+    /// The statistics of its calls.
+    fn stats(&self) -> &Stats;
 }
 
-/// Keeps so many calls in flight for a time, and waits for the last of them.
-pub async fn closed<C: Calls>(caller: &Arc<C>, count: usize, time: Duration) {
+/// Keeps `count` calls in flight for `time`, and waits for the last of them.
+pub async fn closed_loop<C: Calls>(caller: &Arc<C>, count: usize, time: Duration) {
     let end = Instant::now() + time;
     let mut calls = JoinSet::new();
     for _ in 0..count {
@@ -32,21 +32,21 @@ pub async fn closed<C: Calls>(caller: &Arc<C>, count: usize, time: Duration) {
         });
     }
     calls.join_all().await;
-    caller.tally().over(time);
+    caller.stats().set_duration(time);
 }
 
-/// Begins so many calls a second for a time, however long they take, and waits
-/// for the last of them. The time of a call counts from when it was due, so
-/// that a gateway that holds up the caller does not look faster.
-pub async fn open<C: Calls>(caller: &Arc<C>, rate: f64, time: Duration) {
+/// Starts `rate` calls per second for `time`, however long they take, and waits
+/// for the last of them. A latency counts from when the call was due, so that a
+/// gateway that delays the caller does not look faster (coordinated omission).
+pub async fn open_loop<C: Calls>(caller: &Arc<C>, rate: f64, time: Duration) {
     let runtime = Handle::current();
     let calling = Arc::clone(caller);
-    // A thread of its own wakes within some 0.05 ms, the runtime's clock within 1 ms.
+    // A thread wakes within about 0.05 ms, the runtime's timer within 1 ms.
     let begun = spawn_blocking(move || begin(&calling, rate, time, &runtime)).await;
     if let Ok(calls) = begun {
         calls.join_all().await;
     }
-    caller.tally().over(time);
+    caller.stats().set_duration(time);
 }
 
 fn begin<C: Calls>(caller: &Arc<C>, rate: f64, time: Duration, on: &Handle) -> JoinSet<()> {

@@ -1,4 +1,4 @@
-//! What is asked, encoded beforehand, and whether an answer is one to it.
+//! The requests of the caller, encoded in advance, and the check of responses.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use presence_gateway::proto::v1::{
@@ -7,59 +7,60 @@ use presence_gateway::proto::v1::{
 };
 use prost::Message;
 
-/// How many users are asked for.
+/// The number of users.
 const USERS: usize = 1000;
 
-/// How many users a bulk read asks for: two of the vendor's batches.
+/// The number of users of a bulk read: two batches of the vendor.
 const BULK: usize = 100;
 
-/// The bytes before a message: whether it is compressed, and its length.
+/// The length of a gRPC frame prefix: the compression flag and the message length.
 const PREFIX: usize = 5;
 
-const SINGLE: &str = "http://gateway/genesys.presence.v1.PresenceService/GetUserPresencesPurecloud";
-const MANY: &str =
+const SINGLE_PATH: &str =
+    "http://gateway/genesys.presence.v1.PresenceService/GetUserPresencesPurecloud";
+const BULK_PATH: &str =
     "http://gateway/genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk";
 
-/// Some requests, of which each call makes one.
+/// A set of requests; each call sends one at random.
 #[derive(Debug)]
-pub struct Questions {
-    single: Vec<Question>,
-    bulk: Vec<Question>,
+pub struct Queries {
+    single: Vec<Query>,
+    bulk: Vec<Query>,
     part: f64,
 }
 
 /// A request.
 #[derive(Debug)]
-pub struct Question {
-    /// The URI of its RPC, in which proxies look for a host.
+pub struct Query {
+    /// The URI of the RPC; proxies need its host.
     pub path: &'static str,
-    /// The message with its prefix.
+    /// The message with its frame prefix.
     pub message: Bytes,
-    /// The path and the query of the vendor's.
+    /// The path and query of the vendor's operation.
     pub rest: String,
-    /// The users that it asks for.
+    /// The requested users.
     ids: Vec<String>,
 }
 
-impl Questions {
-    /// Requests of which this part are bulk reads.
+impl Queries {
+    /// Requests of which the fraction `part` are bulk reads.
     #[must_use]
     pub fn new(part: f64) -> Self {
         let ids: Vec<String> = (0..USERS).map(Self::user).collect();
         Self {
-            single: ids.iter().map(|id| Question::single(id)).collect(),
-            bulk: ids.chunks(BULK).map(Question::bulk).collect(),
+            single: ids.iter().map(|id| Query::single(id)).collect(),
+            bulk: ids.chunks(BULK).map(Query::bulk).collect(),
             part,
         }
     }
 
-    /// Bulk reads alone, of so many users each.
+    /// Bulk reads only, of `of_each` users each.
     #[must_use]
     pub fn bulk(of_each: usize) -> Self {
         let ids: Vec<String> = (0..USERS.max(of_each)).map(Self::user).collect();
         Self {
             single: Vec::new(),
-            bulk: ids.chunks_exact(of_each).map(Question::bulk).collect(),
+            bulk: ids.chunks_exact(of_each).map(Query::bulk).collect(),
             part: 1.0,
         }
     }
@@ -71,12 +72,12 @@ impl Questions {
 
     /// The single read of the first user.
     #[cfg(test)]
-    pub(super) fn first(&self) -> &Question {
+    pub(super) fn first(&self) -> &Query {
         &self.single[0]
     }
 
-    /// Any of them.
-    pub fn next(&self) -> &Question {
+    /// One of them at random.
+    pub fn next(&self) -> &Query {
         let of = if self.part > 0.0 && fastrand::f64() < self.part {
             &self.bulk
         } else {
@@ -86,7 +87,7 @@ impl Questions {
     }
 }
 
-/// What an answer says, whatever it came as.
+/// The content of a response, from a message or from JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// Of one user.
@@ -101,12 +102,12 @@ impl Answer {
     }
 }
 
-impl Question {
+impl Query {
     fn single(id: &str) -> Self {
         let user_id = id.to_owned();
         Self {
-            path: SINGLE,
-            message: framed(&GetUserPresencesPurecloudRequest { user_id }),
+            path: SINGLE_PATH,
+            message: encode_frame(&GetUserPresencesPurecloudRequest { user_id }),
             rest: format!("/api/v2/users/{id}/presences/purecloud"),
             ids: vec![id.to_owned()],
         }
@@ -119,8 +120,8 @@ impl Question {
             allow_partial_results: false,
         };
         Self {
-            path: MANY,
-            message: framed(&request),
+            path: BULK_PATH,
+            message: encode_frame(&request),
             rest: format!(
                 "/api/v2/users/presences/purecloud/bulk?id={}",
                 ids.join("%2C")
@@ -129,35 +130,35 @@ impl Question {
         }
     }
 
-    /// Whether a message answers this, and nothing else.
+    /// Whether a message is the response to this query.
     pub(super) fn is_answered_by(&self, message: &[u8]) -> bool {
-        self.of_message(message)
-            .is_some_and(|answer| self.is_of_all(&answer))
+        self.parse_message(message)
+            .is_some_and(|answer| self.covers_all_ids(&answer))
     }
 
-    /// What a message with its prefix says.
+    /// Decodes a framed response message.
     #[must_use]
-    pub fn of_message(&self, message: &[u8]) -> Option<Answer> {
-        let message = unframed(message)?;
-        if self.path == SINGLE {
+    pub fn parse_message(&self, message: &[u8]) -> Option<Answer> {
+        let message = decode_frame(message)?;
+        if self.path == SINGLE_PATH {
             return UserPresence::decode(message).ok().map(Answer::single);
         }
         let answer = GetUsersPresencesPurecloudBulkResponse::decode(message);
         answer.ok().map(|answer| Answer::Bulk(answer.presences))
     }
 
-    /// What the vendor's JSON says.
+    /// Decodes the vendor's JSON.
     #[must_use]
-    pub fn of_json(&self, body: &[u8]) -> Option<Answer> {
-        if self.path == SINGLE {
+    pub fn parse_json(&self, body: &[u8]) -> Option<Answer> {
+        if self.path == SINGLE_PATH {
             return serde_json::from_slice(body).ok().map(Answer::single);
         }
         serde_json::from_slice(body).ok().map(Answer::Bulk)
     }
 
-    /// Whether an answer is of the users that were asked for, in their order.
+    /// Whether an answer has the requested users, in their order.
     #[must_use]
-    pub fn is_of_all(&self, answer: &Answer) -> bool {
+    pub fn covers_all_ids(&self, answer: &Answer) -> bool {
         match answer {
             Answer::Single(presence) => {
                 let uri = presence.self_uri.as_ref();
@@ -171,18 +172,18 @@ impl Question {
     }
 }
 
-/// A message with its prefix.
-pub(super) fn framed(message: &impl Message) -> Bytes {
+/// Encodes a message with its frame prefix.
+pub(super) fn encode_frame(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
-    let mut framed = BytesMut::with_capacity(PREFIX + length);
-    framed.put_u8(0);
-    framed.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    framed.extend_from_slice(&message.encode_to_vec());
-    framed.freeze()
+    let mut encode_frame = BytesMut::with_capacity(PREFIX + length);
+    encode_frame.put_u8(0);
+    encode_frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    encode_frame.extend_from_slice(&message.encode_to_vec());
+    encode_frame.freeze()
 }
 
-/// The one message of an answer.
-fn unframed(body: &[u8]) -> Option<&[u8]> {
+/// The only message of a response body.
+fn decode_frame(body: &[u8]) -> Option<&[u8]> {
     let (prefix, message) = body.split_at_checked(PREFIX)?;
     let length = u32::try_from(message.len()).ok()?;
     (prefix[0] == 0 && prefix[1..] == length.to_be_bytes()).then_some(message)

@@ -1,13 +1,12 @@
-//! What the system says of a process: its memory and its processor time.
+//! The memory and processor time of a process, from `/proc`.
 
 use std::fs;
 use std::time::Duration;
 
-/// The bytes in a mebibyte, and in a megabyte of those that are wanted.
+/// The bytes of a megabyte.
 const MB: f64 = 1_000_000.0;
 
-/// How many ticks of processor time the system counts in a second: on Linux,
-/// whatever its clock is.
+/// The kernel's ticks per second in `/proc`, on Linux always 100.
 const TICKS: f64 = 100.0;
 
 /// The resident memory of a process, in megabytes.
@@ -15,13 +14,13 @@ pub(crate) fn resident(pid: u32) -> Result<f64, String> {
     line(pid, "VmRSS:")
 }
 
-/// The most resident memory that a process ever had, in megabytes.
-pub(crate) fn most_resident(pid: u32) -> Result<f64, String> {
+/// The peak resident memory of a process, in megabytes.
+pub(crate) fn peak_resident(pid: u32) -> Result<f64, String> {
     line(pid, "VmHWM:")
 }
 
-/// How long a process has kept a processor busy.
-pub(crate) fn busy(pid: u32) -> Result<Duration, String> {
+/// The processor time of a process.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration, String> {
     let path = format!("/proc/{pid}/stat");
     let stat = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     // The name of the program, in parentheses, may hold spaces.

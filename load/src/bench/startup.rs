@@ -1,4 +1,4 @@
-//! How soon a gateway is ready.
+//! The time from the start of a gateway to SERVING.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -12,58 +12,58 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use super::course::FLAGS;
+use super::rounds::GATEWAY_FLAGS;
 use super::series::Series;
 use crate::scenario::process::Process;
 use crate::scenario::table::Figures;
-use crate::scenario::{ANYWHERE, Setting};
+use crate::scenario::{ANYWHERE, Settings};
 
-/// The longest that is wanted, in milliseconds.
-const MOST: f64 = 50.0;
+/// The limit, in milliseconds.
+const LIMIT: f64 = 50.0;
 
-/// How often it is started.
+/// The number of starts.
 const STARTS: usize = 11;
 
-/// How long it may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time to wait.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The bytes of a message without a field, with its prefix: the health of all.
+/// A framed `HealthCheckRequest` for the whole server.
 const QUESTION: &[u8] = &[0; 5];
 
-/// The message that says SERVING, with its prefix.
+/// A framed `HealthCheckResponse` with SERVING.
 const SERVING: &[u8] = &[0, 0, 0, 0, 2, 8, 1];
 
-pub(super) async fn run(setting: &Setting) -> Result<Figures, String> {
+pub(super) async fn run(settings: &Settings) -> Result<Figures, String> {
     let mut took = Series::default();
     for _ in 0..STARTS {
-        took.add(one(setting).await?.as_secs_f64() * 1000.0);
+        took.add(one(settings).await?.as_secs_f64() * 1000.0);
     }
-    let mut figures = Figures::of("start");
+    let mut figures = Figures::new("start");
     let median = took.median();
-    figures.want(
+    figures.expect(
         "from its start to SERVING",
-        &format!("≤ {MOST} ms"),
-        &format!("{} ms", took.told(1)),
-        median <= MOST,
+        &format!("≤ {LIMIT} ms"),
+        &format!("{} ms", took.summary(1)),
+        median <= LIMIT,
     );
     Ok(figures)
 }
 
-async fn one(setting: &Setting) -> Result<Duration, String> {
+async fn one(settings: &Settings) -> Result<Duration, String> {
     let free = TcpListener::bind(ANYWHERE).and_then(|listener| listener.local_addr());
     let address = free.map_err(|error| error.to_string())?;
-    let log = File::create(setting.logs.join("start.log")).map_err(|error| error.to_string())?;
+    let log = File::create(settings.logs.join("start.log")).map_err(|error| error.to_string())?;
     let listen = address.to_string();
     let mut arguments = vec!["serve", "--listen", &listen];
-    // TLS too, as in front of the vendor; nothing is sent there.
+    // With TLS, as in front of the vendor; nothing is sent there.
     arguments.extend(["--region", "us-east-1"]);
-    arguments.extend(FLAGS);
+    arguments.extend(GATEWAY_FLAGS);
     let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
     let begun = Instant::now();
     let variables = [("TOKIO_WORKER_THREADS", "1")];
-    let mut process = Process::start(&setting.gateway, &arguments, &variables, log)?;
+    let mut process = Process::start(&settings.gateway, &arguments, &variables, log)?;
     while is_serving(address).await.is_none() {
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > TIMEOUT {
             return Err("a gateway does not serve; see start.log".to_owned());
         }
         sleep(Duration::from_millis(1)).await;
@@ -74,7 +74,7 @@ async fn one(setting: &Setting) -> Result<Duration, String> {
     Ok(took)
 }
 
-/// Asks the standard health service.
+/// Calls the standard health service.
 async fn is_serving(address: SocketAddr) -> Option<()> {
     let stream = TcpStream::connect(address).await.ok()?;
     let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;

@@ -1,44 +1,44 @@
-//! The answers, most of each made beforehand.
+//! The responses of the simulated vendor. Most of each is a constant.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 
 use super::body::Body;
 
-/// How long a token is told to wait that is refused, in seconds.
+/// `Retry-After` of a 429, in seconds.
 const RETRY_AFTER: &str = "1";
 
-/// The name that the vendor's answers carry; here it is always the same.
+/// The correlation id of every response.
 const CORRELATION_ID: &str = "5f129ee4-eef7-4ab9-9596-e1494a55b66f";
 
-/// One user's presence, around the user's id.
+/// One user's presence; the user's id goes between the two parts.
 const PRESENCE: [&str; 2] = [
     r#"{"source":"PURECLOUD","sourceId":"PURECLOUD","primary":true,"presenceDefinition":{"id":"6a3af858-942f-489d-9700-5f9bcdcdae9b","systemPresence":"Available","selfUri":"/api/v2/presencedefinitions/6a3af858-942f-489d-9700-5f9bcdcdae9b"},"message":"","modifiedDate":"2026-01-01T00:00:00.000Z","selfUri":"/api/v2/users/"#,
     r#"/presences"}"#,
 ];
 
-/// An element of a bulk read, around the user's id, which it has twice.
+/// An element of a bulk read; the user's id goes between the parts.
 const ELEMENT: [&str; 3] = [
     r#"{"userId":""#,
     r#"","source":"PURECLOUD","sourceId":"PURECLOUD","presenceDefinition":{"id":"6a3af858-942f-489d-9700-5f9bcdcdae9b","systemPresence":"Available","selfUri":"/api/v2/presencedefinitions/6a3af858-942f-489d-9700-5f9bcdcdae9b"},"message":"","modifiedDate":"2026-01-01T00:00:00.000Z","selfUri":"/api/v2/users/"#,
     r#"/presences"}"#,
 ];
 
-/// Splits a path into what stands before the vendor's, and the vendor's; that
-/// is empty where it is no path of the vendor's.
+/// Splits a path into the sender's prefix and the vendor's path, which is
+/// empty if the path has no `/api/v2/`.
 pub(super) fn split(path: &str) -> (&str, &str) {
     let at = path.find("/api/v2/").unwrap_or(path.len());
     path.split_at(at)
 }
 
-/// The answer to a read, with the ids that it asks for; a list in an object,
-/// if it `is_wrapped`.
-pub(super) fn to(path: &str, query: Option<&str>, is_wrapped: bool) -> Response<Body> {
+/// The response to a read, with the ids in its query. `wraps_lists` puts a list
+/// into an object.
+pub(super) fn to(path: &str, query: Option<&str>, wraps_lists: bool) -> Response<Body> {
     let user = path.strip_prefix("/api/v2/users/");
     let user = user.and_then(|rest| rest.split_once("/presences/"));
-    // Envoy's transcoder knows the name that the proto has, and gives each id
-    // a parameter of its own; the vendor's SDKs and the gateway join them.
-    let (name, separator) = if is_wrapped {
+    // Envoy's transcoder uses the proto's field name and repeats the parameter
+    // for each id; the vendor's SDKs and the gateway join the ids.
+    let (name, separator) = if wraps_lists {
         ("ids=", "&ids=")
     } else {
         ("id=", "%2C")
@@ -49,7 +49,7 @@ pub(super) fn to(path: &str, query: Option<&str>, is_wrapped: bool) -> Response<
             let elements = ids.split(separator).map(|id| ELEMENT.join(id));
             let elements: Vec<String> = elements.collect();
             let list = format!("[{}]", elements.join(","));
-            json(if is_wrapped {
+            json(if wraps_lists {
                 format!(r#"{{"presences":{list}}}"#)
             } else {
                 list
