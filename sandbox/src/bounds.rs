@@ -1,6 +1,6 @@
-//! How much the sandbox remembers, so that no client can make it grow without end.
+//! The bounds of the state, so that no client can make it grow without limit.
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
 
 /// The most users, seeded ones included.
 pub(super) const MAX_USERS: usize = 10_000;
@@ -8,7 +8,7 @@ pub(super) const MAX_USERS: usize = 10_000;
 /// The most sources for which one user has a presence.
 pub(super) const MAX_PRESENCES: usize = 16;
 
-/// The most bytes that the messages of all users have together.
+/// The most bytes of all users' messages together.
 pub(super) const MAX_MESSAGES: usize = 64 * 1024 * 1024;
 
 /// The most presence definitions, the vendor's own included.
@@ -17,10 +17,10 @@ pub(super) const MAX_DEFINITIONS: usize = 1000;
 /// The most registered presence sources.
 pub(super) const MAX_SOURCES: usize = 1000;
 
-/// The most rules for wrong answers.
+/// The most rules.
 pub(super) const MAX_RULES: usize = 100;
 
-/// The most tokens whose requests are counted at a time.
+/// The most tokens whose requests are counted.
 pub(super) const MAX_TOKENS: usize = 1000;
 
 /// The most requests in the journal.
@@ -32,19 +32,19 @@ pub(super) const MAX_ID: usize = 256;
 /// The most bytes of a name, of a description, and of all labels together.
 pub(super) const MAX_TEXT: usize = 16 * 1024;
 
-/// Refuses what there is no more room for.
-pub(super) fn full(most: usize, of_what: &str) -> Refusal {
+/// The error for a full table.
+pub(super) fn full(most: usize, of_what: &str) -> ApiError {
     let message = format!(
         "The sandbox holds no more than {most} {of_what}. POST /sandbox/reset begins anew."
     );
-    Refusal::new(409, "general.conflict", &message)
+    ApiError::new(409, "general.conflict", &message)
 }
 
-/// Refuses a text that is too long to be remembered.
-pub(super) fn check_length(field: &str, length: usize, most: usize) -> Result<(), Refusal> {
+/// Rejects a text that is too long to store.
+pub(super) fn check_length(field: &str, length: usize, most: usize) -> Result<(), ApiError> {
     if length <= most {
         return Ok(());
     }
     let message = format!("The field [{field}] must have no more than {most} bytes.");
-    Err(Refusal::field("constraint.validation", field, &message))
+    Err(ApiError::field("constraint.validation", field, &message))
 }

@@ -1,4 +1,4 @@
-//! The sandbox's own endpoints, for whoever tests against it: no token, no limit.
+//! The sandbox's control endpoints, without token and rate limit.
 
 use std::fmt::Write as _;
 
@@ -8,12 +8,12 @@ use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::Sandbox;
-use super::exchange::Asked;
 use super::misbehave::{rules, words};
+use super::request::ReceivedRequest;
 use super::settings::{self, Flag};
 use super::state::State;
 
-/// What the page at `/sandbox` begins with.
+/// The start of the page at `/sandbox`.
 pub(super) const PAGE: &str = "\
 A simulated Genesys Cloud presence API. Its operations are under /api/v2, with any bearer token;
 `expired` and `forbidden` are refused as their names say. POST /oauth/token gives a token.
@@ -28,18 +28,18 @@ POST   /sandbox/misbehave  adds rules
 DELETE /sandbox/misbehave  forgets all rules
 POST   /sandbox/reset      everything is as in the beginning
 
-A wrong answer can also be asked for in a request's own header: X-Sandbox-Misbehave: BEHAVIOURS.
+A wrong answer can also be request for in a request's own header: X-Sandbox-Misbehave: BEHAVIOURS.
 ";
 
-/// Answers a request for one of the sandbox's own endpoints.
-pub(super) fn answer(sandbox: &Sandbox, asked: &Asked) -> Response {
-    let body = asked
+/// Handles a request for a control endpoint.
+pub(super) fn answer(sandbox: &Sandbox, request: &ReceivedRequest) -> Response {
+    let body = request
         .payload
         .bytes()
         .map(String::from_utf8_lossy)
         .unwrap_or_default();
     let mut state = sandbox.lock();
-    match (&asked.method, asked.uri.path()) {
+    match (&request.method, request.uri.path()) {
         (&Method::GET, "/sandbox" | "/sandbox/") => text(StatusCode::OK, page()),
         (&Method::GET, "/sandbox/requests") => list(&state.journal.list()),
         (&Method::DELETE, "/sandbox/requests") => {
@@ -86,7 +86,7 @@ fn page() -> String {
             variable,
             help,
         } = flag;
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(page, "  --{name} {default}  ({variable})\n      {help}");
     }
     page
@@ -100,7 +100,7 @@ fn rules_left(state: &State) -> Response {
     list(&json!({"rules": state.rules.list()}))
 }
 
-/// Adds users by a JSON list of ids, or by ids with spaces or commas between.
+/// Adds users from a JSON list of ids, or from ids separated by spaces or commas.
 fn add_users(state: &mut State, body: &str) -> Result<(), String> {
     let ids: Vec<String> = if body.trim_start().starts_with(['[', '{', '"']) {
         serde_json::from_str(body).map_err(|wrong| {

@@ -1,4 +1,4 @@
-//! Presence definitions, of which the current and the legacy operations are two views.
+//! Presence definitions. The current and the legacy operations are two views of them.
 
 pub(super) mod current;
 pub(super) mod legacy;
@@ -6,13 +6,13 @@ pub(super) mod legacy;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::api_error::ApiError;
 use super::bounds::{MAX_DEFINITIONS, MAX_ID, MAX_TEXT, check_length, full};
-use super::identity;
-use super::refusal::Refusal;
+use super::ids;
 use super::seed::{self, SystemPresence};
 use super::settings::RepeatedDelete;
 
-/// The division of a definition that is everyone's.
+/// The division id that stands for all divisions.
 const ALL_DIVISIONS: &str = "*";
 
 /// A presence definition.
@@ -24,19 +24,19 @@ pub(super) struct Definition {
     system_presence: Option<SystemPresence>,
     division: String,
     deactivated: bool,
-    /// Whether it is one of the vendor's own, which nobody can change.
+    /// Whether it is a default definition, which cannot be changed.
     system: bool,
     primary: bool,
     created: Timestamp,
     modified: Timestamp,
 }
 
-/// Every definition, in the order of creation.
+/// All definitions, in order of creation.
 #[derive(Debug)]
 pub(super) struct Definitions(Vec<Definition>);
 
 impl Definitions {
-    /// The vendor's own.
+    /// The default definitions.
     pub(super) fn seeded() -> Self {
         let system = seed::DEFAULTS.map(|(presence, id, labels)| Definition {
             id: id.to_owned(),
@@ -53,7 +53,7 @@ impl Definitions {
         Self(system.into())
     }
 
-    /// What a user's presence says of its definition.
+    /// A definition as it appears in a user's presence.
     pub(super) fn shown(&self, id: &str) -> Value {
         let mut shown = json!({"id": id, "selfUri": format!("/api/v2/presencedefinitions/{id}")});
         let presence = self
@@ -65,15 +65,15 @@ impl Definitions {
         shown
     }
 
-    /// The id of a definition that a user can show, or why they cannot.
-    pub(super) fn choose(&self, id: &str, field: &str) -> Result<String, Refusal> {
+    /// The id of an active definition, or the error for an update that names it.
+    pub(super) fn choose(&self, id: &str, field: &str) -> Result<String, ApiError> {
         let wrong = match self.get(id) {
             Some(definition) if !definition.deactivated => return Ok(definition.id.clone()),
             Some(_) => "is deactivated",
             None => "does not exist",
         };
         let message = format!("The presence definition [{id}] {wrong}.");
-        Err(Refusal::field("bad.request", field, &message).about("PresenceDefinition", id))
+        Err(ApiError::field("bad.request", field, &message).about("PresenceDefinition", id))
     }
 
     fn get(&self, id: &str) -> Option<&Definition> {
@@ -82,32 +82,33 @@ impl Definitions {
             .find(|definition| definition.id.eq_ignore_ascii_case(id))
     }
 
-    fn found(&self, id: &str) -> Result<&Definition, Refusal> {
+    fn find_or_404(&self, id: &str) -> Result<&Definition, ApiError> {
         self.get(id)
-            .ok_or_else(|| Refusal::not_found("PresenceDefinition", id))
+            .ok_or_else(|| ApiError::not_found("PresenceDefinition", id))
     }
 
-    /// A definition that may be changed, or why it may not.
-    fn changeable(&mut self, id: &str) -> Result<&mut Definition, Refusal> {
-        let found = self
+    /// A definition that can be changed, or the error.
+    fn find_changeable(&mut self, id: &str) -> Result<&mut Definition, ApiError> {
+        let find_or_404 = self
             .0
             .iter_mut()
             .find(|definition| definition.id.eq_ignore_ascii_case(id));
-        let definition = found.ok_or_else(|| Refusal::not_found("PresenceDefinition", id))?;
+        let definition =
+            find_or_404.ok_or_else(|| ApiError::not_found("PresenceDefinition", id))?;
         if definition.system {
             let message = "A System presence definition can be neither changed nor deleted.";
-            return Err(Refusal::new(400, "bad.request", message));
+            return Err(ApiError::new(400, "bad.request", message));
         }
         Ok(definition)
     }
 
-    fn create(&mut self, body: &Map<String, Value>) -> Result<&Definition, Refusal> {
+    fn create(&mut self, body: &Map<String, Value>) -> Result<&Definition, ApiError> {
         if self.0.len() >= MAX_DEFINITIONS {
             return Err(full(MAX_DEFINITIONS, "presence definitions"));
         }
         let now = Timestamp::now();
         let mut definition = Definition {
-            id: identity::fresh(),
+            id: ids::fresh(),
             name: None,
             labels: Map::new(),
             system_presence: None,
@@ -119,23 +120,23 @@ impl Definitions {
             modified: now,
         };
         definition.change(body)?;
-        // A definition begins active, whatever the body says.
+        // A new definition is active, whatever the body says.
         definition.deactivated = false;
         self.0.push(definition);
-        self.0.last().ok_or_else(|| Refusal::of_status(500))
+        self.0.last().ok_or_else(|| ApiError::from_status(500))
     }
 
-    fn update(&mut self, id: &str, body: &Map<String, Value>) -> Result<&Definition, Refusal> {
-        let definition = self.changeable(id)?;
+    fn update(&mut self, id: &str, body: &Map<String, Value>) -> Result<&Definition, ApiError> {
+        let definition = self.find_changeable(id)?;
         definition.change(body)?;
         definition.modified = Timestamp::now();
         Ok(definition)
     }
 
-    fn deactivate(&mut self, id: &str, again: RepeatedDelete) -> Result<(), Refusal> {
-        let definition = self.changeable(id)?;
+    fn deactivate(&mut self, id: &str, again: RepeatedDelete) -> Result<(), ApiError> {
+        let definition = self.find_changeable(id)?;
         if definition.deactivated && again == RepeatedDelete::Missing {
-            return Err(Refusal::not_found("PresenceDefinition", id));
+            return Err(ApiError::not_found("PresenceDefinition", id));
         }
         definition.deactivated = true;
         definition.modified = Timestamp::now();
@@ -144,13 +145,13 @@ impl Definitions {
 }
 
 impl Definition {
-    /// Takes over what a body says; what it does not say stays. Nothing changes when it is refused.
-    fn change(&mut self, body: &Map<String, Value>) -> Result<(), Refusal> {
+    /// Applies the fields that a body has. Changes nothing on an error.
+    fn change(&mut self, body: &Map<String, Value>) -> Result<(), ApiError> {
         let text = |name: &str| body.get(name).and_then(Value::as_str);
         let labels = body.get("languageLabels").and_then(Value::as_object);
         let Some(labels) = labels.filter(|labels| !labels.is_empty()) else {
             let message = "The field [languageLabels] needs at least one label.";
-            return Err(Refusal::field(
+            return Err(ApiError::field(
                 "constraint.validation",
                 "languageLabels",
                 message,
@@ -163,7 +164,7 @@ impl Definition {
         check_length("languageLabels", labelled.sum(), MAX_TEXT)?;
         check_length("name", text("name").map_or(0, str::len), MAX_TEXT)?;
         check_length("divisionId", text("divisionId").map_or(0, str::len), MAX_ID)?;
-        // An empty text is what clients send for none.
+        // Clients send an empty text for an absent one.
         if let Some(asked) = text("systemPresence").filter(|asked| !asked.is_empty()) {
             let asked = SystemPresence::read(asked).ok_or_else(|| unknown_presence(asked))?;
             if self
@@ -171,7 +172,7 @@ impl Definition {
                 .is_some_and(|presence| presence != asked)
             {
                 let message = "The field [systemPresence] cannot be changed.";
-                return Err(Refusal::field("bad.request", "systemPresence", message));
+                return Err(ApiError::field("bad.request", "systemPresence", message));
             }
             self.system_presence = Some(asked);
         }
@@ -189,7 +190,7 @@ impl Definition {
     }
 }
 
-fn unknown_presence(asked: &str) -> Refusal {
+fn unknown_presence(asked: &str) -> ApiError {
     let allowed: Vec<String> = seed::DEFAULTS
         .iter()
         .map(|(known, ..)| known.joined())
@@ -201,7 +202,7 @@ fn unknown_presence(asked: &str) -> Refusal {
         ("allowed", &allowed.join(", ")),
         ("value", asked),
     ];
-    Refusal::templated(400, "invalid.value", template, &params)
+    ApiError::templated(400, "invalid.value", template, &params)
         .detail("invalid.value", "systemPresence")
 }
 

@@ -1,4 +1,4 @@
-//! What was received, for tests to look at: never a token, never a body.
+//! The journal of received requests, for tests. It holds no token and no body.
 
 use std::collections::VecDeque;
 
@@ -6,30 +6,30 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::bounds::MAX_JOURNAL;
-use super::state::date;
+use super::date::date;
 
-/// How much of a method is remembered.
+/// The longest recorded method, in bytes.
 const MAX_METHOD: usize = 32;
 
-/// How much of a path is remembered.
+/// The longest recorded path, in bytes.
 const MAX_PATH: usize = 4096;
 
-/// How much of a query is remembered.
+/// The longest recorded query, in bytes.
 const MAX_QUERY: usize = 8192;
 
-/// What a parameter takes beside its text: a thousand empty ones are not nothing.
+/// The bytes charged for each parameter besides its text, so that empty ones count too.
 const PARAMETER: usize = 64;
 
 /// The latest requests.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     entries: VecDeque<Value>,
-    /// How many requests there were before the first that is remembered.
+    /// The number of requests before the first recorded one.
     forgotten: u64,
 }
 
 impl Journal {
-    /// Remembers that a request came; gives its number.
+    /// Records a request, and returns its number.
     pub(super) fn received(
         &mut self,
         method: &str,
@@ -69,27 +69,27 @@ impl Journal {
         number
     }
 
-    /// Remembers how a request was answered, unless it was forgotten.
+    /// Records the status of a request, unless it was dropped.
     pub(super) fn answered(&mut self, number: u64, status: u16) {
         self.note(number, "status", json!(status));
     }
 
-    /// Remembers which operation a request was.
+    /// Records the operation of a request.
     pub(super) fn called(&mut self, number: u64, operation: &str) {
         self.note(number, "operation", json!(operation));
     }
 
-    /// Remembers that the answer was made wrong, and how.
+    /// Records the faults that were injected into a response.
     pub(super) fn misbehaved(&mut self, number: u64, how: &str) {
         self.note(number, "misbehaved", json!(how));
     }
 
-    /// The requests that are remembered, oldest first.
+    /// The recorded requests, oldest first.
     pub(super) fn list(&self) -> Value {
         json!({"forgotten": self.forgotten, "requests": self.entries})
     }
 
-    /// Forgets all requests; their numbers are not given again.
+    /// Drops all requests. Numbers are not reused.
     pub(super) fn clear(&mut self) {
         self.forgotten += self.entries.len() as u64;
         self.entries.clear();
@@ -105,7 +105,7 @@ impl Journal {
     }
 }
 
-/// The start of a text, cut between characters.
+/// The start of a text, cut at a character boundary.
 fn start(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }

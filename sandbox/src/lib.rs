@@ -1,33 +1,37 @@
-//! A simulated vendor that keeps state, and misbehaves when it is told to.
+//! A simulated presence API that keeps state and injects faults on request.
 //!
 //! # Layout
 //!
-//! - `settings`: what is taken for granted where public sources do not say.
-//! - `serve`: connections. `exchange`: the way of one request.
-//! - `routes`: the 27 operations; `definitions`, `sources`, `organization`,
-//!   `presences`: what they do.
-//! - `state`, `seed`, `users`, `limits`, `journal`: what is remembered; `bounds`: how much.
-//! - `query`, `payload`, `shape`, `locale`: how a request is read.
-//! - `reply`, `refusal`: how it is answered.
-//! - `misbehave`: how an answer goes wrong. `control`: how to ask for that.
-//! - `oauth`: tokens. `identity`: fresh ids, and labels for tokens.
+//! - `settings`: the assumptions where public sources do not say.
+//! - `serve`: connections. `handler`: one request. `request`: its parts.
+//! - `routes`: the 27 operations. `operation`: what their handlers get and return.
+//! - `definitions`, `sources`, `organization`,
+//!   `presences`: the handlers.
+//! - `state`, `seed`, `users`, `limits`, `journal`: the state; `bounds`: its limits.
+//! - `query`, `payload`, `shape`, `locale`: parsing of requests.
+//! - `reply`, `api_error`, `date`: responses.
+//! - `misbehave`: fault injection. `control`: the endpoints that control it.
+//! - `oauth`: tokens. `ids`: fresh ids, and labels for tokens.
 
+mod api_error;
 mod bounds;
 mod control;
+mod date;
 mod definitions;
-mod exchange;
-mod identity;
+mod handler;
+mod ids;
 mod journal;
 mod limits;
 mod locale;
 mod misbehave;
 mod oauth;
+mod operation;
 mod organization;
 mod payload;
 mod presences;
 mod query;
-mod refusal;
 mod reply;
+mod request;
 mod routes;
 mod seed;
 mod serve;
@@ -48,7 +52,7 @@ pub use serve::serve;
 pub use settings::{Args, Settings};
 use state::State;
 
-/// A simulated vendor; its clones are one and the same.
+/// A simulated presence API. Clones share its state.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
     shared: Arc<Shared>,
@@ -61,7 +65,7 @@ struct Shared {
 }
 
 impl Sandbox {
-    /// A sandbox in which nothing happened yet.
+    /// A sandbox in its initial state.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let state = Mutex::new(State::new(&settings));
@@ -70,13 +74,13 @@ impl Sandbox {
         }
     }
 
-    /// The vendor's operations, the token endpoint and the sandbox's own controls.
+    /// The router of the operations, the token endpoint and the control endpoints.
     ///
-    /// Only [`serve()`] can cut a connection before an answer; behind another
-    /// server such an answer is an empty 502 whose body breaks off.
+    /// Only [`serve()`] can cut a connection before a response; behind another
+    /// server such a response is an empty 502 with a truncated body.
     pub fn router(&self) -> Router {
         Router::new()
-            .fallback(exchange::exchange)
+            .fallback(handler::handle)
             .with_state(self.clone())
     }
 }

@@ -1,4 +1,4 @@
-//! How many requests a token may make in a period.
+//! The rate limit of tokens.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -14,12 +14,12 @@ pub(super) struct Limits {
     limit: usize,
     period: Duration,
     window: RateWindow,
-    /// By the token's hash: the moments that still count.
+    /// The times of counted requests, by token hash.
     spent: HashMap<u64, VecDeque<Instant>>,
 }
 
 impl Limits {
-    /// No request was made yet.
+    /// A limit without requests.
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             limit: settings.rate_limit,
@@ -29,7 +29,7 @@ impl Limits {
         }
     }
 
-    /// Counts a request, or says in how many seconds there may be another.
+    /// Counts a request, or returns the seconds until the next one is allowed.
     ///
     /// A refused request is not counted.
     pub(super) fn spend(&mut self, token: u64, now: Instant) -> Result<(), u64> {
@@ -45,12 +45,12 @@ impl Limits {
         }
         let oldest = spent.front().copied().unwrap_or(now);
         let left = (oldest + self.period).saturating_duration_since(now);
-        // Whole seconds, none of them too short.
+        // Rounded up to whole seconds.
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         Err(seconds.max(1))
     }
 
-    /// Forgets idle tokens, or else the one that was busy the longest time ago.
+    /// Removes idle tokens, else the least recently used one.
     fn make_room(&mut self, token: u64, now: Instant) {
         if self.spent.len() < MAX_TOKENS || self.spent.contains_key(&token) {
             return;
@@ -70,7 +70,7 @@ impl Limits {
     }
 }
 
-/// Drops the moments that no longer count.
+/// Removes the times outside the window.
 fn forget(spent: &mut VecDeque<Instant>, window: RateWindow, period: Duration, now: Instant) {
     let is_over = |moment: &Instant| *moment + period <= now;
     match window {

@@ -1,4 +1,4 @@
-//! The locales that a label can be asked for in.
+//! The locales of labels.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ pub(super) const CODES: [&str; 25] = [
     "pl", "pt_BR", "pt_PT", "ru", "sv", "th", "tr", "uk", "zh_CN", "zh_TW",
 ];
 
-/// The locale that every label is taken to have.
+/// The fallback locale, which every label has.
 const FALLBACK: &str = "en_US";
 
 /// Whether `code` is a value of `localeCode`.
@@ -16,7 +16,7 @@ pub(super) fn is_known(code: &str) -> bool {
     CODES.contains(&code)
 }
 
-/// The labels in one locale; those in English, or else all, where it has none.
+/// The labels in one locale, else in English, else all.
 pub(super) fn choose(labels: &Map<String, Value>, code: &str) -> Map<String, Value> {
     if code == "ALL" {
         return labels.clone();

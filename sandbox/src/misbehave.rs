@@ -1,4 +1,4 @@
-//! How an answer goes wrong when it is asked to.
+//! Fault injection.
 
 mod deliver;
 mod grammar;
@@ -13,15 +13,15 @@ use serde_json::json;
 
 pub(super) use deliver::Cut;
 
-use super::refusal::{Refusal, too_many_requests};
+use super::api_error::{ApiError, too_many_requests};
 use super::reply::Reply;
 
-/// What is to go wrong with one answer; by default nothing.
+/// The faults of one response; none by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// The behaviours as they were asked for.
+    /// The faults as they were written.
     text: String,
-    /// Whether a write is applied before it goes wrong.
+    /// Whether a write is applied before the fault.
     after: bool,
     delay: Duration,
     status: Option<u16>,
@@ -31,7 +31,7 @@ pub(super) struct Plan {
     end: Option<End>,
 }
 
-/// A change to the JSON of the right answer.
+/// A change to the JSON of the right response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Change {
     Shuffle,
@@ -44,13 +44,13 @@ enum Change {
     WrongShape,
 }
 
-/// What is sent in place of the right bytes.
+/// What is sent instead of the right bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Cut,
     CutBody,
     Never,
-    /// A byte at a time, with this between.
+    /// One byte at a time, with this pause.
     Drip(Duration),
     Garbage,
     Html,
@@ -61,24 +61,24 @@ enum End {
 }
 
 impl Plan {
-    /// The behaviours as they were asked for; empty where none were.
+    /// The faults as they were written; empty if there are none.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// How long the answer is held back.
+    /// The delay of the response.
     pub(super) fn delay(&self) -> Duration {
         self.delay
     }
 
-    /// Whether the request is carried out before anything goes wrong.
+    /// Whether the request runs before the fault.
     pub(super) fn applies_first(&self) -> bool {
         self.after
     }
 
-    /// Whether the right answer is needed, although nobody asked for the write to be applied.
+    /// Whether the fault needs the right response.
     ///
-    /// A read changes nothing, so that its right answer can be had for nothing.
+    /// A read has no side effects, so its right response is always available.
     pub(super) fn needs_answer(&self, is_read: bool) -> bool {
         let made_up = self.status.is_some_and(|status| status >= 400)
             || self.changes.contains(&Change::WrongShape)
@@ -86,7 +86,7 @@ impl Plan {
         is_read || !made_up
     }
 
-    /// The answer with its status and its JSON made wrong.
+    /// The response with its injected status and JSON.
     pub(super) fn reshape(&self, mut reply: Reply, correlation: &str) -> Reply {
         if let Some(status) = self.status {
             reply = match (status, self.retry_after) {
@@ -94,7 +94,7 @@ impl Plan {
                     .coded(too_many_requests(seconds))
                     .into_reply(correlation),
                 (400.., _) => self
-                    .coded(Refusal::of_status(status))
+                    .coded(ApiError::from_status(status))
                     .into_reply(correlation),
                 (..400, _) => reply.with_status(status),
             };
@@ -120,20 +120,20 @@ impl Plan {
         reply
     }
 
-    /// The status that the caller will see, if any.
+    /// The status that the caller sees, if any.
     pub(super) fn visible_status(&self, reply: &Reply) -> Option<u16> {
         (!matches!(self.end, Some(End::Cut | End::Never))).then_some(reply.status)
     }
 
-    fn coded(&self, refusal: Refusal) -> Refusal {
+    fn coded(&self, api_error: ApiError) -> ApiError {
         match &self.code {
-            Some(code) => refusal.code(code),
-            None => refusal,
+            Some(code) => api_error.code(code),
+            None => api_error,
         }
     }
 }
 
-/// An answer to a write that is not carried out, for a fault that needs some answer to spoil.
+/// A stand-in response for a write that does not run.
 pub(super) fn stand_in() -> Reply {
     Reply::ok(json!({"selfUri": "/sandbox", "name": "This write was not carried out."}))
 }

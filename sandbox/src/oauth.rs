@@ -1,36 +1,36 @@
-//! Tokens of the client credentials grant: any client gets one.
+//! The client credentials grant: every client gets a token.
 
 use http::{HeaderMap, header};
 use serde_json::json;
 
-use super::exchange::Asked;
-use super::identity;
+use super::ids;
 use super::query::Query;
 use super::reply::Reply;
+use super::request::ReceivedRequest;
 
-/// How long the vendor says that a token lives.
+/// The documented lifetime of a token, in seconds.
 const EXPIRES_IN: u32 = 86_399;
 
 /// `POST /oauth/token`
-pub(super) fn token(asked: &Asked) -> Reply {
-    if asked.method != http::Method::POST {
+pub(super) fn token(request: &ReceivedRequest) -> Reply {
+    if request.method != http::Method::POST {
         return error(405, "invalid_request", "a token is asked for by POST");
     }
-    if !has_credentials(&asked.headers) {
+    if !has_credentials(&request.headers) {
         let reply = error(401, "invalid_client", "client authentication is required");
         return Reply {
             headers: vec![("www-authenticate", "Basic realm=\"sandbox\"".into())],
             ..reply
         };
     }
-    let form = asked
+    let form = request
         .payload
         .bytes()
         .map(String::from_utf8_lossy)
         .unwrap_or_default();
     match Query::read(&form).one("grant_type") {
         Some("client_credentials") => Reply::ok(json!({
-            "access_token": format!("sandbox-{}", identity::fresh()),
+            "access_token": format!("sandbox-{}", ids::fresh()),
             "token_type": "bearer",
             "expires_in": EXPIRES_IN,
         })),
@@ -53,7 +53,7 @@ fn error(status: u16, error: &str, description: &str) -> Reply {
     .with_status(status)
 }
 
-/// Whether there is Basic authentication; who it is does not matter.
+/// Whether the request has Basic authentication, with any credentials.
 fn has_credentials(headers: &HeaderMap) -> bool {
     let value = headers
         .get(header::AUTHORIZATION)

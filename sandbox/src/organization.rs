@@ -2,22 +2,22 @@
 
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
+use super::operation::{HandlerResult, OperationRequest};
 use super::reply::Reply;
-use super::routes::{Answer, Call};
 use super::users::{PURECLOUD, User};
 
 /// `GET /api/v2/presence/settings`
 #[allow(clippy::unnecessary_wraps, reason = "every operation answers alike")]
-pub(super) fn settings(call: &mut Call<'_>) -> Answer {
+pub(super) fn settings(call: &mut OperationRequest<'_>) -> HandlerResult {
     Ok(Reply::ok(call.state.organization.clone()))
 }
 
 /// `PUT /api/v2/presence/settings`
-pub(super) fn update_settings(call: &mut Call<'_>) -> Answer {
+pub(super) fn update_settings(call: &mut OperationRequest<'_>) -> HandlerResult {
     let body = call.body()?;
     for (name, value) in body {
-        // The path says which settings these are; a body cannot.
+        // The path identifies the settings; the body cannot change that.
         if name != "id" {
             call.state.organization[name] = value;
         }
@@ -26,7 +26,7 @@ pub(super) fn update_settings(call: &mut Call<'_>) -> Answer {
 }
 
 /// `GET /api/v2/presence/users/{userId}/primarysource`
-pub(super) fn primary_source(call: &mut Call<'_>) -> Answer {
+pub(super) fn primary_source(call: &mut OperationRequest<'_>) -> HandlerResult {
     let id = call.variable(0);
     let user = call.state.users.find(id, call.settings)?;
     let registered = call.state.sources.is_registered(&user.primary_source);
@@ -34,7 +34,7 @@ pub(super) fn primary_source(call: &mut Call<'_>) -> Answer {
 }
 
 /// `PUT /api/v2/presence/users/{userId}/primarysource`
-pub(super) fn update_primary_source(call: &mut Call<'_>) -> Answer {
+pub(super) fn update_primary_source(call: &mut OperationRequest<'_>) -> HandlerResult {
     let (body, id) = (call.body()?, call.variable(0));
     let asked = body
         .get("sourceId")
@@ -49,7 +49,7 @@ pub(super) fn update_primary_source(call: &mut Call<'_>) -> Answer {
     } else {
         let message = format!("The presence source [{asked}] does not exist.");
         return Err(
-            Refusal::field("bad.request", "sourceId", &message).about("PresenceSource", asked)
+            ApiError::field("bad.request", "sourceId", &message).about("PresenceSource", asked)
         );
     }
     Ok(Reply::ok(view(user, registered)))

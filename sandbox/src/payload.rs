@@ -1,24 +1,24 @@
-//! The bytes of a request, and the JSON in them.
+//! The body of a request, and its JSON.
 
 use axum::body::Body;
 use http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
 
 /// The vendor's `request.bytes.max`.
 const MAX_BYTES: usize = 512_000;
 
-/// How much of a body that is too large is read, so that its sender hears the answer.
+/// How much of an oversized body is read, so that its sender gets the response.
 const MAX_DRAINED: usize = 8 * 1024 * 1024;
 
-/// What was received of a body.
+/// A received body.
 #[derive(Debug)]
 pub(super) enum Payload {
     Whole(Vec<u8>),
     TooLarge,
-    /// The sender went away, or broke the rules of HTTP.
+    /// The client disconnected, or violated HTTP.
     Broken,
 }
 
@@ -49,21 +49,21 @@ pub(super) async fn receive(mut body: Body) -> Payload {
 }
 
 impl Payload {
-    /// The JSON of the body of an operation that has one.
-    pub(super) fn json(&self, headers: &HeaderMap) -> Result<Value, Refusal> {
+    /// Parses the JSON body of an operation.
+    pub(super) fn json(&self, headers: &HeaderMap) -> Result<Value, ApiError> {
         let bytes = self.bytes()?;
         if !is_json(headers) {
-            return Err(Refusal::of_status(415));
+            return Err(ApiError::from_status(415));
         }
-        serde_json::from_slice(bytes).map_err(|_| Refusal::of_status(400))
+        serde_json::from_slice(bytes).map_err(|_| ApiError::from_status(400))
     }
 
-    /// The bytes, unless there are too many of them.
-    pub(super) fn bytes(&self) -> Result<&[u8], Refusal> {
+    /// The bytes, or 413.
+    pub(super) fn bytes(&self) -> Result<&[u8], ApiError> {
         match self {
             Self::Whole(bytes) => Ok(bytes),
-            Self::TooLarge => Err(Refusal::of_status(413)),
-            Self::Broken => Err(Refusal::of_status(400)),
+            Self::TooLarge => Err(ApiError::from_status(413)),
+            Self::Broken => Err(ApiError::from_status(400)),
         }
     }
 }

@@ -1,26 +1,26 @@
-//! One user's presence: read and changed.
+//! Reads and writes of one user's presence.
 
 pub(super) mod bulk;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::api_error::ApiError;
 use super::bounds::{MAX_ID, check_length};
+use super::date::date;
 use super::definitions::Definitions;
-use super::refusal::Refusal;
+use super::operation::{HandlerResult, OperationRequest};
 use super::reply::Reply;
-use super::routes::{Answer, Call};
 use super::settings::{PresenceFields, Settings, Tolerance};
-use super::state::date;
 use super::users::{PURECLOUD, Presence, User};
 
 /// `GET /api/v2/users/{userId}/presences/{sourceId}`, and that of PURECLOUD
-pub(super) fn get(call: &mut Call<'_>) -> Answer {
+pub(super) fn get(call: &mut OperationRequest<'_>) -> HandlerResult {
     let source = source(call, call.variable_or(1, PURECLOUD), "sourceId")?;
     let user = call.state.users.find(call.variable(0), call.settings)?;
     let presence = user
         .presence(&source)
-        .ok_or_else(|| Refusal::not_found("UserPresence", &source))?;
+        .ok_or_else(|| ApiError::not_found("UserPresence", &source))?;
     let definitions = &call.state.definitions;
     Ok(Reply::ok(view(
         user,
@@ -32,12 +32,12 @@ pub(super) fn get(call: &mut Call<'_>) -> Answer {
 }
 
 /// `PATCH /api/v2/users/{userId}/presences/{sourceId}`, and that of PURECLOUD
-pub(super) fn patch(call: &mut Call<'_>) -> Answer {
+pub(super) fn patch(call: &mut OperationRequest<'_>) -> HandlerResult {
     let body = call.body()?;
     let source = source(call, call.variable_or(1, PURECLOUD), "sourceId")?;
     if call.settings.empty_patch == Tolerance::Refused && !changes_something(&body) {
         let message = "One of primary, presenceDefinition and message is needed.";
-        return Err(Refusal::new(400, "bad.request", message));
+        return Err(ApiError::new(400, "bad.request", message));
     }
     let change = Change::read(&body, &call.state.definitions, "")?;
     let mut user = call
@@ -52,7 +52,7 @@ pub(super) fn patch(call: &mut Call<'_>) -> Answer {
     Ok(Reply::ok(seen))
 }
 
-/// What an update asks for, checked: primary, definition and message, in any combination.
+/// A checked update: primary, definition and message, each optional.
 struct Change {
     primary: bool,
     definition: Option<String>,
@@ -60,7 +60,7 @@ struct Change {
 }
 
 impl Change {
-    fn read(body: &Map<String, Value>, known: &Definitions, at: &str) -> Result<Self, Refusal> {
+    fn read(body: &Map<String, Value>, known: &Definitions, at: &str) -> Result<Self, ApiError> {
         let definition = body
             .get("presenceDefinition")
             .and_then(|asked| asked["id"].as_str());
@@ -75,12 +75,12 @@ impl Change {
         })
     }
 
-    /// Makes the change; a custom source begins with the first one.
-    fn apply(self, user: &mut User, source: &str) -> Result<Presence, Refusal> {
+    /// Applies the update. The first one creates a custom source.
+    fn apply(self, user: &mut User, source: &str) -> Result<Presence, ApiError> {
         let shown = user.presence(source).or_else(|| user.presence(PURECLOUD));
         let mut presence = shown
             .cloned()
-            .ok_or_else(|| Refusal::not_found("User", &user.id))?;
+            .ok_or_else(|| ApiError::not_found("User", &user.id))?;
         if self.definition.is_some() || self.message.is_some() {
             presence.modified = Timestamp::now();
         }
@@ -105,17 +105,17 @@ fn changes_something(body: &Map<String, Value>) -> bool {
             .any(|name| body.contains_key(*name))
 }
 
-/// The source that is named: PURECLOUD in any case, or a custom one.
-fn source(call: &Call<'_>, asked: &str, field: &str) -> Result<String, Refusal> {
+/// The source in the path: PURECLOUD in any case, or a custom one.
+fn source(call: &OperationRequest<'_>, asked: &str, field: &str) -> Result<String, ApiError> {
     if asked.eq_ignore_ascii_case(PURECLOUD) {
         return Ok(PURECLOUD.to_owned());
     }
     if call.state.sources.is_registered(asked) {
         let message = "This endpoint does not support registered presence sources.";
-        return Err(Refusal::field("bad.request", field, message).about("PresenceSource", asked));
+        return Err(ApiError::field("bad.request", field, message).about("PresenceSource", asked));
     }
     if call.settings.custom_sources == Tolerance::Refused {
-        return Err(Refusal::not_found("PresenceSource", asked));
+        return Err(ApiError::not_found("PresenceSource", asked));
     }
     check_length(field, asked.len(), MAX_ID)?;
     Ok(asked.to_owned())

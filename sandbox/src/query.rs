@@ -1,4 +1,4 @@
-//! The query of a request, in each way that the official SDKs write it.
+//! The query of a request, in every encoding of the official SDKs.
 
 use percent_encoding::percent_decode_str;
 
@@ -12,7 +12,7 @@ pub(super) fn decode(segment: &str) -> String {
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads the part of a URI after the question mark.
+    /// Parses the query of a URI.
     pub(super) fn read(raw: &str) -> Self {
         let text = |raw: &str| decode(&raw.replace('+', " "));
         let pairs = raw.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
@@ -22,17 +22,17 @@ impl Query {
         Self(pairs.collect())
     }
 
-    /// The parameters as they were given.
+    /// The parameters in order.
     pub(super) fn pairs(&self) -> &[(String, String)] {
         &self.0
     }
 
-    /// The first value of a parameter; an empty one counts as none.
+    /// The first value of a parameter; an empty value counts as absent.
     pub(super) fn one(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// The values of a list: repeated, joined by commas, or both.
+    /// The values of a list: repeated, comma-separated, or both.
     pub(super) fn list(&self, name: &str) -> Vec<&str> {
         self.all(name)
             .flat_map(|value| value.split(','))

@@ -1,14 +1,14 @@
-//! An answer before it becomes bytes.
+//! A response before it is serialized.
 
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
-/// The header that every answer of the vendor's carries.
+/// The correlation header of every response.
 pub(super) const CORRELATION: HeaderName = HeaderName::from_static("inin-correlation-id");
 
-/// A status, headers, and the JSON of a body where there is one.
+/// A status, headers, and an optional JSON body.
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -35,13 +35,13 @@ impl Reply {
         }
     }
 
-    /// The same answer with another status.
+    /// The same response with another status.
     pub(super) fn with_status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// The body as bytes; none are empty.
+    /// The body as bytes; empty if there is none.
     pub(super) fn bytes(&self) -> Vec<u8> {
         self.body
             .as_ref()
@@ -49,7 +49,7 @@ impl Reply {
             .unwrap_or_default()
     }
 
-    /// The answer with this body in place of its own, which is `content_type`.
+    /// The response with this body instead of its own.
     pub(super) fn render(
         &self,
         correlation: &str,
@@ -78,7 +78,7 @@ impl Reply {
         response
     }
 
-    /// The answer as it is.
+    /// The unchanged response.
     pub(super) fn into_response(self, correlation: &str) -> Response {
         let content_type = if self.body.is_some() {
             "application/json"

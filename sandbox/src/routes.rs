@@ -1,55 +1,13 @@
-//! The 27 operations: the index of what the sandbox can do.
+//! The table of the 27 operations.
 
-use serde_json::{Map, Value};
-
+use super::api_error::ApiError;
 use super::definitions::{current, legacy};
+use super::operation::{Operation, Permissions};
+use super::organization;
 use super::presences::{self, bulk};
-use super::query::{Query, decode};
-use super::refusal::Refusal;
-use super::reply::Reply;
-use super::settings::Settings;
-use super::shape::{self, Shape};
-use super::state::State;
-use super::{organization, sources};
-
-/// How an operation ends.
-pub(super) type Answer = Result<Reply, Refusal>;
-
-/// The body of a request, or one element of it, read or refused.
-type Read = Result<Map<String, Value>, Refusal>;
-
-/// An operation of the vendor's.
-#[derive(Debug)]
-pub(super) struct Operation {
-    /// The vendor's name.
-    pub(super) name: &'static str,
-    pub(super) method: &'static str,
-    pub(super) template: &'static str,
-    pub(super) permissions: Permissions,
-    /// What its body is, or each element of it where the body is a list.
-    pub(super) body: Option<Shape>,
-    pub(super) run: fn(&mut Call<'_>) -> Answer,
-}
-
-/// What a caller needs to be allowed.
-#[derive(Debug)]
-pub(super) enum Permissions {
-    None,
-    All(&'static [&'static str]),
-    Any(&'static [&'static str]),
-}
-
-/// One request for an operation.
-#[derive(Debug)]
-pub(super) struct Call<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) state: &'a mut State,
-    /// The variables of the path, in order.
-    pub(super) variables: &'a [String],
-    pub(super) query: &'a Query,
-    /// The body, where the operation has one.
-    pub(super) body: Option<(Value, Shape)>,
-}
+use super::query::decode;
+use super::shape;
+use super::sources::operations as sources;
 
 use Permissions::{All, Any, None as Nothing};
 
@@ -60,7 +18,7 @@ const VIEW_SOURCE: Permissions = All(&["presence:source:view"]);
 /// The vendor's page names none for a PATCH, but the vendor refuses to change another user without it.
 const EDIT_PRESENCE: Permissions = Any(&["presence:userPresence:edit"]);
 
-/// Every operation; where two templates fit a path, the first counts.
+/// All operations. If two templates match a path, the first one applies.
 #[rustfmt::skip]
 pub(super) const OPERATIONS: [Operation; 27] = [
     Operation { name: "get_presence_definitions", method: "GET", template: "presence/definitions", permissions: VIEW_DEFINITION, body: None, run: current::list },
@@ -92,15 +50,18 @@ pub(super) const OPERATIONS: [Operation; 27] = [
     Operation { name: "patch_user_presence", method: "PATCH", template: "users/{}/presences/{}", permissions: EDIT_PRESENCE, body: Some(shape::USER_PRESENCE), run: presences::patch },
 ];
 
-/// Finds the operation of a request, and the variables of its path, each decoded once.
+/// Finds the operation of a request and its decoded path variables.
 ///
-/// 404 for a path that is none of the vendor's here, 405 for a method that is not its.
-pub(super) fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<String>), Refusal> {
+/// 404 for an unknown path, 405 for a wrong method.
+pub(super) fn find(
+    method: &str,
+    path: &str,
+) -> Result<(&'static Operation, Vec<String>), ApiError> {
     const TABLE: &[Operation] = &OPERATIONS;
     let segments: Option<Vec<&str>> = path
         .strip_prefix("/api/v2/")
         .map(|p| p.split('/').collect());
-    let segments = segments.ok_or_else(|| Refusal::of_status(404))?;
+    let segments = segments.ok_or_else(|| ApiError::from_status(404))?;
     let fitting = || {
         TABLE
             .iter()
@@ -111,14 +72,14 @@ pub(super) fn find(method: &str, path: &str) -> Result<(&'static Operation, Vec<
     }
     let mut allowed: Vec<&str> = fitting().map(|(operation, _)| operation.method).collect();
     if allowed.is_empty() {
-        return Err(Refusal::of_status(404));
+        return Err(ApiError::from_status(404));
     }
     allowed.sort_unstable();
     allowed.dedup();
-    Err(Refusal::of_status(405).header("allow", allowed.join(", ")))
+    Err(ApiError::from_status(405).header("allow", allowed.join(", ")))
 }
 
-/// The variables of a template, where it fits.
+/// The variables of a path that matches the template.
 fn matched(template: &str, segments: &[&str]) -> Option<Vec<String>> {
     let parts: Vec<&str> = template.split('/').collect();
     if parts.len() != segments.len() {
@@ -133,57 +94,6 @@ fn matched(template: &str, segments: &[&str]) -> Option<Vec<String>> {
         }
     }
     Some(variables)
-}
-
-impl<'a> Call<'a> {
-    /// A variable of the path.
-    pub(super) fn variable(&self, at: usize) -> &'a str {
-        self.variable_or(at, "")
-    }
-
-    /// A variable of the path, where the operation has it.
-    pub(super) fn variable_or(&self, at: usize, otherwise: &'a str) -> &'a str {
-        self.variables.get(at).map_or(otherwise, String::as_str)
-    }
-
-    /// Takes the body, an object.
-    pub(super) fn body(&mut self) -> Read {
-        let (value, shape) = self.body.take().ok_or_else(|| Refusal::of_status(400))?;
-        shape::read(&value, shape, self.settings.nulls, "")
-    }
-
-    /// Takes the body, a list of objects, each of which may be wrong.
-    pub(super) fn bodies(&mut self, limit: usize) -> Result<Vec<Read>, Refusal> {
-        let (value, shape) = self.body.take().ok_or_else(|| Refusal::of_status(400))?;
-        let Value::Array(list) = value else {
-            return Err(shape::wrong_type("body", "array"));
-        };
-        if list.len() > limit {
-            let message = format!(
-                "At most {limit} updates are allowed at once, not {}.",
-                list.len()
-            );
-            return Err(Refusal::field("bad.request", "body", &message));
-        }
-        let nulls = self.settings.nulls;
-        let read = |(at, each)| shape::read(each, shape, nulls, &format!("[{at}]."));
-        Ok(list.iter().enumerate().map(read).collect())
-    }
-
-    /// Whether what is deactivated is asked for; else what is active.
-    pub(super) fn deactivated(&self) -> Result<bool, Refusal> {
-        self.flag("deactivated", "TRUE, FALSE")
-    }
-
-    /// A parameter that is true or false, in any case, and false where it is absent.
-    pub(super) fn flag(&self, name: &str, allowed: &str) -> Result<bool, Refusal> {
-        match self.query.one(name) {
-            None => Ok(false),
-            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
-            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
-            Some(value) => Err(Refusal::parameter_value(name, value, allowed)),
-        }
-    }
 }
 
 #[cfg(test)]

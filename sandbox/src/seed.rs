@@ -1,8 +1,8 @@
-//! What an organization has from the start.
+//! The seed data of an organization.
 
 use serde_json::{Map, Value, json};
 
-/// A state that a presence definition stands for; the vendor spells it differently from place to place.
+/// A system presence. The vendor spells it differently in different models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SystemPresence(&'static str);
 
@@ -62,7 +62,7 @@ pub(super) const DEFAULTS: [(SystemPresence, &str, [&str; 3]); 10] = [
 ];
 
 impl SystemPresence {
-    /// Reads any of the vendor's spellings.
+    /// Parses any of the vendor's spellings.
     pub(super) fn read(text: &str) -> Option<Self> {
         let plain = |text: &str| text.replace([' ', '_'], "").to_ascii_lowercase();
         let wanted = plain(text);
@@ -96,7 +96,7 @@ pub(super) fn labels([english, german, french]: [&str; 3]) -> Map<String, Value>
         .collect()
 }
 
-/// The id of the seeded user of this number, from 1.
+/// The id of a seeded user, counted from 1.
 pub(super) fn user_id(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }

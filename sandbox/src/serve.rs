@@ -1,4 +1,4 @@
-//! Connections: accepted, served, and cut where an answer says so.
+//! The HTTP server: accepts connections, serves them, and cuts them on request.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,20 +21,20 @@ use tower::ServiceExt as _;
 use super::Sandbox;
 use super::misbehave::Cut;
 
-/// How many connections are open at a time; more wait to be accepted.
+/// The most open connections. Others wait in the backlog.
 const MAX_CONNECTIONS: usize = 4096;
 
-/// How long answers under way may still take at the end; some of them never end.
+/// The drain timeout: some responses never end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// How long to wait where no connection can be accepted, for want of file descriptors.
+/// The pause after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves the sandbox until `shutdown`, then ends the answers under way and returns.
+/// Serves the sandbox until `shutdown`, drains its connections, and returns.
 ///
 /// # Errors
 ///
-/// None at present; a connection that cannot be accepted is tried again.
+/// None at present. A failed accept is repeated.
 pub async fn serve(
     listener: TcpListener,
     sandbox: Sandbox,
@@ -47,7 +47,7 @@ pub async fn serve(
         let room = connections.len() < MAX_CONNECTIONS;
         tokio::select! {
             () = &mut shutdown => break,
-            // Finished connections are let go of.
+            // Reaps finished connections.
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, _)) => {
@@ -69,9 +69,9 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves one connection until its end, or until the answer under way at the end of the sandbox.
+/// Serves one connection until its end or, on shutdown, until the current response is sent.
 async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Receiver<bool>) {
-    // Answers are small, and a byte that drips must leave at once.
+    // Responses are small, and a dripping byte must be sent at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no nodelay");
     }
@@ -82,7 +82,7 @@ async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Recei
             let answered: Result<Response, Infallible> =
                 router.oneshot(request.map(Body::new)).await;
             match answered {
-                // An error of the service makes hyper close the connection without a word.
+                // A service error makes hyper close the connection without a response.
                 Ok(response) if response.extensions().get::<Cut>().is_some() => {
                     Err(io::Error::other("cut on request"))
                 }
@@ -91,7 +91,7 @@ async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Recei
             }
         }
     });
-    // Some official SDKs look for `Retry-After` in just this spelling.
+    // Some official SDKs look up `Retry-After` with exactly this case.
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .title_case_headers(true)

@@ -1,4 +1,4 @@
-//! What the sandbox takes for granted where public sources do not say, as settings.
+//! The assumptions of the sandbox where public sources do not say, as settings.
 
 mod args;
 mod choice;
@@ -44,7 +44,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the settings; one that cannot be read is remembered in `problems` and gets its default.
+    /// Parses the settings. An invalid one is added to `problems` and gets its default.
     #[must_use]
     pub fn read(args: &Args, problems: &mut ConfigErrors) -> Self {
         let mut all = Reader {
@@ -90,7 +90,7 @@ impl Default for Settings {
     }
 }
 
-/// Reads one setting after the other.
+/// Parses settings one by one.
 struct Reader<'a> {
     given: &'a Args,
     fallback: Args,
@@ -111,7 +111,7 @@ impl Reader<'_> {
     }
 }
 
-/// Reads a duration from `min` to an hour.
+/// Parses a duration from `min` to an hour.
 pub(super) fn within(min: Duration, raw: &str) -> Result<Duration, String> {
     let read = duration(raw)?;
     if (min..=HOUR).contains(&read) {

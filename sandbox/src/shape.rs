@@ -1,12 +1,12 @@
-//! The bodies that the vendor reads, and how a wrong one is refused.
+//! The shapes of request bodies, and their validation.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::refusal::Refusal;
+use super::api_error::ApiError;
 use super::settings::Nulls;
 
-/// What the value of a field is.
+/// The type of a field.
 #[derive(Debug)]
 pub(super) enum Kind {
     Text,
@@ -110,15 +110,15 @@ pub(super) const PRIMARY_SOURCE: Shape = &[
     may("registered", Kind::Flag),
 ];
 
-/// Reads a body: what is known of it, each field of its kind.
+/// Validates a body: keeps known fields, each checked against its type.
 ///
-/// `at` is where it stands in the request: nothing, or `[3].` in a list.
+/// `at` is its path in the request: empty, or `[3].` in a list.
 pub(super) fn read(
     value: &Value,
     shape: Shape,
     nulls: Nulls,
     at: &str,
-) -> Result<Map<String, Value>, Refusal> {
+) -> Result<Map<String, Value>, ApiError> {
     let Value::Object(given) = value else {
         let name = at.trim_end_matches('.');
         return Err(wrong_type(
@@ -131,14 +131,14 @@ pub(super) fn read(
         let name = format!("{at}{}", field.name);
         let value = match given.get(field.name) {
             Some(Value::Null) => null(&field.kind, nulls, &name)?,
-            Some(value) => Some(of_kind(value, &field.kind, nulls, &name)?),
+            Some(value) => Some(check_kind(value, &field.kind, nulls, &name)?),
             None => None,
         };
         match value {
             Some(value) => drop(known.insert(field.name.to_owned(), value)),
             None if field.required => {
                 let message = format!("The field [{name}] is required.");
-                return Err(Refusal::field("constraint.validation", &name, &message));
+                return Err(ApiError::field("constraint.validation", &name, &message));
             }
             None => {}
         }
@@ -146,7 +146,7 @@ pub(super) fn read(
     Ok(known)
 }
 
-fn null(kind: &Kind, nulls: Nulls, name: &str) -> Result<Option<Value>, Refusal> {
+fn null(kind: &Kind, nulls: Nulls, name: &str) -> Result<Option<Value>, ApiError> {
     match (nulls, kind) {
         (Nulls::Refused, _) => Err(wrong_type(name, "value, not null")),
         (Nulls::Clear, Kind::Text) => Ok(Some(json!(""))),
@@ -154,16 +154,16 @@ fn null(kind: &Kind, nulls: Nulls, name: &str) -> Result<Option<Value>, Refusal>
     }
 }
 
-fn of_kind(value: &Value, kind: &Kind, nulls: Nulls, name: &str) -> Result<Value, Refusal> {
+fn check_kind(value: &Value, kind: &Kind, nulls: Nulls, name: &str) -> Result<Value, ApiError> {
     match (kind, value) {
         (Kind::Text, Value::String(_)) | (Kind::Flag, Value::Bool(_)) => Ok(value.clone()),
-        // Clients are known to send `"primary": "true"`, and to be understood.
+        // Clients send `"primary": "true"`, and the vendor accepts it.
         (Kind::Flag, Value::String(text)) if text.eq_ignore_ascii_case("true") => Ok(json!(true)),
         (Kind::Flag, Value::String(text)) if text.eq_ignore_ascii_case("false") => Ok(json!(false)),
         (Kind::Integer, Value::Number(number)) if number.is_i64() => Ok(value.clone()),
         (Kind::Date, Value::String(text)) => match text.parse::<Timestamp>() {
             Ok(_) => Ok(value.clone()),
-            Err(_) => Err(Refusal::field(
+            Err(_) => Err(ApiError::field(
                 "invalid.date",
                 name,
                 "Dates must be specified as ISO-8601 strings. For example: yyyy-MM-ddTHH:mm:ss.SSSZ",
@@ -194,10 +194,10 @@ fn of_kind(value: &Value, kind: &Kind, nulls: Nulls, name: &str) -> Result<Value
     }
 }
 
-/// 400 for a field that is not of its type.
-pub(super) fn wrong_type(name: &str, expected: &str) -> Refusal {
+/// 400 for a field of the wrong type.
+pub(super) fn wrong_type(name: &str, expected: &str) -> ApiError {
     let message = format!("The field [{name}] must be a JSON {expected}.");
-    Refusal::field("bad.request", name, &message)
+    ApiError::field("bad.request", name, &message)
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
-//! Everything that the sandbox remembers, and how it begins.
+//! The state of the sandbox.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::definitions::Definitions;
@@ -11,13 +10,13 @@ use super::settings::Settings;
 use super::sources::Sources;
 use super::users::Users;
 
-/// What is remembered between requests. Forgotten as a whole by a reset.
+/// The state between requests. A reset replaces it as a whole.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) users: Users,
     pub(super) definitions: Definitions,
     pub(super) sources: Sources,
-    /// The organization's presence settings, as the vendor's model.
+    /// The organization's `PresenceSettings`.
     pub(super) organization: Value,
     pub(super) limits: Limits,
     pub(super) rules: Rules,
@@ -25,7 +24,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// The state in which a sandbox begins.
+    /// The initial state.
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             users: Users::seeded(settings.users),
@@ -44,22 +43,5 @@ impl State {
             rules: Rules::default(),
             journal: Journal::default(),
         }
-    }
-}
-
-/// A moment as the vendor writes it.
-pub(super) fn date(moment: Timestamp) -> String {
-    format!("{moment:.3}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_has_milliseconds_and_a_z() {
-        let moment: Timestamp = "2026-11-23T10:15:30.123456+00:00".parse().unwrap();
-        assert_eq!(date(moment), "2026-11-23T10:15:30.123Z");
-        assert_eq!(date(Timestamp::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");
     }
 }

@@ -1,4 +1,4 @@
-//! What the sandbox keeps to whatever it is sent, and what its page says of it.
+//! Properties of the sandbox under any input, and its documentation.
 
 mod documentation;
 mod robustness;

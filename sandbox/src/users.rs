@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::Timestamp;
 
+use super::api_error::ApiError;
 use super::bounds::{MAX_ID, MAX_MESSAGES, MAX_PRESENCES, MAX_USERS, full};
-use super::identity;
-use super::refusal::Refusal;
+use super::ids;
 use super::seed;
 use super::settings::{MalformedIds, Settings, UnknownUsers};
 
 /// The source of the vendor's own clients.
 pub(super) const PURECLOUD: &str = "PURECLOUD";
 
-/// The moment at which every seeded presence was last changed: 2026-01-01.
+/// The modification time of every seeded presence: 2026-01-01.
 const SEEDED: i64 = 1_767_225_600;
 
 /// A user.
@@ -25,7 +25,7 @@ pub(super) struct User {
     pub(super) primary_source: String,
 }
 
-/// What a user shows through one source.
+/// A user's presence at one source.
 #[derive(Debug, Clone)]
 pub(super) struct Presence {
     /// The id of a definition.
@@ -34,16 +34,16 @@ pub(super) struct Presence {
     pub(super) modified: Timestamp,
 }
 
-/// Every user, by id; ids differ by more than case.
+/// All users, by id. Ids are compared without case.
 #[derive(Debug, Default)]
 pub(super) struct Users {
     by_id: BTreeMap<String, User>,
-    /// How many bytes their messages have.
+    /// The bytes of their messages.
     messages: usize,
 }
 
 impl Users {
-    /// The predictable users. Their presences differ, so that a mix-up shows.
+    /// The seeded users. Their presences differ, so that a mix-up is visible.
     pub(super) fn seeded(count: usize) -> Self {
         let mut users = Self::default();
         for number in 1..=count {
@@ -53,9 +53,9 @@ impl Users {
         users
     }
 
-    /// Adds users who are available, all or none; one who is there stays as they are.
+    /// Adds available users, all or none. An existing user stays unchanged.
     ///
-    /// Says why not, where an id is too long or there are too many users.
+    /// Fails if an id is too long or there are too many users.
     pub(super) fn add<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) -> Result<(), String> {
         let mut new = Vec::new();
         let mut seen = HashSet::new();
@@ -81,24 +81,24 @@ impl Users {
         self.by_id.values().map(|user| user.id.as_str())
     }
 
-    /// The user, or why there is none: 404, or 400 for an id that is refused as malformed.
-    pub(super) fn find(&mut self, id: &str, settings: &Settings) -> Result<&mut User, Refusal> {
+    /// Finds a user; the error is 404, or 400 for a malformed id.
+    pub(super) fn find(&mut self, id: &str, settings: &Settings) -> Result<&mut User, ApiError> {
         if !self.by_id.contains_key(&key(id)) {
-            if settings.malformed_ids == MalformedIds::Refused && !identity::is_uuid(id) {
+            if settings.malformed_ids == MalformedIds::Refused && !ids::is_uuid(id) {
                 let message = format!("Value [{id}] is not a valid user id.");
-                return Err(Refusal::field("bad.request", "userId", &message));
+                return Err(ApiError::field("bad.request", "userId", &message));
             }
             if settings.unknown_users == UnknownUsers::Missing || self.add([id]).is_err() {
-                return Err(Refusal::not_found("User", id));
+                return Err(ApiError::not_found("User", id));
             }
         }
         self.by_id
             .get_mut(&key(id))
-            .ok_or_else(|| Refusal::not_found("User", id))
+            .ok_or_else(|| ApiError::not_found("User", id))
     }
 
-    /// Remembers a user as changed, where there is room for the messages.
-    pub(super) fn keep(&mut self, user: User) -> Result<(), Refusal> {
+    /// Stores a changed user, if the messages fit.
+    pub(super) fn keep(&mut self, user: User) -> Result<(), ApiError> {
         let others = self.messages - self.message_bytes(&user.id);
         if others + user.message_bytes() > MAX_MESSAGES {
             return Err(full(MAX_MESSAGES, "bytes of messages"));
@@ -107,7 +107,7 @@ impl Users {
         Ok(())
     }
 
-    /// Remembers a user as they are, which is right for what was there before.
+    /// Stores a user without a check, for a rollback.
     pub(super) fn put(&mut self, user: User) {
         self.messages -= self.message_bytes(&user.id);
         self.messages += user.message_bytes();
@@ -133,13 +133,13 @@ impl User {
         }
     }
 
-    /// What the user shows through a source, if anything.
+    /// The user's presence at a source, if any.
     pub(super) fn presence(&self, source: &str) -> Option<&Presence> {
         self.presences.get(source)
     }
 
-    /// Shows something through a source, where there is room for one more.
-    pub(super) fn show(&mut self, source: &str, presence: Presence) -> Result<(), Refusal> {
+    /// Sets the presence at a source, if there is room for one more.
+    pub(super) fn show(&mut self, source: &str, presence: Presence) -> Result<(), ApiError> {
         if !self.presences.contains_key(source) && self.presences.len() >= MAX_PRESENCES {
             return Err(full(MAX_PRESENCES, "presences of one user"));
         }

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{ALL_DIVISIONS, Definition};
+use crate::api_error::ApiError;
 use crate::locale;
-use crate::refusal::Refusal;
+use crate::operation::{HandlerResult, OperationRequest};
 use crate::reply::Reply;
-use crate::routes::{Answer, Call};
 use crate::seed;
 
 /// `GET /api/v2/systempresences`
 #[allow(clippy::unnecessary_wraps, reason = "every operation answers alike")]
-pub(crate) fn system_presences(_: &mut Call<'_>) -> Answer {
+pub(crate) fn system_presences(_: &mut OperationRequest<'_>) -> HandlerResult {
     let all = seed::DEFAULTS.iter().map(|(presence, ..)| presence.upper());
     Ok(Reply::ok(
         all.map(|name| json!({"id": name, "name": name})).collect(),
@@ -19,7 +19,7 @@ pub(crate) fn system_presences(_: &mut Call<'_>) -> Answer {
 }
 
 /// `GET /api/v2/presence/definitions`
-pub(crate) fn list(call: &mut Call<'_>) -> Answer {
+pub(crate) fn list(call: &mut OperationRequest<'_>) -> HandlerResult {
     let locale = locale(call)?;
     let deactivated = call.deactivated()?;
     let divisions = call.query.list("divisionId");
@@ -42,21 +42,21 @@ pub(crate) fn list(call: &mut Call<'_>) -> Answer {
 }
 
 /// `GET /api/v2/presence/definitions/{definitionId}`
-pub(crate) fn get(call: &mut Call<'_>) -> Answer {
+pub(crate) fn get(call: &mut OperationRequest<'_>) -> HandlerResult {
     let locale = locale(call)?;
-    let definition = call.state.definitions.found(call.variable(0))?;
+    let definition = call.state.definitions.find_or_404(call.variable(0))?;
     Ok(Reply::ok(view(definition, &locale)))
 }
 
 /// `POST /api/v2/presence/definitions`
-pub(crate) fn create(call: &mut Call<'_>) -> Answer {
+pub(crate) fn create(call: &mut OperationRequest<'_>) -> HandlerResult {
     let body = call.body()?;
     let definition = call.state.definitions.create(&body)?;
     Ok(Reply::ok(view(definition, "ALL")).with_status(call.settings.created_status as u16))
 }
 
 /// `PUT /api/v2/presence/definitions/{definitionId}`
-pub(crate) fn update(call: &mut Call<'_>) -> Answer {
+pub(crate) fn update(call: &mut OperationRequest<'_>) -> HandlerResult {
     let (body, id) = (call.body()?, call.variable(0));
     Ok(Reply::ok(view(
         call.state.definitions.update(id, &body)?,
@@ -65,7 +65,7 @@ pub(crate) fn update(call: &mut Call<'_>) -> Answer {
 }
 
 /// `DELETE /api/v2/presence/definitions/{definitionId}`, and the legacy one beside it
-pub(crate) fn deactivate(call: &mut Call<'_>) -> Answer {
+pub(crate) fn deactivate(call: &mut OperationRequest<'_>) -> HandlerResult {
     let id = call.variable(0);
     call.state
         .definitions
@@ -93,10 +93,10 @@ fn view(definition: &Definition, locale: &str) -> Value {
     view
 }
 
-/// The locale that is asked for, one of those that are documented.
-fn locale(call: &Call<'_>) -> Result<String, Refusal> {
+/// The requested locale, which must be a documented one.
+fn locale(call: &OperationRequest<'_>) -> Result<String, ApiError> {
     match call.query.one("localeCode") {
-        Some(code) if !locale::is_known(code) => Err(Refusal::parameter_value(
+        Some(code) if !locale::is_known(code) => Err(ApiError::parameter_value(
             "localeCode",
             code,
             &locale::CODES.join(", "),

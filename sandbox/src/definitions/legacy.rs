@@ -1,24 +1,24 @@
-//! The operations of `presencedefinitions`, which the vendor wants nobody to use.
+//! The deprecated operations of `presencedefinitions`.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Definition;
+use crate::api_error::ApiError;
+use crate::date::date;
 use crate::locale;
-use crate::refusal::Refusal;
+use crate::operation::{HandlerResult, OperationRequest};
 use crate::reply::Reply;
-use crate::routes::{Answer, Call};
 use crate::seed;
-use crate::state::date;
 
-/// How many definitions a page has where nobody says.
+/// The default page size.
 const PAGE_SIZE: usize = 25;
 
-/// The largest number that the vendor's `int` can be.
+/// The largest value of the vendor's `int`.
 const MAX_INT: usize = 0x7fff_ffff;
 
 /// `GET /api/v2/presencedefinitions`
-pub(crate) fn list(call: &mut Call<'_>) -> Answer {
+pub(crate) fn list(call: &mut OperationRequest<'_>) -> HandlerResult {
     let number = positive(call, "pageNumber", 1)?;
     let size = positive(call, "pageSize", PAGE_SIZE)?;
     let deleted = match call.query.one("deleted") {
@@ -57,13 +57,13 @@ pub(crate) fn list(call: &mut Call<'_>) -> Answer {
 }
 
 /// `GET /api/v2/presencedefinitions/{presenceId}`
-pub(crate) fn get(call: &mut Call<'_>) -> Answer {
-    let definition = call.state.definitions.found(call.variable(0))?;
+pub(crate) fn get(call: &mut OperationRequest<'_>) -> HandlerResult {
+    let definition = call.state.definitions.find_or_404(call.variable(0))?;
     Ok(Reply::ok(view(definition, locale(call))))
 }
 
 /// `POST /api/v2/presencedefinitions`
-pub(crate) fn create(call: &mut Call<'_>) -> Answer {
+pub(crate) fn create(call: &mut OperationRequest<'_>) -> HandlerResult {
     let body = call.body()?;
     Ok(Reply::ok(view(
         call.state.definitions.create(&body)?,
@@ -72,7 +72,7 @@ pub(crate) fn create(call: &mut Call<'_>) -> Answer {
 }
 
 /// `PUT /api/v2/presencedefinitions/{presenceId}`
-pub(crate) fn update(call: &mut Call<'_>) -> Answer {
+pub(crate) fn update(call: &mut OperationRequest<'_>) -> HandlerResult {
     let (body, id) = (call.body()?, call.variable(0));
     Ok(Reply::ok(view(
         call.state.definitions.update(id, &body)?,
@@ -97,7 +97,7 @@ fn view(definition: &Definition, locale: &str) -> Value {
         view["systemPresence"] = json!(presence.spaced());
     }
     if !definition.system {
-        // The sandbox does not know whose a token is: the first user stands for everyone.
+        // Tokens have no users here: the first user stands for all.
         let user = seed::user_id(1);
         let author = json!({"id": user, "selfUri": format!("/api/v2/users/{user}")});
         view["createdBy"] = author.clone();
@@ -108,14 +108,14 @@ fn view(definition: &Definition, locale: &str) -> Value {
     view
 }
 
-/// The locale that is asked for; for the legacy operations no values are documented.
-fn locale<'a>(call: &'a Call<'_>) -> &'a str {
+/// The requested locale. The legacy operations document no values.
+fn locale<'a>(call: &'a OperationRequest<'_>) -> &'a str {
     call.query
         .one("localeCode")
         .unwrap_or(&call.settings.default_locale)
 }
 
-fn positive(call: &Call<'_>, name: &str, default: usize) -> Result<usize, Refusal> {
+fn positive(call: &OperationRequest<'_>, name: &str, default: usize) -> Result<usize, ApiError> {
     let Some(raw) = call.query.one(name) else {
         return Ok(default);
     };
@@ -124,12 +124,12 @@ fn positive(call: &Call<'_>, name: &str, default: usize) -> Result<usize, Refusa
         .filter(|number| (1..=MAX_INT).contains(number))
         .ok_or_else(|| {
             let allowed = format!("whole numbers from 1 to {MAX_INT}");
-            Refusal::parameter_value(name, raw, &allowed)
+            ApiError::parameter_value(name, raw, &allowed)
         })
 }
 
-/// The URI of a page of the same listing.
-fn page_uri(call: &Call<'_>, number: usize, size: usize) -> String {
+/// The URI of another page of this listing.
+fn page_uri(call: &OperationRequest<'_>, number: usize, size: usize) -> String {
     let mut uri = format!("/api/v2/presencedefinitions?pageSize={size}&pageNumber={number}");
     for name in ["deleted", "localeCode"] {
         if let Some(value) = call.query.one(name) {

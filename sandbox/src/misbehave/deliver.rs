@@ -1,4 +1,4 @@
-//! Wrong bytes, slow bytes and no bytes.
+//! Response bodies with injected faults.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,7 +15,7 @@ use tokio::time::sleep;
 use super::{End, Plan};
 use crate::reply::Reply;
 
-/// Marks an answer in whose place the connection is to be closed.
+/// Response extension: close the connection instead of responding.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cut;
 
@@ -27,11 +27,11 @@ const JSON: &str = "application/json";
 const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Error</title></head>\
     <body><h1>The request could not be satisfied</h1></body></html>\n";
 
-/// One of the items that a body without an end consists of.
+/// An item of an endless body.
 const ITEM: &str = "{\"userId\":\"00000000-0000-4000-8000-000000000001\",\"message\":\"\"},";
 
 impl Plan {
-    /// The answer, ended in the way that was asked for.
+    /// Renders the response with its injected ending.
     pub(crate) async fn deliver(&self, reply: Reply, correlation: &str) -> Response {
         let Some(end) = self.end else {
             return reply.into_response(correlation);
@@ -53,7 +53,7 @@ impl Plan {
     }
 }
 
-/// An answer for `serve` to put a closed connection in the place of.
+/// A response that `serve` replaces by closing the connection.
 fn cut() -> Response {
     let mut response = Response::new(cut_after(Bytes::new()));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
@@ -61,18 +61,18 @@ fn cut() -> Response {
     response
 }
 
-/// A body that breaks off.
+/// A truncated body.
 fn cut_after(start: Bytes) -> Body {
     let end = stream::once(async {
-        // What came before is sent when the body has nothing more at the moment,
-        // and would be forgotten if it broke off at once.
+        // hyper flushes what came before when the body is pending, and drops it
+        // if the body fails at once.
         yield_now().await;
         Err(io::Error::other("cut on request"))
     });
     Body::from_stream(stream::iter([Ok(start)]).chain(end))
 }
 
-/// A body of which each byte comes alone.
+/// A body sent byte by byte.
 fn drip(bytes: Vec<u8>, pause: Duration) -> Body {
     Body::from_stream(stream::iter(bytes).then(move |byte| async move {
         sleep(pause).await;
@@ -80,7 +80,7 @@ fn drip(bytes: Vec<u8>, pause: Duration) -> Body {
     }))
 }
 
-/// A list that goes on until its reader has had enough.
+/// A list without an end.
 fn endless() -> Body {
     let block = Bytes::from(ITEM.repeat(500));
     let blocks = stream::iter(std::iter::repeat(block));

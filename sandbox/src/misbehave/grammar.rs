@@ -1,4 +1,4 @@
-//! How behaviours are read.
+//! Parsing of faults.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use super::{Change, End, Plan};
 use crate::settings::within;
 use presence_gateway_args::number;
 
-/// The longest text: room for all behaviours together, but not for an answer that grows with it.
+/// The longest text: enough for all faults together, and small enough to echo.
 const MAX_TEXT: usize = 500;
 
-/// How long a byte waits where nobody says.
+/// The default pause between bytes.
 const DRIP: Duration = Duration::from_millis(1);
 
 impl Plan {
-    /// Reads behaviours, such as `status=503,retry-after=2,after`; else says what is wrong.
+    /// Parses faults, for example `status=503,retry-after=2,after`.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.len() > MAX_TEXT {
@@ -78,7 +78,7 @@ impl Plan {
         }
     }
 
-    /// Checks the behaviours against each other, and adds what goes without saying.
+    /// Checks that the faults agree, and adds the implied ones.
     fn agrees(&mut self, before: bool) -> Result<(), String> {
         if before && self.after {
             return Err(

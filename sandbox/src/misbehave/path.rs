@@ -1,6 +1,6 @@
-//! Which paths a rule is for.
+//! Path patterns of rules.
 
-/// Whether a path has `wanted` in it, or is of its pattern.
+/// Whether a path contains `wanted`, or matches it as a pattern.
 pub(super) fn path_fits(wanted: &str, path: &str) -> bool {
     let Some((start, rest)) = wanted.split_once('*') else {
         return path.contains(wanted);

@@ -1,14 +1,14 @@
-//! Right JSON made wrong.
+//! Changes to the JSON of a right response.
 
 use serde_json::{Value, json};
 
 use super::Change;
 
-/// The id of a user that nobody asks for.
+/// The id of a user that no request names.
 const STRANGER: &str = "ffffffff-ffff-4fff-8fff-ffffffffffff";
 
 impl Change {
-    /// Makes the change; what it is about is the body if that is a list, else its `entities`.
+    /// Applies the change to the body if it is a list, else to its `entities`.
     pub(super) fn apply(self, mut body: Value) -> Value {
         match self {
             Self::WrongShape if body.is_array() => return json!({"unexpected": body}),
@@ -33,7 +33,7 @@ impl Change {
 
     fn rearrange(self, items: &mut Vec<Value>) {
         match self {
-            // The opposite order is as unexpected as any, and is the same each time.
+            // Reversal is deterministic, and as unexpected as any order.
             Self::Shuffle => items.reverse(),
             Self::Drop(count) => items.truncate(items.len().saturating_sub(count)),
             Self::Duplicate => items.extend(items.first().cloned()),
@@ -51,7 +51,7 @@ impl Change {
     }
 }
 
-/// Puts an unknown field into each object; maps of names the vendor's clients choose stay as they are.
+/// Adds an unknown field to each object, except to maps with free keys.
 fn mark(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(mark),

@@ -1,4 +1,4 @@
-//! Rules: which requests get a wrong answer, and how often.
+//! Rules: which requests get faults, and how often.
 
 mod written;
 
@@ -9,9 +9,9 @@ pub(crate) use written::HELP;
 use super::Plan;
 use super::path::path_fits;
 use crate::bounds::MAX_RULES;
-use crate::identity::token_hash;
+use crate::ids::token_hash;
 
-/// The rules, in the order in which they came; the first that fits a request is used.
+/// The rules in order of arrival; the first match applies.
 #[derive(Debug, Default)]
 pub(crate) struct Rules(Vec<Rule>);
 
@@ -21,14 +21,14 @@ struct Rule {
     plan: Plan,
     method: Option<String>,
     path: Option<String>,
-    /// The hash and the label of a token; the token itself is not kept.
+    /// The hash and the label of a token. The token itself is not stored.
     token: Option<(u64, String)>,
     times: Option<u64>,
     after: u64,
 }
 
 impl Rules {
-    /// Adds rules, all or none; else says what is wrong.
+    /// Adds all rules or, on an error, none.
     pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
         let rules = written::read(text)?;
         if self.0.len() + rules.len() > MAX_RULES {
@@ -38,12 +38,12 @@ impl Rules {
         Ok(())
     }
 
-    /// Forgets all rules.
+    /// Removes all rules.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// What is to go wrong with a request; a rule that was used up is forgotten.
+    /// The faults of a request, if a rule matches. An exhausted rule is removed.
     pub(crate) fn apply(&mut self, method: &str, path: &str, token: Option<&str>) -> Option<Plan> {
         let mut due = None;
         for (at, rule) in self.0.iter_mut().enumerate() {
@@ -65,7 +65,7 @@ impl Rules {
         Some(plan)
     }
 
-    /// The rules that are left.
+    /// The remaining rules.
     pub(crate) fn list(&self) -> Value {
         self.0
             .iter()

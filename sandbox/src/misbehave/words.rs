@@ -1,19 +1,19 @@
-//! The words in which a wrong answer is asked for: the list from which they are read and told.
+//! The table of faults, from which they are parsed and listed.
 
 use std::fmt::Write as _;
 
 use super::{Change, End};
 
-/// One behaviour.
+/// One fault.
 #[derive(Debug)]
 pub(crate) struct Word {
-    /// How it is written; a second way stands after a comma.
+    /// Its syntax; an alternative follows a comma.
     pub(crate) written: &'static str,
     pub(crate) told: &'static str,
     pub(super) means: Means,
 }
 
-/// What a word does to a plan.
+/// The effect of a word on a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Means {
     Status,
@@ -36,7 +36,7 @@ const fn word(written: &'static str, means: Means, told: &'static str) -> Word {
     }
 }
 
-/// Every behaviour.
+/// All faults.
 #[rustfmt::skip]
 pub(crate) const WORDS: [Word; 24] = [
     word("status=N", Means::Status, "a status from 200 to 599; from 400 on with the vendor's error body"),
@@ -72,19 +72,19 @@ impl Word {
         end.map_or(self.written, |end| &self.written[..end])
     }
 
-    /// Whether an answer can end in only one way, of which this is one.
+    /// Whether this is an ending; a response has at most one.
     fn is_end(&self) -> bool {
         matches!(self.means, Means::End(_) | Means::Drip)
     }
 }
 
-/// The word of this name.
+/// Finds a word by name.
 pub(super) fn find(name: &str) -> Option<&'static Word> {
     const ALL: &[Word] = &WORDS;
     ALL.iter().find(|word| word.name() == name)
 }
 
-/// The behaviours, told to who writes them wrong.
+/// The list of faults, for error messages.
 pub(crate) fn help() -> String {
     let mut help = String::from("Behaviours are separated by commas:\n");
     for word in &WORDS {

@@ -1,21 +1,21 @@
-//! Many users' presences: read and changed.
+//! Bulk reads and writes of presences.
 
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
 use super::{Change, source, view};
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
+use crate::operation::{HandlerResult, OperationRequest};
 use crate::reply::Reply;
-use crate::routes::{Answer, Call};
 use crate::settings::{BulkOrder, BulkWrite, Duplicates, WithoutIds};
 use crate::users::{PURECLOUD, User};
 
-/// How many ids a bulk read may name.
+/// The most ids of a bulk read.
 const MAX_IDS: usize = 50;
 
 /// `GET /api/v2/users/presences/{sourceId}/bulk`, and that of PURECLOUD
-pub(crate) fn get(call: &mut Call<'_>) -> Answer {
+pub(crate) fn get(call: &mut OperationRequest<'_>) -> HandlerResult {
     let source = source(call, call.variable_or(0, PURECLOUD), "sourceId")?;
     let mut ids = call.query.list("id");
     if ids.len() > MAX_IDS {
@@ -23,10 +23,10 @@ pub(crate) fn get(call: &mut Call<'_>) -> Answer {
             "At most {MAX_IDS} ids can be asked for at once, not {}.",
             ids.len()
         );
-        return Err(Refusal::field("bad.request", "id", &message));
+        return Err(ApiError::field("bad.request", "id", &message));
     }
     if ids.is_empty() && call.settings.bulk_without_ids == WithoutIds::Refused {
-        return Err(Refusal::field(
+        return Err(ApiError::field(
             "bad.request",
             "id",
             "The parameter [id] is required.",
@@ -45,9 +45,9 @@ pub(crate) fn get(call: &mut Call<'_>) -> Answer {
     for id in ids {
         let user = match call.state.users.find(id, call.settings) {
             Ok(user) => user,
-            // A user who is not there is left out; an id that cannot be one is refused.
-            Err(refusal) if refusal.is_not_found() => continue,
-            Err(refusal) => return Err(refusal),
+            // A missing user is left out; a malformed id is refused.
+            Err(api_error) if api_error.is_not_found() => continue,
+            Err(api_error) => return Err(api_error),
         };
         if let Some(presence) = user.presence(&source) {
             let mut seen = view(
@@ -68,9 +68,9 @@ pub(crate) fn get(call: &mut Call<'_>) -> Answer {
 }
 
 /// `PUT /api/v2/users/presences/bulk`
-pub(crate) fn put(call: &mut Call<'_>) -> Answer {
+pub(crate) fn put(call: &mut OperationRequest<'_>) -> HandlerResult {
     let updates = call.bodies(call.settings.bulk_write_limit)?;
-    // The users as they were, each once: an update may be one of many of theirs.
+    // The users before the write, each once, for the rollback.
     let mut before = BTreeMap::new();
     let mut answers = Vec::new();
     for (at, update) in updates.into_iter().enumerate() {
@@ -80,23 +80,23 @@ pub(crate) fn put(call: &mut Call<'_>) -> Answer {
                 answers.push(answer);
             }
             Err(_) if call.settings.bulk_write == BulkWrite::Partial => {}
-            Err(refusal) => {
+            Err(api_error) => {
                 for user in before.into_values() {
                     call.state.users.put(user);
                 }
-                return Err(refusal);
+                return Err(api_error);
             }
         }
     }
     Ok(Reply::ok(Value::Array(answers)))
 }
 
-/// Carries out one update of a bulk write; gives the user as they were, and the answer.
+/// Applies one update; returns the user before it, and the response element.
 fn write(
-    call: &mut Call<'_>,
+    call: &mut OperationRequest<'_>,
     at: usize,
     update: &Map<String, Value>,
-) -> Result<(User, Value), Refusal> {
+) -> Result<(User, Value), ApiError> {
     let text = |name: &str| {
         let text = update.get(name).and_then(Value::as_str);
         text.filter(|text| !text.is_empty())
@@ -104,11 +104,11 @@ fn write(
     let field = format!("[{at}].id");
     let id = text("id").ok_or_else(|| {
         let message = format!("The field [{field}] is required: it is the user's id.");
-        Refusal::field("constraint.validation", &field, &message)
+        ApiError::field("constraint.validation", &field, &message)
     })?;
     let missing = |entity: &str, id: &str, field: &str| {
         let message = format!("The {entity} [{id}] does not exist.");
-        Refusal::field("bad.request", field, &message).about(entity, id)
+        ApiError::field("bad.request", field, &message).about(entity, id)
     };
     let before = match call.state.users.find(id, call.settings) {
         Ok(user) => user.clone(),
@@ -116,12 +116,12 @@ fn write(
     };
     let field = format!("[{at}].sourceId");
     let asked = text("sourceId").or(text("source")).unwrap_or(PURECLOUD);
-    let source = source(call, asked, &field).map_err(|refusal| {
-        let is_missing = refusal.is_not_found();
+    let source = source(call, asked, &field).map_err(|api_error| {
+        let is_missing = api_error.is_not_found();
         if is_missing {
             missing("PresenceSource", asked, &field)
         } else {
-            refusal
+            api_error
         }
     })?;
     let change = Change::read(update, &call.state.definitions, &format!("[{at}]."))?;

@@ -1,19 +1,19 @@
-//! Choices between behaviours of which nobody outside knows which is the vendor's.
+//! Alternatives where the vendor's behaviour is not publicly known.
 //!
-//! Each is named on the command line as it is here; the first is the default.
+//! The names are those of the command line; the first is the default.
 
 use clap::ValueEnum;
 
-/// What a user that was not seeded is.
+/// The treatment of a user that was not seeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum UnknownUsers {
     #[default]
     Missing,
-    /// There from now on, and available.
+    /// Created on first use, and available.
     Found,
 }
 
-/// What an unknown user id that is no UUID is.
+/// The treatment of an unknown user id that is no UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum MalformedIds {
     #[default]
@@ -21,7 +21,7 @@ pub(crate) enum MalformedIds {
     Refused,
 }
 
-/// What becomes of something that makes no sense but does no harm.
+/// The treatment of input that is meaningless but harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Tolerance {
     #[default]
@@ -29,17 +29,17 @@ pub(crate) enum Tolerance {
     Refused,
 }
 
-/// When a token's period begins.
+/// The start of a token's period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum RateWindow {
-    /// With its first request, and anew with the first one after its end.
+    /// Starts with the first request, and again with the first one after its end.
     #[default]
     Fixed,
-    /// One period before now.
+    /// The period before each request.
     Sliding,
 }
 
-/// In which order a bulk answer stands.
+/// The order of a bulk response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum BulkOrder {
     #[default]
@@ -48,7 +48,7 @@ pub(crate) enum BulkOrder {
     Reversed,
 }
 
-/// How often a user that is asked for twice is answered.
+/// How often a user requested twice is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Duplicates {
     #[default]
@@ -56,7 +56,7 @@ pub(crate) enum Duplicates {
     Each,
 }
 
-/// The answer to a bulk read without ids.
+/// The response to a bulk read without ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum WithoutIds {
     #[default]
@@ -64,34 +64,34 @@ pub(crate) enum WithoutIds {
     Refused,
 }
 
-/// What one wrong update does to a bulk write.
+/// The effect of one wrong update on a bulk write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum BulkWrite {
     /// All of it is refused.
     #[default]
     Atomic,
-    /// It alone is left out.
+    /// Only the wrong update is left out.
     Partial,
 }
 
-/// What a null in a body means.
+/// The meaning of a null in a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Nulls {
-    /// The same as a field that is not there.
+    /// The same as an absent field.
     #[default]
     Absent,
-    /// The empty text, where the field holds text.
+    /// The empty text, if the field is a text.
     Clear,
     /// A field of the wrong type.
     Refused,
 }
 
-/// Which fields a user's presence has.
+/// The fields of a user's presence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum PresenceFields {
     #[default]
     Full,
-    /// Those of an answer that was captured in 2022.
+    /// Those of a response captured in 2022.
     Captured,
 }
 
@@ -105,7 +105,7 @@ pub(crate) enum CreatedStatus {
     Created = 201,
 }
 
-/// The answer to a second DELETE of one thing.
+/// The status of a repeated DELETE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum RepeatedDelete {
     #[default]
@@ -115,7 +115,7 @@ pub(crate) enum RepeatedDelete {
     Missing,
 }
 
-/// Reads a choice by its name; else says which there are.
+/// Parses a choice by name; the error lists the names.
 pub(super) fn choice<T: ValueEnum>(raw: &str) -> Result<T, String> {
     T::from_str(raw, false).map_err(|_| {
         let choices = T::value_variants().iter().filter_map(T::to_possible_value);

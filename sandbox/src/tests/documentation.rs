@@ -1,4 +1,4 @@
-//! docs/sandbox.md says what is there: no more, no less.
+//! docs/sandbox.md documents exactly what exists.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::settings::flags;
 
 const GUIDE: &str = include_str!("../../../docs/sandbox.md");
 
-/// The rows of the table below a heading, each as its cells.
+/// The rows of the table below a heading, split into cells.
 fn table(heading: &str) -> Vec<Vec<&'static str>> {
     let (_, section) = GUIDE.split_once(&format!("\n{heading}\n")).unwrap();
     let rows = section.lines().skip_while(|line| !line.starts_with('|'));
@@ -21,12 +21,12 @@ fn table(heading: &str) -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The words that begin in a certain way, as far as they are made of `letters`.
+/// The words with a prefix, up to the first character outside `letters`.
 fn words_with<'a>(start: &str, text: &'a str, letters: fn(char) -> bool) -> BTreeSet<&'a str> {
     let found = text.match_indices(start).map(|(at, _)| &text[at..]);
     found
@@ -61,7 +61,7 @@ fn no_flag_is_documented_that_does_not_exist() {
         .into_iter()
         .flat_map(|flag| [format!("--{}", flag.name), flag.variable])
         .collect();
-    // Those of the commands around the sandbox.
+    // Flags of the commands around the sandbox.
     for other in ["--listen", "--sandbox", "--upstream-url", "--token"] {
         known.insert(other.to_owned());
     }

@@ -1,4 +1,4 @@
-//! Whatever is asked, there is an answer, and one in the vendor's shape.
+//! Every request gets a response in the vendor's format.
 
 mod wild;
 
@@ -15,7 +15,7 @@ use wild::{Wild, wild};
 
 use super::*;
 
-/// The bytes of a body, or the first megabyte of one that does not end or breaks off.
+/// The bytes of a body, at most about a megabyte of an endless or broken one.
 async fn read(response: Response<Body>) -> Vec<u8> {
     let mut body = response.into_body();
     let mut bytes = Vec::new();
@@ -28,7 +28,7 @@ async fn read(response: Response<Body>) -> Vec<u8> {
     bytes
 }
 
-/// Asks, and checks the answer where nobody asked for a wrong one.
+/// Sends a request, and checks the response unless a fault was injected.
 async fn check(sandbox: &Sandbox, wild: &Wild) {
     let longest = Duration::from_secs(1_000_000);
     let answer = timeout(longest, sandbox.router().oneshot(wild.request())).await;

@@ -1,13 +1,13 @@
-//! How rules are written: as lines of text, or as JSON.
+//! Parsing of rules: lines of text, or JSON.
 
 use serde_json::Value;
 
 use super::Rule;
-use crate::identity::{token_hash, token_label};
+use crate::ids::{token_hash, token_label};
 use crate::misbehave::Plan;
 use presence_gateway_args::number;
 
-/// How a rule is written, told to who writes one wrong.
+/// The syntax of a rule, for error messages.
 pub(crate) const HELP: &str = "\
 A rule is a line of text: behaviours, then selectors with a space between, all of which must fit:
   status=503,retry-after=2 method=GET path=/bulk token=TOKEN times=2 after=1
@@ -17,7 +17,7 @@ or JSON, one object or a list of them:
 `times` is how often the rule is used, else always; `after` is how many requests it lets pass first.
 ";
 
-/// Reads rules, at least one; else says what is wrong.
+/// Parses at least one rule; the error says what is wrong.
 pub(super) fn read(text: &str) -> Result<Vec<Rule>, String> {
     let rules = match text.trim_start().chars().next() {
         Some('{' | '[') => from_json(text)?,

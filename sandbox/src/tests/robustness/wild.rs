@@ -1,4 +1,4 @@
-//! Requests that nobody would send, and some that are nearly right.
+//! Random requests, some of them nearly right.
 
 use axum::body::Body;
 use http::{HeaderValue, Request};
@@ -12,7 +12,7 @@ use crate::misbehave::words::WORDS;
 use crate::routes::OPERATIONS;
 use crate::tests::{BUSY, FIRST, MEAL, SECOND};
 
-/// Names and values that mean something somewhere, and some that do nowhere.
+/// Names and values with and without a meaning.
 const WORDS_OF_USE: [&str; 32] = [
     "id",
     "name",
@@ -67,13 +67,13 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// A segment of a path: mostly one that is there.
+/// A path segment, mostly an existing one.
 fn segment() -> impl Strategy<Value = String> {
     let known = [FIRST, SECOND, BUSY, "PURECLOUD", "Phone"];
     prop_oneof![2 => select(known.to_vec()).prop_map(str::to_owned), 1 => word()]
 }
 
-/// A method and a path, which mostly go together.
+/// A method and a path that mostly match.
 fn target() -> impl Strategy<Value = (&'static str, String)> {
     let methods = vec![
         "GET", "PUT", "PATCH", "POST", "DELETE", "HEAD", "OPTIONS", "BREW",
@@ -136,7 +136,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A body that an operation takes, as often as not with something in it replaced.
+/// A valid body, in half of the cases with one value replaced.
 fn near_miss() -> impl Strategy<Value = Value> {
     let right = select(vec![
         json!({"id": FIRST, "sourceId": "Phone", "primary": true, "presenceDefinition": {"id": BUSY}, "message": "x"}),

@@ -4,16 +4,16 @@ use serde_json::{Map, Value, json};
 
 use super::reply::Reply;
 
-/// A refused request, told in the vendor's words.
+/// An error response in the vendor's format.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct ApiError {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Map<String, Value>,
 }
 
-impl Refusal {
-    /// A refusal with a status, a code and a message.
+impl ApiError {
+    /// An error with a status, a code and a message.
     pub(super) fn new(status: u16, code: &str, message: &str) -> Self {
         let body = [
             ("message".to_owned(), json!(message)),
@@ -29,18 +29,18 @@ impl Refusal {
         }
     }
 
-    /// A refusal with any status, in the words that go with it.
-    pub(super) fn of_status(status: u16) -> Self {
+    /// The usual error of a status.
+    pub(super) fn from_status(status: u16) -> Self {
         let (code, message) = words(status);
         Self::new(status, code, message)
     }
 
-    /// 400 for something wrong with one field or parameter.
+    /// 400 for one wrong field or parameter.
     pub(super) fn field(code: &str, field: &str, message: &str) -> Self {
         Self::new(400, code, message).detail(code, field)
     }
 
-    /// 400 for a value that is none of a few.
+    /// 400 for a value outside an enumeration.
     pub(super) fn parameter_value(name: &str, value: &str, allowed: &str) -> Self {
         let template = "Value [{value}] is not valid for parameter [{parameter}]. \
                         Allowable values are: {allowed}";
@@ -48,26 +48,26 @@ impl Refusal {
             400,
             "invalid.query.param.value",
             template,
-            // What the caller wrote comes last, as it may look like a place for another.
+            // The caller's value is substituted last, because it may look like a placeholder.
             &[("parameter", name), ("allowed", allowed), ("value", value)],
         )
         .detail("invalid.query.param.value", name)
     }
 
-    /// 404 for a thing that is not there.
+    /// 404 for a missing entity.
     pub(super) fn not_found(entity: &str, id: &str) -> Self {
-        let mut refusal = Self::of_status(404);
-        refusal.body.insert("entityName".into(), json!(entity));
-        refusal.body.insert("entityId".into(), json!(id));
-        refusal
+        let mut api_error = Self::from_status(404);
+        api_error.body.insert("entityName".into(), json!(entity));
+        api_error.body.insert("entityId".into(), json!(id));
+        api_error
     }
 
-    /// Whether what was asked for is not there.
+    /// Whether this is a 404.
     pub(super) fn is_not_found(&self) -> bool {
         self.status == 404
     }
 
-    /// A refusal whose message is made of a template and its parameters.
+    /// An error with a message template and its parameters.
     pub(super) fn templated(
         status: u16,
         code: &str,
@@ -79,21 +79,21 @@ impl Refusal {
             .fold(template.to_owned(), |text, (name, value)| {
                 text.replace(&format!("{{{name}}}"), value)
             });
-        let mut refusal = Self::new(status, code, &message);
+        let mut api_error = Self::new(status, code, &message);
         let params: Map<String, Value> = params
             .iter()
             .map(|(name, value)| ((*name).to_owned(), json!(value)))
             .collect();
-        refusal
+        api_error
             .body
             .insert("messageWithParams".into(), json!(template));
-        refusal
+        api_error
             .body
             .insert("messageParams".into(), Value::Object(params));
-        refusal
+        api_error
     }
 
-    /// Adds what is wrong with one field.
+    /// Adds the detail of one field.
     pub(super) fn detail(mut self, code: &str, field: &str) -> Self {
         if let Some(Value::Array(details)) = self.body.get_mut("details") {
             details.push(json!({"errorCode": code, "fieldName": field}));
@@ -101,7 +101,7 @@ impl Refusal {
         self
     }
 
-    /// Names the thing that the last detail is about.
+    /// Names the entity of the last detail.
     pub(super) fn about(mut self, entity: &str, id: &str) -> Self {
         let last = self
             .body
@@ -127,7 +127,7 @@ impl Refusal {
         self
     }
 
-    /// The answer, in which the context id is the correlation id.
+    /// The response; its context id is the correlation id.
     pub(super) fn into_reply(mut self, correlation: &str) -> Reply {
         self.body.insert("contextId".into(), json!(correlation));
         Reply {
@@ -138,7 +138,7 @@ impl Refusal {
     }
 }
 
-/// The documented code and message of each status; the nearest for others.
+/// The documented code and message of each status, or of the nearest one.
 fn words(status: u16) -> (&'static str, &'static str) {
     match status {
         401 => (
@@ -198,11 +198,11 @@ fn words(status: u16) -> (&'static str, &'static str) {
     }
 }
 
-/// 429 in the body that the vendor documents.
-pub(super) fn too_many_requests(seconds: u64) -> Refusal {
+/// 429 with the documented body.
+pub(super) fn too_many_requests(seconds: u64) -> ApiError {
     let message =
         format!("Rate limit exceeded the maximum. Retry the request in [{seconds}] seconds");
-    Refusal::new(429, "too.many.requests.retry.after", &message)
+    ApiError::new(429, "too.many.requests.retry.after", &message)
         .header("retry-after", seconds.to_string())
 }
 
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_templated_message_carries_its_parameters() {
-        let reply = Refusal::parameter_value("deleted", "maybe", "TRUE, FALSE").into_reply("c");
+        let reply = ApiError::parameter_value("deleted", "maybe", "TRUE, FALSE").into_reply("c");
         let body = reply.body.unwrap();
         assert_eq!(
             body["message"],

@@ -1,16 +1,16 @@
-//! Names for what has none: fresh ids, and labels that stand for tokens.
+//! Fresh ids, and labels for tokens.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The randomness of this process; what is made from it cannot be guessed or repeated elsewhere.
+/// The random state of this process, so that ids and hashes cannot be guessed.
 static SALT: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// How many ids were made.
+/// The number of generated ids.
 static MADE: AtomicU64 = AtomicU64::new(0);
 
-/// A fresh id in the form of a random UUID.
+/// Generates an id in the form of a random UUID.
 pub(super) fn fresh() -> String {
     let number = MADE.fetch_add(1, Ordering::Relaxed);
     let high = SALT.hash_one((number, "high"));
@@ -20,12 +20,12 @@ pub(super) fn fresh() -> String {
     format!("{first:08x}-{second:04x}-4{third:03x}-{fourth:04x}-{fifth:012x}")
 }
 
-/// What stands for a token where it can be seen or kept.
+/// The salted hash of a token, which is stored instead of it.
 pub(super) fn token_hash(token: &str) -> u64 {
     SALT.hash_one(("token", token))
 }
 
-/// A token's hash as text.
+/// The hash of a token as text.
 pub(super) fn token_label(token: &str) -> String {
     format!("token-{:016x}", token_hash(token))
 }

@@ -1,0 +1,189 @@
+//! The handler of every request: receive, admit, run, inject a fault, respond.
+
+use axum::body::Body;
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::{HeaderMap, Method, Request, header};
+use parking_lot::MutexGuard;
+use tokio::time::{Instant, sleep};
+
+use super::api_error::{ApiError, too_many_requests};
+use super::misbehave::Plan;
+use super::operation::{HandlerResult, Operation, OperationRequest, Permissions};
+use super::payload;
+use super::query::Query;
+use super::reply::Reply;
+use super::request::ReceivedRequest;
+use super::routes;
+use super::state::State;
+use super::{Sandbox, control, ids, misbehave, oauth};
+
+/// The request header that injects faults into its own response.
+const MISBEHAVE: &str = "x-sandbox-misbehave";
+
+/// The target of an admitted request.
+enum Target {
+    Operation(&'static Operation, Vec<String>),
+    Token,
+}
+
+/// Handles any request.
+pub(super) async fn handle(Extract(sandbox): Extract<Sandbox>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let request = ReceivedRequest {
+        query: Query::read(parts.uri.query().unwrap_or_default()),
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        payload: payload::receive(body).await,
+    };
+    let path = request.uri.path();
+    if path == "/sandbox" || path.starts_with("/sandbox/") {
+        return control::answer(&sandbox, &request);
+    }
+    sandbox.answer(&request).await
+}
+
+impl Sandbox {
+    async fn answer(&self, request: &ReceivedRequest) -> Response {
+        let correlation = ids::fresh();
+        let number = self.received(request, &correlation);
+        let (target, plan) = match self.admit(request, number) {
+            Ok(admit) => admit,
+            Err(api_error) => {
+                sleep(self.shared.settings.latency).await;
+                let reply = api_error.into_reply(&correlation);
+                self.lock().journal.answered(number, reply.status);
+                return reply.into_response(&correlation);
+            }
+        };
+        let applied_first = plan.applies_first();
+        let early = applied_first.then(|| self.perform(request, &target, &correlation));
+        sleep(self.shared.settings.latency.saturating_add(plan.delay())).await;
+        let reply = match early {
+            Some(reply) => reply,
+            None if plan.needs_answer(request.method == Method::GET) => {
+                self.perform(request, &target, &correlation)
+            }
+            None => misbehave::stand_in(),
+        };
+        let reply = plan.reshape(reply, &correlation);
+        if let Some(status) = plan.visible_status(&reply) {
+            self.lock().journal.answered(number, status);
+        }
+        plan.deliver(reply, &correlation).await
+    }
+
+    /// Records the request in the journal, and returns its number.
+    fn received(&self, request: &ReceivedRequest, correlation: &str) -> u64 {
+        let label = bearer(&request.headers).map(ids::token_label);
+        self.lock().journal.received(
+            request.method.as_str(),
+            request.uri.path(),
+            request.query.pairs(),
+            label.as_deref(),
+            correlation,
+        )
+    }
+
+    /// Checks the path, the token and its rate limit, and returns the faults to inject.
+    fn admit(&self, request: &ReceivedRequest, number: u64) -> Result<(Target, Plan), ApiError> {
+        let (method, path) = (request.method.as_str(), request.uri.path());
+        let token = bearer(&request.headers);
+        let mut state = self.lock();
+        let target = if path == "/oauth/token" {
+            Target::Token
+        } else {
+            let (operation, variables) = routes::find(method, path)?;
+            state.journal.called(number, operation.name);
+            let token = token.ok_or_else(|| ApiError::from_status(401))?;
+            if token == "expired" {
+                let message = "The supplied credentials are expired and cannot be used.";
+                return Err(ApiError::new(401, "credentials.expired", message));
+            }
+            state
+                .limits
+                .spend(ids::token_hash(token), Instant::now())
+                .map_err(too_many_requests)?;
+            if token == "forbidden" {
+                return Err(forbidden(&operation.permissions));
+            }
+            Target::Operation(operation, variables)
+        };
+        let plan = match request.headers.get(MISBEHAVE) {
+            Some(value) => Plan::read(value.to_str().unwrap_or_default())
+                .map_err(|wrong| ApiError::field("bad.request", "X-Sandbox-Misbehave", &wrong))?,
+            None => state.rules.apply(method, path, token).unwrap_or_default(),
+        };
+        if !plan.text().is_empty() {
+            state.journal.misbehaved(number, plan.text());
+        }
+        Ok((target, plan))
+    }
+
+    fn perform(&self, request: &ReceivedRequest, target: &Target, correlation: &str) -> Reply {
+        match target {
+            Target::Token => oauth::token(request),
+            Target::Operation(operation, variables) => self
+                .run(request, operation, variables)
+                .unwrap_or_else(|api_error| api_error.into_reply(correlation)),
+        }
+    }
+
+    fn run(
+        &self,
+        request: &ReceivedRequest,
+        operation: &Operation,
+        variables: &[String],
+    ) -> HandlerResult {
+        request.payload.bytes()?;
+        let body = match operation.body {
+            Some(shape) => Some((request.payload.json(&request.headers)?, shape)),
+            None => None,
+        };
+        let mut state = self.lock();
+        (operation.run)(&mut OperationRequest {
+            settings: &self.shared.settings,
+            state: &mut state,
+            variables,
+            query: &request.query,
+            body,
+        })
+    }
+
+    /// Locks the state. Never held across an await.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock()
+    }
+}
+
+/// The bearer token of a request, if any.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// 403 that names the missing permissions.
+fn forbidden(permissions: &Permissions) -> ApiError {
+    let (code, template, names) = match permissions {
+        Permissions::None => return ApiError::from_status(403),
+        Permissions::All(names) => (
+            "missing.permissions",
+            "Unable to perform the requested action. You are missing the following permission(s): \
+             {permissions}",
+            names,
+        ),
+        Permissions::Any(names) => (
+            "missing.any.permissions",
+            "Unable to perform the requested action. You must have at least one of the following \
+             permissions assigned: {permissions}",
+            names,
+        ),
+    };
+    ApiError::templated(403, code, template, &[("permissions", &names.join(", "))])
+}
