@@ -3,6 +3,7 @@
 //! The core returns [`Error`]; [`Failure::into_status`] is called at the edge
 //! alone. What a status means to a caller is in README.md, "Errors".
 
+pub(crate) mod chain;
 mod code;
 mod details;
 mod draft;
@@ -19,7 +20,6 @@ use tonic::Status;
 use crate::error::fault::Fault;
 use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
-use crate::upstream::rate_limit::Denied;
 
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
@@ -144,15 +144,6 @@ impl From<Error> for Failure {
             error,
             correlation_id: None,
             report: None,
-        }
-    }
-}
-
-impl From<Denied> for Error {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::TooLate(delay) => Self::RateLimited(delay),
-            Denied::TooManyTokens => Self::Overloaded,
         }
     }
 }

@@ -10,8 +10,9 @@ use http::HeaderValue;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::response::becomes;
+use super::sender::Sender;
 use super::singleflight::{QueueNotice, SharedRequest, WeakSharedRequest, caused_by_peers};
-use super::{Reply, RequestContext, Upstream};
+use super::{Reply, RequestContext};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure};
@@ -114,12 +115,12 @@ impl ReadCoalescer {
     /// Sends a read, or waits for the same one that is under way.
     pub(super) async fn send(
         &self,
-        upstream: &Upstream,
+        sender: &Sender,
         call: &Call,
         terms: &RequestContext,
     ) -> Result<Reply, Failure> {
         loop {
-            let flight = self.flight(upstream, call, terms);
+            let flight = self.flight(sender, call, terms);
             let landed = flight.result(&terms.deadline).await?;
             let answer = match Arc::try_unwrap(landed) {
                 // What it held is given back, for the call's own account.
@@ -147,7 +148,7 @@ impl ReadCoalescer {
 
     fn flight(
         &self,
-        upstream: &Upstream,
+        sender: &Sender,
         call: &Call,
         terms: &RequestContext,
     ) -> SharedRequest<Arc<Outcome>> {
@@ -177,10 +178,10 @@ impl ReadCoalescer {
             read: read.clone(),
             number,
         };
-        let (upstream, call, terms) = (upstream.clone(), call.clone(), terms.clone());
+        let (sender, call, terms) = (sender.clone(), call.clone(), terms.clone());
         let (authorization, deadline) = (terms.caller.authorization(), terms.deadline.clone());
         let flight = SharedRequest::new(&deadline, |deadline, wait| {
-            lead(known, upstream, call, terms, deadline, wait)
+            lead(known, sender, call, terms, deadline, wait)
         });
         let replaced = flight.downgrade().and_then(|joinable| {
             let entry = Entry {
@@ -203,7 +204,7 @@ impl ReadCoalescer {
 /// Sends a read for all calls that wait for it. It is known until it ends.
 fn lead(
     known: Registration,
-    upstream: Upstream,
+    sender: Sender,
     call: Call,
     terms: RequestContext,
     deadline: Deadline,
@@ -217,7 +218,7 @@ fn lead(
         ..terms
     };
     async move {
-        let answer = upstream.send_shared(&call, &terms, &wait).await;
+        let answer = sender.send_shared(&call, &terms, &wait).await;
         // Nobody joins what has landed.
         drop(known);
         Arc::new(Outcome { answer, held })

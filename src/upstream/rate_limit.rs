@@ -17,6 +17,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
+use crate::error::Error;
 use crate::token_key::TokenKey;
 pub use permit::{Permit, Recall, Turn};
 pub use reservation::Reservation;
@@ -37,6 +38,15 @@ pub enum Denied {
     TooLate(Duration),
     /// More tokens are in use than can be counted.
     TooManyTokens,
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::TooLate(delay) => Self::RateLimited(delay),
+            Denied::TooManyTokens => Self::Overloaded,
+        }
+    }
 }
 
 impl RateLimiter {

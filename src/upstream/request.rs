@@ -7,15 +7,16 @@ use super::client;
 use super::connection::Served;
 use super::connector::Proxy;
 use super::response::{expired, lost, read, unreached};
+use super::sender::Sender;
 use super::tracked_body::{TrackedBody, comes_with_head};
 use super::tunnel::ProxyRefusal;
-use super::{Reply, RequestContext, Upstream};
+use super::{Reply, RequestContext};
 use crate::credentials::Caller;
 use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
 use crate::operation::Call;
 use crate::telemetry::Attempt;
 
-impl Upstream {
+impl Sender {
     /// Sends a call once, and reads its answer.
     pub(super) async fn exchange(
         &self,
@@ -77,7 +78,7 @@ impl Upstream {
 
     /// The proxy that reads the request itself, where there is one.
     fn proxy_of(&self, call: &Call) -> Option<&Proxy> {
-        let uri = self.base.url(&call.path_and_query).ok()?;
+        let uri = self.endpoint.url(&call.path_and_query).ok()?;
         self.clients.proxy_of(&uri)
     }
 
@@ -90,11 +91,11 @@ impl Upstream {
     ) -> http::Result<Request<TrackedBody>> {
         let json = HeaderValue::from_static("application/json");
         let token = caller.authorization();
-        let uri = self.base.url(&call.path_and_query)?;
+        let uri = self.endpoint.url(&call.path_and_query)?;
         let proxy = self.clients.proxy_of(&uri);
         let proxy = proxy.and_then(|proxy| proxy.authorization.clone());
         let (body_length, token_length) = (call.body.as_ref().map_or(0, Bytes::len), token.len());
-        let is_last = !comes_with_head(body_length, token_length, self.base.is_secure());
+        let is_last = !comes_with_head(body_length, token_length, self.endpoint.is_secure());
         let mut request = Request::builder()
             .method(call.spec.method.clone())
             .uri(uri)

@@ -1,7 +1,6 @@
 //! The vendor's answer, read within its bounds; and what it means where there is none.
 
 use std::error::Error as _;
-use std::fmt::Write;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
@@ -12,6 +11,7 @@ use memchr::memchr_iter;
 use super::body::{self, Unread};
 use super::tunnel::ProxyRefusal;
 use crate::deadline::Deadline;
+use crate::error::chain::causes;
 use crate::error::fault::Fault;
 use crate::error::{Error, UnknownOutcome};
 use crate::memory::MemoryLease;
@@ -157,23 +157,6 @@ fn broken(spec: &Spec, why: String) -> Error {
     }
 }
 
-/// Tells an error of the client for telemetry with its causes, and without the
-/// URL, which may hold a password.
-pub(crate) fn why(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    causes(error.to_string(), &error)
-}
-
 fn told(what: &str, error: &dyn std::error::Error) -> String {
     causes(format!("{what}: {error}"), error)
-}
-
-fn causes(mut why: String, error: &dyn std::error::Error) -> String {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // `write!` to a `String` cannot fail.
-        let _ = write!(why, ": {cause}");
-        source = cause.source();
-    }
-    why
 }

@@ -15,8 +15,8 @@ use opentelemetry_http::{HttpClient, HttpError, ResponseBodyTooLarge};
 use parking_lot::Mutex;
 use reqwest::{Client, redirect};
 
+use crate::error::chain::http_causes;
 use crate::telemetry::settings::Destination;
-use crate::upstream::why;
 
 /// The largest answer that is read from a collector, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -46,7 +46,7 @@ impl Post {
             .connect_timeout(to.timeout)
             .timeout(to.timeout)
             .tls_backend_preconfigured(to.tls.clone().map_or_else(plain, Ok)?);
-        let client = builder.build().map_err(why)?;
+        let client = builder.build().map_err(http_causes)?;
         Ok(Self {
             client,
             seen: Arc::default(),
@@ -64,10 +64,10 @@ impl Post {
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let request = request.try_into().map_err(why)?;
-        let mut answer = self.client.execute(request).await.map_err(why)?;
+        let request = request.try_into().map_err(http_causes)?;
+        let mut answer = self.client.execute(request).await.map_err(http_causes)?;
         let mut body = BytesMut::new();
-        while let Some(piece) = answer.chunk().await.map_err(why)? {
+        while let Some(piece) = answer.chunk().await.map_err(http_causes)? {
             if body.len() + piece.len() > MAX_ANSWER {
                 return Err(ResponseBodyTooLarge::new().into());
             }

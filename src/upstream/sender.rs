@@ -1,0 +1,228 @@
+//! Sends a request: waits for the rate limiter, attempts it, learns from the
+//! answer, and retries.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::client::RotatingClient;
+use super::endpoint::Endpoint;
+use super::rate_limit::{Permit, RateLimiter, Turn};
+use super::response::recalled;
+use super::retry::{Attempts, Budget, Next};
+use super::singleflight::QueueNotice;
+use super::tracked_body::TrackedBody;
+use super::{Reply, RequestContext};
+use crate::error::{Error, Failure};
+use crate::operation::Call;
+use crate::telemetry::Peer;
+use crate::token_key::TokenKey;
+
+/// The longest that a `Retry-After` throttles a token. Callers are told of
+/// longer waits, but one call tries again after this one.
+const MAX_THROTTLE: Duration = Duration::from_mins(10);
+
+/// Sends requests to the upstream API. Clones share its clients, its rate
+/// limiter and its retry budget.
+#[derive(Debug, Clone)]
+pub(super) struct Sender {
+    pub(super) clients: RotatingClient,
+    pub(super) endpoint: Endpoint,
+    pub(super) peer: Peer,
+    pub(super) rate_limiter: RateLimiter,
+    pub(super) budget: Budget,
+}
+
+impl Sender {
+    /// Sends a request for one call. A batch of a stream expires after the
+    /// stream's batch limit, counted from when the request may start.
+    pub(super) async fn send(
+        &self,
+        call: &Call,
+        context: &RequestContext,
+    ) -> Result<Reply, Failure> {
+        if context.deadline.batch_limit().is_none() {
+            let notice = QueueNotice::default();
+            return self.send_shared(call, context, &notice).await;
+        }
+        let notice = QueueNotice::shared();
+        tokio::select! {
+            biased;
+            result = self.send_shared(call, context, &notice) => result,
+            error = notice.is_overdue(&context.deadline) => Err(error),
+        }
+    }
+
+    /// Sends a request for all calls that wait for it, and puts into `notice`
+    /// what they must know while it is queued.
+    pub(super) async fn send_shared(
+        &self,
+        call: &Call,
+        context: &RequestContext,
+        notice: &QueueNotice,
+    ) -> Result<Reply, Failure> {
+        let (token, deadline) = (context.caller.key(), &context.deadline);
+        let mut attempts = Attempts::new(&self.budget, call.spec, context.is_retry);
+        let mut resends = 0;
+        let mut turn = None;
+        loop {
+            let permit = match self.permit(context, turn, &attempts, notice).await {
+                Ok(permit) => permit,
+                Err(error) => return Err(attempts.given_up(error.into())),
+            };
+            let turn = *turn.insert(permit.turn());
+            let mut result = self.attempt(call, context, permit, resends).await;
+            self.learn(token, turn, attempts.throttled(), &mut result);
+            let next = attempts.after(result, deadline.remaining());
+            let scope = context.access_log.scope();
+            if let (Some(wait), Some(failure)) = (next.wait(), attempts.last()) {
+                scope.backoff(&failure.error, wait);
+            }
+            if attempts.is_refused() {
+                scope.retry_refused();
+            }
+            match next {
+                Next::End(result) => return result,
+                Next::Turn => continue,
+                // The rate limiter delays the next permit of a throttled token.
+                Next::Throttled(_) if self.rate_limiter.is_paced() => {}
+                Next::Again(wait) => drop(deadline.timeout(sleep(wait)).await),
+                Next::Later(wait) | Next::Throttled(wait) => {
+                    if let Some(last) = attempts.last() {
+                        notice.until(Instant::now() + wait, || last.clone());
+                    }
+                    // The token's next permit may be later than `Retry-After`.
+                    let delay = self.rate_limiter.delay(token);
+                    if delay >= deadline.remaining() {
+                        return Err(attempts.given_up(Error::RateLimited(delay).into()));
+                    }
+                    tokio::select! {
+                        _ = deadline.timeout(sleep(wait)) => {}
+                        // Another replica can send it as well.
+                        _ = deadline.drain().begun() => {
+                            return Err(attempts.given_up(Error::Draining.into()));
+                        }
+                    }
+                }
+            }
+            resends += 1;
+        }
+    }
+
+    /// Waits until a request of the token may start. One that started before
+    /// keeps its place in the queue; the call's reservations are for others.
+    async fn permit(
+        &self,
+        context: &RequestContext,
+        before: Option<Turn>,
+        attempts: &Attempts<'_>,
+        notice: &QueueNotice,
+    ) -> Result<Permit, Error> {
+        let (token, deadline) = (context.caller.key(), &context.deadline);
+        if deadline.is_expired() {
+            return Err(Error::DeadlineExceeded);
+        }
+        let scope = context.access_log.scope();
+        let _turn = scope.turn();
+        let end = || deadline.instant();
+        let on_wait = |until: Instant| {
+            let wait = until.saturating_duration_since(Instant::now());
+            notice.until(until, || attempts.given_up(Error::RateLimited(wait).into()));
+        };
+        let permit = async {
+            let reservation = match before {
+                Some(turn) => self.rate_limiter.line_up_again(token, turn, end())?,
+                None => match context.reservations.take() {
+                    Some(reservation) => reservation,
+                    None => self.rate_limiter.line_up_one(token, end())?,
+                },
+            };
+            reservation.turn(end, on_wait).await
+        };
+        tokio::select! {
+            biased;
+            permit = deadline.timeout(permit) => {
+                let permit = permit.ok_or(Error::DeadlineExceeded)??;
+                notice.is_over();
+                permit.left.inspect(|&left| scope.quota_remaining(left));
+                Ok(permit)
+            }
+            // Another replica can send it, and in time.
+            _ = deadline.drain().begun() => Err(Error::Draining),
+        }
+    }
+
+    /// Takes from an answer what it says of the token. The request had this
+    /// turn, and was throttled `throttled` times before.
+    fn learn(
+        &self,
+        token: TokenKey,
+        turn: Turn,
+        throttled: u32,
+        result: &mut Result<Reply, Failure>,
+    ) {
+        let error = match result {
+            Ok(_) => return self.rate_limiter.accept(token, turn),
+            Err(failure) => &mut failure.error,
+        };
+        match error {
+            Error::UpstreamStatus(_, fault) if fault.status == 401 => {
+                self.rate_limiter.vouch(token, false);
+            }
+            Error::UpstreamStatus(_, fault) if fault.status == 429 => {
+                let retry_after = fault.retry_after.map(|delay| delay.min(MAX_THROTTLE));
+                let wait = self
+                    .rate_limiter
+                    .refuse(token, turn, retry_after, throttled);
+                fault.wait_at_least(wait);
+            }
+            // The vendor's own error body: it has checked the token first.
+            error if error.fault().is_some_and(|fault| fault.body.is_some()) => {
+                self.rate_limiter.accept(token, turn);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends a request once. Returns [`Error::RateLimited`] without sending it
+    /// where the token is throttled before a connection has taken it.
+    async fn attempt(
+        &self,
+        call: &Call,
+        context: &RequestContext,
+        permit: Permit,
+        resends: u32,
+    ) -> Result<Reply, Failure> {
+        if context.deadline.is_expired() {
+            return Err(Error::DeadlineExceeded.into());
+        }
+        context.access_log.upstream_call();
+        let mut span = context
+            .access_log
+            .scope()
+            .attempt(call.spec, &self.peer, resends);
+        let recall = permit.recall();
+        let body = TrackedBody::new(call.body.clone(), permit);
+        let state = body.departure();
+        let result = tokio::select! {
+            // First, so that a throttled request takes no connection.
+            biased;
+            () = recall.parked(|| !state.is_settled()) => None,
+            result = self.exchange(call, context, body, &mut span) => Some(result),
+        };
+        let result = if let Some(result) = result {
+            result
+        } else {
+            // A connection that holds the request drops it at its next poll,
+            // unless it is writing the request at this moment.
+            recall.until(|| state.is_settled()).await;
+            if state.is_ruled_out() {
+                Err(Error::RateLimited(self.rate_limiter.delay(context.caller.key())).into())
+            } else {
+                Err(recalled(call.spec).into())
+            }
+        };
+        span.ended(result.as_ref().err().map(|failure| &failure.error));
+        result
+    }
+}
