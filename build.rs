@@ -1,14 +1,18 @@
-//! Turns the proto into Rust: messages and services by prost and tonic, and
-//! for each operation the constants that `src/operation.rs` interprets.
+//! Generates Rust from the protos: messages and services by prost and tonic, and
+//! the constants of each operation, which `src/operation.rs` interprets.
 //!
-//! protox compiles the proto, so that no `protoc` is needed.
+//! protox compiles the protos, so that no `protoc` is needed.
 
 #[path = "build/annotation.rs"]
 mod annotation;
 #[path = "build/emit.rs"]
 mod emit;
+#[path = "build/fields.rs"]
+mod fields;
 #[path = "build/model.rs"]
 mod model;
+#[path = "build/rule.rs"]
+mod rule;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -41,11 +45,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
 
     let pool = compiler.descriptor_pool();
-    let operations = annotation::read(&pool).map_err(|refusals| {
-        let lines: String = refusals
-            .iter()
-            .map(|refusal| format!("\n  {refusal}"))
-            .collect();
+    let operations = annotation::read(&pool).map_err(|errors| {
+        let lines: String = errors.iter().map(|error| format!("\n  {error}")).collect();
         format!("the proto cannot be mapped:{lines}")
     })?;
     fs::write(out.join("operations.rs"), emit::operations(&operations))?;
@@ -55,8 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The commit that is being built: from the checkout, or from the variable
-/// `PRESENCE_GATEWAY_BUILD_COMMIT` where there is none, as in an image build.
+/// The commit of this build: from `PRESENCE_GATEWAY_BUILD_COMMIT`, as in an image
+/// build, or from the checkout.
 fn commit() -> String {
     println!("cargo::rerun-if-env-changed=PRESENCE_GATEWAY_BUILD_COMMIT");
     if let Ok(commit) = env::var("PRESENCE_GATEWAY_BUILD_COMMIT") {

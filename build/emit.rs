@@ -1,4 +1,4 @@
-//! Writes the constants of each operation, and the JSON attributes of each model.
+//! Generates the constants of each operation, and the JSON attributes of each model.
 
 use std::fmt::Write;
 
@@ -6,11 +6,11 @@ use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
 use tonic_prost_build::Builder;
 
 use crate::annotation::{
-    Answer, Operation, PACKAGE, Permissions, Segment, is_body_list, is_gateway_only,
+    Operation, PACKAGE, Permissions, Response, Segment, is_body_list, is_gateway_only,
 };
 use crate::model::TIMESTAMP;
 
-/// Writes one `impl Operation` for each operation: constants, no code.
+/// Generates one `impl Operation` per operation: constants, no code.
 pub fn operations(operations: &[Operation]) -> String {
     let mut code = String::new();
     for operation in operations {
@@ -26,10 +26,10 @@ pub fn operations(operations: &[Operation]) -> String {
             Some(body) => format!("Some({})", field(body)),
             None => "None".to_owned(),
         };
-        let answer = match &operation.answer {
-            Answer::Nothing => "Answer::Nothing".to_owned(),
-            Answer::Object => "Answer::Object".to_owned(),
-            Answer::List(list) => format!("Answer::List({})", field(list)),
+        let answer = match &operation.response {
+            Response::Nothing => "Answer::Nothing".to_owned(),
+            Response::Object => "Answer::Object".to_owned(),
+            Response::List(list) => format!("Answer::List({})", field(list)),
         };
         // `write!` to a `String` cannot fail.
         let _ = write!(
@@ -73,7 +73,7 @@ pub fn operations(operations: &[Operation]) -> String {
     code
 }
 
-/// A segment as the vendor documents it.
+/// A segment in the notation of the vendor's documentation.
 fn template(segment: &Segment) -> String {
     match segment {
         Segment::Literal(text) => text.clone(),
@@ -108,8 +108,8 @@ fn permissions(permissions: Option<&Permissions>) -> String {
     format!("Some(Permissions {{ mode: {mode:?}, names: &{names:?}, condition: {condition:?} }})")
 }
 
-/// Gives every message of the package its JSON form: proto3 JSON with the
-/// vendor's names, read with the leniency of `src/json.rs`.
+/// Adds the JSON attributes of every message of the package: proto3 JSON with the
+/// vendor's names, parsed with the leniency of `src/json.rs`.
 pub fn json(mut builder: Builder, pool: &DescriptorPool, operations: &[Operation]) -> Builder {
     for message in pool
         .all_messages()
@@ -147,7 +147,7 @@ fn message_json(
     builder
 }
 
-/// The attributes of a field besides its name; none for a field of our own.
+/// The attributes of a field besides its name; `None` for a field of the gateway.
 fn attribute(field: &FieldDescriptor, operation: Option<&Operation>) -> Option<String> {
     if is_gateway_only(field) || field.kind().as_message().is_some_and(is_foreign) {
         return None;
@@ -158,7 +158,7 @@ fn attribute(field: &FieldDescriptor, operation: Option<&Operation>) -> Option<S
     };
     Some(
         if is_body_list(operation.and_then(|o| o.body.as_ref()), field) {
-            // An empty list is a body too: `[]`.
+            // An empty list is still a body: `[]`.
             String::new()
         } else if field.is_map() {
             let empty = "std::collections::HashMap::is_empty";

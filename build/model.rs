@@ -1,17 +1,17 @@
-//! What a model may hold, so that its JSON survives the way through.
+//! The check that the JSON of a model survives the mapping without loss.
 
 use prost_reflect::{Kind, MessageDescriptor};
 
 use super::annotation::{PACKAGE, is_gateway_only, model_of};
 
-/// The full name of the well-known type that stands for a date.
+/// The full name of the well-known type of dates.
 pub const TIMESTAMP: &str = "google.protobuf.Timestamp";
 
-/// Refuses fields whose JSON the model, or one within it, cannot hold without loss.
+/// Rejects fields of a model, or of one within it, whose JSON would be lost.
 ///
 /// # Errors
 ///
-/// Says which field, and what it must be.
+/// Names the field, and the types it may have.
 pub fn check(model: &MessageDescriptor) -> Result<(), String> {
     check_new(model, &mut Vec::new())
 }

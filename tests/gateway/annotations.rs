@@ -3,8 +3,12 @@
 #[allow(dead_code, reason = "the build uses all of it")]
 #[path = "../../build/annotation.rs"]
 mod annotation;
+#[path = "../../build/fields.rs"]
+mod fields;
 #[path = "../../build/model.rs"]
 mod model;
+#[path = "../../build/rule.rs"]
+mod rule;
 
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, IncludeFileResolver};
