@@ -5,6 +5,7 @@ mod concurrency_limit;
 pub(crate) mod connection;
 mod discard;
 mod in_flight;
+pub mod limits;
 mod listener;
 mod pipeline;
 mod public;
@@ -16,7 +17,6 @@ mod shutdown;
 mod tests;
 
 use std::io;
-use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
 use axum::{Extension, Router};
@@ -36,32 +36,13 @@ use crate::telemetry::Telemetry;
 use connection::ConnectionPolicy;
 use discard::Discard;
 use in_flight::InFlight;
+use limits::{AGE_GRACE_MARGIN, GOAWAY_GRACE, MAX_CONNECTIONS, MAX_PROBES, MAX_PUBLIC_REQUEST};
+pub use limits::{MAX_REQUEST, MAX_STREAM_MESSAGE};
 pub use listener::tls::{Tls, TlsFiles};
 use listener::{Listener, OverflowPolicy};
+use public::PublicServices;
 use public::health::Health;
-use public::{MAX_QUESTION, PublicServices};
-use shutdown::GOAWAY_GRACE;
 pub use shutdown::ShutdownTimeouts;
-
-/// The largest request message, in bytes: gRPC's customary limit, and some ten
-/// times what the vendor takes.
-pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
-
-/// The largest message of a stream, in bytes: 5000 ids of the vendor's, and
-/// some more. Such a message is held while its ids are asked.
-pub const MAX_STREAM_MESSAGE: usize = 256 * 1024;
-
-/// How many connections callers may have at once. Each may hold some 100 KiB
-/// of metadata that is still under way, so this bounds a memory that no place
-/// is taken for.
-const MAX_CONNECTIONS: usize = 4096;
-
-/// How many connections probes may have at once: those of one node, some
-/// impatient, and a person who looks.
-const MAX_PROBES: usize = 64;
-
-/// How much longer than the longest call an old connection may last.
-const AGE_GRACE_MARGIN: Duration = Duration::from_secs(10);
 
 /// What the server grants to calls.
 #[derive(Debug, Clone, Copy)]
@@ -121,7 +102,7 @@ impl Server {
         let services = pipeline::around(services, limits, bulk, drain.clone(), calls.clone());
 
         let (health, health_service) = Health::serving().await;
-        let health_service = health_service.max_decoding_message_size(MAX_QUESTION);
+        let health_service = health_service.max_decoding_message_size(MAX_PUBLIC_REQUEST);
         let bounds = PublicServices::new();
         let bounded = from_fn_with_state(bounds.clone(), public::limit_streams);
         let ending = from_fn_with_state(drain.clone(), body::drainable::with_drain);

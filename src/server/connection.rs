@@ -21,50 +21,14 @@ use tower::ServiceExt;
 use super::connection::activity::ConnectionActivity;
 use super::connection::executor::StreamExecutor;
 use super::discard::Discard;
+use super::limits::{
+    FINAL_STATUS_TIMEOUT, IDLE_DRAIN_TIMEOUT, KEEP_ALIVE_INTERVAL, KEEP_ALIVE_TIMEOUT,
+    MAX_CONNECTION_AGE, MAX_ERROR_RESETS, MAX_METADATA, MAX_PENDING_RESETS, MAX_STREAMS,
+};
 use crate::jitter::jittered;
 
 /// What an HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// How much metadata a call may have, in bytes: so that one call with a token
-/// of any size that gets through a proxy has its status. hyper gives up the
-/// connection, with all calls on it, where one call has far more than this.
-const MAX_METADATA: u32 = 96 * 1024;
-
-/// How many calls a connection may have at once: twice the permits that there
-/// are by default. A client that is told of a lower limit queues its calls in
-/// itself, where no refusal tells it to go elsewhere; without any, one
-/// connection could open calls faster than they are refused.
-const MAX_STREAMS: u32 = 2048;
-
-/// How many calls a client may give up before they were looked at: as many as
-/// it may have. Their deadlines may pass all at once, and while the gateway has
-/// no processor; to close the connection would be to break off its other calls,
-/// of which some have changed something. What was given up costs no more than
-/// what is refused.
-const MAX_PENDING_RESETS: usize = MAX_STREAMS as usize;
-
-/// How many calls of one connection may break the rules of HTTP/2 before it
-/// is closed. What comes of a call after its answer is none of them: see
-/// [`Discard`].
-pub(super) const MAX_ERROR_RESETS: usize = 256;
-
-/// Finds a client that vanished, whose calls would go on for nobody, and one
-/// that stops in the middle of a frame.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// How old a connection gets, on average. Clients keep a connection as long as
-/// they can, so that replicas that come later would get none: each connection
-/// is asked to go now and then, and finds them when it comes back.
-const MAX_CONNECTION_AGE: Duration = Duration::from_mins(5);
-
-/// How long a connection without calls has to go once it was asked to. Most
-/// clients take a moment; one that takes longer keeps others out.
-const IDLE_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long streams have for their status, and for what they still tell.
-const FINAL_STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How connections are led to their end.
 #[derive(Debug, Clone)]
@@ -110,7 +74,7 @@ pub(super) async fn serve<S>(
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(MAX_ERROR_RESETS)
-        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(connection);

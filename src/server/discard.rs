@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -12,21 +11,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
+use super::limits::{DISCARD_IDLE_TIMEOUT, MAX_DISCARDED_BYTES, MAX_DISCARDED_REQUESTS};
 use super::request_buffers::{Bounds, RequestBuffers};
-
-/// How many bytes are discarded of one request: four of the largest messages.
-/// A client that goes on for longer does not read its answers.
-const MAX_DISCARDED: usize = 4 * super::MAX_REQUEST;
-
-/// How many requests are discarded at once. One more, and the one that has been
-/// discarded for longest is reset.
-const MAX_DISCARDING: usize = 4096;
-
-/// How long a request that is discarded may be silent while its connection is,
-/// too. What its client had on the way when it was answered is there by then:
-/// the bytes of a connection come in order, so that on a slow link those of
-/// other requests may still be before them.
-const QUIET: Duration = Duration::from_secs(1);
 
 /// Discards what comes of requests after their answers, instead of resetting
 /// their streams. Clones share their bounds.
@@ -39,7 +25,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// lets a server say what is remembered
 /// (<https://github.com/hyperium/hyper/issues/2599>).
 ///
-/// [`MAX_ERROR_RESETS`]: super::connection::MAX_ERROR_RESETS
+/// [`MAX_ERROR_RESETS`]: super::limits::MAX_ERROR_RESETS
 #[derive(Debug, Clone)]
 pub(super) struct Discard {
     buffers: RequestBuffers,
@@ -50,8 +36,8 @@ pub(super) struct Discard {
 impl Discard {
     pub(super) fn new() -> Self {
         let buffers = RequestBuffers::new(Bounds {
-            count: MAX_DISCARDING,
-            message: MAX_DISCARDED,
+            count: MAX_DISCARDED_REQUESTS,
+            message: MAX_DISCARDED_BYTES,
             // None of it is held.
             total: usize::MAX,
         });
@@ -90,12 +76,12 @@ impl Discard {
     }
 
     /// Takes in what comes of a body until it ends, breaks off, is silent for
-    /// [`QUIET`] with its connection, or has used up its bounds.
+    /// [`DISCARD_IDLE_TIMEOUT`] with its connection, or has used up its bounds.
     async fn rest<B: Body<Data = Bytes> + Unpin>(self, mut body: B) {
         let begun = Instant::now();
-        let quiet_at = || self.last_received().max(begun) + QUIET;
+        let quiet_at = || self.last_received().max(begun) + DISCARD_IDLE_TIMEOUT;
         let rest = async {
-            let mut left = MAX_DISCARDED;
+            let mut left = MAX_DISCARDED_BYTES;
             loop {
                 match timeout_at(quiet_at(), body.frame()).await {
                     Ok(Some(Ok(frame))) => {

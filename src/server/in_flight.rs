@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use tokio::sync::watch;
 
-use super::body::guarded::GuardedBody;
+use super::body::guarded;
 
 /// How many calls are in flight, from their headers until their callers have
 /// taken the last of their answers. A clone is the same count.
@@ -55,5 +54,5 @@ pub(super) async fn count<F: Future<Output = Response>>(
 ) -> Response {
     let entered = calls.enter();
     let answer = next(request).await;
-    answer.map(|answer| Body::new(GuardedBody::new(answer, entered)))
+    answer.map(|answer| guarded(answer, entered))
 }

@@ -2,8 +2,6 @@
 
 pub(super) mod tls;
 
-use std::time::Duration;
-
 use axum::Router;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,16 +11,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::activity::ConnectionActivity;
 use super::connection::{self, ConnectionPolicy};
+use super::limits::{ACCEPT_BACKOFF, HANDSHAKE_TIMEOUT};
 use super::listener::tls::Tls;
-
-/// How long a connection may take for its handshake and its first words. A
-/// gRPC client speaks first, and at once; probes and port scans connect and
-/// say nothing.
-pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long to wait before the next connection after one could not be
-/// accepted: most likely, the process has too many files open.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// A port before it is opened.
 #[derive(Debug, Clone)]
@@ -212,6 +202,7 @@ fn take_backlog(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
 mod tests {
     use std::future::{pending, ready};
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     use futures_util::FutureExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -21,7 +21,7 @@ use tonic::Code;
 use tower::{ServiceExt, service_fn};
 
 use super::body::chunked::ChunkedBody;
-use super::body::guarded::GuardedBody;
+use super::body::guarded;
 use super::concurrency_limit::ConcurrencyLimit;
 use super::connection::executor as stream;
 use super::in_flight::{self, InFlight};
@@ -212,7 +212,7 @@ async fn record<F: Future<Output = Response>>(
     let code = code(response.headers());
     if is_stream && code == Code::Ok {
         // It has only begun; who leads it says how it ends.
-        return response.map(|answer| Body::new(GuardedBody::new(answer, logged)));
+        return response.map(|answer| guarded(answer, logged));
     }
     record.ended(code, None);
     drop(logged);
@@ -317,7 +317,7 @@ async fn admit<F: Future<Output = Response>>(
     request.extensions_mut().insert(held.clone());
     let answer = next(request).await;
     // Not until the answer is there: its caller may take it slowly.
-    answer.map(|answer| Body::new(ChunkedBody::new(answer, (place, held))))
+    answer.map(|answer| guarded(ChunkedBody::new(answer), (place, held)))
 }
 
 #[cfg(test)]

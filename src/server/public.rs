@@ -13,25 +13,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::Semaphore;
 
-use super::body::guarded::GuardedBody;
+use super::body::guarded;
+use super::limits::{
+    MAX_HEALTH_CHECKS, MAX_HEALTH_WATCHES, MAX_PUBLIC_REQUEST, MAX_REFLECTION_STREAMS,
+};
 use super::request_buffers::{Bounds, RequestBuffers};
 use crate::error::{Error, Failure};
-
-/// The largest question, in bytes: a name, and little else.
-pub(super) const MAX_QUESTION: usize = 16 * 1024;
-
-/// How many questions about health may be on their way at once. They come in
-/// one piece, as a rule, and the longest on its way is given up for one more.
-const MAX_QUESTIONS: usize = 1024;
-
-/// How many watches of health there may be at once: those of as many callers
-/// as there may be connections would be some more, but each costs memory for
-/// as long as its caller likes.
-const MAX_WATCHES: usize = 1024;
-
-/// How many streams of reflection there may be at once. People and their tools
-/// open them, and each may hold as much as a connection may send ahead.
-const MAX_REFLECTIONS: usize = 64;
 
 /// How long a caller that is refused has, as far as we know.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -47,14 +34,14 @@ pub(super) struct PublicServices {
 impl PublicServices {
     pub(super) fn new() -> Self {
         let bounds = Bounds {
-            count: MAX_QUESTIONS,
-            message: MAX_QUESTION,
-            total: MAX_QUESTIONS * MAX_QUESTION,
+            count: MAX_HEALTH_CHECKS,
+            message: MAX_PUBLIC_REQUEST,
+            total: MAX_HEALTH_CHECKS * MAX_PUBLIC_REQUEST,
         };
         Self {
             questions: RequestBuffers::new(bounds),
-            watches: Arc::new(Semaphore::new(MAX_WATCHES)),
-            reflections: Arc::new(Semaphore::new(MAX_REFLECTIONS)),
+            watches: Arc::new(Semaphore::new(MAX_HEALTH_WATCHES)),
+            reflections: Arc::new(Semaphore::new(MAX_REFLECTION_STREAMS)),
         }
     }
 }
@@ -91,7 +78,7 @@ pub(super) async fn limit_streams(
         return refuse(Error::Overloaded);
     };
     let answer = next.run(request).await;
-    answer.map(|answer| Body::new(GuardedBody::new(answer, place)))
+    answer.map(|answer| guarded(answer, place))
 }
 
 fn refuse(error: Error) -> Response {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -13,11 +12,8 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tonic::Code;
 
+use super::limits::REQUEST_BODY_TIMEOUT;
 use crate::error::{Error, Reason};
-
-/// How long a message may take after its headers, where its deadline is not
-/// sooner. It is there with them, as a rule.
-const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What stands before a message: whether it is compressed, and its length.
 pub(super) const PREFIX: usize = 5;

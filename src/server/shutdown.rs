@@ -5,13 +5,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::in_flight::InFlight;
+use super::limits::GOAWAY_GRACE;
 use super::public::health::Health;
 use crate::deadline::Drain;
-
-/// How long connections may stay after their last call has ended: long enough
-/// for statuses to be delivered and for GOAWAY to be acknowledged. Clients
-/// that do neither do not hold up the end.
-pub(super) const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 
 /// How long the end takes.
 #[derive(Debug, Clone, Copy)]

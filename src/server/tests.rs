@@ -1,5 +1,7 @@
 //! Streams against the clock: when those end whose callers do nothing.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::{BufMut, Bytes};
 use futures_util::stream::{self, StreamExt};

@@ -1,40 +1,31 @@
-//! An answer on its way to its caller.
+//! A response body in frames of bounded size.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use crate::memory::MemoryLease;
-use crate::server::concurrency_limit::Permit;
+use crate::server::limits::MAX_DATA_FRAME;
 
-/// How much of an answer is handed over at once: one frame of HTTP/2.
-const PIECE: usize = 16 * 1024;
-
-/// An answer that keeps its call's place, and what it holds of memory, until
-/// the caller has taken it.
+/// A response body that is handed to hyper in frames of at most
+/// [`MAX_DATA_FRAME`] bytes.
 ///
-/// hyper accepts a piece of any size, and the end of the answer after it, into
-/// its memory before the caller takes any of it. A caller that does not read
-/// would so leave its answers there without a place for them. hyper asks for a
-/// further piece only when the one before could be sent.
+/// hyper takes a frame of any size, and the end of the body after it, into its
+/// own memory before the caller reads any of it, and drops the body. A caller
+/// that does not read would leave its responses there while the guards of the
+/// body (its permit and its memory lease) are already released. hyper asks for
+/// the next frame only when the one before could be sent.
 pub(in crate::server) struct ChunkedBody {
-    answer: Body,
+    inner: Body,
     rest: Bytes,
-    /// Given back when the answer is dropped, which is at its end or when the
-    /// caller goes away.
-    _held: (Permit, MemoryLease),
 }
 
 impl ChunkedBody {
-    pub(in crate::server) fn new(answer: Body, held: (Permit, MemoryLease)) -> Self {
-        Self {
-            answer,
-            rest: Bytes::new(),
-            _held: held,
-        }
+    pub(in crate::server) fn new(inner: Body) -> Self {
+        let rest = Bytes::new();
+        Self { inner, rest }
     }
 }
 
@@ -47,7 +38,7 @@ impl http_body::Body for ChunkedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         if self.rest.is_empty() {
-            let frame = std::task::ready!(Pin::new(&mut self.answer).poll_frame(context));
+            let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
             match frame.map(|frame| frame.map(Frame::into_data)) {
                 Some(Ok(Ok(data))) => self.rest = data,
                 Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
@@ -55,17 +46,17 @@ impl http_body::Body for ChunkedBody {
                 None => return Poll::Ready(None),
             }
         }
-        let piece = self.rest.len().min(PIECE);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+        let len = self.rest.len().min(MAX_DATA_FRAME);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(len)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.answer.is_end_stream()
+        self.rest.is_empty() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let rest = self.rest.len() as u64;
-        let after = self.answer.size_hint();
+        let after = self.inner.size_hint();
         let mut hint = SizeHint::new();
         if let Some(upper) = after.upper() {
             hint.set_upper(upper + rest);

@@ -6,15 +6,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::server::listener::HANDSHAKE_TIMEOUT;
-
-/// How many calls a connection may have had at once and keep what they took:
-/// HTTP/2 has a place for each of them, some 1 KB, which is not given back
-/// before the connection ends.
-const PEAK_STREAMS: usize = 256;
-
-/// A connection that had many calls goes when it has so much fewer.
-const RECYCLE_DIVISOR: usize = 16;
+use crate::server::limits::{HANDSHAKE_TIMEOUT, PEAK_STREAMS, RECYCLE_DIVISOR};
 
 /// How a connection is used. Clones are of the same connection.
 #[derive(Debug, Clone)]

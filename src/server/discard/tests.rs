@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::Body as AnyBody;
 use futures_util::StreamExt;
@@ -86,7 +87,11 @@ async fn who_sends_without_end_is_reset_after_ten_seconds() {
 #[tokio::test]
 async fn who_sends_very_much_is_reset_after_that() {
     // The piece with which it is more than there may be.
-    let took = discarded(endless(MAX_DISCARDED / 10, Duration::from_millis(100))).await;
+    let took = discarded(endless(
+        MAX_DISCARDED_BYTES / 10,
+        Duration::from_millis(100),
+    ))
+    .await;
     assert_eq!(took, 11);
 }
 
@@ -96,7 +101,7 @@ async fn of_too_many_the_one_that_takes_the_longest_is_reset() {
     let begun = Instant::now();
     let discard = Discard::new();
     let mut silent = Vec::new();
-    for _ in 0..MAX_DISCARDING {
+    for _ in 0..MAX_DISCARDED_REQUESTS {
         let (body, dropped) = body(stream::pending().boxed());
         drop(discard.after(body));
         silent.push(dropped);
@@ -108,7 +113,11 @@ async fn of_too_many_the_one_that_takes_the_longest_is_reset() {
     let (body, _dropped) = body(stream::pending().boxed());
     drop(discard.after(body));
     first.await.unwrap_err();
-    assert!(begun.elapsed() < QUIET, "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < DISCARD_IDLE_TIMEOUT,
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(silent[0].try_recv(), Err(TryRecvError::Empty));
 }
 

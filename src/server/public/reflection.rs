@@ -27,7 +27,7 @@ use tower::ServiceExt;
 
 use crate::error::{Error, Failure, Reason};
 use crate::proto;
-use crate::server::public::MAX_QUESTION;
+use crate::server::limits::MAX_PUBLIC_REQUEST;
 
 const PATH: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
@@ -51,7 +51,7 @@ pub(in crate::server) fn router() -> io::Result<Router> {
             .map_err(io::Error::other)?;
     }
     let service = ServerReflectionServer::new(Reflection(pool));
-    let service = service.max_decoding_message_size(MAX_QUESTION);
+    let service = service.max_decoding_message_size(MAX_PUBLIC_REQUEST);
     let alpha = service.clone().map_request(|mut request: Request| {
         *request.uri_mut() = Uri::from_static(PATH);
         request
@@ -194,7 +194,7 @@ fn unread(status: &Status) -> Status {
         Code::OutOfRange => Error::Protocol(
             Reason::MessageTooLarge,
             Code::ResourceExhausted,
-            format!("a question may have {MAX_QUESTION} bytes at most"),
+            format!("a question may have {MAX_PUBLIC_REQUEST} bytes at most"),
         ),
         code => Error::Protocol(
             Reason::MalformedRequest,

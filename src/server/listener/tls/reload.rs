@@ -1,21 +1,15 @@
 //! The files, looked at again while the gateway serves.
 
-use std::time::Duration;
-
 use tokio::time::sleep;
 
 use super::Tls;
-
-/// How often the files are read. They are small and in the system's memory;
-/// what changes them, such as the kubelet, tells nobody, and a link that is
-/// moved to a new directory is no event of the file.
-const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
+use crate::server::limits::TLS_RELOAD_INTERVAL;
 
 impl Tls {
     /// Follows the files for as long as it is polled.
     pub(in crate::server) async fn follow(&self) {
         loop {
-            sleep(RELOAD_INTERVAL).await;
+            sleep(TLS_RELOAD_INTERVAL).await;
             let tls = self.clone();
             // The files may be on a disk that is slow.
             let _ = tokio::task::spawn_blocking(move || tls.look()).await;
