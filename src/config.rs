@@ -101,20 +101,20 @@ impl ServeArgs {
     /// # Errors
     ///
     /// All that is wrong with them, each with its flag and what would be right.
-    pub fn read(&self) -> Result<Config, Vec<String>> {
+    pub fn to_config(&self) -> Result<Config, Vec<String>> {
         let mut problems = ConfigErrors::default();
-        let listen = problems.read("listen", &self.listen, address);
+        let listen = problems.parse("listen", &self.listen, parse_address);
         let target = self.target.read(&mut problems);
         let outbound = self.outbound.read(target.as_ref(), &mut problems);
         let limits = self.limits.read(&mut problems);
         let tls = self.tls.read(&mut problems);
         let health_listen = self.health_listen.as_deref().map(|raw| {
-            let address = problems.read("health-listen", raw, address);
+            let address = problems.parse("health-listen", raw, parse_address);
             address.map(Some)
         });
         let telemetry = self.telemetry.read(&mut problems);
         let page = telemetry.as_ref().and_then(|(page, _)| *page);
-        apart(
+        check_distinct_ports(
             [
                 ("listen", listen),
                 ("health-listen", health_listen.flatten().flatten()),
@@ -124,7 +124,7 @@ impl ServeArgs {
         );
         let shutdown_timeouts = self.shutdown.read(&mut problems);
         let log_format = match &self.log_format {
-            Some(format) => problems.read("log-format", format, str::parse),
+            Some(format) => problems.parse("log-format", format, str::parse),
             None => Some(LogFormat::fitting()),
         };
         let log_filter = problems.take(logging::filter());
@@ -153,7 +153,7 @@ impl ServeArgs {
 }
 
 /// Notes where two ports are the same one.
-fn apart(ports: [(&str, Option<SocketAddr>); 3], problems: &mut ConfigErrors) {
+fn check_distinct_ports(ports: [(&str, Option<SocketAddr>); 3], problems: &mut ConfigErrors) {
     for (at, (name, address)) in ports.iter().enumerate() {
         let earlier = ports[..at].iter();
         let same = earlier.filter(|(_, other)| other == address && address.is_some());
@@ -173,7 +173,7 @@ fn apart(ports: [(&str, Option<SocketAddr>); 3], problems: &mut ConfigErrors) {
 /// # Errors
 ///
 /// Says what an address looks like.
-pub fn address(raw: &str) -> Result<SocketAddr, String> {
+pub fn parse_address(raw: &str) -> Result<SocketAddr, String> {
     raw.parse().map_err(|_| {
         "is not an IP address with a port, such as `127.0.0.1:50051` or `[::]:50051`".to_owned()
     })

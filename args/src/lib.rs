@@ -34,7 +34,7 @@ impl ConfigErrors {
     }
 
     /// Reads one setting; a value that cannot be read is remembered and gives `None`.
-    pub fn read<T>(
+    pub fn parse<T>(
         &mut self,
         flag: &str,
         raw: &str,
@@ -62,7 +62,7 @@ impl ConfigErrors {
 /// # Errors
 ///
 /// Says what a duration looks like.
-pub fn duration(raw: &str) -> Result<Duration, String> {
+pub fn parse_duration(raw: &str) -> Result<Duration, String> {
     humantime::parse_duration(raw)
         .map_err(|_| "is not a duration with a unit, such as `5s`, `250ms` or `1m`".to_owned())
 }
@@ -72,7 +72,7 @@ pub fn duration(raw: &str) -> Result<Duration, String> {
 /// # Errors
 ///
 /// Says what a size looks like.
-pub fn size(raw: &str) -> Result<u64, String> {
+pub fn parse_size(raw: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     UNITS
         .iter()
@@ -90,7 +90,7 @@ pub fn size(raw: &str) -> Result<u64, String> {
 /// # Errors
 ///
 /// Says which numbers are accepted.
-pub fn number<T>(range: RangeInclusive<T>) -> impl FnOnce(&str) -> Result<T, String>
+pub fn parse_number<T>(range: RangeInclusive<T>) -> impl FnOnce(&str) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + Display,
 {
@@ -113,7 +113,7 @@ where
 /// # Errors
 ///
 /// Says that only these two are accepted.
-pub fn switch(raw: &str) -> Result<bool, String> {
+pub fn parse_bool(raw: &str) -> Result<bool, String> {
     match raw {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -163,7 +163,7 @@ pub fn threads() -> Result<usize, String> {
         None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
         Some(raw) => {
             let raw = raw.to_string_lossy();
-            let read = number(1..=1024_usize)(&raw);
+            let read = parse_number(1..=1024_usize)(&raw);
             read.map_err(|wrong| format!("TOKIO_WORKER_THREADS: `{raw}` {wrong}"))
         }
     }

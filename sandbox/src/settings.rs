@@ -6,7 +6,7 @@ mod choice;
 use std::time::Duration;
 
 use super::bounds::MAX_USERS;
-use presence_gateway_args::{ConfigErrors, defaults, duration, number};
+use presence_gateway_args::{ConfigErrors, defaults, parse_duration, parse_number};
 
 pub use args::Args;
 pub(super) use args::{Flag, flags};
@@ -53,14 +53,18 @@ impl Settings {
             problems,
         };
         Self {
-            users: all.read("users", |a| &a.users, |raw| number(0..=MAX_USERS)(raw)),
+            users: all.read(
+                "users",
+                |a| &a.users,
+                |raw| parse_number(0..=MAX_USERS)(raw),
+            ),
             unknown_users: all.read("unknown-users", |a| &a.unknown_users, choice),
             malformed_ids: all.read("malformed-ids", |a| &a.malformed_ids, choice),
             custom_sources: all.read("custom-sources", |a| &a.custom_sources, choice),
             rate_limit: all.read(
                 "rate-limit",
                 |a| &a.rate_limit,
-                |raw| number(0..=10_000)(raw),
+                |raw| parse_number(0..=10_000)(raw),
             ),
             rate_period: all.read("rate-period", |a| &a.rate_period, |raw| within(SECOND, raw)),
             rate_window: all.read("rate-window", |a| &a.rate_window, choice),
@@ -71,7 +75,7 @@ impl Settings {
             bulk_write_limit: all.read(
                 "bulk-write-limit",
                 |a| &a.bulk_write_limit,
-                |raw| number(1..=10_000)(raw),
+                |raw| parse_number(1..=10_000)(raw),
             ),
             nulls: all.read("nulls", |a| &a.nulls, choice),
             empty_patch: all.read("empty-patch", |a| &a.empty_patch, choice),
@@ -105,7 +109,7 @@ impl Reader<'_> {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
         self.problems
-            .read(flag, field(self.given), &parse)
+            .parse(flag, field(self.given), &parse)
             .or_else(|| parse(field(&self.fallback)).ok())
             .unwrap_or_default()
     }
@@ -113,7 +117,7 @@ impl Reader<'_> {
 
 /// Parses a duration from `min` to an hour.
 pub(super) fn within(min: Duration, raw: &str) -> Result<Duration, String> {
-    let read = duration(raw)?;
+    let read = parse_duration(raw)?;
     if (min..=HOUR).contains(&read) {
         Ok(read)
     } else {

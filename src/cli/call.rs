@@ -19,7 +19,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use crate::args::duration;
+use crate::args::parse_duration;
 use crate::config::EXIT_USAGE;
 use crate::proto;
 use crate::tls::dial::H2Connector;
@@ -116,7 +116,9 @@ fn prepare(args: &CallArgs) -> Result<Prepared, String> {
         .map_err(|error| format!("the request is not a {}: {error}", method.input().name()))?;
     let is_stream = method.is_client_streaming();
     let time = match &args.deadline {
-        Some(raw) => Some(duration(raw).map_err(|wrong| format!("--deadline: `{raw}` {wrong}"))?),
+        Some(raw) => {
+            Some(parse_duration(raw).map_err(|wrong| format!("--deadline: `{raw}` {wrong}"))?)
+        }
         None => (!is_stream).then_some(DEADLINE),
     };
     let ids = match &args.ids {

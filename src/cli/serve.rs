@@ -43,7 +43,7 @@ pub struct SandboxArgs {
 /// command line besides is told with the rest.
 #[must_use]
 pub fn serve(args: &ServeArgs, mut problems: Vec<String>) -> ExitCode {
-    let config = args.read().map_err(|more| problems.extend(more));
+    let config = args.to_config().map_err(|more| problems.extend(more));
     match config {
         Ok(config) if problems.is_empty() => ended(gateway(config)),
         _ => misconfigured(&problems),
@@ -57,7 +57,7 @@ pub fn sandbox(args: &SandboxArgs, besides: Vec<String>) -> ExitCode {
     for problem in besides {
         problems.add(problem);
     }
-    let listen = problems.read("listen", &args.listen, config::address);
+    let listen = problems.parse("listen", &args.listen, config::parse_address);
     let settings = sandbox::Settings::read(&args.settings, &mut problems);
     let filter = problems.take(logging::filter());
     problems.take(threads());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::args::{ConfigErrors, duration, number, size, switch};
+use crate::args::{ConfigErrors, parse_bool, parse_duration, parse_number, parse_size};
 use crate::bulk::BulkLimits;
 use crate::deadline::DeadlinePolicy;
 use crate::server::CallLimits;
@@ -98,8 +98,8 @@ pub struct Limits {
 impl LimitsArgs {
     /// What the flags say, if nothing of it is wrong.
     pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<Limits> {
-        let default = problems.read("default-deadline", &self.default_deadline, deadline);
-        let max = problems.read("max-deadline", &self.max_deadline, deadline);
+        let default = problems.parse("default-deadline", &self.default_deadline, deadline);
+        let max = problems.parse("max-deadline", &self.max_deadline, deadline);
         if let (Some(default), Some(max)) = (default, max)
             && default > max
         {
@@ -108,20 +108,32 @@ impl LimitsArgs {
                 self.default_deadline, self.max_deadline
             ));
         }
-        let max_ids = problems.read("max-bulk-ids", &self.max_bulk_ids, number(1..=100_000));
-        let concurrency = problems.read("bulk-concurrency", &self.bulk_concurrency, number(1..=64));
-        let stream_idle = problems.read("stream-idle-timeout", &self.stream_idle_timeout, deadline);
-        let token_requests = problems.read(
+        let max_ids = problems.parse(
+            "max-bulk-ids",
+            &self.max_bulk_ids,
+            parse_number(1..=100_000),
+        );
+        let concurrency = problems.parse(
+            "bulk-concurrency",
+            &self.bulk_concurrency,
+            parse_number(1..=64),
+        );
+        let stream_idle =
+            problems.parse("stream-idle-timeout", &self.stream_idle_timeout, deadline);
+        let token_requests = problems.parse(
             "token-requests-per-minute",
             &self.token_requests_per_minute,
-            number(0..=100_000),
+            parse_number(0..=100_000),
         );
-        let share_reads = problems.read("share-reads", &self.share_reads, switch);
+        let share_reads = problems.parse("share-reads", &self.share_reads, parse_bool);
         let merge_window =
-            problems.read("bulk-merge-window", &self.bulk_merge_window, merge_window);
-        let max_in_flight =
-            problems.read("max-in-flight", &self.max_in_flight, number(1..=1_000_000));
-        let message_memory = problems.read("message-memory", &self.message_memory, memory);
+            problems.parse("bulk-merge-window", &self.bulk_merge_window, merge_window);
+        let max_in_flight = problems.parse(
+            "max-in-flight",
+            &self.max_in_flight,
+            parse_number(1..=1_000_000),
+        );
+        let message_memory = problems.parse("message-memory", &self.message_memory, memory);
         Some(Limits {
             calls: CallLimits {
                 deadlines: DeadlinePolicy {
@@ -145,7 +157,7 @@ impl LimitsArgs {
 
 /// Reads how much memory messages may take: the largest one at least.
 fn memory(raw: &str) -> Result<usize, String> {
-    let bytes = size(raw)?;
+    let bytes = parse_size(raw)?;
     if (MIN_MEMORY..=MAX_MEMORY).contains(&bytes) {
         usize::try_from(bytes).map_err(|error| error.to_string())
     } else {
@@ -162,7 +174,7 @@ const MAX_MEMORY: u64 = 1024 << 30;
 
 /// Reads how long bulk reads wait for others, of which none is nothing.
 fn merge_window(raw: &str) -> Result<Option<Duration>, String> {
-    let window = duration(raw)?;
+    let window = parse_duration(raw)?;
     if window > MAX_MERGE_WINDOW {
         return Err("is longer than 1s".to_owned());
     }
@@ -174,7 +186,7 @@ const MAX_MERGE_WINDOW: Duration = Duration::from_secs(1);
 
 /// Reads a deadline, which is neither nothing nor longer than a day.
 fn deadline(raw: &str) -> Result<Duration, String> {
-    let deadline = duration(raw)?;
+    let deadline = parse_duration(raw)?;
     if (1..=86_400_000).contains(&deadline.as_millis()) {
         Ok(deadline)
     } else {

@@ -49,7 +49,7 @@ impl OutboundArgs {
         let mut outbound = ClientOptions::default();
         let known = problems.count();
         if let Some(path) = &self.upstream_ca {
-            outbound.authorities = problems.read("upstream-ca", path, |path| {
+            outbound.authorities = problems.parse("upstream-ca", path, |path| {
                 let authorities = pem::certificates(&pem::file(path)?)?;
                 // So that what is none is told here.
                 crate::tls::roots(authorities.clone()).map(|_| authorities)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::args::{ConfigErrors, duration};
+use crate::args::{ConfigErrors, parse_duration};
 use crate::server::ShutdownTimeouts;
 
 /// The flags of the end, as they are given.
@@ -23,8 +23,8 @@ pub(super) struct ShutdownArgs {
 
 impl ShutdownArgs {
     pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<ShutdownTimeouts> {
-        let lame_duck = problems.read("lame-duck", &self.lame_duck, pause);
-        let drain_timeout = problems.read("drain-timeout", &self.drain_timeout, pause);
+        let lame_duck = problems.parse("lame-duck", &self.lame_duck, pause);
+        let drain_timeout = problems.parse("drain-timeout", &self.drain_timeout, pause);
         Some(ShutdownTimeouts {
             lame_duck: lame_duck?,
             drain_timeout: drain_timeout?,
@@ -34,7 +34,7 @@ impl ShutdownArgs {
 
 /// Reads a pause, which may be none.
 fn pause(raw: &str) -> Result<Duration, String> {
-    let pause = duration(raw)?;
+    let pause = parse_duration(raw)?;
     if pause <= Duration::from_hours(1) {
         Ok(pause)
     } else {

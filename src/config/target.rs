@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::args::{ConfigErrors, from_environment, switch};
+use crate::args::{ConfigErrors, from_environment, parse_bool};
 use crate::sandbox;
 use crate::upstream::endpoint::Endpoint;
 
@@ -46,22 +46,22 @@ pub enum Target {
 impl TargetArgs {
     /// Where the flags say that calls go.
     pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<Target> {
-        let is_sandbox = problems.read("sandbox", &self.sandbox, switch)?;
-        let allow = problems.read(
+        let is_sandbox = problems.parse("sandbox", &self.sandbox, parse_bool)?;
+        let allow = problems.parse(
             "allow-insecure-upstream",
             &self.allow_insecure_upstream,
-            switch,
+            parse_bool,
         )?;
         match (&self.region, &self.upstream_url, is_sandbox) {
             (Some(region), None, false) => problems
-                .read("region", region, Endpoint::of_region)
+                .parse("region", region, Endpoint::of_region)
                 .map(Target::Upstream),
             (None, Some(url), false) => {
                 let base = Endpoint::of_url(url, allow);
                 // It may hold a password, although it must not.
                 let shown = if url.contains('@') { "…" } else { url };
                 problems
-                    .read("upstream-url", shown, |_| base)
+                    .parse("upstream-url", shown, |_| base)
                     .map(Target::Upstream)
             }
             (None, None, true) => {

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::address;
-use crate::args::{ConfigErrors, switch};
+use super::parse_address;
+use crate::args::{ConfigErrors, parse_bool};
 use crate::telemetry::Settings;
 
 /// The flags of the telemetry, as they are given.
@@ -32,8 +32,8 @@ impl TelemetryArgs {
     ) -> Option<(Option<SocketAddr>, Settings)> {
         let known = problems.count();
         let listen = self.metrics_listen.as_deref();
-        let listen = listen.and_then(|raw| problems.read("metrics-listen", raw, address));
-        let propagates = problems.read("propagate-trace", &self.propagate_trace, switch);
+        let listen = listen.and_then(|raw| problems.parse("metrics-listen", raw, parse_address));
+        let propagates = problems.parse("propagate-trace", &self.propagate_trace, parse_bool);
         let settings = Settings {
             has_page: listen.is_some(),
             propagates: propagates.unwrap_or_default(),

@@ -18,7 +18,7 @@ use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::{BatchConfig, BatchConfigBuilder, Sampler, SpanLimits};
 use rustls::ClientConfig;
 
-use crate::args::{ConfigErrors, number};
+use crate::args::{ConfigErrors, parse_number};
 pub use choice::Unsupported;
 use choice::{EXPORTER, PROPAGATOR, SAMPLER, TEMPORALITY, parent};
 pub(crate) use variables::Variables;
@@ -120,7 +120,7 @@ impl Settings {
 
     fn of(variables: &mut Variables<'_>) -> Self {
         let is_disabled = variables
-            .read("OTEL_SDK_DISABLED", switch)
+            .read("OTEL_SDK_DISABLED", parse_bool)
             .unwrap_or_default();
         if is_disabled {
             // The switch-off: what the others say is of no interest.
@@ -172,9 +172,12 @@ fn traces(variables: &mut Variables<'_>) -> Option<TracesExport> {
     // The SDK's own numbers, so that one can be held against the other.
     let (default_size, default_batch) = (2048, 512);
     let size = variables
-        .read("OTEL_BSP_MAX_QUEUE_SIZE", number(1..=1_000_000))
+        .read("OTEL_BSP_MAX_QUEUE_SIZE", parse_number(1..=1_000_000))
         .unwrap_or(default_size);
-    let asked = variables.read("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", number(1..=1_000_000));
+    let asked = variables.read(
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        parse_number(1..=1_000_000),
+    );
     if asked.is_some_and(|batch| batch > size) {
         variables.problem(format!(
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE: `{}` is more than OTEL_BSP_MAX_QUEUE_SIZE, `{size}`",
@@ -191,7 +194,7 @@ fn traces(variables: &mut Variables<'_>) -> Option<TracesExport> {
     ] {
         let name = format!("OTEL_SPAN_{name}_COUNT_LIMIT");
         *limit = variables
-            .read(&name, number(0..=1_000_000))
+            .read(&name, parse_number(0..=1_000_000))
             .unwrap_or(*limit);
     }
     let mut to = to.filter(|_| is_sent)?;
@@ -252,13 +255,13 @@ fn share(raw: &str) -> Result<f64, String> {
 }
 
 /// Reads a switch, which OpenTelemetry spells in any case.
-fn switch(raw: &str) -> Result<bool, String> {
-    crate::args::switch(&raw.to_ascii_lowercase())
+fn parse_bool(raw: &str) -> Result<bool, String> {
+    crate::args::parse_bool(&raw.to_ascii_lowercase())
 }
 
 /// Reads a time, which OpenTelemetry gives in milliseconds without a unit.
 fn milliseconds(raw: &str) -> Result<Duration, String> {
-    let read = number(1..=86_400_000_u64)(raw);
+    let read = parse_number(1..=86_400_000_u64)(raw);
     read.map(Duration::from_millis)
         .map_err(|wrong| format!("{wrong} (milliseconds)"))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::words::{self, Means, Word, help};
 use super::{Change, End, Plan};
 use crate::settings::within;
-use presence_gateway_args::number;
+use presence_gateway_args::parse_number;
 
 /// The longest text: enough for all faults together, and small enough to echo.
 const MAX_TEXT: usize = 500;
@@ -45,10 +45,10 @@ impl Plan {
 
     fn take(&mut self, word: &Word, value: Option<&str>) -> Result<(), String> {
         match (word.means, value) {
-            (Means::Status, Some(value)) => self.status = Some(number(200..=599)(value)?),
+            (Means::Status, Some(value)) => self.status = Some(parse_number(200..=599)(value)?),
             (Means::Code, Some(value)) if !value.is_empty() => self.code = Some(value.to_owned()),
             (Means::RetryAfter, Some(value)) => {
-                self.retry_after = Some(number(0..=u64::MAX)(value)?);
+                self.retry_after = Some(parse_number(0..=u64::MAX)(value)?);
             }
             (Means::Delay, Some(value)) => self.delay = within(Duration::ZERO, value)?,
             (Means::Before, None) => {}
@@ -56,7 +56,8 @@ impl Plan {
             (Means::Change(change), None) => self.changes.push(change),
             (Means::DropSome, None) => self.changes.push(Change::Drop(1)),
             (Means::DropSome, Some(value)) => {
-                self.changes.push(Change::Drop(number(1..=10_000)(value)?));
+                self.changes
+                    .push(Change::Drop(parse_number(1..=10_000)(value)?));
             }
             (Means::End(end), None) => self.end(end)?,
             (Means::Drip, None) => self.end(End::Drip(DRIP))?,

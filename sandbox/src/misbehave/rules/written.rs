@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Rule;
 use crate::ids::{token_hash, token_label};
 use crate::misbehave::Plan;
-use presence_gateway_args::number;
+use presence_gateway_args::parse_number;
 
 /// The syntax of a rule, for error messages.
 pub(crate) const HELP: &str = "\
@@ -35,8 +35,8 @@ impl Rule {
             "method" => self.method = Some(value.to_ascii_uppercase()),
             "path" => self.path = Some(value.to_owned()),
             "token" => self.token = Some((token_hash(value), token_label(value))),
-            "times" => self.times = Some(number(1..=u64::MAX)(value)?),
-            "after" => self.after = number(0..=u64::MAX)(value)?,
+            "times" => self.times = Some(parse_number(1..=u64::MAX)(value)?),
+            "after" => self.after = parse_number(0..=u64::MAX)(value)?,
             _ => return Err(format!("is no selector. {HELP}")),
         }
         Ok(())
