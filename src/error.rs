@@ -79,8 +79,29 @@ pub enum Error {
     },
     /// A part of a bulk write was not sent.
     NotTried(NotTried),
-    /// What tonic found wrong with the call by itself.
-    Protocol(Reason, tonic::Code, String),
+    /// The request message did not arrive in time; nothing was sent.
+    MessageLate(Duration),
+    /// The request message is larger than this limit, in bytes.
+    MessageTooLarge(usize),
+    /// A call that takes one message has more of them; nothing was sent.
+    ExtraMessage,
+    /// The bytes received are not a message of the RPC, for this reason.
+    Malformed(String),
+    /// The request is compressed with an encoding that the gateway does not
+    /// accept; what tonic says about it.
+    UnsupportedEncoding(String),
+    /// No RPC has the called path.
+    UnknownMethod,
+    /// The handler panicked.
+    Panicked,
+    /// The service runs without the layers that provide a call's context.
+    ContextMissing,
+    /// The caller reset its stream, or its connection broke: nobody reads this.
+    CallerGone,
+    /// The gateway closes the connection of an endless stream.
+    ConnectionDraining,
+    /// The gateway shuts down, and an endless stream with it.
+    ShuttingDown,
 }
 
 /// Why a part of a bulk write was not sent.

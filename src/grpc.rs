@@ -14,7 +14,7 @@ use crate::bulk::{BatchCoalescer, Bulk, BulkContext, BulkLimits};
 use crate::context::CallContext;
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
-use crate::error::{CORRELATION_ID, Error, Failure, Reason};
+use crate::error::{CORRELATION_ID, Error, Failure};
 use crate::memory::MemoryLease;
 use crate::operation::Operation;
 #[allow(clippy::wildcard_imports, reason = "two messages for each RPC")]
@@ -313,7 +313,7 @@ fn call_context(metadata: &MetadataMap, extensions: &Extensions) -> Result<CallC
         extensions.get::<Caller>().cloned(),
         extensions.get::<MemoryLease>().cloned(),
     ) else {
-        let error = Error::Protocol(Reason::Internal, tonic::Code::Internal, UNPREPARED.into());
+        let error = Error::ContextMissing;
         return Err(Failure::from(error).into_status(Duration::ZERO));
     };
     Ok(CallContext {
@@ -333,6 +333,3 @@ fn is_retry(metadata: &http::HeaderMap) -> bool {
     let attempts = metadata.get("grpc-previous-rpc-attempts");
     attempts.is_some_and(|attempts| attempts != "0")
 }
-
-/// The layers of `server.rs` give each call its deadline, its caller and its record.
-const UNPREPARED: &str = "the service was started without its layers";

@@ -84,7 +84,7 @@ impl Draft {
                 });
                 draft
             }
-            Error::Draining | Error::StreamEnding => {
+            Error::Draining | Error::StreamEnding | Error::ShuttingDown => {
                 Draft::new(Code::Unavailable, Reason::ShuttingDown, message)
             }
             Error::TokenConcurrency => {
@@ -96,7 +96,9 @@ impl Draft {
             Error::DeadlineExceeded | Error::BatchExpired(_) => {
                 Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
             }
-            Error::Unsendable(_) => Draft::new(Code::Internal, Reason::Internal, message),
+            Error::Unsendable(_) | Error::Panicked | Error::ContextMissing => {
+                Draft::new(Code::Internal, Reason::Internal, message)
+            }
             Error::Unreachable(_) | Error::ProxyRefused(_) => {
                 Draft::new(Code::Unavailable, Reason::UpstreamUnreachable, message)
             }
@@ -143,7 +145,21 @@ impl Draft {
                 };
                 Draft::new(code, Reason::NotTried, message)
             }
-            Error::Protocol(reason, code, _) => Draft::new(code, reason, message),
+            Error::MessageLate(_) => {
+                Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
+            }
+            Error::MessageTooLarge(_) => {
+                Draft::new(Code::ResourceExhausted, Reason::MessageTooLarge, message)
+            }
+            Error::ExtraMessage | Error::UnsupportedEncoding(_) => {
+                Draft::new(Code::Unimplemented, Reason::MalformedRequest, message)
+            }
+            Error::Malformed(_) => Draft::new(Code::Internal, Reason::MalformedRequest, message),
+            Error::UnknownMethod => Draft::new(Code::Unimplemented, Reason::UnknownMethod, message),
+            Error::CallerGone => Draft::new(Code::Cancelled, Reason::MalformedRequest, message),
+            Error::ConnectionDraining => {
+                Draft::new(Code::Unavailable, Reason::ConnectionDraining, message)
+            }
         }
     }
 

@@ -111,7 +111,44 @@ pub(super) fn of(error: &Error) -> String {
              presence before repeating it"
                 .to_owned()
         }
-        Error::Protocol(_, _, message) => message.clone(),
+        Error::MessageLate(limit) => format!(
+            "the request message did not arrive within {limit:?} of its headers; nothing was sent"
+        ),
+        Error::MessageTooLarge(max) => format!(
+            "the message is larger than the limit of {max} bytes; split the request into several \
+             calls or messages"
+        ),
+        Error::ExtraMessage => {
+            "the call has more than one message; nothing was sent; make one call for each message"
+                .to_owned()
+        }
+        Error::Malformed(why) => format!("the request is not a message of this RPC: {why}"),
+        Error::UnsupportedEncoding(why) => format!(
+            "the request is compressed with an unsupported encoding; use gzip, or send it \
+             uncompressed: {why}"
+        ),
+        Error::UnknownMethod => {
+            "there is no such RPC: the services are genesys.presence.v1.PresenceService, \
+             genesys.presence.v1.PresenceStreamService and \
+             genesys.presence.v1.LegacyPresenceService, and server reflection lists their RPCs"
+                .to_owned()
+        }
+        Error::Panicked => {
+            "the gateway failed while it served this call (a bug in the gateway); if the call is a \
+             write, it may have been applied"
+                .to_owned()
+        }
+        Error::ContextMissing => "the service runs without its layers".to_owned(),
+        Error::CallerGone => "the caller reset the stream, or its connection broke".to_owned(),
+        Error::ConnectionDraining => {
+            "the connection is being closed because it reached its maximum age; open the stream \
+             again on a new connection"
+                .to_owned()
+        }
+        Error::ShuttingDown => {
+            "the gateway is shutting down; open the stream again, which another replica will answer"
+                .to_owned()
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 use super::{Answer, Gateway, call_context};
 use crate::bulk::{self, BulkRead, StreamRequest, StreamResponse};
 use crate::context::CallContext;
-use crate::error::{Error, Failure, Reason};
+use crate::error::{Error, Failure};
 use crate::proto::v1::presence_stream_service_server::PresenceStreamService;
 use crate::proto::v1::{
     GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest,
@@ -76,7 +76,7 @@ impl Gateway {
                 Ok(()) => request.access_log.ended(Code::Ok, None),
                 // Its caller has gone away, which is no error of anybody's.
                 Err(Failure {
-                    error: Error::Protocol(_, Code::Cancelled, _),
+                    error: Error::CallerGone,
                     ..
                 }) => {}
                 Err(failure) => {
@@ -112,18 +112,9 @@ fn unread(status: &Status) -> Failure {
     };
     let error = match code {
         // As it came, or inflated.
-        Code::OutOfRange | Code::ResourceExhausted => {
-            let text = format!(
-                "a message of the stream is larger than the {MAX_STREAM_MESSAGE} bytes that the \
-                 gateway accepts; send several messages"
-            );
-            Error::Protocol(Reason::MessageTooLarge, Code::ResourceExhausted, text)
-        }
-        code => {
-            let message = status.message();
-            let text = format!("what was sent is not a message of this RPC: {message}");
-            Error::Protocol(Reason::MalformedRequest, code, text)
-        }
+        Code::OutOfRange | Code::ResourceExhausted => Error::MessageTooLarge(MAX_STREAM_MESSAGE),
+        Code::Cancelled => Error::CallerGone,
+        _ => Error::Malformed(status.message().to_owned()),
     };
     error.into()
 }

@@ -10,10 +10,9 @@ use http_body_util::BodyExt;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tonic::Code;
 
 use super::limits::REQUEST_BODY_TIMEOUT;
-use crate::error::{Error, Reason};
+use crate::error::Error;
 
 /// What stands before a message: whether it is compressed, and its length.
 pub(super) const PREFIX: usize = 5;
@@ -80,7 +79,10 @@ impl RequestBuffers {
         let mut read = BytesMut::new();
         let whole = async {
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|_| broken_off())?;
+                let frame = frame.map_err(|_| {
+                    // Nobody reads it: the caller that breaks a message off has left its stream.
+                    Error::Malformed("it broke off".to_owned())
+                })?;
                 // Trailers, which no caller sends, say nothing to us.
                 let Ok(data) = frame.into_data() else {
                     continue;
@@ -90,10 +92,10 @@ impl RequestBuffers {
                 read.extend_from_slice(&data);
                 if let Some(length) = declared_len(&read) {
                     if length > self.bounds.message {
-                        return Err(too_large(self.bounds.message));
+                        return Err(Error::MessageTooLarge(self.bounds.message));
                     }
                     if read.len() > PREFIX + length {
-                        return Err(more_than_one());
+                        return Err(Error::ExtraMessage);
                     }
                 }
             }
@@ -102,7 +104,9 @@ impl RequestBuffers {
         let whole = tokio::select! {
             biased;
             _ = evicted => Err(Error::MemoryExhausted),
-            whole = timeout(REQUEST_BODY_TIMEOUT, whole) => whole.unwrap_or_else(|_| Err(late())),
+            whole = timeout(REQUEST_BODY_TIMEOUT, whole) => {
+                whole.unwrap_or(Err(Error::MessageLate(REQUEST_BODY_TIMEOUT)))
+            },
         };
         whole.map(|()| read.freeze())
     }
@@ -175,37 +179,6 @@ impl Drop for Slot {
 fn declared_len(read: &[u8]) -> Option<usize> {
     let length = read.get(1..PREFIX)?.try_into().ok()?;
     usize::try_from(u32::from_be_bytes(length)).ok()
-}
-
-fn late() -> Error {
-    let text = format!(
-        "the request message did not arrive within {} s of its headers; nothing was sent",
-        REQUEST_BODY_TIMEOUT.as_secs()
-    );
-    Error::Protocol(Reason::DeadlineExceeded, Code::DeadlineExceeded, text)
-}
-
-pub(super) fn too_large(bytes: usize) -> Error {
-    let text = format!(
-        "the request is larger than the {bytes} bytes that the gateway accepts; make several calls"
-    );
-    Error::Protocol(Reason::MessageTooLarge, Code::ResourceExhausted, text)
-}
-
-fn more_than_one() -> Error {
-    let text = "the call has more than one message, of which nothing was sent; each is a call of \
-                its own";
-    Error::Protocol(
-        Reason::MalformedRequest,
-        Code::Unimplemented,
-        text.to_owned(),
-    )
-}
-
-/// Nobody reads it: who breaks a message off has left its stream.
-fn broken_off() -> Error {
-    let text = "the request message broke off".to_owned();
-    Error::Protocol(Reason::MalformedRequest, Code::Internal, text)
 }
 
 #[cfg(test)]

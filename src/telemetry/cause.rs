@@ -25,8 +25,25 @@ pub(super) fn word(error: &Error) -> &'static str {
         Error::Unsendable(_) => "unsendable",
         Error::RateLimited(_) => "quota",
         Error::NotTried(_) => "not_tried",
-        Error::Draining | Error::StreamEnding => "shutting_down",
-        _ => OTHER,
+        Error::Draining | Error::StreamEnding | Error::ConnectionDraining | Error::ShuttingDown => {
+            "shutting_down"
+        }
+        Error::Invalid(_)
+        | Error::Unauthenticated(..)
+        | Error::Overloaded
+        | Error::MemoryExhausted
+        | Error::TokenConcurrency
+        | Error::StreamIdle(_)
+        | Error::StreamUnused(_)
+        | Error::MessageLate(_)
+        | Error::MessageTooLarge(_)
+        | Error::ExtraMessage
+        | Error::Malformed(_)
+        | Error::UnsupportedEncoding(_)
+        | Error::UnknownMethod
+        | Error::Panicked
+        | Error::ContextMissing
+        | Error::CallerGone => OTHER,
     }
 }
 

@@ -12,10 +12,9 @@ use futures_util::FutureExt;
 use futures_util::future::Fuse;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use tonic::Code;
 
 use crate::deadline::Drain;
-use crate::error::{Error, Failure, Reason};
+use crate::error::{Error, Failure};
 use crate::server::connection::executor as stream;
 
 /// Gives why the stream ends, when it does.
@@ -115,18 +114,10 @@ impl http_body::Body for DrainableBody {
 
 /// The status of a stream that ends for this cause.
 fn shutdown_trailers(cause: Cause) -> HeaderMap {
-    let (reason, message) = match cause {
-        Cause::Connection => (
-            Reason::ConnectionDraining,
-            "the connection is being closed, as each is after some minutes; open the stream \
-             again, on a new connection",
-        ),
-        Cause::Gateway => (
-            Reason::ShuttingDown,
-            "the gateway is shutting down; open the stream again, which another replica will answer",
-        ),
+    let error = match cause {
+        Cause::Connection => Error::ConnectionDraining,
+        Cause::Gateway => Error::ShuttingDown,
     };
-    let error = Error::Protocol(reason, Code::Unavailable, message.to_owned());
     let mut trailers = HeaderMap::new();
     let status = Failure::from(error).into_status(std::time::Duration::ZERO);
     // A status of ours is one that headers can hold.

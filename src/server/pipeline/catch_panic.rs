@@ -6,11 +6,10 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::StatusCode;
-use tonic::Code;
 
 use crate::access_log::AccessLog;
 use crate::deadline::Deadline;
-use crate::error::{Error, Reason};
+use crate::error::Error;
 use crate::server::reject::refuse;
 
 /// Answers a call whose handler panics. What it said stays here, because it
@@ -26,12 +25,7 @@ pub(in crate::server) async fn answered<F: Future<Output = Response>>(
     // whole at any time.
     let answer = AssertUnwindSafe(next(request)).catch_unwind().await;
     answer.unwrap_or_else(|_| match deadline {
-        Some(deadline) => {
-            let text = "the gateway failed in serving this call, which is a fault of its own; if \
-                        the call is a write, it may have been applied";
-            let error = Error::Protocol(Reason::Internal, Code::Internal, text.to_owned());
-            refuse(error, &deadline, record)
-        }
+        Some(deadline) => refuse(Error::Panicked, &deadline, record),
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     })
 }
@@ -44,7 +38,7 @@ mod tests {
     use axum::body::Body;
     use axum::routing::post;
     use http_body_util::BodyExt;
-    use tonic::Status;
+    use tonic::{Code, Status};
     use tonic_types::StatusExt;
     use tower::ServiceExt;
 

@@ -9,10 +9,9 @@ use std::io::Read;
 use bytes::{BufMut, Bytes, BytesMut};
 use flate2::bufread::GzDecoder;
 use http::HeaderMap;
-use tonic::Code;
 
-use crate::error::{Error, Reason};
-use crate::server::request_buffers::{PREFIX, too_large};
+use crate::error::Error;
+use crate::server::request_buffers::PREFIX;
 
 /// How the message of a call is compressed.
 const ENCODING: &str = "grpc-encoding";
@@ -63,7 +62,7 @@ fn inflated(compressed: &[u8], largest: usize) -> Result<Bytes, Error> {
     let bound = u64::try_from(largest).unwrap_or(u64::MAX).saturating_add(1);
     let read = decoder.by_ref().take(bound).read_to_end(&mut plain);
     if plain.len() > largest {
-        return Err(too_large(largest));
+        return Err(Error::MessageTooLarge(largest));
     }
     let length = u32::try_from(plain.len());
     let (Ok(_), Ok(length), []) = (read, length, decoder.into_inner()) else {
@@ -77,7 +76,5 @@ fn inflated(compressed: &[u8], largest: usize) -> Result<Bytes, Error> {
 }
 
 fn malformed() -> Error {
-    let text = "the request is not a message of this RPC: it says that it is compressed by gzip, \
-                and cannot be read as such";
-    Error::Protocol(Reason::MalformedRequest, Code::Internal, text.to_owned())
+    Error::Malformed("it is marked as compressed by gzip but cannot be decompressed".to_owned())
 }

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::access_log::AccessLog;
 use crate::deadline::Deadline;
-use crate::error::{Error, Reason};
+use crate::error::Error;
 use crate::server::reject::{code, refuse};
 use crate::server::rpc::Rpc;
 
@@ -43,27 +43,9 @@ pub(in crate::server) async fn answers<F: Future<Output = Response>>(
 
 fn mended(is_known: bool, code: Code, message: &str) -> Error {
     match code {
-        _ if !is_known => Error::Protocol(
-            Reason::UnknownMethod,
-            Code::Unimplemented,
-            "there is no such RPC: the services are genesys.presence.v1.PresenceService, \
-             genesys.presence.v1.PresenceStreamService and \
-             genesys.presence.v1.LegacyPresenceService, and server reflection lists their RPCs"
-                .to_owned(),
-        ),
+        _ if !is_known => Error::UnknownMethod,
         // What it says of compression; no RPC that there is is unknown to it.
-        Code::Unimplemented => Error::Protocol(
-            Reason::MalformedRequest,
-            code,
-            format!(
-                "the request is compressed in a way that is not accepted; use gzip, or send it \
-                 uncompressed: {message}"
-            ),
-        ),
-        _ => Error::Protocol(
-            Reason::MalformedRequest,
-            code,
-            format!("the request is not a message of this RPC: {message}"),
-        ),
+        Code::Unimplemented => Error::UnsupportedEncoding(message.to_owned()),
+        _ => Error::Malformed(message.to_owned()),
     }
 }

@@ -25,7 +25,7 @@ use tonic_reflection::pb::v1::{
 use tonic_reflection::pb::{v1, v1alpha};
 use tower::ServiceExt;
 
-use crate::error::{Error, Failure, Reason};
+use crate::error::{Error, Failure};
 use crate::proto;
 use crate::server::limits::MAX_PUBLIC_REQUEST;
 
@@ -191,19 +191,8 @@ fn error(code: Code, message: String) -> MessageResponse {
 /// What tonic found wrong with a question, which ends the stream.
 fn unread(status: &Status) -> Status {
     let error = match status.code() {
-        Code::OutOfRange => Error::Protocol(
-            Reason::MessageTooLarge,
-            Code::ResourceExhausted,
-            format!("a question may have {MAX_PUBLIC_REQUEST} bytes at most"),
-        ),
-        code => Error::Protocol(
-            Reason::MalformedRequest,
-            code,
-            format!(
-                "what was sent is no question of reflection: {}",
-                status.message()
-            ),
-        ),
+        Code::OutOfRange => Error::MessageTooLarge(MAX_PUBLIC_REQUEST),
+        _ => Error::Malformed(status.message().to_owned()),
     };
     Failure::from(error).into_status(Duration::ZERO)
 }
