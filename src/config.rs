@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::{ConfigErrors, threads};
+use crate::args::ConfigErrors;
 use crate::logging::{self, LogFormat};
 use crate::server::{ShutdownTimeouts, Tls};
 use crate::telemetry::Settings;
@@ -29,9 +29,6 @@ pub use target::Target;
 use target::TargetArgs;
 use telemetry::TelemetryArgs;
 use tls::TlsArgs;
-
-/// The exit code of a wrong configuration: `EX_USAGE` of sysexits.
-pub const EXIT_USAGE: u8 = 64;
 
 /// The flags of `serve`, as they are given.
 #[derive(Debug, Clone, Args)]
@@ -128,7 +125,6 @@ impl ServeArgs {
             None => Some(LogFormat::fitting()),
         };
         let log_filter = problems.take(logging::filter());
-        problems.take(threads());
         let config = (|| {
             let (metrics_listen, telemetry) = telemetry?;
             Some(Config {

@@ -4,12 +4,15 @@ use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use presence_gateway::args::without_empty_variables;
 use presence_gateway::cli::call::{self, CallArgs};
-use presence_gateway::cli::serve::{self, SandboxArgs};
-use presence_gateway::config::{EXIT_USAGE, ServeArgs};
+use presence_gateway::cli::exit::EXIT_USAGE;
+#[cfg(feature = "sandbox")]
+use presence_gateway::cli::sandbox::{self, SandboxArgs};
+use presence_gateway::cli::serve;
+use presence_gateway::config::ServeArgs;
 
 /// The version, with the commit that was built.
 const VERSION: &str = concat!(
@@ -19,34 +22,33 @@ const VERSION: &str = concat!(
     ")"
 );
 
-/// What `--help` teaches besides the flags.
 const EXAMPLES: &str = "\
-Try it, without an account of the vendor's:
+Try it, without an account at Genesys Cloud:
   presence-gateway serve --sandbox
   presence-gateway call GetSystempresences --token any
 
-In front of the vendor:
+In front of Genesys Cloud:
   presence-gateway serve --region us-east-1 --listen 0.0.0.0:50051
 
-Exit codes: 0 for success, 1 for a failure, 64 for a mistake in the command line or in a variable.";
+Exit codes: 0 for success, 1 for a failure, 64 for a wrong command line or variable.";
 
 const SERVE: &str = "\
-Exactly one of --region, --upstream-url and --sandbox is needed. A flag that is given stands above
-its variable; a switch is set by its name alone, or by `=true` and `=false`. Durations carry units:
-`250ms`, `5s`, `2m`.
+Exactly one of --region, --upstream-url and --sandbox is required. A flag overrides its variable.
+A switch is set by its name alone, or by `=true` and `=false`. Durations have units: `250ms`,
+`5s`, `2m`.
 
 Other variables:
-  RUST_LOG                     filters the log: `warn`, `presence_gateway=debug`; info unless set
-  TOKIO_WORKER_THREADS         how many threads serve; one for each core unless set
-  OTEL_*                       traces and metrics over OTLP, off unless
+  RUST_LOG                     filters the log: `warn`, `presence_gateway=debug`; default: info
+  TOKIO_WORKER_THREADS         the number of threads; default: one for each core
+  OTEL_*                       traces and metrics over OTLP; off unless
                                OTEL_EXPORTER_OTLP_ENDPOINT names a collector; see README.md
   PRESENCE_GATEWAY_SANDBOX_*   the settings of the sandbox, see `presence-gateway sandbox --help`
 
-SIGTERM and Ctrl-C end it: health turns NOT_SERVING, connections are accepted for --lame-duck
-more, calls in flight have --drain-timeout after that. A second signal ends it at once.";
+SIGTERM and Ctrl-C shut it down: health turns NOT_SERVING, connections are accepted for
+--lame-duck, then calls in flight have --drain-timeout to finish. A second signal stops it at once.";
 
 const CALL: &str = "\
-The token is taken from PRESENCE_GATEWAY_TOKEN where --token is not given.
+Without --token, the token is read from PRESENCE_GATEWAY_TOKEN.
 
 Examples:
   presence-gateway call GetUserPresence '{\"userId\": \"…\", \"sourceId\": \"PURECLOUD\"}'
@@ -55,12 +57,12 @@ Examples:
   presence-gateway call StreamUsersPresencesPurecloudBulk --ids users.txt > presences.jsonl
   presence-gateway call GetSystempresences --address https://gateway.example:50051
 
-Ctrl-C and SIGTERM end a stream once the lines begun are whole, and it still says how many ids
-were done, missing and failed; the others were not asked, or not answered. A second signal ends it
+Ctrl-C and SIGTERM end a stream after the current lines are complete. It then prints how many ids
+are done, missing and failed; the other ids were not sent or not answered. A second signal stops it
 at once.
 
-Exit codes: 0 for an answer, 1 for an error status, which is printed with its details, 64 for a call
-that could not be made as it was given, and 130 or 143 for a stream that Ctrl-C or SIGTERM ended.";
+Exit codes: 0 for a response, 1 for an error status, which is printed with its details, 64 for a
+command line that makes no call, and 130 or 143 for a stream that Ctrl-C or SIGTERM ended.";
 
 /// A gRPC gateway in front of the Genesys Cloud presence API
 #[derive(Debug, Parser)]
@@ -72,71 +74,52 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve callers, and forward to the vendor or to a sandbox
+    /// Serve gRPC calls, and forward them to Genesys Cloud or to a sandbox
     #[command(after_help = SERVE, allow_negative_numbers = true)]
     Serve(Box<ServeArgs>),
-    /// Serve the simulated vendor alone, over HTTP
+    /// Serve the simulated Genesys Cloud alone, over HTTP
+    #[cfg(feature = "sandbox")]
     #[command(allow_negative_numbers = true)]
     Sandbox(Box<SandboxArgs>),
-    /// Make one call to a running gateway, and print the answer
+    /// Make one call to a running gateway, and print the response
     #[command(after_help = CALL)]
     Call(Box<CallArgs>),
 }
 
 fn main() -> ExitCode {
-    let (cli, problems) = match parse(env::args_os().collect()) {
-        Ok(parsed) => parsed,
-        Err(code) => return code,
-    };
-    match cli.command {
-        Command::Serve(args) => serve::serve(&args, problems),
-        Command::Sandbox(args) => serve::sandbox(&args, problems),
-        Command::Call(args) => call::call(&args),
-    }
-}
-
-/// Reads the command line. A flag that a server does not have is left out and
-/// told, so that it hides no other mistake.
-fn parse(mut arguments: Vec<OsString>) -> Result<(Cli, Vec<String>), ExitCode> {
-    let mut problems = Vec::new();
-    loop {
-        let command = without_empty_variables(Cli::command());
-        let parsed = command.try_get_matches_from(&arguments);
-        let error = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-            Ok(cli) => return Ok((cli, problems)),
-            Err(error) => error,
-        };
-        let is_server = arguments.get(1).is_some_and(|name| name != "call");
-        let Some(at) = unknown(&error, &arguments).filter(|_| is_server) else {
-            // Help and version are asked for, and are no error.
-            let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let command = without_empty_variables(Cli::command());
+    let matches = command.try_get_matches_from(&arguments);
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => match cli.command {
+            Command::Serve(args) => serve::serve(&args),
+            #[cfg(feature = "sandbox")]
+            Command::Sandbox(args) => sandbox::sandbox(&args),
+            Command::Call(args) => call::call(&args),
+        },
+        Err(mut error) => {
+            add_tip(&mut error, &arguments);
             let _ = error.print();
-            return Err(code.into());
-        };
-        let flag = arguments.remove(at);
-        problems.push(format!("there is no flag `{}`", flag.to_string_lossy()));
-        // What follows was meant as its value: a server takes flags alone.
-        let is_value = |next: &OsString| !next.to_string_lossy().starts_with('-');
-        if arguments.get(at).is_some_and(is_value) {
-            arguments.remove(at);
+            // Help and version arrive here as well, and are no error.
+            let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
+            code.into()
         }
     }
 }
 
-/// The position of the argument that an error calls unknown.
-fn unknown(error: &clap::Error, arguments: &[OsString]) -> Option<usize> {
-    if error.kind() != ErrorKind::UnknownArgument {
-        return None;
+/// Adds a tip to the error of a switch whose value follows a space. clap sees
+/// a switch that is complete, and a value that belongs to nothing.
+fn add_tip(error: &mut clap::Error, arguments: &[OsString]) {
+    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidArg) else {
+        return;
+    };
+    let switch = arguments.windows(2).find_map(|pair| {
+        let switch = pair[0].to_str().filter(|name| name.starts_with("--"))?;
+        (pair[1] == value.as_str() && !value.starts_with('-')).then_some(switch)
+    });
+    if let Some(switch) = switch {
+        let tip = format!("a value of '{switch}' follows `=`: '{switch}={value}'");
+        let tip = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tip);
     }
-    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else {
-        return None;
-    };
-    let is_it = |argument: &OsString| {
-        let argument = argument.to_string_lossy();
-        argument == name.as_str()
-            || argument
-                .split_once('=')
-                .is_some_and(|(flag, _)| flag == name)
-    };
-    arguments.iter().skip(2).position(is_it).map(|at| at + 2)
 }

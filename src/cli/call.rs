@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use crate::args::parse_duration;
-use crate::config::EXIT_USAGE;
+use crate::cli::exit::EXIT_USAGE;
 use crate::proto;
 use crate::tls::dial::H2Connector;
 use deadline::{ANSWER, Deadline};

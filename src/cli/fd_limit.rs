@@ -1,18 +1,18 @@
-//! How many files the process may open: each connection is one.
+//! The limit on open files. Each connection is one.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit as far as the process may by itself. The customary one,
-/// 1024, is for programs that use `select`, which this one does not.
-pub(super) fn raise_limit() {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current != maximum {
-        // Where it fails, the limit is as it was: nothing is worse for it.
+/// Raises the soft limit to the hard limit. The usual soft limit of 1024
+/// protects programs that call `select`, which this one does not.
+pub(super) fn raise() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        // If it fails, the old limit stays, which is still correct.
         let _ = setrlimit(
             Resource::Nofile,
             Rlimit {
-                current: maximum,
-                maximum,
+                current: limit.maximum,
+                ..limit
             },
         );
     }

@@ -1,43 +1,59 @@
 //! The signals that end the process.
 
+use std::process::ExitCode;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// SIGTERM, and SIGINT, which is Ctrl-C.
+/// SIGTERM, and SIGINT, which Ctrl-C sends.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-/// Tells of the first signal, by the exit code that a shell expects of a
-/// process which it ended.
-pub(crate) type First = oneshot::Receiver<u8>;
+/// Resolves at the first signal, to the exit code that a shell expects of a
+/// process that this signal ended.
+pub(super) type FirstSignal = oneshot::Receiver<u8>;
 
 impl Signals {
-    /// From this call on, a signal is noticed; until then it kills.
-    pub(crate) fn listen() -> Result<Self, String> {
-        let wait_for =
-            |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
+    /// Installs the handlers. Before this call a signal kills the process.
+    pub(super) fn listen() -> Result<Self, String> {
+        let handle = |kind| signal(kind).map_err(|error| format!("cannot handle signals: {error}"));
         Ok(Self {
-            terminate: wait_for(SignalKind::terminate())?,
-            interrupt: wait_for(SignalKind::interrupt())?,
+            terminate: handle(SignalKind::terminate())?,
+            interrupt: handle(SignalKind::interrupt())?,
         })
     }
 
-    /// Runs what ends in good order when it is told of the first signal, and
-    /// at once when a second one comes, whose exit code is the error.
-    pub(crate) async fn until_second<F: Future>(
+    /// Runs a server, which ends in good order at the first signal. A second
+    /// signal stops it at once.
+    pub(super) async fn run_server<F: Future<Output = ()>>(
+        self,
+        serve: impl FnOnce(BoxFuture<'static, ()>) -> F,
+    ) -> ExitCode {
+        let serve = |first: FirstSignal| serve(first.map(drop).boxed());
+        match self.run_until_second(serve).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(code) => code.into(),
+        }
+    }
+
+    /// Runs a future, which may end in good order at the first signal. A second
+    /// signal stops it at once; the error is that signal's exit code.
+    pub(super) async fn run_until_second<F: Future>(
         mut self,
-        run: impl FnOnce(First) -> F,
+        run: impl FnOnce(FirstSignal) -> F,
     ) -> Result<F::Output, u8> {
-        let (tell, first) = oneshot::channel();
+        let (send, first) = oneshot::channel();
         let running = run(first);
         tokio::select! {
-            // Who looks whether there was one must not be too early.
+            // Signals first, so that the future sees one that has arrived.
             biased;
             code = async {
-                let _ = tell.send(self.next().await);
+                let _ = send.send(self.next().await);
                 self.next().await
             } => Err(code),
             output = running => Ok(output),

@@ -16,12 +16,12 @@ use tokio::time::{Instant, pause};
 
 use super::*;
 use crate::bulk::BulkLimits;
+use crate::cli::app;
+use crate::config::Limits;
 use crate::proto::v1::StreamUsersPresencesPurecloudBulkRequest;
 use crate::server::connection::activity::ConnectionActivity;
-use crate::upstream::Upstream;
 use crate::upstream::client::ClientOptions;
 use crate::upstream::endpoint::Endpoint;
-use crate::upstream::rate_limit::RateLimiter;
 
 mod endless;
 
@@ -34,29 +34,31 @@ const STREAM: &str =
 
 /// A gateway in front of nobody.
 async fn server() -> Server {
-    let base = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
-    let upstream = Upstream::new(base, ClientOptions::default(), RateLimiter::new(0)).unwrap();
-    let bulk = BulkLimits {
-        max_ids: 5000,
-        concurrency: 8,
-        stream_idle: IDLE,
-    };
-    let limits = CallLimits {
-        deadlines: DeadlinePolicy {
-            default: Duration::from_secs(30),
-            max: Duration::from_mins(2),
+    let endpoint = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
+    let limits = Limits {
+        calls: CallLimits {
+            deadlines: DeadlinePolicy {
+                default: Duration::from_secs(30),
+                max: Duration::from_mins(2),
+            },
+            max_in_flight: 10,
+            message_memory: 64 << 20,
         },
-        max_in_flight: 10,
-        message_memory: 64 << 20,
+        bulk: BulkLimits {
+            max_ids: 5000,
+            concurrency: 8,
+            stream_idle: IDLE,
+        },
+        token_requests_per_minute: 0,
+        share_reads: false,
+        bulk_merge_window: None,
     };
-    let shutdown_timeouts = ShutdownTimeouts {
+    let shutdown = ShutdownTimeouts {
         lame_duck: Duration::ZERO,
         drain_timeout: Duration::ZERO,
     };
-    let gateway = Gateway::new(upstream, bulk);
-    Server::new(gateway, limits, shutdown_timeouts)
-        .await
-        .unwrap()
+    let server = app::server(endpoint, ClientOptions::default(), limits, shutdown);
+    server.await.unwrap()
 }
 
 /// What a caller of a stream does.

@@ -67,11 +67,8 @@ fn what_is_wrong_besides_the_flags_is_told_with_them() {
     let refused = run(
         &[
             "serve",
-            "--bogus",
-            "1",
             "--listen",
             "nope",
-            "--other=2",
             "--sandbox",
             "--max-in-flight",
             "-1",
@@ -80,8 +77,6 @@ fn what_is_wrong_besides_the_flags_is_told_with_them() {
     );
     let problems = refused.problems();
     let expected = [
-        "there is no flag `--bogus`",
-        "there is no flag `--other=2`",
         "--listen: `nope` is not an IP address",
         "--max-in-flight: `-1` is not a whole number",
         "RUST_LOG: ",
@@ -91,6 +86,33 @@ fn what_is_wrong_besides_the_flags_is_told_with_them() {
     for (problem, expected) in problems.iter().zip(expected) {
         assert!(problem.starts_with(expected), "{problems:#?}");
     }
+}
+
+#[test]
+fn a_flag_that_there_is_not_is_refused_with_one_that_is_like_it() {
+    for (given, tip) in [
+        (["serve", "--sandbx"], "'--sandbox'"),
+        (["serve", "--listne=127.0.0.1:0"], "'--listen'"),
+        (["sandbox", "--user=3"], "'--users'"),
+    ] {
+        let refused = run(&given, &[]);
+        assert_eq!(refused.code, Some(64), "{refused:#?}");
+        let flag = given[1].split('=').next().unwrap();
+        let expected = format!("unexpected argument '{flag}' found");
+        for expected in [expected.as_str(), tip] {
+            assert!(refused.stderr.contains(expected), "{refused:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_switch_whose_value_follows_a_space_is_refused_with_the_right_spelling() {
+    let refused = run(&["serve", "--sandbox", "--share-reads", "false"], &[]);
+    assert_eq!(refused.code, Some(64), "{refused:#?}");
+    assert!(
+        refused.stderr.contains("'--share-reads=false'"),
+        "{refused:#?}"
+    );
 }
 
 #[test]

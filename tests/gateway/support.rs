@@ -17,16 +17,15 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use presence_gateway::bulk::BulkLimits;
+use presence_gateway::cli::app;
 use presence_gateway::cli::call::codec::Raw;
+use presence_gateway::config;
 use presence_gateway::deadline::DeadlinePolicy;
-use presence_gateway::grpc::Gateway as Service;
 use presence_gateway::proto;
 use presence_gateway::proto::v1::BulkWriteReport;
-use presence_gateway::server::{CallLimits, Server, ShutdownTimeouts};
-use presence_gateway::upstream::Upstream;
+use presence_gateway::server::{CallLimits, ShutdownTimeouts};
 use presence_gateway::upstream::client::ClientOptions;
 use presence_gateway::upstream::endpoint::Endpoint;
-use presence_gateway::upstream::rate_limit::RateLimiter;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor, SerializeOptions};
 use serde_json::{Value, json};
@@ -277,35 +276,32 @@ impl Gateway {
         limits: Limits,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let mut upstream = Upstream::new(
-            Endpoint::of_url(upstream, false).unwrap(),
-            ClientOptions::default(),
-            RateLimiter::new(limits.token_requests),
-        )
-        .unwrap();
-        if limits.share_reads {
-            upstream = upstream.with_shared_reads();
-        }
-        let bulk = BulkLimits {
-            max_ids: limits.max_ids,
-            concurrency: limits.concurrency,
-            stream_idle: limits.stream_idle,
-        };
-        let calls = CallLimits {
-            deadlines: DeadlinePolicy {
-                default: limits.default_deadline,
-                max: limits.max_deadline,
+        let endpoint = Endpoint::of_url(upstream, false).unwrap();
+        let granted = config::Limits {
+            calls: CallLimits {
+                deadlines: DeadlinePolicy {
+                    default: limits.default_deadline,
+                    max: limits.max_deadline,
+                },
+                max_in_flight: limits.max_in_flight,
+                message_memory: limits.message_memory,
             },
-            max_in_flight: limits.max_in_flight,
-            message_memory: limits.message_memory,
+            bulk: BulkLimits {
+                max_ids: limits.max_ids,
+                concurrency: limits.concurrency,
+                stream_idle: limits.stream_idle,
+            },
+            token_requests_per_minute: limits.token_requests,
+            share_reads: limits.share_reads,
+            bulk_merge_window: limits.merge_window,
         };
-        let mut service = Service::new(upstream, bulk);
-        if let Some(window) = limits.merge_window {
-            service = service.with_merged_reads(window).unwrap();
-        }
-        let server = Server::new(service, calls, limits.shutdown_timeouts)
-            .await
-            .unwrap();
+        let server = app::server(
+            endpoint,
+            ClientOptions::default(),
+            granted,
+            limits.shutdown_timeouts,
+        );
+        let server = server.await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let serving = tokio::spawn(server.serve(listener, shutdown));

@@ -122,7 +122,7 @@ pub(super) async fn gateway(
     let mut variables = vec![
         ("TOKIO_WORKER_THREADS", "1"),
         // No access log, as for Envoy.
-        ("RUST_LOG", "warn,presence_gateway::cli::serve=info"),
+        ("RUST_LOG", "warn,presence_gateway::cli=info"),
     ];
     if let Some(endpoint) = &endpoint {
         variables.extend([

@@ -18,7 +18,7 @@ use super::deadline::{ANSWER, Deadline};
 use super::ids::Ids;
 use super::{codec, grpc, json, path, told};
 use crate::access_log;
-use crate::cli::signals::{First, Signals};
+use crate::cli::signals::{FirstSignal, Signals};
 use crate::proto::v1::StreamUsersPresenceBulkResponse;
 
 /// How often the bar of a stream is drawn anew that makes no progress.
@@ -50,7 +50,7 @@ pub(super) async fn call(
     };
     let stream = |first| stream(channel, method, call, ids, is_secure, first);
     signals
-        .until_second(stream)
+        .run_until_second(stream)
         .await
         .unwrap_or_else(ExitCode::from)
 }
@@ -61,7 +61,7 @@ async fn stream(
     (request, deadline): Call,
     ids: Option<Ids>,
     is_secure: bool,
-    signal: First,
+    signal: FirstSignal,
 ) -> ExitCode {
     let (metadata, extensions, first) = request.into_parts();
     let bar = bar(ids.as_ref().and_then(|ids| ids.total));
@@ -165,7 +165,7 @@ async fn read(
     channel: Channel,
     method: &MethodDescriptor,
     request: Request<impl stream::Stream<Item = Vec<u8>> + Send + 'static>,
-    (mut signal, deadline): (First, Deadline),
+    (mut signal, deadline): (FirstSignal, Deadline),
     bar: &ProgressBar,
     tally: &mut Tally,
 ) -> Result<(), Stop> {
@@ -213,7 +213,7 @@ async fn read(
 
 /// Waits for what the gateway says, unless there is a signal.
 async fn unless<T>(
-    signal: &mut First,
+    signal: &mut FirstSignal,
     said: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Stop> {
     tokio::select! {

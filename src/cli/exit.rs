@@ -1,0 +1,46 @@
+//! How the program reports a failed start, and with which exit code it ends.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// The exit code of a wrong command line or variable: `EX_USAGE` of sysexits.
+pub const EXIT_USAGE: u8 = 64;
+
+/// Why a server does not start.
+#[derive(Debug)]
+pub(super) enum StartupError {
+    /// A setting has to be changed.
+    Misconfigured(String),
+    /// No setting is at fault.
+    Failed(String),
+}
+
+impl From<String> for StartupError {
+    fn from(problem: String) -> Self {
+        Self::Failed(problem)
+    }
+}
+
+/// Reports an error, if there is one, and gives the exit code.
+pub(super) fn exit_code(result: Result<ExitCode, StartupError>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(StartupError::Misconfigured(problem)) => misconfigured(&[problem]),
+        Err(StartupError::Failed(problem)) => {
+            report(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reports every problem of a configuration.
+pub(super) fn misconfigured(problems: &[String]) -> ExitCode {
+    problems.iter().for_each(report);
+    report("--help lists the flags");
+    EXIT_USAGE.into()
+}
+
+fn report(problem: impl Display) {
+    let _ = writeln!(io::stderr(), "presence-gateway: {problem}");
+}

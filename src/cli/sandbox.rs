@@ -1,0 +1,76 @@
+//! The simulated vendor: as the command `sandbox`, and inside the gateway.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::sync::watch;
+
+use super::exit::{self, StartupError};
+use super::port::bind;
+use super::runtime;
+use super::signals::Signals;
+use crate::args::{ConfigErrors, threads};
+use crate::config;
+use crate::logging::{self, LogFormat};
+use crate::sandbox::{self, Sandbox, Settings};
+use crate::upstream::endpoint::Endpoint;
+
+/// The flags of `sandbox`.
+#[derive(Debug, Clone, Args)]
+pub struct SandboxArgs {
+    /// The address and port on which the simulated vendor is served
+    #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_SANDBOX_LISTEN")]
+    #[arg(default_value = "127.0.0.1:8080")]
+    listen: String,
+
+    #[command(flatten)]
+    settings: sandbox::Args,
+}
+
+/// Runs `sandbox`: serves the simulated vendor until a signal ends it.
+#[must_use]
+pub fn sandbox(args: &SandboxArgs) -> ExitCode {
+    let mut errors = ConfigErrors::default();
+    let listen = errors.parse("listen", &args.listen, config::parse_address);
+    let settings = Settings::read(&args.settings, &mut errors);
+    let filter = errors.take(logging::filter());
+    let threads = errors.take(threads());
+    match (listen, filter, threads, errors.into_vec().as_slice()) {
+        (Some(listen), Some(filter), Some(threads), []) => {
+            let started = logging::start(LogFormat::fitting(), filter).map_err(Into::into);
+            exit::exit_code(started.and_then(|()| runtime::run(threads, serve(listen, settings))))
+        }
+        (_, _, _, errors) => exit::misconfigured(errors),
+    }
+}
+
+async fn serve(listen: SocketAddr, settings: Settings) -> Result<ExitCode, StartupError> {
+    let listener = bind("--listen", listen)?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let signals = Signals::listen()?;
+    tracing::info!(%address, "serving the sandbox; for its usage see http://{address}/sandbox");
+    let mut served = Ok(());
+    let code = signals
+        .run_server(|shutdown| async {
+            served = sandbox::serve(listener, Sandbox::new(settings), shutdown).await;
+        })
+        .await;
+    Ok(served.map(|()| code).map_err(|error| error.to_string())?)
+}
+
+/// Serves a sandbox on a free port of this machine, until the sender is dropped.
+pub(super) fn spawn(settings: Settings) -> Result<(Endpoint, watch::Sender<()>), StartupError> {
+    let listener = bind("--sandbox", (Ipv4Addr::LOCALHOST, 0).into())?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let endpoint = Endpoint::of_url(&format!("http://{address}"), false)?;
+    let (stop, mut stopped) = watch::channel(());
+    let shutdown = async move { while stopped.changed().await.is_ok() {} };
+    #[expect(clippy::disallowed_methods, reason = "a server; no call waits for it")]
+    tokio::spawn(async move {
+        if let Err(error) = sandbox::serve(listener, Sandbox::new(settings), shutdown).await {
+            tracing::error!(%error, "the sandbox failed");
+        }
+    });
+    Ok((endpoint, stop))
+}
