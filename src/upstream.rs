@@ -103,7 +103,7 @@ impl Upstream {
     /// call's deadline.
     pub fn reserve(&self, context: &RequestContext, count: usize) -> Result<(), Error> {
         let (token, deadline) = (context.caller.key(), context.deadline.instant());
-        let reservations = self.sender.rate_limiter.line_up(token, count, deadline)?;
+        let reservations = self.sender.rate_limiter.reserve(token, count, deadline)?;
         context.reservations.keep(reservations);
         Ok(())
     }

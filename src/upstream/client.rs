@@ -206,14 +206,14 @@ mod tests {
 
         let base = Endpoint::of_url(&url, false).unwrap();
         let clients = RotatingClient::new(&base, ClientOptions::default()).unwrap();
-        let quota = RateLimiter::new(0);
+        let limiter = RateLimiter::new(0);
         let request = || {
-            let (client, quota, url) = (clients.current(), quota.clone(), url.clone());
+            let (client, limiter, url) = (clients.current(), limiter.clone(), url.clone());
             async move {
                 let token = TokenKey::new(&HeaderValue::from_static("Bearer token"));
                 let in_time = Instant::now() + AGE;
-                let start = quota.admit(token, in_time).await.unwrap();
-                let request = Request::get(url).body(TrackedBody::new(None, start));
+                let permit = limiter.acquire(token, in_time).await.unwrap();
+                let request = Request::get(url).body(TrackedBody::new(None, permit));
                 let answer = client.request(request.unwrap()).await.unwrap();
                 answer.into_body().collect().await.unwrap().to_bytes()
             }

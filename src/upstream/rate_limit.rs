@@ -1,8 +1,8 @@
-//! How often a token may call the vendor: so many times in any minute.
+//! Limits the requests of each token in any minute.
 //!
-//! The vendor allows 300 requests a minute for each token, and tells nothing
-//! until it refuses one with 429 (developer.genesys.cloud, platform API limits).
-//! A sliding window is safe whatever window it keeps.
+//! The vendor allows 300 requests a minute for each token, and reports nothing
+//! until it refuses one with 429 (developer.genesys.cloud, platform API
+//! limits). A sliding window is safe whatever window the vendor uses.
 
 mod permit;
 mod reservation;
@@ -10,7 +10,6 @@ mod throttle;
 mod window;
 
 use std::collections::VecDeque;
-use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,24 +18,24 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::token_key::TokenKey;
-pub use permit::{Permit, Recall, Turn};
+pub use permit::{Permit, Revocation, Slot};
 pub use reservation::Reservation;
 use throttle::{Throttle, delay};
-use window::Tokens;
+use window::TokenWindows;
 
-/// How many requests each token may start. Clones share the count.
+/// Limits the requests of each token. Clones share the counts.
 #[derive(Debug, Clone)]
 pub struct RateLimiter {
     limit: usize,
-    tokens: Arc<Mutex<Tokens>>,
+    windows: Arc<Mutex<TokenWindows>>,
 }
 
-/// Why a request is not started.
+/// Why a request gets no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// Its turn comes after its deadline: in so long.
+    /// It could start after this delay, which is past its deadline.
     TooLate(Duration),
-    /// More tokens are in use than can be counted.
+    /// More tokens are in use than the limiter can count.
     TooManyTokens,
 }
 
@@ -50,189 +49,199 @@ impl From<Denied> for Error {
 }
 
 impl RateLimiter {
-    /// So many starts in any minute for each token; 0 sets no limit.
+    /// Allows `limit` requests in any minute for each token; 0 sets no limit.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            tokens: Arc::default(),
+            windows: Arc::default(),
         }
     }
 
-    /// Places in the order of the token's requests for so many, one after the
-    /// other.
+    /// Reserves `count` places at the end of the token's queue.
     ///
     /// # Errors
     ///
-    /// At once where the last one's turn comes after `end`: it costs nothing then.
-    pub fn line_up(
+    /// At once, and without a place, if the last request could not start
+    /// before `deadline`.
+    pub fn reserve(
         &self,
         token: TokenKey,
         count: usize,
-        end: Instant,
+        deadline: Instant,
     ) -> Result<VecDeque<Reservation>, Denied> {
-        let ticket = |number| Reservation {
-            quota: self.clone(),
-            token,
-            number,
-            is_used: self.limit == 0,
-        };
-        if self.limit == 0 {
-            return Ok(iter::repeat_with(|| ticket(0)).take(count).collect());
+        if !self.is_enabled() {
+            return Ok((0..count).map(|_| self.reservation(token, 0)).collect());
         }
         let now = Instant::now();
-        let mut tokens = self.lock();
-        if !tokens.paces.contains_key(&token) && !tokens.has_room(now) {
+        let mut windows = self.lock();
+        if !windows.tokens.contains_key(&token) && !windows.has_room(now) {
             return Err(Denied::TooManyTokens);
         }
-        let pace = tokens.paces.entry(token).or_default();
-        pace.forget_before(now);
-        let last = pace.queue.len() + count.saturating_sub(1);
-        in_time(pace.turn(last, now, self.limit), end, now)?;
-        let numbers = (pace.next..).take(count);
-        pace.next += count as u64;
-        pace.queue.extend(numbers.clone());
-        drop(tokens);
-        Ok(numbers.map(ticket).collect())
+        let window = windows.tokens.entry(token).or_default();
+        window.expire(now);
+        let last = window.queue.len() + count.saturating_sub(1);
+        check_deadline(window.earliest_start(last, now, self.limit), deadline, now)?;
+        let numbers = (window.next_number..).take(count);
+        window.next_number += count as u64;
+        window.queue.extend(numbers.clone());
+        drop(windows);
+        Ok(numbers
+            .map(|number| self.reservation(token, number))
+            .collect())
     }
 
-    /// Places one request in that order, as [`Self::line_up`] does.
+    /// Reserves one place, as [`Self::reserve`] does.
     ///
     /// # Errors
     ///
-    /// At once where its turn comes after `end`: it costs nothing then.
-    pub fn line_up_one(&self, token: TokenKey, end: Instant) -> Result<Reservation, Denied> {
-        let mut tickets = self.line_up(token, 1, end)?;
-        tickets.pop_front().ok_or(Denied::TooManyTokens)
+    /// As [`Self::reserve`].
+    pub fn reserve_one(&self, token: TokenKey, deadline: Instant) -> Result<Reservation, Denied> {
+        let mut reservations = self.reserve(token, 1, deadline)?;
+        reservations.pop_front().ok_or(Denied::TooManyTokens)
     }
 
-    /// Places a request in that order that had its turn already, where it was.
+    /// Reserves the place that a request had before, to send it again.
     ///
     /// # Errors
     ///
-    /// At once where its turn comes after `end`: it costs nothing then.
-    pub fn line_up_again(
+    /// At once, and without a place, if it could not start before `deadline`.
+    pub fn requeue(
         &self,
         token: TokenKey,
-        turn: Turn,
-        end: Instant,
+        slot: Slot,
+        deadline: Instant,
     ) -> Result<Reservation, Denied> {
-        let number = turn.number;
-        if self.limit > 0 {
+        let number = slot.number;
+        if self.is_enabled() {
             let now = Instant::now();
-            let mut tokens = self.lock();
-            let pace = tokens.paces.entry(token).or_default();
-            pace.forget_before(now);
-            let place = pace.place(number);
-            in_time(pace.turn(place, now, self.limit), end, now)?;
-            pace.queue.insert(place, number);
-            pace.next = pace.next.max(number + 1);
+            let mut windows = self.lock();
+            let window = windows.tokens.entry(token).or_default();
+            window.expire(now);
+            let position = window.position(number);
+            let start = window.earliest_start(position, now, self.limit);
+            check_deadline(start, deadline, now)?;
+            window.queue.insert(position, number);
+            window.next_number = window.next_number.max(number + 1);
         }
-        Ok(Reservation {
-            quota: self.clone(),
+        Ok(self.reservation(token, number))
+    }
+
+    fn reservation(&self, token: TokenKey, number: u64) -> Reservation {
+        Reservation {
+            limiter: self.clone(),
             token,
             number,
-            is_used: self.limit == 0,
-        })
+            is_queued: self.is_enabled(),
+        }
     }
 
     /// Waits until a request with this token may start, in a test.
     #[cfg(test)]
-    pub(crate) async fn admit(&self, token: TokenKey, end: Instant) -> Result<Permit, Denied> {
-        self.line_up_one(token, end)?.turn(|| end, |_| {}).await
+    pub(crate) async fn acquire(
+        &self,
+        token: TokenKey,
+        deadline: Instant,
+    ) -> Result<Permit, Denied> {
+        let reservation = self.reserve_one(token, deadline)?;
+        reservation.wait(|| deadline, |_| {}).await
     }
 
-    /// How long one more request with this token would wait for its turn.
+    /// How long one more request with this token would wait for its permit.
     #[must_use]
     pub fn delay(&self, token: TokenKey) -> Duration {
         let now = Instant::now();
-        let tokens = self.lock();
-        let pace = tokens.paces.get(&token);
-        pace.map_or(Duration::ZERO, |pace| {
-            let turn = pace.turn(pace.queue.len(), now, self.limit);
-            turn.saturating_duration_since(now)
+        let windows = self.lock();
+        let window = windows.tokens.get(&token);
+        window.map_or(Duration::ZERO, |window| {
+            let start = window.earliest_start(window.queue.len(), now, self.limit);
+            start.saturating_duration_since(now)
         })
     }
 
-    /// Whether requests wait for their turn at all.
+    /// Whether there is a limit at all.
     #[must_use]
-    pub fn is_paced(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         self.limit > 0
     }
 
-    /// Takes from a 429 that a request with this token, which had this turn
-    /// and was refused so often before, was one too many: parks the token for
-    /// as long as the vendor asks, and starts fewer requests with it from then
-    /// on. Gives the time until the next one may start.
+    /// Throttles a token after a 429: sends nothing with it for `retry_after`,
+    /// and limits its rate from then on. Returns the time until the next
+    /// request may start.
     ///
-    /// Where the vendor asks for no time, or has asked for too little, it is
-    /// an exponential backoff.
+    /// The delay is an exponential backoff where the vendor sends no
+    /// `Retry-After`, or has sent one that was too short. The request had this
+    /// slot, and was refused `refusals` times before.
     #[must_use]
-    pub fn refuse(
+    pub fn throttle(
         &self,
         token: TokenKey,
-        turn: Turn,
-        asked: Option<Duration>,
-        before: u32,
+        slot: Slot,
+        retry_after: Option<Duration>,
+        refusals: u32,
     ) -> Duration {
-        let mut tokens = self.lock();
-        let Some(pace) = tokens.paces.get_mut(&token) else {
-            return delay(asked, before);
+        let mut windows = self.lock();
+        let Some(window) = windows.tokens.get_mut(&token) else {
+            return delay(retry_after, refusals);
         };
         let now = Instant::now();
-        let (limit, left) = (self.limit, &pace.left);
-        let throttle = pace
+        let (limit, sent) = (self.limit, &window.sent);
+        let throttle = window
             .throttle
-            .get_or_insert_with(|| Box::new(Throttle::new(left, limit, now)));
-        if turn.parks == pace.parks {
-            pace.parks += 1;
-            throttle.park(asked, now);
+            .get_or_insert_with(|| Box::new(Throttle::new(sent, limit, now)));
+        if slot.epoch == window.epoch {
+            window.epoch += 1;
+            throttle.refuse(retry_after, now);
         } else {
-            throttle.park_longer(asked, now);
+            throttle.refuse_late(retry_after, now);
         }
-        pace.changed.notify_waiters();
-        throttle.reopens.saturating_duration_since(now)
+        window.changed.notify_waiters();
+        throttle.until.saturating_duration_since(now)
     }
 
-    /// Parks a token by a refusal of a request that just left, in a test.
+    /// Throttles a token as a 429 to a request that was just sent does, in a test.
     #[cfg(test)]
-    pub(crate) fn park(&self, token: TokenKey, asked: Duration) {
-        let parks = self.lock().paces.get(&token).map_or(0, |pace| pace.parks);
-        let _ = self.refuse(token, Turn { number: 0, parks }, Some(asked), 0);
+    pub(crate) fn throttle_for(&self, token: TokenKey, retry_after: Duration) {
+        let epoch = self
+            .lock()
+            .tokens
+            .get(&token)
+            .map_or(0, |window| window.epoch);
+        let _ = self.throttle(token, Slot { number: 0, epoch }, Some(retry_after), 0);
     }
 
-    /// Takes from an answer that the vendor knows the token, and did not mind
-    /// how often it calls.
-    pub fn accept(&self, token: TokenKey, turn: Turn) {
-        if let Some(pace) = self.lock().paces.get_mut(&token) {
-            pace.is_vouched = true;
-            if let Some(throttle) = &mut pace.throttle
-                && turn.parks == pace.parks
-                && throttle.accept(&pace.left)
+    /// Records an answer which shows that the vendor knows the token and did
+    /// not throttle it.
+    pub fn record_success(&self, token: TokenKey, slot: Slot) {
+        if let Some(window) = self.lock().tokens.get_mut(&token) {
+            window.is_valid = true;
+            if let Some(throttle) = &mut window.throttle
+                && slot.epoch == window.epoch
+                && throttle.record_success(&window.sent)
             {
-                pace.changed.notify_waiters();
+                window.changed.notify_waiters();
             }
         }
     }
 
-    /// Takes from an answer whether the vendor knows the token. One that it
-    /// does not know is counted too, but makes place where there is no other.
-    pub fn vouch(&self, token: TokenKey, is_known: bool) {
-        if let Some(pace) = self.lock().paces.get_mut(&token) {
-            pace.is_vouched = is_known;
+    /// Records whether the vendor knows the token. An unknown one is counted
+    /// too, but is the first to be forgotten when the limiter is full.
+    pub fn mark_valid(&self, token: TokenKey, is_valid: bool) {
+        if let Some(window) = self.lock().tokens.get_mut(&token) {
+            window.is_valid = is_valid;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tokens> {
-        self.tokens.lock()
+    fn lock(&self) -> MutexGuard<'_, TokenWindows> {
+        self.windows.lock()
     }
 }
 
-fn in_time(at: Instant, end: Instant, now: Instant) -> Result<(), Denied> {
-    if at < end {
+fn check_deadline(start: Instant, deadline: Instant, now: Instant) -> Result<(), Denied> {
+    if start < deadline {
         Ok(())
     } else {
-        Err(Denied::TooLate(at.saturating_duration_since(now)))
+        Err(Denied::TooLate(start.saturating_duration_since(now)))
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::client::RotatingClient;
 use super::endpoint::Endpoint;
-use super::rate_limit::{Permit, RateLimiter, Turn};
+use super::rate_limit::{Permit, RateLimiter, Slot};
 use super::response::recalled;
 use super::retry::{Attempts, Budget, Next};
 use super::singleflight::QueueNotice;
@@ -64,15 +64,15 @@ impl Sender {
         let (token, deadline) = (context.caller.key(), &context.deadline);
         let mut attempts = Attempts::new(&self.budget, call.spec, context.is_retry);
         let mut resends = 0;
-        let mut turn = None;
+        let mut slot = None;
         loop {
-            let permit = match self.permit(context, turn, &attempts, notice).await {
+            let permit = match self.permit(context, slot, &attempts, notice).await {
                 Ok(permit) => permit,
                 Err(error) => return Err(attempts.given_up(error.into())),
             };
-            let turn = *turn.insert(permit.turn());
+            let current = *slot.insert(permit.slot());
             let mut result = self.attempt(call, context, permit, resends).await;
-            self.learn(token, turn, attempts.throttled(), &mut result);
+            self.learn(token, current, attempts.throttled(), &mut result);
             let next = attempts.after(result, deadline.remaining());
             let scope = context.access_log.scope();
             if let (Some(wait), Some(failure)) = (next.wait(), attempts.last()) {
@@ -85,7 +85,7 @@ impl Sender {
                 Next::End(result) => return result,
                 Next::Turn => continue,
                 // The rate limiter delays the next permit of a throttled token.
-                Next::Throttled(_) if self.rate_limiter.is_paced() => {}
+                Next::Throttled(_) if self.rate_limiter.is_enabled() => {}
                 Next::Again(wait) => drop(deadline.timeout(sleep(wait)).await),
                 Next::Later(wait) | Next::Throttled(wait) => {
                     if let Some(last) = attempts.last() {
@@ -114,7 +114,7 @@ impl Sender {
     async fn permit(
         &self,
         context: &RequestContext,
-        before: Option<Turn>,
+        before: Option<Slot>,
         attempts: &Attempts<'_>,
         notice: &QueueNotice,
     ) -> Result<Permit, Error> {
@@ -131,20 +131,20 @@ impl Sender {
         };
         let permit = async {
             let reservation = match before {
-                Some(turn) => self.rate_limiter.line_up_again(token, turn, end())?,
+                Some(slot) => self.rate_limiter.requeue(token, slot, end())?,
                 None => match context.reservations.take() {
                     Some(reservation) => reservation,
-                    None => self.rate_limiter.line_up_one(token, end())?,
+                    None => self.rate_limiter.reserve_one(token, end())?,
                 },
             };
-            reservation.turn(end, on_wait).await
+            reservation.wait(end, on_wait).await
         };
         tokio::select! {
             biased;
             permit = deadline.timeout(permit) => {
                 let permit = permit.ok_or(Error::DeadlineExceeded)??;
                 notice.is_over();
-                permit.left.inspect(|&left| scope.quota_remaining(left));
+                permit.remaining.inspect(|&share| scope.quota_remaining(share));
                 Ok(permit)
             }
             // Another replica can send it, and in time.
@@ -157,28 +157,28 @@ impl Sender {
     fn learn(
         &self,
         token: TokenKey,
-        turn: Turn,
+        slot: Slot,
         throttled: u32,
         result: &mut Result<Reply, Failure>,
     ) {
         let error = match result {
-            Ok(_) => return self.rate_limiter.accept(token, turn),
+            Ok(_) => return self.rate_limiter.record_success(token, slot),
             Err(failure) => &mut failure.error,
         };
         match error {
             Error::UpstreamStatus(_, fault) if fault.status == 401 => {
-                self.rate_limiter.vouch(token, false);
+                self.rate_limiter.mark_valid(token, false);
             }
             Error::UpstreamStatus(_, fault) if fault.status == 429 => {
                 let retry_after = fault.retry_after.map(|delay| delay.min(MAX_THROTTLE));
                 let wait = self
                     .rate_limiter
-                    .refuse(token, turn, retry_after, throttled);
+                    .throttle(token, slot, retry_after, throttled);
                 fault.wait_at_least(wait);
             }
             // The vendor's own error body: it has checked the token first.
             error if error.fault().is_some_and(|fault| fault.body.is_some()) => {
-                self.rate_limiter.accept(token, turn);
+                self.rate_limiter.record_success(token, slot);
             }
             _ => {}
         }
@@ -201,13 +201,13 @@ impl Sender {
             .access_log
             .scope()
             .attempt(call.spec, &self.peer, resends);
-        let recall = permit.recall();
+        let revocation = permit.revocation();
         let body = TrackedBody::new(call.body.clone(), permit);
         let state = body.departure();
         let result = tokio::select! {
             // First, so that a throttled request takes no connection.
             biased;
-            () = recall.parked(|| !state.is_settled()) => None,
+            () = revocation.revoked(|| !state.is_settled()) => None,
             result = self.exchange(call, context, body, &mut span) => Some(result),
         };
         let result = if let Some(result) = result {
@@ -215,7 +215,7 @@ impl Sender {
         } else {
             // A connection that holds the request drops it at its next poll,
             // unless it is writing the request at this moment.
-            recall.until(|| state.is_settled()).await;
+            revocation.wait_until(|| state.is_settled()).await;
             if state.is_ruled_out() {
                 Err(Error::RateLimited(self.rate_limiter.delay(context.caller.key())).into())
             } else {

@@ -65,16 +65,16 @@ impl SendState {
 pub(super) struct TrackedBody {
     bytes: Option<Bytes>,
     departure: SendState,
-    start: Permit,
+    permit: Permit,
 }
 
 impl TrackedBody {
     /// A body of these bytes, or none, of a request that may start.
-    pub(super) fn new(bytes: Option<Bytes>, start: Permit) -> Self {
+    pub(super) fn new(bytes: Option<Bytes>, permit: Permit) -> Self {
         Self {
             bytes,
             departure: SendState::default(),
-            start,
+            permit,
         }
     }
 
@@ -85,7 +85,7 @@ impl TrackedBody {
 
     fn leaves(&self) {
         if self.departure.0.swap(LEFT, Relaxed) == WAITS {
-            self.start.leaves();
+            self.permit.commit();
         }
     }
 }
@@ -139,9 +139,9 @@ mod tests {
         Instant::now() + Duration::from_secs(100)
     }
 
-    async fn body(bytes: Option<Bytes>, quota: &RateLimiter) -> TrackedBody {
-        let start = quota.admit(token(), in_time()).await;
-        TrackedBody::new(bytes, start.unwrap())
+    async fn body(bytes: Option<Bytes>, limiter: &RateLimiter) -> TrackedBody {
+        let permit = limiter.acquire(token(), in_time()).await;
+        TrackedBody::new(bytes, permit.unwrap())
     }
 
     #[test]
@@ -179,14 +179,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_request_is_counted_from_when_a_connection_begins_to_write_it() {
         let begun = Instant::now();
-        let quota = RateLimiter::new(1);
-        let body = body(None, &quota).await;
+        let limiter = RateLimiter::new(1);
+        let body = body(None, &limiter).await;
         // It takes so long to connect.
         sleep(Duration::from_secs(3)).await;
         body.is_end_stream();
         sleep(Duration::from_secs(3)).await;
         body.is_end_stream();
-        let next = quota.admit(token(), in_time()).await;
+        let next = limiter.acquire(token(), in_time()).await;
         let waited = begun.elapsed().as_secs();
         assert!(next.is_ok() && waited == 63, "after {waited} s: {next:?}");
     }

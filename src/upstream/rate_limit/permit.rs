@@ -1,4 +1,4 @@
-//! A request that may start, and what becomes of it until it leaves.
+//! The permission to send one request, and its revocation.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -11,101 +11,103 @@ use super::RateLimiter;
 use super::window::TokenWindow;
 use crate::token_key::TokenKey;
 
-/// Which turn a request had.
+/// When a request was permitted.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Turn {
-    /// Its place in the order of the token's requests.
+pub struct Slot {
+    /// Its number in the token's queue.
     pub(super) number: u64,
-    /// How often the token had been parked before.
-    pub(super) parks: u64,
+    /// The [`TokenWindow::epoch`] at that time.
+    pub(super) epoch: u64,
 }
 
-/// A request that may start. Where it is dropped before it leaves, it has cost
-/// nothing.
+/// The permission to send one request. It counts once it is committed; dropped
+/// before that, it costs nothing.
 #[derive(Debug)]
 #[must_use]
 pub struct Permit {
-    quota: RateLimiter,
-    token: TokenKey,
-    turn: Turn,
-    /// Told when the token is parked; none where there is no limit.
-    changed: Option<Arc<Notify>>,
-    /// The share of its requests of this minute that the token has left then;
-    /// none where there is no limit.
-    pub left: Option<f64>,
-    has_left: AtomicBool,
+    revocation: Revocation,
+    /// The share of the token's requests of this minute that remains after
+    /// this one; `None` where there is no limit.
+    pub remaining: Option<f64>,
+    is_committed: AtomicBool,
 }
 
 impl Permit {
-    /// A start of which there may be any number.
-    pub(super) fn unlimited(quota: &RateLimiter, token: TokenKey) -> Self {
+    /// A permit of a limiter without a limit.
+    pub(super) fn unlimited(limiter: &RateLimiter, token: TokenKey) -> Self {
         Self {
-            quota: quota.clone(),
-            token,
-            turn: Turn::default(),
-            changed: None,
-            left: None,
-            has_left: AtomicBool::new(true),
+            revocation: Revocation {
+                limiter: limiter.clone(),
+                token,
+                slot: Slot::default(),
+                changed: None,
+            },
+            remaining: None,
+            is_committed: AtomicBool::new(true),
         }
     }
 
-    /// The start of the request with this number, which has its turn now.
+    /// The permit of the request with this number, which may start now.
     pub(super) fn new(
-        quota: &RateLimiter,
+        limiter: &RateLimiter,
         token: TokenKey,
         number: u64,
-        pace: &mut TokenWindow,
+        window: &mut TokenWindow,
         now: Instant,
     ) -> Self {
-        pace.starting += 1;
-        if let Some(throttle) = &mut pace.throttle {
-            throttle.start(now);
+        window.open_permits += 1;
+        if let Some(throttle) = &mut window.throttle {
+            throttle.record_start(now);
         }
-        let taken = pace.left.len() + pace.starting;
+        let used = window.sent.len() + window.open_permits;
         #[expect(clippy::cast_precision_loss, reason = "both are small")]
-        let left = quota.limit.saturating_sub(taken) as f64 / quota.limit as f64;
+        let remaining = limiter.limit.saturating_sub(used) as f64 / limiter.limit as f64;
         Self {
-            quota: quota.clone(),
-            token,
-            turn: Turn {
-                number,
-                parks: pace.parks,
+            revocation: Revocation {
+                limiter: limiter.clone(),
+                token,
+                slot: Slot {
+                    number,
+                    epoch: window.epoch,
+                },
+                changed: Some(Arc::clone(&window.changed)),
             },
-            changed: Some(Arc::clone(&pace.changed)),
-            left: Some(left),
-            has_left: AtomicBool::new(false),
+            remaining: Some(remaining),
+            is_committed: AtomicBool::new(false),
         }
     }
 
-    /// Which turn it is.
+    /// When the request was permitted.
     #[must_use]
-    pub fn turn(&self) -> Turn {
-        self.turn
+    pub fn slot(&self) -> Slot {
+        self.revocation.slot
     }
 
-    /// What tells, while the request is under way, that it should not leave.
-    pub fn recall(&self) -> Recall {
-        Recall {
-            quota: self.quota.clone(),
-            token: self.token,
-            parks: self.turn.parks,
-            changed: self.changed.clone(),
-        }
+    /// Reports that the permit is revoked, also after it has been moved into
+    /// the request.
+    pub fn revocation(&self) -> Revocation {
+        self.revocation.clone()
     }
 
-    /// Counts the request from now on, when it leaves. It may have waited for
-    /// a connection, and the vendor counts it when it arrives.
-    pub fn leaves(&self) {
-        if self.has_left.swap(true, Relaxed) {
+    /// Counts the request from now on, because it is being sent. It may have
+    /// waited for a connection, and the vendor counts it when it arrives.
+    pub fn commit(&self) {
+        if self.is_committed.swap(true, Relaxed) {
             return;
         }
-        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token) {
-            pace.starting -= 1;
+        let Revocation {
+            limiter,
+            token,
+            slot,
+            ..
+        } = &self.revocation;
+        if let Some(window) = limiter.lock().tokens.get_mut(token) {
+            window.open_permits -= 1;
             // Under the lock, so that they are in order.
-            pace.left.push_back(Instant::now());
-            if self.turn.parks != pace.parks {
-                // Whoever recalls it at this moment should know.
-                pace.changed.notify_waiters();
+            window.sent.push_back(Instant::now());
+            if slot.epoch != window.epoch {
+                // Wakes whoever revokes this permit at the same moment.
+                window.changed.notify_waiters();
             }
         }
     }
@@ -113,45 +115,47 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if *self.has_left.get_mut() {
+        if *self.is_committed.get_mut() {
             return;
         }
-        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token) {
-            pace.starting -= 1;
-            pace.changed.notify_waiters();
+        let Revocation { limiter, token, .. } = &self.revocation;
+        if let Some(window) = limiter.lock().tokens.get_mut(token) {
+            window.open_permits -= 1;
+            window.changed.notify_waiters();
         }
     }
 }
 
-/// Tells that the token of a request was parked since the request had its turn.
-#[derive(Debug)]
-pub struct Recall {
-    quota: RateLimiter,
+/// Reports that the token of a permit was throttled after the permit was given.
+#[derive(Debug, Clone)]
+pub struct Revocation {
+    limiter: RateLimiter,
     token: TokenKey,
-    parks: u64,
+    slot: Slot,
+    /// Notified when the token's window changes; `None` where there is no limit.
     changed: Option<Arc<Notify>>,
 }
 
-impl Recall {
-    /// Waits until `holds` and the token has been parked since.
-    pub async fn parked(&self, holds: impl Fn() -> bool) {
-        self.until(|| {
-            let tokens = self.quota.lock();
-            let pace = tokens.paces.get(&self.token);
-            pace.is_some_and(|pace| pace.parks != self.parks) && holds()
+impl Revocation {
+    /// Waits until the token has been throttled and `condition` holds.
+    pub async fn revoked(&self, condition: impl Fn() -> bool) {
+        self.wait_until(|| {
+            let windows = self.limiter.lock();
+            let window = windows.tokens.get(&self.token);
+            window.is_some_and(|window| window.epoch != self.slot.epoch) && condition()
         })
         .await;
     }
 
-    /// Waits until `holds`, which is asked whenever anything changes for the token.
-    pub async fn until(&self, holds: impl Fn() -> bool) {
+    /// Waits until `condition` holds; checks it when the token's window changes.
+    pub async fn wait_until(&self, condition: impl Fn() -> bool) {
         let Some(changed) = &self.changed else {
             return pending().await;
         };
         loop {
-            // From now on it hears of changes, also before it is polled.
+            // Registered before the check, so that no change is missed.
             let change = changed.notified();
-            if holds() {
+            if condition() {
                 return;
             }
             change.await;

@@ -6,44 +6,46 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep_until};
 
 use super::permit::Permit;
-use super::{Denied, RateLimiter, in_time};
+use super::{Denied, RateLimiter, check_deadline};
 use crate::token_key::TokenKey;
 
-/// A place in the order of a token's requests, given back when it is dropped.
+/// A place in the queue of a token's requests. Those behind it move up when it
+/// is dropped.
 #[derive(Debug)]
 #[must_use]
 pub struct Reservation {
-    pub(super) quota: RateLimiter,
+    pub(super) limiter: RateLimiter,
     pub(super) token: TokenKey,
     pub(super) number: u64,
-    pub(super) is_used: bool,
+    /// Whether the number is in the queue.
+    pub(super) is_queued: bool,
 }
 
-/// What comes of asking whether a turn has come.
-enum Taken {
-    Permit(Permit),
-    /// It comes then, unless something changes.
-    Not(Instant, OwnedNotified),
+enum Poll {
+    Ready(Permit),
+    /// Until when the request waits, unless the window changes before.
+    Pending(Instant, OwnedNotified),
 }
 
 impl Reservation {
-    /// Waits until the request may start, and tells `waits` for how long.
+    /// Waits until the request may start. Calls `on_wait` with the expected
+    /// time whenever it changes.
     ///
     /// # Errors
     ///
-    /// As soon as it is known that its turn comes after what `end` gives.
-    pub async fn turn(
+    /// As soon as it is known that the request cannot start before `deadline`.
+    pub async fn wait(
         mut self,
-        end: impl Fn() -> Instant,
-        waits: impl Fn(Instant),
+        deadline: impl Fn() -> Instant,
+        on_wait: impl Fn(Instant),
     ) -> Result<Permit, Denied> {
         loop {
-            match self.take(end())? {
-                Taken::Permit(start) => return Ok(start),
-                Taken::Not(turn, changed) => {
-                    waits(turn);
+            match self.poll(deadline())? {
+                Poll::Ready(permit) => return Ok(permit),
+                Poll::Pending(start, changed) => {
+                    on_wait(start);
                     tokio::select! {
-                        () = sleep_until(turn) => {}
+                        () = sleep_until(start) => {}
                         () = changed => {}
                     }
                 }
@@ -51,42 +53,41 @@ impl Reservation {
         }
     }
 
-    fn take(&mut self, end: Instant) -> Result<Taken, Denied> {
-        let (limit, now) = (self.quota.limit, Instant::now());
+    fn poll(&mut self, deadline: Instant) -> Result<Poll, Denied> {
+        let (limit, now) = (self.limiter.limit, Instant::now());
         if limit == 0 {
-            return Ok(Taken::Permit(Permit::unlimited(&self.quota, self.token)));
+            return Ok(Poll::Ready(Permit::unlimited(&self.limiter, self.token)));
         }
-        let mut tokens = self.quota.lock();
-        // What is waited for is not forgotten.
-        let pace = tokens.paces.entry(self.token).or_default();
-        pace.forget_before(now);
-        let place = pace.place(self.number);
-        let turn = pace.turn(place, now, limit);
-        if turn > now {
-            in_time(turn, end, now)?;
-            // From now on it hears of changes, also before it is polled.
-            let changed = Arc::clone(&pace.changed).notified_owned();
-            return Ok(Taken::Not(turn, changed));
+        let mut windows = self.limiter.lock();
+        // A window with a queue is never forgotten, so this finds it.
+        let window = windows.tokens.entry(self.token).or_default();
+        window.expire(now);
+        let position = window.position(self.number);
+        let start = window.earliest_start(position, now, limit);
+        if start > now {
+            check_deadline(start, deadline, now)?;
+            // Registered under the lock, so that no change is missed.
+            let changed = Arc::clone(&window.changed).notified_owned();
+            return Ok(Poll::Pending(start, changed));
         }
-        pace.queue.remove(place);
-        let start = Permit::new(&self.quota, self.token, self.number, pace, now);
-        drop(tokens);
-        self.is_used = true;
-        Ok(Taken::Permit(start))
+        window.queue.remove(position);
+        let permit = Permit::new(&self.limiter, self.token, self.number, window, now);
+        drop(windows);
+        self.is_queued = false;
+        Ok(Poll::Ready(permit))
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if self.is_used {
+        if !self.is_queued {
             return;
         }
-        if let Some(pace) = self.quota.lock().paces.get_mut(&self.token)
-            && let Ok(place) = pace.queue.binary_search(&self.number)
+        if let Some(window) = self.limiter.lock().tokens.get_mut(&self.token)
+            && let Ok(position) = window.queue.binary_search(&self.number)
         {
-            pace.queue.remove(place);
-            // Those behind it move up.
-            pace.changed.notify_waiters();
+            window.queue.remove(position);
+            window.changed.notify_waiters();
         }
     }
 }

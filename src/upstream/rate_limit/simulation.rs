@@ -1,5 +1,5 @@
-//! Tokens whose vendor has a lower limit than ours, of any kind, with a clock
-//! that does not wait.
+//! Simulates vendors with a lower limit than ours, counted in any way, on a
+//! paused clock.
 
 use futures_util::future::join_all;
 use proptest::prelude::*;
@@ -7,16 +7,16 @@ use proptest::prelude::*;
 use super::tests::token;
 use super::*;
 
-/// How a vendor counts.
+/// How a vendor counts requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Window {
-    /// From the first request on.
+    /// A window that the first request opens.
     Fixed,
-    /// As a calendar has it, whenever the first request comes.
+    /// Windows of the calendar, whenever the first request comes.
     Aligned,
-    /// For each request by itself.
+    /// The period before each request.
     Sliding,
-    /// A bucket that fills all the time.
+    /// A token bucket.
     Bucket,
 }
 
@@ -27,7 +27,7 @@ const WINDOWS: [Window; 4] = [
     Window::Bucket,
 ];
 
-/// A vendor that takes so many requests in a period.
+/// How many requests a vendor accepts in a period.
 #[derive(Debug, Clone, Copy)]
 struct Limit {
     window: Window,
@@ -38,7 +38,7 @@ struct Limit {
 struct Vendor {
     limit: Limit,
     begun: Instant,
-    taken: Mutex<Vec<Instant>>,
+    accepted: Mutex<Vec<Instant>>,
     refused: Mutex<Vec<Instant>>,
 }
 
@@ -47,12 +47,12 @@ impl Vendor {
         Self {
             limit,
             begun: Instant::now(),
-            taken: Mutex::default(),
+            accepted: Mutex::default(),
             refused: Mutex::default(),
         }
     }
 
-    /// Takes a request, or says after how many seconds it may.
+    /// Accepts a request, or returns its `Retry-After` in seconds.
     fn ask(&self) -> Result<(), u64> {
         let now = Instant::now();
         let Limit {
@@ -60,12 +60,12 @@ impl Vendor {
             requests,
             period,
         } = self.limit;
-        let mut taken = self.taken.lock();
+        let mut accepted = self.accepted.lock();
         let reopens = match window {
             Window::Fixed => {
                 let mut opened = None;
                 let mut count = 0;
-                for &at in &*taken {
+                for &at in &*accepted {
                     if opened.is_none_or(|opened| at >= opened + period) {
                         (opened, count) = (Some(at), 0);
                     }
@@ -75,23 +75,26 @@ impl Vendor {
                 (reopens > now && count >= requests).then_some(reopens)
             }
             Window::Aligned => {
-                // It was a third over when the first request came.
+                // A third of the window was over when the first request came.
                 let passed = now - self.begun + period / 3;
                 let windows = passed.as_nanos() / period.as_nanos();
                 let reopens =
                     self.begun + period * (u32::try_from(windows).unwrap() + 1) - period / 3;
-                let count = taken.iter().filter(|&&at| at + period >= reopens).count();
+                let count = accepted
+                    .iter()
+                    .filter(|&&at| at + period >= reopens)
+                    .count();
                 (count >= requests).then_some(reopens)
             }
             Window::Sliding => {
-                let oldest = taken.len().checked_sub(requests);
-                let oldest = oldest.map(|oldest| taken[oldest] + period);
+                let oldest = accepted.len().checked_sub(requests);
+                let oldest = oldest.map(|oldest| accepted[oldest] + period);
                 oldest.filter(|&reopens| reopens > now)
             }
             Window::Bucket => {
                 let each = period / u32::try_from(requests).unwrap();
                 // When the bucket is full again.
-                let full = taken
+                let full = accepted
                     .iter()
                     .fold(self.begun, |full, &at| full.max(at) + each);
                 let reopens = (full + each).checked_sub(period).unwrap_or(now);
@@ -99,7 +102,7 @@ impl Vendor {
             }
         };
         let Some(reopens) = reopens else {
-            taken.push(now);
+            accepted.push(now);
             return Ok(());
         };
         self.refused.lock().push(now);
@@ -108,10 +111,10 @@ impl Vendor {
     }
 }
 
-/// What came of many requests that were made at once.
+/// The outcome of requests that were sent at once.
 #[derive(Debug)]
 struct Outcome {
-    /// When each was answered, in the order in which they were made.
+    /// When each was answered, in the order in which they were sent.
     answered: Vec<Duration>,
     refused: Vec<Duration>,
     starts: Vec<Instant>,
@@ -119,34 +122,34 @@ struct Outcome {
 
 async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> Outcome {
     let begun = Instant::now();
-    let (quota, vendor) = (RateLimiter::new(ours), Vendor::new(limit));
+    let (limiter, vendor) = (RateLimiter::new(ours), Vendor::new(limit));
     let starts = Mutex::new(Vec::new());
     let end = begun + Duration::from_hours(100);
     let one = |number: usize| {
-        let (quota, vendor, starts) = (&quota, &vendor, &starts);
-        // Calls come one after the other, if quickly.
-        let ticket = quota.line_up_one(token("a"), end).unwrap();
+        let (limiter, vendor, starts) = (&limiter, &vendor, &starts);
+        // Reserved in order, as calls arrive.
+        let reservation = limiter.reserve_one(token("a"), end).unwrap();
         async move {
-            let mut ticket = ticket;
+            let mut reservation = reservation;
             let mut refusals = 0;
             loop {
-                let start = ticket.turn(|| end, |_| {}).await.unwrap();
-                let turn = start.turn();
-                start.leaves();
+                let permit = reservation.wait(|| end, |_| {}).await.unwrap();
+                let slot = permit.slot();
+                permit.commit();
                 starts.lock().push(Instant::now());
                 let way = latency.mul_f64(0.5 + 0.01 * (number % 10) as f64);
                 tokio::time::sleep(way).await;
                 let answer = vendor.ask();
                 tokio::time::sleep(way).await;
                 match answer {
-                    Ok(()) => break quota.accept(token("a"), turn),
+                    Ok(()) => break limiter.record_success(token("a"), slot),
                     Err(seconds) => {
                         let asked = Some(Duration::from_secs(seconds));
-                        let _ = quota.refuse(token("a"), turn, asked, refusals);
+                        let _ = limiter.throttle(token("a"), slot, asked, refusals);
                         refusals += 1;
                     }
                 }
-                ticket = quota.line_up_again(token("a"), turn, end).unwrap();
+                reservation = limiter.requeue(token("a"), slot, end).unwrap();
             }
             begun.elapsed()
         }
@@ -160,7 +163,7 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
     }
 }
 
-/// Makes so many requests at once, and checks what holds for any vendor.
+/// Sends `requests` at once, and checks what holds for any vendor.
 fn simulate(limit: Limit, ours: usize, requests: usize, latency: Duration) -> Outcome {
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -176,7 +179,7 @@ fn simulate(limit: Limit, ours: usize, requests: usize, latency: Duration) -> Ou
             ours + 1
         );
     }
-    // Of the first burst, those are taken that arrive first.
+    // In the first burst, the vendor accepts those that arrive first.
     let late = outcome
         .answered
         .iter()
@@ -192,11 +195,11 @@ fn simulate(limit: Limit, ours: usize, requests: usize, latency: Duration) -> Ou
     outcome
 }
 
-/// How much longer the way there and back takes than it says: each of its two
-/// timers is late by up to a millisecond.
+/// How much longer than the latency a round trip takes: each of its two timers
+/// is late by up to a millisecond.
 const TIMERS: Duration = Duration::from_millis(2);
 
-/// How many requests behind one may be answered before it, where it is refused
+/// How many requests behind one may be answered before it, if it is refused
 /// while they are on their way.
 const ON_THEIR_WAY: usize = 24;
 
@@ -205,8 +208,8 @@ impl Outcome {
         self.answered.iter().max().copied().unwrap()
     }
 
-    /// How many were refused after the first burst, of which all are on their
-    /// way before the first refusal is back.
+    /// How many were refused after the first burst, which is all on its way
+    /// before the first refusal is back.
     fn refused_later(&self, latency: Duration) -> usize {
         let later = self.refused.iter().filter(|&&at| at > latency + TIMERS);
         later.count()
@@ -233,7 +236,7 @@ fn forty_requests_at_once_of_five_in_two_seconds_are_all_served_with_few_refusal
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Of any limit, however it is counted.
+    /// Any limit, however the vendor counts.
     #[test]
     fn a_vendors_limit_is_found_and_used(
         window in prop::sample::select(&WINDOWS[..]),
@@ -246,10 +249,10 @@ proptest! {
         let limit = Limit { window, requests, period };
         let outcome = simulate(limit, 300, count, latency);
         let took = outcome.took().as_secs_f64();
-        // As long as the vendor's limit takes, and ours.
+        // As long as the vendor's limit and ours take.
         let windows = |count: usize, limit: usize| (count.div_ceil(limit) - 1) as f64;
         let theirs = windows(count, requests) * period.as_secs_f64();
-        // A wait for ours counts into the window that is measured, so that the
+        // A wait for our limit falls into the measured window, so that the
         // rate is too low after it.
         let ours = windows(outcome.starts.len(), 300) * (60.5 + 15.0);
         let most = 2.0 * theirs + ours + 15.0;

@@ -1,10 +1,11 @@
 //! An adaptive rate limit for a token that the vendor has refused with 429:
-//! the vendor's limit may be lower than ours, and it does not tell.
+//! the vendor's limit may be lower than ours, and it does not report it.
 //!
 //! Additive increase, multiplicative decrease: each request that the vendor
-//! takes raises the rate, and a refusal lowers it to what was taken in the
-//! window before. Running a little too fast costs a refusal in each window and
-//! no throughput, because the vendor tells when its window reopens.
+//! accepts raises the rate, and a refusal lowers it to what was accepted in
+//! the window before. A rate that is a little too high costs one refusal in
+//! each window and no throughput, because `Retry-After` says when the window
+//! reopens.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,51 +17,51 @@ use super::window::WINDOW;
 /// The rate after the first refusal, a second: the vendor's 300 a minute.
 const FIRST_RATE: f64 = 5.0;
 
-/// By which part of it the rate grows at first with each request that is
-/// taken, since the vendor's limit is not known yet, and up to which multiple:
-/// those on their way are refused too when it is found.
+/// By which part of it each accepted request raises the rate at first, while
+/// the vendor's limit is unknown, and up to which multiple: those on their way
+/// are refused too when the limit is found.
 const FIRST_GROWTH: f64 = 0.2;
-const MAX_UNKNOWN: f64 = 4.0;
+const MAX_FIRST_GROWTH: f64 = 4.0;
 
-/// By which part the rate grows while as many requests are taken as in the
-/// last window, or in [`SHORTEST`].
+/// By which part the rate grows while as many requests are accepted as in the
+/// last window, or in [`MIN_GROWTH_WINDOW`].
 const GROWTH: f64 = 0.2;
 
-/// Windows count as no shorter than this for the growth: each refusal costs up
-/// to a second, because `Retry-After` has whole ones.
-const SHORTEST: f64 = 5.0;
+/// The shortest window, in seconds, that the growth is based on: each refusal
+/// costs up to a second, because `Retry-After` has whole ones.
+const MIN_GROWTH_WINDOW: f64 = 5.0;
 
 /// How much longer a window seems on average than it is, because `Retry-After`
 /// has whole seconds, rounded up.
 const ROUNDING: Duration = Duration::from_millis(500);
 
-/// The least that a refusal takes from the rate, and the most.
-const LEAST_DECREASE: f64 = 0.95;
-const MOST_DECREASE: f64 = 0.5;
+/// A refusal multiplies the rate by at most the first, and at least the second.
+const MIN_DECREASE: f64 = 0.95;
+const MAX_DECREASE: f64 = 0.5;
 
-/// By how much the rate must have grown for those in the queue to look anew.
-const NOTICED: f64 = 1.1;
+/// By how much the rate must have grown for the queue to be woken.
+const WAKE_GROWTH: f64 = 1.1;
 
 /// The longest of the random waits by which replicas that share a token do
 /// not all come back at the same moment.
 const MAX_JITTER: Duration = Duration::from_millis(500);
 
-/// The first backoff where the vendor names no delay, and the longest.
+/// The first backoff where the vendor sends no `Retry-After`, and the longest.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
-/// How long a token is parked, or a request waits, after so many refusals
-/// before with nothing taken in between.
-pub(super) fn delay(asked: Option<Duration>, refusals: u32) -> Duration {
-    match (asked, refusals.checked_sub(1)) {
-        (Some(asked), None) => asked,
-        // What was asked for before was not enough.
-        (Some(asked), Some(before)) => asked.max(backoff(before)),
+/// How long a refusal throttles a token, or delays a request, after `refusals`
+/// others with no request accepted in between.
+pub(super) fn delay(retry_after: Option<Duration>, refusals: u32) -> Duration {
+    match (retry_after, refusals.checked_sub(1)) {
+        (Some(retry_after), None) => retry_after,
+        // The `Retry-After` before was too short.
+        (Some(retry_after), Some(before)) => retry_after.max(backoff(before)),
         (None, _) => backoff(refusals),
     }
 }
 
-/// An exponential backoff, any but the first with jitter.
+/// An exponential backoff, with jitter after the first.
 fn backoff(refusals: u32) -> Duration {
     let backoff = FIRST_BACKOFF * 2_u32.pow(refusals.min(6));
     let jitter = if refusals == 0 {
@@ -76,124 +77,122 @@ fn backoff(refusals: u32) -> Duration {
 pub(super) struct Throttle {
     /// How many requests start in a second.
     rate: f64,
-    /// How much each one that the vendor takes adds to that.
+    /// How much each accepted request adds to the rate.
     step: f64,
-    /// How many start at most, until a window was measured.
-    most: f64,
-    /// The rate that those in the queue have reckoned with.
-    noticed: f64,
-    /// When the next request may start.
-    next: Instant,
-    /// When the window began that is measured, and how many requests were
+    /// The highest rate, until a window was measured.
+    max_rate: f64,
+    /// The rate when the queue was last woken.
+    woken_at: f64,
+    /// When the next request may start, by the rate.
+    next_start: Instant,
+    /// When the window that is measured began, and how many requests were
     /// refused since.
-    opened: Instant,
+    window_start: Instant,
     refused: usize,
-    /// How often the token was parked since the vendor took a request of it.
-    parks: u32,
-    /// When the last park ends.
-    pub(super) reopens: Instant,
+    /// How many refusals throttled the token since it last had a request accepted.
+    refusals: u32,
+    /// Until when no request may start.
+    pub(super) until: Instant,
     /// Whether no window was measured yet.
     is_new: bool,
 }
 
 impl Throttle {
-    /// That of a token that is refused for the first time, whose requests of
-    /// the last minute left then; the limit is ours.
-    pub(super) fn new(left: &VecDeque<Instant>, limit: usize, now: Instant) -> Self {
+    /// The throttle of a token that is refused for the first time. `sent` has
+    /// its requests of the last minute; `limit` is ours.
+    pub(super) fn new(sent: &VecDeque<Instant>, limit: usize, now: Instant) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "it need not be exact")]
         let ours = limit as f64 / WINDOW.as_secs_f64();
         let rate = FIRST_RATE.max(ours);
         Self {
             rate,
             step: FIRST_GROWTH * rate,
-            most: MAX_UNKNOWN * rate,
-            noticed: rate,
-            next: now,
-            opened: left.front().copied().unwrap_or(now),
+            max_rate: MAX_FIRST_GROWTH * rate,
+            woken_at: rate,
+            next_start: now,
+            window_start: sent.front().copied().unwrap_or(now),
             refused: 0,
-            parks: 0,
-            reopens: now,
+            refusals: 0,
+            until: now,
             is_new: true,
         }
     }
 
-    /// Parks the token, because a request was refused that had started since
-    /// the last park, for as long as the vendor asks, if it does.
-    pub(super) fn park(&mut self, asked: Option<Duration>, now: Instant) {
-        self.reopens = self.reopens.max(now + delay(asked, self.parks));
-        self.parks += 1;
+    /// Records the refusal of a request of this epoch, which begins another.
+    pub(super) fn refuse(&mut self, retry_after: Option<Duration>, now: Instant) {
+        self.until = self.until.max(now + delay(retry_after, self.refusals));
+        self.refusals += 1;
         self.refused += 1;
         let jitter = self.interval().min(MAX_JITTER).mul_f64(fastrand::f64());
-        self.next = self.reopens + jitter;
+        self.next_start = self.until + jitter;
     }
 
-    /// Counts a refusal of a request that had started before the last park.
-    pub(super) fn park_longer(&mut self, asked: Option<Duration>, now: Instant) {
+    /// Records the refusal of a request of an earlier epoch.
+    pub(super) fn refuse_late(&mut self, retry_after: Option<Duration>, now: Instant) {
         self.refused += 1;
-        self.reopens = self.reopens.max(now + asked.unwrap_or_default());
-        self.next = self.next.max(self.reopens);
+        self.until = self.until.max(now + retry_after.unwrap_or_default());
+        self.next_start = self.next_start.max(self.until);
     }
 
-    /// Counts a request that the vendor took, and that had started since the
-    /// last park; tells whether those in the queue should look anew.
-    pub(super) fn accept(&mut self, left: &VecDeque<Instant>) -> bool {
-        if self.parks > 0 {
-            self.measure(left);
-            self.parks = 0;
+    /// Records that the vendor accepted a request of this epoch. Returns
+    /// whether the queue should be woken.
+    pub(super) fn record_success(&mut self, sent: &VecDeque<Instant>) -> bool {
+        if self.refusals > 0 {
+            self.measure(sent);
+            self.refusals = 0;
         } else {
-            self.rate = (self.rate + self.step).min(self.most);
+            self.rate = (self.rate + self.step).min(self.max_rate);
         }
-        let is_noticed = self.rate > self.noticed * NOTICED || self.rate < self.noticed;
-        if is_noticed {
-            self.noticed = self.rate;
+        let wakes = self.rate > self.woken_at * WAKE_GROWTH || self.rate < self.woken_at;
+        if wakes {
+            self.woken_at = self.rate;
         }
-        is_noticed
+        wakes
     }
 
-    /// Takes the rate of the window that was closed by the last park, and
+    /// Sets the rate to that of the window that the last refusal closed, and
     /// begins another.
-    fn measure(&mut self, left: &VecDeque<Instant>) {
-        let opened = left
+    fn measure(&mut self, sent: &VecDeque<Instant>) {
+        let start = sent
             .front()
-            .map_or(self.opened, |&left| left.max(self.opened));
-        let started = left.partition_point(|&left| left < self.reopens)
-            - left.partition_point(|&left| left < opened);
-        let taken = started.saturating_sub(self.refused).max(1);
-        let window = self.reopens.saturating_duration_since(opened);
+            .map_or(self.window_start, |&sent| sent.max(self.window_start));
+        let started = sent.partition_point(|&sent| sent < self.until)
+            - sent.partition_point(|&sent| sent < start);
+        let accepted = started.saturating_sub(self.refused).max(1);
+        let window = self.until.saturating_duration_since(start);
         let window = window.saturating_sub(ROUNDING).max(ROUNDING);
-        (self.opened, self.refused) = (self.reopens, 0);
-        // The first one may have begun at any time before.
+        (self.window_start, self.refused) = (self.until, 0);
+        // The vendor's first window may have begun at any time before.
         if std::mem::take(&mut self.is_new) {
             return;
         }
         #[expect(clippy::cast_precision_loss, reason = "it need not be exact")]
-        let taken = taken as f64;
-        self.most = f64::INFINITY;
-        let least = self.rate.min(FIRST_RATE) * MOST_DECREASE;
-        let most = self.rate * LEAST_DECREASE;
-        self.rate = (taken / window.as_secs_f64()).max(least).min(most);
-        self.step = GROWTH * self.rate / taken.max(self.rate * SHORTEST);
+        let accepted = accepted as f64;
+        self.max_rate = f64::INFINITY;
+        let lowest = self.rate.min(FIRST_RATE) * MAX_DECREASE;
+        let highest = self.rate * MIN_DECREASE;
+        self.rate = (accepted / window.as_secs_f64()).max(lowest).min(highest);
+        self.step = GROWTH * self.rate / accepted.max(self.rate * MIN_GROWTH_WINDOW);
     }
 
-    /// When the request may start that is at this place of the queue.
-    pub(super) fn turn(&self, place: usize, now: Instant) -> Instant {
+    /// When the request at this position of the queue may start.
+    pub(super) fn earliest_start(&self, position: usize, now: Instant) -> Instant {
         #[expect(clippy::cast_precision_loss, reason = "it need not be exact")]
-        let before = place as f64 / self.rate;
-        self.next.max(self.reopens).max(now) + Duration::from_secs_f64(before)
+        let before = position as f64 / self.rate;
+        self.next_start.max(self.until).max(now) + Duration::from_secs_f64(before)
     }
 
     /// Counts a request that starts.
-    pub(super) fn start(&mut self, now: Instant) {
-        self.next = (self.next + self.interval()).max(now);
+    pub(super) fn record_start(&mut self, now: Instant) {
+        self.next_start = (self.next_start + self.interval()).max(now);
     }
 
     fn interval(&self) -> Duration {
         Duration::from_secs_f64(1.0 / self.rate)
     }
 
-    /// Whether the token was left alone for so long that nothing of this need
-    /// hold any more.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.reopens + WINDOW <= now
+    /// Whether the token was idle for so long that what is known of it is void.
+    pub(super) fn is_expired(&self, now: Instant) -> bool {
+        self.until + WINDOW <= now
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of each token: when its requests left, and who waits.
+//! The sliding window of each token: what was sent, and what waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,112 +10,116 @@ use tokio::time::Instant;
 use super::throttle::Throttle;
 use crate::token_key::TokenKey;
 
-/// The vendor's minute, and how much longer one request may be on its way than another.
+/// The vendor's minute, and how much longer one request may take to arrive
+/// than another.
 pub(super) const WINDOW: Duration = Duration::from_millis(60_500);
 
-/// How many tokens are remembered at most. One that was idle for a minute is forgotten.
+/// The most tokens that are remembered. One that was idle for a minute is forgotten.
 pub(super) const MAX_TOKENS: usize = 65_536;
 
-/// At how many tokens the idle ones are looked for first.
+/// The number of tokens at which the first sweep removes the idle ones.
 pub(super) const FIRST_SWEEP: usize = 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct Tokens {
-    pub(super) paces: HashMap<TokenKey, TokenWindow>,
-    /// At how many tokens the idle ones are looked for.
+pub(super) struct TokenWindows {
+    pub(super) tokens: HashMap<TokenKey, TokenWindow>,
+    /// The number of tokens at which the next sweep removes the idle ones.
     pub(super) sweep_at: usize,
 }
 
 /// What is known of a token.
 #[derive(Debug, Default)]
 pub(super) struct TokenWindow {
-    /// When the requests of the last minute left, in that order.
-    pub(super) left: VecDeque<Instant>,
-    /// How many requests may start and have not left yet.
-    pub(super) starting: usize,
-    /// The numbers of those that wait for their turn, in their order.
+    /// When each request of the last minute was sent, in order.
+    pub(super) sent: VecDeque<Instant>,
+    /// How many permits are neither committed nor dropped.
+    pub(super) open_permits: usize,
+    /// The numbers of the reservations that wait, in order.
     pub(super) queue: VecDeque<u64>,
-    /// The number of the next one.
-    pub(super) next: u64,
-    /// Told when those in the queue may have their turn at another time.
+    /// The number of the next reservation.
+    pub(super) next_number: u64,
+    /// Notified when a queued request may start at another time than before.
     pub(super) changed: Arc<Notify>,
-    /// How often the vendor has parked the token. A request that started
-    /// before the last time tells nothing of the time after it.
-    pub(super) parks: u64,
+    /// How often the vendor has throttled the token. A request of an earlier
+    /// epoch says nothing about the present one.
+    pub(super) epoch: u64,
     /// What is known of the vendor's limit since it refused the token; boxed,
     /// because few tokens are ever refused.
     pub(super) throttle: Option<Box<Throttle>>,
-    /// Whether the vendor has taken it for a token: any text may be one.
-    pub(super) is_vouched: bool,
+    /// Whether the vendor knows the token: callers may send any text as one.
+    pub(super) is_valid: bool,
 }
 
 impl TokenWindow {
-    /// When the request at this place of the queue may start: it and all
-    /// before it, should they start at the same moment, are within the limit
-    /// then, and the vendor's, as far as that is known.
-    pub(super) fn turn(&self, place: usize, now: Instant, limit: usize) -> Instant {
-        let known = self.left.len() + self.starting;
-        let mut before = known + place;
-        let mut whole = Duration::ZERO;
+    /// When the request at this position of the queue may start: then it is
+    /// within the limit together with all before it, should they start at the
+    /// same moment, and within the vendor's limit as far as that is known.
+    pub(super) fn earliest_start(&self, position: usize, now: Instant, limit: usize) -> Instant {
+        let started = self.sent.len() + self.open_permits;
+        let mut before = started + position;
+        let mut whole_windows = Duration::ZERO;
         let room = loop {
             let Some(oldest) = before.checked_sub(limit) else {
                 break now;
             };
-            if let Some(&left) = self.left.get(oldest) {
-                break left + WINDOW;
+            if let Some(&sent) = self.sent.get(oldest) {
+                break sent + WINDOW;
             }
-            if oldest < known {
-                // It leaves now or later.
+            if oldest < started {
+                // Its permit is committed now or later.
                 break now + WINDOW;
             }
             // That one is in the queue too.
             before = oldest;
-            whole += WINDOW;
+            whole_windows += WINDOW;
         };
-        let turn = room.max(now) + whole;
+        let start = room.max(now) + whole_windows;
         let throttle = self.throttle.as_ref();
-        throttle.map_or(turn, |throttle| turn.max(throttle.turn(place, now)))
+        throttle.map_or(start, |throttle| {
+            start.max(throttle.earliest_start(position, now))
+        })
     }
 
-    /// How many are before this one in the queue.
-    pub(super) fn place(&self, number: u64) -> usize {
+    /// How many requests of the queue are before the one with this number.
+    pub(super) fn position(&self, number: u64) -> usize {
         self.queue.partition_point(|&other| other < number)
     }
 
-    pub(super) fn forget_before(&mut self, now: Instant) {
-        while self.left.front().is_some_and(|&left| left + WINDOW <= now) {
-            self.left.pop_front();
+    /// Forgets what is older than the window.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while self.sent.front().is_some_and(|&sent| sent + WINDOW <= now) {
+            self.sent.pop_front();
         }
-        if self.left.is_empty() && !self.is_used() {
-            self.throttle.take_if(|throttle| throttle.is_over(now));
+        if self.sent.is_empty() && !self.is_in_use() {
+            self.throttle.take_if(|throttle| throttle.is_expired(now));
         }
     }
 
-    fn is_used(&self) -> bool {
-        self.starting > 0 || !self.queue.is_empty()
+    fn is_in_use(&self) -> bool {
+        self.open_permits > 0 || !self.queue.is_empty()
     }
 
     fn is_idle(&self) -> bool {
-        self.left.is_empty() && self.throttle.is_none() && !self.is_used()
+        self.sent.is_empty() && self.throttle.is_none() && !self.is_in_use()
     }
 }
 
-impl Tokens {
-    /// Whether one more token can be counted, after the idle ones are forgotten.
+impl TokenWindows {
+    /// Whether one more token can be counted, after a sweep where one is due.
     pub(super) fn has_room(&mut self, now: Instant) -> bool {
-        if self.paces.len() >= self.sweep_at {
-            self.paces.retain(|_, pace| {
-                pace.forget_before(now);
-                !pace.is_idle()
+        if self.tokens.len() >= self.sweep_at {
+            self.tokens.retain(|_, window| {
+                window.expire(now);
+                !window.is_idle()
             });
-            if self.paces.len() >= MAX_TOKENS {
-                // Made-up ones, that keep out those of callers.
-                self.paces
-                    .retain(|_, pace| pace.is_vouched || pace.is_used());
+            if self.tokens.len() >= MAX_TOKENS {
+                // Invented tokens, which would keep out those of real callers.
+                self.tokens
+                    .retain(|_, window| window.is_valid || window.is_in_use());
             }
-            // Twice as many, so that looking costs little for each token.
-            self.sweep_at = (self.paces.len() * 2).clamp(FIRST_SWEEP, MAX_TOKENS);
+            // Twice as many, so that a sweep costs little for each token.
+            self.sweep_at = (self.tokens.len() * 2).clamp(FIRST_SWEEP, MAX_TOKENS);
         }
-        self.paces.len() < MAX_TOKENS
+        self.tokens.len() < MAX_TOKENS
     }
 }

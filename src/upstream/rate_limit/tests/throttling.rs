@@ -1,0 +1,119 @@
+//! What a 429 does to a token.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_token_starts_nothing_before_the_throttle_ends() {
+    let limiter = RateLimiter::new(10);
+    burst(&limiter, "a", 1, after(1)).await;
+    limiter.throttle_for(token("a"), Duration::from_secs(7));
+    assert_eq!(burst(&limiter, "a", 1, after(6)).await, [None]);
+    let waited = burst(&limiter, "a", 1, after(60)).await;
+    assert!(is_about(waited[0].unwrap(), 7), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_throttle_requests_start_one_after_the_other() {
+    let limiter = RateLimiter::new(300);
+    burst(&limiter, "a", 1, after(1)).await;
+    limiter.throttle_for(token("a"), Duration::from_secs(7));
+    let waited = burst(&limiter, "a", 20, after(60)).await;
+    let waited: Vec<_> = waited.into_iter().flatten().collect();
+    assert_eq!(waited.len(), 20);
+    assert!(waited.is_sorted(), "{waited:?}");
+    for run in waited.windows(7) {
+        // At 300 a minute, while the vendor's limit is unknown.
+        let second = run[6] - run[0];
+        assert!(second >= Duration::from_secs(1), "{waited:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_expires_after_a_minute_without_requests() {
+    let limiter = RateLimiter::new(300);
+    burst(&limiter, "a", 10, after(1)).await;
+    limiter.throttle_for(token("a"), Duration::from_secs(7));
+    tokio::time::advance(Duration::from_secs(7) + WINDOW).await;
+    let waited = burst(&limiter, "a", 300, after(1)).await;
+    assert_eq!(waited, [Some(Duration::ZERO); 300]);
+}
+
+/// Sends requests one after the other that are all accepted. Returns how long
+/// they waited.
+async fn all_accepted(limiter: &RateLimiter, count: usize) -> Duration {
+    let begun = Instant::now();
+    for _ in 0..count {
+        let permit = limiter.acquire(token("a"), after(3600)).await.unwrap();
+        permit.commit();
+        limiter.record_success(token("a"), permit.slot());
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_recovers_step_by_step_when_the_vendors_limit_is_lifted() {
+    let limiter = RateLimiter::new(300);
+    // Ten a minute, for some minutes.
+    for _ in 0..6 {
+        all_accepted(&limiter, 10).await;
+        limiter.throttle_for(token("a"), Duration::from_secs(50));
+    }
+    let first = all_accepted(&limiter, 10).await;
+    assert!(first > Duration::from_secs(30), "{first:?}");
+    let rest = all_accepted(&limiter, 300).await;
+    assert!(rest < Duration::from_mins(15), "{rest:?}");
+    let last = all_accepted(&limiter, 10).await;
+    assert!(last < Duration::from_secs(10), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_in_a_row_back_off_until_a_request_is_accepted() {
+    let limiter = RateLimiter::new(300);
+    let refused = async || {
+        let permit = limiter.acquire(token("a"), after(3600)).await.unwrap();
+        permit.commit();
+        limiter.throttle(token("a"), permit.slot(), None, 0)
+    };
+    for seconds in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
+        let wait = refused().await.as_secs_f64();
+        assert!(
+            (seconds * 0.75..=seconds * 1.25).contains(&wait),
+            "{wait} s for {seconds} s"
+        );
+    }
+    all_accepted(&limiter, 1).await;
+    assert_eq!(refused().await, Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_delays_requests_that_wait_already() {
+    let limiter = RateLimiter::new(1);
+    burst(&limiter, "a", 1, after(1)).await;
+    let throttle = async {
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        limiter.throttle_for(token("a"), Duration::from_secs(50));
+    };
+    let (waited, ()) = tokio::join!(burst(&limiter, "a", 1, after(200)), throttle);
+    assert!(is_about(waited[0].unwrap(), 100), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttle_past_the_deadline_denies_queued_requests_at_once() {
+    let limiter = RateLimiter::new(1);
+    burst(&limiter, "a", 1, after(1)).await;
+    let throttle = async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        limiter.throttle_for(token("a"), Duration::from_secs(300));
+        Instant::now()
+    };
+    let wait = async {
+        let denied = limiter.acquire(token("a"), after(100)).await.unwrap_err();
+        (denied, Instant::now())
+    };
+    let ((denied, denied_at), throttled_at) = tokio::join!(wait, throttle);
+    let Denied::TooLate(delay) = denied else {
+        panic!("{denied:?}")
+    };
+    assert!(is_about(delay, 300), "{delay:?}");
+    assert_eq!(denied_at, throttled_at);
+}
