@@ -11,6 +11,7 @@ pub mod context;
 pub mod credentials;
 pub mod deadline;
 pub mod error;
+pub mod fair_share;
 pub mod fields;
 pub mod grpc;
 pub mod jitter;

@@ -1,201 +1,148 @@
-//! The memory that messages and answers take, bounded for the whole process.
+//! The memory that messages and responses take, limited for the process.
 //!
-//! Places bound how many calls there are, and this how much they hold: a few
+//! Permits limit how many calls there are, this limits how much they hold: a few
 //! calls of the largest size weigh as much as thousands of the usual one.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
+use crate::fair_share::{FairShare, Share};
 use crate::token_key::TokenKey;
 
-/// How many bytes one byte on the wire becomes at most, in all its forms
-/// together: as it came, as a message, and as it goes on. Measured: three.
-const EXPANSION_FACTOR: usize = 4;
+/// How many bytes one byte on the wire becomes at most in all its forms
+/// together: as received, as a message, and as sent on. Measured: three.
+pub const EXPANSION_FACTOR: usize = 4;
 
-/// The part of it that the calls of one token may hold together, as its divisor.
-const PER_TOKEN_DIVISOR: usize = 4;
-
-/// So many bytes for all calls. Clones share them.
+/// A number of bytes, a quarter of them for one holder. Clones share it.
 #[derive(Debug, Clone)]
-pub struct MemoryLimit(Arc<Mutex<Ledger>>);
+pub struct MemoryLimit(FairShare<Holder>);
 
-#[derive(Debug)]
-struct Ledger {
-    left: usize,
-    share: usize,
-    /// What the calls of each token hold together.
-    tokens: HashMap<TokenKey, usize>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Holder {
+    Token(TokenKey),
+    Arriving,
 }
 
-/// What one call holds of it; given back when the last clone is dropped.
+/// The bytes that one call holds; released with its last clone.
 #[derive(Debug, Clone)]
-pub struct MemoryLease(Arc<LeaseState>);
+pub struct MemoryLease(Arc<Mutex<Reserved>>);
 
 #[derive(Debug)]
-struct LeaseState {
-    memory: MemoryLimit,
-    token: Option<TokenKey>,
-    own: Mutex<Reserved>,
-}
-
-#[derive(Debug, Default)]
 struct Reserved {
-    /// What was taken from the account.
-    bytes: usize,
-    /// What of it is kept for what is still to come.
-    ahead: usize,
+    share: Share<Holder>,
+    /// The part of the share that is reserved for what is still to come.
+    unused: usize,
 }
 
-/// There is not as much left.
+/// The bytes of a message that is still arriving; released when dropped.
+///
+/// All such messages together are one holder, so that slow senders never hold
+/// more than a quarter.
+#[derive(Debug)]
+pub struct ArrivingLease(Share<Holder>);
+
+/// Not as much memory is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exhausted;
 
 impl MemoryLimit {
-    /// So many bytes for all calls together.
+    /// A limit for all calls together.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        Self(Arc::new(Mutex::new(Ledger {
-            left: bytes,
-            share: bytes / PER_TOKEN_DIVISOR,
-            tokens: HashMap::new(),
-        })))
+        Self(FairShare::new(bytes))
     }
 
-    /// What a call of this token holds that has just begun: nothing.
+    /// The lease of a call with this token, which holds nothing yet.
     #[must_use]
     pub fn lease(&self, token: Option<TokenKey>) -> MemoryLease {
-        MemoryLease(Arc::new(LeaseState {
-            memory: self.clone(),
-            token,
-            own: Mutex::default(),
-        }))
+        MemoryLease::new(self.0.share(token.map(Holder::Token)))
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.0.lock()
+    /// The lease of a message that begins to arrive, which holds nothing yet.
+    #[must_use]
+    pub fn arriving(&self) -> ArrivingLease {
+        ArrivingLease(self.0.share(Some(Holder::Arriving)))
     }
 }
 
-impl Ledger {
-    /// Takes so many bytes for a call that holds `own` of them already.
+impl ArrivingLease {
+    /// Reserves the bytes of one more piece. They have one form so far, and
+    /// count once.
     ///
-    /// One token has a quarter, so that it leaves some to others; but a call
-    /// that is its only one may have all, or a large one never could be made.
-    fn take(&mut self, token: Option<TokenKey>, own: usize, bytes: usize) -> Result<(), Exhausted> {
-        let left = self.left.checked_sub(bytes).ok_or(Exhausted)?;
-        if let Some(token) = token {
-            let held = self.tokens.entry(token).or_default();
-            if *held > own && *held + bytes > self.share {
-                return Err(Exhausted);
-            }
-            *held += bytes;
-        }
-        self.left = left;
-        Ok(())
-    }
-
-    /// Whether half would be left, of all and of the token's share: for those
-    /// who cannot wait.
-    fn has_half_left(&self, token: Option<TokenKey>, bytes: usize) -> bool {
-        let held = token.and_then(|token| self.tokens.get(&token));
-        let held = held.copied().unwrap_or_default() + bytes;
-        held <= self.share / 2 && self.left >= self.share * PER_TOKEN_DIVISOR / 2 + bytes
-    }
-
-    fn release(&mut self, token: Option<TokenKey>, bytes: usize) {
-        self.left += bytes;
-        let Some(token) = token else { return };
-        if let Some(held) = self.tokens.get_mut(&token) {
-            *held -= bytes;
-            if *held == 0 {
-                self.tokens.remove(&token);
-            }
-        }
+    /// # Errors
+    ///
+    /// If all messages that are arriving would hold more than a quarter, or if
+    /// not as much memory is free.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        self.0.grow(bytes).map_err(|_| Exhausted)
     }
 }
 
 impl MemoryLease {
-    /// Takes the room for so many bytes from the wire. Nothing is waited for:
-    /// calls that wait for one another's memory would do so for ever.
+    fn new(share: Share<Holder>) -> Self {
+        Self(Arc::new(Mutex::new(Reserved { share, unused: 0 })))
+    }
+
+    /// Reserves memory for `wire` bytes on the wire.
     ///
     /// # Errors
     ///
-    /// If all calls together would hold more than there is, or several of one
-    /// token more than its share.
+    /// If not as much is free, or if several calls of one token would hold more
+    /// than a quarter.
     pub fn reserve(&self, wire: usize) -> Result<(), Exhausted> {
-        self.reserve_bytes(wire.saturating_mul(EXPANSION_FACTOR))
+        self.0.lock().take(wire.saturating_mul(EXPANSION_FACTOR))
     }
 
-    /// Takes room besides for what so many bytes from the wire become, where
-    /// that is more than usual.
+    /// Reserves what `wire` bytes on the wire become beyond the usual factor.
     ///
     /// # Errors
     ///
     /// As [`Self::reserve`].
     pub fn reserve_excess(&self, becomes: usize, wire: usize) -> Result<(), Exhausted> {
-        self.reserve_bytes(becomes.saturating_sub(wire.saturating_mul(EXPANSION_FACTOR)))
+        let excess = becomes.saturating_sub(wire.saturating_mul(EXPANSION_FACTOR));
+        self.0.lock().take(excess)
     }
 
-    /// What the same call holds for a while.
+    /// A lease of the same token for a part of the call, which holds nothing yet.
     #[must_use]
     pub fn sub_lease(&self) -> Self {
-        self.0.memory.lease(self.0.token)
+        Self::new(self.0.lock().share.sibling())
     }
 
-    /// Takes the room ahead for so many bytes from the wire; what is taken
-    /// later comes out of it.
+    /// Reserves memory for `wire` bytes that are still to come. Later calls of
+    /// [`Self::reserve`] use it up first.
     ///
     /// # Errors
     ///
-    /// If less than half would be left, of all or of the token's share: who
-    /// takes ahead can wait, and others cannot.
+    /// If less than half would be free, of all or of the token's share: whoever
+    /// reserves early can wait, and others cannot.
     pub fn prereserve(&self, wire: usize) -> Result<(), Exhausted> {
         let bytes = wire.saturating_mul(EXPANSION_FACTOR);
-        let has_room = self.0.memory.ledger().has_half_left(self.0.token, bytes);
-        if !has_room {
+        let mut reserved = self.0.lock();
+        if !reserved.share.leaves_half(bytes) {
             return Err(Exhausted);
         }
-        self.reserve_bytes(bytes)?;
-        self.own().ahead += bytes;
+        reserved.take(bytes)?;
+        reserved.unused += bytes;
         Ok(())
     }
 
-    /// Gives back what was taken ahead and not used.
+    /// Releases what was reserved early and not used.
     pub fn release_unused(&self) {
-        let mut own = self.own();
-        let rest = std::mem::take(&mut own.ahead);
-        own.bytes -= rest;
-        if rest > 0 {
-            self.0.memory.ledger().release(self.0.token, rest);
-        }
-    }
-
-    fn reserve_bytes(&self, bytes: usize) -> Result<(), Exhausted> {
-        let mut own = self.own();
-        let ahead = own.ahead.min(bytes);
-        let more = bytes - ahead;
-        if more > 0 {
-            let mut ledger = self.0.memory.ledger();
-            ledger.take(self.0.token, own.bytes, more)?;
-        }
-        own.ahead -= ahead;
-        own.bytes += more;
-        Ok(())
-    }
-
-    fn own(&self) -> MutexGuard<'_, Reserved> {
-        self.0.own.lock()
+        let mut reserved = self.0.lock();
+        let unused = std::mem::take(&mut reserved.unused);
+        reserved.share.shrink(unused);
     }
 }
 
-impl Drop for LeaseState {
-    fn drop(&mut self) {
-        let own = self.own.get_mut();
-        if own.bytes > 0 {
-            self.memory.ledger().release(self.token, own.bytes);
-        }
+impl Reserved {
+    /// Uses up what was reserved early, and acquires the rest.
+    fn take(&mut self, bytes: usize) -> Result<(), Exhausted> {
+        let used = self.unused.min(bytes);
+        self.share.grow(bytes - used).map_err(|_| Exhausted)?;
+        self.unused -= used;
+        Ok(())
     }
 }
 
@@ -244,10 +191,9 @@ mod tests {
         one.prereserve(10).unwrap();
         one.reserve(3).unwrap();
         one.release_unused();
-        assert_eq!(memory.ledger().left, 77 * EXPANSION_FACTOR);
+        assert_eq!(memory.0.usage(), (77 * EXPANSION_FACTOR, 1));
         drop(one);
-        assert_eq!(memory.ledger().left, 80 * EXPANSION_FACTOR);
-        assert!(memory.ledger().tokens.is_empty());
+        assert_eq!(memory.0.usage(), (80 * EXPANSION_FACTOR, 0));
     }
 
     #[test]
@@ -272,7 +218,18 @@ mod tests {
         other.reserve(5).unwrap();
         other.reserve(1).unwrap_err();
         drop((one, second, other));
-        assert!(memory.ledger().tokens.is_empty());
-        assert_eq!(memory.ledger().left, 100 * EXPANSION_FACTOR);
+        assert_eq!(memory.0.usage(), (100 * EXPANSION_FACTOR, 0));
+    }
+
+    #[test]
+    fn messages_that_arrive_hold_a_quarter_together() {
+        let memory = MemoryLimit::new(100);
+        let (mut first, mut second) = (memory.arriving(), memory.arriving());
+        first.grow(20).unwrap();
+        second.grow(6).unwrap_err();
+        second.grow(5).unwrap();
+        memory.lease(None).reserve(75 / EXPANSION_FACTOR).unwrap();
+        drop((first, second));
+        assert_eq!(memory.0.usage(), (100, 0));
     }
 }

@@ -39,7 +39,7 @@ impl Discard {
             count: MAX_DISCARDED_REQUESTS,
             message: MAX_DISCARDED_BYTES,
             // None of it is held.
-            total: usize::MAX,
+            memory: None,
         });
         Self {
             buffers,

@@ -43,10 +43,6 @@ use crate::telemetry::Telemetry;
 /// handler. A handler ends by itself at the deadline, with more to tell.
 const GRACE: Duration = Duration::from_millis(20);
 
-/// How many bytes the messages may have that are on their way: sixteen of the
-/// largest, or what hundreds of the largest bulk calls have.
-const MAX_BUFFERED: usize = 16 * MAX_REQUEST;
-
 /// What a call's metadata may still be asked for behind its token; see [`authenticate`].
 const NEEDED: [&str; 7] = [
     "content-type",
@@ -96,6 +92,7 @@ pub(super) fn around(
     drain: Drain,
     calls: InFlight,
 ) -> Router {
+    let memory = MemoryLimit::new(limits.message_memory);
     let layers = Arc::new(Layers {
         services: services.into(),
         deadlines: limits.deadlines,
@@ -104,10 +101,10 @@ pub(super) fn around(
             // More could not be admitted if they came all at once.
             count: limits.max_in_flight.saturating_mul(2),
             message: MAX_REQUEST,
-            total: MAX_BUFFERED,
+            memory: Some(memory.clone()),
         }),
         permits: ConcurrencyLimit::new(limits.max_in_flight),
-        memory: MemoryLimit::new(limits.message_memory),
+        memory,
         bulk,
         calls,
     });

@@ -36,7 +36,7 @@ impl PublicServices {
         let bounds = Bounds {
             count: MAX_HEALTH_CHECKS,
             message: MAX_PUBLIC_REQUEST,
-            total: MAX_HEALTH_CHECKS * MAX_PUBLIC_REQUEST,
+            memory: None,
         };
         Self {
             questions: RequestBuffers::new(bounds),

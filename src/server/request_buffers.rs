@@ -1,5 +1,5 @@
-//! The messages of calls on their way: read before a call takes a place, and
-//! bounded in number, in bytes and in time.
+//! Buffers of request messages that are still arriving. A call gets its permit
+//! when its message is complete, so that a slow sender holds none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,54 +7,54 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::limits::REQUEST_BODY_TIMEOUT;
 use crate::error::Error;
+use crate::memory::{ArrivingLease, MemoryLimit};
 
-/// What stands before a message: whether it is compressed, and its length.
+/// What precedes a gRPC message: whether it is compressed, and its length.
 pub(super) const PREFIX: usize = 5;
 
-/// The messages on their way. Clones are the same ones.
+/// The messages that are arriving. Clones share them.
 ///
-/// Where there are too many, the one that has been on its way for the longest
-/// is given up: those who mean well send theirs at once, so that nobody keeps
-/// them out with messages that do not end.
+/// If there are too many, or too many bytes of them, the oldest is evicted.
+/// Well-behaved callers send their messages at once, so that slow senders
+/// cannot lock them out.
 #[derive(Debug, Clone)]
 pub(super) struct RequestBuffers {
     bounds: Bounds,
-    state: Arc<Mutex<State>>,
+    slots: Arc<Mutex<Slots>>,
 }
 
-/// How much may be on its way at once.
-#[derive(Debug, Clone, Copy)]
+/// The bounds of messages that are arriving.
+#[derive(Debug, Clone)]
 pub(super) struct Bounds {
-    /// How many messages.
+    /// The number of messages.
     pub count: usize,
-    /// How many bytes one message has.
+    /// The bytes of one message.
     pub message: usize,
-    /// How many bytes all have.
-    pub total: usize,
+    /// The memory that they are charged to, unless the two others suffice.
+    pub memory: Option<MemoryLimit>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Slots {
     next: u64,
-    total: usize,
-    /// By the order in which they began.
-    waiting: BTreeMap<u64, Waiting>,
+    /// In the order in which they began.
+    open: BTreeMap<u64, OpenSlot>,
 }
 
 #[derive(Debug)]
-struct Waiting {
-    bytes: usize,
-    /// Dropped with this, which tells who reads it to stop.
+struct OpenSlot {
+    lease: Option<ArrivingLease>,
+    /// Dropped on eviction, which the reader of the message notices.
     _keep: oneshot::Sender<()>,
 }
 
-/// One message on its way, counted until this is dropped.
+/// One message that is arriving, until this is dropped.
 #[derive(Debug)]
 struct Slot {
     buffers: RequestBuffers,
@@ -63,55 +63,54 @@ struct Slot {
 
 impl RequestBuffers {
     pub(super) fn new(bounds: Bounds) -> Self {
-        let state = Arc::default();
-        Self { bounds, state }
+        let slots = Arc::default();
+        Self { bounds, slots }
     }
 
     /// Reads the message of a call, and the end of the call's body after it.
     ///
-    /// Less than a message is given as it is: tonic says what is wrong with it.
+    /// Returns an incomplete message as it is: tonic reports what is wrong.
     ///
     /// # Errors
     ///
-    /// If the message is too large, late, more than one, or given up for others.
+    /// If the message is too large, late, evicted, or followed by another.
     pub(super) async fn read(&self, mut body: Body) -> Result<Bytes, Error> {
         let (slot, evicted) = self.begin();
-        let mut read = BytesMut::new();
-        let whole = async {
+        let mut buffer = BytesMut::new();
+        let read = async {
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|_| {
-                    // Nobody reads it: the caller that breaks a message off has left its stream.
-                    Error::Malformed("it broke off".to_owned())
-                })?;
-                // Trailers, which no caller sends, say nothing to us.
+                // Nobody reads this status: a caller that breaks a message off
+                // has reset its stream.
+                let frame = frame.map_err(|_| Error::Malformed("it broke off".to_owned()))?;
+                // Trailers, which no client sends, are ignored.
                 let Ok(data) = frame.into_data() else {
                     continue;
                 };
                 slot.grow(data.len())?;
-                // Not the frame itself: a small one may hold a large buffer.
-                read.extend_from_slice(&data);
-                if let Some(length) = declared_len(&read) {
+                // Copied, because a small frame may hold a large buffer.
+                buffer.extend_from_slice(&data);
+                if let Some(length) = declared_len(&buffer) {
                     if length > self.bounds.message {
                         return Err(Error::MessageTooLarge(self.bounds.message));
                     }
-                    if read.len() > PREFIX + length {
+                    if buffer.len() > PREFIX + length {
                         return Err(Error::ExtraMessage);
                     }
                 }
             }
             Ok(())
         };
-        let whole = tokio::select! {
+        let read = tokio::select! {
             biased;
             _ = evicted => Err(Error::MemoryExhausted),
-            whole = timeout(REQUEST_BODY_TIMEOUT, whole) => {
-                whole.unwrap_or(Err(Error::MessageLate(REQUEST_BODY_TIMEOUT)))
+            read = timeout(REQUEST_BODY_TIMEOUT, read) => {
+                read.unwrap_or(Err(Error::MessageLate(REQUEST_BODY_TIMEOUT)))
             },
         };
-        whole.map(|()| read.freeze())
+        read.map(|()| buffer.freeze())
     }
 
-    /// Waits for `body`, counted as a message on its way, for as long as one has.
+    /// Waits for `body` in a slot, at most as long as a message may arrive.
     pub(super) async fn wait(&self, body: impl Future<Output = ()>) {
         let (_slot, evicted) = self.begin();
         tokio::select! {
@@ -123,59 +122,47 @@ impl RequestBuffers {
 
     fn begin(&self) -> (Slot, oneshot::Receiver<()>) {
         let (keep, evicted) = oneshot::channel();
-        let mut state = self.state();
-        let number = state.next;
-        state.next += 1;
-        let waiting = Waiting {
-            bytes: 0,
+        let mut slots = self.slots.lock();
+        let number = slots.next;
+        slots.next += 1;
+        let slot = OpenSlot {
+            lease: self.bounds.memory.as_ref().map(MemoryLimit::arriving),
             _keep: keep,
         };
-        state.waiting.insert(number, waiting);
-        if state.waiting.len() > self.bounds.count {
-            state.evict();
+        slots.open.insert(number, slot);
+        if slots.open.len() > self.bounds.count {
+            slots.open.pop_first();
         }
         let buffers = self.clone();
         (Slot { buffers, number }, evicted)
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
-    }
-}
-
-impl State {
-    /// Gives up the message that has been on its way for the longest.
-    fn evict(&mut self) {
-        if let Some((_, waiting)) = self.waiting.pop_first() {
-            self.total -= waiting.bytes;
-        }
-    }
 }
 
 impl Slot {
+    /// Charges more bytes, and evicts the oldest messages until they fit.
     fn grow(&self, bytes: usize) -> Result<(), Error> {
-        let mut state = self.buffers.state();
-        let waiting = state.waiting.get_mut(&self.number);
-        waiting.ok_or(Error::MemoryExhausted)?.bytes += bytes;
-        state.total += bytes;
-        while state.total > self.buffers.bounds.total && !state.waiting.is_empty() {
-            state.evict();
+        let mut slots = self.buffers.slots.lock();
+        while let Some(slot) = slots.open.get_mut(&self.number) {
+            if slot
+                .lease
+                .as_mut()
+                .is_none_or(|lease| lease.grow(bytes).is_ok())
+            {
+                return Ok(());
+            }
+            slots.open.pop_first();
         }
-        let keep = state.waiting.contains_key(&self.number);
-        keep.then_some(()).ok_or(Error::MemoryExhausted)
+        Err(Error::MemoryExhausted)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.buffers.state();
-        if let Some(waiting) = state.waiting.remove(&self.number) {
-            state.total -= waiting.bytes;
-        }
+        self.buffers.slots.lock().open.remove(&self.number);
     }
 }
 
-/// How long the message is, as its prefix says.
+/// The length of a message, as its prefix declares it.
 fn declared_len(read: &[u8]) -> Option<usize> {
     let length = read.get(1..PREFIX)?.try_into().ok()?;
     usize::try_from(u32::from_be_bytes(length)).ok()

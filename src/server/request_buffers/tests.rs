@@ -6,12 +6,25 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, pause};
 
 use super::*;
+use crate::memory::EXPANSION_FACTOR;
 
-const BOUNDS: Bounds = Bounds {
-    count: 3,
-    message: 100,
-    total: 250,
-};
+const COUNT: usize = 3;
+
+/// Three messages of 100 bytes; all have 250 bytes, a quarter of the memory.
+fn buffers() -> RequestBuffers {
+    RequestBuffers::new(Bounds {
+        count: COUNT,
+        message: 100,
+        memory: Some(MemoryLimit::new(1000)),
+    })
+}
+
+/// Whether nothing is charged any more.
+fn is_empty(buffers: &RequestBuffers) -> bool {
+    let memory = buffers.bounds.memory.as_ref().unwrap();
+    let all = memory.lease(None).reserve(1000 / EXPANSION_FACTOR);
+    buffers.slots.lock().open.is_empty() && all.is_ok()
+}
 
 /// A message of so many bytes, with what stands before it.
 fn framed(bytes: usize) -> Vec<u8> {
@@ -34,9 +47,9 @@ fn whole(bytes: usize) -> Body {
 
 #[tokio::test]
 async fn of_too_many_the_one_that_takes_the_longest_is_given_up() {
-    let buffers = RequestBuffers::new(BOUNDS);
+    let buffers = buffers();
     let mut slow = Vec::new();
-    for _ in 0..BOUNDS.count {
+    for _ in 0..COUNT {
         slow.push(Box::pin(buffers.read(endless(9))));
         assert!(poll_immediate(slow.last_mut().unwrap()).await.is_none());
     }
@@ -52,7 +65,7 @@ async fn of_too_many_the_one_that_takes_the_longest_is_given_up() {
 
 #[tokio::test]
 async fn of_too_many_bytes_those_that_take_the_longest_are_given_up() {
-    let buffers = RequestBuffers::new(BOUNDS);
+    let buffers = buffers();
     let (mut first, mut second) = (
         pin!(buffers.read(endless(90))),
         pin!(buffers.read(endless(90))),
@@ -70,27 +83,26 @@ async fn of_too_many_bytes_those_that_take_the_longest_are_given_up() {
 
 #[tokio::test]
 async fn a_message_is_put_together_from_its_pieces_and_counts_no_more() {
-    let buffers = RequestBuffers::new(BOUNDS);
+    let buffers = buffers();
     let pieces: [&[u8]; 4] = [&[0, 0], &[], &[0, 0, 3, 1], &[2, 3]];
     let pieces = stream::iter(pieces.map(Ok::<_, Infallible>));
     let message = buffers.read(Body::from_stream(pieces)).await.unwrap();
     assert_eq!(message.as_ref(), [0, 0, 0, 0, 3, 1, 2, 3]);
     assert_eq!(buffers.read(Body::empty()).await.unwrap().as_ref(), b"");
-    assert_eq!(buffers.state().total, 0);
-    assert!(buffers.state().waiting.is_empty());
+    assert!(is_empty(&buffers));
 }
 
 #[tokio::test]
 async fn what_follows_a_message_is_refused() {
     let more = Body::from(&[0, 0, 0, 0, 1, 1, 0][..]);
-    let refused = RequestBuffers::new(BOUNDS).read(more).await.unwrap_err();
+    let refused = buffers().read(more).await.unwrap_err();
     let is_told = matches!(refused, Error::ExtraMessage);
     assert!(is_told, "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_message_that_is_too_large_is_refused_when_it_says_so() {
-    let buffers = RequestBuffers::new(BOUNDS);
+    let buffers = buffers();
     let says_so = stream::iter([Ok::<_, Infallible>(vec![0, 0, 0, 0, 101])]);
     let says_so = Body::from_stream(says_so.chain(stream::pending()));
     let refused = buffers.read(says_so).await.unwrap_err();
@@ -102,9 +114,9 @@ async fn a_message_that_is_too_large_is_refused_when_it_says_so() {
 #[tokio::test]
 async fn a_message_has_ten_seconds() {
     pause();
-    let buffers = RequestBuffers::new(BOUNDS);
+    let buffers = buffers();
     let begun = Instant::now();
     buffers.read(endless(9)).await.unwrap_err();
     assert_eq!(begun.elapsed().as_secs(), 10);
-    assert_eq!(buffers.state().total, 0);
+    assert!(is_empty(&buffers));
 }
