@@ -27,9 +27,9 @@ pub fn operations(operations: &[Operation]) -> String {
             None => "None".to_owned(),
         };
         let answer = match &operation.response {
-            Response::Nothing => "Answer::Nothing".to_owned(),
-            Response::Object => "Answer::Object".to_owned(),
-            Response::List(list) => format!("Answer::List({})", field(list)),
+            Response::Nothing => "ResponseShape::Empty".to_owned(),
+            Response::Object => "ResponseShape::Object".to_owned(),
+            Response::List(list) => format!("ResponseShape::List({})", field(list)),
         };
         // `write!` to a `String` cannot fail.
         let _ = write!(
@@ -47,7 +47,7 @@ pub fn operations(operations: &[Operation]) -> String {
         query: &[{query}],
         body: {body},
         body_is_list: {body_is_list},
-        answer: {answer},
+        shape: {answer},
         response: {response:?},
         permissions: {permissions},
         is_repeatable: {is_repeatable},

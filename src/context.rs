@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::error::Failure;
-use crate::operation::{self, Call, Operation};
+use crate::operation::{self, Operation, RestRequest};
 use crate::upstream::{Reply, RequestContext, Upstream};
 
 /// What a call carries.
@@ -70,7 +70,7 @@ impl CallContext {
         let scope = self.request.access_log.scope().batch(index, ids);
         let own = scope.map(|scope| {
             let mut own = self.clone();
-            own.request.access_log = own.request.access_log.within(scope);
+            own.request.access_log = own.request.access_log.with_scope(scope);
             Box::new(own)
         });
         BatchContext {
@@ -102,7 +102,7 @@ impl CallContext {
     pub async fn send<O: Operation>(
         &self,
         upstream: &Upstream,
-        call: &Call,
+        call: &RestRequest,
     ) -> Result<Reply<O::Response>, Failure> {
         let reply = upstream.send(call, &self.request).await?;
         self.decode::<O>(reply)
@@ -114,11 +114,11 @@ impl CallContext {
     ///
     /// If it is not what the operation promises.
     pub(crate) fn decode<O: Operation>(&self, reply: Reply) -> Result<Reply<O::Response>, Failure> {
-        match operation::read::<O>(&reply.body) {
-            Ok((response, left_out)) => {
+        match operation::decode::<O>(&reply.body) {
+            Ok((response, pruned)) => {
                 self.request.access_log.scope().answer::<O>(&reply.body);
-                if !left_out.is_empty() {
-                    self.request.access_log.left_out(left_out);
+                if !pruned.is_empty() {
+                    self.request.access_log.pruned_fields(pruned);
                 }
                 Ok(reply.map(|_| response))
             }

@@ -21,6 +21,7 @@ use crate::error::fault::Fault;
 use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
 
+pub(crate) use code::{code_name, is_server_fault};
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
 pub(crate) use reason::is_loggable;

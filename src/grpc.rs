@@ -289,7 +289,7 @@ impl Gateway {
                 body,
                 correlation_id,
             }) => {
-                access_log.ended(tonic::Code::Ok, None);
+                access_log.finish(tonic::Code::Ok, None);
                 let mut response = Response::new(body);
                 if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()?.parse().ok()) {
                     response.metadata_mut().insert(CORRELATION_ID, id);
@@ -298,7 +298,7 @@ impl Gateway {
             }
             Err(failure) => {
                 let status = failure.into_status(deadline.remaining());
-                access_log.refused(&status);
+                access_log.finish_with(&status);
                 Err(status)
             }
         }

@@ -17,11 +17,11 @@ use serde::{Serialize, Serializer};
 
 /// The `deserialize_with` and `serialize_with` of a date.
 pub mod date;
-mod fit;
-mod text;
+mod lossy;
+mod prune;
 
-pub(crate) use fit::{Misfit, fit};
-pub(crate) use text::tree;
+pub(crate) use lossy::parse_lossy;
+pub(crate) use prune::{Mismatch, prune_mismatched};
 
 /// The most models that a list holds: a thousand times what one call to the
 /// vendor is answered with. A model without a field has two bytes of JSON and
@@ -230,12 +230,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 ///
 /// A bare array becomes the one field of its response this way, without a tree
 /// of values in between.
-pub(crate) struct Wrapped<D> {
+pub(crate) struct SingleField<D> {
     name: &'static str,
     value: Option<D>,
 }
 
-impl<D> Wrapped<D> {
+impl<D> SingleField<D> {
     pub(crate) fn new(name: &'static str, value: D) -> Self {
         Self {
             name,
@@ -244,7 +244,7 @@ impl<D> Wrapped<D> {
     }
 }
 
-impl<'de, D: Deserializer<'de>> MapAccess<'de> for Wrapped<D> {
+impl<'de, D: Deserializer<'de>> MapAccess<'de> for SingleField<D> {
     type Error = D::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(

@@ -6,8 +6,8 @@
 
 mod decode;
 mod encode;
-mod misfit;
-mod unknown;
+mod prune;
+mod unknown_fields;
 
 use bytes::Bytes;
 use http::Method;
@@ -15,11 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use decode::decode;
-pub(crate) use decode::read;
 pub(crate) use encode::wrong_element;
 pub use encode::{MAX_ID_BYTES, check, encode};
-pub(crate) use misfit::LeftOut;
-pub(crate) use unknown::unknown;
+pub(crate) use prune::PrunedFields;
+pub(crate) use unknown_fields::unknown_fields;
 
 /// A request that stands for a REST call of the vendor's.
 ///
@@ -55,7 +54,7 @@ pub struct Spec {
     /// Whether the body is a list, of which none is `[]`.
     pub body_is_list: bool,
     /// What the upstream answers with.
-    pub answer: Answer,
+    pub shape: ResponseShape,
     /// The full name of the response message.
     pub response: &'static str,
     /// The permissions that the upstream asks for; `None` where it asks for none.
@@ -92,9 +91,9 @@ pub enum Segment {
 
 /// What the upstream answers with where it succeeds.
 #[derive(Debug)]
-pub enum Answer {
+pub enum ResponseShape {
     /// Nothing that we would read.
-    Nothing,
+    Empty,
     /// An object, which is the response.
     Object,
     /// A bare array, which is this field of the response.
@@ -114,7 +113,7 @@ pub struct Permissions {
 
 /// A REST call, ready to be sent with a caller's token.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub struct RestRequest {
     /// The operation that it stands for.
     pub spec: &'static Spec,
     /// The path and the query, percent-encoded.

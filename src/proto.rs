@@ -20,7 +20,7 @@ pub mod v1 {
 mod operations {
     #[allow(clippy::wildcard_imports, reason = "two messages for each RPC")]
     use super::v1::*;
-    use crate::operation::{Answer, Field, Operation, Permissions, Segment, Spec};
+    use crate::operation::{Field, Operation, Permissions, ResponseShape, Segment, Spec};
 
     include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 }

@@ -28,7 +28,6 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracer;
 
 pub(crate) use attempt::{Attempt, Peer};
-pub(crate) use cause::is_fault;
 pub use export::Running;
 use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};

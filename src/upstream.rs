@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::error::{Error, Failure};
-use crate::operation::Call;
+use crate::operation::RestRequest;
 use crate::telemetry::Peer;
 use client::{ClientOptions, RotatingClient};
 use coalesce::ReadCoalescer;
@@ -115,7 +115,11 @@ impl Upstream {
     ///
     /// Any failure on the way to the vendor, and any answer that is no
     /// success. The error says whether a write may have been applied.
-    pub async fn send(&self, call: &Call, context: &RequestContext) -> Result<Reply, Failure> {
+    pub async fn send(
+        &self,
+        call: &RestRequest,
+        context: &RequestContext,
+    ) -> Result<Reply, Failure> {
         let Some(coalescer) = &self.coalescer else {
             return self.sender.send(call, context).await;
         };
@@ -134,7 +138,7 @@ impl Upstream {
     /// As [`Self::send`].
     pub(crate) async fn send_shared(
         &self,
-        call: &Call,
+        call: &RestRequest,
         context: &RequestContext,
         notice: &QueueNotice,
     ) -> Result<Reply, Failure> {

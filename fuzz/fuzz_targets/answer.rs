@@ -14,7 +14,7 @@ where
     O::Response: Message + PartialEq,
 {
     match decode::<O>(body) {
-        Ok(response) => {
+        Ok((response, _)) => {
             let message = response.encode_to_vec();
             let again = O::Response::decode(message.as_slice()).expect("our own message");
             assert!(again == response, "the message does not hold what was read");

@@ -1,33 +1,87 @@
-//! The table from HTTP to gRPC.
+//! gRPC codes: the mapping from HTTP, their names, and whose fault they are.
 
 use http::Method;
 use tonic::Code;
 
+use crate::error::Reason;
 use crate::error::fault::Fault;
 
-/// The gRPC code of an answer that is no success.
+/// The gRPC code of an HTTP answer that is not a success.
 ///
-/// It is the inverse of the HTTP mapping that `google.rpc.Code` documents, not
-/// the table for proxies between gRPC peers, which tells a caller little.
-pub(super) fn of(fault: &Fault, method: &Method) -> Code {
+/// The inverse of the HTTP mapping that `google.rpc.Code` documents. The table
+/// for proxies between gRPC peers maps most statuses to UNKNOWN or UNAVAILABLE.
+pub(super) fn from_fault(fault: &Fault, method: &Method) -> Code {
     match fault.status {
         400 | 413 | 414 | 422 => Code::InvalidArgument,
         401 => Code::Unauthenticated,
         403 => Code::PermissionDenied,
         404 if fault.body.is_some() => Code::NotFound,
-        // Not the vendor's word: a wrong host, region or path prefix of ours.
+        // Without a vendor body: the gateway's host, region or path prefix is wrong.
         404 => Code::Internal,
         409 if method == Method::POST => Code::AlreadyExists,
         409 => Code::Aborted,
-        // We set the media type, so this is our fault.
+        // The gateway sets the media type.
         415 => Code::Internal,
         429 => Code::ResourceExhausted,
         501 => Code::Unimplemented,
-        // A 502 to a write never gets here: its outcome is unknown. A 503 is
-        // taken for not applied, which is an assumption.
+        // A 502 to a write has an unknown outcome and does not get here. A 503
+        // is assumed to mean "not applied".
         408 | 502 | 503 => Code::Unavailable,
         504 => Code::DeadlineExceeded,
         status if (400..500).contains(&status) => Code::FailedPrecondition,
         _ => Code::Internal,
+    }
+}
+
+/// The name of a code in the gRPC specification.
+pub(crate) fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// Whether a call that ended with this code and reason is the server's fault,
+/// by OpenTelemetry's conventions for RPC servers.
+///
+/// Malformed bytes are INTERNAL too, as gRPC requires, and are the caller's.
+pub(crate) fn is_server_fault(code: Code, reason: Option<&str>) -> bool {
+    reason != Some(Reason::MalformedRequest.as_str())
+        && matches!(
+            code,
+            Code::Unknown
+                | Code::DeadlineExceeded
+                | Code::Unimplemented
+                | Code::Internal
+                | Code::Unavailable
+                | Code::DataLoss
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_requests_are_the_callers_fault() {
+        assert!(is_server_fault(Code::Internal, Some("UNREADABLE_ANSWER")));
+        assert!(is_server_fault(Code::Unimplemented, None));
+        assert!(!is_server_fault(Code::Internal, Some("MALFORMED_REQUEST")));
+        assert!(!is_server_fault(Code::NotFound, Some("NOT_FOUND")));
     }
 }

@@ -222,7 +222,7 @@ impl Draft {
 }
 
 fn refused(spec: &Spec, fault: &Fault, message: String) -> Draft {
-    let code = code::of(fault, &spec.method);
+    let code = code::from_fault(fault, &spec.method);
     let mut draft = Draft::new(code, Reason::UpstreamError, message)
         .with("http_status", fault.status.to_string());
     if let Some(reason) = fault.code().and_then(reason::of_vendor) {

@@ -133,8 +133,9 @@ fn error_body(body: &[u8]) -> Option<ErrorBody> {
     let straight = json::object(&mut serde_json::Deserializer::from_slice(body));
     let body = straight.ok().flatten().or_else(|| {
         let model = proto::pool().get_message_by_name("genesys.presence.v1.ErrorBody")?;
-        let mut tree = json::tree(body).ok()?;
-        json::fit(&mut tree, &model, &mut |_| true).then(|| serde_json::from_value(tree).ok())?
+        let mut tree = json::parse_lossy(body).ok()?;
+        json::prune_mismatched(&mut tree, &model, &mut |_| true)
+            .then(|| serde_json::from_value(tree).ok())?
     });
     body.filter(is_vendors)
 }

@@ -73,7 +73,7 @@ impl Gateway {
                 WRITE_TIMEOUT
             };
             match read {
-                Ok(()) => request.access_log.ended(Code::Ok, None),
+                Ok(()) => request.access_log.finish(Code::Ok, None),
                 // Its caller has gone away, which is no error of anybody's.
                 Err(Failure {
                     error: Error::CallerGone,
@@ -81,7 +81,7 @@ impl Gateway {
                 }) => {}
                 Err(failure) => {
                     let status = failure.into_status(request.deadline.remaining());
-                    request.access_log.refused(&status);
+                    request.access_log.finish_with(&status);
                     let _ = end.send(status).await;
                 }
             }

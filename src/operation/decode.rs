@@ -4,20 +4,11 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde_json::Value;
 
-use super::misfit::{LeftOut, is_another, leave_out};
-use super::{Answer, Operation, Spec};
+use super::prune::{PrunedFields, is_another, prune};
+use super::{Operation, ResponseShape, Spec};
 use crate::error::Error;
 use crate::fields;
-use crate::json::{self, Wrapped};
-
-/// Turns the body of a successful answer into the response, as `read` does.
-///
-/// # Errors
-///
-/// As `read`.
-pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
-    read::<O>(body).map(|(response, _)| response)
-}
+use crate::json::{self, SingleField};
 
 /// Turns the body of a successful answer into the response; says what was left
 /// out of it.
@@ -32,28 +23,28 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<O::Response, Error> {
 ///
 /// [`Error::Unreadable`], saying which field of which model was wrong, and
 /// nothing of what the answer holds.
-pub(crate) fn read<O: Operation>(body: &[u8]) -> Result<(O::Response, LeftOut), Error> {
+pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), Error> {
     let spec = O::SPEC;
-    let whole = |response| Ok((response, LeftOut::new()));
+    let whole = |response| Ok((response, PrunedFields::new()));
     let unreadable = |what: String| Err(Error::Unreadable { spec, what });
     // Checked once for all texts. What is no Unicode is left to the tree.
     let text = std::str::from_utf8(body).unwrap_or_default();
-    match spec.answer {
-        Answer::Nothing => return whole(O::Response::default()),
+    match spec.shape {
+        ResponseShape::Empty => return whole(O::Response::default()),
         _ if body.trim_ascii().is_empty() => {
             return unreadable(format!("it is empty where {} is promised", promised(spec)));
         }
-        Answer::Object => {
+        ResponseShape::Object => {
             let mut deserializer = serde_json::Deserializer::from_str(text);
             let response = json::object(&mut deserializer);
             if let (Ok(Some(response)), Ok(())) = (response, deserializer.end()) {
                 return whole(response);
             }
         }
-        Answer::List(list) => {
+        ResponseShape::List(list) => {
             let mut deserializer = serde_json::Deserializer::from_str(text);
-            let wrapped = MapAccessDeserializer::new(Wrapped::new(list.json, &mut deserializer));
-            let response = O::Response::deserialize(wrapped);
+            let object = MapAccessDeserializer::new(SingleField::new(list.json, &mut deserializer));
+            let response = O::Response::deserialize(object);
             // A `null` is no list here: it would read as "none of them".
             let is_list = body.trim_ascii_start().starts_with(b"[");
             if let (Ok(response), true, Ok(())) = (response, is_list, deserializer.end()) {
@@ -61,27 +52,29 @@ pub(crate) fn read<O: Operation>(body: &[u8]) -> Result<(O::Response, LeftOut), 
             }
         }
     }
-    let tree = match json::tree(body) {
+    let tree = match json::parse_lossy(body) {
         Ok(tree) => tree,
         Err(position) => return unreadable(format!("it is not JSON ({position})")),
     };
-    match (&spec.answer, &tree) {
-        (Answer::Object, Value::Object(_)) | (Answer::List(_), Value::Array(_)) => {}
+    match (&spec.shape, &tree) {
+        (ResponseShape::Object, Value::Object(_)) | (ResponseShape::List(_), Value::Array(_)) => {}
         (_, other) => {
             return unreadable(format!("it is {}, not {}", kind(other), promised(spec)));
         }
     }
-    let mut tree = match spec.answer {
-        Answer::List(list) => Value::Object([(list.json.to_owned(), tree)].into_iter().collect()),
+    let mut tree = match spec.shape {
+        ResponseShape::List(list) => {
+            Value::Object([(list.json.to_owned(), tree)].into_iter().collect())
+        }
         _ => tree,
     };
-    let left_out = leave_out(&mut tree, spec.response);
-    if !left_out.is_empty() && is_another(&tree, spec.response) {
+    let pruned = prune(&mut tree, spec.response);
+    if !pruned.is_empty() && is_another(&tree, spec.response) {
         let model = fields::model_at(spec.response, "");
         return unreadable(format!("none of its fields is what {model} promises"));
     }
     match serde_path_to_error::deserialize(&tree) {
-        Ok(response) => Ok((response, left_out)),
+        Ok(response) => Ok((response, pruned)),
         Err(error) => {
             let path = error.path().to_string();
             let model = fields::model_at(spec.response, &path);
@@ -95,8 +88,8 @@ pub(crate) fn read<O: Operation>(body: &[u8]) -> Result<(O::Response, LeftOut), 
 }
 
 fn promised(spec: &Spec) -> &'static str {
-    match spec.answer {
-        Answer::List(_) => "an array",
+    match spec.shape {
+        ResponseShape::List(_) => "an array",
         _ => "an object",
     }
 }

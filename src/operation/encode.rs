@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use serde_path_to_error::{Serializer, Track};
 
-use super::{Call, Field, Operation, Segment, Spec};
+use super::{Field, Operation, RestRequest, Segment, Spec};
 use crate::error::{Error, Violation};
 use crate::fields;
 
@@ -36,7 +36,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// [`Error::Invalid`], naming each field that is wrong: an id that cannot be a
 /// path segment or an element of a list, a missing body, a date out of range,
 /// or more parameters than a URL holds.
-pub fn encode<O: Operation>(request: &O) -> Result<Call, Error> {
+pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Error> {
     let (call, longest) = whole(request)?;
     let length = call.path_and_query.len();
     match longest.filter(|_| length > MAX_URL_BYTES) {
@@ -61,7 +61,7 @@ pub fn check<O: Operation>(request: &O) -> Result<(), Error> {
 }
 
 /// The call of a request, and the parameter that is the longest.
-fn whole<O: Operation>(request: &O) -> Result<(Call, Option<Field>), Error> {
+fn whole<O: Operation>(request: &O) -> Result<(RestRequest, Option<Field>), Error> {
     let mut fields = to_object(request)?;
     let spec = O::SPEC;
     let mut wrong = Vec::new();
@@ -88,7 +88,7 @@ fn whole<O: Operation>(request: &O) -> Result<(Call, Option<Field>), Error> {
     if !wrong.is_empty() {
         return Err(Error::Invalid(wrong));
     }
-    let call = Call {
+    let call = RestRequest {
         spec,
         path_and_query: url,
         body,

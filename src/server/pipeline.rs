@@ -198,7 +198,7 @@ async fn record<F: Future<Output = Response>>(
     let rpc = rpc.map(|rpc| rpc.name);
     let telemetry = request.extensions_mut().remove::<Telemetry>();
     let scope = telemetry.unwrap_or_default().call(rpc, request.headers());
-    let record = AccessLog::new(rpc).within(scope);
+    let record = AccessLog::new(rpc).with_scope(scope);
     let logged = Logged(record.clone());
     // Whatever shows headers, it shall not show this one.
     if let header::Entry::Occupied(mut token) = request.headers_mut().entry(header::AUTHORIZATION) {
@@ -211,7 +211,7 @@ async fn record<F: Future<Output = Response>>(
         // It has only begun; who leads it says how it ends.
         return response.map(|answer| guarded(answer, logged));
     }
-    record.ended(code, None);
+    record.finish(code, None);
     drop(logged);
     response
 }

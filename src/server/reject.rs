@@ -12,7 +12,7 @@ use crate::error::{Error, Failure};
 pub(super) fn refuse(error: Error, deadline: &Deadline, record: Option<AccessLog>) -> Response {
     let status = Failure::from(error).into_status(deadline.remaining());
     if let Some(record) = record {
-        record.refused(&status);
+        record.finish_with(&status);
     }
     status.into_http()
 }

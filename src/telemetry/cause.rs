@@ -1,10 +1,8 @@
 //! Why something failed, as one of few words: for metrics and spans, whose
 //! values must be few, and must tell nothing of a caller.
 
-use tonic::Code;
-
 use super::names::OTHER;
-use crate::error::{Error, Reason, UnknownOutcome};
+use crate::error::{Error, UnknownOutcome};
 
 /// Why an attempt at a request failed.
 pub(super) fn word(error: &Error) -> &'static str {
@@ -70,37 +68,5 @@ fn status(status: u16) -> &'static str {
         503 => "503",
         504 => "504",
         _ => OTHER,
-    }
-}
-
-/// Whether a call that ended so is the server's fault, as the conventions have
-/// it: `NOT_FOUND` and the like are answers. Bytes that are no message are
-/// INTERNAL too, as gRPC has it, and are their sender's.
-pub(crate) fn is_fault(code: Code, reason: Option<&str>) -> bool {
-    reason != Some(Reason::MalformedRequest.as_str()) && is_servers(code)
-}
-
-fn is_servers(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_that_are_no_message_are_their_senders_fault() {
-        assert!(is_fault(Code::Internal, Some("UNREADABLE_ANSWER")));
-        assert!(is_fault(Code::Unimplemented, None));
-        assert!(!is_fault(Code::Internal, Some("MALFORMED_REQUEST")));
-        assert!(!is_fault(Code::NotFound, Some("NOT_FOUND")));
     }
 }

@@ -12,9 +12,8 @@ use tonic::Code;
 use super::attempt::{Attempt, CANCELLED, Peer};
 use super::names::{OTHER, attribute, own, span};
 use super::{Telemetry, cause, propagation};
-use crate::access_log;
-use crate::error::Error;
-use crate::operation::{self, LeftOut, Operation, Spec};
+use crate::error::{self, Error};
+use crate::operation::{self, Operation, PrunedFields, Spec};
 
 /// The shortest wait for a turn that counts as one.
 const WAIT: Duration = Duration::from_millis(1);
@@ -128,8 +127,8 @@ impl Scope {
         reason: Option<&str>,
         took: Duration,
     ) {
-        let status = access_log::name(code);
-        let is_fault = cause::is_fault(code, reason);
+        let status = error::code_name(code);
+        let is_fault = error::is_server_fault(code, reason);
         if let Some(metrics) = self.telemetry.metrics() {
             metrics.call(rpc.unwrap_or(OTHER), status, is_fault, took);
             if let Some(reason) = reason {
@@ -219,14 +218,14 @@ impl Scope {
             return;
         };
         if metrics.is_sampled(O::SPEC.rpc) {
-            for (model, count) in operation::unknown::<O>(body) {
+            for (model, count) in operation::unknown_fields::<O>(body) {
                 metrics.unknown_fields(model, count);
             }
         }
     }
 
     /// Counts the fields that were left out of an answer of the vendor's.
-    pub(crate) fn left_out(&self, fields: LeftOut) {
+    pub(crate) fn pruned_fields(&self, fields: PrunedFields) {
         let Some(metrics) = self.telemetry.metrics() else {
             return;
         };

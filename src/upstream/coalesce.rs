@@ -17,7 +17,7 @@ use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure};
 use crate::memory::MemoryLease;
-use crate::operation::Call;
+use crate::operation::RestRequest;
 use crate::telemetry::SHARED;
 use crate::token_key::TokenKey;
 
@@ -116,7 +116,7 @@ impl ReadCoalescer {
     pub(super) async fn send(
         &self,
         sender: &Sender,
-        call: &Call,
+        call: &RestRequest,
         terms: &RequestContext,
     ) -> Result<Reply, Failure> {
         loop {
@@ -149,7 +149,7 @@ impl ReadCoalescer {
     fn flight(
         &self,
         sender: &Sender,
-        call: &Call,
+        call: &RestRequest,
         terms: &RequestContext,
     ) -> SharedRequest<Arc<Outcome>> {
         let read = Read {
@@ -205,7 +205,7 @@ impl ReadCoalescer {
 fn lead(
     known: Registration,
     sender: Sender,
-    call: Call,
+    call: RestRequest,
     terms: RequestContext,
     deadline: Deadline,
     wait: QueueNotice,

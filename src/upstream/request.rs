@@ -13,14 +13,14 @@ use super::tunnel::ProxyRefusal;
 use super::{Reply, RequestContext};
 use crate::credentials::Caller;
 use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
-use crate::operation::Call;
+use crate::operation::RestRequest;
 use crate::telemetry::Attempt;
 
 impl Sender {
     /// Sends a call once, and reads its answer.
     pub(super) async fn exchange(
         &self,
-        call: &Call,
+        call: &RestRequest,
         terms: &RequestContext,
         body: TrackedBody,
         told: &mut Attempt<'_>,
@@ -77,14 +77,14 @@ impl Sender {
     }
 
     /// The proxy that reads the request itself, where there is one.
-    fn proxy_of(&self, call: &Call) -> Option<&Proxy> {
+    fn proxy_of(&self, call: &RestRequest) -> Option<&Proxy> {
         let uri = self.endpoint.url(&call.path_and_query).ok()?;
         self.clients.proxy_of(&uri)
     }
 
     fn request(
         &self,
-        call: &Call,
+        call: &RestRequest,
         caller: &Caller,
         trace: Option<HeaderMap>,
         body: TrackedBody,

@@ -15,7 +15,7 @@ use crate::error::chain::causes;
 use crate::error::fault::Fault;
 use crate::error::{Error, UnknownOutcome};
 use crate::memory::MemoryLease;
-use crate::operation::{Answer, Spec};
+use crate::operation::{ResponseShape, Spec};
 
 /// The largest answer that is read, in bytes: twice what a caller receives in
 /// one message unless it asked for more.
@@ -49,7 +49,7 @@ pub(super) async fn read(
         let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
     }
-    if matches!(spec.answer, Answer::Nothing) {
+    if matches!(spec.shape, ResponseShape::Empty) {
         return Ok(Bytes::new());
     }
     let unreadable = |what| Err(Error::Unreadable { spec, what });
@@ -89,9 +89,9 @@ pub(super) fn becomes(spec: &Spec, body: &[u8]) -> usize {
     /// A text of a map with its key, and what the map grows by.
     const FIELD: usize = 256;
     let count = |sign| memchr_iter(sign, body).count();
-    match spec.answer {
+    match spec.shape {
         // Presences, which hold no maps.
-        Answer::List(_) => count(b'{') * MODEL,
+        ResponseShape::List(_) => count(b'{') * MODEL,
         _ => count(b'{') * MODEL + count(b':') * FIELD,
     }
 }

@@ -14,7 +14,7 @@ use super::singleflight::QueueNotice;
 use super::tracked_body::TrackedBody;
 use super::{Reply, RequestContext};
 use crate::error::{Error, Failure};
-use crate::operation::Call;
+use crate::operation::RestRequest;
 use crate::telemetry::Peer;
 use crate::token_key::TokenKey;
 
@@ -38,7 +38,7 @@ impl Sender {
     /// stream's batch limit, counted from when the request may start.
     pub(super) async fn send(
         &self,
-        call: &Call,
+        call: &RestRequest,
         context: &RequestContext,
     ) -> Result<Reply, Failure> {
         if context.deadline.batch_limit().is_none() {
@@ -57,7 +57,7 @@ impl Sender {
     /// what they must know while it is queued.
     pub(super) async fn send_shared(
         &self,
-        call: &Call,
+        call: &RestRequest,
         context: &RequestContext,
         notice: &QueueNotice,
     ) -> Result<Reply, Failure> {
@@ -188,7 +188,7 @@ impl Sender {
     /// where the token is throttled before a connection has taken it.
     async fn attempt(
         &self,
-        call: &Call,
+        call: &RestRequest,
         context: &RequestContext,
         permit: Permit,
         resends: u32,

@@ -5,12 +5,12 @@ use super::coalesce::Part;
 use crate::bulk::{BATCH, BulkContext};
 use crate::context::CallContext;
 use crate::error::Failure;
-use crate::operation::{self, Call};
+use crate::operation::{self, RestRequest};
 
 /// How a batch is asked for.
 pub(super) enum Dispatch {
     /// By a call that is made in time, where it is not made yet.
-    Alone(Option<Call>),
+    Alone(Option<RestRequest>),
     /// With batches of other calls.
     Together(Part),
 }
@@ -18,7 +18,7 @@ pub(super) enum Dispatch {
 /// How each batch is asked for: what is less than a whole one together with
 /// those of others, where that is wanted.
 pub(super) fn shared<O: BulkRead>(
-    first: Call,
+    first: RestRequest,
     mut batches: Vec<Vec<String>>,
     bare: &O,
     session: &CallContext,

@@ -9,7 +9,7 @@ use super::{Done, Ends, StreamResponse};
 use crate::bulk::read::{BatchResult, BulkRead, glue};
 use crate::context::CallContext;
 use crate::error::Error;
-use crate::operation::Call;
+use crate::operation::RestRequest;
 use crate::upstream::{RequestContext, Reservations, Upstream};
 
 /// What the answer to a batch is expected to have, in bytes. Most have less.
@@ -36,7 +36,7 @@ async fn has_room(session: &CallContext) -> Result<(), Error> {
 pub(super) async fn send<O: BulkRead>(
     session: &CallContext,
     upstream: &Upstream,
-    call: Result<Call, Error>,
+    call: Result<RestRequest, Error>,
     batch: Batch,
 ) -> Done {
     // Its own account: a stream as a whole would hold more and more.

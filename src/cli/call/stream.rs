@@ -17,8 +17,8 @@ use tonic::{Code, Request, Status};
 use super::deadline::{ANSWER, Deadline};
 use super::ids::Ids;
 use super::{codec, grpc, json, path, told};
-use crate::access_log;
 use crate::cli::signals::{FirstSignal, Signals};
+use crate::error;
 use crate::proto::v1::StreamUsersPresenceBulkResponse;
 
 /// How often the bar of a stream is drawn anew that makes no progress.
@@ -280,7 +280,7 @@ fn lines(out: &mut impl Write, answer: &DynamicMessage) -> io::Result<()> {
 fn error(status: &DynamicMessage) -> serde_json::Result<String> {
     let code = status.get_field_by_name("code");
     let code = code.and_then(|code| code.as_i32()).unwrap_or_default();
-    let code = access_log::name(Code::from_i32(code));
+    let code = error::code_name(Code::from_i32(code));
     let message = status.get_field_by_name("message");
     let message = message.as_ref().and_then(|message| message.as_str());
     let message = text(message.unwrap_or_default());

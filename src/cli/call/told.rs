@@ -8,14 +8,14 @@ use prost_types::Any;
 use tonic::Status;
 use tonic_types::pb;
 
-use crate::access_log;
+use crate::error;
 use crate::proto;
 
 /// The code, the message, the metadata of ours, and each detail as JSON.
 pub(super) fn told(status: &Status) -> String {
     let mut told = format!(
         "{}: {}\n",
-        access_log::name(status.code()),
+        error::code_name(status.code()),
         status.message()
     );
     let details = pb::Status::decode(status.details())

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Parses a body into a tree, mending what is not quite Unicode: a message
 /// cut in the middle of a character by who stored it must not cost the rest.
-pub(crate) fn tree(body: &[u8]) -> Result<Value, String> {
+pub(crate) fn parse_lossy(body: &[u8]) -> Result<Value, String> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     serde_json::from_slice(body)
         .or_else(|_| serde_json::from_str(&without_lone_surrogates(&String::from_utf8_lossy(body))))

@@ -6,8 +6,8 @@ use prost_reflect::{Kind, MessageDescriptor};
 use serde::de::value::MapAccessDeserializer;
 use serde_ignored::Path;
 
-use super::{Answer, Operation};
-use crate::json::{self, Wrapped};
+use super::{Operation, ResponseShape};
+use crate::json::{self, SingleField};
 use crate::proto;
 
 /// The models of an answer that have fields which the proto does not know,
@@ -15,7 +15,7 @@ use crate::proto;
 ///
 /// It is a reading of its own, beside [`super::decode`]: it has to note every
 /// name that it meets.
-pub(crate) fn unknown<O: Operation>(body: &[u8]) -> BTreeMap<String, u64> {
+pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     let Some(response) = proto::pool().get_message_by_name(O::SPEC.response) else {
         return found;
@@ -26,15 +26,15 @@ pub(crate) fn unknown<O: Operation>(body: &[u8]) -> BTreeMap<String, u64> {
         }
     };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    match O::SPEC.answer {
-        Answer::Nothing => {}
-        Answer::Object => {
+    match O::SPEC.shape {
+        ResponseShape::Empty => {}
+        ResponseShape::Object => {
             let watched = serde_ignored::Deserializer::new(&mut deserializer, &mut note);
             let _ = json::object::<_, O::Response>(watched);
         }
-        Answer::List(list) => {
-            let wrapped = MapAccessDeserializer::new(Wrapped::new(list.json, &mut deserializer));
-            let _: Result<O::Response, _> = serde_ignored::deserialize(wrapped, note);
+        ResponseShape::List(list) => {
+            let object = MapAccessDeserializer::new(SingleField::new(list.json, &mut deserializer));
+            let _: Result<O::Response, _> = serde_ignored::deserialize(object, note);
         }
     }
     found
@@ -72,7 +72,7 @@ mod tests {
     use crate::proto::v1::{GetPresenceDefinitionsRequest, GetUsersPresencesPurecloudBulkRequest};
 
     fn found<O: Operation>(body: &str) -> Vec<(String, u64)> {
-        unknown::<O>(body.as_bytes()).into_iter().collect()
+        unknown_fields::<O>(body.as_bytes()).into_iter().collect()
     }
 
     #[test]

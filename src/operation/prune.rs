@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use prost_reflect::{FieldDescriptor, Kind};
 use serde_json::{Map, Value};
 
-use crate::json::{self, Misfit};
+use crate::json::{self, Mismatch};
 use crate::proto::{self, TIMESTAMP};
 
 /// The scalars that were left out of an answer: how many, by the names of
 /// their model and their field.
-pub(crate) type LeftOut = BTreeMap<(String, String), u64>;
+pub(crate) type PrunedFields = BTreeMap<(String, String), u64>;
 
 /// The scalars whose absence says something by itself, so that an answer
 /// without them would be false; by model and field.
@@ -43,26 +43,24 @@ const USER: (&str, [&str; 2]) = ("UcUserPresence", ["user_id", "self_uri"]);
 
 /// Takes the scalars out of an answer that are of another kind than promised,
 /// except where it would be false without them.
-pub(super) fn leave_out(tree: &mut Value, response: &str) -> LeftOut {
-    let mut left_out = LeftOut::new();
+pub(super) fn prune(tree: &mut Value, response: &str) -> PrunedFields {
+    let mut pruned = PrunedFields::new();
     let Some(response) = proto::pool().get_message_by_name(response) else {
-        return left_out;
+        return pruned;
     };
     let names_users = !has_nameless_user(tree);
-    json::fit(tree, &response, &mut |misfit| {
-        let (field, may_be_absent) = match misfit {
-            Misfit::Field(field) => (field, may_be_absent(field, names_users)),
-            Misfit::Within(field) => (field, field.is_map()),
+    json::prune_mismatched(tree, &response, &mut |mismatch| {
+        let (field, is_dispensable) = match mismatch {
+            Mismatch::Field(field) => (field, is_dispensable(field, names_users)),
+            Mismatch::Within(field) => (field, field.is_map()),
         };
-        if may_be_absent {
+        if is_dispensable {
             let model = field.parent_message().name().to_owned();
-            *left_out
-                .entry((model, field.name().to_owned()))
-                .or_default() += 1;
+            *pruned.entry((model, field.name().to_owned())).or_default() += 1;
         }
-        may_be_absent
+        is_dispensable
     });
-    left_out
+    pruned
 }
 
 /// Whether what is left of an object has fields, and none that its model
@@ -77,7 +75,7 @@ pub(super) fn is_another(tree: &Value, response: &str) -> bool {
     fields.peek().is_some() && !fields.any(|(name, _)| is_known(name))
 }
 
-fn may_be_absent(field: &FieldDescriptor, names_users: bool) -> bool {
+fn is_dispensable(field: &FieldDescriptor, names_users: bool) -> bool {
     let is_scalar = !field.is_list()
         && match field.kind() {
             Kind::Message(model) => model.full_name() == TIMESTAMP,
