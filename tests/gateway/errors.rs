@@ -2,7 +2,9 @@
 
 mod connections;
 mod correlation;
+pub mod faults;
 mod fields;
+mod invalid;
 mod permissions;
 mod redirects;
 mod sizes;

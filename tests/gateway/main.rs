@@ -9,49 +9,27 @@
     reason = "a test fails where it stands"
 )]
 
-mod annotations;
-mod answers;
-mod bad_input;
+/// Bulk reads and the bulk write, as unary calls.
 mod bulk;
-mod bulk_read_failures;
-mod bulk_read_flight;
-mod bulk_read_properties;
-mod bulk_read_scene;
-mod bulk_reads;
-mod bulk_write_failures;
-mod bulk_write_flight;
-mod bulk_write_goes_on;
-mod bulk_write_properties;
-mod bulk_write_scene;
-mod bulk_writes;
-mod call_deadlines;
-mod call_interrupted;
-mod call_streams;
-mod cancelled;
-mod command_line;
-mod compression;
+/// Unary calls: requests, responses, deadlines, retries, coalescing.
+mod calls;
+/// The program's commands, as processes.
+mod cli;
+/// The protos and the documents against each other and the vendor's data.
 mod contract;
-mod deadlines;
-mod early_answers;
-mod ending;
+/// What callers get for a wrong request, a wrong response, or none.
 mod errors;
-mod faults;
-mod flight;
-mod hostile;
-mod http2;
-mod kept_connections;
-mod killed;
-mod pacing;
-mod program;
-mod readme;
-mod requests;
-mod retries;
-mod server;
-mod service_config;
-mod sharing;
+/// Health, drain, exit, and calls around the end of the process.
+mod lifecycle;
+/// Rate, concurrency and memory limits.
+mod limits;
+/// Tokens, what the log holds, and peers that mean harm.
+mod security;
+/// Streams of ids.
 mod streams;
+/// No tests: vendors, gateways, processes and clients for those above.
 mod support;
+/// Traces, metrics, and their exporters.
 mod telemetry;
+/// TLS and proxies, on both sides.
 mod tls;
-mod tokens;
-mod wire;

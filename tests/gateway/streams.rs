@@ -1,6 +1,5 @@
 //! Bulk reads without a limit.
 
-mod caller;
 mod cancelled;
 mod endings;
 mod inputs;
@@ -15,10 +14,10 @@ use tokio::sync::Semaphore;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::bulk::{all, ids, presence, vendor};
-use crate::flight::{Flight, gated};
+use crate::support::bulk::{all, ids, presence, vendor};
+use crate::support::in_flight::{Flight, gated};
+use crate::support::stream_caller::{STREAMS, Said, Stream, count};
 use crate::support::{Gateway, Limits, Received, Vendor, refused, reply};
-use caller::{STREAMS, Said, Stream, count};
 
 /// The vendor's answer for all ids but those that begin with `none`.
 fn some(received: &Received) -> Response {

@@ -1,6 +1,16 @@
 //! A gateway in this process, a vendor that does as a test says, and a client
 //! that speaks JSON.
 
+pub mod bulk;
+pub mod certificates;
+pub mod faults;
+pub mod http2;
+pub mod in_flight;
+pub mod process;
+pub mod raw_http;
+pub mod stream_caller;
+pub mod telemetry;
+
 use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -1,9 +1,4 @@
-//! Traces and metrics, as a collector and a Prometheus get them from the
-//! program.
-
-mod collector;
-mod scraped;
+mod failing_collectors;
+mod metrics;
 mod settings;
-mod sick;
-mod traced;
-mod tree;
+mod traces;

@@ -1,7 +1,6 @@
 //! TLS: towards callers, towards the vendor, and by the client of the command
 //! line.
 
-pub mod authority;
 mod flags;
 mod parked;
 mod proxies;
@@ -21,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
-use authority::{Authority, Issued};
+use crate::support::certificates::{Authority, Issued};
 
 /// A client that trusts this authority, and shows a certificate if it has one.
 fn trusting(authority: &Authority, shown: Option<&Issued>) -> ClientConfig {
@@ -41,7 +40,7 @@ async fn handshake(address: &str, config: ClientConfig) -> std::io::Result<TlsSt
     let connector = TlsConnector::from(Arc::new(config));
     let name = "localhost".try_into().unwrap();
     let mut stream = connector.connect(name, stream).await?;
-    stream.write_all(crate::wire::PREFACE).await?;
+    stream.write_all(crate::support::raw_http::PREFACE).await?;
     stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
     // The server's settings.
     stream.read_exact(&mut [0; 9]).await?;

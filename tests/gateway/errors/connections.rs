@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{METHODS, ask, ask_by};
+use crate::support::raw_http::RawVendor;
 use crate::support::{Gateway, Limits, info, metadata, refused};
-use crate::wire::RawVendor;
 
 async fn gateway(upstream: &str) -> Gateway {
     Gateway::at(upstream, Limits::default()).await

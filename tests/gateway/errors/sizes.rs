@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use tonic::Code;
 
 use super::{ask, ask_by};
+use crate::support::raw_http::{Travelled, frame, head, send};
 use crate::support::{Gateway, Vendor, check_form, encoded, method, path, refused, reply, sample};
-use crate::wire::{Travelled, frame, head, send};
 
 /// A gateway before a vendor that refuses as the test says.
 struct Refused {

@@ -6,8 +6,8 @@ use std::time::Instant;
 use serde_json::Value;
 use tokio::task::yield_now;
 
-use super::caller::{STREAMS, Stream};
-use crate::program::Serving;
+use crate::support::process::Serving;
+use crate::support::stream_caller::{STREAMS, Stream};
 use crate::support::{Gateway, Vendor};
 
 /// As many as are enough for either side of the stream to end first.

@@ -8,10 +8,10 @@ use tokio::sync::{Semaphore, oneshot};
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use super::caller::{STREAMS, Said, Stream};
-use crate::bulk::{all, ids, vendor};
-use crate::flight::{Flight, gated, soon};
-use crate::server::shutdown::ends_soon;
+use crate::lifecycle::drain::ends_soon;
+use crate::support::bulk::{all, ids, vendor};
+use crate::support::in_flight::{Flight, gated, soon};
+use crate::support::stream_caller::{STREAMS, Said, Stream};
 use crate::support::{Gateway, Limits, Vendor, refused, reply};
 
 fn sorted(mut ids: Vec<String>) -> Vec<String> {

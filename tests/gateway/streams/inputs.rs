@@ -3,8 +3,8 @@
 use presence_gateway::proto::v1::StreamProgress;
 use tonic::Code;
 
-use super::caller::{STREAMS, Said, Stream, count};
-use crate::bulk::{all, ids, vendor};
+use crate::support::bulk::{all, ids, vendor};
+use crate::support::stream_caller::{STREAMS, Said, Stream, count};
 use crate::support::{Gateway, Limits, Received, Vendor, refused, violations};
 
 async fn gateway() -> (Vendor, Gateway) {

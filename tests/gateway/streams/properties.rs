@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 
-use super::caller::{STREAMS, Stream, count as length};
 use super::some;
+use crate::support::stream_caller::{STREAMS, Stream, count as length};
 use crate::support::{Gateway, Limits, Vendor, cut, reply};
 
 /// One stream, and what the vendor makes of it.

@@ -9,8 +9,8 @@ use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt};
 
-use super::caller::{STREAMS, Said, Stream};
-use crate::bulk::{all, ids};
+use crate::support::bulk::{all, ids};
+use crate::support::stream_caller::{STREAMS, Said, Stream};
 use crate::support::{Gateway, Limits, Received, Vendor};
 
 /// How the vendor fails to answer.

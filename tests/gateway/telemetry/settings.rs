@@ -5,8 +5,8 @@ use std::fs;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
-use crate::program::{Serving, run};
-use crate::readme::{rows, section};
+use crate::contract::documents::{rows, section};
+use crate::support::process::{Serving, run};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
 

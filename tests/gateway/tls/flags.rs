@@ -1,8 +1,8 @@
 //! Files that cannot be used are mistakes of the configuration, told with all
 //! the others.
 
-use super::authority::{Authority, Folder};
-use crate::program::run;
+use crate::support::certificates::{Authority, Folder};
+use crate::support::process::run;
 
 #[test]
 fn every_bad_file_is_named_with_what_is_wrong_with_it() {

@@ -9,11 +9,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 
-use super::authority::{Authority, Folder};
 use super::upstream::{acceptor, read_head};
-use crate::program::Serving;
+use crate::support::certificates::{Authority, Folder};
+use crate::support::process::Serving;
+use crate::support::raw_http::RawVendor;
 use crate::support::{Gateway, ONCE, refused};
-use crate::wire::RawVendor;
 
 const REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\n\
                          content-length: 0\r\nconnection: close\r\n\r\n";

@@ -6,9 +6,9 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::authority::{Authority, Folder};
 use super::upstream::{called, unreachable, vendor};
-use crate::wire::{RawVendor, read_request};
+use crate::support::certificates::{Authority, Folder};
+use crate::support::raw_http::{RawVendor, read_request};
 
 /// A proxy that takes so long, and opens a tunnel with each of these pieces of
 /// an answer.

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tonic_health::pb::health_check_response::ServingStatus::Serving;
 
-use super::authority::{Authority, Folder, Issued};
 use super::{channel, handshake, trusting};
-use crate::program::Serving as Program;
-use crate::server::health::check;
+use crate::lifecycle::health::check;
+use crate::support::certificates::{Authority, Folder, Issued};
+use crate::support::process::Serving as Program;
 
 /// As Kubernetes mounts a secret: the files are links through a link to a
 /// folder, and a change moves that link alone.

@@ -2,9 +2,9 @@
 
 use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion, version};
 
-use super::authority::{Authority, Folder, Issued};
 use super::served::{Secure, secure};
 use super::{handshake, trusting};
+use crate::support::certificates::{Authority, Folder, Issued};
 
 /// A client of one version of TLS, which remembers its sessions.
 fn client(

@@ -8,11 +8,11 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
 
-use super::authority::{Authority, Folder, Issued};
 use super::{channel, handshake, trusting};
-use crate::program::{Run, Serving as Program, run};
-use crate::server::health::{NAMES, check};
+use crate::lifecycle::health::{NAMES, check};
 use crate::support::Gateway;
+use crate::support::certificates::{Authority, Folder, Issued};
+use crate::support::process::{Run, Serving as Program, run};
 
 /// A gateway with a certificate of an authority.
 pub struct Secure {
@@ -156,7 +156,7 @@ async fn versions_1_2_and_1_3_are_spoken_with_http_2_inside_and_nothing_else() {
 async fn a_client_that_speaks_no_tls_is_hung_up_on() {
     let secure = secure(&[], &[]);
     for said in [
-        crate::wire::PREFACE,
+        crate::support::raw_http::PREFACE,
         b"GET / HTTP/1.1\r\n\r\n",
         &[0x16; 5000],
     ] {

@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::authority::{Authority, Folder, Issued};
-use crate::program::{Run, Serving, run};
-use crate::wire::RawVendor;
+use crate::support::certificates::{Authority, Folder, Issued};
+use crate::support::process::{Run, Serving, run};
+use crate::support::raw_http::RawVendor;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
@@ -164,7 +164,7 @@ async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
     let proxy = RawVendor::start(move |mut stream| {
         let heads = Arc::clone(&heads);
         async move {
-            let head = crate::wire::read_request(&mut stream).await;
+            let head = crate::support::raw_http::read_request(&mut stream).await;
             let target = head.split(' ').nth(1).unwrap().to_owned();
             heads.lock().push(head);
             let mut vendor = TcpStream::connect(target).await.unwrap();

@@ -1,0 +1,4 @@
+mod batches;
+mod failures;
+mod in_flight;
+mod properties;

@@ -1,0 +1,231 @@
+//! Bulk reads: what is asked, in how many requests, and how the answers are
+//! put together.
+
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::support::bulk::{
+    READ, READS, all, failed, failures, ids, presence, read, texts, users, vendor,
+};
+use crate::support::{
+    CORRELATION_ID, Gateway, Limits, Received, Vendor, metadata, refused, violations,
+};
+
+#[tokio::test]
+async fn fifty_ids_are_one_request_and_each_batch_repeats_the_other_parameters() {
+    for (rpc, path) in READS {
+        for (count, batches) in [
+            (1, vec![ids(0..1)]),
+            (50, vec![ids(0..50)]),
+            (51, vec![ids(0..50), ids(50..51)]),
+            (101, vec![ids(0..50), ids(50..100), ids(100..101)]),
+        ] {
+            let vendor = vendor(all).await;
+            let gateway = Gateway::before(&vendor).await;
+            let request = read(rpc, json!({"id": ids(0..count)}));
+            let answer = gateway.call(rpc, request).await.unwrap();
+            assert_eq!(users(&answer), ids(0..count), "{rpc}");
+            assert_eq!(answer["missingIds"], Value::Null, "{rpc}");
+
+            let mut received = vendor.received();
+            received.sort_by_key(|received| received.ids()[0][5..].parse::<usize>().unwrap());
+            let asked: Vec<_> = received.iter().map(Received::ids).collect();
+            assert_eq!(asked, batches, "{rpc} of {count} ids");
+            for received in received {
+                let names = received.query().into_iter().map(|(name, _)| name);
+                assert_eq!(received.path(), path, "{rpc}");
+                assert_eq!(names.collect::<Vec<_>>(), ["id"], "{rpc}");
+                assert_eq!(received.token(), "Bearer token", "{rpc}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_repeated_is_asked_once_as_it_was_first_spelt() {
+    let vendor = vendor(all).await;
+    let gateway = Gateway::before(&vendor).await;
+    // More than 50 with the repetitions, and 50 without.
+    let repeated = [ids(0..30), vec!["USER-3".to_owned(); 20], ids(10..50)].concat();
+    let answer = gateway.call(READ, json!({"id": repeated})).await.unwrap();
+    assert_eq!(vendor.only().ids(), ids(0..50));
+    assert_eq!(users(&answer), ids(0..50));
+}
+
+#[tokio::test]
+async fn without_ids_the_vendor_is_asked_once_and_its_answer_is_returned() {
+    for (rpc, path) in READS {
+        let list = json!([presence("b"), presence("a"), presence("b"), {}]);
+        let vendor = Vendor::answering(200, list.to_string()).await;
+        let gateway = Gateway::before(&vendor).await;
+        let request = read(rpc, json!({"allowPartialResults": true}));
+        let answer = gateway.call(rpc, request).await.unwrap();
+        assert_eq!(answer, json!({"presences": list}), "{rpc}");
+        assert_eq!(vendor.only().path_and_query, path, "{rpc}");
+    }
+}
+
+#[tokio::test]
+async fn as_many_ids_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
+    for (rpc, _) in READS {
+        let vendor = vendor(all).await;
+        let limits = Limits {
+            max_ids: 60,
+            ..Limits::default()
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        let request = |count| {
+            let request = json!({"id": ids(0..count), "allowPartialResults": true});
+            read(rpc, request)
+        };
+        let answer = gateway.call(rpc, request(60)).await.unwrap();
+        assert_eq!(users(&answer).len(), 60, "{rpc}");
+        let sent = vendor.received().len();
+
+        let answer = gateway.call(rpc, request(61)).await;
+        let status = refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
+        assert_eq!(violations(&status), ["ids"], "{rpc}");
+        for part in ["60", "61", "--max-bulk-ids"] {
+            assert!(status.message().contains(part), "{}", status.message());
+        }
+        assert_eq!(vendor.received().len(), sent, "{rpc}: something was sent");
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_asked_is_named_and_nothing_is_sent() {
+    let longest = "x".repeat(256);
+    let too_long = "x".repeat(257);
+    for (rpc, _) in READS {
+        let vendor = vendor(all).await;
+        let gateway = Gateway::before(&vendor).await;
+        // Also where the batch before is without fault.
+        let mut wrong = ids(0..70);
+        wrong[55] = "a,b".to_owned();
+        wrong[60] = String::new();
+        wrong[69].clone_from(&too_long);
+        let mut request = read(rpc, json!({"id": wrong, "allowPartialResults": true}));
+        let status = refused(
+            gateway.call(rpc, request.clone()).await,
+            Code::InvalidArgument,
+            "INVALID_REQUEST",
+        );
+        assert_eq!(violations(&status), ["ids[55]", "ids[60]", "ids[69]"]);
+        assert!(status.message().contains("comma"), "{}", status.message());
+        assert!(vendor.received().is_empty(), "{rpc}: something was sent");
+
+        request["id"] = json!([longest, ".", ".."]);
+        gateway.call(rpc, request).await.unwrap();
+        assert_eq!(vendor.only().ids(), [&longest, ".", ".."]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
+    let by_uri = json!({"selfUri": "/api/v2/users/user-2/presences/purecloud", "message": "uri"});
+    let by_uri_and_empty_id = json!({"userId": "", "selfUri": "/api/v2/users/USER-4/presences"});
+    let encoded = json!({"selfUri": "/api/v2/users/z%C3%ab%20%2F/presences/purecloud"});
+    let second = json!({"userId": "user-0", "message": "second"});
+    let stranger = json!({"userId": "stranger", "selfUri": "/api/v2/users/user-1/presences"});
+    let answer = json!([
+        second,
+        stranger,
+        presence("USER-3"),
+        {},
+        by_uri,
+        by_uri_and_empty_id,
+        null,
+        encoded,
+        presence("user-0"),
+        presence("loud"),
+        null,
+    ]);
+    let vendor = Vendor::answering(200, answer.to_string()).await;
+    let gateway = Gateway::before(&vendor).await;
+    let asked = [ids(0..6), vec!["LOUD".to_owned(), "z\u{eb} /".to_owned()]].concat();
+    let answer = gateway.call(READ, json!({"id": asked})).await.unwrap();
+    let expected = json!([
+        second,
+        by_uri,
+        presence("USER-3"),
+        by_uri_and_empty_id,
+        presence("loud"),
+        encoded,
+        stranger,
+        {},
+        presence("user-0"),
+    ]);
+    assert_eq!(answer["presences"], expected);
+    assert_eq!(texts(&answer["missingIds"]), ["user-1", "user-5"]);
+}
+
+#[tokio::test]
+async fn what_is_no_array_is_an_error_and_never_means_that_all_are_missing() {
+    for body in ["", " ", "null", "{}", r#"{"entities":[]}"#, "[", "<html>"] {
+        let vendor = Vendor::answering(200, body).await;
+        let gateway = Gateway::before(&vendor).await;
+        for request in [json!({"id": ids(0..60)}), json!({})] {
+            let answer = gateway.call(READ, request).await;
+            let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+            assert_eq!(
+                metadata(&status, "inin-correlation-id"),
+                Some(CORRELATION_ID)
+            );
+        }
+        let request = json!({"id": ids(0..60), "allowPartialResults": true});
+        let answer = gateway.call(READ, request).await.unwrap();
+        let unreadable = |ids| failed(Code::Internal, "UNREADABLE_ANSWER", ids);
+        assert_eq!(
+            failures(&answer),
+            [unreadable(ids(0..50)), unreadable(ids(50..60))]
+        );
+        assert_eq!(answer["missingIds"], Value::Null, "{body}");
+    }
+    let vendor = Vendor::answering(200, "[]").await;
+    let gateway = Gateway::before(&vendor).await;
+    let answer = gateway.call(READ, json!({"id": ids(0..60)})).await.unwrap();
+    assert_eq!(answer, json!({"missingIds": ids(0..60)}));
+}
+
+#[tokio::test]
+async fn a_user_whose_id_is_of_another_kind_is_matched_by_the_path_and_else_never_told_as_missing()
+{
+    for (rpc, _) in READS {
+        // By the path, which names the user too; and a path that is not needed.
+        let list = json!([
+            {"userId": 7, "selfUri": "/api/v2/users/a/presences/purecloud", "message": "m"},
+            {"userId": "b", "selfUri": 7},
+        ]);
+        let vendor = Vendor::answering(200, list.to_string()).await;
+        let gateway = Gateway::before(&vendor).await;
+        let request = read(rpc, json!({"id": ["a", "b"]}));
+        let answer = gateway.call(rpc, request).await.unwrap();
+        let expected = json!({"presences": [
+            {"selfUri": "/api/v2/users/a/presences/purecloud", "message": "m"},
+            {"userId": "b"},
+        ]});
+        assert_eq!(answer, expected, "{rpc}");
+
+        // Whom these are about is not known; it may be the user asked for.
+        for odd in [
+            json!({"userId": 7}),
+            json!({"userId": ["a"], "selfUri": {}}),
+            json!({"selfUri": true, "message": "m"}),
+            json!({"userId": "", "selfUri": 7}),
+            json!({"userId": 7, "selfUri": "/elsewhere"}),
+        ] {
+            let list = json!([presence("b"), odd]);
+            let vendor = Vendor::answering(200, list.to_string()).await;
+            let gateway = Gateway::before(&vendor).await;
+            let mut request = read(rpc, json!({"id": ["a", "b"]}));
+            let answer = gateway.call(rpc, request.clone()).await;
+            refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+            request["allowPartialResults"] = true.into();
+            let answer = gateway.call(rpc, request).await.unwrap();
+            assert_eq!(answer["missingIds"], Value::Null, "{rpc}: {odd}");
+            let both = vec!["a".to_owned(), "b".to_owned()];
+            let unreadable = failed(Code::Internal, "UNREADABLE_ANSWER", both);
+            assert_eq!(failures(&answer), [unreadable], "{rpc}: {odd}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What a bulk read answers where some of it fails.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::support::bulk::{
+    READ, READS, all, failed, failures, ids, presence, read, texts, users, vendor,
+    with_correlation_id,
+};
+use crate::support::{CORRELATION_ID, Gateway, Limits, Vendor, cut, metadata, refused, reply};
+
+#[tokio::test]
+async fn with_partial_results_what_failed_stands_beside_what_worked() {
+    for (rpc, _) in READS {
+        let vendor = vendor(|received| match received.ids()[0].as_str() {
+            "user-50" => reply(
+                403,
+                r#"{"code":"missing.any.permissions","message":"no","status":403}"#,
+            ),
+            "user-100" => reply(500, ""),
+            "user-150" => cut(),
+            _ => all(received),
+        })
+        .await;
+        let gateway = Gateway::before(&vendor).await;
+        let mut request = read(rpc, json!({"id": ids(0..201)}));
+        gateway.call(rpc, request.clone()).await.unwrap_err();
+
+        request["allowPartialResults"] = json!(true);
+        let answer = gateway.call(rpc, request).await.unwrap();
+        assert_eq!(users(&answer), [ids(0..50), ids(200..201)].concat());
+        assert_eq!(answer["missingIds"], Value::Null);
+        assert_eq!(
+            failures(&answer),
+            [
+                failed(
+                    Code::PermissionDenied,
+                    "MISSING_ANY_PERMISSIONS",
+                    ids(50..100)
+                ),
+                failed(Code::Internal, "UPSTREAM_ERROR", ids(100..150)),
+                failed(Code::Unavailable, "UPSTREAM_CONNECTION_LOST", ids(150..200)),
+            ]
+        );
+        let status = &answer["failures"][0]["status"];
+        assert_eq!(status["message"], "no");
+        // No permission is required for these, so none is named.
+        assert_eq!(
+            status["details"],
+            json!([
+                {
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "domain": "genesys.cloud",
+                    "reason": "MISSING_ANY_PERMISSIONS",
+                    "metadata": {"http_status": "403"},
+                },
+                {
+                    "@type": "type.googleapis.com/google.rpc.RequestInfo",
+                    "requestId": CORRELATION_ID,
+                },
+            ])
+        );
+    }
+}
+
+#[tokio::test]
+async fn with_partial_results_it_is_ok_although_every_batch_failed() {
+    let vendor = Vendor::answering(500, "").await;
+    let gateway = Gateway::before(&vendor).await;
+    let request = json!({"id": ids(0..120), "allowPartialResults": true});
+    let answer = gateway.call(READ, request).await.unwrap();
+    let failed: Vec<_> = failures(&answer)
+        .into_iter()
+        .map(|(_, _, ids)| ids)
+        .collect();
+    assert_eq!(failed, [ids(0..50), ids(50..100), ids(100..120)]);
+    assert_eq!(answer["presences"], Value::Null);
+    assert_eq!(answer["missingIds"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_refused_token_holds_for_the_whole_call_and_is_not_tried_again() {
+    let vendor = Vendor::answering(401, r#"{"code":"bad.credentials","message":"no"}"#).await;
+    let limits = Limits {
+        concurrency: 2,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    for partial in [false, true] {
+        let request = json!({"id": ids(0..500), "allowPartialResults": partial});
+        let before = vendor.received().len();
+        let answer = gateway.call(READ, request).await;
+        let status = refused(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
+        assert_eq!(
+            metadata(&status, "inin-correlation-id"),
+            Some(CORRELATION_ID)
+        );
+        let sent = vendor.received().len() - before;
+        assert!(sent <= 2, "{sent} requests bore a token that was refused");
+    }
+}
+
+#[tokio::test]
+async fn a_token_refused_on_the_way_does_not_cost_what_was_read_before() {
+    let vendor = vendor(|received| match received.ids()[0].as_str() {
+        "user-0" => all(received),
+        _ => reply(401, r#"{"code":"bad.credentials","message":"no"}"#),
+    })
+    .await;
+    let limits = Limits {
+        concurrency: 1,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let request = json!({"id": ids(0..160), "allowPartialResults": true});
+    let answer = gateway.call(READ, request).await.unwrap();
+    assert_eq!(users(&answer), ids(0..50));
+    let refused = |ids| failed(Code::Unauthenticated, "BAD_CREDENTIALS", ids);
+    assert_eq!(
+        failures(&answer),
+        [
+            refused(ids(50..100)),
+            refused(ids(100..150)),
+            refused(ids(150..160))
+        ]
+    );
+    assert_eq!(vendor.received().len(), 2, "the third batch was sent");
+}
+
+#[tokio::test]
+async fn an_answer_in_another_batch_serves_also_where_the_own_batch_failed() {
+    let vendor = vendor(|received| {
+        if received.ids()[0] == "user-0" {
+            return reply(500, "");
+        }
+        let answer = json!([presence("user-50"), presence("user-3")]);
+        reply(200, answer.to_string())
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let request = json!({"id": ids(0..52), "allowPartialResults": true});
+    let answer = gateway.call(READ, request).await.unwrap();
+    assert_eq!(users(&answer), ["user-3", "user-50"]);
+    assert_eq!(texts(&answer["missingIds"]), ["user-51"]);
+    let others = [ids(0..3), ids(4..50)].concat();
+    assert_eq!(
+        failures(&answer),
+        [failed(Code::Internal, "UPSTREAM_ERROR", others)]
+    );
+}
+
+#[tokio::test]
+async fn a_batch_that_failed_is_no_failure_where_another_one_answers_for_all_of_it() {
+    let vendor = vendor(|received| match received.ids().as_slice() {
+        [_only] => reply(500, ""),
+        _ => reply(200, json!([presence("user-50")]).to_string()),
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let request = json!({"id": ids(0..51), "allowPartialResults": true});
+    let answer = gateway.call(READ, request).await.unwrap();
+    assert_eq!(users(&answer), ["user-50"]);
+    assert_eq!(failures(&answer), []);
+    assert_eq!(texts(&answer["missingIds"]), ids(0..50));
+}
+
+#[tokio::test]
+async fn the_correlation_id_is_the_failed_batchs_else_the_last_ones() {
+    let fails = Arc::new(Mutex::new(None));
+    let failing = Arc::clone(&fails);
+    let vendor = vendor(move |received| {
+        let first = received.ids()[0].clone();
+        let response = match &*failing.lock() {
+            Some(fails) if *fails == first => reply(500, ""),
+            _ => all(received),
+        };
+        with_correlation_id(response, &first)
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    for (failing, expected) in [(None, "user-100"), (Some("user-50"), "user-50")] {
+        *fails.lock() = failing.map(str::to_owned);
+        let request = json!({"id": ids(0..120), "allowPartialResults": true});
+        let token = [("authorization", "Bearer token")];
+        let answer = gateway.call_with(READ, request, &token).await.unwrap();
+        assert_eq!(
+            answer.metadata.get("inin-correlation-id").unwrap(),
+            expected
+        );
+    }
+    let answer = gateway.call(READ, json!({"id": ids(0..120)})).await;
+    let status = refused(answer, Code::Internal, "UPSTREAM_ERROR");
+    assert_eq!(metadata(&status, "inin-correlation-id"), Some("user-50"));
+}

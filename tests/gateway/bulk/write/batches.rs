@@ -1,0 +1,258 @@
+//! The bulk write: how it is cut, what is sent, and in which order.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::support::bulk::{
+    WRITE, applied, first_user, messages, numbers, update, updates, vendor,
+};
+use crate::support::in_flight::{Flight, soon};
+use crate::support::{Gateway, Limits, Received, Vendor, refused, reply, violations};
+
+/// The bodies that the vendor was sent, in the order of the request's messages.
+fn bodies(vendor: &Vendor) -> Vec<Value> {
+    let mut bodies: Vec<Value> = vendor.received().iter().map(Received::json).collect();
+    bodies.sort_by_key(|body| {
+        body[0]["message"]
+            .as_str()
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+    });
+    bodies
+}
+
+#[tokio::test]
+async fn fifty_updates_are_one_request_and_a_batch_is_a_slice_of_the_list() {
+    for (count, batches) in [
+        (1, vec![updates(0..1)]),
+        (50, vec![updates(0..50)]),
+        (51, vec![updates(0..50), updates(50..51)]),
+        (
+            101,
+            vec![updates(0..50), updates(50..100), updates(100..101)],
+        ),
+    ] {
+        let vendor = vendor(applied).await;
+        let gateway = Gateway::before(&vendor).await;
+        let request = json!({"body": updates(0..count), "allowPartialResults": count % 2 == 0});
+        let answer = gateway.call(WRITE, request).await.unwrap();
+        assert_eq!(messages(&answer), numbers(0..count));
+        assert_eq!(answer["failures"], Value::Null);
+        let batches: Vec<Value> = batches.into_iter().map(Value::Array).collect();
+        assert_eq!(bodies(&vendor), batches);
+        for received in vendor.received() {
+            assert_eq!(received.path_and_query, "/api/v2/users/presences/bulk");
+            assert_eq!(received.token(), "Bearer token");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_list_is_sent_once_as_it_is() {
+    for partial in [false, true] {
+        let vendor = Vendor::answering(200, "[]").await;
+        let gateway = Gateway::before(&vendor).await;
+        let request = json!({"body": [], "allowPartialResults": partial});
+        assert_eq!(gateway.call(WRITE, request).await.unwrap(), json!({}));
+        assert_eq!(vendor.only().body, b"[]");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_as_it_is_batch_after_batch() {
+    // Fewer presences than updates, and more; a `null` is dropped.
+    let vendor = vendor(|received| match first_user(received).as_str() {
+        "user-0" => reply(200, r#"[{"message":"z"},null,{"id":"x"},{"message":"a"}]"#),
+        "user-50" => reply(200, "[]"),
+        _ => reply(200, json!([{"message": "1"}, {"message": "2"}]).to_string()),
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let answer = gateway.call(WRITE, json!({"body": updates(0..101)})).await;
+    let expected = json!([
+        {"message": "z"}, {"id": "x"}, {"message": "a"}, {"message": "1"}, {"message": "2"},
+    ]);
+    assert_eq!(answer.unwrap(), json!({"presences": expected}));
+}
+
+#[tokio::test]
+async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one() {
+    for (users, cuts) in [
+        (vec!["a", "b", "a", "b", "a", "b"], vec![2, 2, 2]),
+        (vec!["a", "a", "A", "a"], vec![1, 1, 1, 1]),
+        (vec!["a", "b", "A", "c", "b", "a"], vec![2, 3, 1]),
+    ] {
+        let flight = Flight::default();
+        let counted = flight.clone();
+        let vendor = Vendor::start(move |received| {
+            let held = counted.begin();
+            async move { held.answered(applied(&received)) }
+        })
+        .await;
+        let gateway = Gateway::before(&vendor).await;
+        let list: Vec<Value> = users
+            .iter()
+            .enumerate()
+            .map(|(n, user)| update(user, &n.to_string()))
+            .collect();
+        let answer = gateway.call(WRITE, json!({"body": list})).await.unwrap();
+        assert_eq!(messages(&answer), numbers(0..users.len()));
+
+        let received: Vec<Value> = vendor.received().iter().map(Received::json).collect();
+        let sizes: Vec<_> = received
+            .iter()
+            .map(|body| body.as_array().unwrap().len())
+            .collect();
+        assert_eq!(sizes, cuts, "{users:?}");
+        let sent: Vec<Value> = received
+            .into_iter()
+            .flat_map(|b| b.as_array().unwrap().clone())
+            .collect();
+        assert_eq!(sent, list, "not sent in the order of the request");
+        assert_eq!(
+            flight.counts().most,
+            1,
+            "two updates of one user at once: {users:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
+    // The second batch has other users; the third has one of the first's.
+    let list = [updates(0..100), vec![update("USER-7", "100")]].concat();
+    let (flight, events) = (Flight::default(), Arc::new(Mutex::new(Vec::new())));
+    let (counted, noted) = (flight.clone(), Arc::clone(&events));
+    let vendor = Vendor::start(move |received| {
+        let (flight, held, events) = (counted.clone(), counted.begin(), Arc::clone(&noted));
+        async move {
+            let user = first_user(&received);
+            events.lock().push(format!("{user} begins"));
+            if user == "user-0" {
+                let what = "the second batch is answered beside the first";
+                flight.until(what, |counts| counts.answered == 1).await;
+            }
+            events.lock().push(format!("{user} ends"));
+            held.answered(applied(&received))
+        }
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let answer = soon("the answer", gateway.call(WRITE, json!({"body": list}))).await;
+    assert_eq!(messages(&answer.unwrap()), numbers(0..101));
+    let events = events.lock();
+    let place = |event: &str| events.iter().position(|other| other == event).unwrap();
+    assert!(place("user-50 ends") < place("user-0 ends"), "{events:?}");
+    assert!(place("user-0 ends") < place("USER-7 begins"), "{events:?}");
+}
+
+/// Updates whose bodies have these sizes as JSON.
+fn sized(sizes: &[usize]) -> Vec<Value> {
+    let updates = sizes.iter().enumerate().map(|(n, &size)| {
+        let user = format!("user-{n}");
+        let bare = update(&user, "").to_string().len();
+        update(&user, &"x".repeat(size - bare))
+    });
+    updates.collect()
+}
+
+#[tokio::test]
+async fn a_batch_has_at_most_500_000_bytes() {
+    for (sizes, expected) in [
+        // Brackets and a comma are three bytes.
+        (vec![250_000, 249_997], vec![500_000]),
+        (vec![250_000, 249_998], vec![250_002, 250_000]),
+        (vec![499_998, 40], vec![500_000, 42]),
+        (vec![100_000; 11], vec![400_005, 400_005, 300_004]),
+        // Too large for a batch of ours, not for the vendor: alone.
+        (vec![40, 511_998, 40], vec![42, 512_000, 42]),
+    ] {
+        let vendor = Vendor::answering(200, "[]").await;
+        // One at a time, so that they arrive in order.
+        let limits = Limits {
+            concurrency: 1,
+            ..Limits::default()
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        let list = sized(&sizes);
+        gateway.call(WRITE, json!({"body": list})).await.unwrap();
+        let received = vendor.received();
+        let actual: Vec<_> = received
+            .iter()
+            .map(|received| received.body.len())
+            .collect();
+        assert_eq!(actual, expected, "{sizes:?}");
+        let sent = received
+            .iter()
+            .flat_map(|r| r.json().as_array().unwrap().clone());
+        assert!(
+            sent.eq(list),
+            "what was sent is not what was asked: {sizes:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_the_vendor_would_refuse_for_its_size_is_named_and_nothing_is_sent() {
+    let vendor = Vendor::answering(200, "[]").await;
+    let gateway = Gateway::before(&vendor).await;
+    let request = json!({"body": sized(&[40, 511_999]), "allowPartialResults": true});
+    let answer = gateway.call(WRITE, request).await;
+    let status = refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
+    assert_eq!(violations(&status), ["body[1]"]);
+    for part in ["511999", "511998"] {
+        assert!(status.message().contains(part), "{}", status.message());
+    }
+    assert!(vendor.received().is_empty(), "something was sent");
+}
+
+#[tokio::test]
+async fn an_update_that_names_no_user_is_named_and_nothing_is_sent() {
+    let vendor = Vendor::answering(200, "[]").await;
+    let gateway = Gateway::before(&vendor).await;
+    // Also where the batch before is without fault.
+    let mut list = updates(0..70);
+    list[52] = json!({"message": "for whom?"});
+    list[60] = update("", "");
+    list[69] = update(&"x".repeat(257), "");
+    let request = json!({"body": list, "allowPartialResults": true});
+    let answer = gateway.call(WRITE, request).await;
+    let status = refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
+    assert_eq!(
+        violations(&status),
+        ["body[52].id", "body[60].id", "body[69].id"]
+    );
+    assert!(vendor.received().is_empty(), "something was sent");
+
+    let longest = json!({"body": [update(&"x".repeat(256), "")]});
+    gateway.call(WRITE, longest).await.unwrap();
+}
+
+#[tokio::test]
+async fn as_many_updates_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
+    let vendor = vendor(applied).await;
+    let limits = Limits {
+        max_ids: 60,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let answer = gateway.call(WRITE, json!({"body": updates(0..60)})).await;
+    assert_eq!(messages(&answer.unwrap()), numbers(0..60));
+    let sent = vendor.received().len();
+
+    let request = json!({"body": updates(0..61), "allowPartialResults": true});
+    let status = refused(
+        gateway.call(WRITE, request).await,
+        Code::InvalidArgument,
+        "INVALID_REQUEST",
+    );
+    assert_eq!(violations(&status), ["body"]);
+    for part in ["60", "61", "--max-bulk-ids"] {
+        assert!(status.message().contains(part), "{}", status.message());
+    }
+    assert_eq!(vendor.received().len(), sent, "something was sent");
+}

@@ -1,0 +1,393 @@
+//! What a bulk write tells where some of it fails: never more nor less than
+//! what became of each update.
+
+use axum::response::Response;
+use http::HeaderValue;
+use presence_gateway::error::MAX_STATUS_BYTES;
+use presence_gateway::proto::v1::{BulkWriteReport, IndexRange};
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::support::bulk::{
+    WRITE, applied, failed, failures, first_user, ids, messages, numbers, size, updates, vendor,
+    with_correlation_id,
+};
+use crate::support::in_flight::{Flight, soon};
+use crate::support::{
+    Gateway, Limits, Received, Vendor, cut, info, metadata, refused, reply, report, violations,
+};
+
+/// A gateway that sends one batch after the other.
+async fn one_by_one(vendor: &Vendor) -> Gateway {
+    let limits = Limits {
+        concurrency: 1,
+        ..Limits::default()
+    };
+    Gateway::with(vendor, limits).await
+}
+
+/// A vendor that answers no batch before all of them have come: the fate of
+/// each is its own.
+async fn vendor_of_all(
+    batches: usize,
+    answer: impl Fn(&Received) -> Response + Send + Sync + 'static,
+) -> Vendor {
+    let flight = Flight::default();
+    Vendor::start(move |received| {
+        let (flight, held, answer) = (flight.clone(), flight.begin(), answer(&received));
+        async move {
+            flight
+                .until("all batches have begun", |counts| counts.begun >= batches)
+                .await;
+            held.answered(answer)
+        }
+    })
+    .await
+}
+
+fn refusal(code: &str) -> Response {
+    reply(400, json!({"code": code, "message": code}).to_string())
+}
+
+fn range(first: i64, last: i64) -> IndexRange {
+    IndexRange { first, last }
+}
+
+#[tokio::test]
+async fn a_failure_reports_what_was_applied_what_failed_and_what_was_not_tried() {
+    let vendor = vendor(|received| match first_user(received).as_str() {
+        "user-100" => with_correlation_id(refusal("bad.request"), "failed"),
+        _ => applied(received),
+    })
+    .await;
+    let gateway = one_by_one(&vendor).await;
+    let answer = gateway.call(WRITE, json!({"body": updates(0..220)})).await;
+    let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+    let expected = BulkWriteReport {
+        applied: vec![range(0, 99)],
+        failed: vec![range(100, 149)],
+        unknown: Vec::new(),
+        not_tried: vec![range(150, 219)],
+    };
+    assert_eq!(report(&status), expected);
+    assert!(
+        status.message().contains("100 of 220"),
+        "{}",
+        status.message()
+    );
+    assert_eq!(metadata(&status, "inin-correlation-id"), Some("failed"));
+    // A client that repeated it would apply the first hundred once more.
+    assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
+    assert_eq!(
+        vendor.received().len(),
+        3,
+        "a batch was sent after the failure"
+    );
+}
+
+#[tokio::test]
+async fn a_call_of_one_batch_reports_like_any_other() {
+    let vendor = vendor(|_| refusal("bad.request")).await;
+    let gateway = Gateway::before(&vendor).await;
+    let answer = gateway.call(WRITE, json!({"body": updates(0..3)})).await;
+    let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+    let expected = BulkWriteReport {
+        failed: vec![range(0, 2)],
+        ..BulkWriteReport::default()
+    };
+    assert_eq!(report(&status), expected);
+}
+
+/// A refusal that no call waits out.
+fn for_an_hour(mut refusal: Response) -> Response {
+    let hour = HeaderValue::from_static("3600");
+    refusal.headers_mut().insert("retry-after", hour);
+    refusal
+}
+
+#[tokio::test]
+async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
+    for (end, code) in [
+        (cut as fn() -> Response, Code::Unknown),
+        (|| reply(502, ""), Code::Unknown),
+        (|| reply(504, ""), Code::DeadlineExceeded),
+    ] {
+        // Neither the first of the request, nor the first to fail.
+        let vendor = vendor_of_all(4, move |received| match first_user(received).as_str() {
+            "user-0" => refusal("first"),
+            "user-100" => with_correlation_id(end(), "unknown"),
+            "user-150" => for_an_hour(reply(429, "")),
+            _ => applied(received),
+        })
+        .await;
+        let gateway = Gateway::before(&vendor).await;
+        let call = gateway.call(WRITE, json!({"body": updates(0..200)}));
+        let status = refused(soon("the failure", call).await, code, "OUTCOME_UNKNOWN");
+        let expected = BulkWriteReport {
+            applied: vec![range(50, 99)],
+            failed: vec![range(0, 49), range(150, 199)],
+            unknown: vec![range(100, 149)],
+            not_tried: Vec::new(),
+        };
+        assert_eq!(report(&status), expected);
+        assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
+        for part in ["50 of 200", "50 may have been"] {
+            assert!(status.message().contains(part), "{}", status.message());
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_several_failures_the_first_of_the_request_speaks_for_the_call() {
+    let vendor = vendor_of_all(3, |received| match first_user(received).as_str() {
+        "user-0" => applied(received),
+        "user-50" => with_correlation_id(reply(409, r#"{"code":"second"}"#), "second"),
+        _ => with_correlation_id(reply(403, r#"{"code":"third"}"#), "third"),
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let call = gateway.call(WRITE, json!({"body": updates(0..150)}));
+    let status = refused(soon("the failure", call).await, Code::Aborted, "SECOND");
+    assert_eq!(metadata(&status, "inin-correlation-id"), Some("second"));
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_counts_as_applied_and_stops_the_call() {
+    for body in ["", "null", "{}", "[", "<html>"] {
+        let vendor = vendor(move |received| match first_user(received).as_str() {
+            "user-50" => reply(200, body),
+            _ => applied(received),
+        })
+        .await;
+        let gateway = one_by_one(&vendor).await;
+        let answer = gateway.call(WRITE, json!({"body": updates(0..100)})).await;
+        let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+        let all = BulkWriteReport {
+            applied: vec![range(0, 99)],
+            ..BulkWriteReport::default()
+        };
+        assert_eq!(report(&status), all, "{body}");
+        assert_eq!(
+            info(&status, "outcome").as_deref(),
+            Some("applied"),
+            "{body}"
+        );
+
+        // Of a call that was not applied as a whole it must not be said.
+        let answer = gateway.call(WRITE, json!({"body": updates(0..160)})).await;
+        let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+        let expected = BulkWriteReport {
+            applied: vec![range(0, 99)],
+            not_tried: vec![range(100, 159)],
+            ..BulkWriteReport::default()
+        };
+        assert_eq!(report(&status), expected, "{body}");
+        assert_eq!(info(&status, "outcome"), None, "{body}");
+        assert!(
+            status.message().contains("100 of 160"),
+            "{}",
+            status.message()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_is_told_before_an_answer_that_cannot_be_read() {
+    let vendor = vendor_of_all(2, |received| match first_user(received).as_str() {
+        "user-0" => reply(200, ""),
+        _ => refusal("bad.request"),
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let call = gateway.call(WRITE, json!({"body": updates(0..60)}));
+    let status = refused(
+        soon("the failure", call).await,
+        Code::InvalidArgument,
+        "BAD_REQUEST",
+    );
+    let expected = BulkWriteReport {
+        applied: vec![range(0, 49)],
+        failed: vec![range(50, 59)],
+        ..BulkWriteReport::default()
+    };
+    assert_eq!(report(&status), expected);
+}
+
+#[tokio::test]
+async fn with_partial_results_each_update_that_did_not_work_is_named() {
+    let denied = json!({"code": "missing.any.permissions", "message": "no", "status": 403});
+    let vendor = vendor_of_all(4, move |received| match first_user(received).as_str() {
+        "user-0" => with_correlation_id(reply(200, "{"), "unreadable"),
+        "user-50" => with_correlation_id(reply(403, denied.to_string()), "denied"),
+        "user-150" => cut(),
+        _ => applied(received),
+    })
+    .await;
+    let limits = Limits {
+        concurrency: 4,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let request = json!({"body": updates(0..320), "allowPartialResults": true});
+    let token = [("authorization", "Bearer token")];
+    let call = gateway.call_with(WRITE, request, &token);
+    let answer = soon("the answer", call).await.unwrap();
+    let id = answer.metadata.get("inin-correlation-id");
+    assert_eq!(id.unwrap(), "unreadable");
+    // The batches behind those that failed were sent.
+    let served = numbers(100..150).into_iter().chain(numbers(200..320));
+    assert_eq!(messages(&answer.json), served.collect::<Vec<_>>());
+    assert_eq!(
+        failures(&answer.json),
+        [
+            failed(Code::Internal, "UNREADABLE_ANSWER", ids(0..50)),
+            failed(
+                Code::PermissionDenied,
+                "MISSING_ANY_PERMISSIONS",
+                ids(50..100)
+            ),
+            failed(Code::Unknown, "OUTCOME_UNKNOWN", ids(150..200)),
+        ]
+    );
+    let indexes = answer.json["failures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["indexes"].clone());
+    let expected = [0..50, 50..100, 150..200].map(|r| json!(r.collect::<Vec<_>>()));
+    assert_eq!(indexes.collect::<Vec<_>>(), expected);
+    let unreadable = &answer.json["failures"][0];
+    assert_eq!(
+        unreadable["status"]["details"][0]["metadata"]["outcome"],
+        "applied"
+    );
+    let denied = &answer.json["failures"][1]["status"]["details"];
+    assert_eq!(
+        denied[0]["metadata"],
+        json!({
+            "http_status": "403",
+            "required_permissions": "presence:userPresence:edit",
+            "required_permissions_mode": "ANY",
+        })
+    );
+    assert_eq!(denied[1]["requestId"], "denied");
+}
+
+#[tokio::test]
+async fn with_partial_results_it_is_ok_although_nothing_worked() {
+    let vendor = vendor(|_| refusal("bad.request")).await;
+    let gateway = one_by_one(&vendor).await;
+    let request = json!({"body": updates(0..120), "allowPartialResults": true});
+    let answer = gateway.call(WRITE, request).await.unwrap();
+    assert_eq!(answer["presences"], Value::Null);
+    let each = [0..50, 50..100, 100..120];
+    let each = each.map(|range| failed(Code::InvalidArgument, "BAD_REQUEST", ids(range)));
+    assert_eq!(failures(&answer), each);
+}
+
+#[tokio::test]
+async fn a_refused_token_holds_for_the_whole_call_unless_something_was_applied() {
+    let refusal = || reply(401, r#"{"code":"bad.credentials","message":"no"}"#);
+    let request = json!({"body": updates(0..120), "allowPartialResults": true});
+
+    let refusing = vendor(move |_| refusal()).await;
+    let answer = one_by_one(&refusing)
+        .await
+        .call(WRITE, request.clone())
+        .await;
+    let status = refused(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
+    let expected = BulkWriteReport {
+        failed: vec![range(0, 49)],
+        not_tried: vec![range(50, 119)],
+        ..BulkWriteReport::default()
+    };
+    assert_eq!(report(&status), expected);
+
+    let refusing = vendor(move |received| match first_user(received).as_str() {
+        "user-0" => applied(received),
+        _ => refusal(),
+    })
+    .await;
+    let answer = one_by_one(&refusing)
+        .await
+        .call(WRITE, request)
+        .await
+        .unwrap();
+    assert_eq!(messages(&answer), numbers(0..50));
+    assert_eq!(
+        failures(&answer),
+        [
+            failed(Code::Unauthenticated, "BAD_CREDENTIALS", ids(50..100)),
+            failed(Code::Aborted, "NOT_TRIED", ids(100..120)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_worst_report_fits_into_a_status() {
+    // As many batches as can be in flight at once, no two neighbours alike,
+    // and refusals as wordy as they come.
+    let long = "words ".repeat(2000);
+    let fields: Vec<Value> = (0..20)
+        .map(|n| json!({"fieldName": format!("field{n}"), "errorCode": long}))
+        .collect();
+    let wordy = json!({
+        "code": long, "message": long, "status": 502, "contextId": "x".repeat(128),
+        "details": fields, "limit": {"key": long, "namespace": long, "value": 1},
+    });
+    for (status, is_some_lost) in [(400, false), (429, false), (502, true)] {
+        let (wordy, batches) = (wordy.to_string(), 64);
+        let vendor = vendor_of_all(batches, move |received| {
+            let number: usize = first_user(received)[5..].parse().unwrap();
+            match number / 50 % if is_some_lost { 3 } else { 2 } {
+                0 => applied(received),
+                1 => for_an_hour(with_correlation_id(
+                    reply(status, wordy.clone()),
+                    &"x".repeat(128),
+                )),
+                _ => cut(),
+            }
+        })
+        .await;
+        let limits = Limits {
+            concurrency: batches,
+            ..Limits::default()
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        let call = gateway.call(WRITE, json!({"body": updates(0..5000)}));
+        let status = soon("the failure", call).await.unwrap_err();
+        let report = report(&status);
+        let ranges = report.applied.len() + report.failed.len() + report.unknown.len();
+        assert!(ranges >= batches / 3 * 2, "{report:?}");
+        let size = size(&status);
+        assert!(size <= MAX_STATUS_BYTES, "{size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_position_that_the_vendor_names_is_told_as_one_of_the_whole_request() {
+    for (name, expected) in [
+        ("[3].message", "body[53].message"),
+        (
+            "body[3].presenceDefinition.id",
+            "body[53].presence_definition.id",
+        ),
+        ("[3]", "body[53]"),
+        ("message", "body.message"),
+        ("[x].message", "[x].message"),
+    ] {
+        let vendor = vendor(move |received| match first_user(received).as_str() {
+            "user-50" => {
+                let details = json!([{"fieldName": name, "errorCode": "wrong"}]);
+                let body = json!({"code": "bad.request", "message": "m", "details": details});
+                reply(400, body.to_string())
+            }
+            _ => applied(received),
+        })
+        .await;
+        let gateway = one_by_one(&vendor).await;
+        let answer = gateway.call(WRITE, json!({"body": updates(0..120)})).await;
+        let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+        assert_eq!(violations(&status), [expected], "{name}");
+    }
+}

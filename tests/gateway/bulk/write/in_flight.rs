@@ -1,0 +1,217 @@
+//! The batches of a bulk write while they are in flight: they change
+//! something, so none is given up before its time.
+
+use std::future::pending;
+use std::time::Duration;
+
+use presence_gateway::proto::v1::{BulkWriteReport, IndexRange};
+use serde_json::json;
+use tonic::Code;
+
+use crate::support::bulk::{
+    WRITE, applied, failed, failures, first_user, ids, messages, numbers, updates,
+};
+use crate::support::in_flight::{Flight, soon};
+use crate::support::{Gateway, Limits, Vendor, metadata, refused, reply, report};
+
+fn range(first: i64, last: i64) -> IndexRange {
+    IndexRange { first, last }
+}
+
+fn in_flight(concurrency: usize) -> Limits {
+    Limits {
+        concurrency,
+        default_deadline: Duration::from_secs(20),
+        ..Limits::default()
+    }
+}
+
+#[tokio::test]
+async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
+    for concurrency in [1, 3] {
+        let flight = Flight::default();
+        let counted = flight.clone();
+        let vendor = Vendor::start(move |received| {
+            let (flight, held) = (counted.clone(), counted.begin());
+            async move {
+                // As many as there can be; at the end there are fewer.
+                flight
+                    .until("the allowed number is under way", |counts| {
+                        counts.most == concurrency
+                    })
+                    .await;
+                held.answered(applied(&received))
+            }
+        })
+        .await;
+        let gateway = Gateway::with(&vendor, in_flight(concurrency)).await;
+        let call = gateway.call(WRITE, json!({"body": updates(0..500)}));
+        let answer = soon("the answer", call).await.unwrap();
+        assert_eq!(messages(&answer), numbers(0..500));
+        assert_eq!(flight.counts().most, concurrency, "{:?}", flight.counts());
+    }
+}
+
+#[tokio::test]
+async fn after_a_failure_no_batch_begins_and_those_in_flight_are_awaited() {
+    let flight = Flight::default();
+    let counted = flight.clone();
+    let vendor = Vendor::start(move |received| {
+        let (flight, held) = (counted.clone(), counted.begin());
+        async move {
+            match first_user(&received).as_str() {
+                "user-50" => {
+                    flight.until("three have begun", |c| c.begun == 3).await;
+                    held.answered(reply(400, r#"{"code":"bad.request","message":"no"}"#))
+                }
+                "last" => held.answered(applied(&received)),
+                _ => {
+                    // The last call comes when the failure has been seen.
+                    let what = "another call was answered after the failure";
+                    flight.until(what, |c| c.answered >= 2).await;
+                    held.answered(applied(&received))
+                }
+            }
+        }
+    })
+    .await;
+    let gateway = Gateway::with(&vendor, in_flight(3)).await;
+    let client = gateway.clone();
+    let call =
+        tokio::spawn(async move { client.call(WRITE, json!({"body": updates(0..300)})).await });
+    flight
+        .until("one has failed", |counts| counts.answered == 1)
+        .await;
+    let last = json!({"body": [{"id": "last", "message": "0"}]});
+    gateway.call(WRITE, last).await.unwrap();
+
+    let answer = soon("the failure", call).await.unwrap();
+    let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+    let expected = BulkWriteReport {
+        applied: vec![range(0, 49), range(100, 149)],
+        failed: vec![range(50, 99)],
+        unknown: Vec::new(),
+        not_tried: vec![range(150, 299)],
+    };
+    assert_eq!(report(&status), expected);
+    let counts = flight.counts();
+    assert_eq!((counts.begun, counts.abandoned), (4, 0), "{counts:?}");
+}
+
+#[tokio::test]
+async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried() {
+    for partial in [false, true] {
+        let flight = Flight::default();
+        let counted = flight.clone();
+        let vendor = Vendor::start(move |received| {
+            let held = counted.begin();
+            async move {
+                match first_user(&received).as_str() {
+                    "user-50" => held.answered(applied(&received)),
+                    _ => pending().await,
+                }
+            }
+        })
+        .await;
+        let limits = Limits {
+            default_deadline: Duration::from_secs(1),
+            ..in_flight(2)
+        };
+        let gateway = Gateway::with(&vendor, limits).await;
+        let request = json!({"body": updates(0..220), "allowPartialResults": partial});
+        let answer = soon("the deadline", gateway.call(WRITE, request)).await;
+        if partial {
+            let answer = answer.unwrap();
+            assert_eq!(messages(&answer), numbers(50..100));
+            let unknown = |ids| failed(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", ids);
+            assert_eq!(
+                failures(&answer),
+                [
+                    unknown(ids(0..50)),
+                    unknown(ids(100..150)),
+                    failed(Code::DeadlineExceeded, "NOT_TRIED", ids(150..220)),
+                ]
+            );
+        } else {
+            let status = refused(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
+            let expected = BulkWriteReport {
+                applied: vec![range(50, 99)],
+                failed: Vec::new(),
+                unknown: vec![range(0, 49), range(100, 149)],
+                not_tried: vec![range(150, 219)],
+            };
+            assert_eq!(report(&status), expected);
+            assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
+        }
+        flight
+            .until("both are given up", |counts| counts.abandoned == 2)
+            .await;
+        assert_eq!(flight.counts().begun, 3, "a batch began after the deadline");
+    }
+}
+
+#[tokio::test]
+async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_later() {
+    let flight = Flight::default();
+    let counted = flight.clone();
+    let vendor = Vendor::start(move |received| {
+        let (flight, held) = (counted.clone(), counted.begin());
+        async move {
+            if first_user(&received) == "user-0" {
+                flight
+                    .until("two have begun", |counts| counts.begun == 2)
+                    .await;
+                return held.answered(reply(401, r#"{"code":"bad.credentials"}"#));
+            }
+            pending().await
+        }
+    })
+    .await;
+    let limits = Limits {
+        default_deadline: Duration::from_secs(1),
+        ..in_flight(2)
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let request = json!({"body": updates(0..120), "allowPartialResults": true});
+    let answer = soon("the deadline", gateway.call(WRITE, request)).await;
+    assert_eq!(
+        failures(&answer.unwrap()),
+        [
+            failed(Code::Unauthenticated, "BAD_CREDENTIALS", ids(0..50)),
+            failed(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", ids(50..100)),
+            failed(Code::Aborted, "NOT_TRIED", ids(100..120)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_what_is_in_flight_and_nothing_more_is_sent() {
+    for partial in [false, true] {
+        let flight = Flight::default();
+        let counted = flight.clone();
+        let vendor = Vendor::start(move |received| {
+            let held = counted.begin();
+            async move {
+                if first_user(&received) == "last" {
+                    return held.answered(applied(&received));
+                }
+                pending().await
+            }
+        })
+        .await;
+        let gateway = Gateway::with(&vendor, in_flight(3)).await;
+        let client = gateway.clone();
+        let request = json!({"body": updates(0..500), "allowPartialResults": partial});
+        let call = tokio::spawn(async move { client.call(WRITE, request).await });
+        flight
+            .until("three have begun", |counts| counts.begun == 3)
+            .await;
+        call.abort();
+        flight
+            .until("the three are given up", |counts| counts.abandoned == 3)
+            .await;
+        let last = json!({"body": [{"id": "last", "message": "0"}]});
+        gateway.call(WRITE, last).await.unwrap();
+        assert_eq!(flight.counts().begun, 4, "a batch began for nobody");
+    }
+}

@@ -1,0 +1,9 @@
+mod cancelled;
+mod coalescing;
+mod compression;
+mod deadlines;
+mod early_responses;
+mod requests;
+mod responses;
+mod retries;
+mod upstream_connections;

@@ -1,0 +1,190 @@
+//! Connections to the vendor that are kept: which of them carry another
+//! request, and what an answer on one of them may mean.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use futures_util::future::pending;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use crate::support::raw_http::{RawVendor, read_request};
+use crate::support::{Gateway, Limits, refused};
+
+const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+
+/// Reads the head of a request and not a byte of its body.
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut read = Vec::new();
+    while !read.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => read.push(byte),
+            Err(_) => pending().await,
+        }
+    }
+    String::from_utf8(read).unwrap().to_ascii_lowercase()
+}
+
+/// What answers a request: an array where a list is promised.
+fn answer(head: &str) -> &'static str {
+    if head.contains("/bulk ") { "[]" } else { "{}" }
+}
+
+/// Answers requests as they come, for as long as they do.
+async fn serve(mut stream: TcpStream) {
+    loop {
+        let head = read_request(&mut stream).await;
+        if !head.contains("\r\n\r\n") {
+            return;
+        }
+        let answer = format!("{DONE}{}", answer(&head));
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A vendor that answers the first request from its head, keeps the connection
+/// and never reads the body; on others it does what is right.
+async fn answering_from_the_head() -> RawVendor {
+    let connections = Arc::new(AtomicUsize::new(0));
+    RawVendor::start(move |mut stream| {
+        let number = connections.fetch_add(1, SeqCst);
+        async move {
+            if number > 0 {
+                return serve(stream).await;
+            }
+            let head = read_head(&mut stream).await;
+            let answer = format!("{DONE}{}", answer(&head));
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            pending::<()>().await;
+        }
+    })
+    .await
+}
+
+async fn gateway(vendor: &RawVendor) -> Gateway {
+    let limits = Limits {
+        // What goes behind a body that nobody reads waits until then.
+        default_deadline: Duration::from_secs(10),
+        ..Limits::default()
+    };
+    Gateway::at(&vendor.url(), limits).await
+}
+
+const READ: (&str, fn() -> Value) = ("GetUserPresencesPurecloud", || json!({"userId": "u"}));
+
+/// A PATCH of some hundred bytes.
+const PATCH: (&str, fn() -> Value) = (
+    "PatchUserPresencesPurecloud",
+    || json!({"userId": "u", "body": {"message": "m".repeat(300)}}),
+);
+
+async fn call(gateway: &Gateway, (rpc, request): (&str, fn() -> Value)) {
+    let answer = gateway.call(rpc, request()).await;
+    answer.unwrap_or_else(|status| panic!("{rpc} should have been answered: {status:?}"));
+}
+
+#[tokio::test]
+async fn a_connection_whose_body_may_not_be_read_carries_no_other_request() {
+    let large = || "m".repeat(13 * 1024);
+    for (rpc, request) in [
+        (
+            "PutUsersPresencesBulk",
+            json!({"body": [{"id": "u", "message": large()}]}),
+        ),
+        (
+            "PatchUserPresencesPurecloud",
+            json!({"userId": "u", "body": {"message": large()}}),
+        ),
+        ("PostPresenceSources", json!({"body": {"name": large()}})),
+        (
+            "PutPresenceDefinition",
+            json!({"definitionId": "d", "body": {"languageLabels": {"en_US": large()}}}),
+        ),
+    ] {
+        for next in [READ, PATCH] {
+            let vendor = answering_from_the_head().await;
+            let gateway = gateway(&vendor).await;
+            let answer = gateway.call(rpc, request.clone()).await;
+            answer.unwrap_or_else(|status| panic!("{rpc}: {status:?}"));
+            call(&gateway, next).await;
+            assert_eq!(vendor.connections(), 2, "{} after {rpc}", next.0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_body_came_with_its_head_carries_the_next_request() {
+    let vendor = RawVendor::start(serve).await;
+    let gateway = gateway(&vendor).await;
+    for next in [READ, PATCH, PATCH, READ] {
+        call(&gateway, next).await;
+    }
+    assert_eq!(vendor.connections(), 1);
+}
+
+/// A front end that meant to close an idle connection: 408 instead of the
+/// answer to the second request on each connection.
+async fn closing_idle_connections(status_line: &'static str) -> RawVendor {
+    RawVendor::start(move |mut stream| async move {
+        let head = read_request(&mut stream).await;
+        let answer = format!("{DONE}{}", answer(&head));
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        if read_request(&mut stream).await.is_empty() {
+            return;
+        }
+        let late = format!("{status_line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(late.as_bytes()).await.unwrap();
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_408_on_a_kept_connection_is_repeated_on_another_as_a_lost_connection_is() {
+    for status_line in [
+        "HTTP/1.1 408 Request Timeout",
+        "HTTP/1.0 408 Request Time-out",
+    ] {
+        for (rpc, request) in [
+            ("GetUserPresencesPurecloud", json!({"userId": "u"})),
+            ("DeletePresenceSource", json!({"sourceId": "s"})),
+            ("PutPresenceSettings", json!({"body": {}})),
+        ] {
+            let vendor = closing_idle_connections(status_line).await;
+            let gateway = gateway(&vendor).await;
+            call(&gateway, READ).await;
+            let answer = gateway.call(rpc, request).await;
+            answer.unwrap_or_else(|status| panic!("{rpc} should be repeated: {status:?}"));
+            assert_eq!(vendor.connections(), 2, "{rpc}");
+        }
+        for (rpc, request) in [
+            (
+                "PatchUserPresencesPurecloud",
+                json!({"userId": "u", "body": {}}),
+            ),
+            ("PostPresenceSources", json!({"body": {}})),
+            ("PutUsersPresencesBulk", json!({"body": [{"id": "u"}]})),
+        ] {
+            let vendor = closing_idle_connections(status_line).await;
+            let gateway = gateway(&vendor).await;
+            call(&gateway, READ).await;
+            let answer = gateway.call(rpc, request).await;
+            refused(answer, Code::Unavailable, "UPSTREAM_ERROR");
+            assert_eq!(vendor.connections(), 1, "{rpc} must not be repeated");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_408_on_a_new_connection_is_the_vendors_answer() {
+    let answer = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n";
+    let vendor = RawVendor::writing(answer).await;
+    let gateway = gateway(&vendor).await;
+    let answer = gateway.call(READ.0, READ.1()).await;
+    refused(answer, Code::Unavailable, "UPSTREAM_ERROR");
+    assert_eq!(vendor.connections(), 1);
+}

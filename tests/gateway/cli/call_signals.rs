@@ -1,0 +1,167 @@
+//! `call` with a stream that a signal ends.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::support::bulk::presence;
+use crate::support::in_flight::Flight;
+use crate::support::process::{Running, Serving, TestFile};
+use crate::support::{Received, Vendor, reply};
+
+const STREAM: &str = "StreamUsersPresencesPurecloudBulk";
+const TOKEN: [(&str, &str); 1] = [("PRESENCE_GATEWAY_TOKEN", "any")];
+const REST: &str = "; interrupted: the rest was not asked, or not answered\n";
+
+/// A gateway before this vendor.
+fn before(vendor: &Vendor) -> Serving {
+    let upstream = format!("http://{}", vendor.address);
+    let flags = ["serve", "--upstream-url", &upstream];
+    let unpaced = ["--token-requests-per-minute=0", "--bulk-concurrency=8"];
+    Serving::start(&[&flags[..], &unpaced].concat(), &[])
+}
+
+/// A call that asks for the ids of the request, and then for those of the file.
+fn call(serving: &Serving, request: &Value, file: &str) -> Running {
+    let call = ["call", STREAM, &request.to_string(), "--ids", file];
+    let call = [&call[..], &["--address", &serving.address]].concat();
+    Running::start(&call, &TOKEN)
+}
+
+/// A vendor that never answers a batch with an id `held`, and knows nobody `none`.
+async fn holding(flight: &Flight) -> Vendor {
+    let flight = flight.clone();
+    Vendor::start(move |received: Received| {
+        let ids = received.ids();
+        let flight = flight.clone();
+        async move {
+            if ids.iter().any(|id| id.starts_with("held")) {
+                let _held = flight.begin();
+                std::future::pending::<()>().await;
+            }
+            let known = ids.iter().filter(|id| !id.starts_with("none"));
+            let known = known.map(|id| presence(id)).collect();
+            reply(200, Value::Array(known).to_string())
+        }
+    })
+    .await
+}
+
+/// A vendor with more to say of two users than a pipe holds.
+async fn verbose() -> Vendor {
+    Vendor::start(move |received: Received| async move {
+        let presences = received
+            .ids()
+            .into_iter()
+            .map(|id| json!({"userId": id, "message": "x".repeat(1 << 20)}));
+        reply(200, Value::Array(presences.collect()).to_string())
+    })
+    .await
+}
+
+/// A call whose lines nobody reads: it is in the midst of one.
+fn stuck(serving: &Serving) -> Running {
+    let mut call = call(serving, &json!({"ids": ["user-1", "user-2"]}), "-");
+    call.until_writing();
+    call
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_a_stream_that_waits_and_tells_what_it_came_to() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let flight = Flight::default();
+        let vendor = holding(&flight).await;
+        let serving = before(&vendor);
+        // Its standard input stays open and says no more, as a terminal does.
+        let mut call = call(&serving, &json!({}), "-");
+        call.input("user-1\nuser-2\nnone-1\na,b\n");
+        let lines: Vec<String> = (0..4).map(|_| call.line()).collect();
+        call.input("held-1\n");
+        flight
+            .until("the last one is asked", |counts| counts.begun == 1)
+            .await;
+        call.signal(signal);
+        let ended = call.end();
+        assert_eq!(ended.code, Some(code), "{signal}: {ended:#?}");
+        assert_eq!(ended.stderr, format!("2 done, 1 missing, 1 failed{REST}"));
+        assert_eq!(ended.stdout, "", "after {lines:#?}");
+        flight
+            .until("the vendor is left alone", |counts| counts.abandoned == 1)
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_is_heeded_where_the_standard_input_never_said_a_word() {
+    let vendor = holding(&Flight::default()).await;
+    let serving = before(&vendor);
+    let mut call = call(&serving, &json!({"ids": ["user-1"]}), "-");
+    assert!(call.line().contains("user-1"));
+    call.signal("INT");
+    let ended = call.end();
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert_eq!(ended.stderr, format!("1 done, 0 missing, 0 failed{REST}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_a_file_is_not_asked_after_a_signal() {
+    let flight = Flight::default();
+    let vendor = holding(&flight).await;
+    let serving = before(&vendor);
+    let mut ids = String::new();
+    for number in 0..10_000 {
+        let _ = writeln!(ids, "held-{number}");
+    }
+    let file = TestFile::new("interrupted", &ids);
+    let mut call = call(&serving, &json!({}), file.path());
+    flight
+        .until("all that may be is asked", |counts| counts.begun == 8)
+        .await;
+    call.signal("TERM");
+    let ended = call.end();
+    assert_eq!(ended.code, Some(143), "{ended:#?}");
+    assert_eq!(ended.stderr, format!("0 done, 0 missing, 0 failed{REST}"));
+    assert_eq!(ended.stdout, "");
+    flight
+        .until("the vendor is left alone", |counts| counts.under_way == 0)
+        .await;
+    assert_eq!(flight.counts().begun, 8, "more was asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_are_being_written_are_whole_after_a_signal() {
+    let vendor = verbose().await;
+    let serving = before(&vendor);
+    let mut call = stuck(&serving);
+    call.signal("INT");
+    let ended = call.end();
+    assert_eq!(ended.code, Some(130), "{}", ended.stderr);
+    assert_eq!(ended.stderr, format!("2 done, 0 missing, 0 failed{REST}"));
+    assert!(ended.stdout.ends_with('\n'));
+    let lines = ended.stdout.lines().map(serde_json::from_str::<Value>);
+    let ids: Vec<_> = lines.map(|line| line.unwrap()["id"].clone()).collect();
+    assert_eq!(ids, ["user-1", "user-2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_counts_where_the_reader_of_the_lines_goes_away_with_it() {
+    let vendor = verbose().await;
+    let serving = before(&vendor);
+    let mut call = stuck(&serving);
+    call.signal("INT");
+    call.close_output();
+    let ended = call.end();
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert_eq!(ended.stderr, format!("0 done, 0 missing, 0 failed{REST}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_a_stream_at_once_whose_lines_nobody_reads() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let vendor = verbose().await;
+        let serving = before(&vendor);
+        let mut call = stuck(&serving);
+        let status = call.signal_until_ended(signal);
+        assert_eq!(status.code(), Some(code), "{signal}: {status}");
+    }
+}

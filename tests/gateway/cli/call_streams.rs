@@ -1,0 +1,135 @@
+//! `call` with a stream: ids from a file or the standard input, a line of
+//! JSON for each.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::support::process::{Run, Serving, TestFile, run, run_with_input};
+
+const STREAM: &str = "StreamUsersPresencesPurecloudBulk";
+const TOKEN: [(&str, &str); 1] = [("PRESENCE_GATEWAY_TOKEN", "any")];
+
+/// A user that the sandbox knows.
+fn user(number: usize) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
+}
+
+fn sandbox() -> Serving {
+    Serving::start(
+        &["serve", "--sandbox", "--token-requests-per-minute=0"],
+        &[],
+    )
+}
+
+fn call(serving: &Serving, arguments: &[&str], input: &str) -> Run {
+    let call = [&["call"], arguments, &["--address", &serving.address]].concat();
+    run_with_input(&call, &TOKEN, input)
+}
+
+fn lines(run: &Run) -> Vec<Value> {
+    let lines = run.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn each_id_of_a_file_is_a_line_of_json_in_the_order_of_the_file() {
+    let serving = sandbox();
+    let mut text = String::new();
+    for number in 1..=20 {
+        let _ = writeln!(text, "{}\r\n\n  nobody-{number}  ", user(number));
+    }
+    let file = TestFile::new("ids", &text);
+    let called = call(&serving, &[STREAM, "--ids", file.path()], "");
+    assert_eq!(called.code, Some(0), "{called:#?}");
+    assert_eq!(called.stderr, "20 done, 20 missing, 0 failed\n");
+    let told = lines(&called);
+    assert_eq!(told.len(), 40);
+    let found = told.iter().filter(|line| line["presence"].is_object());
+    for (number, line) in (1..).zip(found) {
+        assert_eq!(line["id"], user(number).as_str());
+        assert_eq!(line["presence"]["userId"], user(number).as_str());
+    }
+    let missing = told.iter().filter(|line| line["missing"] == true);
+    for (number, line) in (1..).zip(missing) {
+        assert_eq!(line["id"], format!("nobody-{number}"));
+    }
+}
+
+#[test]
+fn an_id_that_fails_is_told_with_its_error_and_makes_the_exit_code_one() {
+    let serving = sandbox();
+    let input = format!("{}\na,b\n", user(1));
+    let called = call(&serving, &[STREAM, "--ids", "-"], &input);
+    assert_eq!(called.code, Some(1), "{called:#?}");
+    assert_eq!(called.stderr, "1 done, 0 missing, 1 failed\n");
+    let failed = &lines(&called)[1];
+    assert_eq!(failed["id"], "a,b");
+    assert_eq!(failed["error"]["code"], "INVALID_ARGUMENT");
+    assert_eq!(failed["error"]["details"][0]["reason"], "INVALID_REQUEST");
+}
+
+#[test]
+fn the_request_goes_before_the_ids_and_may_have_some_itself() {
+    let serving = sandbox();
+    let request = json!({"sourceId": "PURECLOUD", "ids": [user(1)]}).to_string();
+    let called = call(&serving, &["StreamUsersPresenceBulk", &request], "");
+    assert_eq!(called.code, Some(0), "{called:#?}");
+    assert_eq!(lines(&called)[0]["id"], user(1).as_str());
+    let request = json!({"ids": [user(1)]}).to_string();
+    let wrong = call(&serving, &["StreamUsersPresenceBulk", &request], "");
+    assert_eq!(wrong.code, Some(1), "{wrong:#?}");
+    assert!(
+        wrong.stderr.starts_with("INVALID_ARGUMENT: source_id"),
+        "{wrong:#?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_streamed_is_told_before_a_call_is_made() {
+    let unary = run(&["call", "GetUserPresence", "--ids", "-"], &[]);
+    assert_eq!(unary.code, Some(64), "{unary:#?}");
+    assert!(
+        unary.stderr.contains("--ids: GetUserPresence is no stream"),
+        "{unary:#?}"
+    );
+    let missing = run(&["call", STREAM, "--ids", "/no/such/file"], &[]);
+    assert_eq!(missing.code, Some(64), "{missing:#?}");
+    assert!(
+        missing.stderr.contains("--ids: `/no/such/file`"),
+        "{missing:#?}"
+    );
+}
+
+#[test]
+fn a_stream_to_which_no_id_is_given_is_refused_before_a_call_is_made() {
+    for request in ["{}", r#"{"ids": []}"#, r#"{"unordered": true}"#] {
+        let called = run(&["call", STREAM, request], &[]);
+        assert_eq!(called.code, Some(64), "{request}: {called:#?}");
+        assert!(
+            called
+                .stderr
+                .contains(&format!("--ids: {STREAM} needs ids")),
+            "{request}: {called:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_line_that_is_no_text_ends_the_stream_after_what_was_before_it() {
+    let serving = sandbox();
+    let long = "x".repeat(5000);
+    let called = call(
+        &serving,
+        &[STREAM, "--ids", "-"],
+        &format!("{}\n{long}\n", user(1)),
+    );
+    assert_eq!(called.code, Some(1), "{called:#?}");
+    assert!(
+        called.stderr.contains("--ids: a line has 4096 bytes"),
+        "{called:#?}"
+    );
+    assert_eq!(lines(&called)[0]["id"], user(1).as_str());
+}

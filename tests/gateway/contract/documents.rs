@@ -1,0 +1,113 @@
+//! README.md and docs/callers.md against what the program really offers.
+
+use std::collections::BTreeSet;
+
+use presence_gateway::error::Reason;
+use prost_reflect::MethodDescriptor;
+
+use crate::contract::protos::{api, http, permissions, rpc_name};
+use crate::support::method;
+use crate::support::process::flags_of_serve;
+
+const README: &str = include_str!("../../../README.md");
+
+const CALLERS: &str = include_str!("../../../docs/callers.md");
+
+/// The text below a heading, up to the next one.
+pub fn section(heading: &str) -> &'static str {
+    let (_, rest) = README
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("README.md has no section `{heading}`"));
+    rest.split("\n## ").next().unwrap_or(rest)
+}
+
+/// The rows of the tables in a section, without their heads.
+pub fn rows(section: &str) -> Vec<&str> {
+    let is_row = |line: &&str| line.starts_with("| `");
+    section.lines().filter(is_row).collect()
+}
+
+fn needed(rpc: &MethodDescriptor) -> String {
+    let Some(permissions) = permissions(rpc) else {
+        return "none".to_owned();
+    };
+    let names = permissions.names.iter().map(|name| format!("`{name}`"));
+    let names: Vec<String> = names.collect();
+    let needed = names.join(if permissions.mode == 1 {
+        " or "
+    } else {
+        " and "
+    });
+    match permissions.condition.as_str() {
+        "" => needed,
+        condition => format!("{needed}, needed {condition}"),
+    }
+}
+
+#[test]
+fn the_table_of_operations_is_what_the_proto_says() {
+    let expected: Vec<String> = api()
+        .operations
+        .iter()
+        .map(|operation| {
+            let name = rpc_name(operation);
+            let rpc = method(&name);
+            let (verb, _, _) = http(&rpc);
+            let deprecated = if rpc.parent_service().name() == "LegacyPresenceService" {
+                " (deprecated)"
+            } else {
+                ""
+            };
+            format!(
+                "| `{}`{deprecated} | `{name}` | `{verb} {}` | {} |",
+                operation.operation,
+                operation.path,
+                needed(&rpc)
+            )
+        })
+        .collect();
+    let actual = rows(section("The 27 operations"));
+    assert!(
+        actual == expected,
+        "the table should be\n\n{}\n",
+        expected.join("\n")
+    );
+}
+
+#[test]
+fn every_reason_is_explained_and_no_other() {
+    let (_, errors) = CALLERS.split_once("\n## Errors\n").unwrap();
+    let errors = errors.split("\n## ").next().unwrap();
+    let explained: BTreeSet<&str> = rows(errors)
+        .iter()
+        .filter_map(|row| row.split('`').nth(1))
+        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+        .collect();
+    let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(explained, reasons);
+}
+
+#[test]
+fn every_flag_of_serve_is_listed_with_its_default_and_no_other() {
+    let listed: Vec<(String, String)> = rows(section("Settings"))
+        .iter()
+        .filter(|row| row.starts_with("| `--"))
+        .map(|row| {
+            let mut cells = row.trim_matches('|').split('|').map(str::trim);
+            let flag = cells.next().unwrap().trim_matches('`');
+            let flag = flag
+                .trim_start_matches("--")
+                .split([' ', '='])
+                .next()
+                .unwrap();
+            let default = cells.next().unwrap().replace('`', "");
+            (flag.to_owned(), default)
+        })
+        .collect();
+    let expected: Vec<(String, String)> = flags_of_serve()
+        .into_iter()
+        .filter(|flag| flag.name != "help")
+        .map(|flag| (flag.name, flag.default))
+        .collect();
+    assert_eq!(listed, expected);
+}

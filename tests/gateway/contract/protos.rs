@@ -1,0 +1,423 @@
+//! The proto against the vendor's data: every operation, every parameter,
+//! every model.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::{
+    Cardinality, DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, ReflectMessage, Value,
+};
+use serde::Deserialize;
+
+use crate::support::methods;
+
+#[derive(Deserialize)]
+pub struct Api {
+    pub operations: Vec<Operation>,
+    models: BTreeMap<String, BTreeMap<String, Field>>,
+}
+
+#[derive(Deserialize)]
+pub struct Operation {
+    pub operation: String,
+    pub method: String,
+    pub path: String,
+    pub deprecated: bool,
+    pub permissions: Option<Permissions>,
+    pub parameters: Vec<Parameter>,
+    pub returns: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Permissions {
+    pub mode: String,
+    pub names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Parameter {
+    pub name: String,
+    #[serde(rename = "in")]
+    pub place: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The vendor's page, as data.
+pub fn api() -> Api {
+    serde_json::from_str(include_str!("../../fixtures/presence-api.json")).unwrap()
+}
+
+/// The name of the RPC of a vendor operation, as the contract has it.
+pub fn rpc_name(operation: &Operation) -> String {
+    let legacy = operation
+        .operation
+        .replace("presencedefinition", "organization_presence");
+    let name = if operation.deprecated {
+        &legacy
+    } else {
+        &operation.operation
+    };
+    name.split('_')
+        .map(|word| word[..1].to_uppercase() + &word[1..])
+        .collect()
+}
+
+/// An extension in the options of a descriptor.
+fn option(options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
+    let extension = options
+        .descriptor()
+        .parent_pool()
+        .get_extension_by_name(name)
+        .unwrap();
+    options.has_extension(&extension).then(|| {
+        options
+            .get_extension(&extension)
+            .as_message()
+            .unwrap()
+            .clone()
+    })
+}
+
+/// The method and the path of an RPC's annotation.
+pub fn http(rpc: &MethodDescriptor) -> (String, String, DynamicMessage) {
+    let rule = option(&rpc.options(), "google.api.http")
+        .unwrap_or_else(|| panic!("{} has no google.api.http", rpc.name()));
+    let (method, path) = ["get", "put", "post", "delete", "patch"]
+        .into_iter()
+        .find_map(|verb| {
+            let path = rule.get_field_by_name(verb)?.as_str()?.to_owned();
+            rule.has_field_by_name(verb)
+                .then(|| (verb.to_uppercase(), path))
+        })
+        .unwrap();
+    (method, path, rule)
+}
+
+/// The permissions that an RPC declares.
+pub struct Needed {
+    /// 1 for any of them, 2 for all.
+    pub mode: i32,
+    pub names: Vec<String>,
+    pub condition: String,
+}
+
+/// The permissions of an RPC; none where it declares none.
+pub fn permissions(rpc: &MethodDescriptor) -> Option<Needed> {
+    let declared = option(&rpc.options(), "genesys.presence.v1.permissions")?;
+    let names = declared.get_field_by_name("names")?;
+    Some(Needed {
+        mode: declared.get_field_by_name("mode")?.as_enum_number()?,
+        names: names
+            .as_list()?
+            .iter()
+            .filter_map(|name| Some(name.as_str()?.to_owned()))
+            .collect(),
+        condition: declared
+            .get_field_by_name("condition")?
+            .as_str()?
+            .to_owned(),
+    })
+}
+
+/// Each operation of the vendor's with its RPC.
+fn pairs() -> Vec<(Operation, MethodDescriptor)> {
+    let rpcs = methods();
+    let pair = |operation: Operation| {
+        let name = rpc_name(&operation);
+        let rpc = rpcs.iter().find(|rpc| rpc.name() == name);
+        let rpc = rpc.unwrap_or_else(|| panic!("{} has no RPC {name}", operation.operation));
+        (operation, rpc.clone())
+    };
+    api().operations.into_iter().map(pair).collect()
+}
+
+#[test]
+fn every_operation_of_the_vendor_has_one_rpc_and_no_rpc_is_left_over() {
+    let pairs = pairs();
+    assert_eq!(pairs.len(), 27);
+    assert_eq!(pairs.len(), methods().len());
+    for (operation, rpc) in pairs {
+        let service = rpc.parent_service().name().to_owned();
+        let expected = if operation.deprecated {
+            "LegacyPresenceService"
+        } else {
+            "PresenceService"
+        };
+        assert_eq!(service, expected, "{}", rpc.name());
+        assert_eq!(rpc.input().name(), format!("{}Request", rpc.name()));
+        let deprecated = rpc
+            .options()
+            .get_field_by_name("deprecated")
+            .unwrap()
+            .as_bool();
+        assert_eq!(deprecated, Some(operation.deprecated), "{}", rpc.name());
+    }
+}
+
+#[test]
+fn every_annotation_is_the_vendors_method_and_path() {
+    for (operation, rpc) in pairs() {
+        let (method, path, rule) = http(&rpc);
+        let mut expected = operation.path.clone();
+        for parameter in operation.parameters.iter().filter(|p| p.place == "path") {
+            let field = rpc.input().get_field_by_json_name(&parameter.name).unwrap();
+            expected = expected.replace(
+                &format!("{{{}}}", parameter.name),
+                &format!("{{{}}}", field.name()),
+            );
+        }
+        assert_eq!(
+            (method, path),
+            (operation.method.clone(), expected),
+            "{}",
+            rpc.name()
+        );
+        let body = operation
+            .parameters
+            .iter()
+            .find(|parameter| parameter.place == "body");
+        let named = rule
+            .get_field_by_name("body")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(named, body.map_or("", |_| "body"), "{}", rpc.name());
+        let is_list = operation
+            .returns
+            .as_deref()
+            .is_some_and(|kind| kind.starts_with("list["));
+        let wraps = !rule
+            .get_field_by_name("response_body")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .is_empty();
+        assert_eq!(wraps, is_list, "{}", rpc.name());
+    }
+}
+
+#[test]
+fn every_parameter_is_a_field_and_every_field_is_a_parameter_or_marked_as_ours() {
+    for (operation, rpc) in pairs() {
+        let mut fields: BTreeMap<String, FieldDescriptor> = rpc
+            .input()
+            .fields()
+            .map(|field| (field.json_name().to_owned(), field))
+            .collect();
+        for parameter in &operation.parameters {
+            let name = &parameter.name;
+            let field = fields
+                .remove(name)
+                .unwrap_or_else(|| panic!("{}: no field for `{name}`", rpc.name()));
+            check_type(&field, &parameter.kind, rpc.name());
+            if parameter.place == "path" {
+                assert!(
+                    !field.supports_presence(),
+                    "{}: {name} is optional",
+                    rpc.name()
+                );
+            }
+        }
+        for (name, field) in fields {
+            assert!(
+                is_ours(&field),
+                "{}: `{name}` is neither the vendor's nor ours",
+                rpc.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_model_has_every_field_of_the_vendors() {
+    for (name, fields) in api().models {
+        // What `createdBy` holds is mirrored as far as it identifies the user.
+        let name = if name == "User" {
+            "UserRef".to_owned()
+        } else {
+            name
+        };
+        let model = presence_gateway::proto::pool()
+            .get_message_by_name(&format!("genesys.presence.v1.{name}"))
+            .unwrap_or_else(|| panic!("no message for the model {name}"));
+        for (field_name, field) in &fields {
+            let Some(found) = model.get_field_by_json_name(field_name) else {
+                assert_eq!(name, "UserRef", "{name} lacks `{field_name}`");
+                continue;
+            };
+            check_type(&found, &field.kind, &name);
+        }
+        for field in model.fields() {
+            assert!(
+                fields.contains_key(field.json_name()),
+                "{name}: {} is no field",
+                field.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn permissions_are_the_vendors_and_on_a_patch_what_the_vendor_asks_for_since() {
+    for (operation, rpc) in pairs() {
+        match (&operation.permissions, permissions(&rpc)) {
+            (
+                Some(vendors),
+                Some(Needed {
+                    mode,
+                    names,
+                    condition,
+                }),
+            ) => {
+                let expected = if vendors.mode == "ANY" { 1 } else { 2 };
+                assert_eq!(
+                    (mode, names),
+                    (expected, vendors.names.clone()),
+                    "{}",
+                    rpc.name()
+                );
+                assert_eq!(condition, "", "{}", rpc.name());
+            }
+            (
+                None,
+                Some(Needed {
+                    names, condition, ..
+                }),
+            ) => {
+                assert_eq!(
+                    operation.method,
+                    "PATCH",
+                    "{} needs no permission",
+                    rpc.name()
+                );
+                assert_eq!(names, ["presence:userPresence:edit"]);
+                assert!(!condition.is_empty(), "{}", rpc.name());
+            }
+            (None, None) => assert_ne!(operation.method, "PATCH", "{}", rpc.name()),
+            (Some(_), None) => panic!("{} has no permissions", rpc.name()),
+        }
+    }
+}
+
+#[test]
+fn idempotency_follows_the_method_where_a_repetition_is_harmless() {
+    // A repetition could overwrite what somebody wrote since, for many users.
+    let never = "PutUsersPresencesBulk";
+    assert!(pairs().iter().any(|(_, rpc)| rpc.name() == never));
+    for (operation, rpc) in pairs() {
+        let level = rpc
+            .options()
+            .get_field_by_name("idempotency_level")
+            .unwrap()
+            .into_owned();
+        let expected = match operation.method.as_str() {
+            "GET" => 1,
+            _ if rpc.name() == never => 0,
+            "PUT" | "DELETE" => 2,
+            _ => 0,
+        };
+        assert_eq!(level, Value::EnumNumber(expected), "{}", rpc.name());
+    }
+}
+
+#[test]
+fn every_comment_names_the_operation_its_permissions_and_what_it_returns() {
+    for (operation, rpc) in pairs() {
+        let comment = comment(rpc.parent_file().file_descriptor_proto(), rpc.path());
+        let named = format!("Vendor operation: `{}`.", operation.operation);
+        for part in [named.as_str(), "Permissions:", "Returns"] {
+            assert!(
+                comment.contains(part),
+                "{} lacks `{part}`:\n{comment}",
+                rpc.name()
+            );
+        }
+        for permission in operation.permissions.iter().flat_map(|p| &p.names) {
+            assert!(
+                comment.contains(permission.as_str()),
+                "{}: {permission}",
+                rpc.name()
+            );
+        }
+    }
+}
+
+#[test]
+fn every_field_has_a_comment() {
+    let ours = |package: &str| package == "genesys.presence.v1";
+    let pool = presence_gateway::proto::pool();
+    for message in pool
+        .all_messages()
+        .filter(|m| ours(m.package_name()) && !m.is_map_entry())
+    {
+        for field in message.fields() {
+            let comment = comment(message.parent_file().file_descriptor_proto(), field.path());
+            assert!(!comment.is_empty(), "{} has no comment", field.full_name());
+        }
+    }
+}
+
+fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
+    let locations = file.source_code_info.iter().flat_map(|info| &info.location);
+    let found = locations.into_iter().find(|location| location.path == path);
+    let comment = found
+        .and_then(|location| location.leading_comments.clone())
+        .unwrap_or_default();
+    comment.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn is_ours(field: &FieldDescriptor) -> bool {
+    let options = field.options();
+    let pool = presence_gateway::proto::pool();
+    let extension = pool
+        .get_extension_by_name("genesys.presence.v1.gateway_only")
+        .unwrap();
+    options.get_extension(&extension).as_bool() == Some(true)
+}
+
+/// Checks a field against a type of the vendor's: `string`, `list[string]`,
+/// `map<string,string>`, `date-time`, or the name of a model.
+fn check_type(field: &FieldDescriptor, kind: &str, owner: &str) {
+    let place = format!("{owner}.{} should be {kind}", field.name());
+    if let Some(element) = kind
+        .strip_prefix("list[")
+        .and_then(|kind| kind.strip_suffix(']'))
+    {
+        assert_eq!(field.cardinality(), Cardinality::Repeated, "{place}");
+        return check_kind(field, element, &place);
+    }
+    if kind.starts_with("map<") || kind.starts_with("dict") {
+        assert!(field.is_map(), "{place}");
+        return;
+    }
+    assert_ne!(field.cardinality(), Cardinality::Repeated, "{place}");
+    check_kind(field, kind, &place);
+    let is_scalar = !matches!(field.kind(), Kind::Message(_));
+    let is_path_variable = owner.starts_with(|c: char| c.is_ascii_uppercase())
+        && field.parent_message().name().ends_with("Request");
+    assert!(
+        !is_scalar || field.supports_presence() || is_path_variable,
+        "{place}: not optional"
+    );
+}
+
+fn check_kind(field: &FieldDescriptor, kind: &str, place: &str) {
+    match (kind, field.kind()) {
+        ("str" | "string", Kind::String)
+        | ("bool" | "boolean", Kind::Bool)
+        | ("int" | "integer", Kind::Int64) => {}
+        ("date-time" | "datetime", Kind::Message(model)) => {
+            assert_eq!(model.full_name(), "google.protobuf.Timestamp", "{place}");
+        }
+        ("User", Kind::Message(model)) => assert_eq!(model.name(), "UserRef", "{place}"),
+        (kind, Kind::Message(model)) => assert_eq!(model.name(), kind, "{place}"),
+        (_, other) => panic!("{place}, is {other:?}"),
+    }
+}

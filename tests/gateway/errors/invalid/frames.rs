@@ -1,0 +1,160 @@
+//! Calls that are no message of their RPC, or not even one of gRPC's.
+
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+use tonic::{Code, Request};
+use tonic_types::StatusExt;
+
+use super::vendor;
+use crate::support::raw_http::{Travelled, frame, head, send};
+use crate::support::{Gateway, encoded, method, path, refused, sample};
+
+const RPC: &str = "GetUserPresencesPurecloud";
+
+async fn call(gateway: &Gateway, body: impl Into<Body>) -> Travelled {
+    let call = head(&path(&method(RPC))).body(body.into()).unwrap();
+    send(gateway, call).await
+}
+
+fn good() -> Vec<u8> {
+    frame(&encoded(&method(RPC), sample(&method(RPC))))
+}
+
+#[tokio::test]
+async fn an_unknown_rpc_is_told_where_to_find_the_known_ones() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    for path in [
+        "/genesys.presence.v1.PresenceService/GetUserPresences",
+        "/genesys.presence.v1.PresenceService/getUserPresence",
+        "/genesys.presence.v1.PresenceService/GetUserPresence/",
+        "/genesys.presence.v1.PresenceService/",
+        "/genesys.presence.v1.PresenceService",
+        "/genesys.presence.v1.LegacyPresenceService/GetUserPresence",
+        "/genesys.presence.v2.PresenceService/GetUserPresence",
+        "/PresenceService/GetUserPresence",
+        "/",
+        "/api/v2/presence/settings",
+        "/a/b/c/d",
+    ] {
+        let mut request = Request::new(Vec::new());
+        request
+            .metadata_mut()
+            .insert("authorization", "Bearer token".parse().unwrap());
+        let answer = gateway.raw(path, request).await;
+        let status = refused(answer, Code::Unimplemented, "UNKNOWN_METHOD");
+        assert_eq!(
+            status.get_details_error_info().unwrap().domain,
+            "presence-gateway"
+        );
+        assert!(
+            status
+                .message()
+                .contains("genesys.presence.v1.PresenceService"),
+            "{path}"
+        );
+        assert!(status.message().contains("reflection"), "{path}");
+    }
+    assert!(vendor.received().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_message_of_the_rpc_is_malformed() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let message = encoded(&method(RPC), sample(&method(RPC)));
+    let invalid_text = [0x0a, 0x02, 0xff, 0xfe];
+    let bodies: Vec<(&str, Vec<u8>)> = vec![
+        ("garbage", frame(b"\xff\xff\xff\xff\xff")),
+        ("text", frame(b"{\"userId\": \"u\"}")),
+        ("a truncated message", frame(&message[..message.len() - 1])),
+        ("a field of another type", frame(&[0x08, 0x05])),
+        ("text that is not Unicode", frame(&invalid_text)),
+        (
+            "an unknown compression flag",
+            [&[7][..], &good()[1..]].concat(),
+        ),
+        ("a compressed frame", [&[1][..], &good()[1..]].concat()),
+        ("half a head", good()[..3].to_vec()),
+        ("half a frame", good()[..good().len() - 1].to_vec()),
+        ("a head alone", good()[..5].to_vec()),
+        ("no message", Vec::new()),
+    ];
+    for (what, body) in bodies {
+        let answer = call(&gateway, body).await.result();
+        let status = refused(answer, Code::Internal, "MALFORMED_REQUEST");
+        assert_eq!(
+            status.get_details_error_info().unwrap().domain,
+            "presence-gateway"
+        );
+        let says = "the request is not a message of this RPC";
+        assert!(
+            status.message().contains(says),
+            "{what}: {}",
+            status.message()
+        );
+    }
+    let sent = vendor.received();
+    assert!(sent.is_empty(), "{sent:#?}");
+}
+
+#[tokio::test]
+async fn a_compression_that_is_not_spoken_is_told_with_what_is() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    for encoding in ["zstd", "deflate", "x", "gzip,identity", ""] {
+        let body = [&[1][..], &good()[1..]].concat();
+        let call = head(&path(&method(RPC))).header("grpc-encoding", encoding);
+        let answer = send(&gateway, call.body(body.into()).unwrap()).await;
+        let accepted = answer.headers.get("grpc-accept-encoding").cloned();
+        let status = refused(answer.result(), Code::Unimplemented, "MALFORMED_REQUEST");
+        assert!(
+            status.message().contains("uncompressed"),
+            "{}",
+            status.message()
+        );
+        assert_eq!(
+            accepted.expect("what is accepted should be told"),
+            "gzip,identity"
+        );
+    }
+    assert!(vendor.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_may_arrive_in_pieces() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let bytes = good()
+        .into_iter()
+        .map(|byte| Ok::<_, std::io::Error>(Bytes::from(vec![byte])));
+    let pieces: Vec<_> = bytes.collect();
+    let answer = call(&gateway, Body::from_stream(stream::iter(pieces))).await;
+    answer.result().unwrap();
+    vendor.only();
+}
+
+#[tokio::test]
+async fn two_messages_in_one_call_are_refused_and_neither_is_sent() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let second = encoded(&method(RPC), serde_json::json!({"userId": "second"}));
+    for second in [frame(&second), frame(b"\xff\xff"), vec![0]] {
+        let answer = call(&gateway, [good(), second].concat()).await;
+        let status = refused(answer.result(), Code::Unimplemented, "MALFORMED_REQUEST");
+        let message = status.message();
+        assert!(message.contains("more than one message"), "{message}");
+    }
+    assert!(vendor.received().is_empty());
+}
+
+#[tokio::test]
+async fn fields_that_the_proto_does_not_know_are_passed_over() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let message = encoded(&method(RPC), sample(&method(RPC)));
+    // Field 1000, of a newer client.
+    let newer = [&message[..], &[0xc2, 0x3e, 0x01, b'x']].concat();
+    call(&gateway, frame(&newer)).await.result().unwrap();
+    vendor.only();
+}

@@ -1,0 +1,123 @@
+//! Those who do not speak gRPC get an answer that they understand, or are
+//! shown the door; nobody else notices.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::vendor;
+use crate::support::raw_http::{frame, head, send};
+use crate::support::{Gateway, encoded, method, path, sample};
+
+const RPC: &str = "GetUserPresencesPurecloud";
+
+fn good() -> Vec<u8> {
+    frame(&encoded(&method(RPC), sample(&method(RPC))))
+}
+
+#[tokio::test]
+async fn another_content_type_is_unsupported() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    for content_type in [
+        None,
+        Some(""),
+        Some("application/json"),
+        Some("application/grpc-web"),
+        Some("application/grpc-web+proto"),
+        Some("application/grpc-web-text"),
+        Some("application/grpcx"),
+        Some("text/html"),
+        Some("application/connect+proto"),
+    ] {
+        for path in [
+            path(&method(RPC)),
+            "/no.Service/Rpc".to_owned(),
+            "/".to_owned(),
+        ] {
+            let mut call = head(&path).body(good().into()).unwrap();
+            call.headers_mut().remove("content-type");
+            if let Some(content_type) = content_type {
+                call.headers_mut()
+                    .insert("content-type", content_type.parse().unwrap());
+            }
+            let answer = send(&gateway, call).await;
+            assert_eq!(
+                answer.http,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "{content_type:?} to {path}"
+            );
+            let says = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(says.contains("application/grpc"), "{says}");
+        }
+    }
+    assert!(vendor.received().is_empty());
+}
+
+#[tokio::test]
+async fn the_subtypes_of_grpc_are_taken() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    for content_type in [
+        "application/grpc",
+        "application/grpc+proto",
+        "application/grpc;x=y",
+    ] {
+        let mut call = head(&path(&method(RPC))).body(good().into()).unwrap();
+        call.headers_mut()
+            .insert("content-type", content_type.parse().unwrap());
+        send(&gateway, call).await.result().unwrap();
+    }
+    assert_eq!(vendor.received().len(), 3);
+}
+
+#[tokio::test]
+async fn another_method_than_post_reaches_nobody() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    for method_ in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS] {
+        for path in [path(&method(RPC)), "/".to_owned()] {
+            let call = http::Request::builder()
+                .method(method_.clone())
+                .uri(format!("http://gateway{path}"))
+                .body(axum::body::Body::empty())
+                .unwrap();
+            let answer = send(&gateway, call).await;
+            assert!(
+                answer.http.is_client_error(),
+                "{method_} {path}: {answer:?}"
+            );
+        }
+    }
+    assert!(vendor.received().is_empty());
+}
+
+#[tokio::test]
+async fn who_does_not_speak_http_2_is_hung_up_on() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    for bytes in [
+        "GET / HTTP/1.1\r\nhost: gateway\r\nuser-agent: browser\r\n\r\n",
+        "POST /genesys.presence.v1.PresenceService/GetPresenceSettings HTTP/1.1\r\nhost: x\r\n\
+         content-type: application/grpc\r\nauthorization: Bearer token\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0",
+        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3} a TLS ClientHello, more or less",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand no frames, but some text that is none",
+        "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    ] {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+        // A reset is an end too.
+        assert!(ended.is_ok(), "the connection stays open after {bytes:?}");
+    }
+    assert!(vendor.received().is_empty());
+    gateway
+        .call("GetPresenceSettings", json!({}))
+        .await
+        .expect("calls should go on");
+}

@@ -1,0 +1,257 @@
+//! Requests that are messages of their RPC, but cannot be sent.
+
+use prost_reflect::{DynamicMessage, ReflectMessage, Value as Field};
+use serde_json::{Value, json};
+use tonic::{Code, Request};
+
+use super::{invalid, vendor, wrong};
+use crate::support::raw_http::{frame, head, send};
+use crate::support::{Gateway, method, methods, path, refused, sample};
+
+const MAX: usize = 4 * 1024 * 1024;
+
+#[tokio::test]
+async fn a_missing_body_is_named_whatever_the_rpc() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let mut checked = 0;
+    for method in methods() {
+        let Some(body) = method.input().get_field_by_name("body") else {
+            continue;
+        };
+        let mut request = sample(&method);
+        request.as_object_mut().unwrap().remove("body");
+        if body.is_list() {
+            // None is sent as `[]`: an empty bulk write is allowed.
+            gateway.call(method.name(), request).await.unwrap();
+            assert_eq!(vendor.received().pop().unwrap().body, b"[]");
+        } else {
+            let wrong = wrong(&gateway, &vendor, method.name(), request).await;
+            assert_eq!(
+                wrong,
+                [("body".to_owned(), "is required".to_owned())],
+                "{}",
+                method.name()
+            );
+        }
+        checked += 1;
+    }
+    assert_eq!(checked, 11, "one for each POST, PUT and PATCH");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_is_told_at_once() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let fields = async |rpc: &str, request: Value| {
+        let wrong = wrong(&gateway, &vendor, rpc, request).await;
+        wrong
+            .into_iter()
+            .map(|(field, _)| field)
+            .collect::<Vec<_>>()
+    };
+    let named = fields("PatchUserPresence", json!({"userId": "..", "sourceId": ""})).await;
+    assert_eq!(named, ["user_id", "source_id", "body"]);
+    let named = fields("PutPresenceDefinition", json!({})).await;
+    assert_eq!(named, ["definition_id", "body"]);
+    let request = json!({"sourceId": ".", "id": ["", "a", "a,b"]});
+    let named = fields("GetUsersPresenceBulk", request).await;
+    assert_eq!(named, ["source_id", "ids[0]", "ids[2]"]);
+    let status = invalid(gateway.call("PutPresenceDefinition", json!({})).await);
+    assert!(
+        status.message().contains("and 1 more"),
+        "{}",
+        status.message()
+    );
+}
+
+#[tokio::test]
+async fn of_a_list_that_is_wrong_throughout_a_hundred_elements_are_told() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let request = json!({"divisionId": vec![""; 5000]});
+    let status = invalid(gateway.call("GetPresenceDefinitions", request).await);
+    let says = status.message();
+    assert!(says.contains("(and 99 more)"), "{says}");
+}
+
+#[tokio::test]
+async fn a_date_out_of_range_is_named_by_its_place() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    for (seconds, nanos) in [
+        (253_402_300_800_i64, 0),
+        (-62_135_596_801, 0),
+        (i64::MAX, 0),
+        (i64::MIN, 0),
+        (0, -1),
+        (0, 1_000_000_000),
+        (0, i32::MIN),
+    ] {
+        for (rpc, in_list) in [
+            ("PatchUserPresencesPurecloud", false),
+            ("PutUsersPresencesBulk", true),
+        ] {
+            let method = method(rpc);
+            let mut request = DynamicMessage::new(method.input());
+            if !in_list {
+                request.set_field_by_name("user_id", Field::String("u".into()));
+            }
+            let body = method.input().get_field_by_name("body").unwrap();
+            let model = body.kind().as_message().unwrap().clone();
+            let mut presence = DynamicMessage::new(model.clone());
+            presence.set_field_by_name("id", Field::String("u".into()));
+            let good = presence.clone();
+            let date = model.get_field_by_name("modified_date").unwrap();
+            let mut moment = DynamicMessage::new(date.kind().as_message().unwrap().clone());
+            moment.set_field_by_name("seconds", Field::I64(seconds));
+            moment.set_field_by_name("nanos", Field::I32(nanos));
+            presence.set_field_by_name("modified_date", Field::Message(moment));
+            let body = if in_list {
+                Field::List(vec![Field::Message(good), Field::Message(presence)])
+            } else {
+                Field::Message(presence)
+            };
+            request.set_field_by_name("body", body);
+            let mut call = Request::new(prost::Message::encode_to_vec(&request));
+            call.metadata_mut()
+                .insert("authorization", "Bearer token".parse().unwrap());
+            assert_eq!(request.descriptor(), method.input());
+            let status = invalid(gateway.raw(&path(&method), call).await);
+            let field = if in_list {
+                "body[1].modified_date"
+            } else {
+                "body.modified_date"
+            };
+            assert_eq!(
+                crate::support::violations(&status),
+                [field],
+                "{seconds} s, {nanos} ns"
+            );
+            assert!(
+                status.message().contains("years 1 to 9999"),
+                "{}",
+                status.message()
+            );
+        }
+    }
+    assert!(vendor.received().is_empty());
+}
+
+/// A request whose message has exactly this size.
+fn sized(bytes: usize) -> Vec<u8> {
+    let method = method("PatchUserPresencesPurecloud");
+    let mut request = DynamicMessage::new(method.input());
+    request.set_field_by_name("user_id", Field::String("u".into()));
+    let model = method.input().get_field_by_name("body").unwrap();
+    let mut body = DynamicMessage::new(model.kind().as_message().unwrap().clone());
+    // The lengths before the text take four bytes each, for any such size.
+    body.set_field_by_name("message", Field::String("m".repeat(bytes - 13)));
+    request.set_field_by_name("body", Field::Message(body));
+    let encoded = prost::Message::encode_to_vec(&request);
+    assert_eq!(encoded.len(), bytes);
+    encoded
+}
+
+#[tokio::test]
+async fn a_message_is_taken_up_to_the_limit_and_beyond_it_told_what_to_do() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let path = path(&method("PatchUserPresencesPurecloud"));
+    let call = async |bytes: usize| {
+        let call = head(&path).body(frame(&sized(bytes)).into()).unwrap();
+        send(&gateway, call).await.result()
+    };
+    call(MAX).await.unwrap();
+    let sent = vendor.only();
+    assert_eq!(sent.json()["message"].as_str().unwrap().len(), MAX - 13);
+    for bytes in [MAX + 1, 2 * MAX, 8 * MAX] {
+        let status = refused(
+            call(bytes).await,
+            Code::ResourceExhausted,
+            "MESSAGE_TOO_LARGE",
+        );
+        assert!(
+            status.message().contains("4194304 bytes"),
+            "{}",
+            status.message()
+        );
+        assert!(
+            status.message().contains("several calls"),
+            "{}",
+            status.message()
+        );
+    }
+    // One that only says so.
+    let claims = [&[0, 0xff, 0xff, 0xff, 0xff][..], &[0; 100]].concat();
+    let call = head(&path).body(claims.into()).unwrap();
+    let answer = send(&gateway, call).await.result();
+    refused(answer, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    vendor.only();
+}
+
+#[tokio::test]
+async fn more_ids_than_the_limit_are_refused_by_field_and_limit() {
+    let vendor = vendor().await;
+    let limits = crate::support::Limits {
+        max_ids: 3,
+        ..Default::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    for rpc in ["GetUsersPresenceBulk", "GetUsersPresencesPurecloudBulk"] {
+        let mut request = sample(&method(rpc));
+        request["id"] = json!(["a", "b", "c", "d"]);
+        let wrong = wrong(&gateway, &vendor, rpc, request.clone()).await;
+        assert_eq!(wrong[0].0, "ids");
+        assert!(wrong[0].1.contains("at most 3 "), "{wrong:?}");
+        request["id"] = json!(["a", "b", "c"]);
+        gateway.call(rpc, request).await.unwrap();
+    }
+    let body: Vec<_> = (0..4).map(|n| json!({"id": n.to_string()})).collect();
+    let wrong = wrong(
+        &gateway,
+        &vendor,
+        "PutUsersPresencesBulk",
+        json!({"body": body}),
+    )
+    .await;
+    assert_eq!(wrong[0].0, "body");
+}
+
+#[tokio::test]
+async fn more_than_a_url_holds_is_refused_by_its_field() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let ids: Vec<String> = (0..3000).map(|n| format!("{n:036}")).collect();
+    for (request, field) in [
+        (
+            json!({"divisionId": ids, "localeCode": "en_US"}),
+            "division_ids",
+        ),
+        (
+            json!({"divisionId": ["*"], "localeCode": "x".repeat(70_000)}),
+            "locale_code",
+        ),
+    ] {
+        let wrong = wrong(&gateway, &vendor, "GetPresenceDefinitions", request).await;
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert_eq!(wrong[0].0, field);
+        assert!(
+            wrong[0].1.contains("at most 60000 can be sent"),
+            "{wrong:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_bears_no_token_is_not_even_read() {
+    let vendor = vendor().await;
+    let gateway = Gateway::before(&vendor).await;
+    let huge = vec![0_u8; MAX + 1];
+    for message in [&b"\xff\xff\xff"[..], &huge] {
+        let method = method("GetUserPresence");
+        let request = Request::new(message.to_vec());
+        let answer = gateway.raw(&path(&method), request).await;
+        refused(answer, Code::Unauthenticated, "MISSING_TOKEN");
+    }
+}

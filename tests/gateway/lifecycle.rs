@@ -1,0 +1,5 @@
+pub mod drain;
+pub mod health;
+mod killed;
+mod late_calls;
+mod process_end;

@@ -1,0 +1,118 @@
+//! The health of the gateway, which is not the vendor's.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use serde_json::json;
+use tokio::time::timeout;
+use tonic::Code;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus::{self, ServiceUnknown, Serving};
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::lifecycle::drain::{Ending, HOUR, SOON, ends_soon};
+use crate::support::{Gateway, Limits, Vendor, refused};
+
+/// The names that can be asked for.
+pub const NAMES: [&str; 5] = [
+    "",
+    "readiness",
+    "liveness",
+    "genesys.presence.v1.PresenceService",
+    "genesys.presence.v1.LegacyPresenceService",
+];
+
+pub fn named(service: &str) -> HealthCheckRequest {
+    let service = service.to_owned();
+    HealthCheckRequest { service }
+}
+
+pub async fn check(channel: &Channel, service: &str) -> Result<ServingStatus, tonic::Status> {
+    let mut client = HealthClient::new(channel.clone());
+    let answer = client.check(named(service)).await?;
+    Ok(answer.into_inner().status())
+}
+
+#[tokio::test]
+async fn it_is_serving_under_every_name_without_a_token_and_without_a_vendor() {
+    let gateway = Gateway::at("http://127.0.0.1:1", Limits::default()).await;
+    let answer = gateway.call("GetPresenceSettings", json!({})).await;
+    refused(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
+    for name in NAMES {
+        let status = check(&gateway.channel, name).await;
+        assert_eq!(status.unwrap(), Serving, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_not_found() {
+    let gateway = Gateway::at("http://127.0.0.1:1", Limits::default()).await;
+    for name in [
+        "x",
+        "PresenceService",
+        "Liveness",
+        "genesys.presence.v1",
+        "readiness ",
+    ] {
+        let status = check(&gateway.channel, name).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_of_an_unknown_name_says_so_and_stays_open_until_the_drain() {
+    let ending = Ending::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
+    let mut client = HealthClient::new(ending.gateway.channel.clone());
+    let mut watches = Vec::new();
+    for name in ["x", "genesys.presence.v1.NoService"] {
+        let mut watch = client.watch(named(name)).await.unwrap().into_inner();
+        let first = watch.message().await.unwrap().unwrap();
+        assert_eq!(first.status(), ServiceUnknown, "{name}");
+        watches.push((name, watch));
+    }
+    // The answer to another call comes behind whatever else they would be told.
+    check(&ending.gateway.channel, "").await.unwrap();
+    for (name, watch) in &mut watches {
+        let told = watch.message().now_or_never();
+        assert!(told.is_none(), "{name} was told {told:?}");
+    }
+    ending.stop.send(()).unwrap();
+    for (name, mut watch) in watches {
+        let end = timeout(SOON, watch.message()).await.expect(name);
+        refused(end, Code::Unavailable, "SHUTTING_DOWN");
+    }
+    ends_soon(ending.serving).await;
+}
+
+#[tokio::test]
+async fn a_watch_begins_with_what_is() {
+    let gateway = Gateway::at("http://127.0.0.1:1", Limits::default()).await;
+    for name in NAMES {
+        let mut client = HealthClient::new(gateway.channel.clone());
+        let mut watch = client.watch(named(name)).await.unwrap().into_inner();
+        let first = watch.message().await.unwrap().unwrap();
+        assert_eq!(first.status(), Serving, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn watches_take_no_places_of_calls() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let limits = Limits {
+        max_in_flight: 4,
+        ..Limits::default()
+    };
+    let gateway = Gateway::with(&vendor, limits).await;
+    let mut watches = Vec::new();
+    for _ in 0..10 {
+        let mut client = HealthClient::new(gateway.channel.clone());
+        let mut watch = client.watch(named("")).await.unwrap().into_inner();
+        watch.message().await.unwrap().unwrap();
+        watches.push(watch);
+    }
+    gateway
+        .call("GetPresenceSettings", json!({}))
+        .await
+        .unwrap();
+}

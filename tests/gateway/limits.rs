@@ -1,0 +1,4 @@
+mod bursts;
+mod concurrency;
+mod memory;
+mod per_token;

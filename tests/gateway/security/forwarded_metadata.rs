@@ -1,0 +1,160 @@
+//! What of the caller's metadata reaches the vendor: the token, and nothing.
+
+use http::{HeaderMap, HeaderValue, header};
+use presence_gateway::access_log::AccessLog;
+use presence_gateway::context::CallContext;
+use presence_gateway::credentials::Caller;
+use presence_gateway::deadline::DeadlinePolicy;
+use presence_gateway::memory::MemoryLimit;
+use presence_gateway::upstream::client::ClientOptions;
+use presence_gateway::upstream::endpoint::Endpoint;
+use presence_gateway::upstream::rate_limit::RateLimiter;
+use presence_gateway::upstream::{RequestContext, Reservations, Upstream};
+
+use crate::support::raw_http::{frame, head, send};
+use crate::support::{
+    Gateway, Limits, Received, Vendor, encoded, method, methods, path, reply, sample,
+};
+
+#[tokio::test]
+async fn it_arrives_byte_for_byte() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let gateway = Gateway::before(&vendor).await;
+    let method = method("GetPresenceSettings");
+    let long = format!("Bearer {}", "t".repeat(16 * 1024 - 7));
+    for authorization in [
+        "Bearer abc",
+        "bearer abc",
+        "BEARER abc",
+        "bEaReR abc",
+        "Bearer    abc",
+        "Bearer a",
+        "Bearer a.b-c_d~e+f/g==",
+        r##"Bearer !"#$%&'()*+,-./:;<=>?@[\]^_`{|}~"##,
+        "Bearer Bearer",
+        "Bearer %20%0d%0a",
+        &long,
+    ] {
+        let message = frame(&encoded(&method, sample(&method)));
+        let mut call = head(&path(&method)).body(message.into()).unwrap();
+        let value = HeaderValue::from_str(authorization).unwrap();
+        call.headers_mut().insert("authorization", value);
+        send(&gateway, call).await.result().unwrap();
+        let sent = vendor.received().pop().unwrap();
+        assert_eq!(
+            sent.headers["authorization"].as_bytes(),
+            authorization.as_bytes()
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_else_of_the_callers_goes_along() {
+    let vendor = Vendor::start(async |received: Received| {
+        let is_list =
+            received.path().ends_with("/bulk") || received.path().ends_with("/systempresences");
+        reply(200, if is_list { "[]" } else { "{}" })
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let traceparent = "00-1eab1eab1eab1eab1eab1eab1eab1eab-1eab1eab1eab1eab-01";
+    for method in methods() {
+        let message = frame(&encoded(&method, sample(&method)));
+        let call = head(&path(&method))
+            .header("user-agent", "leak/1.0")
+            .header("cookie", "leak=1")
+            .header("x-forwarded-for", "leak")
+            .header("forwarded", "for=leak")
+            .header("via", "1.1 leak")
+            .header("referer", "http://leak")
+            .header("origin", "http://leak")
+            .header("accept", "leak/leak")
+            .header("accept-language", "leak")
+            .header("accept-encoding", "gzip, leak")
+            .header("proxy-authorization", "Bearer leak")
+            .header("x-api-key", "leak")
+            .header("traceparent", traceparent)
+            .header("tracestate", "leak=1eab")
+            .header("baggage", "leak=1eab")
+            .header("grpc-previous-rpc-attempts", "1")
+            .header("grpc-timeout", "20S")
+            .header("inin-correlation-id", "leak")
+            .header("retry-after", "leak")
+            .header("leak-bin", "bGVhaw==")
+            .header("x-leak", "leak");
+        let answer = send(&gateway, call.body(message.into()).unwrap()).await;
+        answer
+            .result()
+            .unwrap_or_else(|status| panic!("{}: {status:?}", method.name()));
+        let sent = vendor.received().pop().unwrap();
+        let expected = [
+            ("authorization", "Bearer token"),
+            ("accept", "application/json"),
+            ("accept-encoding", "identity"),
+            (
+                "user-agent",
+                concat!("presence-gateway/", env!("CARGO_PKG_VERSION")),
+            ),
+            ("content-type", "application/json"),
+            ("content-length", ""),
+            ("host", ""),
+        ];
+        for (name, value) in &sent.headers {
+            let known = expected.iter().find(|(known, _)| name == known);
+            let (_, expected) = known.unwrap_or_else(|| panic!("{name} was sent to the vendor"));
+            assert!(
+                expected.is_empty() || value == expected,
+                "{name}: {value:?}"
+            );
+        }
+        let told = format!(
+            "{} {}",
+            sent.path_and_query,
+            String::from_utf8_lossy(&sent.body)
+        );
+        assert!(!told.contains("leak"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn no_debug_output_shows_it() {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::AUTHORIZATION,
+        HeaderValue::from_static("Bearer s3cret"),
+    );
+    let caller = Caller::from_headers(&headers).unwrap();
+    let base = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
+    let limits = Limits::default();
+    let policy = DeadlinePolicy {
+        default: limits.default_deadline,
+        max: limits.max_deadline,
+    };
+    let upstream = Upstream::new(base, ClientOptions::default(), RateLimiter::new(300)).unwrap();
+    let context = CallContext {
+        request: RequestContext {
+            caller: caller.clone(),
+            deadline: policy.for_call(&headers),
+            access_log: AccessLog::new("method"),
+            memory: MemoryLimit::new(0).lease(None),
+            is_retry: false,
+            reservations: Reservations::default(),
+        },
+    };
+    let shown = format!(
+        "{caller:?} {upstream:?} {context:?} {:?} {context:#?}",
+        caller.authorization(),
+    );
+    assert!(!shown.contains("s3cret"), "{shown}");
+
+    headers.append(
+        header::AUTHORIZATION,
+        HeaderValue::from_static("Bearer s3cret"),
+    );
+    let refused = Caller::from_headers(&headers).unwrap_err();
+    let malformed = HeaderValue::from_static("s3cret");
+    let malformed =
+        Caller::from_headers(&HeaderMap::from_iter([(header::AUTHORIZATION, malformed)]));
+    let shown = format!("{refused:?} {malformed:?}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+}

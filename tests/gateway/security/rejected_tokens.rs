@@ -1,0 +1,156 @@
+//! What is no token is refused, with what to do about it and at no cost.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use serde_json::json;
+use tokio::sync::Notify;
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::support::raw_http::{Travelled, frame, head, send};
+use crate::support::{Gateway, Vendor, encoded, method, path, refused, reply, sample};
+
+/// Makes a call with these `authorization` headers, and no other.
+async fn call(gateway: &Gateway, rpc: &str, authorization: &[&[u8]]) -> Travelled {
+    let method = method(rpc);
+    let message = frame(&encoded(&method, sample(&method)));
+    let mut call = head(&path(&method)).body(message.into()).unwrap();
+    call.headers_mut().remove("authorization");
+    for value in authorization {
+        let value = HeaderValue::from_bytes(value).unwrap();
+        call.headers_mut().append("authorization", value);
+    }
+    send(gateway, call).await
+}
+
+const RPCS: [&str; 4] = [
+    "GetUserPresencesPurecloud",
+    "PatchUserPresencesPurecloud",
+    "GetUsersPresencesPurecloudBulk",
+    "PutUsersPresencesBulk",
+];
+
+#[tokio::test]
+async fn what_is_no_single_bearer_token_is_refused_before_the_vendor_is_asked() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let gateway = Gateway::before(&vendor).await;
+    let cases: [(&str, &[&[u8]]); 20] = [
+        ("MISSING_TOKEN", &[]),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cret", b"Bearer s3cret"]),
+        (
+            "MALFORMED_TOKEN",
+            &[b"Bearer s3cret", b"Bearer other-s3cret"],
+        ),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cret", b""]),
+        (
+            "MALFORMED_TOKEN",
+            &[b"Basic s3cret", b"Bearer s3cret", b"Bearer s3cret"],
+        ),
+        ("MALFORMED_TOKEN", &[b""]),
+        ("MALFORMED_TOKEN", &[b"Bearer"]),
+        ("MALFORMED_TOKEN", &[b"Bearer "]),
+        ("MALFORMED_TOKEN", &[b"Bearer     "]),
+        ("MALFORMED_TOKEN", &[b"Basic s3cret"]),
+        ("MALFORMED_TOKEN", &[b"s3cret"]),
+        ("MALFORMED_TOKEN", &[b"Bearers3cret"]),
+        ("MALFORMED_TOKEN", &[b"Bearer:s3cret"]),
+        ("MALFORMED_TOKEN", &[b"Bearer\ts3cret"]),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cret s3cret"]),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cret, Bearer s3cret"]),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cret\ts3cret"]),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cret\xff"]),
+        ("MALFORMED_TOKEN", &[b"Bearer s3cr\xc3\xa9t"]),
+        ("MALFORMED_TOKEN", &["\u{1f511} s3cret".as_bytes()]),
+    ];
+    for (reason, authorization) in cases {
+        for rpc in RPCS {
+            let answer = call(&gateway, rpc, authorization).await.result();
+            let status = refused(answer, Code::Unauthenticated, reason);
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.domain, "presence-gateway");
+            let says = status.message();
+            assert!(says.contains("`authorization"), "{authorization:?}: {says}");
+            assert!(
+                says.contains("must be") || says.contains("send"),
+                "{authorization:?}: {says}"
+            );
+            assert!(!format!("{status:?}").contains("s3cr"), "{status:?}");
+        }
+    }
+    let sent = vendor.received();
+    assert!(sent.is_empty(), "{sent:#?}");
+}
+
+#[tokio::test]
+async fn a_huge_token_is_refused_and_disturbs_no_other_call() {
+    let (arrived, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (arrive, may_answer) = (Arc::clone(&arrived), Arc::clone(&answer));
+    let vendor = Vendor::start(move |_| {
+        let (arrive, may_answer) = (Arc::clone(&arrive), Arc::clone(&may_answer));
+        async move {
+            arrive.notify_one();
+            may_answer.notified().await;
+            reply(200, "{}")
+        }
+    })
+    .await;
+    let gateway = Gateway::before(&vendor).await;
+    let other = gateway.clone();
+    let other = tokio::spawn(async move { other.call(RPCS[0], json!({"userId": "u"})).await });
+    arrived.notified().await;
+    for kib in [17, 32, 64] {
+        let huge = format!("Bearer {}", "s3cret".repeat(kib * 1024 / 6));
+        // Over the connection on which the other call waits.
+        let metadata = [("authorization", huge.as_str())];
+        let answer = gateway
+            .call_with(RPCS[0], json!({"userId": "u"}), &metadata)
+            .await;
+        let status = refused(answer, Code::Unauthenticated, "MALFORMED_TOKEN");
+        assert!(status.message().contains("16 KiB"), "{}", status.message());
+        assert!(!format!("{status:?}").contains("s3cret"), "{status:?}");
+    }
+    assert_eq!(vendor.received().len(), 1);
+    answer.notify_one();
+    other
+        .await
+        .unwrap()
+        .expect("the other call should not be disturbed");
+}
+
+#[tokio::test]
+async fn a_token_that_the_vendor_refuses_is_unauthenticated_too() {
+    let body = json!({"code": "bad.credentials", "message": "Invalid login credentials."});
+    let vendor = Vendor::answering(401, body.to_string()).await;
+    let gateway = Gateway::before(&vendor).await;
+    for rpc in RPCS {
+        let answer = call(&gateway, rpc, &[b"Bearer s3cret"]).await.result();
+        let status = refused(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
+        assert_eq!(
+            status.get_details_error_info().unwrap().domain,
+            "genesys.cloud"
+        );
+        assert!(!format!("{status:?}").contains("s3cret"), "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_repeats_the_token_is_the_vendors_alone() {
+    // What the gateway itself says never holds it, whatever goes wrong.
+    for (status, body) in [
+        (200, "["),
+        (302, ""),
+        (404, ""),
+        (500, "<html>"),
+        (502, ""),
+        (504, ""),
+    ] {
+        let vendor = Vendor::answering(status, body).await;
+        let gateway = Gateway::before(&vendor).await;
+        for rpc in RPCS {
+            let answer = call(&gateway, rpc, &[b"Bearer s3cret"]).await.result();
+            let status = answer.unwrap_err();
+            assert!(!format!("{status:?}").contains("s3cret"), "{status:?}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What the tests of bulk calls share.
+
+pub mod read_scene;
+pub mod write_scene;
+
+use std::ops::Range;
+
+use axum::response::Response;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::support::{Received, Vendor, reply};
+
+/// The two bulk reads, and the path of each.
+pub const READS: [(&str, &str); 2] = [
+    ("GetUsersPresenceBulk", "/api/v2/users/presences/a%2Fb/bulk"),
+    (READ, "/api/v2/users/presences/purecloud/bulk"),
+];
+
+/// The one that needs nothing besides the ids.
+pub const READ: &str = "GetUsersPresencesPurecloudBulk";
+
+/// A request of a bulk read, with the source that one of them needs.
+pub fn read(rpc: &str, mut request: Value) -> Value {
+    if rpc != READ {
+        request["sourceId"] = json!("a/b");
+    }
+    request
+}
+
+/// Ids that are all different.
+pub fn ids(range: Range<usize>) -> Vec<String> {
+    range.map(|n| format!("user-{n}")).collect()
+}
+
+pub fn presence(id: &str) -> Value {
+    json!({"userId": id, "selfUri": format!("/api/v2/users/{id}/presences/purecloud")})
+}
+
+/// The vendor's answer for all the ids of a request.
+pub fn all(received: &Received) -> Response {
+    let presences: Vec<Value> = received.ids().iter().map(|id| presence(id)).collect();
+    reply(200, Value::Array(presences).to_string())
+}
+
+/// A vendor that answers at once.
+pub async fn vendor(answer: impl Fn(&Received) -> Response + Send + Sync + 'static) -> Vendor {
+    Vendor::start(move |received| {
+        let answer = answer(&received);
+        async { answer }
+    })
+    .await
+}
+
+pub fn with_correlation_id(mut response: Response, id: &str) -> Response {
+    let headers = response.headers_mut();
+    headers.insert("ININ-Correlation-Id", id.parse().unwrap());
+    response
+}
+
+/// The texts of a list in the answer; a list that is not there is empty.
+pub fn texts(list: &Value) -> Vec<&str> {
+    let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().map(|text| text.as_str().unwrap()).collect()
+}
+
+pub fn users(answer: &Value) -> Vec<&str> {
+    let presences = answer["presences"].as_array().unwrap();
+    let ids = presences.iter().map(|presence| &presence["userId"]);
+    ids.map(|id| id.as_str().unwrap_or("")).collect()
+}
+
+/// The bulk write.
+pub const WRITE: &str = "PutUsersPresencesBulk";
+
+/// Updates of users that are all different.
+pub fn updates(range: Range<usize>) -> Vec<Value> {
+    range
+        .map(|n| update(&format!("user-{n}"), &n.to_string()))
+        .collect()
+}
+
+pub fn update(user: &str, message: &str) -> Value {
+    json!({"id": user, "message": message})
+}
+
+/// The vendor's answer to a bulk write: it names the users in the URIs alone.
+pub fn applied(received: &Received) -> Response {
+    let updates = received.json();
+    let presences = updates.as_array().unwrap().iter().map(|update| {
+        let uri = format!("/api/v2/users/{}/presences", update["id"].as_str().unwrap());
+        json!({"selfUri": uri, "message": update["message"]})
+    });
+    reply(200, Value::Array(presences.collect()).to_string())
+}
+
+/// The user of the first update in a batch.
+pub fn first_user(received: &Received) -> String {
+    received.json()[0]["id"].as_str().unwrap().to_owned()
+}
+
+/// The messages of the presences in an answer.
+pub fn messages(answer: &Value) -> Vec<&str> {
+    let presences = answer["presences"].as_array();
+    let presences = presences.map(Vec::as_slice).unwrap_or_default();
+    let messages = presences
+        .iter()
+        .map(|presence| presence["message"].as_str());
+    messages.map(Option::unwrap).collect()
+}
+
+/// The numbers of a range as texts.
+pub fn numbers(range: Range<usize>) -> Vec<String> {
+    range.map(|n| n.to_string()).collect()
+}
+
+/// How large the message and the details of a status are as they travel.
+pub fn size(status: &Status) -> usize {
+    let message = status.message().bytes();
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte);
+    let message = message.map(|byte| if is_plain(byte) { 1 } else { 3 });
+    message.sum::<usize>() + status.details().len().div_ceil(3) * 4
+}
+
+/// A failure in an answer: the code, the reason, and the ids.
+pub type Failed = (i64, String, Vec<String>);
+
+pub fn failed(code: Code, reason: &str, ids: Vec<String>) -> Failed {
+    (code as i64, reason.to_owned(), ids)
+}
+
+/// The failures in an answer.
+pub fn failures(answer: &Value) -> Vec<Failed> {
+    let failures = answer["failures"].as_array();
+    let failures = failures.map(Vec::as_slice).unwrap_or_default();
+    failures
+        .iter()
+        .map(|failure| {
+            let status = &failure["status"];
+            let ids = texts(&failure["ids"]).into_iter().map(str::to_owned);
+            (
+                status["code"].as_i64().unwrap(),
+                status["details"][0]["reason"].as_str().unwrap().to_owned(),
+                ids.collect(),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,499 @@
+//! Metrics, pushed to a collector and as a page.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use super::traces::gateway;
+use crate::support::bulk::{READ, all, ids};
+use crate::support::process::Serving;
+use crate::support::telemetry::collector::Collector;
+use crate::support::{Gateway, Received, Vendor, reply};
+
+const FLAGS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
+
+/// The page of a gateway, asked in these words; its head and its body.
+async fn ask(address: SocketAddr, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("{request} HTTP/1.1\r\nhost: gateway\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let ended = stream.read_to_string(&mut answer).await;
+    let parts = answer.split_once("\r\n\r\n");
+    let (head, body) = parts.unwrap_or_else(|| panic!("no answer: {answer:?}, {ended:?}"));
+    (head.to_lowercase(), body.to_owned())
+}
+
+fn page_of(serving: &Serving) -> SocketAddr {
+    let first: Value = serde_json::from_str(&serving.log.lines()[0]).unwrap();
+    first["metrics"].as_str().unwrap().parse().unwrap()
+}
+
+/// The samples of a page, each with its labels as they stand there.
+fn samples(page: &str) -> BTreeMap<String, f64> {
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    let samples = lines.map(|line| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    });
+    samples.collect()
+}
+
+/// A vendor that knows nobody but `u`, and is away once.
+async fn vendor() -> Vendor {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    Vendor::start(move |received: Received| {
+        let is_first = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        async move {
+            if is_first {
+                return reply(503, r#"{"code":"service.unavailable","message":"m"}"#);
+            }
+            if received.path().contains("/nobody/") {
+                return reply(404, r#"{"code":"not.found","message":"m"}"#);
+            }
+            if received.path().ends_with("/bulk") {
+                let ids = received.ids();
+                let presences = ids.iter().map(|id| json!({"userId": id}));
+                return reply(200, Value::Array(presences.collect()).to_string());
+            }
+            reply(200, "{}")
+        }
+    })
+    .await
+}
+
+async fn use_it(gateway: &Gateway) {
+    let rpc = "GetUserPresencesPurecloud";
+    gateway
+        .call(rpc, json!({"userId": "s3cret-u"}))
+        .await
+        .unwrap();
+    gateway
+        .call(rpc, json!({"userId": "nobody"}))
+        .await
+        .unwrap_err();
+    let ids: Vec<String> = (0..120).map(|n| format!("s3cret-{n}")).collect();
+    let bulk = "GetUsersPresencesPurecloudBulk";
+    gateway.call(bulk, json!({"id": ids})).await.unwrap();
+    let nowhere = tonic::Request::new(Vec::new());
+    gateway
+        .raw("/s3cret.Service/Method", nowhere)
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test]
+async fn the_page_says_what_happened_by_few_words() {
+    let vendor = vendor().await;
+    let flags = [
+        &FLAGS[..],
+        &["--max-in-flight", "77", "--token-requests-per-minute", "10"],
+    ]
+    .concat();
+    let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
+    use_it(&gateway).await;
+    let (head, page) = ask(page_of(&serving), "GET /metrics").await;
+    assert!(head.contains("200 ok"), "{head}");
+    assert!(
+        head.contains("content-type: text/plain; version=0.0.4"),
+        "{head}"
+    );
+    let samples = samples(&page);
+    let service = "genesys.presence.v1.PresenceService";
+    let bulk = format!("{{rpc_method=\"{service}/GetUsersPresencesPurecloudBulk\"}}");
+    let port = vendor.address.port();
+    let call = |rest: &str| format!("rpc_server_call_duration_seconds_count{{{rest}}}");
+    let request = |rest: &str| {
+        format!(
+            "http_client_request_duration_seconds_count{{{rest},server_address=\"127.0.0.1\",server_port=\"{port}\",url_template=\"/api/v2/users/{{userId}}/presences/purecloud\"}}"
+        )
+    };
+    let expected = [
+        (
+            call(&format!(
+                "rpc_method=\"{service}/GetUserPresencesPurecloud\",rpc_response_status_code=\"OK\",rpc_system_name=\"grpc\""
+            )),
+            1.0,
+        ),
+        (
+            call(&format!(
+                "rpc_method=\"{service}/GetUserPresencesPurecloud\",rpc_response_status_code=\"NOT_FOUND\",rpc_system_name=\"grpc\""
+            )),
+            1.0,
+        ),
+        (
+            call(
+                "error_type=\"UNIMPLEMENTED\",rpc_method=\"_OTHER\",rpc_response_status_code=\"UNIMPLEMENTED\",rpc_system_name=\"grpc\"",
+            ),
+            1.0,
+        ),
+        (
+            request(
+                "error_type=\"503\",http_request_method=\"GET\",http_response_status_code=\"503\"",
+            ),
+            1.0,
+        ),
+        (
+            request("http_request_method=\"GET\",http_response_status_code=\"200\""),
+            1.0,
+        ),
+        (
+            request(
+                "error_type=\"404\",http_request_method=\"GET\",http_response_status_code=\"404\"",
+            ),
+            1.0,
+        ),
+        ("presence_gateway_calls_in_flight".to_owned(), 0.0),
+        ("presence_gateway_calls_limit".to_owned(), 77.0),
+        (
+            "presence_gateway_calls_shed_total{reason=\"OVERLOADED\"}".to_owned(),
+            0.0,
+        ),
+        (
+            "presence_gateway_upstream_retries_total{reason=\"503\"}".to_owned(),
+            1.0,
+        ),
+        // Six requests of ten: after the last of them, 0.4 are left.
+        (
+            "presence_gateway_quota_remaining_ratio_count".to_owned(),
+            6.0,
+        ),
+        (
+            "presence_gateway_quota_remaining_ratio_bucket{le=\"0.4\"}".to_owned(),
+            1.0,
+        ),
+        (format!("presence_gateway_bulk_batches_sum{bulk}"), 3.0),
+        (format!("presence_gateway_bulk_ids_sum{bulk}"), 120.0),
+    ];
+    for (name, value) in expected {
+        assert_eq!(
+            samples.get(&name),
+            Some(&value),
+            "{name} is not {value} in\n{page}"
+        );
+    }
+    assert!(
+        page.contains("presence_gateway_build_info{revision="),
+        "{page}"
+    );
+    assert!(
+        !page.contains("s3cret"),
+        "an id or a token is on the page:\n{page}"
+    );
+}
+
+/// The counters that alerts read, by what they count.
+const COUNTERS: [(&str, &[&str]); 2] = [
+    (
+        "presence_gateway_calls_ended_total",
+        &["ok", "client_error", "server_error"],
+    ),
+    (
+        "presence_gateway_upstream_requests_total",
+        &["ok", "429", "4xx", "5xx", "no_answer", "abandoned"],
+    ),
+];
+
+#[tokio::test]
+async fn what_alerts_count_begins_at_zero_so_that_the_first_is_in_a_rate() {
+    // Each user's reads are answered with a status of their own.
+    let vendor = Vendor::start(async |received: Received| {
+        let status = received.path().split('/').nth(4).unwrap().parse();
+        match status.unwrap() {
+            200 => reply(200, "{}"),
+            404 => reply(404, r#"{"code":"not.found","message":"m"}"#),
+            status => reply(status, ""),
+        }
+    })
+    .await;
+    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let counted = async || {
+        let samples = samples(&ask(page_of(&serving), "GET /metrics").await.1);
+        let of = |name: &str, result: &&str| {
+            let name = format!("{name}{{result=\"{result}\"}}");
+            let count = samples.get(&name).copied();
+            count.unwrap_or_else(|| panic!("{name} is not in {samples:#?}"))
+        };
+        COUNTERS.map(|(name, results)| -> Vec<_> {
+            results.iter().map(|result| of(name, result)).collect()
+        })
+    };
+    assert_eq!(counted().await, [vec![0.0; 3], vec![0.0; 6]]);
+    for user in ["200", "404", "302"] {
+        let rpc = "GetUserPresencesPurecloud";
+        let _ = gateway.call(rpc, json!({"userId": user})).await;
+    }
+    // Sent once: a PATCH whose outcome is not known is not repeated.
+    let patch = json!({"userId": "500", "sourceId": "PURECLOUD", "body": {}});
+    let failed = gateway.call("PatchUserPresence", patch).await;
+    failed.unwrap_err();
+    let nowhere = tonic::Request::new(Vec::new());
+    gateway.raw("/no.Such/Rpc", nowhere).await.unwrap_err();
+    assert_eq!(
+        counted().await,
+        [vec![1.0, 1.0, 2.0], vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0]]
+    );
+}
+
+#[tokio::test]
+async fn the_page_says_when_the_process_started() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let now = || {
+        let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
+        since.unwrap().as_secs_f64()
+    };
+    let before = now();
+    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let started = samples(&page)
+        .get("presence_gateway_start_time_seconds")
+        .copied();
+    let is_between = started.is_some_and(|it| (before - 1.0..=now()).contains(&it));
+    assert!(is_between, "{started:?} is not since {before} in {page}");
+}
+
+#[tokio::test]
+async fn what_was_refused_for_want_of_quota_is_counted() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let flags = [&FLAGS[..], &["--token-requests-per-minute", "1"]].concat();
+    let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
+    let rpc = "GetUserPresencesPurecloud";
+    gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
+    gateway.call(rpc, json!({"userId": "u"})).await.unwrap_err();
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let name = "presence_gateway_calls_shed_total{reason=\"TOKEN_QUOTA_EXHAUSTED\"}";
+    assert_eq!(samples(&page).get(name), Some(&1.0), "{page}");
+}
+
+#[tokio::test]
+async fn requests_that_the_budget_does_not_repeat_are_counted() {
+    let vendor = Vendor::answering(503, "").await;
+    let flags = [&FLAGS[..], &["--token-requests-per-minute", "0"]].concat();
+    let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
+    // Users of their own, so that no request serves two calls.
+    let call = |user: usize| {
+        let request = json!({"userId": user.to_string()});
+        gateway.call("GetUserPresencesPurecloud", request)
+    };
+    join_all((0..120).map(call)).await;
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let samples = samples(&page);
+    let repeated = "presence_gateway_upstream_retries_total{reason=\"503\"}";
+    assert_eq!(samples.get(repeated), Some(&100.0), "{page}");
+    let refused = samples.get("presence_gateway_upstream_retries_refused_total");
+    // Each of the 120 had three attempts, or was refused another.
+    assert!(refused.is_some_and(|&count| count >= 70.0), "{page}");
+}
+
+#[tokio::test]
+async fn requests_that_are_saved_are_counted_by_how() {
+    let gate = Arc::new(Semaphore::new(0));
+    let gated = Arc::clone(&gate);
+    let vendor = Vendor::start(move |received| {
+        let gate = Arc::clone(&gated);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            if received.ids().is_empty() {
+                reply(200, "{}")
+            } else {
+                all(&received)
+            }
+        }
+    })
+    .await;
+    let flags = [&FLAGS[..], &["--bulk-merge-window", "300ms"]].concat();
+    let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
+    let none = samples(&ask(page_of(&serving), "GET /metrics").await.1);
+    let shared = "presence_gateway_upstream_requests_saved_total{reason=\"shared\"}";
+    let merged = "presence_gateway_upstream_requests_saved_total{reason=\"merged\"}";
+    assert_eq!(
+        (none.get(shared), none.get(merged)),
+        (Some(&0.0), Some(&0.0))
+    );
+    let single = (0..3).map(|_| gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"})));
+    let bulk = (0..5).map(|n| gateway.call(READ, json!({"id": ids(n..n + 1)})));
+    let opened = async {
+        while vendor.received().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(9);
+    };
+    let (single, bulk, ()) = tokio::join!(join_all(single), join_all(bulk), opened);
+    assert!(
+        single.iter().chain(&bulk).all(Result::is_ok),
+        "{single:?} {bulk:?}"
+    );
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let samples = samples(&page);
+    assert_eq!(samples.get(shared), Some(&2.0), "{page}");
+    assert_eq!(samples.get(merged), Some(&4.0), "{page}");
+    assert_eq!(vendor.received().len(), 2);
+}
+
+#[tokio::test]
+async fn fields_that_the_vendor_adds_are_counted_by_their_model() {
+    let answer =
+        r#"{"id": "p", "s3cret-new": 1, "presenceDefinition": {"id": "d", "x": 1, "y": 2}}"#;
+    let vendor = Vendor::answering(200, answer).await;
+    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let rpc = "GetUserPresencesPurecloud";
+    gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let samples = samples(&page);
+    let unknown = |model: &str| {
+        let name = format!("presence_gateway_vendor_unknown_fields_total{{model=\"{model}\"}}");
+        samples.get(&name).copied()
+    };
+    assert_eq!(unknown("UserPresence"), Some(1.0), "{page}");
+    assert_eq!(unknown("PresenceDefinition"), Some(2.0), "{page}");
+    assert!(
+        !page.contains("s3cret"),
+        "a name of the vendor's is on the page:\n{page}"
+    );
+}
+
+#[tokio::test]
+async fn fields_whose_value_is_of_another_kind_are_counted_by_their_names() {
+    let answer = r#"{"id": "p", "primary": "s3cret", "modifiedDate": 7,
+        "presenceDefinition": {"id": 5}}"#;
+    let vendor = Vendor::answering(200, answer).await;
+    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let rpc = "GetUserPresencesPurecloud";
+    // Beyond those answers of each RPC that are searched in any case.
+    for _ in 0..20 {
+        gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
+    }
+    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let samples = samples(&page);
+    let odd = |field: &str, model: &str| {
+        let labels = format!("{{field=\"{field}\",model=\"{model}\"}}");
+        let name = format!("presence_gateway_vendor_unknown_fields_total{labels}");
+        samples.get(&name).copied()
+    };
+    assert_eq!(odd("primary", "UserPresence"), Some(20.0), "{page}");
+    assert_eq!(odd("modified_date", "UserPresence"), Some(20.0), "{page}");
+    assert_eq!(odd("id", "PresenceDefinition"), Some(20.0), "{page}");
+    assert!(!page.contains("s3cret"), "a value is on the page:\n{page}");
+}
+
+#[tokio::test]
+async fn other_questions_get_a_fitting_answer() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let address = page_of(&serving);
+    let (head, body) = ask(address, "HEAD /metrics").await;
+    assert!(
+        head.contains("200 ok") && head.contains("text/plain"),
+        "{head}"
+    );
+    assert_eq!(body, "");
+    let (head, _) = ask(address, "POST /metrics").await;
+    assert!(
+        head.contains("405 ") && head.contains("allow: get,head"),
+        "{head}"
+    );
+    let (head, body) = ask(address, "GET /").await;
+    assert!(
+        head.contains("404 ") && body.contains("/metrics"),
+        "{head} {body}"
+    );
+}
+
+#[tokio::test]
+async fn the_page_is_there_however_many_connections_say_nothing() {
+    let vendor = Vendor::answering(200, "{}").await;
+    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let address = page_of(&serving);
+    // More than there may be, and they are accepted in their order.
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(address).await.unwrap());
+    }
+    let (head, page) = ask(address, "GET /metrics").await;
+    assert!(head.contains("200 ok"), "{head}");
+    assert!(page.contains("presence_gateway_build_info"), "{page}");
+    // The one that came last had no need to go.
+    let mut last = silent.pop().unwrap();
+    last.write_all(b"GET /metrics HTTP/1.1\r\nhost: gateway\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_same_metrics_are_pushed_over_both_transports() {
+    for protocol in ["grpc", "http/protobuf"] {
+        let (vendor, collector) = (vendor().await, Collector::start().await);
+        let (_serving, gateway) = gateway(&vendor, &FLAGS, &collector.variables(protocol)).await;
+        use_it(&gateway).await;
+        let names = [
+            "rpc.server.call.duration",
+            "http.client.request.duration",
+            "presence_gateway.calls.in_flight",
+            "presence_gateway.calls.limit",
+            "presence_gateway.calls.ended",
+            "presence_gateway.upstream.requests",
+            "presence_gateway.start_time",
+            "presence_gateway.calls.shed",
+            "presence_gateway.upstream.retries",
+            "presence_gateway.quota.remaining",
+            "presence_gateway.bulk.batches",
+            "presence_gateway.bulk.ids",
+            "presence_gateway.build.info",
+        ];
+        let received = collector
+            .until(|received| {
+                let is_there =
+                    |name: &&str| received.metrics.iter().any(|metric| metric.name == **name);
+                names.iter().all(is_there)
+            })
+            .await;
+        let shown = format!("{:?}", received.metrics);
+        assert!(
+            !shown.contains("s3cret"),
+            "an id or a token is in a metric: {shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_there_until_the_last_call_has_ended() {
+    let vendor = Vendor::start(|_| async {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        reply(200, "{}")
+    })
+    .await;
+    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
+    let call = async {
+        let rpc = "GetUserPresencesPurecloud";
+        gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
+    };
+    let look = async {
+        while vendor.received().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        serving.signal("TERM");
+        while !serving
+            .log
+            .lines()
+            .iter()
+            .any(|line| line.contains("ending"))
+        {
+            tokio::task::yield_now().await;
+        }
+        let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+        assert_eq!(
+            samples(&page).get("presence_gateway_calls_in_flight"),
+            Some(&1.0)
+        );
+    };
+    tokio::join!(call, look);
+}
