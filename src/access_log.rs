@@ -51,11 +51,6 @@ impl AccessLog {
         }
     }
 
-    /// The full name of the RPC; none where there is no such.
-    pub(crate) fn rpc(&self) -> Option<&'static str> {
-        self.inner.rpc
-    }
-
     /// What the telemetry is told through.
     pub(crate) fn scope(&self) -> &Scope {
         &self.scope

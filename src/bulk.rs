@@ -9,12 +9,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::context::CallContext;
-use crate::error::{Error, Failure, Violation};
-use crate::operation::{Operation, Spec};
-use crate::proto::v1::{
-    GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest,
-    PutUsersPresencesBulkRequest,
-};
+use crate::error::Failure;
+use crate::operation::Operation;
 use crate::upstream::{Reply, Upstream};
 pub use read::BatchCoalescer;
 pub(crate) use read::BulkRead;
@@ -24,19 +20,6 @@ pub use stream::{StreamRequest, StreamResponse};
 /// How many ids or updates one call to the vendor holds at most (the vendor's
 /// limit, documented for the reads and assumed for the write).
 pub const BATCH: usize = 50;
-
-/// The requests that are cut into batches.
-const BULK: [&Spec; 3] = [
-    GetUsersPresenceBulkRequest::SPEC,
-    GetUsersPresencesPurecloudBulkRequest::SPEC,
-    PutUsersPresencesBulkRequest::SPEC,
-];
-
-/// Whether the request message of this name is cut into batches.
-#[must_use]
-pub fn is_bulk(request: &str) -> bool {
-    BULK.iter().any(|spec| spec.request == request)
-}
 
 /// How much of a bulk call there may be.
 #[derive(Debug, Clone, Copy)]
@@ -73,25 +56,6 @@ pub trait Bulk: Operation + Sized {
         session: &CallContext,
         bulk: &BulkContext,
     ) -> impl Future<Output = Result<Reply<Self::Response>, Failure>> + Send;
-}
-
-impl BulkLimits {
-    /// Checks how many elements a request has in its list `field`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`], if that is more than it may have.
-    pub(crate) fn check(self, field: &str, count: usize) -> Result<(), Error> {
-        if count <= self.max_ids {
-            return Ok(());
-        }
-        let max = self.max_ids;
-        let wrong = format!(
-            "must have at most {max} elements (the gateway's --max-bulk-ids); it has {count}; \
-             make several calls"
-        );
-        Err(Error::Invalid(vec![Violation::new(field, wrong)]))
-    }
 }
 
 /// A user's id as it is compared: the vendor's are UUIDs, in either case.

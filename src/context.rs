@@ -1,16 +1,27 @@
 //! The context of one call, from its request to its response.
 
+mod stream_handle;
+
 use std::ops::Deref;
 
 use crate::error::Failure;
 use crate::operation::{self, Operation, RestRequest};
+use crate::rpc::Rpc;
 use crate::upstream::{Reply, RequestContext, Upstream};
+pub(crate) use stream_handle::StreamEnd;
+pub use stream_handle::{StreamHandle, WRITE_TIMEOUT};
 
-/// What a call carries.
+/// What a call carries. The pipeline makes it once the call is admitted, and
+/// hands it to the services beside the request.
 #[derive(Debug, Clone)]
 pub struct CallContext {
-    /// What its requests upstream are sent with.
+    /// The RPC that is called.
+    pub rpc: &'static Rpc,
+    /// What its requests upstream are sent with: the token, the deadline, the
+    /// access log, the memory lease.
     pub request: RequestContext,
+    /// The HTTP/2 stream of the call.
+    pub stream: StreamHandle,
 }
 
 /// The context of one batch. One that is dropped before [`Self::finish`] is
@@ -49,19 +60,20 @@ impl Drop for BatchContext<'_> {
 }
 
 impl CallContext {
-    /// Records the size of a bulk call of the operation `O`.
-    pub(crate) fn record_bulk<O: Operation>(&self, batches: usize, ids: usize) {
-        self.request
-            .access_log
-            .scope()
-            .bulk(O::SPEC.rpc, batches, ids);
+    /// The same call with another context for its requests upstream.
+    #[must_use]
+    pub fn with_request(&self, request: RequestContext) -> Self {
+        Self {
+            rpc: self.rpc,
+            request,
+            stream: self.stream.clone(),
+        }
     }
 
-    /// Records the size of a stream, at its end.
-    pub(crate) fn record_stream(&self, batches: usize, ids: usize) {
-        if let Some(rpc) = self.request.access_log.rpc() {
-            self.request.access_log.scope().bulk(rpc, batches, ids);
-        }
+    /// Records the size of a bulk call, or of a stream at its end.
+    pub(crate) fn record_bulk(&self, batches: usize, ids: usize) {
+        let scope = self.request.access_log.scope();
+        scope.bulk(&self.rpc.name, batches, ids);
     }
 
     /// The context of one batch of a bulk call. It has a span of its own where
@@ -116,7 +128,8 @@ impl CallContext {
     pub(crate) fn decode<O: Operation>(&self, reply: Reply) -> Result<Reply<O::Response>, Failure> {
         match operation::decode::<O>(&reply.body) {
             Ok((response, pruned)) => {
-                self.request.access_log.scope().answer::<O>(&reply.body);
+                let scope = self.request.access_log.scope();
+                scope.answer::<O>(&self.rpc.drift, &reply.body);
                 if !pruned.is_empty() {
                     self.request.access_log.pruned_fields(pruned);
                 }

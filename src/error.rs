@@ -95,8 +95,8 @@ pub enum Error {
     UnknownMethod,
     /// The handler panicked.
     Panicked,
-    /// The service runs without the layers that provide a call's context.
-    ContextMissing,
+    /// The call has no HTTP/2 stream that its driver could run beside.
+    NoStream,
     /// The caller reset its stream, or its connection broke: nobody reads this.
     CallerGone,
     /// The gateway closes the connection of an endless stream.

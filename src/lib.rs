@@ -20,6 +20,7 @@ pub mod logging;
 pub mod memory;
 pub mod operation;
 pub mod proto;
+pub mod rpc;
 pub mod server;
 pub mod telemetry;
 pub mod tls;

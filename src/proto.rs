@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 /// The package `genesys.presence.v1`.
 #[allow(
@@ -42,4 +42,10 @@ pub fn pool() -> &'static DescriptorPool {
         DescriptorPool::decode(DESCRIPTORS).unwrap_or_else(|error| panic!("{error}"))
     });
     &POOL
+}
+
+/// The RPCs of all services.
+pub fn methods() -> impl Iterator<Item = MethodDescriptor> {
+    let services = pool().services();
+    services.flat_map(|service| service.methods().collect::<Vec<_>>())
 }

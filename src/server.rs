@@ -1,4 +1,4 @@
-//! The gRPC server: accepts connections, and leads each call through the layers.
+//! The gRPC server: accepts connections, and leads each call through the pipeline.
 
 mod body;
 mod concurrency_limit;
@@ -11,33 +11,29 @@ mod pipeline;
 mod public;
 mod reject;
 mod request_buffers;
-mod rpc;
 mod shutdown;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 
+use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use axum::{Extension, Router};
+use axum::response::Response;
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
-use tonic::codec::CompressionEncoding::Gzip;
 use tonic::service::Routes;
 
+use crate::context::CallContext;
 use crate::deadline::{DeadlinePolicy, Drain};
-use crate::grpc::Gateway;
-use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServer;
-use crate::proto::v1::presence_service_server::PresenceServiceServer;
-use crate::proto::v1::presence_stream_service_server::PresenceStreamServiceServer;
 use crate::telemetry::Telemetry;
 use connection::ConnectionPolicy;
 use discard::Discard;
 use in_flight::InFlight;
 use limits::{AGE_GRACE_MARGIN, GOAWAY_GRACE, MAX_CONNECTIONS, MAX_PROBES, MAX_PUBLIC_REQUEST};
-pub use limits::{MAX_REQUEST, MAX_STREAM_MESSAGE};
 pub use listener::tls::{Tls, TlsFiles};
 use listener::{Listener, OverflowPolicy};
 use public::PublicServices;
@@ -51,6 +47,8 @@ pub struct CallLimits {
     pub deadlines: DeadlinePolicy,
     /// How many calls are in flight at once.
     pub max_in_flight: usize,
+    /// How many ids or updates a bulk call may have.
+    pub max_bulk_ids: usize,
     /// How many bytes messages and answers take together.
     pub message_memory: usize,
 }
@@ -70,36 +68,26 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server for `gateway`.
+    /// A server for calls that `services` answers after the pipeline has
+    /// admitted them.
     ///
     /// # Errors
     ///
     /// If the descriptors are not what reflection can serve.
-    pub async fn new(
-        gateway: Gateway,
+    pub async fn new<S, F>(
+        services: S,
         limits: CallLimits,
         shutdown_timeouts: ShutdownTimeouts,
-    ) -> io::Result<Self> {
+        telemetry: Telemetry,
+    ) -> io::Result<Self>
+    where
+        S: Fn(CallContext, Request) -> F + Send + Sync + 'static,
+        F: Future<Output = Response> + Send + 'static,
+    {
         let (drain, calls) = (Drain::default(), InFlight::default());
-        let bulk = gateway.bulk_limits();
-        let current = PresenceServiceServer::new(gateway.clone());
-        let streams = PresenceStreamServiceServer::new(gateway.clone());
-        let legacy = LegacyPresenceServiceServer::new(gateway);
-        // A call that is no stream comes inflated (`compression.rs`).
-        let current = current.accept_compressed(Gzip).send_compressed(Gzip);
-        let streams = streams.accept_compressed(Gzip).send_compressed(Gzip);
-        let legacy = legacy.accept_compressed(Gzip).send_compressed(Gzip);
-        let current = current.max_decoding_message_size(MAX_REQUEST);
-        let router = Routes::new(current.clone())
-            .add_service(streams.max_decoding_message_size(MAX_STREAM_MESSAGE))
-            .add_service(legacy.max_decoding_message_size(MAX_REQUEST))
-            .prepare()
-            .into_axum_router();
-        let services = pipeline::Services {
-            router,
-            presence: Some(current),
-        };
-        let services = pipeline::around(services, limits, bulk, drain.clone(), calls.clone());
+        let in_flight = calls.clone();
+        telemetry.observe_in_flight(move || in_flight.count());
+        let services = pipeline::stack(services, limits, drain.clone(), calls.clone(), telemetry);
 
         let (health, health_service) = Health::serving().await;
         let health_service = health_service.max_decoding_message_size(MAX_PUBLIC_REQUEST);
@@ -117,8 +105,8 @@ impl Server {
             .prepare()
             .into_axum_router()
             .merge(about_health.clone());
-        // Beside the layers: these need no token, and must answer when the
-        // gateway is full. What nobody answers is for the services to refuse.
+        // Beside the pipeline: these need no token, and must answer when the
+        // gateway is full. The pipeline rejects what is neither.
         let router = services.merge(about_health).merge(reflection);
 
         let grace = limits.deadlines.max + AGE_GRACE_MARGIN;
@@ -150,18 +138,6 @@ impl Server {
     pub fn with_probes(self, listener: TcpListener) -> Self {
         let probes = (self.probes.0, Some(listener));
         Self { probes, ..self }
-    }
-
-    /// The same server, whose calls are told to this telemetry.
-    #[must_use]
-    pub fn with_telemetry(self, telemetry: &Telemetry) -> Self {
-        if telemetry.is_off() {
-            return self;
-        }
-        let calls = self.calls.clone();
-        telemetry.observe_in_flight(move || calls.count());
-        let router = self.router.layer(Extension(telemetry.clone()));
-        Self { router, ..self }
     }
 
     /// Serves until `shutdown` is done; then says so, pauses, and lets the

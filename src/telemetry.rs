@@ -28,6 +28,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracer;
 
 pub(crate) use attempt::{Attempt, Peer};
+pub(crate) use drift::DriftSampler;
 pub use export::Running;
 use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};

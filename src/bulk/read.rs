@@ -106,7 +106,6 @@ async fn read<O: BulkRead>(
     session: &CallContext,
     bulk: &BulkContext,
 ) -> Result<Reply<O::Response>, Failure> {
-    bulk.limits.check("ids", request.ids().len())?;
     if request.ids().is_empty() {
         return session.forward(&bulk.upstream, request).await;
     }
@@ -126,7 +125,7 @@ async fn read<O: BulkRead>(
     if !partial && batches.len() > 1 {
         bulk.upstream.reserve(&session.request, batches.len())?;
     }
-    session.record_bulk::<O>(batches.len(), ids.len());
+    session.record_bulk(batches.len(), ids.len());
     let batches = shared(first, batches, &bare, session, bulk)?;
     let parts = batches
         .iter()

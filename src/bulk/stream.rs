@@ -97,7 +97,7 @@ pub(crate) async fn read<O: BulkRead>(
 ) -> Result<(), Failure> {
     let mut window = Window::default();
     let end = lead::<O>(session, bulk, asked, out, &mut window).await;
-    session.record_stream(window.batches(), window.received());
+    session.record_bulk(window.batches(), window.received());
     if let Some(last) = window.last(end.as_ref().err()) {
         let _ = timeout(LAST, out.send(last)).await;
     }

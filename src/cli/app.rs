@@ -9,6 +9,7 @@ use super::exit::StartupError;
 use super::port::bind;
 #[cfg(feature = "sandbox")]
 use super::sandbox;
+use crate::bulk::{BatchCoalescer, BulkContext};
 use crate::config::{Config, Limits, Target};
 use crate::grpc::Gateway;
 use crate::server::{Server, ShutdownTimeouts};
@@ -82,9 +83,9 @@ impl App {
             config.outbound,
             config.limits,
             config.shutdown_timeouts,
+            telemetry,
         )
-        .await?
-        .with_telemetry(&telemetry);
+        .await?;
         let has_tls = config.tls.is_some();
         if let Some(tls) = config.tls {
             server = server.with_tls(tls);
@@ -163,17 +164,21 @@ pub async fn server(
     client: ClientOptions,
     limits: Limits,
     shutdown: ShutdownTimeouts,
+    telemetry: Telemetry,
 ) -> Result<Server, String> {
     let rate_limiter = RateLimiter::new(limits.token_requests_per_minute);
     let mut upstream = Upstream::new(upstream, client, rate_limiter)?;
     if limits.share_reads {
         upstream = upstream.with_shared_reads();
     }
-    let mut gateway = Gateway::new(upstream, limits.bulk);
-    if let Some(window) = limits.bulk_merge_window {
-        let merged = gateway.with_merged_reads(window);
-        gateway = merged.map_err(|error| format!("cannot start a thread: {error}"))?;
-    }
-    let server = Server::new(gateway, limits.calls, shutdown).await;
+    let coalescer = limits.bulk_merge_window.map(BatchCoalescer::new);
+    let coalescer = coalescer.transpose();
+    let gateway = Gateway::new(BulkContext {
+        upstream,
+        limits: limits.bulk,
+        coalescer: coalescer.map_err(|error| format!("cannot start a thread: {error}"))?,
+    });
+    let services = move |context, request| gateway.call(context, request);
+    let server = Server::new(services, limits.calls, shutdown, telemetry).await;
     server.map_err(|error| error.to_string())
 }

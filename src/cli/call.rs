@@ -190,13 +190,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// Finds an RPC by its name, with or without its service.
 fn method(name: &str) -> Result<MethodDescriptor, String> {
-    let ours = |package: &str| package == "genesys.presence.v1";
-    let services = proto::pool()
-        .services()
-        .filter(|service| ours(service.package_name()));
-    let mut methods: Vec<_> = services
-        .flat_map(|s| s.methods().collect::<Vec<_>>())
-        .collect();
+    let mut methods: Vec<_> = proto::methods().collect();
     let wanted = name.rsplit(['/', '.']).next().unwrap_or(name);
     if let Some(found) = methods.iter().position(|method| method.name() == wanted) {
         return Ok(methods.swap_remove(found));

@@ -141,6 +141,7 @@ impl LimitsArgs {
                     max: max?,
                 },
                 max_in_flight: max_in_flight?,
+                max_bulk_ids: max_ids?,
                 message_memory: message_memory?,
             },
             bulk: BulkLimits {

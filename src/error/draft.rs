@@ -96,7 +96,7 @@ impl Draft {
             Error::DeadlineExceeded | Error::BatchExpired(_) => {
                 Draft::new(Code::DeadlineExceeded, Reason::DeadlineExceeded, message)
             }
-            Error::Unsendable(_) | Error::Panicked | Error::ContextMissing => {
+            Error::Unsendable(_) | Error::Panicked | Error::NoStream => {
                 Draft::new(Code::Internal, Reason::Internal, message)
             }
             Error::Unreachable(_) | Error::ProxyRefused(_) => {

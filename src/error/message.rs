@@ -138,7 +138,7 @@ pub(super) fn of(error: &Error) -> String {
              write, it may have been applied"
                 .to_owned()
         }
-        Error::ContextMissing => "the service runs without its layers".to_owned(),
+        Error::NoStream => "the call has no HTTP/2 stream to run beside".to_owned(),
         Error::CallerGone => "the caller reset the stream, or its connection broke".to_owned(),
         Error::ConnectionDraining => {
             "the connection is being closed because it reached its maximum age; open the stream \

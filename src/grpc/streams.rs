@@ -2,14 +2,15 @@
 
 use std::error::Error as StdError;
 use std::iter;
+use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
-use super::{Answer, Gateway, call_context};
+use super::{Answer, Handler, status};
 use crate::bulk::{self, BulkRead, StreamRequest, StreamResponse};
-use crate::context::CallContext;
+use crate::context::WRITE_TIMEOUT;
 use crate::error::{Error, Failure};
 use crate::proto::v1::presence_stream_service_server::PresenceStreamService;
 use crate::proto::v1::{
@@ -17,17 +18,16 @@ use crate::proto::v1::{
     StreamUsersPresenceBulkRequest, StreamUsersPresenceBulkResponse,
     StreamUsersPresencesPurecloudBulkRequest, StreamUsersPresencesPurecloudBulkResponse,
 };
-use crate::server::MAX_STREAM_MESSAGE;
-use crate::server::connection::executor::{WRITE_TIMEOUT, led_by};
+use crate::rpc::MAX_STREAM_MESSAGE;
 
-/// What is streamed to a caller.
-type Answers<T> = BoxStream<'static, Result<T, Status>>;
+/// The responses of a stream.
+type Responses<T> = BoxStream<'static, Result<T, Status>>;
 
 #[async_trait]
-impl PresenceStreamService for Gateway {
-    type StreamUsersPresenceBulkStream = Answers<StreamUsersPresenceBulkResponse>;
+impl PresenceStreamService for Handler {
+    type StreamUsersPresenceBulkStream = Responses<StreamUsersPresenceBulkResponse>;
     type StreamUsersPresencesPurecloudBulkStream =
-        Answers<StreamUsersPresencesPurecloudBulkResponse>;
+        Responses<StreamUsersPresencesPurecloudBulkResponse>;
 
     async fn stream_users_presence_bulk(
         &self,
@@ -44,65 +44,61 @@ impl PresenceStreamService for Gateway {
     }
 }
 
-impl Gateway {
+impl Handler {
     /// A stream of ids, as many bulk reads of the operation `O` as it takes.
     ///
-    /// What leads it runs beside the answer, which is polled only when its
-    /// caller makes room: batches under way, and the deadline, wait for nobody.
-    fn stream<O, I, T>(&self, call: Request<Streaming<I>>) -> Answer<Answers<T>>
+    /// The task that drives it runs beside the response and not in it: hyper
+    /// polls a response only when its caller has flow-control window, and
+    /// upstream requests and deadlines must not stall with it.
+    fn stream<O, I, T>(&self, call: Request<Streaming<I>>) -> Answer<Responses<T>>
     where
         O: BulkRead,
         I: Into<StreamRequest> + Send + 'static,
         T: From<StreamResponse> + Send + 'static,
     {
-        let (metadata, extensions, messages) = call.into_parts();
-        let session = call_context(&metadata, &extensions)?;
-        let bulk = self.bulk.clone();
-        // One message is on its way while the next one is made.
-        let (out, mut taken) = mpsc::channel(1);
+        let requests = call.into_inner().map(|request| {
+            let request = request.map(Into::into);
+            request.map_err(|status| unreadable(&status))
+        });
+        let (context, bulk) = (self.context.clone(), Arc::clone(&self.gateway.0));
+        // One message is being sent while the next one is made.
+        let (results, mut sent) = mpsc::channel(1);
         let (end, mut ended) = mpsc::channel(1);
-        led_by(Box::pin(async move {
-            let asked =
-                messages.map(|message| message.map(Into::into).map_err(|status| unread(&status)));
-            let read = bulk::stream::<O>(&session, &bulk, asked, &out).await;
-            // After what was handed out before.
-            let CallContext { request } = session;
-            let patience = if read.is_ok() {
-                bulk.limits.stream_idle
-            } else {
-                WRITE_TIMEOUT
-            };
-            match read {
-                Ok(()) => request.access_log.finish(Code::Ok, None),
-                // Its caller has gone away, which is no error of anybody's.
-                Err(Failure {
-                    error: Error::CallerGone,
-                    ..
-                }) => {}
-                Err(failure) => {
-                    let status = failure.into_status(request.deadline.remaining());
-                    request.access_log.finish_with(&status);
-                    let _ = end.send(status).await;
+        let driver = async move {
+            let read = bulk::stream::<O>(&context, &bulk, requests, &results).await;
+            let write_timeout = match read {
+                Ok(()) => {
+                    context.request.access_log.finish(Code::Ok, None);
+                    bulk.limits.stream_idle
                 }
-            }
-            drop((out, end));
-            // For what was handed out to be taken.
-            tokio::time::sleep(patience).await;
-        }));
-        let answers = stream::poll_fn(move |context| taken.poll_recv(context));
+                Err(failure) => {
+                    // The caller has gone away, which is nobody's error.
+                    if !matches!(failure.error, Error::CallerGone) {
+                        let _ = end.send(status(&context, failure)).await;
+                    }
+                    WRITE_TIMEOUT
+                }
+            };
+            drop((results, end));
+            // The caller reads what was sent; then the stream ends by itself.
+            tokio::time::sleep(write_timeout).await;
+        };
+        let stream = &self.context.stream;
+        let driven = stream.drive_alongside(Box::pin(driver));
+        driven.map_err(|error| status(&self.context, error.into()))?;
+        let results = stream::poll_fn(move |context| sent.poll_recv(context));
+        // After the results that were sent before it.
         let end = stream::poll_fn(move |context| ended.poll_recv(context));
-        let answers = answers
-            .map(|results| Ok(results.into()))
-            .chain(end.map(Err));
-        Ok(Response::new(answers.boxed()))
+        let results = results.map(|results| Ok(T::from(results)));
+        Ok(Response::new(results.chain(end.map(Err)).boxed()))
     }
 }
 
-/// What tonic found wrong with a message.
-fn unread(status: &Status) -> Failure {
-    // tonic takes the code from an error of HTTP/2, but does not find it below
-    // that of axum's body. Such an error is about the connection or the
-    // caller's reset, never about the message.
+/// The error of a message that tonic could not decode.
+fn unreadable(status: &Status) -> Failure {
+    // tonic takes the code from an HTTP/2 error, but does not find that error
+    // inside the one of axum's body. Such an error is about the connection or
+    // a reset by the caller, never about the message.
     let is_lost = iter::successors(status.source(), |&cause| cause.source())
         .any(<dyn StdError>::is::<hyper::Error>);
     let code = if is_lost {
@@ -111,7 +107,7 @@ fn unread(status: &Status) -> Failure {
         status.code()
     };
     let error = match code {
-        // As it came, or inflated.
+        // Compressed or decompressed.
         Code::OutOfRange | Code::ResourceExhausted => Error::MessageTooLarge(MAX_STREAM_MESSAGE),
         Code::Cancelled => Error::CallerGone,
         _ => Error::Malformed(status.message().to_owned()),

@@ -137,7 +137,7 @@ mod tests {
     use tokio::time::{Instant, pause};
 
     use super::*;
-    use crate::server::connection::executor::led_by;
+    use crate::server::connection::executor::stream_handle;
 
     const GRACE: Duration = Duration::from_secs(130);
 
@@ -148,7 +148,8 @@ mod tests {
             "answer"
         };
         let half_an_hour = async || {
-            led_by(Box::pin(sleep(Duration::from_mins(30))));
+            let driver = Box::pin(sleep(Duration::from_mins(30)));
+            stream_handle().drive_alongside(driver).unwrap();
             Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())
         };
         let router = Router::new()

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::Request;
-use axum::response::Response;
 use tokio::sync::watch;
-
-use super::body::guarded;
 
 /// How many calls are in flight, from their headers until their callers have
 /// taken the last of their answers. A clone is the same count.
@@ -44,15 +40,4 @@ impl Drop for Entered {
     fn drop(&mut self) {
         self.0.0.send_modify(|count| *count -= 1);
     }
-}
-
-/// Counts each call that goes through here.
-pub(super) async fn count<F: Future<Output = Response>>(
-    calls: InFlight,
-    request: Box<Request>,
-    next: impl FnOnce(Box<Request>) -> F,
-) -> Response {
-    let entered = calls.enter();
-    let answer = next(request).await;
-    answer.map(|answer| guarded(answer, entered))
 }

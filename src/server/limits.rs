@@ -3,15 +3,10 @@
 
 use std::time::Duration;
 
-// Messages and metadata of a call.
+use crate::rpc::MAX_REQUEST;
 
-/// The largest request message, in bytes: gRPC's customary limit, and about ten
-/// times what the vendor accepts.
-pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
-
-/// The largest message of a request stream, in bytes: 5000 vendor ids with some
-/// room. The gateway holds such a message while it requests its ids.
-pub const MAX_STREAM_MESSAGE: usize = 256 * 1024;
+// Messages and metadata of a call. `rpc.rs` has the largest messages, because
+// the services need them too.
 
 /// The metadata of one call, in bytes: enough for a call with the largest token
 /// that a proxy lets through to get its status. If one call exceeds this by
@@ -21,6 +16,14 @@ pub const MAX_METADATA: u32 = 96 * 1024;
 /// How long a message may take to arrive after its headers, unless its deadline
 /// is earlier. Usually it arrives with them.
 pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The elements of a list that is not cut into batches: more than fit into a
+/// URL, and more than the vendor accepts.
+pub const MAX_ELEMENTS: usize = 10_000;
+
+/// How long after its deadline a call is ended that has not reached its
+/// handler. A handler ends by itself at the deadline, with a better status.
+pub const DEADLINE_GRACE: Duration = Duration::from_millis(20);
 
 /// The bytes of a response that are handed to hyper at once: one HTTP/2 frame.
 pub const MAX_DATA_FRAME: usize = 16 * 1024;

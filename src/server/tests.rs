@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::{BufMut, Bytes};
 use futures_util::stream::{self, StreamExt};
-use http::{HeaderMap, Request};
+use http::HeaderMap;
 use http_body_util::BodyExt;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -42,6 +42,7 @@ async fn server() -> Server {
                 max: Duration::from_mins(2),
             },
             max_in_flight: 10,
+            max_bulk_ids: 5000,
             message_memory: 64 << 20,
         },
         bulk: BulkLimits {
@@ -57,7 +58,9 @@ async fn server() -> Server {
         lame_duck: Duration::ZERO,
         drain_timeout: Duration::ZERO,
     };
-    let server = app::server(endpoint, ClientOptions::default(), limits, shutdown);
+    let telemetry = Telemetry::default();
+    let client = ClientOptions::default();
+    let server = app::server(endpoint, client, limits, shutdown, telemetry);
     server.await.unwrap()
 }
 

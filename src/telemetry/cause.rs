@@ -40,7 +40,7 @@ pub(super) fn word(error: &Error) -> &'static str {
         | Error::UnsupportedEncoding(_)
         | Error::UnknownMethod
         | Error::Panicked
-        | Error::ContextMissing
+        | Error::NoStream
         | Error::CallerGone => OTHER,
     }
 }

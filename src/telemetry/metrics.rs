@@ -13,7 +13,6 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::attempt::Peer;
-use super::drift::Sample;
 use super::names::{OTHER, attribute, metric, own};
 use super::result::{self, Counts};
 use crate::error::Reason;
@@ -66,7 +65,6 @@ pub(super) struct Metrics {
     bulk_batches: Histogram<u64>,
     bulk_ids: Histogram<u64>,
     unknown_fields: Counter<u64>,
-    sample: Sample,
 }
 
 impl Metrics {
@@ -147,7 +145,6 @@ impl Metrics {
                  `field`, those whose value is of another kind than promised, in all.",
                 "{field}",
             ),
-            sample: Sample::new(),
             meter,
         };
         metrics.begin_at_zero();
@@ -253,11 +250,6 @@ impl Metrics {
         let rpc = [KeyValue::new(attribute::RPC_METHOD, rpc)];
         self.bulk_batches.record(batches as u64, &rpc);
         self.bulk_ids.record(ids as u64, &rpc);
-    }
-
-    /// Whether this answer of an RPC shall be searched for what is not known.
-    pub(super) fn is_sampled(&self, rpc: &str) -> bool {
-        self.sample.is_due(rpc)
     }
 
     pub(super) fn unknown_fields(&self, model: String, count: u64) {

@@ -10,6 +10,7 @@ use opentelemetry::{Context, KeyValue};
 use tonic::Code;
 
 use super::attempt::{Attempt, CANCELLED, Peer};
+use super::drift::DriftSampler;
 use super::names::{OTHER, attribute, own, span};
 use super::{Telemetry, cause, propagation};
 use crate::error::{self, Error};
@@ -211,13 +212,13 @@ impl Scope {
         }
     }
 
-    /// Looks through an answer of the vendor's, if it is one of the sample,
-    /// for what the proto does not know.
-    pub(crate) fn answer<O: Operation>(&self, body: &[u8]) {
+    /// Counts the fields of an answer that the proto does not know, if the
+    /// answer is in the sample.
+    pub(crate) fn answer<O: Operation>(&self, sampler: &DriftSampler, body: &[u8]) {
         let Some(metrics) = self.telemetry.metrics() else {
             return;
         };
-        if metrics.is_sampled(O::SPEC.rpc) {
+        if sampler.is_due() {
             for (model, count) in operation::unknown_fields::<O>(body) {
                 metrics.unknown_fields(model, count);
             }

@@ -34,6 +34,7 @@ use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::proto;
 use presence_gateway::proto::v1::BulkWriteReport;
 use presence_gateway::server::{CallLimits, ShutdownTimeouts};
+use presence_gateway::telemetry::Telemetry;
 use presence_gateway::upstream::client::ClientOptions;
 use presence_gateway::upstream::endpoint::Endpoint;
 use prost::Message;
@@ -294,6 +295,7 @@ impl Gateway {
                     max: limits.max_deadline,
                 },
                 max_in_flight: limits.max_in_flight,
+                max_bulk_ids: limits.max_ids,
                 message_memory: limits.message_memory,
             },
             bulk: BulkLimits {
@@ -310,6 +312,7 @@ impl Gateway {
             ClientOptions::default(),
             granted,
             limits.shutdown_timeouts,
+            Telemetry::default(),
         );
         let server = server.await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -375,10 +378,7 @@ pub fn methods() -> Vec<MethodDescriptor> {
 
 /// All RPCs of all services.
 pub fn all_methods() -> Vec<MethodDescriptor> {
-    let services = proto::pool().services();
-    services
-        .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .collect()
+    proto::methods().collect()
 }
 
 pub fn method(rpc: &str) -> MethodDescriptor {

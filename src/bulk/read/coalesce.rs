@@ -143,7 +143,7 @@ impl BatchCoalescer {
                 &mut state,
                 kind,
                 read,
-                CallContext { request },
+                session.with_request(request),
                 upstream,
                 ids,
             );

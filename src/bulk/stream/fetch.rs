@@ -56,13 +56,11 @@ pub(super) async fn send<O: BulkRead>(
     if ids.is_empty() {
         return done;
     }
-    let session = CallContext {
-        request: RequestContext {
-            memory: held,
-            reservations: Reservations::default(),
-            ..session.request.clone()
-        },
-    };
+    let session = session.with_request(RequestContext {
+        memory: held,
+        reservations: Reservations::default(),
+        ..session.request.clone()
+    });
     let has_room = has_room(&session).await;
     let answer = match call.and_then(|call| has_room.map(|()| call)) {
         Err(error) => Err(error.into()),

@@ -1,71 +1,34 @@
-//! The stream of one call, which ends also where its caller does not end it.
+//! Runs the HTTP/2 streams of a connection, and ends those whose callers do not.
 
-use std::cell::RefCell;
-use std::time::Duration;
-
-use futures_util::future::BoxFuture;
 use hyper::rt::Executor;
-use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use crate::deadline::Deadline;
+use crate::context::{StreamEnd, StreamHandle, WRITE_TIMEOUT};
 use crate::server::connection::activity::ConnectionActivity;
 
-/// How long after its deadline a caller may take for the rest of an answer. It
-/// is for those that named no deadline of their own: one that did has given up.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// When the stream of a call ends, if its caller does not end it.
-enum End {
-    /// Some seconds after the call's deadline.
-    After(Deadline),
-    /// When what leads it has ended.
-    Led(BoxFuture<'static, ()>),
-}
-
-/// What the call of a stream can reach of it.
+/// What a call can reach of the stream it runs on.
 struct Stream {
-    /// Where the call says when the stream ends.
-    end: RefCell<Option<oneshot::Sender<End>>>,
-    /// How the connection of the stream is used.
+    handle: StreamHandle,
     connection: ConnectionActivity,
 }
 
 tokio::task_local! {
-    /// The stream of the call that runs.
+    /// The stream of the call that runs. hyper hands its executor a future and
+    /// no request, so the outermost layer takes the handle from here; all
+    /// others have it from the call's context.
     static STREAM: Stream;
 }
 
-/// How the connection is used on which the call comes that asks for it.
+/// The activity of the connection of the call that runs.
 pub(in crate::server) fn connection() -> Option<ConnectionActivity> {
     STREAM.try_with(|stream| stream.connection.clone()).ok()
 }
 
-/// Ends the stream of the call that asks for it, some seconds after its
-/// deadline. What is on its way then is reset, and its memory is free.
-///
-/// Nothing else would: an answer is polled only when its caller makes room for
-/// it, so one that makes none, and keeps its connection alive, would hold the
-/// call's place for as long as the connection may live.
-pub(in crate::server) fn end_after(deadline: Deadline) {
-    tell(End::After(deadline));
-}
-
-/// Runs `leader` beside the stream of the call that asks for it, whether or
-/// not its caller makes room for the answer, and ends the stream with it. It
-/// is dropped where the stream ends first.
-///
-/// A connection that is old lasts until such streams have ended.
-pub(crate) fn led_by(leader: BoxFuture<'static, ()>) {
-    tell(End::Led(leader));
-}
-
-fn tell(word: End) {
-    let _ = STREAM.try_with(|stream| {
-        if let Some(end) = stream.end.borrow_mut().take() {
-            let _ = end.send(word);
-        }
-    });
+/// The handle of the stream of the call that runs. Under another executor it is
+/// the handle of no stream, with which [`StreamHandle::drive_alongside`] fails.
+pub(in crate::server) fn stream_handle() -> StreamHandle {
+    let handle = STREAM.try_with(|stream| stream.handle.clone());
+    handle.unwrap_or_else(|_| StreamHandle::detached())
 }
 
 /// Runs the streams of a connection, and counts them.
@@ -83,37 +46,34 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let begun = self.0.track_stream();
+        let guard = self.0.track_stream();
         let activity = self.0.clone();
-        let (sender, end) = oneshot::channel::<End>();
-        let is_over = async move {
+        let (handle, end) = StreamHandle::new();
+        let end = async move {
             match end.await {
-                Ok(End::After(deadline)) => {
+                Ok(StreamEnd::ResetAfter(deadline)) => {
                     deadline.expired().await;
                     sleep(WRITE_TIMEOUT).await;
                 }
-                Ok(End::Led(leader)) => {
-                    let _lasts = activity.track_long_stream();
-                    leader.await;
+                Ok(StreamEnd::Driver(driver)) => {
+                    let _guard = activity.track_long_stream();
+                    driver.await;
                 }
-                // A stream that names no end, such as a watch of health, has none:
-                // its connection ends it (`farewell.rs`).
+                // A stream without an end of its own, such as a health watch:
+                // its connection ends it (`body/drainable.rs`).
                 Err(_) => std::future::pending().await,
             }
         };
-        let bound = async move {
-            let _begun = begun;
+        let task = async move {
+            let _guard = guard;
             tokio::select! {
                 () = stream => {}
-                () = is_over => tracing::debug!("a caller did not take its answer"),
+                () = end => tracing::debug!("stream ended before its caller read the response"),
             }
         };
-        let stream = Stream {
-            end: RefCell::new(Some(sender)),
-            connection: self.0.clone(),
-        };
+        let connection = self.0.clone();
         #[expect(clippy::disallowed_methods, reason = "what a connection runs on")]
-        tokio::spawn(STREAM.scope(stream, bound));
+        tokio::spawn(STREAM.scope(Stream { handle, connection }, task));
     }
 }
 
@@ -121,8 +81,7 @@ where
 mod tests {
     use std::convert::Infallible;
     use std::sync::Arc;
-
-    use parking_lot::Mutex;
+    use std::time::Duration;
 
     use axum::Router;
     use axum::body::Body;
@@ -131,8 +90,9 @@ mod tests {
     use http::{HeaderMap, Request};
     use hyper::client::conn::http2;
     use hyper_util::rt::{TokioExecutor, TokioIo};
+    use parking_lot::Mutex;
     use tokio::io::duplex;
-    use tokio::sync::watch;
+    use tokio::sync::{oneshot, watch};
     use tokio::time::{Instant, pause};
 
     use super::*;
@@ -166,7 +126,7 @@ mod tests {
             .route(
                 "/bound",
                 post(async move || {
-                    end_after(time.for_call(&HeaderMap::new()));
+                    stream_handle().reset_after(time.for_call(&HeaderMap::new()));
                     large()
                 }),
             );

@@ -1,8 +1,8 @@
-//! Compression, for callers who ask for it by compressing their own message.
+//! Compresses responses only for callers that compress their requests.
 //!
-//! That a caller could read a compressed answer is no wish for one: core gRPC
-//! clients say so in every call. Within a data centre, time on the wire is
-//! cheaper than the time that compressing takes.
+//! `grpc-accept-encoding` alone is not a request for compression: core gRPC
+//! clients send it in every call. Within a data centre, time on the wire costs
+//! less than the time to compress.
 
 use std::io::Read;
 
@@ -13,14 +13,14 @@ use http::HeaderMap;
 use crate::error::Error;
 use crate::server::request_buffers::PREFIX;
 
-/// How the message of a call is compressed.
+/// The header that names the compression of the request.
 const ENCODING: &str = "grpc-encoding";
 
-/// How its answer may be compressed.
+/// The header that lists the compressions that the response may have.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Lets tonic compress the answer only of a caller who compresses.
-pub(in crate::server) fn only_for_who_asks(headers: &mut HeaderMap) {
+/// Keeps tonic from compressing the response to a caller that does not compress.
+pub(super) fn negotiate(headers: &mut HeaderMap) {
     if !is_gzip(headers) {
         headers.remove(ACCEPT_ENCODING);
     }
@@ -32,49 +32,46 @@ fn is_gzip(headers: &HeaderMap) -> bool {
         .is_some_and(|encoding| encoding == "gzip")
 }
 
-/// Gives the message of a call as it was before its caller compressed it, and
-/// makes the headers say so.
+/// Decompresses the message of a call, and corrects the headers.
 ///
 /// # Errors
 ///
-/// If the message is more than `largest` bytes, or not what it says it is.
-pub(in crate::server) fn undone(
+/// If the message has more than `max` bytes, or is not the gzip that its
+/// headers say.
+pub(super) fn decompress(
     headers: &mut HeaderMap,
     message: Bytes,
-    largest: usize,
+    max: usize,
 ) -> Result<Bytes, Error> {
-    // Another compression is left as it is: tonic says which it knows. And a
-    // caller may leave single messages as they are, such as small ones.
+    // tonic rejects other compressions, with the list of those it accepts. A
+    // caller may leave a single message uncompressed, as a small one.
     match message.split_at_checked(PREFIX) {
         Some((&[1, ..], compressed)) if is_gzip(headers) => {
             headers.remove(ENCODING);
-            inflated(compressed, largest)
+            inflate(compressed, max)
         }
         _ => Ok(message),
     }
 }
 
-/// Inflates a message, never to more than a byte above `largest`: what is small
-/// on the wire may be without end.
-fn inflated(compressed: &[u8], largest: usize) -> Result<Bytes, Error> {
+/// Inflates a message to at most one byte more than `max`: a small one may
+/// inflate to any size.
+fn inflate(compressed: &[u8], max: usize) -> Result<Bytes, Error> {
     let mut decoder = GzDecoder::new(compressed);
     let mut plain = Vec::new();
-    let bound = u64::try_from(largest).unwrap_or(u64::MAX).saturating_add(1);
-    let read = decoder.by_ref().take(bound).read_to_end(&mut plain);
-    if plain.len() > largest {
-        return Err(Error::MessageTooLarge(largest));
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let read = decoder.by_ref().take(limit).read_to_end(&mut plain);
+    if plain.len() > max {
+        return Err(Error::MessageTooLarge(max));
     }
     let length = u32::try_from(plain.len());
     let (Ok(_), Ok(length), []) = (read, length, decoder.into_inner()) else {
-        return Err(malformed());
+        let text = "it is marked as compressed by gzip but cannot be decompressed";
+        return Err(Error::Malformed(text.to_owned()));
     };
     let mut message = BytesMut::with_capacity(PREFIX + plain.len());
     message.put_u8(0);
     message.put_u32(length);
     message.extend_from_slice(&plain);
     Ok(message.freeze())
-}
-
-fn malformed() -> Error {
-    Error::Malformed("it is marked as compressed by gzip but cannot be decompressed".to_owned())
 }

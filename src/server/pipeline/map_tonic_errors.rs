@@ -1,51 +1,39 @@
-//! What tonic answers by itself, mended: with our details, and where its code
-//! is not the customary one, with that.
+//! Rewrites the statuses that tonic makes: adds our details, and corrects codes.
 
-use axum::extract::Request;
 use axum::response::Response;
 use tonic::{Code, Status};
 
-use crate::access_log::AccessLog;
-use crate::deadline::Deadline;
+use super::Call;
 use crate::error::Error;
-use crate::server::reject::{code, refuse};
-use crate::server::rpc::Rpc;
+use crate::server::reject::code;
 
-/// The header that says which compressions are accepted.
+/// The header that lists the accepted compressions.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
-/// Passes the services' answers on, and replaces those that tonic made.
-pub(in crate::server) async fn answers<F: Future<Output = Response>>(
-    request: Box<Request>,
-    next: impl FnOnce(Box<Request>) -> F,
-) -> Response {
-    let is_known = Rpc::at(request.uri().path()).is_some();
-    let deadline = request.extensions().get::<Deadline>().cloned();
-    let record = request.extensions().get::<AccessLog>().cloned();
-    let response = next(request).await;
+/// Replaces a response that tonic made; all others have details already.
+pub(super) fn map_tonic_errors(response: Response, call: &Call) -> Response {
     let headers = response.headers();
-    let (Some(deadline), Some(status)) = (deadline, Status::from_header_map(headers)) else {
+    let Some(status) = Status::from_header_map(headers) else {
         return response;
     };
     if status.code() == Code::Ok || !status.details().is_empty() {
         return response;
     }
-    let error = mended(is_known, code(headers), status.message());
-    let mut answer = refuse(error, &deadline, record);
+    let mut rejected = call.reject(map(code(headers), status.message()));
     // How the caller may compress instead.
     if let Some(accepted) = headers.get(ACCEPT_ENCODING) {
-        answer
+        rejected
             .headers_mut()
             .insert(ACCEPT_ENCODING, accepted.clone());
     }
-    answer
+    rejected
 }
 
-fn mended(is_known: bool, code: Code, message: &str) -> Error {
+fn map(code: Code, message: &str) -> Error {
+    let message = message.to_owned();
     match code {
-        _ if !is_known => Error::UnknownMethod,
-        // What it says of compression; no RPC that there is is unknown to it.
-        Code::Unimplemented => Error::UnsupportedEncoding(message.to_owned()),
-        _ => Error::Malformed(message.to_owned()),
+        // This is about compression: the pipeline rejects unknown RPCs.
+        Code::Unimplemented => Error::UnsupportedEncoding(message),
+        _ => Error::Malformed(message),
     }
 }

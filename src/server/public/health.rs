@@ -1,7 +1,6 @@
 //! What the health service says of the gateway.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tonic::server::NamedService;
 use tonic::{Code, Request, Response, Status};
 use tonic_health::ServingStatus::{self, NotServing, Serving};
 use tonic_health::pb::health_check_response::ServingStatus::ServiceUnknown;
@@ -9,19 +8,18 @@ use tonic_health::pb::health_server::{Health as HealthRpcs, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::{HealthReporter, HealthService};
 
-use crate::grpc::Gateway;
-use crate::proto::v1::legacy_presence_service_server::LegacyPresenceServiceServer;
-use crate::proto::v1::presence_service_server::PresenceServiceServer;
-use crate::proto::v1::presence_stream_service_server::PresenceStreamServiceServer;
+use crate::proto::v1::{
+    legacy_presence_service_server, presence_service_server, presence_stream_service_server,
+};
 
 /// The names under which it answers for calls: the gateway as a whole, and
 /// each of its services.
 const FOR_CALLS: [&str; 5] = [
     "",
     "readiness",
-    <PresenceServiceServer<Gateway> as NamedService>::NAME,
-    <PresenceStreamServiceServer<Gateway> as NamedService>::NAME,
-    <LegacyPresenceServiceServer<Gateway> as NamedService>::NAME,
+    presence_service_server::SERVICE_NAME,
+    presence_stream_service_server::SERVICE_NAME,
+    legacy_presence_service_server::SERVICE_NAME,
 ];
 
 /// The name under which it answers for the process, until that ends: one that

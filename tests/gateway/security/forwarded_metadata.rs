@@ -2,10 +2,11 @@
 
 use http::{HeaderMap, HeaderValue, header};
 use presence_gateway::access_log::AccessLog;
-use presence_gateway::context::CallContext;
+use presence_gateway::context::{CallContext, StreamHandle};
 use presence_gateway::credentials::Caller;
 use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::memory::MemoryLimit;
+use presence_gateway::rpc::Rpc;
 use presence_gateway::upstream::client::ClientOptions;
 use presence_gateway::upstream::endpoint::Endpoint;
 use presence_gateway::upstream::rate_limit::RateLimiter;
@@ -131,7 +132,10 @@ async fn no_debug_output_shows_it() {
         max: limits.max_deadline,
     };
     let upstream = Upstream::new(base, ClientOptions::default(), RateLimiter::new(300)).unwrap();
+    let rpc = "/genesys.presence.v1.PresenceService/GetUserPresence";
     let context = CallContext {
+        rpc: Rpc::find(rpc).unwrap(),
+        stream: StreamHandle::detached(),
         request: RequestContext {
             caller: caller.clone(),
             deadline: policy.for_call(&headers),

@@ -1,0 +1,64 @@
+//! The RPCs of the gateway: one static descriptor for each.
+
+mod repeated_fields;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::proto;
+use crate::telemetry::DriftSampler;
+use repeated_fields::RepeatedFields;
+
+/// The largest request message, in bytes: gRPC's customary limit, and about ten
+/// times what the vendor accepts.
+pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
+
+/// The largest message of a request stream, in bytes: 5000 vendor ids with some
+/// room. The gateway holds such a message while it requests its ids.
+pub const MAX_STREAM_MESSAGE: usize = 256 * 1024;
+
+/// The field that every bulk RPC has in its request, and no other RPC.
+const BULK: &str = "allow_partial_results";
+
+/// An RPC as the proto describes it.
+#[derive(Debug)]
+pub struct Rpc {
+    /// The full name: `genesys.presence.v1.PresenceService/GetUserPresence`.
+    pub name: String,
+    /// Whether it streams, which is then in both directions.
+    pub is_stream: bool,
+    /// Whether its list is cut into batches, so that `--max-bulk-ids` limits it.
+    pub is_bulk: bool,
+    /// The repeated fields of its request.
+    pub(crate) repeated: RepeatedFields,
+    /// Which of its answers are searched for unknown fields.
+    pub(crate) drift: DriftSampler,
+}
+
+impl Rpc {
+    /// The full name of its service.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        let service = self.name.split_once('/');
+        service.map_or("", |(service, _)| service)
+    }
+
+    /// The RPC at this path, if there is one.
+    #[must_use]
+    pub fn find(path: &str) -> Option<&'static Self> {
+        static RPCS: LazyLock<HashMap<String, Rpc>> = LazyLock::new(|| {
+            let rpcs = proto::methods().map(|method| {
+                let rpc = Rpc {
+                    name: format!("{}/{}", method.parent_service().full_name(), method.name()),
+                    is_stream: method.is_client_streaming(),
+                    is_bulk: method.input().get_field_by_name(BULK).is_some(),
+                    repeated: RepeatedFields::new(&method.input()),
+                    drift: DriftSampler::default(),
+                };
+                (format!("/{}", rpc.name), rpc)
+            });
+            rpcs.collect()
+        });
+        RPCS.get(path)
+    }
+}

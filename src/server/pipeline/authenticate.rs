@@ -1,0 +1,48 @@
+//! Takes the token from a call, and drops the metadata that no layer reads.
+
+use axum::extract::Request;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::credentials::Caller;
+use crate::error::Error;
+
+/// The metadata that the layers and tonic still read after [`authenticate`].
+const NEEDED: [&str; 4] = [
+    "content-type",
+    "te",
+    "grpc-encoding",
+    "grpc-accept-encoding",
+];
+
+/// The caller of a request, and whether the client retries the call by itself.
+///
+/// # Errors
+///
+/// If there is no token that can be forwarded.
+pub(super) fn authenticate(request: &mut Request) -> Result<(Caller, bool), Error> {
+    let caller = Caller::from_headers(request.headers())?;
+    let is_retry = is_retry(request.headers());
+    strip_metadata(request);
+    Ok((caller, is_retry))
+}
+
+/// Whether a client says that it repeats a call (gRFC A6).
+fn is_retry(metadata: &HeaderMap) -> bool {
+    let attempts = metadata.get("grpc-previous-rpc-attempts");
+    attempts.is_some_and(|attempts| attempts != "0")
+}
+
+/// Drops what no layer reads any more. The metadata of a call may have 96 KiB
+/// in thousands of values, which would be held until the call ends. What stays
+/// is copied, because each value holds the buffer that it came in.
+fn strip_metadata(request: &mut Request) {
+    let metadata = request.headers();
+    let needed = NEEDED.iter().filter_map(|name| {
+        let value = HeaderValue::from_bytes(metadata.get(*name)?.as_bytes());
+        Some((HeaderName::from_static(name), value.ok()?))
+    });
+    *request.headers_mut() = needed.collect();
+    if let Ok(path) = request.uri().path().parse() {
+        *request.uri_mut() = path;
+    }
+}

@@ -1,0 +1,46 @@
+//! Ends a call at its deadline, wherever the call is.
+
+use axum::response::Response;
+use http::HeaderMap;
+use tokio::time::sleep;
+
+use super::Call;
+use crate::deadline::{Deadline, DeadlinePolicy};
+use crate::error::Error;
+use crate::rpc::Rpc;
+use crate::server::limits::DEADLINE_GRACE;
+
+/// The deadline of a call that arrives now.
+pub(super) fn new(rpc: &Rpc, headers: &HeaderMap, policy: DeadlinePolicy) -> Deadline {
+    if rpc.is_stream {
+        policy.for_stream(headers)
+    } else {
+        policy.for_call(headers)
+    }
+}
+
+/// Runs a call up to its deadline. A stream is not limited here: its response
+/// begins at once, and its driver observes the deadline.
+pub(super) async fn enforce(
+    call: &Call,
+    answer: impl Future<Output = Result<Response, Error>>,
+) -> Result<Response, Error> {
+    if !call.rpc.is_stream {
+        call.stream.reset_after(call.deadline.clone());
+    }
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => return answer,
+        () = async {
+            call.deadline.expired().await;
+            sleep(DEADLINE_GRACE).await;
+        }, if !call.rpc.is_stream => {}
+    }
+    // A request that was sent may have changed something: only the handler
+    // knows the status of that.
+    if call.access_log.upstream_calls() > 0 {
+        return answer.await;
+    }
+    Err(Error::DeadlineExceeded)
+}

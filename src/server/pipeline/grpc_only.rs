@@ -1,0 +1,22 @@
+//! Rejects what is not gRPC.
+
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode, header};
+
+/// The response to a request that is not a gRPC call; `None` for a gRPC call.
+pub(super) fn reject(request: &Request) -> Option<Response> {
+    if request.method() != Method::POST {
+        let text = "this is a gRPC server: calls use the method POST\n";
+        let allow = [(header::ALLOW, "POST")];
+        return Some((StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response());
+    }
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let subtype = content_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+    // Not `application/grpc-web`, which is another protocol.
+    if matches!(subtype, Some([] | [b'+' | b';', ..])) {
+        return None;
+    }
+    let text = "this is a gRPC server: send the content type `application/grpc`\n";
+    Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response())
+}
