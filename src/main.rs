@@ -14,26 +14,59 @@ use presence_gateway::cli::sandbox::{self, SandboxArgs};
 use presence_gateway::cli::serve;
 use presence_gateway::config::ServeArgs;
 
-/// The version, with the commit that was built.
+/// The version, with the commit of the build and what the build leaves out.
+#[cfg(feature = "sandbox")]
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (commit ",
     env!("PRESENCE_GATEWAY_COMMIT"),
     ")"
 );
+#[cfg(not(feature = "sandbox"))]
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("PRESENCE_GATEWAY_COMMIT"),
+    ", without the sandbox)"
+);
 
-const EXAMPLES: &str = "\
+/// A text of a build with the sandbox, and the text instead of it.
+#[cfg(feature = "sandbox")]
+macro_rules! with_sandbox {
+    ($text:literal, $otherwise:literal) => {
+        $text
+    };
+}
+#[cfg(not(feature = "sandbox"))]
+macro_rules! with_sandbox {
+    ($text:literal, $otherwise:literal) => {
+        $otherwise
+    };
+}
+
+const EXAMPLES: &str = concat!(
+    with_sandbox!(
+        "\
 Try it, without an account at Genesys Cloud:
   presence-gateway serve --sandbox
   presence-gateway call GetSystempresences --token any
 
+",
+        ""
+    ),
+    "\
 In front of Genesys Cloud:
   presence-gateway serve --region us-east-1 --listen 0.0.0.0:50051
 
-Exit codes: 0 for success, 1 for a failure, 64 for a wrong command line or variable.";
+Exit codes: 0 for success, 1 for a failure, 64 for a wrong command line or variable."
+);
 
-const SERVE: &str = "\
-Exactly one of --region, --upstream-url and --sandbox is required. A flag overrides its variable.
+const SERVE: &str = concat!(
+    with_sandbox!(
+        "Exactly one of --region, --upstream-url and --sandbox is required.",
+        "Exactly one of --region and --upstream-url is required."
+    ),
+    " A flag overrides its variable.
 A switch is set by its name alone, or by `=true` and `=false`. Durations have units: `250ms`,
 `5s`, `2m`.
 
@@ -42,10 +75,17 @@ Other variables:
   TOKIO_WORKER_THREADS         the number of threads; default: one for each core
   OTEL_*                       traces and metrics over OTLP; off unless
                                OTEL_EXPORTER_OTLP_ENDPOINT names a collector; see README.md
-  PRESENCE_GATEWAY_SANDBOX_*   the settings of the sandbox, see `presence-gateway sandbox --help`
-
+",
+    with_sandbox!(
+        "  PRESENCE_GATEWAY_SANDBOX_*   the settings of the sandbox, see \
+`presence-gateway sandbox --help`
+",
+        ""
+    ),
+    "
 SIGTERM and Ctrl-C shut it down: health turns NOT_SERVING, connections are accepted for
---lame-duck, then calls in flight have --drain-timeout to finish. A second signal stops it at once.";
+--lame-duck, then calls in flight have --drain-timeout to finish. A second signal stops it at once."
+);
 
 const CALL: &str = "\
 Without --token, the token is read from PRESENCE_GATEWAY_TOKEN.

@@ -93,6 +93,7 @@ impl OutboundArgs {
         ];
         let useless = |flag: &str, why: &str| format!("--{flag}: is of no use, because {why}");
         match target {
+            #[cfg(feature = "sandbox")]
             Some(Target::Sandbox(_)) => {
                 let of_all = of_tls
                     .into_iter()

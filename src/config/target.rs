@@ -1,12 +1,15 @@
-//! Where calls are forwarded to.
+//! The upstream that calls are forwarded to.
 
 use clap::Args;
 
-use crate::args::{ConfigErrors, from_environment, parse_bool};
+#[cfg(feature = "sandbox")]
+use crate::args::from_environment;
+use crate::args::{ConfigErrors, parse_bool};
+#[cfg(feature = "sandbox")]
 use crate::sandbox;
 use crate::upstream::endpoint::Endpoint;
 
-/// The flags of it; exactly one of the three ways is to be given.
+/// The flags that select the upstream. Exactly one of the first three is required.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TargetArgs {
     /// The vendor's region to forward to, such as us-east-1
@@ -18,6 +21,7 @@ pub(super) struct TargetArgs {
     upstream_url: Option<String>,
 
     /// Forward to a simulated vendor inside the gateway, for development
+    #[cfg(feature = "sandbox")]
     #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_SANDBOX")]
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]
@@ -34,19 +38,20 @@ pub(super) struct TargetArgs {
     allow_insecure_upstream: String,
 }
 
-/// Where calls are forwarded to.
+/// The upstream that calls are forwarded to.
 #[derive(Debug)]
 pub enum Target {
-    /// The vendor's API, or something in its place.
+    /// The vendor's API, or a replacement for it.
     Upstream(Endpoint),
-    /// A simulated vendor inside the gateway.
+    /// The simulated vendor inside the gateway.
+    #[cfg(feature = "sandbox")]
     Sandbox(Box<sandbox::Settings>),
 }
 
 impl TargetArgs {
-    /// Where the flags say that calls go.
+    /// The upstream that the flags select.
     pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<Target> {
-        let is_sandbox = problems.parse("sandbox", &self.sandbox, parse_bool)?;
+        let is_sandbox = self.is_sandbox(problems)?;
         let allow = problems.parse(
             "allow-insecure-upstream",
             &self.allow_insecure_upstream,
@@ -57,40 +62,69 @@ impl TargetArgs {
                 .parse("region", region, Endpoint::of_region)
                 .map(Target::Upstream),
             (None, Some(url), false) => {
-                let base = Endpoint::of_url(url, allow);
-                // It may hold a password, although it must not.
+                let endpoint = Endpoint::of_url(url, allow);
+                // The URL may hold a password, although it must not.
                 let shown = if url.contains('@') { "…" } else { url };
                 problems
-                    .parse("upstream-url", shown, |_| base)
+                    .parse("upstream-url", shown, |_| endpoint)
                     .map(Target::Upstream)
             }
-            (None, None, true) => {
-                let args: sandbox::Args = from_environment(problems)?;
-                let mut wrong = ConfigErrors::default();
-                let settings = sandbox::Settings::read(&args, &mut wrong);
-                for problem in wrong.into_vec() {
-                    // No flag of `serve`: here they are variables alone.
-                    problems.add(format!("the sandbox's {problem}"));
-                }
-                Some(Target::Sandbox(Box::new(settings)))
-            }
+            #[cfg(feature = "sandbox")]
+            (None, None, true) => sandbox(problems),
             (region, url, is_sandbox) => {
-                let given = [
-                    region.is_some().then_some("--region"),
-                    url.is_some().then_some("--upstream-url"),
-                    is_sandbox.then_some("--sandbox"),
-                ];
-                let given: Vec<&str> = given.into_iter().flatten().collect();
-                problems.add(match given.as_slice() {
-                    [] => "no upstream: give one of --region, --upstream-url, --sandbox".to_owned(),
-                    given => format!(
-                        "more than one upstream: give one of {} (each may also come from the \
-                         environment)",
-                        given.join(", ")
-                    ),
-                });
+                problems.add(not_one(region.is_some(), url.is_some(), is_sandbox));
                 None
             }
         }
+    }
+
+    #[cfg(feature = "sandbox")]
+    fn is_sandbox(&self, problems: &mut ConfigErrors) -> Option<bool> {
+        problems.parse("sandbox", &self.sandbox, parse_bool)
+    }
+
+    #[cfg(not(feature = "sandbox"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "the same signature as with the sandbox"
+    )]
+    fn is_sandbox(&self, _: &mut ConfigErrors) -> Option<bool> {
+        Some(false)
+    }
+}
+
+/// The sandbox with the settings of its variables.
+#[cfg(feature = "sandbox")]
+fn sandbox(problems: &mut ConfigErrors) -> Option<Target> {
+    let args: sandbox::Args = from_environment(problems)?;
+    let mut wrong = ConfigErrors::default();
+    let settings = sandbox::Settings::read(&args, &mut wrong);
+    for problem in wrong.into_vec() {
+        // `serve` has no flags for these settings, only variables.
+        problems.add(format!("the sandbox's {problem}"));
+    }
+    Some(Target::Sandbox(Box::new(settings)))
+}
+
+/// The error for no upstream, or for several.
+fn not_one(region: bool, url: bool, sandbox: bool) -> String {
+    let flags = if cfg!(feature = "sandbox") {
+        "--region, --upstream-url, --sandbox"
+    } else {
+        "--region, --upstream-url"
+    };
+    let given = [
+        region.then_some("--region"),
+        url.then_some("--upstream-url"),
+        sandbox.then_some("--sandbox"),
+    ];
+    let given: Vec<&str> = given.into_iter().flatten().collect();
+    match given.as_slice() {
+        [] => format!("no upstream: give one of {flags}"),
+        given => format!(
+            "more than one upstream: give one of {} (each may also come from the environment)",
+            given.join(", ")
+        ),
     }
 }
