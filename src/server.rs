@@ -34,8 +34,9 @@ use connection::ConnectionPolicy;
 use discard::Discard;
 use in_flight::InFlight;
 use limits::{AGE_GRACE_MARGIN, GOAWAY_GRACE, MAX_CONNECTIONS, MAX_PROBES, MAX_PUBLIC_REQUEST};
+pub use listener::serve_metrics;
 pub use listener::tls::{Tls, TlsFiles};
-use listener::{Listener, OverflowPolicy};
+use listener::{Listener, OverflowPolicy, Protocol};
 use public::PublicServices;
 use public::health::Health;
 pub use shutdown::ShutdownTimeouts;
@@ -143,34 +144,34 @@ impl Server {
     /// Serves until `shutdown` is done; then says so, pauses, and lets the
     /// calls in flight end.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let door = Listener {
+        let port = Listener {
             router: self.router,
             tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
             overflow: OverflowPolicy::DrainIdle,
-            policy: self.policy.clone(),
+            protocol: Protocol::Http2(self.policy.clone()),
         };
         let (ended, end) = oneshot::channel::<()>();
         let callers = async {
             let closing = self.drain.begun().map(drop);
             let patience = shutdown::drained(&self.calls, &self.drain);
-            door.serve(listener, closing, patience).await;
+            port.serve(listener, closing, patience).await;
             drop(ended);
         };
         let probes = async {
             let (router, Some(listener)) = self.probes else {
                 return;
             };
-            let door = Listener {
+            let port = Listener {
                 router,
                 tls: None,
                 max_connections: MAX_PROBES,
                 // A probe that finds no room would end the process.
                 overflow: OverflowPolicy::EvictOldest,
-                policy: self.policy,
+                protocol: Protocol::Http2(self.policy),
             };
             // To the end: what drains is alive.
-            door.serve(listener, end.map(drop), sleep(GOAWAY_GRACE))
+            port.serve(listener, end.map(drop), sleep(GOAWAY_GRACE))
                 .await;
         };
         let lead =

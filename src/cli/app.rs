@@ -12,7 +12,7 @@ use super::sandbox;
 use crate::bulk::{BatchCoalescer, BulkContext};
 use crate::config::{Config, Limits, Target};
 use crate::grpc::Gateway;
-use crate::server::{Server, ShutdownTimeouts};
+use crate::server::{Server, ShutdownTimeouts, serve_metrics};
 use crate::telemetry::{MetricsServer, Running, Telemetry, Unsupported};
 use crate::upstream::Upstream;
 use crate::upstream::client::ClientOptions;
@@ -146,7 +146,7 @@ impl App {
             // Until the drain is over, which is what metrics should show.
             Some((page, listener)) => tokio::select! {
                 () = serving => {}
-                () = page.serve(listener) => {}
+                () = serve_metrics(listener, page.into_router()) => {}
             },
         }
         self.exporters.end().await;
