@@ -104,11 +104,11 @@ impl Upstream {
     pub fn reserve(&self, context: &RequestContext, count: usize) -> Result<(), Error> {
         let (token, deadline) = (context.caller.key(), context.deadline.instant());
         let reservations = self.sender.rate_limiter.reserve(token, count, deadline)?;
-        context.reservations.keep(reservations);
+        context.reservations.replace(reservations);
         Ok(())
     }
 
-    /// Sends a call with the caller's token, retries it where that is safe and
+    /// Sends a request with the caller's token, retries it where that is safe and
     /// may help, and reads the answer.
     ///
     /// # Errors
@@ -117,20 +117,20 @@ impl Upstream {
     /// success. The error says whether a write may have been applied.
     pub async fn send(
         &self,
-        call: &RestRequest,
+        request: &RestRequest,
         context: &RequestContext,
     ) -> Result<Reply, Failure> {
         let Some(coalescer) = &self.coalescer else {
-            return self.sender.send(call, context).await;
+            return self.sender.send(request, context).await;
         };
-        if call.spec.is_read() {
-            return coalescer.send(&self.sender, call, context).await;
+        if request.spec.is_read() {
+            return coalescer.send(&self.sender, request, context).await;
         }
-        let _barrier = coalescer.write(context.caller.key());
-        self.sender.send(call, context).await
+        let _barrier = coalescer.begin_write(context.caller.key());
+        self.sender.send(request, context).await
     }
 
-    /// Sends a call for all calls that wait for it; see
+    /// Sends a request for all calls that wait for it; see
     /// [`singleflight::SharedRequest`].
     ///
     /// # Errors
@@ -138,10 +138,10 @@ impl Upstream {
     /// As [`Self::send`].
     pub(crate) async fn send_shared(
         &self,
-        call: &RestRequest,
+        request: &RestRequest,
         context: &RequestContext,
         notice: &QueueNotice,
     ) -> Result<Reply, Failure> {
-        self.sender.send_shared(call, context, notice).await
+        self.sender.send_shared(request, context, notice).await
     }
 }

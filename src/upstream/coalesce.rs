@@ -1,7 +1,7 @@
-//! Identical reads of one token that are under way together are one request.
+//! Coalesces identical concurrent reads of one token into one request.
 //!
-//! A read joins none that was sent before a write of its token was answered,
-//! so that everybody reads what they wrote.
+//! A read joins no request that was sent before a write of its token was
+//! answered, so that callers read what they wrote.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,6 @@ use super::response::becomes;
 use super::sender::Sender;
 use super::singleflight::{QueueNotice, SharedRequest, WeakSharedRequest, caused_by_peers};
 use super::{Reply, RequestContext};
-use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure};
 use crate::memory::MemoryLease;
@@ -21,29 +20,29 @@ use crate::operation::RestRequest;
 use crate::telemetry::SHARED;
 use crate::token_key::TokenKey;
 
-/// The reads that are under way, by their tokens. Clones are the same ones.
+/// The concurrent reads of each token. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ReadCoalescer(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    next: u64,
+    next_number: u64,
     tokens: HashMap<TokenKey, HashMap<Read, Entry>>,
 }
 
-/// What makes two reads of one token the same.
+/// What makes two reads of one token identical.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Read {
     rpc: &'static str,
     path_and_query: String,
-    is_repeated: bool,
+    is_retry: bool,
 }
 
 struct Entry {
     number: u64,
     /// The token itself: keys are hashes, and no answer may reach another's.
     authorization: HeaderValue,
-    flight: WeakSharedRequest<Arc<Outcome>>,
+    request: WeakSharedRequest<Arc<Outcome>>,
 }
 
 impl std::fmt::Debug for Entry {
@@ -52,15 +51,15 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// What a read came to, and what of the memory for answers that holds.
+/// The result of a read, and the memory that it takes.
 #[derive(Debug)]
 struct Outcome {
-    answer: Result<Reply, Failure>,
-    held: MemoryLease,
+    result: Result<Reply, Failure>,
+    memory: MemoryLease,
 }
 
-/// A write under way; from its end on, no read joins one that was sent before.
-#[derive(Debug)]
+/// A write of a token. No read that begins after it joins one from before.
+#[must_use]
 pub(super) struct WriteBarrier {
     reads: ReadCoalescer,
     token: TokenKey,
@@ -68,13 +67,13 @@ pub(super) struct WriteBarrier {
 
 impl Drop for WriteBarrier {
     fn drop(&mut self) {
-        let forgotten = self.reads.state().tokens.remove(&self.token);
-        // Not under the lock: what ends with the last of its calls asks for it.
-        drop(forgotten);
+        let removed = self.reads.state().tokens.remove(&self.token);
+        // Without the lock, which the drop of a last request takes again.
+        drop(removed);
     }
 }
 
-/// A read that is known, until this is dropped.
+/// Removes a read from the coalescer when it is dropped.
 #[derive(Debug)]
 struct Registration {
     reads: ReadCoalescer,
@@ -89,10 +88,8 @@ impl Drop for Registration {
         let Some(reads) = state.tokens.get_mut(&self.token) else {
             return;
         };
-        if reads
-            .get(&self.read)
-            .is_some_and(|entry| entry.number == self.number)
-        {
+        let entry = reads.get(&self.read);
+        if entry.is_some_and(|entry| entry.number == self.number) {
             let entry = reads.remove(&self.read);
             if reads.is_empty() {
                 state.tokens.remove(&self.token);
@@ -104,96 +101,95 @@ impl Drop for Registration {
 }
 
 impl ReadCoalescer {
-    /// A write of this token, which begins now.
-    pub(super) fn write(&self, token: TokenKey) -> WriteBarrier {
+    /// Begins a write of this token.
+    pub(super) fn begin_write(&self, token: TokenKey) -> WriteBarrier {
         WriteBarrier {
             reads: self.clone(),
             token,
         }
     }
 
-    /// Sends a read, or waits for the same one that is under way.
+    /// Joins the same read that is under way, or sends this one.
     pub(super) async fn send(
         &self,
         sender: &Sender,
-        call: &RestRequest,
-        terms: &RequestContext,
+        request: &RestRequest,
+        context: &RequestContext,
     ) -> Result<Reply, Failure> {
         loop {
-            let flight = self.flight(sender, call, terms);
-            let landed = flight.result(&terms.deadline).await?;
-            let answer = match Arc::try_unwrap(landed) {
-                // What it held is given back, for the call's own account.
-                Ok(Outcome { answer, held }) => {
-                    drop(held);
-                    answer
+            let shared = self.join_or_start(sender, request, context);
+            let outcome = shared.result(&context.deadline).await?;
+            let result = match Arc::try_unwrap(outcome) {
+                // Freed here, because the call reserves the same memory below.
+                Ok(Outcome { result, memory }) => {
+                    drop(memory);
+                    result
                 }
-                Err(landed) => landed.answer.clone(),
+                Err(outcome) => outcome.result.clone(),
             };
-            match answer {
-                // The time of others ran out.
-                Err(failure) if caused_by_peers(&failure.error, &terms.deadline) => {}
+            match result {
+                Err(failure) if caused_by_peers(&failure.error, &context.deadline) => {}
                 Err(failure) => return Err(failure),
                 Ok(reply) => {
-                    let (spec, body) = (call.spec, &reply.body);
-                    let is_held = terms.memory.reserve(body.len()).and_then(|()| {
-                        terms.memory.reserve_excess(becomes(spec, body), body.len())
-                    });
-                    is_held.map_err(|_| Error::MemoryExhausted)?;
+                    let (memory, len) = (&context.memory, reply.body.len());
+                    let decoded = becomes(request.spec, &reply.body);
+                    let reserved = memory.reserve(len);
+                    reserved
+                        .and_then(|()| memory.reserve_excess(decoded, len))
+                        .map_err(|_| Error::MemoryExhausted)?;
                     return Ok(reply);
                 }
             }
         }
     }
 
-    fn flight(
+    fn join_or_start(
         &self,
         sender: &Sender,
-        call: &RestRequest,
-        terms: &RequestContext,
+        request: &RestRequest,
+        context: &RequestContext,
     ) -> SharedRequest<Arc<Outcome>> {
         let read = Read {
-            rpc: call.spec.rpc,
-            path_and_query: call.path_and_query.clone(),
-            is_repeated: terms.is_retry,
+            rpc: request.spec.rpc,
+            path_and_query: request.path_and_query.clone(),
+            is_retry: context.is_retry,
         };
-        let token = terms.caller.key();
+        let (token, authorization) = (context.caller.key(), context.caller.authorization());
         let mut state = self.state();
-        let known = state.tokens.get(&token).and_then(|reads| reads.get(&read));
-        let joined = known
-            .filter(|known| is_same(&known.authorization, &terms.caller))
-            .and_then(|known| known.flight.join(&terms.deadline));
+        let entry = state.tokens.get(&token).and_then(|reads| reads.get(&read));
+        let joined = entry
+            .filter(|entry| entry.authorization == authorization)
+            .and_then(|entry| entry.request.join(&context.deadline));
         if let Some(joined) = joined {
             drop(state);
-            // The turn that was reserved for it is not needed.
-            drop(terms.reservations.take());
-            terms.access_log.scope().request_saved(SHARED);
+            // The call makes one request less than it reserved.
+            drop(context.reservations.take());
+            context.access_log.scope().request_saved(SHARED);
             return joined;
         }
-        let number = state.next;
-        state.next += 1;
-        let known = Registration {
+        let number = state.next_number;
+        state.next_number += 1;
+        let registration = Registration {
             reads: self.clone(),
             token,
             read: read.clone(),
             number,
         };
-        let (sender, call, terms) = (sender.clone(), call.clone(), terms.clone());
-        let (authorization, deadline) = (terms.caller.authorization(), terms.deadline.clone());
-        let flight = SharedRequest::new(&deadline, |deadline, wait| {
-            lead(known, sender, call, terms, deadline, wait)
+        let shared = SharedRequest::new(&context.deadline, |deadline, notice| {
+            let (sender, request, context) = (sender.clone(), request.clone(), context.clone());
+            fetch(registration, sender, request, context, deadline, notice)
         });
-        let replaced = flight.downgrade().and_then(|joinable| {
+        let replaced = shared.downgrade().and_then(|request| {
             let entry = Entry {
                 number,
                 authorization,
-                flight: joinable,
+                request,
             };
             state.tokens.entry(token).or_default().insert(read, entry)
         });
         drop(state);
         drop(replaced);
-        flight
+        shared
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -201,30 +197,26 @@ impl ReadCoalescer {
     }
 }
 
-/// Sends a read for all calls that wait for it. It is known until it ends.
-fn lead(
-    known: Registration,
+/// Sends a read for all calls that wait for it, and removes it from the
+/// coalescer when it has its result.
+fn fetch(
+    registration: Registration,
     sender: Sender,
-    call: RestRequest,
-    terms: RequestContext,
+    request: RestRequest,
+    context: RequestContext,
     deadline: Deadline,
-    wait: QueueNotice,
+    notice: QueueNotice,
 ) -> impl Future<Output = Arc<Outcome>> + Send {
-    let held = terms.memory.sub_lease();
-    let terms = RequestContext {
+    let memory = context.memory.sub_lease();
+    let context = RequestContext {
         deadline,
-        memory: held.clone(),
-        reservations: terms.reservations.take().into(),
-        ..terms
+        memory: memory.clone(),
+        reservations: context.reservations.take().into(),
+        ..context
     };
     async move {
-        let answer = sender.send_shared(&call, &terms, &wait).await;
-        // Nobody joins what has landed.
-        drop(known);
-        Arc::new(Outcome { answer, held })
+        let result = sender.send_shared(&request, &context, &notice).await;
+        drop(registration);
+        Arc::new(Outcome { result, memory })
     }
-}
-
-fn is_same(authorization: &HeaderValue, caller: &Caller) -> bool {
-    *authorization == caller.authorization()
 }

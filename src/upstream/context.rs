@@ -1,9 +1,9 @@
-//! What a call is sent with.
+//! What a request is sent with.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::rate_limit::Reservation;
 use crate::access_log::AccessLog;
@@ -11,46 +11,41 @@ use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::memory::MemoryLease;
 
-/// What a call is sent with: whose token is forwarded, the time left, and
-/// where it is noted what was done.
+/// What the requests of one call are sent with.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     /// Whose token is forwarded.
     pub caller: Caller,
     /// When the call must have been answered.
     pub deadline: Deadline,
-    /// What is noted about the call.
+    /// The call's entry in the access log.
     pub access_log: AccessLog,
-    /// What the call holds of the memory for answers.
+    /// The memory that the call's answers take.
     pub memory: MemoryLease,
-    /// Whether the client repeats the call by itself, so that nobody else should.
+    /// Whether the client retries the call by itself, so that the gateway must not.
     pub is_retry: bool,
-    /// The turns that the call has reserved.
+    /// The call's reservations in the rate limiter.
     pub reservations: Reservations,
 }
 
-/// Turns that are kept for a call of many requests, until the call has ended.
+/// The reservations of a call of several requests. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Reservations(Arc<Mutex<VecDeque<Reservation>>>);
 
 impl Reservations {
-    /// Keeps these turns instead of those that were left.
-    pub(super) fn keep(&self, tickets: VecDeque<Reservation>) {
-        *self.tickets() = tickets;
+    /// Replaces the reservations that are left.
+    pub(super) fn replace(&self, reservations: VecDeque<Reservation>) {
+        *self.0.lock() = reservations;
     }
 
-    /// The next turn, if one is left.
+    /// Takes the next reservation, if one is left.
     pub(crate) fn take(&self) -> Option<Reservation> {
-        self.tickets().pop_front()
-    }
-
-    fn tickets(&self) -> MutexGuard<'_, VecDeque<Reservation>> {
-        self.0.lock()
+        self.0.lock().pop_front()
     }
 }
 
 impl From<Option<Reservation>> for Reservations {
-    fn from(ticket: Option<Reservation>) -> Self {
-        Self(Arc::new(Mutex::new(ticket.into_iter().collect())))
+    fn from(reservation: Option<Reservation>) -> Self {
+        Self(Arc::new(Mutex::new(reservation.into_iter().collect())))
     }
 }

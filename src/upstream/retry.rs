@@ -1,47 +1,48 @@
-//! What is tried again, when, and how often.
+//! Decides what is retried, when, and how often.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::{Reply, RequestContext};
 use crate::error::{Error, Failure, UnknownOutcome};
 use crate::operation::Spec;
 
-/// How often a request is sent at most, besides what the vendor refuses with
-/// 429: that is about the token, and may come any number of times.
+/// The most attempts at a request, without those that the vendor refuses with
+/// 429: that is about the token, and may happen any number of times.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The longest wait before the second attempt; twice that before the third.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// The longest backoff before the second attempt; twice that before the third.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
-/// How many retries the process may make before successes earn more. It
-/// covers the loss of some connections at once, and no outage.
-const BUDGET: u32 = 100;
+/// The retries that the process may make before successes earn more. It covers
+/// the loss of some connections at once, and no outage.
+const MAX_BUDGET: u32 = 100;
 
-/// How many successes earn one retry: an upstream in trouble gets a tenth more
+/// The successes that earn one retry: an upstream in trouble gets a tenth more
 /// requests, and not three times as many.
-const SUCCESSES_FOR_A_RETRY: u32 = 10;
+const SUCCESSES_PER_RETRY: u32 = 10;
 
-/// How many retries the process may make. Clones share it.
+/// The retries that the process may make. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Budget(Arc<AtomicU32>);
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(Arc::new(AtomicU32::new(BUDGET * SUCCESSES_FOR_A_RETRY)))
+        Self(Arc::new(AtomicU32::new(MAX_BUDGET * SUCCESSES_PER_RETRY)))
     }
 }
 
 impl Budget {
-    fn earn(&self) {
-        let full = BUDGET * SUCCESSES_FOR_A_RETRY;
+    fn deposit(&self) {
+        let full = MAX_BUDGET * SUCCESSES_PER_RETRY;
         let _ = self.0.try_update(Relaxed, Relaxed, |points| {
             (points < full).then(|| points + 1)
         });
     }
 
-    fn spend(&self) -> bool {
-        let spent = |points: u32| points.checked_sub(SUCCESSES_FOR_A_RETRY);
+    fn withdraw(&self) -> bool {
+        let spent = |points: u32| points.checked_sub(SUCCESSES_PER_RETRY);
         self.0.try_update(Relaxed, Relaxed, spent).is_ok()
     }
 }
@@ -51,168 +52,150 @@ impl Budget {
 pub(super) struct Attempts<'a> {
     budget: &'a Budget,
     spec: &'static Spec,
-    /// How many more there may be, this one included.
-    left: u32,
-    /// Whether whoever calls repeats the call.
-    is_repeated: bool,
-    /// How often it was refused with 429.
+    context: &'a RequestContext,
+    /// How many more there may be, the current one included.
+    remaining: u32,
+    /// How many 429s it got.
     throttled: u32,
-    /// The first attempt of which nothing tells what it changed.
+    /// The first failure with an unknown outcome.
     unknown: Option<Failure>,
-    /// Why the one before failed.
+    /// The failure of the attempt before.
     last: Option<Failure>,
-    /// Whether the budget was spent when another was due.
-    is_refused: bool,
 }
 
 /// What follows an attempt.
-pub(super) enum Next<T> {
-    /// This is what the call comes to.
-    End(Result<T, Failure>),
-    /// Another attempt, after a short wait.
-    Again(Duration),
-    /// Another attempt, not before the vendor allows it.
-    Later(Duration),
+pub(super) enum Decision {
+    /// The call ends with this result.
+    Done(Result<Reply, Failure>),
+    /// Another attempt, after a short backoff.
+    Retry(Duration),
+    /// Another attempt, after the delay that the vendor requires.
+    RetryAfter(Duration),
     /// The same, after a 429, which costs no attempt.
-    Throttled(Duration),
-    /// The same attempt: it did not leave, because the token was parked.
-    Turn,
-}
-
-impl<T> Next<T> {
-    /// How long it is until the next attempt, where there was one before.
-    pub(super) fn wait(&self) -> Option<Duration> {
-        match *self {
-            Self::Again(wait) | Self::Later(wait) | Self::Throttled(wait) => Some(wait),
-            Self::End(_) | Self::Turn => None,
-        }
-    }
+    RetryThrottled(Duration),
+    /// The same attempt again: its permit was revoked, and nothing was sent.
+    Requeue,
 }
 
 impl<'a> Attempts<'a> {
-    /// The attempts at a request of the operation `spec`; only one where
-    /// whoever calls repeats the call already.
-    pub(super) fn new(budget: &'a Budget, spec: &'static Spec, is_repeated: bool) -> Self {
+    /// The attempts at a request of the operation `spec`; only one where the
+    /// client retries the call by itself.
+    pub(super) fn new(
+        budget: &'a Budget,
+        spec: &'static Spec,
+        context: &'a RequestContext,
+    ) -> Self {
         Self {
             budget,
             spec,
-            left: if is_repeated { 1 } else { MAX_ATTEMPTS },
-            is_repeated,
+            context,
+            remaining: if context.is_retry { 1 } else { MAX_ATTEMPTS },
             throttled: 0,
             unknown: None,
             last: None,
-            is_refused: false,
         }
     }
 
-    /// What follows an attempt with this answer, with so much time left.
-    pub(super) fn after<T: Default>(
-        &mut self,
-        answer: Result<T, Failure>,
-        time_left: Duration,
-    ) -> Next<T> {
-        let failure = match answer {
-            Ok(answer) => {
-                self.budget.earn();
-                return Next::End(Ok(answer));
+    /// What follows an attempt with this result.
+    pub(super) fn decide(&mut self, result: Result<Reply, Failure>) -> Decision {
+        let failure = match result {
+            Ok(reply) => {
+                self.budget.deposit();
+                return Decision::Done(Ok(reply));
             }
-            Err(failure) if matches!(failure.error, Error::RateLimited(_)) => return Next::Turn,
+            Err(failure) if matches!(failure.error, Error::RateLimited(_)) => {
+                return Decision::Requeue;
+            }
             Err(failure) => failure,
         };
-        // What an attempt before this one may have deleted is gone.
+        // An attempt with an unknown outcome has deleted it.
         if self.unknown.is_some() && self.spec.method == http::Method::DELETE && is_gone(&failure) {
-            return Next::End(Ok(T::default()));
+            return Decision::Done(Ok(Reply::default()));
         }
-        // The vendor is not in trouble where it limits one token, and that
-        // one shall not spend what is for all.
-        if failure
-            .error
-            .fault()
-            .is_some_and(|fault| fault.status == 429)
-        {
+        let time_left = self.context.deadline.remaining();
+        let scope = self.context.access_log.scope();
+        let retry_after = failure.error.retry_delay().unwrap_or_default();
+        // A 429 is about one token. The vendor is not in trouble, and the token
+        // must not spend the budget of all.
+        let fault = failure.error.fault();
+        if fault.is_some_and(|fault| fault.status == 429) {
             self.throttled += 1;
-            let wait = failure.error.retry_delay().unwrap_or_default();
-            if self.is_repeated || wait >= time_left {
-                return Next::End(Err(self.unknown.take().unwrap_or(failure)));
+            if self.context.is_retry || retry_after >= time_left {
+                return self.fail(failure);
             }
+            scope.backoff(&failure.error, retry_after);
             self.last = Some(failure);
-            return Next::Throttled(wait);
+            return Decision::RetryThrottled(retry_after);
         }
-        self.left -= 1;
-        let due = self.wait(&failure.error);
-        let due = due.filter(|&wait| self.left > 0 && wait < time_left);
-        let paid = due.filter(|_| self.budget.spend());
-        self.is_refused = due.is_some() && paid.is_none();
-        let Some(wait) = paid else {
-            return Next::End(Err(self.unknown.take().unwrap_or(failure)));
+        self.remaining -= 1;
+        let wait = self.backoff(&failure.error, retry_after);
+        let Some(wait) = wait.filter(|&wait| self.remaining > 0 && wait < time_left) else {
+            return self.fail(failure);
         };
-        let asked = failure.error.retry_delay();
+        if !self.budget.withdraw() {
+            scope.retry_refused();
+            return self.fail(failure);
+        }
+        scope.backoff(&failure.error, wait);
         if failure.error.is_outcome_unknown() && self.unknown.is_none() {
             self.unknown = Some(failure.clone());
         }
         self.last = Some(failure);
-        if asked.is_some_and(|asked| asked >= wait) {
-            Next::Later(wait)
+        if retry_after >= wait {
+            Decision::RetryAfter(wait)
         } else {
-            Next::Again(wait)
+            Decision::Retry(wait)
         }
     }
 
-    /// Whether the budget was spent when another attempt was due.
-    pub(super) fn is_refused(&self) -> bool {
-        self.is_refused
+    fn fail(&mut self, failure: Failure) -> Decision {
+        Decision::Done(Err(self.unknown.take().unwrap_or(failure)))
     }
 
-    /// How often the vendor has refused it with 429.
+    /// How many 429s the request got.
     pub(super) fn throttled(&self) -> u32 {
         self.throttled
     }
 
-    /// Why the attempt before failed, where there is to be another.
-    pub(super) fn last(&self) -> Option<&Failure> {
-        self.last.as_ref()
-    }
-
-    /// What the call comes to where the next attempt is not begun, for a
-    /// reason that counts unless an attempt was made before. What it says of
-    /// a wait counts all the same.
-    pub(super) fn given_up(&self, why: Failure) -> Failure {
-        let wait = match why.error {
-            Error::RateLimited(wait) => wait,
+    /// The failure of the call when the next attempt is not made because of
+    /// `error`. It is that of an earlier attempt where there was one, with the
+    /// longer of both delays.
+    pub(super) fn abandon(&self, error: Error) -> Failure {
+        let delay = match error {
+            Error::RateLimited(delay) => delay,
             _ => Duration::ZERO,
         };
         let before = self.unknown.as_ref().or(self.last.as_ref());
-        let mut failure = before.cloned().unwrap_or(why);
+        let mut failure = before.cloned().unwrap_or_else(|| error.into());
         if let Error::UpstreamStatus(_, fault) = &mut failure.error {
-            fault.wait_at_least(wait);
+            fault.wait_at_least(delay);
         }
         failure
     }
 
-    /// How long to wait before a failed attempt is repeated; `None` where it
-    /// must not be, or another would not help.
-    fn wait(&self, error: &Error) -> Option<Duration> {
-        let made = MAX_ATTEMPTS - self.left;
-        let backoff = FIRST_WAIT * 2_u32.pow(made.saturating_sub(1));
-        // Anywhere in the upper half, so that those who failed together do
-        // not come back together.
+    /// How long to wait before the retry of a failed attempt; `None` where a
+    /// retry is unsafe or would not help.
+    fn backoff(&self, error: &Error, retry_after: Duration) -> Option<Duration> {
+        let made = MAX_ATTEMPTS - self.remaining;
+        let backoff = FIRST_BACKOFF * 2_u32.pow(made.saturating_sub(1));
+        // Jitter in the upper half, so that requests that failed together are
+        // not retried together.
         let backoff = backoff.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
-        let asked = error.retry_delay().unwrap_or_default();
-        let lost = self.spec.is_repeatable.then_some(backoff);
+        let if_repeatable = self.spec.is_repeatable.then_some(backoff);
         match error {
-            // It never left, so it is the first.
+            // It was never sent, so that the retry is the first.
             Error::Unreachable(_) => Some(backoff),
             Error::UpstreamStatus(_, fault) => match fault.status {
-                // Front ends say so to a connection that they end for having
-                // been idle, and it is taken for the answer to a request.
-                408 if fault.is_on_kept_connection => lost,
-                502..=504 => lost.map(|backoff| backoff.max(asked)),
+                // Front ends send it on a connection that they close for being
+                // idle, where it passes for the answer to a new request.
+                408 if fault.is_on_kept_connection => if_repeatable,
+                502..=504 => if_repeatable.map(|backoff| backoff.max(retry_after)),
                 _ => None,
             },
-            Error::ConnectionLost(_) | Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(_)) => {
-                lost
-            }
-            Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(_)) => lost,
+            Error::ConnectionLost(_)
+            | Error::OutcomeUnknown(
+                UnknownOutcome::ConnectionLost(_) | UnknownOutcome::UpstreamStatus(_),
+            ) => if_repeatable,
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use super::client::RotatingClient;
 use super::endpoint::Endpoint;
 use super::rate_limit::{Permit, RateLimiter, Slot};
 use super::response::recalled;
-use super::retry::{Attempts, Budget, Next};
+use super::retry::{Attempts, Budget, Decision};
 use super::singleflight::QueueNotice;
 use super::tracked_body::TrackedBody;
 use super::{Reply, RequestContext};
@@ -38,18 +38,18 @@ impl Sender {
     /// stream's batch limit, counted from when the request may start.
     pub(super) async fn send(
         &self,
-        call: &RestRequest,
+        request: &RestRequest,
         context: &RequestContext,
     ) -> Result<Reply, Failure> {
         if context.deadline.batch_limit().is_none() {
             let notice = QueueNotice::default();
-            return self.send_shared(call, context, &notice).await;
+            return self.send_shared(request, context, &notice).await;
         }
         let notice = QueueNotice::shared();
         tokio::select! {
             biased;
-            result = self.send_shared(call, context, &notice) => result,
-            error = notice.is_overdue(&context.deadline) => Err(error),
+            result = self.send_shared(request, context, &notice) => result,
+            error = notice.batch_expired(&context.deadline) => Err(error),
         }
     }
 
@@ -57,50 +57,41 @@ impl Sender {
     /// what they must know while it is queued.
     pub(super) async fn send_shared(
         &self,
-        call: &RestRequest,
+        request: &RestRequest,
         context: &RequestContext,
         notice: &QueueNotice,
     ) -> Result<Reply, Failure> {
         let (token, deadline) = (context.caller.key(), &context.deadline);
-        let mut attempts = Attempts::new(&self.budget, call.spec, context.is_retry);
+        let mut attempts = Attempts::new(&self.budget, request.spec, context);
         let mut resends = 0;
         let mut slot = None;
         loop {
             let permit = match self.permit(context, slot, &attempts, notice).await {
                 Ok(permit) => permit,
-                Err(error) => return Err(attempts.given_up(error.into())),
+                Err(error) => return Err(attempts.abandon(error)),
             };
             let current = *slot.insert(permit.slot());
-            let mut result = self.attempt(call, context, permit, resends).await;
+            let mut result = self.attempt(request, context, permit, resends).await;
             self.learn(token, current, attempts.throttled(), &mut result);
-            let next = attempts.after(result, deadline.remaining());
-            let scope = context.access_log.scope();
-            if let (Some(wait), Some(failure)) = (next.wait(), attempts.last()) {
-                scope.backoff(&failure.error, wait);
-            }
-            if attempts.is_refused() {
-                scope.retry_refused();
-            }
-            match next {
-                Next::End(result) => return result,
-                Next::Turn => continue,
+            match attempts.decide(result) {
+                Decision::Done(result) => return result,
+                Decision::Requeue => continue,
                 // The rate limiter delays the next permit of a throttled token.
-                Next::Throttled(_) if self.rate_limiter.is_enabled() => {}
-                Next::Again(wait) => drop(deadline.timeout(sleep(wait)).await),
-                Next::Later(wait) | Next::Throttled(wait) => {
-                    if let Some(last) = attempts.last() {
-                        notice.until(Instant::now() + wait, || last.clone());
-                    }
+                Decision::RetryThrottled(_) if self.rate_limiter.is_enabled() => {}
+                Decision::Retry(wait) => drop(deadline.timeout(sleep(wait)).await),
+                Decision::RetryAfter(wait) | Decision::RetryThrottled(wait) => {
+                    let until = Instant::now() + wait;
+                    notice.queue(until, || attempts.abandon(Error::RateLimited(wait)));
                     // The token's next permit may be later than `Retry-After`.
                     let delay = self.rate_limiter.delay(token);
                     if delay >= deadline.remaining() {
-                        return Err(attempts.given_up(Error::RateLimited(delay).into()));
+                        return Err(attempts.abandon(Error::RateLimited(delay)));
                     }
                     tokio::select! {
                         _ = deadline.timeout(sleep(wait)) => {}
                         // Another replica can send it as well.
                         _ = deadline.drain().begun() => {
-                            return Err(attempts.given_up(Error::Draining.into()));
+                            return Err(attempts.abandon(Error::Draining));
                         }
                     }
                 }
@@ -127,7 +118,7 @@ impl Sender {
         let end = || deadline.instant();
         let on_wait = |until: Instant| {
             let wait = until.saturating_duration_since(Instant::now());
-            notice.until(until, || attempts.given_up(Error::RateLimited(wait).into()));
+            notice.queue(until, || attempts.abandon(Error::RateLimited(wait)));
         };
         let permit = async {
             let reservation = match before {
@@ -143,7 +134,7 @@ impl Sender {
             biased;
             permit = deadline.timeout(permit) => {
                 let permit = permit.ok_or(Error::DeadlineExceeded)??;
-                notice.is_over();
+                notice.start();
                 permit.remaining.inspect(|&share| scope.quota_remaining(share));
                 Ok(permit)
             }
@@ -188,7 +179,7 @@ impl Sender {
     /// where the token is throttled before a connection has taken it.
     async fn attempt(
         &self,
-        call: &RestRequest,
+        request: &RestRequest,
         context: &RequestContext,
         permit: Permit,
         resends: u32,
@@ -200,15 +191,15 @@ impl Sender {
         let mut span = context
             .access_log
             .scope()
-            .attempt(call.spec, &self.peer, resends);
+            .attempt(request.spec, &self.peer, resends);
         let revocation = permit.revocation();
-        let body = TrackedBody::new(call.body.clone(), permit);
+        let body = TrackedBody::new(request.body.clone(), permit);
         let state = body.departure();
         let result = tokio::select! {
             // First, so that a throttled request takes no connection.
             biased;
             () = revocation.revoked(|| !state.is_settled()) => None,
-            result = self.exchange(call, context, body, &mut span) => Some(result),
+            result = self.exchange(request, context, body, &mut span) => Some(result),
         };
         let result = if let Some(result) = result {
             result
@@ -219,7 +210,7 @@ impl Sender {
             if state.is_ruled_out() {
                 Err(Error::RateLimited(self.rate_limiter.delay(context.caller.key())).into())
             } else {
-                Err(recalled(call.spec).into())
+                Err(recalled(request.spec).into())
             }
         };
         span.ended(result.as_ref().err().map(|failure| &failure.error));

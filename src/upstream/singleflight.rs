@@ -1,5 +1,5 @@
-//! What several calls wait for together: one request, which is led by whoever
-//! of them is there, and lasts for as long as one of them is.
+//! One request for several calls. Whichever of them is polled drives it, and it
+//! lasts for as long as one of them waits.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -12,176 +12,175 @@ use tokio::time::{Instant, sleep_until};
 use crate::deadline::{Deadline, SharedDeadline};
 use crate::error::{Error, Failure};
 
-/// Until when a request is not sent, and what is told to whoever has less time.
-///
-/// A call by itself has none to tell.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct QueueNotice(Option<Arc<Told>>);
-
-#[derive(Debug, Default)]
-struct Told {
-    waiting: watch::Sender<Option<(Instant, Failure)>>,
-    /// When the request had its turn for the first time.
-    left: OnceLock<Instant>,
-}
-
-/// How long after it has left a request may be joined. One that takes longer
-/// may never be answered, and would take all that come with it.
+/// How long after its start a request may be joined. One that takes longer may
+/// never be answered, and would fail all calls that join it.
 const JOIN_WINDOW: Duration = Duration::from_secs(1);
 
+/// When a request will be sent at the earliest, and the error for calls whose
+/// deadline is earlier. Empty by default, for a request of a single call.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct QueueNotice(Option<Arc<NoticeState>>);
+
+#[derive(Debug, Default)]
+struct NoticeState {
+    queued: watch::Sender<Option<(Instant, Failure)>>,
+    /// When the request had its first permit.
+    started: OnceLock<Instant>,
+}
+
 impl QueueNotice {
-    /// That of several calls.
+    /// The notice of a request that others watch.
     pub(crate) fn shared() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Says that the request is not sent before `until`, and why.
-    pub(super) fn until(&self, until: Instant, why: impl FnOnce() -> Failure) {
-        if let Some(told) = &self.0 {
-            told.waiting.send_replace(Some((until, why())));
+    /// Reports that the request is not sent before `until`, and why.
+    pub(super) fn queue(&self, until: Instant, error: impl FnOnce() -> Failure) {
+        if let Some(state) = &self.0 {
+            state.queued.send_replace(Some((until, error())));
         }
     }
 
-    /// Says that nothing is waited for any more but the answer.
-    pub(super) fn is_over(&self) {
-        if let Some(told) = &self.0 {
-            let is_first = told.left.set(Instant::now()).is_ok();
-            told.waiting
-                .send_if_modified(|waiting| waiting.take().is_some() || is_first);
+    /// Reports that the request has its permit.
+    pub(super) fn start(&self) {
+        if let Some(state) = &self.0 {
+            let is_first = state.started.set(Instant::now()).is_ok();
+            state
+                .queued
+                .send_if_modified(|queued| queued.take().is_some() || is_first);
         }
     }
 
-    /// Whether the request has left too long ago for others to wait for it.
-    fn is_old(&self) -> bool {
-        let left = self.0.as_ref().and_then(|told| told.left.get());
-        left.is_some_and(|left| left.elapsed() >= JOIN_WINDOW)
+    /// Whether the request started too long ago for others to join it.
+    fn is_past_join_window(&self) -> bool {
+        let started = self.0.as_ref().and_then(|state| state.started.get());
+        started.is_some_and(|started| started.elapsed() >= JOIN_WINDOW)
     }
 
-    /// Waits until it is known that the request is sent too late for `deadline`.
-    async fn is_too_long(&self, deadline: &Deadline) -> Failure {
-        let Some(told) = &self.0 else {
+    /// Waits until it is known that the request will be sent too late for `deadline`.
+    async fn too_late_for(&self, deadline: &Deadline) -> Failure {
+        let Some(state) = &self.0 else {
             return std::future::pending().await;
         };
-        let mut told = told.waiting.subscribe();
+        let mut queued = state.queued.subscribe();
         loop {
-            let too_long = told
+            let error = queued
                 .borrow_and_update()
                 .as_ref()
                 .filter(|(until, _)| *until >= deadline.instant())
-                .map(|(_, why)| why.clone());
-            if let Some(why) = too_long {
-                return why;
+                .map(|(_, error)| error.clone());
+            if let Some(error) = error {
+                return error;
             }
-            // `self` holds the sender, so that there is a next word to wait for.
-            let _ = told.changed().await;
+            // `self` holds the sender, so that this never fails.
+            let _ = queued.changed().await;
         }
     }
 
-    /// Waits until the request has taken as long, from its first turn on, as
+    /// Waits until the request has taken, from its first permit on, as long as
     /// one batch of a stream may.
-    pub(super) async fn is_overdue(&self, deadline: &Deadline) -> Failure {
-        let (Some(told), Some(limit)) = (&self.0, deadline.batch_limit()) else {
+    pub(super) async fn batch_expired(&self, deadline: &Deadline) -> Failure {
+        let (Some(state), Some(limit)) = (&self.0, deadline.batch_limit()) else {
             return std::future::pending().await;
         };
-        let mut changes = told.waiting.subscribe();
-        let left = loop {
+        let mut changes = state.queued.subscribe();
+        let started = loop {
             changes.mark_unchanged();
-            match told.left.get() {
-                Some(left) => break *left,
+            match state.started.get() {
+                Some(started) => break *started,
                 None => drop(changes.changed().await),
             }
         };
-        sleep_until(left + limit).await;
+        sleep_until(started + limit).await;
         Error::BatchExpired(limit).into()
     }
 }
 
-/// What is under way for several calls. A clone is one more of them.
+/// A request for several calls. Each clone stands for one of them.
 pub(crate) struct SharedRequest<T: Clone> {
-    landed: Shared<BoxFuture<'static, T>>,
-    horizon: SharedDeadline,
-    wait: QueueNotice,
+    result: Shared<BoxFuture<'static, T>>,
+    deadline: SharedDeadline,
+    notice: QueueNotice,
 }
 
-/// A flight that others may join while it is under way.
+/// A shared request that more calls may join, and that it does not keep alive.
 pub(crate) struct WeakSharedRequest<T: Clone> {
-    landed: WeakShared<BoxFuture<'static, T>>,
-    horizon: SharedDeadline,
-    wait: QueueNotice,
+    result: WeakShared<BoxFuture<'static, T>>,
+    deadline: SharedDeadline,
+    notice: QueueNotice,
 }
 
 impl<T: Clone> SharedRequest<T> {
-    /// A flight that ends with what `leads` comes to. The first call to be in
-    /// it is that of `deadline`.
+    /// The request that `fetch` makes. `deadline` is that of its first call.
     pub(crate) fn new<F>(
         deadline: &Deadline,
-        leads: impl FnOnce(Deadline, QueueNotice) -> F,
+        fetch: impl FnOnce(Deadline, QueueNotice) -> F,
     ) -> Self
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let (shared, horizon) = deadline.shared();
-        let wait = QueueNotice::shared();
-        let landed = leads(shared, wait.clone()).boxed().shared();
+        let (all, deadline) = deadline.shared();
+        let notice = QueueNotice::shared();
+        let result = fetch(all, notice.clone()).boxed().shared();
         Self {
-            landed,
-            horizon,
-            wait,
+            result,
+            deadline,
+            notice,
         }
     }
 
-    /// What others join it by.
+    /// The handle by which others join it; `None` once it has its result.
     pub(crate) fn downgrade(&self) -> Option<WeakSharedRequest<T>> {
         Some(WeakSharedRequest {
-            landed: self.landed.downgrade()?,
-            horizon: self.horizon.clone(),
-            wait: self.wait.clone(),
+            result: self.result.downgrade()?,
+            deadline: self.deadline.clone(),
+            notice: self.notice.clone(),
         })
     }
 
-    /// Waits for its end, for as long as the call has time.
+    /// Waits for the result on behalf of the call with this deadline.
     ///
     /// # Errors
     ///
-    /// That the call's time does not suffice, as soon as that is known.
+    /// As soon as it is known that the call's time does not suffice.
     pub(crate) async fn result(self, deadline: &Deadline) -> Result<T, Failure> {
         tokio::select! {
             biased;
-            landed = self.landed => Ok(landed),
-            why = self.wait.is_too_long(deadline) => Err(why),
-            why = self.wait.is_overdue(deadline) => Err(why),
+            result = self.result => Ok(result),
+            error = self.notice.too_late_for(deadline) => Err(error),
+            error = self.notice.batch_expired(deadline) => Err(error),
             () = deadline.expired() => Err(Error::DeadlineExceeded.into()),
         }
     }
 }
 
 impl<T: Clone> WeakSharedRequest<T> {
-    /// One more call in it, if it has not ended, and has not left long ago.
+    /// Joins the request, if it has no result yet and did not start long ago.
     pub(crate) fn join(&self, deadline: &Deadline) -> Option<SharedRequest<T>> {
-        if self.wait.is_old() {
+        if self.notice.is_past_join_window() {
             return None;
         }
-        let landed = self.landed.upgrade()?;
-        // What is there already is of before.
-        if landed.peek().is_some() {
+        let result = self.result.upgrade()?;
+        // A finished request may predate the caller's last write.
+        if result.peek().is_some() {
             return None;
         }
-        self.horizon.extend(deadline);
+        self.deadline.extend(deadline);
         Some(SharedRequest {
-            landed,
-            horizon: self.horizon.clone(),
-            wait: self.wait.clone(),
+            result,
+            deadline: self.deadline.clone(),
+            notice: self.notice.clone(),
         })
     }
 }
 
-/// Whether an error tells of time that the other calls did not have, and this
-/// one has.
+/// Whether the error of a shared request is about the time of its other calls,
+/// while this one has time left.
 pub(crate) fn caused_by_peers(error: &Error, deadline: &Deadline) -> bool {
-    let left = deadline.remaining();
+    let remaining = deadline.remaining();
     match error {
-        Error::DeadlineExceeded => !left.is_zero(),
-        Error::RateLimited(delay) => *delay < left,
+        Error::DeadlineExceeded => !remaining.is_zero(),
+        Error::RateLimited(delay) => *delay < remaining,
         _ => false,
     }
 }
@@ -204,39 +203,42 @@ mod tests {
     };
 
     #[tokio::test(start_paused = true)]
-    async fn a_batch_of_a_stream_is_overdue_so_long_after_its_first_turn_and_not_before() {
+    async fn a_batch_of_a_stream_expires_by_its_limit_after_its_first_permit() {
         let deadline = POLICY.for_stream(&HeaderMap::new());
-        let wait = QueueNotice::shared();
-        let mut overdue = pin!(wait.is_overdue(&deadline));
-        // It waits for its turn.
+        let notice = QueueNotice::shared();
+        let mut expired = pin!(notice.batch_expired(&deadline));
+        // The request waits for its permit.
         tokio::select! {
             biased;
-            why = &mut overdue => panic!("{why:?} before it had its turn"),
+            error = &mut expired => panic!("{error:?} before its permit"),
             () = sleep(MAX * 10) => {}
         }
-        wait.is_over();
-        let begun = Instant::now();
+        notice.start();
+        let started = Instant::now();
         tokio::select! {
             biased;
-            why = &mut overdue => panic!("{why:?} at its turn"),
+            error = &mut expired => panic!("{error:?} with its permit"),
             () = sleep(MAX / 2) => {}
         }
-        // It waits once more, to be sent again: that is not its first turn.
-        wait.until(Instant::now() + MAX * 2, || Error::DeadlineExceeded.into());
-        wait.is_over();
-        let why = overdue.await;
-        assert!(matches!(why.error, Error::BatchExpired(MAX)), "{why:?}");
-        assert_eq!(begun.elapsed(), MAX);
+        // It waits again, for a retry: that is not its first permit.
+        notice.queue(Instant::now() + MAX * 2, || Error::DeadlineExceeded.into());
+        notice.start();
+        let failure = expired.await;
+        assert!(
+            matches!(failure.error, Error::BatchExpired(MAX)),
+            "{failure:?}"
+        );
+        assert_eq!(started.elapsed(), MAX);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_is_no_stream_has_its_deadline_and_no_other_limit() {
+    async fn a_call_that_is_no_stream_has_no_batch_limit() {
         let deadline = POLICY.for_call(&HeaderMap::new());
-        let wait = QueueNotice::shared();
-        wait.is_over();
+        let notice = QueueNotice::shared();
+        notice.start();
         tokio::select! {
             biased;
-            why = wait.is_overdue(&deadline) => panic!("{why:?}"),
+            error = notice.batch_expired(&deadline) => panic!("{error:?}"),
             () = sleep(MAX * 10) => {}
         }
     }
