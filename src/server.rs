@@ -181,7 +181,7 @@ impl Server {
             None => drop(served.await),
             Some(tls) => tokio::select! {
                 _ = served => {}
-                () = tls.follow() => {}
+                () = tls.watch_files() => {}
             },
         }
     }

@@ -1,7 +1,7 @@
-//! TLS, towards callers and towards the vendor: what both sides share.
+//! TLS settings that are shared by the sides towards callers and the vendor.
 //!
-//! Versions 1.2 and 1.3, with the suites of one provider: none of them is
-//! weak, so there is nothing to choose.
+//! Versions 1.2 and 1.3, with the cipher suites of one provider. None of them is
+//! weak, so there is no setting.
 
 pub mod dial;
 pub mod pem;
@@ -15,32 +15,32 @@ use rustls_platform_verifier::Verifier;
 
 use pem::Identity;
 
-/// The versions that are spoken.
+/// The enabled versions.
 pub const VERSIONS: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 
-/// What does the cryptography.
+/// The cryptography provider.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Whom a client trusts.
+/// The CAs that a client trusts.
 #[derive(Debug)]
 pub enum Trust {
-    /// The authorities that the system trusts.
+    /// Those of the system.
     System,
-    /// These authorities alone.
+    /// These alone.
     Only(Vec<CertificateDer<'static>>),
-    /// Nobody: for a client that speaks no TLS.
+    /// None, for a client that does not use TLS.
     Nobody,
 }
 
-/// What a client's TLS needs: whom it trusts, what it shows of itself, and the
-/// one protocol that it speaks inside.
+/// The TLS configuration of a client: the CAs that it trusts, the certificate
+/// that it presents, and its one ALPN protocol.
 ///
 /// # Errors
 ///
-/// If the system has no authorities, or those given are none.
+/// If the system has no CAs, or one of those given cannot be used.
 pub fn client(
     trust: Trust,
     identity: Option<Identity>,
@@ -53,9 +53,9 @@ pub fn client(
     let builder = match trust {
         Trust::System => {
             let verifier = Verifier::new(provider).map_err(|error| {
-                format!("the system has no certificates of authorities: {error}")
+                format!("the CA certificates of the system cannot be loaded: {error}")
             })?;
-            // Dangerous is what a verifier could be, and the system's is not.
+            // rustls calls any custom verifier dangerous; that of the system is not.
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier))
@@ -73,16 +73,19 @@ pub fn client(
     Ok(config)
 }
 
-/// A store of these authorities.
+/// A store of these CAs.
 ///
 /// # Errors
 ///
-/// Says which of them is none.
+/// The number of the certificate that cannot be used.
 pub fn roots(authorities: Vec<CertificateDer<'static>>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for (index, authority) in authorities.into_iter().enumerate() {
         roots.add(authority).map_err(|error| {
-            format!("is no authority in its certificate {}: {error}", index + 1)
+            format!(
+                "has a certificate, number {}, that is no CA: {error}",
+                index + 1
+            )
         })?;
     }
     Ok(roots)

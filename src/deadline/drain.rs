@@ -1,18 +1,17 @@
-//! The end of the gateway, which no call outlives.
+//! The drain of the gateway, which no call outlives.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Whether the gateway is letting its last calls end, and until when. A clone
-/// is the same drain.
+/// Whether the gateway drains, and when the drain times out. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Drain(Arc<watch::Sender<Option<Instant>>>);
 
 impl Drain {
-    /// Begins it: at `end`, every call must have been answered. The first
-    /// word counts.
+    /// Begins the drain: at `end`, every call must have been answered. Only the
+    /// first `end` counts.
     pub fn begin(&self, end: Instant) {
         self.0.send_if_modified(|known| {
             let is_first = known.is_none();
@@ -21,20 +20,20 @@ impl Drain {
         });
     }
 
-    /// When it ends, once it has begun.
+    /// When the drain times out, once it has begun.
     #[must_use]
     pub fn end(&self) -> Option<Instant> {
         *self.0.borrow()
     }
 
-    /// Waits until it has begun; gives its end.
+    /// Waits until the drain has begun, and returns its end.
     pub async fn begun(&self) -> Instant {
         let mut changes = self.0.subscribe();
         loop {
             let known = *changes.borrow_and_update();
             match known {
                 Some(end) => return end,
-                // `self` holds the sender, so there is always a next word to wait for.
+                // `self` holds the sender, so the channel cannot close.
                 None => drop(changes.changed().await),
             }
         }

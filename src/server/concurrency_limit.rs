@@ -19,10 +19,12 @@ impl ConcurrencyLimit {
 
     /// Acquires the permit of a call. It never waits: a queue would only add
     /// its own delay.
-    pub(super) fn try_acquire(&self, token: Option<TokenKey>) -> Result<Permit, Error> {
-        self.0.acquire(token, 1).map_err(|exceeded| match exceeded {
-            Exceeded::Total => Error::Overloaded,
-            Exceeded::Share => Error::TokenConcurrency,
-        })
+    pub(super) fn try_acquire(&self, token: TokenKey) -> Result<Permit, Error> {
+        self.0
+            .acquire(Some(token), 1)
+            .map_err(|exceeded| match exceeded {
+                Exceeded::Total => Error::Overloaded,
+                Exceeded::Share => Error::TokenConcurrency,
+            })
     }
 }

@@ -1,4 +1,8 @@
-//! One connection, from its first byte to its end.
+//! One HTTP/2 connection, from its preface to its end.
+//!
+//! tonic could limit its age. But with both an age and a grace period set,
+//! 0.14.9 sends no GOAWAY (<https://github.com/grpc/grpc-rust/pull/2877>), and
+//! it does not recycle connections whose memory has grown.
 
 pub(super) mod activity;
 pub(crate) mod executor;
@@ -27,20 +31,20 @@ use super::limits::{
 };
 use crate::jitter::jittered;
 
-/// What an HTTP/2 connection begins with.
+/// The preface of an HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How connections are led to their end.
+/// How connections are drained.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionPolicy {
-    /// How long a connection that has reached its age has for its calls.
+    /// How long a connection may last for its calls after GOAWAY.
     pub grace: Duration,
-    /// What takes in the rest of requests that were answered early.
+    /// Reads the rest of requests that were answered early.
     pub discard: Discard,
 }
 
-/// Reads what every client says first. Something else than HTTP/2 is given
-/// back as far as it was read, for hyper to answer it.
+/// Reads the preface of a connection. Returns what it has read if that is not
+/// HTTP/2, so that hyper rejects it.
 pub(super) async fn preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut read = Vec::with_capacity(PREFACE.len());
     while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
@@ -52,8 +56,8 @@ pub(super) async fn preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result
     Ok(read)
 }
 
-/// Serves a connection that has said `first`, until it is old, or is asked to
-/// go, or `closing` changes, and then until its calls have ended.
+/// Serves a connection whose bytes `first` were read already, until it is old,
+/// GOAWAY is requested, or `closing` changes; then drains it.
 pub(super) async fn serve<S>(
     stream: S,
     first: Vec<u8>,
@@ -63,9 +67,9 @@ pub(super) async fn serve<S>(
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let discard = policy.discard.of_connection();
+    let discard = policy.discard.for_connection();
     let service = router
-        .map_request(move |call: Request<Incoming>| call.map(|message| discard.after(message)));
+        .map_request(move |call: Request<Incoming>| call.map(|message| discard.wrap(message)));
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
     let connection = http2::Builder::new(StreamExecutor::new(activity.clone()))
@@ -84,39 +88,39 @@ pub(super) async fn serve<S>(
         () = activity.goaway_requested() => false,
         () = sleep(jittered(MAX_CONNECTION_AGE)) => false,
     };
-    // GOAWAY: new calls are to be made elsewhere, those under way go on.
+    // GOAWAY: clients make new calls elsewhere, and calls in flight go on.
     connection.as_mut().graceful_shutdown();
     if is_closing {
-        // Whoever closes says when to stop waiting.
+        // The listener decides when to stop waiting.
         return log_end(connection.await);
     }
     let grace = timeout(IDLE_DRAIN_TIMEOUT, &mut connection).await;
-    // It may have made a call before it heard of it.
+    // A call may have been sent before GOAWAY arrived.
     if grace.is_err() && activity.has_calls() {
         let rest = policy
             .grace
             .saturating_sub(IDLE_DRAIN_TIMEOUT + FINAL_STATUS_TIMEOUT);
-        let patience = async {
+        let expired = async {
             sleep(rest).await;
             activity.drain();
-            // Those end by themselves where their callers take no part in them.
+            // These end by themselves, also if their callers do nothing.
             activity.long_streams_ended().await;
             sleep(FINAL_STATUS_TIMEOUT).await;
         };
         tokio::select! {
             ended = connection => return log_end(ended),
-            () = patience => {}
+            () = expired => {}
         }
     }
     grace.map_or_else(
-        |_| tracing::debug!("a connection that was asked to go did not"),
+        |_| tracing::debug!("connection still open after GOAWAY and its grace period; closing it"),
         log_end,
     );
 }
 
 fn log_end(ended: hyper::Result<()>) {
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
+        tracing::debug!(%error, "connection ended with an error");
     }
 }
 
@@ -141,7 +145,7 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(130);
 
-    /// Serves one side of a pipe: a call takes six minutes, or for ever.
+    /// Serves one side of a pipe. Its calls take no time, minutes, or never end.
     fn serving() -> (DuplexStream, watch::Sender<()>, JoinHandle<()>) {
         let six_minutes = async || {
             sleep(Duration::from_mins(6)).await;
@@ -196,7 +200,7 @@ mod tests {
         let mut next = client.clone();
         let begun = Instant::now();
         let answer = client.send_request(call("/six-minutes"));
-        // The client is asked to make its next call elsewhere.
+        // After GOAWAY, the client makes no further call on it.
         let goaway_requested = async {
             while next.send_request(call("/at-once")).await.is_ok() {
                 sleep(Duration::from_secs(1)).await;
@@ -235,7 +239,7 @@ mod tests {
         let stuck = client.send_request(call("/for-ever"));
         answer.into_body().collect().await.unwrap_err();
         assert_eq!(begun.elapsed().as_secs(), 30 * 60);
-        // A call that does not end has no part in that.
+        // A call that does not end is no reason to wait longer.
         let (stuck, served) = tokio::join!(stuck, serving);
         stuck.unwrap_err();
         served.unwrap();

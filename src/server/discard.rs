@@ -1,4 +1,5 @@
-//! What callers still send of a request that was answered before it had come.
+//! Reads and drops the rest of requests that were answered before they had
+//! arrived.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,22 +15,23 @@ use tokio::time::{Instant, timeout_at};
 use super::limits::{DISCARD_IDLE_TIMEOUT, MAX_DISCARDED_BYTES, MAX_DISCARDED_REQUESTS};
 use super::request_buffers::{Bounds, RequestBuffers};
 
-/// Discards what comes of requests after their answers, instead of resetting
-/// their streams. Clones share their bounds.
+/// Discards what arrives of requests after their responses, instead of resetting
+/// their streams. Clones share the bounds.
 ///
-/// To reset them at once is allowed (RFC 9113, 8.1), but h2 remembers no more
-/// than 50 streams that it reset, for a second. Each frame of DATA of another
-/// counts as a breach of the protocol, over the whole life of a connection, and
-/// [`MAX_ERROR_RESETS`] of them end it for all callers on it. It may go when h2
-/// does not count these (<https://github.com/hyperium/h2/issues/856>), or hyper
-/// lets a server say what is remembered
+/// A server may reset them at once (RFC 9113, 8.1), but h2 remembers only 50
+/// streams that it has reset, for a second. It counts each DATA frame of
+/// another as a protocol violation, over the whole life of a connection, and
+/// [`MAX_ERROR_RESETS`] of them end it for all callers on it. This can be
+/// deleted when h2 does not count them
+/// (<https://github.com/hyperium/h2/issues/856>), or when hyper lets a server
+/// configure what is remembered
 /// (<https://github.com/hyperium/hyper/issues/2599>).
 ///
 /// [`MAX_ERROR_RESETS`]: super::limits::MAX_ERROR_RESETS
 #[derive(Debug, Clone)]
 pub(super) struct Discard {
     buffers: RequestBuffers,
-    /// When a part of any request last came on the connection.
+    /// When a part of any request last arrived on the connection.
     last: Arc<Mutex<Instant>>,
 }
 
@@ -47,15 +49,15 @@ impl Discard {
         }
     }
 
-    /// What discards the requests of one more connection, within the same bounds.
-    pub(super) fn of_connection(&self) -> Self {
+    /// The same for one more connection, within the same bounds.
+    pub(super) fn for_connection(&self) -> Self {
         Self {
             buffers: self.buffers.clone(),
             last: Arc::new(Mutex::new(Instant::now())),
         }
     }
 
-    /// Notes that a part of a request has come.
+    /// Notes that a part of a request has arrived.
     fn received(&self) {
         *self.last.lock() = Instant::now();
     }
@@ -64,8 +66,8 @@ impl Discard {
         *self.last.lock()
     }
 
-    /// The body of a request, whose rest is discarded if it is dropped early.
-    pub(super) fn after<B>(&self, body: B) -> Unread<B>
+    /// Wraps the body of a request. Its rest is discarded if it is dropped early.
+    pub(super) fn wrap<B>(&self, body: B) -> Unread<B>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
@@ -75,11 +77,11 @@ impl Discard {
         }
     }
 
-    /// Takes in what comes of a body until it ends, breaks off, is silent for
-    /// [`DISCARD_IDLE_TIMEOUT`] with its connection, or has used up its bounds.
+    /// Reads a body until it ends, breaks off, is silent together with its
+    /// connection for [`DISCARD_IDLE_TIMEOUT`], or exceeds its bounds.
     async fn rest<B: Body<Data = Bytes> + Unpin>(self, mut body: B) {
-        let begun = Instant::now();
-        let quiet_at = || self.last_received().max(begun) + DISCARD_IDLE_TIMEOUT;
+        let started = Instant::now();
+        let quiet_at = || self.last_received().max(started) + DISCARD_IDLE_TIMEOUT;
         let rest = async {
             let mut left = MAX_DISCARDED_BYTES;
             loop {
@@ -101,13 +103,13 @@ impl Discard {
     }
 }
 
-/// The body of a request, of which nothing is lost that its client still sends.
+/// The body of a request whose rest is discarded.
 #[derive(Debug)]
 pub(super) struct Unread<B>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
 {
-    /// None at its end.
+    /// None at the end.
     body: Option<B>,
     discard: Discard,
 }
@@ -153,7 +155,8 @@ where
     fn drop(&mut self) {
         let body = self.body.take().filter(|body| !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (body, Handle::try_current()) {
-            // Apart from its call, which holds far more. It ends with its connection.
+            // In a task of its own, because the call holds far more. It ends with the
+            // connection.
             runtime.spawn(self.discard.clone().rest(body));
         }
     }

@@ -1,42 +1,42 @@
-//! The calls in flight, counted so that the end can wait for the last one.
+//! Counts the calls in flight, so that shutdown can wait for the last one.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// How many calls are in flight, from their headers until their callers have
-/// taken the last of their answers. A clone is the same count.
+/// The number of calls in flight, from their headers until their responses are
+/// sent. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InFlight(Arc<watch::Sender<usize>>);
 
 impl InFlight {
-    /// Waits until there is no call.
+    /// Waits until no call is in flight.
     pub(super) async fn none(&self) {
-        // `self` holds the sender, so the count cannot go away.
+        // `self` holds the sender, so the channel cannot close.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// How many calls there are.
+    /// The number of calls.
     pub(super) fn count(&self) -> usize {
         *self.0.borrow()
     }
 
-    /// Waits until there is a call.
+    /// Waits until a call is in flight.
     pub(super) async fn some(&self) {
         let _ = self.0.subscribe().wait_for(|count| *count > 0).await;
     }
 
-    /// Counts a call.
-    pub(super) fn enter(self) -> Entered {
+    /// Counts a call until the guard is dropped.
+    pub(super) fn enter(self) -> InFlightGuard {
         self.0.send_modify(|count| *count += 1);
-        Entered(self)
+        InFlightGuard(self)
     }
 }
 
-/// One call that is counted, until this is dropped.
-pub(super) struct Entered(InFlight);
+/// One call in flight.
+pub(super) struct InFlightGuard(InFlight);
 
-impl Drop for Entered {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.0.0.send_modify(|count| *count -= 1);
     }

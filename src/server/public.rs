@@ -1,5 +1,5 @@
-//! Health and reflection, which are open to everybody: bounds of their own, so
-//! that they answer when the gateway is full, and do not fill it themselves.
+//! Health and reflection, which need no token. They have limits of their own, so
+//! that they answer when the gateway is full, and cannot fill it.
 
 pub(super) mod health;
 pub(super) mod reflection;
@@ -20,13 +20,13 @@ use super::limits::{
 use super::request_buffers::{Bounds, RequestBuffers};
 use crate::error::{Error, Failure};
 
-/// How long a caller that is refused has, as far as we know.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The assumed deadline of a rejected caller, which bounds its retry delay.
+const ASSUMED_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What is under way of health and reflection. Clones are the same.
+/// The open calls of health and reflection. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct PublicServices {
-    questions: RequestBuffers,
+    health_checks: RequestBuffers,
     watches: Arc<Semaphore>,
     reflections: Arc<Semaphore>,
 }
@@ -36,24 +36,25 @@ impl PublicServices {
         let bounds = Bounds {
             count: MAX_HEALTH_CHECKS,
             message: MAX_PUBLIC_REQUEST,
+            // Their count and size bound them, and they answer when memory is full.
             memory: None,
         };
         Self {
-            questions: RequestBuffers::new(bounds),
+            health_checks: RequestBuffers::new(bounds),
             watches: Arc::new(Semaphore::new(MAX_HEALTH_WATCHES)),
             reflections: Arc::new(Semaphore::new(MAX_REFLECTION_STREAMS)),
         }
     }
 }
 
-/// Answers a question about health when it is there whole.
+/// Buffers the message of a health check before the service reads it.
 pub(super) async fn buffer_health_check(
-    State(open): State<PublicServices>,
+    State(public): State<PublicServices>,
     request: Request,
     next: Next,
 ) -> Response {
     let (head, message) = request.into_parts();
-    match open.questions.read(message).await {
+    match public.health_checks.read(message).await {
         Ok(message) => {
             let request = Request::from_parts(head, Body::from(message));
             next.run(request).await
@@ -62,25 +63,26 @@ pub(super) async fn buffer_health_check(
     }
 }
 
-/// Lets so many streams be open at once that last as long as their callers
-/// like; one more is refused.
+/// Limits the streams that last as long as their callers like; rejects one more.
 pub(super) async fn limit_streams(
-    State(open): State<PublicServices>,
+    State(public): State<PublicServices>,
     request: Request,
     next: Next,
 ) -> Response {
     let streams = match request.uri().path() {
         "/grpc.health.v1.Health/Check" => return next.run(request).await,
-        "/grpc.health.v1.Health/Watch" => open.watches,
-        _ => open.reflections,
+        "/grpc.health.v1.Health/Watch" => public.watches,
+        _ => public.reflections,
     };
-    let Ok(place) = streams.try_acquire_owned() else {
+    let Ok(permit) = streams.try_acquire_owned() else {
         return refuse(Error::Overloaded);
     };
-    let answer = next.run(request).await;
-    answer.map(|answer| guarded(answer, place))
+    let response = next.run(request).await;
+    response.map(|body| guarded(body, permit))
 }
 
 fn refuse(error: Error) -> Response {
-    Failure::from(error).into_status(PATIENCE).into_http()
+    Failure::from(error)
+        .into_status(ASSUMED_DEADLINE)
+        .into_http()
 }

@@ -1,4 +1,4 @@
-//! The end of the server, in its phases: told, lame duck, drain.
+//! Shutdown in phases: `NOT_SERVING`, lame duck, drain.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use super::limits::GOAWAY_GRACE;
 use super::public::health::Health;
 use crate::deadline::Drain;
 
-/// How long the end takes.
+/// The timeouts of shutdown.
 #[derive(Debug, Clone, Copy)]
 pub struct ShutdownTimeouts {
-    /// From the moment at which health says so until no connection is
-    /// accepted any more: the time in which callers learn of it.
+    /// How long connections are still accepted after health has become
+    /// `NOT_SERVING`, while callers learn of it.
     pub lame_duck: Duration,
-    /// The longest that calls in flight have after that.
+    /// How long calls in flight may take after that.
     pub drain_timeout: Duration,
 }
 
-/// Leads through the phases when `told` is done; the drain has then begun.
+/// Runs the phases up to the start of the drain, once `signalled` is done.
 pub(super) async fn run_phases(
-    told: impl Future<Output = ()>,
+    signalled: impl Future<Output = ()>,
     timeouts: ShutdownTimeouts,
     health: &Health,
     drain: &Drain,
 ) {
-    told.await;
-    health.ends().await;
+    signalled.await;
+    health.set_not_serving().await;
     tracing::info!(
         lame_duck = ?timeouts.lame_duck,
         drain_timeout = ?timeouts.drain_timeout,
@@ -37,19 +37,19 @@ pub(super) async fn run_phases(
     drain.begin(Instant::now() + timeouts.drain_timeout);
 }
 
-/// Waits as long as connections are worth waiting for: until all calls have
-/// ended, or their time has, and a moment more.
+/// Waits until all calls have ended or the drain has timed out, and
+/// [`GOAWAY_GRACE`] more.
 pub(super) async fn drained(calls: &InFlight, drain: &Drain) {
     let end = drain.begun().await;
     loop {
-        // Where time runs out, the calls are answered just now.
+        // At the timeout, calls are being answered right now.
         let _ = timeout_at(end, calls.none()).await;
         let now = Instant::now();
         let is_over = now >= end;
         tokio::select! {
-            // Not longer for one that came after the end.
+            // No longer for a call that came after the timeout.
             () = sleep_until(now.min(end) + GOAWAY_GRACE) => return,
-            // One that was on its way when its client was told to go away.
+            // A call that was sent before GOAWAY arrived.
             () = calls.some(), if !is_over => {}
         }
     }

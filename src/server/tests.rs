@@ -1,4 +1,4 @@
-//! Streams against the clock: when those end whose callers do nothing.
+//! When streams end whose callers do nothing.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ type Client = SendRequest<Body>;
 const STREAM: &str =
     "http://gateway/genesys.presence.v1.PresenceStreamService/StreamUsersPresencesPurecloudBulk";
 
-/// A gateway in front of nobody.
+/// A gateway without an upstream.
 async fn server() -> Server {
     let endpoint = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
     let limits = Limits {
@@ -66,16 +66,16 @@ async fn server() -> Server {
 
 /// What a caller of a stream does.
 struct Caller {
-    /// The ids that it sends; then it says nothing more.
+    /// The ids that it sends; after them it sends nothing.
     ids: Vec<String>,
-    /// The deadline that it names.
+    /// The deadline that it sets.
     timeout: Option<&'static str>,
-    /// How many bytes of results it takes.
+    /// How many bytes of results it reads.
     takes: u32,
 }
 
-/// A client of a connection to `router`, and how that connection is used. The
-/// client takes so many bytes of each answer before it looks at it.
+/// A client of a connection to `router`, and the activity of that connection.
+/// The client receives `takes` bytes of each response before it reads it.
 async fn connected(
     router: Router,
     policy: ConnectionPolicy,
@@ -100,8 +100,8 @@ async fn connected(
     (client, activity)
 }
 
-/// When the stream of a caller ended for the gateway, and what the caller is
-/// told if it looks at last.
+/// When the stream of a caller ended for the gateway, and the trailers if the
+/// caller reads them at last.
 async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
     let server = server().await;
     let (mut client, activity) = connected(server.router, server.policy, caller.takes).await;
@@ -133,7 +133,7 @@ async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
     (took, told.map_err(|error| format!("{error:?}")))
 }
 
-/// The code and the message that a caller is told.
+/// The code and the message that a caller receives.
 fn status(told: &Result<HeaderMap, String>) -> Option<(&str, &str)> {
     let of = |name| told.as_ref().ok()?.get(name)?.to_str().ok();
     Some((of("grpc-status")?, of("grpc-message")?))
@@ -158,7 +158,7 @@ async fn a_stream_without_any_id_ends_after_ten_seconds_and_is_told_why() {
 async fn a_stream_that_has_had_an_id_may_be_idle_for_as_long_as_is_set() {
     pause();
     let caller = Caller {
-        // Wrong, so that nobody is asked for it.
+        // Invalid, so that no request is sent.
         ids: vec![String::new()],
         timeout: None,
         takes: 1 << 16,
@@ -189,7 +189,7 @@ async fn a_stream_ends_a_quarter_of_a_second_before_the_callers_deadline() {
     pause();
     let caller = Caller {
         ids: vec![String::new()],
-        // Not a time that looks as if a client had rounded it up.
+        // Not a timeout that looks as if a client had rounded it up.
         timeout: Some("3000100u"),
         takes: 1 << 16,
     };

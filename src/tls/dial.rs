@@ -1,4 +1,4 @@
-//! Connections that speak HTTP/2 over TLS, for gRPC clients.
+//! The connector of gRPC clients: HTTP/2 over TLS.
 
 use std::fmt;
 use std::io;
@@ -15,11 +15,11 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower::ServiceExt;
 
-/// How long what was sent may stay without an acknowledgement. A connection to
-/// a machine that is gone would else be kept for a quarter of an hour.
+/// How long sent bytes may stay unacknowledged. Without it, a connection to a
+/// machine that is gone would be kept for a quarter of an hour.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
-/// Connections below TLS, or without it.
+/// The connector of TCP connections.
 #[must_use]
 pub fn tcp() -> HttpConnector {
     let mut connector = HttpConnector::new();
@@ -30,7 +30,7 @@ pub fn tcp() -> HttpConnector {
     connector
 }
 
-/// How connections are made. A clone makes the same.
+/// Connects with one TLS configuration.
 #[derive(Clone)]
 pub struct H2Connector {
     connector: TlsConnector,
@@ -44,8 +44,8 @@ impl fmt::Debug for H2Connector {
 }
 
 impl H2Connector {
-    /// Connections with this TLS, to a server whose certificate is for `name`,
-    /// or else for the host that is connected to.
+    /// A connector to servers whose certificate is for `name`, or for the host
+    /// that it connects to if there is none.
     #[must_use]
     pub fn new(tls: ClientConfig, name: Option<ServerName<'static>>) -> Self {
         let connector = TlsConnector::from(Arc::new(tls));
@@ -56,7 +56,7 @@ impl H2Connector {
     ///
     /// # Errors
     ///
-    /// If there is no connection, or it does not speak HTTP/2 over TLS.
+    /// If the connection fails, or the server does not offer HTTP/2 over TLS.
     pub async fn connect(self, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
         let host = uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -69,7 +69,7 @@ impl H2Connector {
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Ok(TokioIo::new(stream)),
             _ => Err(io::Error::other(
-                "the server does not speak HTTP/2 over TLS",
+                "the server does not offer HTTP/2 over TLS (ALPN `h2`)",
             )),
         }
     }

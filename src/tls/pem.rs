@@ -1,4 +1,4 @@
-//! Certificates and keys, as files hold them.
+//! Certificates and keys in PEM files.
 
 use std::fmt;
 
@@ -8,9 +8,9 @@ use rustls::sign::CertifiedKey;
 
 use super::provider;
 
-/// A certificate, with those up to its authority's, and the key to it.
+/// A certificate chain and its key.
 pub struct Identity {
-    /// The certificate itself first.
+    /// The leaf first.
     pub chain: Vec<CertificateDer<'static>>,
     /// The key of the first certificate.
     pub key: PrivateKeyDer<'static>,
@@ -32,11 +32,11 @@ impl Clone for Identity {
 }
 
 impl Identity {
-    /// The certificate and the key of two files, which two flags name.
+    /// Reads the certificate and the key from the files of two flags.
     ///
     /// # Errors
     ///
-    /// What is wrong, with the flag and the file.
+    /// The problem, with the flag and the file.
     pub fn read(cert_flag: &str, cert: &str, key_flag: &str, key: &str) -> Result<Self, String> {
         let chain = file(cert)
             .and_then(|pem| certificates(&pem))
@@ -47,12 +47,12 @@ impl Identity {
             .map_err(|wrong| format!("--{key_flag}: `{key}` {wrong}"))
     }
 
-    /// A certificate and its key.
+    /// Checks that a key belongs to a certificate.
     ///
     /// # Errors
     ///
-    /// As the end of a sentence that begins with the key, if it is of a kind
-    /// that is not known or belongs to another certificate.
+    /// If the key is of an unknown kind or belongs to another certificate. The
+    /// text continues a sentence that begins with the path of the key.
     pub fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -72,7 +72,7 @@ impl Identity {
 ///
 /// # Errors
 ///
-/// As the end of a sentence that begins with its name.
+/// The text continues a sentence that begins with the path.
 pub fn file(path: &str) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
 }
@@ -81,10 +81,10 @@ pub fn file(path: &str) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 ///
-/// As the end of a sentence that begins with the file.
+/// The text continues a sentence that begins with the path.
 pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let certificates = certificates.map_err(|error| format!("is no readable PEM: {error}"))?;
+    let certificates = certificates.map_err(|error| format!("is not readable PEM: {error}"))?;
     if certificates.is_empty() {
         return Err("holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned());
     }
@@ -95,7 +95,7 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
 ///
 /// # Errors
 ///
-/// As the end of a sentence that begins with the file.
+/// The text continues a sentence that begins with the path.
 pub fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
         "holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`, without a password)".to_owned()

@@ -1,5 +1,5 @@
-//! Streams without an end of their own, ended with their connection or with
-//! the gateway.
+//! Ends streams that have no end of their own when their connection or the
+//! gateway drains.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,34 +17,34 @@ use crate::deadline::Drain;
 use crate::error::{Error, Failure};
 use crate::server::connection::executor as stream;
 
-/// Gives why the stream ends, when it does.
+/// Resolves to the cause when the stream is to end.
 type End = Pin<Box<dyn Future<Output = Cause> + Send>>;
 
 /// Why a stream without an end of its own ends.
 #[derive(Debug, Clone, Copy)]
 enum Cause {
-    /// Its connection has reached its age, or makes room.
+    /// The connection is old, or another one needs its place.
     Connection,
     /// The gateway shuts down.
     Gateway,
 }
 
-/// Ends the answer when its connection or the gateway drains: watches of health
-/// and streams of reflection would last as long as their clients. What is
-/// ready to be sent before, such as `NOT_SERVING`, is still sent.
+/// Ends the response when its connection or the gateway drains: health watches
+/// and reflection streams would last as long as their clients. Frames that are
+/// ready, for example the final `NOT_SERVING`, are sent first.
 ///
-/// A watch does not make its connection last, as a stream of ids does: it needs
-/// no token and no permit, so that idle connections, each with what its busiest
-/// moment took, could be kept for ever; and where it is opened again, it is of a
-/// replica that gets the client's calls too.
+/// A watch does not keep its connection open, as a bulk stream does: it needs no
+/// token and no permit, so that clients could keep idle connections without
+/// limit, each with the memory of its peak. A watch that is opened again is
+/// better off, too: it watches a replica that gets the client's calls.
 pub(in crate::server) async fn with_drain(
     State(drain): State<Drain>,
     request: Request,
     next: Next,
 ) -> Response {
-    let answer = next.run(request).await;
-    if http_body::Body::is_end_stream(answer.body()) {
-        return answer;
+    let response = next.run(request).await;
+    if http_body::Body::is_end_stream(response.body()) {
+        return response;
     }
     let connection = stream::connection();
     let end: End = Box::pin(async move {
@@ -60,9 +60,9 @@ pub(in crate::server) async fn with_drain(
             () = connection_drains => Cause::Connection,
         }
     });
-    answer.map(|answer| {
+    response.map(|inner| {
         Body::new(DrainableBody {
-            answer,
+            inner,
             end: end.fuse(),
             cause: None,
             is_over: false,
@@ -71,11 +71,11 @@ pub(in crate::server) async fn with_drain(
 }
 
 struct DrainableBody {
-    answer: Body,
+    inner: Body,
     end: Fuse<End>,
-    /// Why it ends, once it is to.
+    /// Set once the stream is to end.
     cause: Option<Cause>,
-    /// Whether the end was told.
+    /// Whether the trailers were sent.
     is_over: bool,
 }
 
@@ -90,11 +90,11 @@ impl http_body::Body for DrainableBody {
         if self.is_over {
             return Poll::Ready(None);
         }
-        // Noticed once, and true from then on.
+        // `Fuse` is ready only once.
         if let Poll::Ready(cause) = Pin::new(&mut self.end).poll(context) {
             self.cause = Some(cause);
         }
-        match (Pin::new(&mut self.answer).poll_frame(context), self.cause) {
+        match (Pin::new(&mut self.inner).poll_frame(context), self.cause) {
             (Poll::Pending, Some(cause)) => {
                 self.is_over = true;
                 Poll::Ready(Some(Ok(Frame::trailers(shutdown_trailers(cause)))))
@@ -104,15 +104,15 @@ impl http_body::Body for DrainableBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_over || self.answer.is_end_stream()
+        self.is_over || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.answer.size_hint()
+        self.inner.size_hint()
     }
 }
 
-/// The status of a stream that ends for this cause.
+/// The final status of a stream that ends for this cause.
 fn shutdown_trailers(cause: Cause) -> HeaderMap {
     let error = match cause {
         Cause::Connection => Error::ConnectionDraining,
@@ -120,7 +120,7 @@ fn shutdown_trailers(cause: Cause) -> HeaderMap {
     };
     let mut trailers = HeaderMap::new();
     let status = Failure::from(error).into_status(std::time::Duration::ZERO);
-    // A status of ours is one that headers can hold.
+    // Cannot fail: the gateway's own statuses fit into headers.
     let _ = status.add_header(&mut trailers);
     trailers
 }
@@ -140,11 +140,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_there_to_be_told_is_told_before_the_end() {
+    async fn frames_that_are_ready_are_sent_before_the_end() {
         let drain = Drain::default();
         let answer = async || {
-            let told = stream::iter(["one", "two"]).map(Ok::<_, Infallible>);
-            Body::from_stream(told.chain(stream::pending()))
+            let ready = stream::iter(["one", "two"]).map(Ok::<_, Infallible>);
+            Body::from_stream(ready.chain(stream::pending()))
         };
         let router = Router::new()
             .route("/", get(answer))

@@ -1,4 +1,4 @@
-//! How a connection is used: how many calls it has, and when it is to go.
+//! The activity of a connection: its calls, and whether it should close.
 
 use std::sync::Arc;
 
@@ -8,73 +8,67 @@ use tokio::time::Instant;
 
 use crate::server::limits::{HANDSHAKE_TIMEOUT, PEAK_STREAMS, RECYCLE_DIVISOR};
 
-/// How a connection is used. Clones are of the same connection.
+/// The activity of one connection. Clones share it.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct ConnectionActivity(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     calls: Mutex<Calls>,
-    go: Notify,
-    /// How many of the calls may last for longer than any deadline.
-    lasting: watch::Sender<usize>,
-    /// Whether it drains, and so ends the streams that have no end of their own.
+    goaway: Notify,
+    /// The number of calls that may outlast any deadline.
+    long_streams: watch::Sender<usize>,
+    /// Whether the connection drains, which ends streams without an end of
+    /// their own.
     is_draining: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
 struct Calls {
-    now: usize,
-    most: usize,
-    /// When it came, or the last one ended.
+    open: usize,
+    /// The most that were open at once.
+    peak: usize,
+    /// When the connection was accepted, or its last call ended.
     idle_since: Instant,
-    had_any: bool,
     is_goaway_requested: bool,
 }
 
 impl ConnectionActivity {
-    /// A connection that has just come.
+    /// The activity of a new connection.
     pub(in crate::server) fn new() -> Self {
         let calls = Calls {
-            now: 0,
-            most: 0,
+            open: 0,
+            peak: 0,
             idle_since: Instant::now(),
-            had_any: false,
             is_goaway_requested: false,
         };
         Self(Arc::new(Shared {
             calls: Mutex::new(calls),
-            go: Notify::new(),
-            lasting: watch::Sender::new(0),
+            goaway: Notify::new(),
+            long_streams: watch::Sender::new(0),
             is_draining: watch::Sender::new(false),
         }))
     }
 
-    /// Counts a call, until what is given is dropped.
+    /// Counts a call until the guard is dropped.
     pub(in crate::server) fn track_stream(&self) -> StreamGuard {
         let mut calls = self.calls();
-        calls.now += 1;
-        calls.had_any = true;
-        calls.most = calls.most.max(calls.now);
+        calls.open += 1;
+        calls.peak = calls.peak.max(calls.open);
         StreamGuard(self.clone())
     }
 
-    /// Counts a call that may last for longer than any deadline, until what is
-    /// given is dropped.
+    /// Counts a call that may outlast any deadline, until the guard is dropped.
     pub(in crate::server) fn track_long_stream(&self) -> LongStreamGuard {
-        self.0.lasting.send_modify(|count| *count += 1);
+        self.0.long_streams.send_modify(|count| *count += 1);
         LongStreamGuard(self.clone())
     }
 
-    /// Waits until there is no call of those.
+    /// Waits until no such call is open.
     pub(in crate::server) async fn long_streams_ended(&self) {
-        // `self` holds the sender, so the count cannot go away.
-        let _ = self
-            .0
-            .lasting
-            .subscribe()
-            .wait_for(|count| *count == 0)
-            .await;
+        let mut count = self.0.long_streams.subscribe();
+        // `self` holds the sender, so the channel cannot close.
+        let _ = count.wait_for(|count| *count == 0).await;
     }
 
     /// Ends the streams that have no end of their own.
@@ -82,34 +76,33 @@ impl ConnectionActivity {
         self.0.is_draining.send_replace(true);
     }
 
-    /// Waits until streams that have no end of their own are to end.
+    /// Waits for [`Self::drain`].
     pub(in crate::server) async fn draining(&self) {
-        // `self` holds the sender, so the word cannot fail to come.
         let _ = self.0.is_draining.subscribe().wait_for(|&is| is).await;
     }
 
-    /// Since when it has no calls; nothing if it has some, or is to go already,
-    /// or has just come and may be about to make its first.
+    /// When the connection became idle. None if it has calls, if GOAWAY is
+    /// requested already, or if it is new and may be about to make its first call.
     pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
         let calls = self.calls();
-        let is_new = !calls.had_any && calls.idle_since.elapsed() < HANDSHAKE_TIMEOUT;
-        let is_idle = calls.now == 0 && !calls.is_goaway_requested && !is_new;
+        let is_new = calls.peak == 0 && calls.idle_since.elapsed() < HANDSHAKE_TIMEOUT;
+        let is_idle = calls.open == 0 && !calls.is_goaway_requested && !is_new;
         is_idle.then_some(calls.idle_since)
     }
 
     pub(in crate::server) fn has_calls(&self) -> bool {
-        self.calls().now > 0
+        self.calls().open > 0
     }
 
-    /// Says that it is to go.
+    /// Requests that the connection sends GOAWAY.
     pub(in crate::server) fn request_goaway(&self) {
         self.calls().is_goaway_requested = true;
-        self.0.go.notify_one();
+        self.0.goaway.notify_one();
     }
 
-    /// Waits until it is to go.
+    /// Waits for [`Self::request_goaway`].
     pub(in crate::server) async fn goaway_requested(&self) {
-        self.0.go.notified().await;
+        self.0.goaway.notified().await;
     }
 
     fn calls(&self) -> MutexGuard<'_, Calls> {
@@ -117,18 +110,19 @@ impl ConnectionActivity {
     }
 }
 
-/// A call of a connection.
+/// One open call of a connection.
 #[derive(Debug)]
 pub(in crate::server) struct StreamGuard(ConnectionActivity);
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
         let mut calls = self.0.calls();
-        calls.now -= 1;
-        if calls.now == 0 {
+        calls.open -= 1;
+        if calls.open == 0 {
             calls.idle_since = Instant::now();
         }
-        let should_recycle = calls.most > PEAK_STREAMS && calls.now <= calls.most / RECYCLE_DIVISOR;
+        let should_recycle =
+            calls.peak > PEAK_STREAMS && calls.open <= calls.peak / RECYCLE_DIVISOR;
         if should_recycle && !calls.is_goaway_requested {
             drop(calls);
             self.0.request_goaway();
@@ -136,13 +130,13 @@ impl Drop for StreamGuard {
     }
 }
 
-/// A call of a connection that may last for longer than any deadline.
+/// One open call that may outlast any deadline.
 #[derive(Debug)]
 pub(in crate::server) struct LongStreamGuard(ConnectionActivity);
 
 impl Drop for LongStreamGuard {
     fn drop(&mut self) {
-        self.0.0.lasting.send_modify(|count| *count -= 1);
+        self.0.0.long_streams.send_modify(|count| *count -= 1);
     }
 }
 
@@ -158,18 +152,18 @@ mod tests {
     #[tokio::test]
     async fn a_connection_is_idle_from_when_its_last_call_ended() {
         pause();
-        let (activity, come) = (ConnectionActivity::new(), Instant::now());
-        assert_eq!(activity.idle_since(), None, "it has just come");
+        let (activity, accepted) = (ConnectionActivity::new(), Instant::now());
+        assert_eq!(activity.idle_since(), None, "it is new");
         advance(HANDSHAKE_TIMEOUT).await;
-        assert_eq!(activity.idle_since(), Some(come));
+        assert_eq!(activity.idle_since(), Some(accepted));
         let calls = [activity.track_stream(), activity.track_stream()];
         assert_eq!(activity.idle_since(), None);
         advance(Duration::from_secs(9)).await;
         drop(calls);
-        let ended = come + HANDSHAKE_TIMEOUT + Duration::from_secs(9);
+        let ended = accepted + HANDSHAKE_TIMEOUT + Duration::from_secs(9);
         assert_eq!(activity.idle_since(), Some(ended));
         activity.request_goaway();
-        assert_eq!(activity.idle_since(), None, "it is going already");
+        assert_eq!(activity.idle_since(), None, "GOAWAY is requested already");
     }
 
     #[tokio::test]
@@ -187,7 +181,7 @@ mod tests {
         drop(few);
         assert!(
             activity.goaway_requested().now_or_never().is_none(),
-            "asked twice"
+            "requested twice"
         );
     }
 

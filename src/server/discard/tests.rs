@@ -11,7 +11,7 @@ use super::*;
 
 type Pieces = BoxStream<'static, Result<Bytes, Infallible>>;
 
-/// A body of these pieces, and what tells when it is dropped.
+/// A body of these pieces, and a receiver that closes when it is dropped.
 fn body(pieces: Pieces) -> (AnyBody, oneshot::Receiver<()>) {
     let (held, dropped) = oneshot::channel();
     let pieces = pieces.map(move |piece| {
@@ -21,7 +21,7 @@ fn body(pieces: Pieces) -> (AnyBody, oneshot::Receiver<()>) {
     (AnyBody::from_stream(pieces), dropped)
 }
 
-/// Pieces of so many bytes, one each so often, without end.
+/// An endless series of pieces of this size, one at each interval.
 fn endless(bytes: usize, every: Duration) -> Pieces {
     let piece = Bytes::from(vec![0; bytes]);
     let pieces = stream::repeat(piece).then(move |piece| async move {
@@ -31,13 +31,13 @@ fn endless(bytes: usize, every: Duration) -> Pieces {
     pieces.boxed()
 }
 
-/// How long a body is discarded whose request was answered at once, in tenths of
-/// a second: each timer may take a millisecond more than it says.
+/// How long the body of a request that was answered at once is discarded, in
+/// tenths of a second: each timer may take a millisecond more.
 async fn discarded(pieces: Pieces) -> u128 {
     pause();
     let begun = Instant::now();
     let (body, dropped) = body(pieces);
-    drop(Discard::new().after(body));
+    drop(Discard::new().wrap(body));
     dropped.await.unwrap_err();
     begun.elapsed().as_millis() / 100
 }
@@ -59,20 +59,20 @@ async fn who_is_silent_for_a_second_is_not_waited_for() {
 #[tokio::test]
 async fn who_is_silent_behind_others_of_its_connection_is_waited_for() {
     pause();
-    let discard = Discard::new().of_connection();
-    // A slow link: what is still to come of one request stands behind another's.
+    let discard = Discard::new().for_connection();
+    // A slow link: the rest of one request is behind another's.
     let slowly = endless(1000, Duration::from_millis(900)).take(5).boxed();
-    let mut before = discard.after(AnyBody::from_stream(slowly));
+    let mut before = discard.wrap(AnyBody::from_stream(slowly));
     let late = endless(1000, Duration::from_secs(5)).take(1).boxed();
     let (late, mut dropped) = body(late);
-    drop(discard.after(late));
+    drop(discard.wrap(late));
     while before.frame().await.is_some() {
         assert_eq!(dropped.try_recv(), Err(TryRecvError::Empty), "it was reset");
     }
-    // Another connection tells nothing of it.
+    // Another connection does not count.
     let (elsewhere, reset) = body(endless(1000, Duration::from_secs(5)));
     let begun = Instant::now();
-    drop(discard.of_connection().after(elsewhere));
+    drop(discard.for_connection().wrap(elsewhere));
     dropped.await.unwrap_err();
     reset.await.unwrap_err();
     assert_eq!(begun.elapsed().as_millis() / 100, 10);
@@ -86,7 +86,7 @@ async fn who_sends_without_end_is_reset_after_ten_seconds() {
 
 #[tokio::test]
 async fn who_sends_very_much_is_reset_after_that() {
-    // The piece with which it is more than there may be.
+    // The piece that exceeds the limit.
     let took = discarded(endless(
         MAX_DISCARDED_BYTES / 10,
         Duration::from_millis(100),
@@ -103,15 +103,15 @@ async fn of_too_many_the_one_that_takes_the_longest_is_reset() {
     let mut silent = Vec::new();
     for _ in 0..MAX_DISCARDED_REQUESTS {
         let (body, dropped) = body(stream::pending().boxed());
-        drop(discard.after(body));
+        drop(discard.wrap(body));
         silent.push(dropped);
     }
-    // They are counted when they begin.
+    // They are counted when their tasks start.
     sleep(Duration::from_millis(1)).await;
     let mut first = silent.remove(0);
     assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
     let (body, _dropped) = body(stream::pending().boxed());
-    drop(discard.after(body));
+    drop(discard.wrap(body));
     first.await.unwrap_err();
     assert!(
         begun.elapsed() < DISCARD_IDLE_TIMEOUT,
@@ -124,7 +124,7 @@ async fn of_too_many_the_one_that_takes_the_longest_is_reset() {
 #[tokio::test]
 async fn a_body_that_was_read_to_its_end_is_let_go_at_once() {
     let (body, mut dropped) = body(stream::iter([Ok(Bytes::from("all"))]).boxed());
-    let mut body = Discard::new().after(body);
+    let mut body = Discard::new().wrap(body);
     assert!(body.frame().await.is_some() && body.frame().await.is_none());
     assert!(body.is_end_stream());
     assert_eq!(dropped.try_recv(), Err(TryRecvError::Closed));

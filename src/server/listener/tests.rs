@@ -41,7 +41,7 @@ async fn opened(max_connections: usize, overflow: OverflowPolicy) -> SocketAddr 
     address
 }
 
-/// Speaks HTTP/2, and gives whether it was answered.
+/// Sends the preface, and returns whether the server answers.
 async fn is_served(stream: &mut TcpStream) -> bool {
     let said = [
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -60,7 +60,7 @@ async fn one_connection_too_many_is_closed_until_another_leaves() {
     let mut third = TcpStream::connect(address).await.unwrap();
     assert!(!is_served(&mut third).await);
     drop(first);
-    // It takes a moment to be noticed.
+    // The server takes a moment to notice.
     let mut next = TcpStream::connect(address).await.unwrap();
     while !is_served(&mut next).await {
         next = TcpStream::connect(address).await.unwrap();
@@ -75,7 +75,7 @@ async fn who_has_no_calls_goes_for_one_more() {
     assert!(is_served(&mut first).await && is_served(&mut second).await);
     let mut third = TcpStream::connect(address).await.unwrap();
     assert!(!is_served(&mut third).await, "the others have just come");
-    // Time passes when nothing else happens.
+    // The clock advances when nothing else happens.
     pause();
     sleep(HANDSHAKE_TIMEOUT).await;
     let mut third = TcpStream::connect(address).await.unwrap();
@@ -107,7 +107,7 @@ async fn who_speaks_while_the_port_closes_is_heard_to_the_end() {
     open(listener, (9, OverflowPolicy::DrainIdle), closed.map(drop));
     let mut slow = TcpStream::connect(address).await.unwrap();
     slow.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
-    // The one who came later was let in, so that this one was too.
+    // The later connection is served, so the earlier one was accepted.
     let mut other = TcpStream::connect(address).await.unwrap();
     assert!(is_served(&mut other).await);
     close.send(()).unwrap();
@@ -139,7 +139,7 @@ async fn where_the_oldest_goes_one_more_is_let_in() {
 
 #[tokio::test]
 async fn a_connection_that_does_not_finish_its_first_word_is_closed() {
-    // Time passes when nothing else happens.
+    // The clock advances when nothing else happens.
     pause();
     let address = opened(9, OverflowPolicy::DrainIdle).await;
     for said in ["", "P", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {

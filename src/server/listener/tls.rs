@@ -1,5 +1,5 @@
-//! TLS towards callers: one certificate, and an authority of clients if they
-//! must show one. The files are read again while it serves.
+//! TLS towards callers: one certificate, and for mutual TLS the CAs of clients.
+//! The files are reloaded while the gateway serves.
 
 mod reload;
 
@@ -17,23 +17,23 @@ use tokio_rustls::server::TlsStream;
 use crate::tls::pem::{self, Identity};
 use crate::tls::{VERSIONS, provider, roots};
 
-/// What callers and the gateway speak inside. A client that offers something
-/// else, or nothing, would not understand a word.
+/// The ALPN protocol. A client that offers another one, or none, cannot be
+/// served.
 const PROTOCOL: &[u8] = b"h2";
 
-/// The names of the files.
+/// The paths of the TLS files.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// The certificate, with those up to its authority's.
+    /// The certificate chain, the leaf first.
     pub cert: String,
-    /// The key to it.
+    /// The key of the certificate.
     pub key: String,
-    /// The authorities of which clients must show a certificate; without,
-    /// they show none.
+    /// The CAs that must have issued the certificates of clients. Without it,
+    /// clients present none.
     pub client_ca: Option<String>,
 }
 
-/// What the files hold.
+/// The contents of the files.
 #[derive(PartialEq, Eq)]
 struct Contents {
     cert: Vec<u8>,
@@ -41,12 +41,12 @@ struct Contents {
     client_ca: Option<Vec<u8>>,
 }
 
-/// TLS for connections that come in. A clone follows the same files.
+/// TLS for accepted connections. Clones follow the same files.
 #[derive(Clone)]
 pub struct Tls {
     files: TlsFiles,
     config: Arc<RwLock<Arc<ServerConfig>>>,
-    /// What the files held when they were last looked at, or what was wrong.
+    /// The contents at the last check, or the problems with them.
     seen: Arc<RwLock<Result<Contents, Vec<String>>>>,
 }
 
@@ -57,11 +57,11 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// TLS as these files say.
+    /// Loads the files.
     ///
     /// # Errors
     ///
-    /// All that is wrong with them, each with its flag.
+    /// All problems with them, each with its flag.
     pub fn new(files: TlsFiles) -> Result<Self, Vec<String>> {
         let contents = files.read()?;
         let config = files.config(&contents)?;
@@ -72,18 +72,18 @@ impl Tls {
         })
     }
 
-    /// Makes the handshake of a connection.
+    /// Performs the handshake of a connection.
     ///
-    /// None waits for another's end: whoever begins some and goes on with none
-    /// would keep all others out. What bounds them is the number of
-    /// connections, and the time that one has to open.
+    /// Handshakes do not queue: a client that starts some and continues none
+    /// would lock all others out. The limits of connections and of the time for
+    /// a handshake bound them.
     pub(in crate::server) async fn accept(
         &self,
         stream: TcpStream,
     ) -> io::Result<TlsStream<TcpStream>> {
         let config = Arc::clone(&self.config.read());
         let stream = TlsAcceptor::from(config).accept(stream).await?;
-        // The library lets one pass that offers no protocol at all.
+        // rustls accepts a client that offers no protocol at all.
         match stream.get_ref().1.alpn_protocol() {
             Some(PROTOCOL) => Ok(stream),
             _ => Err(io::Error::other(
@@ -95,7 +95,7 @@ impl Tls {
 
 impl TlsFiles {
     fn read(&self) -> Result<Contents, Vec<String>> {
-        let read = |flag, path: &str| pem::file(path).map_err(|wrong| tell(flag, path, &wrong));
+        let read = |flag, path: &str| pem::file(path).map_err(|wrong| problem(flag, path, &wrong));
         let cert = read("tls-cert", &self.cert);
         let key = read("tls-key", &self.key);
         let client_ca = self.client_ca.as_deref();
@@ -116,9 +116,9 @@ impl TlsFiles {
     }
 
     fn config(&self, contents: &Contents) -> Result<Arc<ServerConfig>, Vec<String>> {
-        let cert =
-            pem::certificates(&contents.cert).map_err(|wrong| tell("tls-cert", &self.cert, &wrong));
-        let key = pem::key(&contents.key).map_err(|wrong| tell("tls-key", &self.key, &wrong));
+        let cert = pem::certificates(&contents.cert)
+            .map_err(|wrong| problem("tls-cert", &self.cert, &wrong));
+        let key = pem::key(&contents.key).map_err(|wrong| problem("tls-key", &self.key, &wrong));
         let client_ca = contents.client_ca.as_deref().zip(self.client_ca.as_deref());
         let verifier = match client_ca {
             None => Ok(WebPkiClientVerifier::no_client_auth()),
@@ -129,7 +129,7 @@ impl TlsFiles {
                         .build()
                         .map_err(|error| format!("cannot be used: {error}"))
                 })
-                .map_err(|wrong| tell("tls-client-ca", path, &wrong)),
+                .map_err(|wrong| problem("tls-client-ca", path, &wrong)),
         };
         let (cert, key, verifier) = match (cert, key, verifier) {
             (Ok(cert), Ok(key), Ok(verifier)) => (cert, key, verifier),
@@ -138,8 +138,8 @@ impl TlsFiles {
                 return Err(wrong.into_iter().flatten().collect());
             }
         };
-        let Identity { chain, key } =
-            Identity::new(cert, key).map_err(|wrong| vec![tell("tls-key", &self.key, &wrong)])?;
+        let Identity { chain, key } = Identity::new(cert, key)
+            .map_err(|wrong| vec![problem("tls-key", &self.key, &wrong)])?;
         let config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(VERSIONS)
             .and_then(|builder| {
@@ -150,8 +150,8 @@ impl TlsFiles {
         let mut config = config.map_err(|error| vec![error.to_string()])?;
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
         if client_ca.is_some() {
-            // A session that is resumed shows no certificate again: it would
-            // outlast the one that it began with.
+            // A resumed session presents no certificate again, so it would outlast
+            // the certificate that it began with.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
@@ -159,6 +159,6 @@ impl TlsFiles {
     }
 }
 
-fn tell(flag: &str, path: &str, wrong: &str) -> String {
+fn problem(flag: &str, path: &str, wrong: &str) -> String {
     format!("--{flag}: `{path}` {wrong}")
 }

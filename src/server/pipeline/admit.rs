@@ -16,7 +16,7 @@ pub(super) fn admit(
     caller: &Caller,
     size: usize,
 ) -> Result<(Permit, MemoryLease), Error> {
-    let permit = concurrency.try_acquire(Some(caller.key()))?;
+    let permit = concurrency.try_acquire(caller.key())?;
     let lease = memory.lease(Some(caller.key()));
     lease.reserve(size).map_err(|_| Error::MemoryExhausted)?;
     Ok((permit, lease))

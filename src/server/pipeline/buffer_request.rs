@@ -21,6 +21,6 @@ pub(super) async fn buffer_request(
     caller: &Caller,
     body: Body,
 ) -> Result<Bytes, Error> {
-    drop(concurrency.try_acquire(Some(caller.key()))?);
+    drop(concurrency.try_acquire(caller.key())?);
     buffers.read(body).await
 }

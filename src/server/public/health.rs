@@ -1,4 +1,4 @@
-//! What the health service says of the gateway.
+//! The health service of the gateway.
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tonic::{Code, Request, Response, Status};
@@ -12,8 +12,8 @@ use crate::proto::v1::{
     legacy_presence_service_server, presence_service_server, presence_stream_service_server,
 };
 
-/// The names under which it answers for calls: the gateway as a whole, and
-/// each of its services.
+/// The names whose status is that of calls: the gateway as a whole, and each of
+/// its services.
 const FOR_CALLS: [&str; 5] = [
     "",
     "readiness",
@@ -22,39 +22,40 @@ const FOR_CALLS: [&str; 5] = [
     legacy_presence_service_server::SERVICE_NAME,
 ];
 
-/// The name under which it answers for the process, until that ends: one that
-/// is about to end by itself shall not be killed for it.
+/// The name whose status is that of the process, and stays SERVING to the end:
+/// Kubernetes must not kill a process that is draining.
 const LIVENESS: &str = "liveness";
 
-/// The statuses; none depends on the vendor, whose outage no restart mends.
+/// The statuses. None depends on the vendor: a restart does not end its outage.
 #[derive(Debug)]
 pub(in crate::server) struct Health(HealthReporter);
 
 impl Health {
-    /// The statuses of a gateway that serves, and the service that tells them.
+    /// The statuses of a serving gateway, and the service that reports them.
     pub(in crate::server) async fn serving() -> (Self, HealthServer<impl HealthRpcs>) {
         let health = Self(HealthReporter::new());
-        health.report(Serving).await;
+        health.set_for_calls(Serving).await;
         health.0.set_service_status(LIVENESS, Serving).await;
         let statuses = HealthService::from_health_reporter(health.0.clone());
         (health, HealthServer::new(Service(statuses)))
     }
 
-    /// Asks all that choose where to call to call elsewhere.
-    pub(in crate::server) async fn ends(&self) {
-        self.report(NotServing).await;
+    /// Sets the statuses of calls to `NOT_SERVING`, so that load balancers choose
+    /// other replicas.
+    pub(in crate::server) async fn set_not_serving(&self) {
+        self.set_for_calls(NotServing).await;
     }
 
-    async fn report(&self, status: ServingStatus) {
+    async fn set_for_calls(&self, status: ServingStatus) {
         for name in FOR_CALLS {
             self.0.set_service_status(name, status).await;
         }
     }
 }
 
-/// tonic's health service, but for a watch of a name that is not known: that
-/// says so and stays open, as `grpc/health/v1/health.proto` wants it, where
-/// tonic-health 0.14.9 ends with `NOT_FOUND`.
+/// tonic's health service, except for a watch of an unknown name: it reports
+/// `SERVICE_UNKNOWN` and stays open, as `grpc/health/v1/health.proto` requires,
+/// where tonic-health 0.14.9 ends it with `NOT_FOUND`.
 #[derive(Debug)]
 struct Service(HealthService);
 
@@ -78,7 +79,7 @@ impl HealthRpcs for Service {
             Err(status) if status.code() == Code::NotFound => {
                 let status = ServiceUnknown.into();
                 let unknown = stream::iter([Ok(HealthCheckResponse { status })]);
-                // None is registered later.
+                // No name is registered later.
                 Ok(Response::new(unknown.chain(stream::pending()).boxed()))
             }
             Err(status) => Err(status),

@@ -1,8 +1,7 @@
-//! Reflection: the protos, for clients that have none.
+//! The reflection service, for clients that do not have the protos.
 //!
-//! tonic-reflection gives the messages and the plumbing; its own service ends
-//! the whole stream at the first name that it does not know, and knows no
-//! extensions ([grpc-rust#1077](https://github.com/grpc/grpc-rust/issues/1077)).
+//! tonic-reflection provides the messages and the plumbing. Its own service ends
+//! the stream at the first unknown name, and knows no extensions ([grpc-rust#1077](https://github.com/grpc/grpc-rust/issues/1077)).
 
 use std::io;
 use std::time::Duration;
@@ -31,15 +30,15 @@ use crate::server::limits::MAX_PUBLIC_REQUEST;
 
 const PATH: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// The version that older clients ask for: the same messages, in a package of
-/// another name.
+/// The version of older clients: the same messages in a package of another
+/// name.
 const ALPHA_PATH: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
-/// Routes both versions of the reflection service, which tell of all services.
+/// Routes both versions of the reflection service.
 ///
 /// # Errors
 ///
-/// If the descriptors do not belong together.
+/// If the descriptor sets do not fit together.
 pub(in crate::server) fn router() -> io::Result<Router> {
     let mut pool = proto::pool().clone();
     for descriptors in [
@@ -61,7 +60,7 @@ pub(in crate::server) fn router() -> io::Result<Router> {
         .route_service(ALPHA_PATH, alpha))
 }
 
-/// The reflection service of what is in this pool.
+/// The reflection service of the descriptors in this pool.
 #[derive(Debug)]
 struct Reflection(DescriptorPool);
 
@@ -82,7 +81,8 @@ impl ServerReflection for Reflection {
     }
 }
 
-/// Answers one question; what is not known is an answer too.
+/// Answers one request. An unknown name is a response too, and does not end the
+/// stream.
 fn answer(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerReflectionResponse {
     let message = match &request.message_request {
         Some(MessageRequest::FileByFilename(name)) => {
@@ -140,7 +140,7 @@ fn answer(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerRefl
     }
 }
 
-/// The file that defines what has this full name.
+/// The file that defines the symbol with this full name.
 fn defining(pool: &DescriptorPool, name: &str) -> Option<FileDescriptor> {
     let service = pool.get_service_by_name(name);
     let whole = service
@@ -170,7 +170,7 @@ fn defining(pool: &DescriptorPool, name: &str) -> Option<FileDescriptor> {
     })
 }
 
-/// A file alone: what it imports is asked for by name.
+/// The response with one file. Clients request its imports by name.
 fn holding(file: &FileDescriptor) -> MessageResponse {
     MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
         file_descriptor_proto: vec![file.encode_to_vec()],
@@ -188,7 +188,7 @@ fn error(code: Code, message: String) -> MessageResponse {
     })
 }
 
-/// What tonic found wrong with a question, which ends the stream.
+/// The status of a request that tonic could not read, which ends the stream.
 fn unread(status: &Status) -> Status {
     let error = match status.code() {
         Code::OutOfRange => Error::MessageTooLarge(MAX_PUBLIC_REQUEST),

@@ -26,7 +26,7 @@ fn is_empty(buffers: &RequestBuffers) -> bool {
     buffers.slots.lock().open.is_empty() && all.is_ok()
 }
 
-/// A message of so many bytes, with what stands before it.
+/// A message of this size, with its prefix.
 fn framed(bytes: usize) -> Vec<u8> {
     [
         vec![0, 0, 0, 0, u8::try_from(bytes).unwrap()],
@@ -35,7 +35,7 @@ fn framed(bytes: usize) -> Vec<u8> {
     .concat()
 }
 
-/// A message of so many bytes, of which all come, and no end.
+/// A message of this size, all of which arrives, without the end of the body.
 fn endless(bytes: usize) -> Body {
     let comes = stream::iter([Ok::<_, Infallible>(framed(bytes))]);
     Body::from_stream(comes.chain(stream::pending()))

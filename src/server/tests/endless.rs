@@ -1,4 +1,4 @@
-//! Streams that have no end of their own, on a connection that gets old.
+//! Streams without an end of their own, on a connection that gets old.
 
 use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
@@ -11,8 +11,8 @@ const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// Opens the stream at `path` with one message, and leaves it alone; gives when
-/// it ended, with what status, and what the server sent before that.
+/// Opens the stream at `path` with one message and does nothing more. Returns
+/// when it ended, its status, and what the server sent before that.
 async fn left_alone(
     router: Router,
     policy: ConnectionPolicy,

@@ -56,7 +56,7 @@ fn told(gateway: &Program, level: &str) -> usize {
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let of_files = lines.filter(|line| {
         let message = line["message"].as_str().unwrap_or_default();
-        line["level"] == level && message.starts_with("the TLS files have changed")
+        line["level"] == level && message.starts_with("TLS files")
     });
     of_files.count()
 }

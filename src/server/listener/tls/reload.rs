@@ -1,4 +1,4 @@
-//! The files, looked at again while the gateway serves.
+//! Reloads the TLS files while the gateway serves.
 
 use tokio::time::sleep;
 
@@ -6,21 +6,21 @@ use super::Tls;
 use crate::server::limits::TLS_RELOAD_INTERVAL;
 
 impl Tls {
-    /// Follows the files for as long as it is polled.
-    pub(in crate::server) async fn follow(&self) {
+    /// Reloads the files at an interval, for as long as it is polled.
+    pub(in crate::server) async fn watch_files(&self) {
         loop {
             sleep(TLS_RELOAD_INTERVAL).await;
             let tls = self.clone();
-            // The files may be on a disk that is slow.
-            let _ = tokio::task::spawn_blocking(move || tls.look()).await;
+            // The disk may be slow.
+            let _ = tokio::task::spawn_blocking(move || tls.reload()).await;
         }
     }
 
-    /// Takes up what the files hold now. Connections that are open keep what
-    /// they began with. What is wrong is told once, and changes nothing.
-    fn look(&self) {
+    /// Uses changed files for new connections. A problem with them changes
+    /// nothing and is logged once.
+    fn reload(&self) {
         let contents = self.files.read();
-        // One that changed while they were read may not fit the others.
+        // A file that changed during the read may not match the others.
         if contents != self.files.read() {
             return;
         }
@@ -36,11 +36,11 @@ impl Tls {
         match config {
             Ok(config) => {
                 *self.config.write() = config;
-                tracing::info!("the TLS files have changed; new connections get what they hold");
+                tracing::info!("TLS files reloaded; new connections use them");
             }
             Err(problems) => tracing::warn!(
                 problems = problems.join("; "),
-                "the TLS files have changed and cannot be used; what they held before still is"
+                "TLS files changed but cannot be used; keeping the previous ones"
             ),
         }
     }
@@ -98,7 +98,7 @@ mod tests {
             (log.matches(" INFO ").count(), log.matches(" WARN ").count())
         };
         tracing::subscriber::with_default(subscriber.with_ansi(false).finish(), || {
-            let looks = || (0..3).for_each(|_| tls.look());
+            let looks = || (0..3).for_each(|_| tls.reload());
             looks();
             assert_eq!(told(), (0, 0));
             std::fs::remove_file(&key).unwrap();
