@@ -1,4 +1,4 @@
-//! What is noted about one call, for its line in the log, and for the telemetry.
+//! The access log: one line per call, and the counts behind it.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -11,19 +11,19 @@ use crate::error::{code_name, is_loggable, is_server_fault};
 use crate::operation::PrunedFields;
 use crate::telemetry::Scope;
 
-/// What is noted about one call. A clone inner into the same record.
+/// The access log entry of one call. Clones share the entry.
 ///
-/// It has no place for a token, an id or a body, so that none can be logged.
+/// It has no field for a token, an id or a body, so that none can be logged.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
     inner: Arc<Inner>,
-    /// The part of the call that inner: the call itself, or a batch of it.
+    /// The telemetry of the call, or of one batch of it.
     scope: Scope,
 }
 
 #[derive(Debug)]
 struct Inner {
-    /// The full name of the RPC; none where there is no such.
+    /// The full name of the RPC; `None` if it is unknown.
     rpc: Option<&'static str>,
     started: Instant,
     upstream_calls: AtomicUsize,
@@ -33,8 +33,7 @@ struct Inner {
 }
 
 impl AccessLog {
-    /// Opens the record of a call of the RPC with this full name, none where
-    /// there is no such.
+    /// Starts the entry of a call; `rpc` is the full name of a known RPC.
     #[must_use]
     pub fn new(rpc: impl Into<Option<&'static str>>) -> Self {
         let inner = Inner {
@@ -51,36 +50,36 @@ impl AccessLog {
         }
     }
 
-    /// What the telemetry is told through.
+    /// The telemetry of the call or batch.
     pub(crate) fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// The same record, for this part of the call.
+    /// The same entry with the telemetry of one part of the call.
     #[must_use]
     pub(crate) fn with_scope(&self, scope: Scope) -> Self {
         let inner = Arc::clone(&self.inner);
         Self { inner, scope }
     }
 
-    /// Inner that a call upstream begins.
+    /// Counts a request to the upstream.
     pub fn upstream_call(&self) {
         self.inner.upstream_calls.fetch_add(1, Relaxed);
     }
 
-    /// How many calls upstream have started.
+    /// How many requests to the upstream have begun.
     #[must_use]
     pub fn upstream_calls(&self) -> usize {
         self.inner.upstream_calls.load(Relaxed)
     }
 
-    /// Inner answers of a bulk read that match no id asked for.
+    /// Counts presences in answers to a bulk read that match no requested id.
     pub fn unmatched_answers(&self, count: usize) {
         self.inner.unmatched_answers.fetch_add(count, Relaxed);
     }
 
-    /// Inner fields of an answer that were left out of the response, because
-    /// their values are of another kind than promised.
+    /// Counts fields that were dropped from an answer because their values have
+    /// an unexpected type.
     pub(crate) fn pruned_fields(&self, fields: PrunedFields) {
         let count = fields.values().sum::<u64>();
         let count = usize::try_from(count).unwrap_or(usize::MAX);
@@ -88,13 +87,13 @@ impl AccessLog {
         self.scope.pruned_fields(fields);
     }
 
-    /// Inner how the call ended, with the reason of its error. The first
-    /// word counts: it comes from who knows the reason.
+    /// Records how the call ended, with the reason of its error. The first
+    /// record wins: it comes from the code that knows the reason.
     pub fn finish(&self, code: Code, reason: Option<String>) {
         let _ = self.inner.end.set((code, reason));
     }
 
-    /// Inner that the call ended with this error.
+    /// Records that the call ended with this status.
     pub fn finish_with(&self, status: &Status) {
         let info = status.get_details_error_info();
         let reason = info.map(|info| {
@@ -107,13 +106,12 @@ impl AccessLog {
         self.finish(status.code(), reason);
     }
 
-    /// Writes the call's line to the log, and tells the telemetry of its end.
+    /// Logs the call's line and records its end in the telemetry.
     ///
-    /// A call that failed by the fault of the gateway or of what is behind it
-    /// is a warning; one that was refused for what the caller sent is not.
+    /// The level is WARN if the gateway or the upstream is at fault, else INFO.
     pub fn log(&self) {
         let Inner { rpc, started, .. } = &*self.inner;
-        // A call that nobody ended was dropped: its client has gone away.
+        // A call without an end was dropped because its client is gone.
         let (code, reason) = match self.inner.end.get() {
             Some((code, reason)) => (*code, reason.as_deref()),
             None => (Code::Cancelled, None),
@@ -123,7 +121,7 @@ impl AccessLog {
         let unmatched_answers = self.inner.unmatched_answers.load(Relaxed);
         let unreadable_fields = self.inner.unreadable_fields.load(Relaxed);
         let ids = self.scope.ids();
-        // The level is a part of the place in the code, so there are two.
+        // tracing needs a constant level, so the line is expanded twice.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -142,7 +140,7 @@ impl AccessLog {
                 )
             };
         }
-        // An RPC that there is not is a mistake of its caller's.
+        // Calling an unknown RPC is the caller's mistake.
         if is_server_fault(code, reason) && rpc.is_some() {
             line!(warn);
         } else {
@@ -151,10 +149,10 @@ impl AccessLog {
     }
 }
 
-/// What is logged for a code that the vendor does not document, which may hold anything.
+/// Logged in place of an undocumented vendor code, which may contain anything.
 const OTHER: &str = "OTHER";
 
 fn milliseconds(duration: Duration) -> f64 {
-    // Three digits of it are worth reading.
+    // Microseconds are precise enough.
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -122,7 +122,7 @@ impl ServeArgs {
         let shutdown_timeouts = self.shutdown.read(&mut problems);
         let log_format = match &self.log_format {
             Some(format) => problems.parse("log-format", format, str::parse),
-            None => Some(LogFormat::fitting()),
+            None => Some(LogFormat::detect()),
         };
         let log_filter = problems.take(logging::filter());
         let config = (|| {

@@ -1,15 +1,15 @@
-//! Why a call failed, and the one place where that becomes a gRPC status.
+//! Why a call failed, and the only place that turns this into a gRPC status.
 //!
-//! The core returns [`Error`]; [`Failure::into_status`] is called at the edge
-//! alone. What a status means to a caller is in README.md, "Errors".
+//! The core returns [`Error`]; only the edge calls [`Failure::into_status`].
+//! docs/callers.md describes the statuses for callers.
 
 pub(crate) mod chain;
 mod code;
 mod details;
-mod draft;
 pub mod fault;
 mod message;
 mod reason;
+mod status_builder;
 mod text;
 
 use std::time::Duration;
@@ -27,55 +27,55 @@ pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
 pub(crate) use reason::is_loggable;
 pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
 
-/// Why a call failed. Each variant is a different thing to do about it.
+/// Why a call failed. Each variant has its own code, reason and message, in
+/// `error/status_builder.rs` and `error/message.rs`.
 #[derive(Debug, Clone)]
 pub enum Error {
-    /// The request is wrong: nothing was sent.
+    /// The request is invalid; nothing was sent.
     Invalid(Vec<Violation>),
-    /// The call bears no token that could be forwarded: nothing was sent.
+    /// The call has no valid bearer token; nothing was sent.
     Unauthenticated(Reason, &'static str),
-    /// Too many calls are in flight: nothing was sent.
+    /// Too many calls are in flight, or too many tokens known; nothing was sent.
     Overloaded,
-    /// What calls in flight hold takes all the memory there is for it: nothing
-    /// was changed.
+    /// Calls in flight use all of the memory for messages; nothing was changed.
     MemoryExhausted,
-    /// The token's turn comes too late: nothing was sent.
+    /// The rate limit lets the token's next request start only after this delay,
+    /// which is past the deadline; nothing was sent.
     RateLimited(Duration),
-    /// The token holds as many places as one may: nothing was sent.
+    /// The token is at its limit of concurrent calls; nothing was sent.
     TokenConcurrency,
-    /// The gateway ends, and the call had waited to be sent: nothing was.
+    /// The gateway shuts down while the call is queued; nothing was sent.
     Draining,
-    /// The gateway ends, and with it a stream.
+    /// The gateway shuts down during a bulk stream.
     StreamEnding,
-    /// The caller of a stream kept the gateway waiting for so long.
+    /// The caller of a stream neither sent nor received anything for this long.
     StreamIdle(Duration),
-    /// The caller of a stream sent no id for so long.
+    /// The caller of a stream sent no id within this time of its start.
     StreamUnused(Duration),
-    /// Time ran out and nothing can have been changed by it.
+    /// The deadline passed; nothing was changed.
     DeadlineExceeded,
-    /// One batch of a stream took as long as it may; nothing was changed by it.
+    /// A batch of a stream was not answered within this limit; nothing was changed.
     BatchExpired(Duration),
-    /// No request can be made of the call, for a reason that is the gateway's.
+    /// The gateway cannot build a request from the call, for this reason.
     Unsendable(String),
-    /// The request never left: no connection to the upstream.
+    /// The upstream could not be connected to; nothing was sent.
     Unreachable(String),
-    /// The request never left, because a proxy refuses it, which it would do
-    /// another time as well.
+    /// A proxy refuses the connection, and would refuse it again; nothing was sent.
     ProxyRefused(String),
-    /// The connection broke while a read was under way.
+    /// The connection broke during a read.
     ConnectionLost(String),
-    /// A write left, and nothing tells whether it was applied.
+    /// A write was sent, and it is not known whether it was applied.
     OutcomeUnknown(UnknownOutcome),
-    /// The upstream answered with a status that is no success.
+    /// The upstream answered with an error status.
     UpstreamStatus(&'static Spec, Box<Fault>),
-    /// The upstream redirects, which the presence API does not do.
+    /// The upstream answered with this redirect; the presence API never redirects.
     Redirected(u16),
-    /// The upstream reports success with an answer that cannot be read, or
-    /// answers a read with a head that cannot.
+    /// The upstream reports success but the body cannot be read; or it answers a
+    /// read with a head that cannot be read.
     Unreadable {
-        /// The operation concerned.
+        /// The operation.
         spec: &'static Spec,
-        /// What is wrong with the answer, as the end of a sentence.
+        /// What is wrong with the answer; ends the message.
         what: String,
     },
     /// A part of a bulk write was not sent.
@@ -108,9 +108,9 @@ pub enum Error {
 /// Why a part of a bulk write was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTried {
-    /// Time ran out.
+    /// The deadline passed.
     DeadlineExceeded,
-    /// An earlier part failed, and with it the rest of the call.
+    /// An earlier batch failed, and the call with it.
     CallFailed,
     /// An earlier update of the same user may be applied later than this one.
     OutcomeUnknown,
@@ -119,22 +119,22 @@ pub enum NotTried {
 /// Why it is not known whether a write was applied.
 #[derive(Debug, Clone)]
 pub enum UnknownOutcome {
-    /// Time ran out before the answer.
+    /// The deadline passed before the answer.
     DeadlineExceeded,
     /// The connection broke before the answer.
     ConnectionLost(String),
     /// The head of the answer cannot be read.
     Unreadable(String),
-    /// Something between us and the vendor gave up: 502 or 504.
+    /// A proxy in front of the vendor gave up: 502 or 504.
     UpstreamStatus(Box<Fault>),
 }
 
-/// One field of a request and what is wrong with it.
+/// A field of a request and what is wrong with it.
 #[derive(Debug, Clone)]
 pub struct Violation {
     /// The path of the field in the request message: `body.presence_definition.id`.
     pub field: String,
-    /// What is wrong, as the end of a sentence that begins with the field.
+    /// What is wrong; completes a sentence that starts with the field.
     pub description: String,
 }
 
@@ -148,15 +148,15 @@ impl Violation {
     }
 }
 
-/// An error with what is known besides its kind.
+/// An error together with the ids and reports that its status carries.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// Why the call failed.
     pub error: Error,
-    /// The vendor's name for the call, where it gave one: from the header of
-    /// its answer, else from the error body.
+    /// The vendor's correlation id: from the header of its answer, else from the
+    /// error body.
     pub correlation_id: Option<HeaderValue>,
-    /// What became of each update, where a bulk write failed.
+    /// The outcome of each update of a failed bulk write.
     pub report: Option<Box<BulkWriteReport>>,
 }
 
@@ -171,7 +171,7 @@ impl From<Error> for Failure {
 }
 
 impl Error {
-    /// The time after which a repetition may succeed, where that is known.
+    /// The delay after which a retry may succeed, if it is known.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
@@ -187,7 +187,7 @@ impl Error {
         }
     }
 
-    /// What the upstream said, where it refused.
+    /// The upstream's error answer, if that is the cause.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
         match self {
@@ -197,8 +197,8 @@ impl Error {
         }
     }
 
-    /// Tells that the upstream was sent these elements of the caller's list,
-    /// so that a position it names is one of the whole.
+    /// Records which elements of the caller's list were sent upstream, so that
+    /// positions in the upstream's error can be mapped to the whole list.
     pub(crate) fn locate(&mut self, positions: &[usize]) {
         if let Self::UpstreamStatus(_, fault)
         | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) = self
@@ -207,7 +207,7 @@ impl Error {
         }
     }
 
-    /// Whether the write that failed may have been applied all the same.
+    /// Whether the failed write may have been applied.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::OutcomeUnknown(_))
@@ -219,7 +219,7 @@ impl Error {
         matches!(self, Self::Unreadable { spec, .. } if !spec.is_read())
     }
 
-    /// Whether the error holds for the whole call, whatever part of it met it.
+    /// Whether the upstream rejects the token, so that the whole call fails.
     #[must_use]
     pub fn is_unauthenticated(&self) -> bool {
         matches!(self, Self::UpstreamStatus(_, fault) if fault.status == 401)
@@ -227,27 +227,26 @@ impl Error {
 }
 
 impl Failure {
-    /// The status that the caller sees.
+    /// The status that the caller receives.
     ///
-    /// `time_left` is the caller's: a client that is told to wait longer than
-    /// that waits out its deadline and loses the details, so it is told not to
-    /// repeat the call instead.
+    /// A delay longer than `time_left` becomes the pushback "never": a client
+    /// that waits past its deadline loses the details of the status.
     #[must_use]
     pub fn into_status(self, time_left: Duration) -> Status {
         details::status(self, time_left)
     }
 
-    /// The status that a part of a bulk call tells in the response: with all
-    /// details, and without metadata.
+    /// The status of one part of a bulk call, for use inside a response: with
+    /// all details and without metadata.
     #[must_use]
     pub fn into_rpc_status(self) -> tonic_types::pb::Status {
         details::rpc_status(self)
     }
 }
 
-/// How long a caller shall wait when the gateway is full: long enough for
-/// another replica to be tried, short against any deadline.
+/// The retry delay when the gateway is at a limit: long enough to try another
+/// replica, short compared to any deadline.
 const OVERLOAD_DELAY: Duration = Duration::from_millis(200);
 
-/// How long to wait after a 429 that does not say.
+/// The retry delay after a 429 that names none.
 const THROTTLED_DELAY: Duration = Duration::from_secs(1);

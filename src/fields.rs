@@ -1,43 +1,40 @@
-//! Field names in their two spellings: the vendor's JSON and the caller's proto.
-//!
-//! Used where something went wrong and must be told to the caller, who knows
-//! the proto's names alone.
+//! Translates JSON field names, which the vendor uses, to the proto field names
+//! that callers know. Used for error messages only.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use crate::proto;
 
-/// Spells a path of JSON names, such as `body.presenceDefinition.id`, as the
-/// path of proto fields from the message `message`.
+/// Translates a path of JSON names, for example `body.presenceDefinition.id`, to
+/// proto names, starting at the message `message`.
 ///
-/// What the message does not know is left as it is.
+/// Keeps names that the message does not have.
 #[must_use]
 pub fn from_json(message: &str, path: &str) -> String {
     let mut message = proto::pool().get_message_by_name(message);
-    let mut spelt: Vec<String> = Vec::new();
+    let mut translated: Vec<String> = Vec::new();
     for name in path.split('.') {
         let (name, index) = name
             .split_once('[')
             .map_or((name, None), |(n, i)| (n, Some(i)));
         let field = message.as_ref().and_then(|message| find(message, name));
         let proto = field.as_ref().map_or(name, FieldDescriptor::name);
-        spelt.push(index.map_or_else(|| proto.to_owned(), |index| format!("{proto}[{index}")));
-        // What follows a map is one of its keys, which is not a name but data.
+        translated.push(index.map_or_else(|| proto.to_owned(), |index| format!("{proto}[{index}")));
+        // The next part is a key of the map: data, not a name.
         if field.as_ref().is_some_and(FieldDescriptor::is_map) {
             break;
         }
         message = field.as_ref().and_then(model);
     }
-    spelt.join(".")
+    translated.join(".")
 }
 
-/// Spells a field that the vendor found wrong, as a path from the request
-/// message `request` whose body is the field `body`.
+/// Translates a field that the vendor rejects to a path from the request message
+/// `request`, whose body is the field `body`.
 ///
-/// The vendor names a field of the body, a parameter, or neither; in the last
-/// case the name is left as it is. Where the body is a part of the request's
-/// list, `positions` are those of its elements in the whole; none, and it is
-/// the whole.
+/// The vendor names a field of the body or a parameter. Keeps any other name. If
+/// only a part of the request's list was sent, `positions` are the positions of
+/// its elements in the whole list; they are empty if the whole list was sent.
 #[must_use]
 pub fn from_vendor(request: &str, body: Option<&str>, name: &str, positions: &[usize]) -> String {
     let Some(message) = proto::pool().get_message_by_name(request) else {
@@ -64,8 +61,8 @@ pub fn from_vendor(request: &str, body: Option<&str>, name: &str, positions: &[u
     }
 }
 
-/// The path of an element of the list `list`, where a name is one: `[3].id`,
-/// with or without the name of the list before it.
+/// The path of an element of `list`, if `name` is one: `[3].id`, with or without
+/// the name of the list in front.
 fn element(name: &str, list: &FieldDescriptor, positions: &[usize]) -> Option<String> {
     let (index, rest) = name
         .strip_prefix(list.json_name())
@@ -83,7 +80,8 @@ fn element(name: &str, list: &FieldDescriptor, positions: &[usize]) -> Option<St
     Some(format!("{}[{index}]{rest}", list.name()))
 }
 
-/// The innermost model on a path of JSON names from the message `message`.
+/// The name of the innermost model on a path of JSON names, starting at the
+/// message `message`.
 #[must_use]
 pub fn model_at(message: &str, path: &str) -> String {
     let Some(mut model_here) = proto::pool().get_message_by_name(message) else {

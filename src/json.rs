@@ -1,11 +1,10 @@
-//! The vendor's JSON, read leniently and written as the vendor writes it.
+//! The vendor's JSON: parsed leniently, written as the vendor writes it.
 //!
-//! The messages derive their JSON form (see `build/emit.rs`), and name the
-//! functions of this file for the places where serde alone is too strict: a
-//! `null` reads as absent wherever it stands, and so does an empty text where
-//! a number, a truth value or a date is promised; a whole number may be spelt
-//! as text or with a fraction of zero, a truth value as text, a date in several
-//! ways.
+//! The messages derive their JSON form (see `build/emit.rs`) and refer to the
+//! functions of this module where serde alone is too strict. `null` means absent
+//! everywhere, and so does empty text where a number, a boolean or a date is
+//! expected. An integer may be text or have a zero fraction, a boolean may be
+//! text, and a date has several spellings.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,13 +22,12 @@ mod prune;
 pub(crate) use lossy::parse_lossy;
 pub(crate) use prune::{Mismatch, prune_mismatched};
 
-/// The most models that a list holds: a thousand times what one call to the
-/// vendor is answered with. A model without a field has two bytes of JSON and
-/// hundreds in memory.
+/// The most models in a list: a thousand times what the vendor answers to one
+/// request. An empty model is two bytes of JSON and hundreds in memory.
 const MAX_ELEMENTS: usize = 50_000;
 
-/// Reads a model; `null` is none. Anything but an object is refused: by itself,
-/// serde would fill a model from an array, by position.
+/// Parses a model; `null` is `None`. Rejects anything but an object: serde alone
+/// would fill a model from an array by position.
 pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -38,8 +36,8 @@ where
     Object::deserialize(deserializer).map(|Object(model)| model)
 }
 
-/// Writes a model that is there. By itself, serde would write it as a `Some`,
-/// behind which the path to what cannot be written is lost.
+/// Writes an optional model. serde alone would write it as a `Some`, which hides
+/// the path to a value that cannot be written.
 #[expect(
     clippy::ref_option,
     reason = "serde calls it with a reference to the field"
@@ -55,7 +53,7 @@ where
     }
 }
 
-/// Reads a list of models; `null` is an empty one, and a `null` within it is dropped.
+/// Parses a list of models; `null` is an empty list, and `null` elements are dropped.
 pub(crate) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -90,7 +88,7 @@ where
     deserializer.deserialize_any(List(PhantomData))
 }
 
-/// Reads a list of texts; `null` is an empty one, and a `null` within it is dropped.
+/// Parses a list of texts; `null` is an empty list, and `null` elements are dropped.
 pub(crate) fn texts<'de, D>(deserializer: D) -> Result<Vec<String>, D::Error>
 where
     D: Deserializer<'de>,
@@ -99,7 +97,7 @@ where
     Ok(list.unwrap_or_default().into_iter().flatten().collect())
 }
 
-/// Reads a map of texts; `null` is an empty one, and a `null` within it is dropped.
+/// Parses a map of texts; `null` is an empty map, and `null` values are dropped.
 pub(crate) fn map<'de, D>(deserializer: D) -> Result<HashMap<String, String>, D::Error>
 where
     D: Deserializer<'de>,
@@ -112,7 +110,7 @@ where
         .collect())
 }
 
-/// Reads a truth value, also one spelt `"true"` or `"false"`.
+/// Parses a boolean, also from the text `"true"` or `"false"`.
 pub(crate) fn boolean<'de, D>(deserializer: D) -> Result<Option<bool>, D::Error>
 where
     D: Deserializer<'de>,
@@ -147,7 +145,7 @@ where
     deserializer.deserialize_any(Boolean)
 }
 
-/// Reads a whole number of 64 bits, also one spelt `"12"` or `12.0`.
+/// Parses a 64-bit integer, also from `"12"` or `12.0`.
 pub(crate) fn integer<'de, D>(deserializer: D) -> Result<Option<i64>, D::Error>
 where
     D: Deserializer<'de>,
@@ -199,7 +197,7 @@ where
     deserializer.deserialize_any(Integer)
 }
 
-/// A model, or `null`.
+/// A model or `null`.
 struct Object<T>(Option<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -226,9 +224,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// Presents what a deserializer holds as the object `{name: …}`.
+/// Presents the value of a deserializer as an object with a single field.
 ///
-/// A bare array becomes the one field of its response this way, without a tree
+/// A bare array becomes the only field of its response this way, without a tree
 /// of values in between.
 pub(crate) struct SingleField<D> {
     name: &'static str,

@@ -1,4 +1,4 @@
-//! The log: lines on the standard error stream.
+//! The log, written to standard error.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
@@ -12,12 +12,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text, for people.
     Text,
-    /// For machines: one object on each line.
+    /// One JSON object per line, for machines.
     Json,
 }
 
@@ -34,9 +34,9 @@ impl FromStr for LogFormat {
 }
 
 impl LogFormat {
-    /// Text on a terminal, and JSON elsewhere, where a collector reads it.
+    /// Text on a terminal; JSON otherwise, for a log collector.
     #[must_use]
-    pub fn fitting() -> Self {
+    pub fn detect() -> Self {
         if io::stderr().is_terminal() {
             Self::Text
         } else {
@@ -45,11 +45,11 @@ impl LogFormat {
     }
 }
 
-/// Reads the filter of the log: `RUST_LOG`, without which it is `info`.
+/// The log filter from `RUST_LOG`; `info` if it is not set.
 ///
 /// # Errors
 ///
-/// If `RUST_LOG` cannot be read.
+/// If `RUST_LOG` is malformed.
 pub fn filter() -> Result<EnvFilter, String> {
     EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
@@ -59,18 +59,18 @@ pub fn filter() -> Result<EnvFilter, String> {
         })
 }
 
-/// Starts the log.
+/// Installs the log and the panic hook.
 ///
 /// # Errors
 ///
-/// If there is a log already.
+/// If a log is already installed.
 pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), String> {
-    let filter = filter.and(filter_fn(is_ours_or_harmless));
+    let filter = filter.and(filter_fn(is_allowed));
     let layer = fmt::layer().with_writer(io::stderr);
     let layer = match format {
         LogFormat::Text => {
-            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            layer.with_target(false).with_ansi(colours).boxed()
+            let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            layer.with_target(false).with_ansi(colors).boxed()
         }
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
@@ -78,26 +78,26 @@ pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), String> {
         .with(layer.with_filter(filter))
         .try_init()
         .map_err(|error| error.to_string())?;
-    panic::set_hook(Box::new(tell_panic));
+    panic::set_hook(Box::new(log_panic));
     Ok(())
 }
 
-/// Writes where a panic was, and not what it says: that may show anything
-/// that the code knew, such as a token.
-fn tell_panic(panic: &PanicHookInfo<'_>) {
-    // Names of functions alone; taken where `RUST_BACKTRACE` asks for it.
+/// Logs where a panic happened, and not its message, which may contain a token
+/// or other caller data.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    // Contains only function names; captured if `RUST_BACKTRACE` is set.
     let backtrace = Backtrace::capture();
-    let is_taken = backtrace.status() == BacktraceStatus::Captured;
+    let is_captured = backtrace.status() == BacktraceStatus::Captured;
     tracing::error!(
         place = panic.location().map(tracing::field::display),
-        backtrace = is_taken.then(|| tracing::field::display(backtrace)),
-        "a panic, which is a fault of the gateway's"
+        backtrace = is_captured.then(|| tracing::field::display(backtrace)),
+        "panic: a bug in the gateway"
     );
 }
 
-/// Lets the libraries' details through at no level: an HTTP library that
-/// traces its headers or its URLs writes tokens and ids.
-fn is_ours_or_harmless(metadata: &Metadata<'_>) -> bool {
+/// Rejects debug and trace events of libraries at any filter level: an HTTP
+/// library that logs headers or URLs would log tokens and ids.
+fn is_allowed(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with("presence_gateway") || *metadata.level() <= Level::INFO
 }
 
@@ -129,7 +129,7 @@ mod tests {
         let log = written.clone();
         let log = fmt().json().with_writer(move || log.clone()).finish();
         let before = panic::take_hook();
-        panic::set_hook(Box::new(tell_panic));
+        panic::set_hook(Box::new(log_panic));
         let caught = tracing::subscriber::with_default(log, || {
             panic::catch_unwind(|| panic!("{} of a caller", "secret"))
         });

@@ -1,8 +1,8 @@
-//! One RPC as a REST call, and the answer back as its response.
+//! Translates an RPC to a REST request, and the answer to the RPC's response.
 //!
-//! The build reads the proto's annotations and writes the constants of each
-//! operation ([`Spec`]); this file interprets them. Nothing here knows a single
-//! operation by name.
+//! The build generates the constants of each operation ([`Spec`]) from the
+//! proto's annotations; this module interprets them. It knows no operation by
+//! name.
 
 mod decode;
 mod encode;
@@ -20,22 +20,23 @@ pub use encode::{MAX_ID_BYTES, check, encode};
 pub(crate) use prune::PrunedFields;
 pub(crate) use unknown_fields::unknown_fields;
 
-/// A request that stands for a REST call of the vendor's.
+/// The request message of an RPC that maps to one REST operation of the vendor.
 ///
-/// Implemented by the build for the request message of every RPC.
+/// The build generates the implementations.
 pub trait Operation: Serialize + Send + Sync + 'static {
-    /// What the RPC answers with.
+    /// The response message of the RPC.
     type Response: DeserializeOwned + Default + Send + 'static;
-    /// How the request becomes a REST call, and the answer a response.
+    /// The mapping to REST.
     const SPEC: &'static Spec;
 }
 
-/// How one operation is mapped. Constants, made from the proto.
+/// The mapping of one operation: constants generated from the proto.
 #[derive(Debug)]
 pub struct Spec {
-    /// The name of the RPC, such as `GetUserPresence`.
+    /// The name of the RPC, for example `GetUserPresence`.
     pub name: &'static str,
-    /// The full name of the RPC, such as `genesys.presence.v1.PresenceService/GetUserPresence`.
+    /// The full name of the RPC, for example
+    /// `genesys.presence.v1.PresenceService/GetUserPresence`.
     pub rpc: &'static str,
     /// The full name of the request message.
     pub request: &'static str,
@@ -43,81 +44,81 @@ pub struct Spec {
     pub method: Method,
     /// The path with the names of its variables: `/api/v2/presence/sources/{sourceId}`.
     pub template: &'static str,
-    /// What a request is called in a trace: its method and its template.
+    /// The name of a request's span: its method and its template.
     pub span: &'static str,
-    /// The path, piece by piece.
+    /// The path, in segments.
     pub path: &'static [Segment],
-    /// The fields that go into the query, in this order.
+    /// The fields of the query, in this order.
     pub query: &'static [Field],
     /// The field that is the body.
     pub body: Option<Field>,
-    /// Whether the body is a list, of which none is `[]`.
+    /// Whether the body is a list; an empty one is sent as `[]`.
     pub body_is_list: bool,
-    /// What the upstream answers with.
+    /// The shape of the answer.
     pub shape: ResponseShape,
     /// The full name of the response message.
     pub response: &'static str,
-    /// The permissions that the upstream asks for; `None` where it asks for none.
+    /// The permissions that the upstream requires, if any.
     pub permissions: Option<Permissions>,
-    /// Whether it may be sent again when nothing tells what became of it.
+    /// Whether a request with an unknown outcome may be repeated.
     pub is_repeatable: bool,
 }
 
 impl Spec {
-    /// Whether the call leaves the vendor's state as it is.
+    /// Whether the operation changes nothing at the vendor.
     #[must_use]
     pub fn is_read(&self) -> bool {
         self.method == Method::GET
     }
 }
 
-/// A field in its two spellings.
+/// The two names of a field.
 #[derive(Debug, Clone, Copy)]
 pub struct Field {
-    /// The name in the proto, which callers know: `user_id`.
+    /// The name in the proto, for callers: `user_id`.
     pub proto: &'static str,
-    /// The name in JSON, which the vendor knows: `userId`.
+    /// The name in JSON, for the vendor: `userId`.
     pub json: &'static str,
 }
 
-/// A piece of a path.
+/// A segment of a path.
 #[derive(Debug)]
 pub enum Segment {
-    /// Text that stands in every path.
+    /// Constant text, which may contain slashes.
     Literal(&'static str),
-    /// A field whose value is one segment, whatever it holds.
+    /// A field whose percent-encoded value is one segment.
     Variable(Field),
 }
 
-/// What the upstream answers with where it succeeds.
+/// The shape of a successful answer.
 #[derive(Debug)]
 pub enum ResponseShape {
-    /// Nothing that we would read.
+    /// A body that is ignored.
     Empty,
-    /// An object, which is the response.
+    /// An object: the response.
     Object,
-    /// A bare array, which is this field of the response.
+    /// A bare array: this field of the response.
     List(Field),
 }
 
-/// The permissions that an operation needs.
+/// The permissions that an operation requires.
 #[derive(Debug)]
 pub struct Permissions {
-    /// `ANY` (one of them is enough) or `ALL`.
+    /// `ANY` (one is enough) or `ALL`.
     pub mode: &'static str,
     /// The permissions in the vendor's notation.
     pub names: &'static [&'static str],
-    /// When they are needed; empty where they always are.
+    /// When they are required; empty if always.
     pub condition: &'static str,
 }
 
-/// A REST call, ready to be sent with a caller's token.
+/// A REST request, complete except for the caller's token.
 #[derive(Debug, Clone)]
 pub struct RestRequest {
-    /// The operation that it stands for.
+    /// The operation that it performs.
     pub spec: &'static Spec,
     /// The path and the query, percent-encoded.
     pub path_and_query: String,
-    /// The JSON body, where the operation has one.
+    /// The JSON body, if the operation has one.
     pub body: Option<Bytes>,
 }

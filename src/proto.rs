@@ -1,5 +1,5 @@
-//! What the build makes of the proto: messages, services, and the constants of
-//! each operation. Nothing in here is written by hand.
+//! Code generated from the protos: messages, services, and the constants of each
+//! operation.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ pub mod v1 {
 }
 
 mod operations {
-    #[allow(clippy::wildcard_imports, reason = "two messages for each RPC")]
+    #[allow(clippy::wildcard_imports, reason = "two messages per RPC")]
     use super::v1::*;
     use crate::operation::{Field, Operation, Permissions, ResponseShape, Segment, Spec};
 
@@ -28,7 +28,7 @@ mod operations {
 /// The encoded descriptors of all protos, with annotations and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
-/// The message that a date is.
+/// The full name of the message for dates.
 pub(crate) const TIMESTAMP: &str = "google.protobuf.Timestamp";
 
 /// The descriptors of all protos.

@@ -38,7 +38,7 @@ pub fn sandbox(args: &SandboxArgs) -> ExitCode {
     let threads = errors.take(threads());
     match (listen, filter, threads, errors.into_vec().as_slice()) {
         (Some(listen), Some(filter), Some(threads), []) => {
-            let started = logging::start(LogFormat::fitting(), filter).map_err(Into::into);
+            let started = logging::start(LogFormat::detect(), filter).map_err(Into::into);
             exit::exit_code(started.and_then(|()| runtime::run(threads, serve(listen, settings))))
         }
         (_, _, _, errors) => exit::misconfigured(errors),

@@ -8,15 +8,15 @@ pub const DOMAIN: &str = "presence-gateway";
 /// The domain of the vendor's reasons, which are its error codes.
 pub const VENDOR_DOMAIN: &str = "genesys.cloud";
 
-/// The longest reason that AIP-193 allows.
+/// The longest reason that AIP-193 allows, in bytes.
 const MAX_REASON: usize = 63;
 
-/// The shortest: a letter, and something after it.
+/// The shortest reason: a letter and one more character.
 const MIN_REASON: usize = 2;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// A reason of the gateway's own. Published: it may be added to, not renamed.
+        /// A reason of the gateway. Published: reasons may be added but not renamed.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Reason {
             $($(#[$doc])* $name,)*
@@ -26,7 +26,7 @@ macro_rules! reasons {
             /// Every reason, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The reason as it stands in `ErrorInfo`.
+            /// The value of `ErrorInfo.reason`.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self {
@@ -38,47 +38,47 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// A field of the request is wrong; nothing was sent.
+    /// A field of the request is invalid; nothing was sent.
     InvalidRequest = "INVALID_REQUEST",
     /// The call has no `authorization`.
     MissingToken = "MISSING_TOKEN",
-    /// The `authorization` is no bearer token, or there is more than one.
+    /// The `authorization` is not a single bearer token.
     MalformedToken = "MALFORMED_TOKEN",
-    /// The gateway is full; nothing was changed.
+    /// The gateway is at a limit; nothing was changed.
     Overloaded = "OVERLOADED",
-    /// The token has no turn before the deadline; nothing was sent.
+    /// The token's rate limit allows no request before the deadline; nothing was sent.
     TokenQuota = "TOKEN_QUOTA_EXHAUSTED",
-    /// The token has a quarter of the gateway's places; nothing was sent.
+    /// The token uses its share of concurrent calls; nothing was sent.
     TokenOverloaded = "TOKEN_OVERLOADED",
-    /// Time ran out, and nothing was changed by it.
+    /// The deadline passed; nothing was changed.
     DeadlineExceeded = "DEADLINE_EXCEEDED",
-    /// There is no connection to the upstream; nothing was sent.
+    /// The upstream cannot be connected to; nothing was sent.
     UpstreamUnreachable = "UPSTREAM_UNREACHABLE",
-    /// The connection broke while a read was under way.
+    /// The connection broke during a read.
     UpstreamConnectionLost = "UPSTREAM_CONNECTION_LOST",
-    /// The upstream refused without a code of the vendor's.
+    /// The upstream answered an error without a vendor code.
     UpstreamError = "UPSTREAM_ERROR",
-    /// The upstream redirects: the gateway's address of it is wrong.
+    /// The upstream redirects: the gateway has the wrong address for it.
     UpstreamRedirect = "UPSTREAM_REDIRECT",
-    /// The upstream's answer is not what the vendor promises.
+    /// The upstream's answer does not match the vendor's documentation.
     UnreadableAnswer = "UNREADABLE_ANSWER",
     /// A write may or may not have been applied.
     OutcomeUnknown = "OUTCOME_UNKNOWN",
     /// A part of a bulk call was not sent.
     NotTried = "NOT_TRIED",
-    /// There is no such RPC.
+    /// No RPC has the called path.
     UnknownMethod = "UNKNOWN_METHOD",
-    /// The request is no message of the RPC.
+    /// The request is not a message of the RPC.
     MalformedRequest = "MALFORMED_REQUEST",
     /// The request is larger than the gateway accepts.
     MessageTooLarge = "MESSAGE_TOO_LARGE",
-    /// The caller of a stream neither sent nor took anything for too long.
+    /// The caller of a stream neither sent nor received anything for too long.
     StreamIdle = "STREAM_IDLE",
-    /// The connection of a stream without an end of its own is being closed.
+    /// The connection of an endless stream is being closed.
     ConnectionDraining = "CONNECTION_DRAINING",
-    /// The gateway ends.
+    /// The gateway is shutting down.
     ShuttingDown = "SHUTTING_DOWN",
-    /// The gateway is at fault.
+    /// The gateway has a bug.
     Internal = "INTERNAL",
 }
 
@@ -88,7 +88,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The vendor's documented codes, as reasons. Any other is free text of its.
+/// The vendor's documented codes, as reasons. Any other code is free text.
 const VENDOR_REASONS: [&str; 30] = [
     "AUTHENTICATION_REQUEST_TIMEOUT",
     "AUTHENTICATION_REQUIRED",
@@ -122,17 +122,16 @@ const VENDOR_REASONS: [&str; 30] = [
     "UNSUPPORTED_MEDIA_TYPE",
 ];
 
-/// Whether a reason is one that can be known beforehand, and so tells nothing
-/// of a caller.
+/// Whether a reason is on a fixed list, so that it cannot contain caller data.
 pub(crate) fn is_loggable(reason: &str) -> bool {
     let is_ours = Reason::ALL.iter().any(|ours| ours.as_str() == reason);
     is_ours || VENDOR_REASONS.contains(&reason)
 }
 
-/// Spells a code of the vendor's as a reason: `not.found` is `NOT_FOUND`.
+/// Turns a vendor code into a reason: `not.found` becomes `NOT_FOUND`.
 ///
-/// `None` where nothing is left that could be a reason.
-pub(crate) fn of_vendor(code: &str) -> Option<String> {
+/// `None` if no valid reason is left.
+pub(crate) fn from_vendor_code(code: &str) -> Option<String> {
     let reason: String = code
         .chars()
         .map(|c| {
@@ -151,10 +150,10 @@ pub(crate) fn of_vendor(code: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::of_vendor;
+    use super::from_vendor_code;
 
     #[test]
-    fn what_the_vendor_made_up_is_not_logged() {
+    fn undocumented_vendor_codes_are_not_logged() {
         for known in [
             "NOT_FOUND",
             "TOO_MANY_REQUESTS_RETRY_AFTER",
@@ -168,16 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn a_vendors_code_is_spelt_as_a_reason() {
-        assert_eq!(of_vendor("not.found").as_deref(), Some("NOT_FOUND"));
+    fn a_vendor_code_becomes_a_reason() {
+        assert_eq!(from_vendor_code("not.found").as_deref(), Some("NOT_FOUND"));
         assert_eq!(
-            of_vendor("too.many.requests.retry.after").as_deref(),
+            from_vendor_code("too.many.requests.retry.after").as_deref(),
             Some("TOO_MANY_REQUESTS_RETRY_AFTER")
         );
-        assert_eq!(of_vendor("..a-b\u{e9}c..").as_deref(), Some("A_B_C"));
-        assert_eq!(of_vendor(&"x".repeat(100)), Some("X".repeat(63)));
+        assert_eq!(from_vendor_code("..a-b\u{e9}c..").as_deref(), Some("A_B_C"));
+        assert_eq!(from_vendor_code(&"x".repeat(100)), Some("X".repeat(63)));
         for none in ["", "...", "404", "x", "4.x."] {
-            assert_eq!(of_vendor(none), None, "{none}");
+            assert_eq!(from_vendor_code(none), None, "{none}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Dates: read in every spelling that the vendor has used, written in one.
+//! Dates: parsed from every spelling that the vendor uses, written in one.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -8,14 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::Visitor;
 use serde::{Deserializer, Serialize, Serializer, de, ser};
 
-/// What a date may be, as `google.protobuf.Timestamp` defines it: the years 1 to 9999.
+/// The range of `google.protobuf.Timestamp`: the years 1 to 9999.
 const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
-/// Reads an ISO 8601 date, with `Z`, `+00:00`, `+0000` or no offset at all
-/// (which means UTC), with or without a fraction, of which digits beyond the
-/// ninth are cut; `null` and an empty text are no date.
+/// Parses an ISO 8601 date, with an offset (`Z`, `+00:00`, `+0000`) or without
+/// (UTC), and with or without a fraction, whose digits beyond the ninth are cut.
+/// `null` and empty text are `None`.
 pub(crate) fn deserialize<'de, D>(
     deserializer: D,
 ) -> Result<Option<prost_types::Timestamp>, D::Error>
@@ -25,14 +25,14 @@ where
     deserializer.deserialize_option(Date)
 }
 
-/// Reads a date from the text where it stands, without a copy of it.
+/// Parses a date from borrowed text.
 struct Date;
 
 impl<'de> Visitor<'de> for Date {
     type Value = Option<prost_types::Timestamp>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As the texts do that no date is looked for in.
+        // The same words as for other text fields.
         f.write_str("a string")
     }
 
@@ -70,8 +70,8 @@ fn since_epoch(text: &str) -> Option<SignedDuration> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Some(moment.as_duration());
     }
-    // Without an offset; and what a moment cannot be, for want of a day to
-    // its offset: the last one of the year 9999, which stands for "never".
+    // Dates without an offset; and the last day of the year 9999, which means
+    // "never" and is outside the range of `jiff::Timestamp`.
     let utc = ["Z", "+00:00", "+0000"]
         .iter()
         .find_map(|offset| text.strip_suffix(offset));
@@ -79,7 +79,7 @@ fn since_epoch(text: &str) -> Option<SignedDuration> {
     Some(local.duration_since(EPOCH))
 }
 
-/// A date whose fraction has more than nine digits, with these nine alone.
+/// The date with its fraction cut to nine digits, if it has more.
 fn with_nanoseconds(text: &str) -> Option<String> {
     let (whole, rest) = text.split_once('.')?;
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
@@ -87,8 +87,8 @@ fn with_nanoseconds(text: &str) -> Option<String> {
     Some(format!("{whole}.{}{offset}", fraction.get(..9)?))
 }
 
-/// Writes a date as the vendor does, `2026-11-23T10:15:30.123Z`; what is finer
-/// than a millisecond is cut off.
+/// Writes a date as the vendor does: `2026-11-23T10:15:30.123Z`, cut to
+/// milliseconds.
 #[expect(
     clippy::ref_option,
     reason = "serde calls it with a reference to the field"
@@ -100,7 +100,8 @@ pub(crate) fn serialize<S>(
 where
     S: Serializer,
 {
-    /// An error that a serializer sees in its place, and not in its parent's.
+    /// Fails inside the field, so that the tracked path names the field and not
+    /// its parent.
     struct OutOfRange;
 
     impl Serialize for OutOfRange {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_the_vendors_reads_as_the_same_moment() {
+    fn every_spelling_of_the_vendor_is_the_same_moment() {
         for spelling in [
             "2026-11-23T10:15:30.123Z",
             "2026-11-23T10:15:30.123+00:00",
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_timestamp_cannot_hold_is_no_date() {
+    fn a_date_outside_the_range_is_rejected() {
         for date in [
             "0000-12-31T23:59:59Z",
             "0001-01-01T00:00:00+01:00",
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_cannot_be_written_is_refused() {
+    fn a_date_that_cannot_be_written_is_an_error() {
         for (seconds, nanos) in [(i64::MAX, 0), (i64::MIN, 0), (0, -1), (0, 1_000_000_000)] {
             let modified_date = Some(prost_types::Timestamp { seconds, nanos });
             let presence = UserPresence {

@@ -1,9 +1,9 @@
-//! Text that is not quite JSON, or not quite Unicode.
+//! Parses JSON with invalid Unicode.
 
 use serde_json::Value;
 
-/// Parses a body into a tree, mending what is not quite Unicode: a message
-/// cut in the middle of a character by who stored it must not cost the rest.
+/// Parses a body into a tree, and replaces invalid Unicode: a text that the vendor
+/// cut in the middle of a character must not cost the rest.
 pub(crate) fn parse_lossy(body: &[u8]) -> Result<Value, String> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     serde_json::from_slice(body)
@@ -13,33 +13,33 @@ pub(crate) fn parse_lossy(body: &[u8]) -> Result<Value, String> {
         })
 }
 
-/// Replaces `\uD800` to `\uDFFF` escapes that are no pair by U+FFFD.
+/// Replaces unpaired escapes `\uD800` to `\uDFFF` by U+FFFD.
 fn without_lone_surrogates(json: &str) -> String {
-    let mut mended = String::with_capacity(json.len());
+    let mut replaced = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
-        mended.push_str(before);
+        replaced.push_str(before);
         let length = match (
             surrogate(escape),
             surrogate(escape.get(6..).unwrap_or_default()),
         ) {
             (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
             (Some(_), _) => {
-                mended.push_str("\\ufffd");
+                replaced.push_str("\\ufffd");
                 rest = &escape[6..];
                 continue;
             }
-            // An escape of one character, which may itself be a backslash.
+            // An escape of one character, which may be a backslash.
             (None, _) => 1 + escape[1..].chars().next().map_or(0, char::len_utf8),
         };
-        mended.push_str(&escape[..length]);
+        replaced.push_str(&escape[..length]);
         rest = &escape[length..];
     }
-    mended + rest
+    replaced + rest
 }
 
-/// The surrogate that a text begins with, as a `\uXXXX` escape.
+/// The surrogate at the start of a text, as a `\uXXXX` escape.
 fn surrogate(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16)

@@ -1,11 +1,11 @@
-//! A tree made to fit a model: what is of another kind is left out.
+//! Drops values from a tree that do not have the type of the model.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
 
 use crate::proto::TIMESTAMP;
 
-/// A value that is not of the kind that the proto promises.
+/// A value whose type differs from the proto's.
 pub(crate) enum Mismatch<'a> {
     /// The value of this field.
     Field(&'a FieldDescriptor),
@@ -13,9 +13,9 @@ pub(crate) enum Mismatch<'a> {
     Within(&'a FieldDescriptor),
 }
 
-/// Takes the values out of a tree that the model could not hold, in one pass,
-/// those for which `drops` says so; false if the tree is no object. What
-/// the model does not know is left.
+/// Removes, in one pass, the values of a tree that do not have the type of the
+/// model and for which `drops` returns true. Keeps fields that the model does not
+/// have. Returns false if the tree is not an object.
 pub(crate) fn prune_mismatched(
     tree: &mut Value,
     model: &MessageDescriptor,

@@ -1,4 +1,4 @@
-//! From the upstream's answer to the response.
+//! Decodes the upstream's answer into the response message.
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -10,29 +10,27 @@ use crate::error::Error;
 use crate::fields;
 use crate::json::{self, SingleField};
 
-/// Turns the body of a successful answer into the response; says what was left
-/// out of it.
+/// Decodes the body of a successful answer; also returns which fields it dropped.
 ///
-/// It is parsed straight into the message. Where that fails it is parsed once
-/// more, through a tree of values: a repeated key is forgiven that way, text
-/// that is not quite Unicode too, a scalar of another kind than promised is
-/// left out where the answer is true without it, and what is really wrong is
-/// found by name.
+/// Parses straight into the message. If that fails, parses again through a tree
+/// of values. The second pass accepts repeated keys and invalid Unicode, drops
+/// scalars of an unexpected type if the answer stays true without them, and
+/// finds the name of a field that is really wrong.
 ///
 /// # Errors
 ///
-/// [`Error::Unreadable`], saying which field of which model was wrong, and
-/// nothing of what the answer holds.
+/// [`Error::Unreadable`], which names the wrong field and its model, and contains
+/// no data of the answer.
 pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), Error> {
     let spec = O::SPEC;
     let whole = |response| Ok((response, PrunedFields::new()));
     let unreadable = |what: String| Err(Error::Unreadable { spec, what });
-    // Checked once for all texts. What is no Unicode is left to the tree.
+    // One check for all texts. The second pass handles invalid Unicode.
     let text = std::str::from_utf8(body).unwrap_or_default();
     match spec.shape {
         ResponseShape::Empty => return whole(O::Response::default()),
         _ if body.trim_ascii().is_empty() => {
-            return unreadable(format!("it is empty where {} is promised", promised(spec)));
+            return unreadable(format!("it is empty where {} is expected", expected(spec)));
         }
         ResponseShape::Object => {
             let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -45,7 +43,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
             let mut deserializer = serde_json::Deserializer::from_str(text);
             let object = MapAccessDeserializer::new(SingleField::new(list.json, &mut deserializer));
             let response = O::Response::deserialize(object);
-            // A `null` is no list here: it would read as "none of them".
+            // A `null` would decode as an empty list, which means "none of them".
             let is_list = body.trim_ascii_start().starts_with(b"[");
             if let (Ok(response), true, Ok(())) = (response, is_list, deserializer.end()) {
                 return whole(response);
@@ -59,7 +57,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
     match (&spec.shape, &tree) {
         (ResponseShape::Object, Value::Object(_)) | (ResponseShape::List(_), Value::Array(_)) => {}
         (_, other) => {
-            return unreadable(format!("it is {}, not {}", kind(other), promised(spec)));
+            return unreadable(format!("it is {}, not {}", kind(other), expected(spec)));
         }
     }
     let mut tree = match spec.shape {
@@ -71,7 +69,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
     let pruned = prune(&mut tree, spec.response);
     if !pruned.is_empty() && is_another(&tree, spec.response) {
         let model = fields::model_at(spec.response, "");
-        return unreadable(format!("none of its fields is what {model} promises"));
+        return unreadable(format!("it has no field of {model} with the expected type"));
     }
     match serde_path_to_error::deserialize(&tree) {
         Ok(response) => Ok((response, pruned)),
@@ -87,7 +85,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
     }
 }
 
-fn promised(spec: &Spec) -> &'static str {
+fn expected(spec: &Spec) -> &'static str {
     match spec.shape {
         ResponseShape::List(_) => "an array",
         _ => "an object",
@@ -105,10 +103,10 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Says what was found and what was promised, without the value found.
+/// Describes the found and the expected type, without the value.
 ///
-/// serde words it `invalid type: string "x", expected a boolean`; the value
-/// stands in the middle and may hold anything.
+/// serde's text is `invalid type: string "x", expected a boolean`; the value in
+/// the middle may be anything.
 fn mismatch(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let expected = text
@@ -127,10 +125,10 @@ fn mismatch(error: &serde_json::Error) -> String {
             } else {
                 "a"
             };
-            format!("holds {article} {found} where {expected} is promised")
+            format!("has {article} {found} where {expected} is expected")
         }
-        // It has a length that is too large, and no type that is wrong.
-        (None, Some(expected)) => format!("holds more where {expected} is promised"),
-        _ => "is not what is promised".to_owned(),
+        // The length is wrong, not the type.
+        (None, Some(expected)) => format!("has more elements where {expected} is expected"),
+        _ => "does not have the expected type".to_owned(),
     }
 }

@@ -1,5 +1,5 @@
-//! From a request to the REST call: path variables first, then the body, and
-//! what is left is the query.
+//! Encodes a request message as a REST request: path variables first, then the
+//! body; the remaining fields are the query.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -9,66 +9,66 @@ use super::{Field, Operation, RestRequest, Segment, Spec};
 use crate::error::{Error, Violation};
 use crate::fields;
 
-/// The longest id that is sent, in bytes. The vendor's ids are UUIDs of 36.
+/// The longest id that is sent, in bytes. The vendor's ids are UUIDs of 36 bytes.
 pub const MAX_ID_BYTES: usize = 256;
 
-/// The longest path with its query, in bytes. The HTTP library takes 65,535;
-/// the vendor refuses shorter ones by itself, with a 414.
+/// The longest path with query that is sent, in bytes. The HTTP library accepts
+/// up to 65,535; the vendor answers 414 to some shorter ones.
 const MAX_URL_BYTES: usize = 60_000;
 
-/// How many wrong elements of a list are told: more than a status has room for.
-/// A message has room for millions.
-const MAX_TOLD: usize = 100;
+/// The most violations reported for one list: more than fit into a status. A
+/// request message has room for millions.
+const MAX_VIOLATIONS: usize = 100;
 
-/// What stays as it is in a path segment and in the query: RFC 3986's
-/// unreserved characters. All else is encoded, a percent sign too, so that no
-/// value can add a segment, a parameter or a fragment.
+/// The characters to percent-encode in path segments and the query: all but RFC
+/// 3986's unreserved ones. This includes the percent sign, so that no value can
+/// add a segment, a parameter or a fragment.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Turns a request into the REST call that it stands for.
+/// Encodes a request message as a REST request.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`], naming each field that is wrong: an id that cannot be a
-/// path segment or an element of a list, a missing body, a date out of range,
-/// or more parameters than a URL holds.
+/// [`Error::Invalid`] with each invalid field: an id that cannot be a path
+/// segment or a list element, a missing body, a date out of range, or parameters
+/// that make the URL too long.
 pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Error> {
-    let (call, longest) = whole(request)?;
-    let length = call.path_and_query.len();
+    let (rest, longest) = encode_unbounded(request)?;
+    let length = rest.path_and_query.len();
     match longest.filter(|_| length > MAX_URL_BYTES) {
-        None => Ok(call),
+        None => Ok(rest),
         Some(field) => Err(Error::Invalid(vec![Violation::new(
             field.proto,
             format!(
-                "makes the URL {length} bytes long; at most {MAX_URL_BYTES} can be sent, so give less"
+                "makes the URL {length} bytes long, which exceeds the limit of {MAX_URL_BYTES} bytes; give fewer or shorter values"
             ),
         )])),
     }
 }
 
-/// Checks all of a request that is sent in parts, so that what is wrong is
-/// named by its place in the whole.
+/// Checks a whole request that will be sent in parts, so that violations name
+/// positions in the whole.
 ///
 /// # Errors
 ///
-/// Those of [`encode`], but for the length.
+/// Those of [`encode`], except the length of the URL.
 pub fn check<O: Operation>(request: &O) -> Result<(), Error> {
-    whole(request).map(|_| ())
+    encode_unbounded(request).map(|_| ())
 }
 
-/// The call of a request, and the parameter that is the longest.
-fn whole<O: Operation>(request: &O) -> Result<(RestRequest, Option<Field>), Error> {
+/// Encodes a request; also returns its longest query parameter.
+fn encode_unbounded<O: Operation>(request: &O) -> Result<(RestRequest, Option<Field>), Error> {
     let mut fields = to_object(request)?;
     let spec = O::SPEC;
-    let mut wrong = Vec::new();
-    let mut url = path(spec, &mut fields, &mut wrong);
+    let mut violations = Vec::new();
+    let mut url = path(spec, &mut fields, &mut violations);
     let body = match spec.body {
         None => None,
-        Some(field) => body(field, &mut fields, &mut wrong).map(Into::into),
+        Some(field) => body(field, &mut fields, &mut violations).map(Into::into),
     };
     let mut separator = '?';
     let mut longest = (0, None);
@@ -77,7 +77,7 @@ fn whole<O: Operation>(request: &O) -> Result<(RestRequest, Option<Field>), Erro
             url.push(separator);
             url.push_str(field.json);
             url.push('=');
-            let value = parameter(field, &value, &mut wrong);
+            let value = parameter(field, &value, &mut violations);
             url.extend(utf8_percent_encode(&value, ENCODED));
             separator = '&';
             if value.len() > longest.0 {
@@ -85,46 +85,46 @@ fn whole<O: Operation>(request: &O) -> Result<(RestRequest, Option<Field>), Erro
             }
         }
     }
-    if !wrong.is_empty() {
-        return Err(Error::Invalid(wrong));
+    if !violations.is_empty() {
+        return Err(Error::Invalid(violations));
     }
-    let call = RestRequest {
+    let rest = RestRequest {
         spec,
         path_and_query: url,
         body,
     };
-    Ok((call, longest.1))
+    Ok((rest, longest.1))
 }
 
-/// What is wrong with an id that is a path segment of its own: that it is
-/// empty, too long, a dot segment, which URL parsers fold away even where it is
-/// percent-encoded, or has one between slashes.
+/// Why an id cannot be a path segment: it is empty or too long, is a dot segment
+/// (URL parsers remove these even if percent-encoded), or has one between
+/// slashes.
 ///
-/// The slashes of an id are percent-encoded, so that such an id is one segment
-/// for a server that reads the URL as it is written. One that decodes the path
-/// before it folds it, as some proxies do, would be led to another resource.
-/// What is percent-encoded in the id itself is encoded once more, and would take
-/// one that decodes twice.
+/// Slashes of an id are percent-encoded, so the id is one segment for a server
+/// that parses the URL as written. But some proxies decode the path before they
+/// remove dot segments, and would end at another resource. Percent-encoding in
+/// the id itself is encoded again, and only misleads a server that decodes
+/// twice.
 fn wrong_id(id: &str) -> Option<String> {
     let is_dots = |segment: &str| segment == "." || segment == "..";
     match id {
         "" => Some("must not be empty".into()),
         _ if is_dots(id) => {
-            Some("must not be `.` or `..`, which a URL cannot carry as an id".into())
+            Some("must not be `.` or `..`, which URL parsers remove from a path".into())
         }
         _ if id.split(['/', '\\']).any(is_dots) => {
-            Some("must not have `.` or `..` between slashes, which leads to another path".into())
+            Some("must not contain `.` or `..` between slashes, which would change the path".into())
         }
         _ => too_long(id),
     }
 }
 
-/// What is wrong with an element of a list, which travels comma-joined.
+/// Why an id cannot be an element of a list, which is sent comma-separated.
 pub(crate) fn wrong_element(element: &str) -> Option<String> {
     match element {
         "" => Some("must not be empty".into()),
         _ if element.contains(',') => Some(
-            "must not contain a comma, which separates the elements; give each its own element"
+            "must not contain a comma, which separates elements; send each id as its own element"
                 .into(),
         ),
         _ => too_long(element),
@@ -134,14 +134,14 @@ pub(crate) fn wrong_element(element: &str) -> Option<String> {
 fn too_long(id: &str) -> Option<String> {
     let length = id.len();
     (length > MAX_ID_BYTES)
-        .then(|| format!("must be at most {MAX_ID_BYTES} bytes long; it has {length}"))
+        .then(|| format!("must be at most {MAX_ID_BYTES} bytes long, not {length}"))
 }
 
 fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Error> {
     if let Ok(Value::Object(fields)) = serde_json::to_value(request) {
         return Ok(fields);
     }
-    // Once more, watching where it fails.
+    // Serialize again with path tracking, to find the invalid field.
     let mut track = Track::new();
     let wrong = match request.serialize(Serializer::new(serde_json::value::Serializer, &mut track))
     {
@@ -152,7 +152,7 @@ fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Error> {
     Err(Error::Invalid(vec![Violation::new(path, wrong)]))
 }
 
-fn path(spec: &Spec, fields: &mut Map<String, Value>, wrong: &mut Vec<Violation>) -> String {
+fn path(spec: &Spec, fields: &mut Map<String, Value>, violations: &mut Vec<Violation>) -> String {
     let mut path = String::new();
     for segment in spec.path {
         match segment {
@@ -160,7 +160,7 @@ fn path(spec: &Spec, fields: &mut Map<String, Value>, wrong: &mut Vec<Violation>
             Segment::Variable(field) => {
                 let id = fields.remove(field.json);
                 let id = id.as_ref().and_then(Value::as_str).unwrap_or_default();
-                wrong.extend(wrong_id(id).map(|how| Violation::new(field.proto, how)));
+                violations.extend(wrong_id(id).map(|how| Violation::new(field.proto, how)));
                 path.extend(utf8_percent_encode(id, ENCODED));
             }
         }
@@ -171,27 +171,28 @@ fn path(spec: &Spec, fields: &mut Map<String, Value>, wrong: &mut Vec<Violation>
 fn body(
     field: Field,
     fields: &mut Map<String, Value>,
-    wrong: &mut Vec<Violation>,
+    violations: &mut Vec<Violation>,
 ) -> Option<Vec<u8>> {
     let Some(body) = fields.remove(field.json) else {
-        wrong.push(Violation::new(field.proto, "is required"));
+        violations.push(Violation::new(field.proto, "is required"));
         return None;
     };
-    // A tree of values always has a JSON form.
+    // Serializing a `Value` cannot fail.
     Some(serde_json::to_vec(&body).unwrap_or_default())
 }
 
-/// A parameter's value; several values are joined by commas, as the vendor's SDKs do.
-fn parameter(field: &Field, value: &Value, wrong: &mut Vec<Violation>) -> String {
+/// The value of a query parameter; lists are comma-separated, as in the vendor's
+/// SDKs.
+fn parameter(field: &Field, value: &Value, violations: &mut Vec<Violation>) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Array(elements) => {
             let elements: Vec<&str> = elements.iter().filter_map(Value::as_str).collect();
-            let violations = elements.iter().enumerate().filter_map(|(index, element)| {
+            let invalid = elements.iter().enumerate().filter_map(|(index, element)| {
                 let how = wrong_element(element)?;
                 Some(Violation::new(format!("{}[{index}]", field.proto), how))
             });
-            wrong.extend(violations.take(MAX_TOLD));
+            violations.extend(invalid.take(MAX_VIOLATIONS));
             elements.join(",")
         }
         other => other.to_string(),

@@ -1,5 +1,5 @@
-//! What an answer may leave out that is not of the kind that the proto
-//! promises: one odd value must not cost the rest.
+//! Which values of an unexpected type may be dropped from an answer, so that one
+//! odd value does not cost the rest.
 
 use std::collections::BTreeMap;
 
@@ -9,27 +9,26 @@ use serde_json::{Map, Value};
 use crate::json::{self, Mismatch};
 use crate::proto::{self, TIMESTAMP};
 
-/// The scalars that were left out of an answer: how many, by the names of
-/// their model and their field.
+/// How many scalars were dropped from an answer, by model and field.
 pub(crate) type PrunedFields = BTreeMap<(String, String), u64>;
 
-/// The scalars whose absence says something by itself, so that an answer
-/// without them would be false; by model and field.
+/// The scalars, by model and field, whose absence has a meaning, so that an answer
+/// without them would be false.
 ///
-/// An object, a list, and an element of a list are of this sort too: an entry
-/// less is an entry that the vendor is said not to have.
+/// Objects, lists and list elements are never dropped either: a missing entry
+/// would mean that the vendor does not have it.
 const NEEDED: [(&str, &str); 9] = [
-    // Without them, a page looks like the last, or the first, of all; counts
-    // that are absent are 0 for those who page by them.
+    // Without these a page looks like the first or the last one, and a client
+    // that pages by the counts reads 0.
     ("OrganizationPresenceEntityListing", "next_uri"),
     ("OrganizationPresenceEntityListing", "previous_uri"),
     ("OrganizationPresenceEntityListing", "page_count"),
     ("OrganizationPresenceEntityListing", "total"),
-    // What is out of use would look like what is in use.
+    // Without it, an inactive entry would look active.
     ("OrganizationPresence", "deactivated"),
     ("OrganizationPresenceDefinition", "deactivated"),
     ("Source", "deactivated"),
-    // Absent, there is no such source.
+    // Absent means that there is no source.
     ("UserPrimarySource", "source_id"),
     (
         "PresenceSettings",
@@ -37,21 +36,21 @@ const NEEDED: [(&str, &str); 9] = [
     ),
 ];
 
-/// What names the user of a bulk read's presence. Where neither does, a user
-/// who was answered would be reported as missing.
+/// The fields that identify the user of a presence in a bulk read. Without both,
+/// an answered user would be reported as missing.
 const USER: (&str, [&str; 2]) = ("UcUserPresence", ["user_id", "self_uri"]);
 
-/// Takes the scalars out of an answer that are of another kind than promised,
-/// except where it would be false without them.
+/// Drops the scalars of an unexpected type from an answer, except those whose
+/// absence would make it false.
 pub(super) fn prune(tree: &mut Value, response: &str) -> PrunedFields {
     let mut pruned = PrunedFields::new();
     let Some(response) = proto::pool().get_message_by_name(response) else {
         return pruned;
     };
-    let names_users = !has_nameless_user(tree);
+    let users_are_named = !has_nameless_user(tree);
     json::prune_mismatched(tree, &response, &mut |mismatch| {
         let (field, is_dispensable) = match mismatch {
-            Mismatch::Field(field) => (field, is_dispensable(field, names_users)),
+            Mismatch::Field(field) => (field, is_dispensable(field, users_are_named)),
             Mismatch::Within(field) => (field, field.is_map()),
         };
         if is_dispensable {
@@ -63,8 +62,8 @@ pub(super) fn prune(tree: &mut Value, response: &str) -> PrunedFields {
     pruned
 }
 
-/// Whether what is left of an object has fields, and none that its model
-/// knows: then it is another object.
+/// Whether an object has fields but none of its model's, so that it is some other
+/// object.
 pub(super) fn is_another(tree: &Value, response: &str) -> bool {
     let Some(model) = proto::pool().get_message_by_name(response) else {
         return false;
@@ -75,7 +74,7 @@ pub(super) fn is_another(tree: &Value, response: &str) -> bool {
     fields.peek().is_some() && !fields.any(|(name, _)| is_known(name))
 }
 
-fn is_dispensable(field: &FieldDescriptor, names_users: bool) -> bool {
+fn is_dispensable(field: &FieldDescriptor, users_are_named: bool) -> bool {
     let is_scalar = !field.is_list()
         && match field.kind() {
             Kind::Message(model) => model.full_name() == TIMESTAMP,
@@ -84,11 +83,11 @@ fn is_dispensable(field: &FieldDescriptor, names_users: bool) -> bool {
     let model = field.parent_message();
     let (model, field) = (model.name(), field.name());
     let names_user = model == USER.0 && USER.1.contains(&field);
-    is_scalar && !NEEDED.contains(&(model, field)) && (names_users || !names_user)
+    is_scalar && !NEEDED.contains(&(model, field)) && (users_are_named || !names_user)
 }
 
-/// Whether a presence of a bulk read would name no user without what of it is
-/// of another kind.
+/// Whether a presence of a bulk read would identify no user once its values of an
+/// unexpected type are dropped.
 fn has_nameless_user(tree: &Value) -> bool {
     let presences = tree.get("presences").and_then(Value::as_array);
     let mut presences = presences.into_iter().flatten().filter_map(Value::as_object);
@@ -118,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_presence_names_a_user_where_its_uri_has_an_id() {
+    fn a_presence_names_a_user_if_its_uri_has_an_id() {
         for (presence, names) in [
             (
                 json!({"userId": 7, "selfUri": "/api/v2/users/u/presences"}),
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_that_is_needed_exists() {
+    fn every_needed_field_exists() {
         let user = USER.1.map(|field| (USER.0, field));
         for (model, field) in NEEDED.into_iter().chain(user) {
             let name = format!("genesys.presence.v1.{model}");

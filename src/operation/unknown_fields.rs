@@ -1,4 +1,5 @@
-//! What an answer holds that the proto does not know: the vendor's API drifts.
+//! Finds fields of an answer that the proto does not have: drift of the vendor's
+//! API.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +11,16 @@ use super::{Operation, ResponseShape};
 use crate::json::{self, SingleField};
 use crate::proto;
 
-/// The models of an answer that have fields which the proto does not know,
-/// and how many. An answer that cannot be read straight counts as having none.
+/// How many fields of an answer the proto does not have, by model. Zero for an
+/// answer that cannot be parsed straight into the message.
 ///
-/// It is a reading of its own, beside [`super::decode`]: it has to note every
-/// name that it meets.
+/// Parses separately from [`super::decode`], which need not see every name.
 pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     let Some(response) = proto::pool().get_message_by_name(O::SPEC.response) else {
         return found;
     };
-    let mut note = |path: Path<'_>| {
+    let mut record = |path: Path<'_>| {
         if let Some(model) = model(&path, &response) {
             *found.entry(model).or_default() += 1;
         }
@@ -29,18 +29,18 @@ pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64>
     match O::SPEC.shape {
         ResponseShape::Empty => {}
         ResponseShape::Object => {
-            let watched = serde_ignored::Deserializer::new(&mut deserializer, &mut note);
-            let _ = json::object::<_, O::Response>(watched);
+            let observed = serde_ignored::Deserializer::new(&mut deserializer, &mut record);
+            let _ = json::object::<_, O::Response>(observed);
         }
         ResponseShape::List(list) => {
             let object = MapAccessDeserializer::new(SingleField::new(list.json, &mut deserializer));
-            let _: Result<O::Response, _> = serde_ignored::deserialize(object, note);
+            let _: Result<O::Response, _> = serde_ignored::deserialize(object, record);
         }
     }
     found
 }
 
-/// The name of the model that has a field which it does not know.
+/// The name of the model in which the unknown field stands.
 fn model(path: &Path<'_>, response: &MessageDescriptor) -> Option<String> {
     let Path::Map { parent, .. } = path else {
         return None;
@@ -48,7 +48,7 @@ fn model(path: &Path<'_>, response: &MessageDescriptor) -> Option<String> {
     at(parent, response).map(|model| model.name().to_owned())
 }
 
-/// The model at a path from the response.
+/// The model at a path that starts at the response.
 fn at(path: &Path<'_>, response: &MessageDescriptor) -> Option<MessageDescriptor> {
     match path {
         Path::Root => Some(response.clone()),
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_the_proto_does_not_know_are_counted_by_their_model() {
+    fn unknown_fields_are_counted_by_model() {
         let list = r#"[
             {"userId": "a", "new": 1, "other": {"x": [1]}, "presenceDefinition": {"id": "b"}},
             null,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_proto_knows_is_not_counted_and_what_cannot_be_read_is_no_drift() {
+    fn known_fields_and_unreadable_answers_count_as_no_drift() {
         for body in [
             "[]",
             r#"[{"userId": "a"}]"#,

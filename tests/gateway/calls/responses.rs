@@ -406,7 +406,7 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
         (
             "GetUserPresencesPurecloud",
             r#"{"presences":["secret"],"id":7}"#,
-            &["none of its fields is what UserPresence promises"],
+            &["it has no field of UserPresence with the expected type"],
         ),
         (
             "GetUserPresencesPurecloud",
@@ -441,12 +441,12 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
         (
             "GetUserPresencesPurecloud",
             "",
-            &["it is empty where an object is promised"],
+            &["it is empty where an object is expected"],
         ),
         (
             "GetSystempresences",
             " \n",
-            &["it is empty where an array is promised"],
+            &["it is empty where an array is expected"],
         ),
     ] as [(&str, &str, &[&str]); 19]
     {

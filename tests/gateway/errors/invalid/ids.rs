@@ -86,7 +86,7 @@ async fn an_id_with_a_dot_segment_in_it_is_refused_and_nothing_is_sent() {
                 };
                 assert_eq!(named, &field, "{} with {id:?}", method.name());
                 assert!(
-                    description.contains("must not have `.` or `..` between slashes"),
+                    description.contains("must not contain `.` or `..` between slashes"),
                     "{} with {id:?}: {description}",
                     method.name()
                 );

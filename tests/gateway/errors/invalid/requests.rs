@@ -237,7 +237,7 @@ async fn more_than_a_url_holds_is_refused_by_its_field() {
         assert_eq!(wrong.len(), 1, "{wrong:?}");
         assert_eq!(wrong[0].0, field);
         assert!(
-            wrong[0].1.contains("at most 60000 can be sent"),
+            wrong[0].1.contains("exceeds the limit of 60000 bytes"),
             "{wrong:?}"
         );
     }

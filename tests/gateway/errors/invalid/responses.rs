@@ -192,7 +192,7 @@ async fn html_in_place_of_a_refusal_is_the_gateways_word_alone() {
                 !format!("{refusal:?}").contains("s3cret"),
                 "{rpc}: {refusal:?}"
             );
-            let says = format!("answered {status} without an error body of its own");
+            let says = format!("answered {status} without a vendor error body");
             assert!(
                 refusal.message().contains(&says),
                 "{rpc}: {}",
@@ -227,7 +227,7 @@ async fn a_list_that_is_small_on_the_wire_and_huge_in_memory_is_given_up() {
     unreadable(
         "a list of nothing",
         answer,
-        "an array of at most 50000 objects is promised",
+        "an array of at most 50000 objects is expected",
     );
 }
 

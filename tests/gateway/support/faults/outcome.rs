@@ -95,7 +95,7 @@ impl Outcome {
             ),
             Self::Redirected => (Code::Internal, "UPSTREAM_REDIRECT", "redirect"),
             Self::Is(code) if is_vendors => (code, "SOME_VENDOR_CODE", "the vendor's words"),
-            Self::Is(code) => (code, "UPSTREAM_ERROR", "without an error body of its own"),
+            Self::Is(code) => (code, "UPSTREAM_ERROR", "without a vendor error body"),
         };
         let is_refused = matches!(self, Self::Is(_));
         let is_unsure = matches!(self, Self::Unsure | Self::UnsureLate);

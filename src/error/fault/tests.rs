@@ -1,0 +1,128 @@
+use super::*;
+
+fn read(body: &str) -> Fault {
+    Fault::read(400, &HeaderMap::new(), body.as_bytes())
+}
+
+#[test]
+fn what_is_no_error_of_the_vendors_counts_as_none() {
+    for body in [
+        "",
+        "null",
+        "[]",
+        "\"x\"",
+        "<html>",
+        "{",
+        "{}",
+        r#"{"message":"no route"}"#,
+    ] {
+        assert!(read(body).body.is_none(), "{body}");
+    }
+    for body in [
+        r#"{"code":"not.found"}"#,
+        r#"{"message":"m","status":404}"#,
+        r#"{"message":"m","contextId":"c"}"#,
+    ] {
+        assert!(read(body).body.is_some(), "{body}");
+    }
+}
+
+#[test]
+fn a_part_of_another_shape_does_not_cost_the_rest() {
+    let fault = read(
+        r#"{"code":"bad.request","message":7,"details":[null,{"fieldName":"a","x":1},3],
+            "messageParams":{"field":"b","property":["x"]},"limit":[],"errors":[4,
+            {"details":[{"fieldName":"c","errorCode":"e"}]}]}"#,
+    );
+    assert_eq!(fault.code(), Some("bad.request"));
+    assert_eq!(fault.message(), None);
+    assert_eq!(fault.limit(), None);
+    assert_eq!(fault.fields(), [("a", None), ("c", Some("e")), ("b", None)]);
+}
+
+#[test]
+fn a_body_that_is_not_quite_json_does_not_cost_the_rest() {
+    let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+    for odd in [
+        b"\"message\":\"a\xff\"".to_vec(),
+        br#""message":"\ud83d""#.to_vec(),
+        br#""code":"first","x":1,"x":2"#.to_vec(),
+        format!("\"unknown\":{deep}").into_bytes(),
+    ] {
+        let body = [
+            b"\xef\xbb\xbf{",
+            odd.as_slice(),
+            b",\"code\":\"not.found\"}",
+        ]
+        .concat();
+        for body in [&body[..], &body[3..]] {
+            let fault = Fault::read(404, &HeaderMap::new(), body);
+            if body.starts_with(b"{") || odd.len() < 10_000 {
+                let odd = String::from_utf8_lossy(&odd[..odd.len().min(20)]);
+                assert_eq!(fault.code(), Some("not.found"), "{odd}");
+            }
+        }
+    }
+}
+
+#[test]
+fn many_parts_of_another_shape_are_left_out_in_one_pass() {
+    // One pass per part would take minutes.
+    let parts = |part: &str| format!("{part},").repeat(100_000) + "null";
+    let params: Vec<_> = (0..20_000).map(|n| format!("\"k{n}\":1")).collect();
+    let fault = read(&format!(
+        r#"{{"code":"bad.request","details":[{},{}],"messageParams":{{{}}}}}"#,
+        parts("3"),
+        parts(r#"{"fieldName":"a"}"#),
+        params.join(",")
+    ));
+    assert_eq!(fault.code(), Some("bad.request"));
+    assert!(fault.fields().len() > 20_000);
+}
+
+#[test]
+fn a_429_without_the_header_is_taken_at_its_documented_word() {
+    let read = |status, header: Option<&'static str>, message: &str| {
+        let mut headers = HeaderMap::new();
+        headers.extend(
+            header.map(|value| (header::RETRY_AFTER, http::HeaderValue::from_static(value))),
+        );
+        let body = serde_json::json!({"code": "too.many.requests.retry.after", "message": message});
+        let fault = Fault::read(status, &headers, body.to_string().as_bytes());
+        fault.retry_after.map(|delay| delay.as_secs())
+    };
+    let words = "Rate limit exceeded the maximum. Retry the request in [42] seconds";
+    assert_eq!(read(429, None, words), Some(42));
+    assert_eq!(read(429, Some("soon"), words), Some(42));
+    // A readable header wins.
+    assert_eq!(read(429, Some("7"), words), Some(7));
+    assert_eq!(read(429, Some("0"), words), None);
+    assert_eq!(read(503, None, words), None);
+    let long = words.replace("42", "99999999999999999999");
+    assert_eq!(read(429, None, &long), Some(86_400));
+    for other in [
+        words.replace("42", "0"),
+        words.replace("42", "-1"),
+        words.replace("42", "1.5"),
+        words.replace("42", ""),
+        words.replace("[42]", "42"),
+        "Retry the request in [".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(read(429, None, &other), None, "{other}");
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let now = httpdate::parse_http_date("Mon, 23 Nov 2026 10:00:00 GMT").unwrap();
+    let read = |value| retry_after(value, now).map(|delay| delay.as_secs());
+    assert_eq!(read("42"), Some(42));
+    assert_eq!(read(" 0 "), Some(0));
+    assert_eq!(read("Mon, 23 Nov 2026 10:01:30 GMT"), Some(90));
+    assert_eq!(read("Mon, 23 Nov 2026 09:00:00 GMT"), Some(0));
+    assert_eq!(read("99999999999999999999999"), Some(86_400));
+    for malformed in ["", "-1", "+1", "1.5", "soon", "1s"] {
+        assert_eq!(read(malformed), None, "{malformed}");
+    }
+}

@@ -1,0 +1,254 @@
+//! The code, the reason and the details of each error.
+
+use std::collections::HashMap;
+
+use prost::Message;
+use prost_types::Any;
+use tonic::Code;
+use tonic_types::pb::{BadRequest, ErrorInfo, QuotaFailure, bad_request, quota_failure};
+
+use super::text::truncate;
+use super::{
+    DOMAIN, Error, NotTried, Reason, UnknownOutcome, VENDOR_DOMAIN, Violation, code, message,
+    reason,
+};
+use crate::error::fault::Fault;
+use crate::fields;
+use crate::operation::Spec;
+use crate::proto::v1::BulkWriteReport;
+
+/// The longest vendor text, other than its message, that is passed on, in bytes.
+const MAX_TEXT_BYTES: usize = 128;
+
+/// The metadata key that says what became of a write with an unreadable answer.
+const OUTCOME: &str = "outcome";
+
+/// The subject of a `QuotaFailure`: whose limit was reached.
+const TOKEN: &str = "the caller's token";
+
+/// A status under construction.
+pub(super) struct StatusBuilder {
+    pub code: Code,
+    pub message: String,
+    domain: &'static str,
+    reason: String,
+    metadata: HashMap<String, String>,
+    violations: Vec<Violation>,
+    limits: Vec<quota_failure::Violation>,
+    omitted: usize,
+}
+
+impl StatusBuilder {
+    /// The status of an error. This match is the table from errors to gRPC.
+    pub(super) fn new(error: Error) -> Self {
+        let mut status = Self {
+            code: Code::Internal,
+            message: message::describe(&error),
+            domain: DOMAIN,
+            reason: String::new(),
+            metadata: HashMap::new(),
+            violations: Vec::new(),
+            limits: Vec::new(),
+            omitted: 0,
+        };
+        let (code, reason) = match error {
+            Error::Invalid(violations) => {
+                status.violations = violations;
+                (Code::InvalidArgument, Reason::InvalidRequest)
+            }
+            Error::Unauthenticated(reason, _) => (Code::Unauthenticated, reason),
+            Error::Overloaded | Error::MemoryExhausted => (Code::Unavailable, Reason::Overloaded),
+            Error::RateLimited(_) => {
+                status.limits.push(quota_failure::Violation {
+                    subject: TOKEN.to_owned(),
+                    description: "requests per minute, as counted by the gateway".to_owned(),
+                    ..Default::default()
+                });
+                (Code::ResourceExhausted, Reason::TokenQuota)
+            }
+            Error::Draining | Error::StreamEnding | Error::ShuttingDown => {
+                (Code::Unavailable, Reason::ShuttingDown)
+            }
+            Error::TokenConcurrency => (Code::ResourceExhausted, Reason::TokenOverloaded),
+            Error::StreamIdle(_) | Error::StreamUnused(_) => (Code::Aborted, Reason::StreamIdle),
+            Error::DeadlineExceeded | Error::BatchExpired(_) | Error::MessageLate(_) => {
+                (Code::DeadlineExceeded, Reason::DeadlineExceeded)
+            }
+            Error::Unreachable(_) | Error::ProxyRefused(_) => {
+                (Code::Unavailable, Reason::UpstreamUnreachable)
+            }
+            Error::ConnectionLost(_) => (Code::Unavailable, Reason::UpstreamConnectionLost),
+            Error::OutcomeUnknown(cause) => {
+                (status.outcome_unknown(&cause), Reason::OutcomeUnknown)
+            }
+            Error::UpstreamStatus(spec, fault) => {
+                (status.upstream_status(spec, &fault), Reason::UpstreamError)
+            }
+            Error::Redirected(http_status) => {
+                status.add("http_status", http_status.to_string());
+                (Code::Internal, Reason::UpstreamRedirect)
+            }
+            Error::Unreadable { spec, .. } => {
+                if !spec.is_read() {
+                    status.add(OUTCOME, "applied");
+                }
+                (Code::Internal, Reason::UnreadableAnswer)
+            }
+            Error::NotTried(NotTried::DeadlineExceeded) => {
+                (Code::DeadlineExceeded, Reason::NotTried)
+            }
+            Error::NotTried(NotTried::CallFailed | NotTried::OutcomeUnknown) => {
+                (Code::Aborted, Reason::NotTried)
+            }
+            Error::MessageTooLarge(_) => (Code::ResourceExhausted, Reason::MessageTooLarge),
+            Error::ExtraMessage | Error::UnsupportedEncoding(_) => {
+                (Code::Unimplemented, Reason::MalformedRequest)
+            }
+            Error::Malformed(_) => (Code::Internal, Reason::MalformedRequest),
+            Error::CallerGone => (Code::Cancelled, Reason::MalformedRequest),
+            Error::UnknownMethod => (Code::Unimplemented, Reason::UnknownMethod),
+            Error::Unsendable(_) | Error::Panicked | Error::NoStream => {
+                (Code::Internal, Reason::Internal)
+            }
+            Error::ConnectionDraining => (Code::Unavailable, Reason::ConnectionDraining),
+        };
+        status.code = code;
+        if status.reason.is_empty() {
+            reason.as_str().clone_into(&mut status.reason);
+        }
+        status
+    }
+
+    /// Adds an entry to the metadata of `ErrorInfo`.
+    fn add(&mut self, key: &str, value: impl Into<String>) {
+        let value = truncate(&value.into(), MAX_TEXT_BYTES);
+        self.metadata.insert(key.to_owned(), value);
+    }
+
+    /// Adds what is known of a write with an unknown outcome; returns its code.
+    fn outcome_unknown(&mut self, cause: &UnknownOutcome) -> Code {
+        match cause {
+            UnknownOutcome::DeadlineExceeded => Code::DeadlineExceeded,
+            UnknownOutcome::ConnectionLost(_) | UnknownOutcome::Unreadable(_) => Code::Unknown,
+            UnknownOutcome::UpstreamStatus(fault) => {
+                self.add("http_status", fault.status.to_string());
+                if let Some(code) = fault.code() {
+                    self.add("vendor_code", code);
+                }
+                match fault.status {
+                    504 => Code::DeadlineExceeded,
+                    _ => Code::Unknown,
+                }
+            }
+        }
+    }
+
+    /// Adds the details of an upstream error; returns its code.
+    fn upstream_status(&mut self, spec: &Spec, fault: &Fault) -> Code {
+        let code = code::from_fault(fault, &spec.method);
+        self.add("http_status", fault.status.to_string());
+        if let Some(reason) = fault.code().and_then(reason::from_vendor_code) {
+            self.domain = VENDOR_DOMAIN;
+            self.reason = reason;
+        }
+        if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
+            self.add("required_permissions", permissions.names.join(","));
+            self.add("required_permissions_mode", permissions.mode);
+        }
+        if code == Code::InvalidArgument {
+            let body = spec.body.map(|body| body.proto);
+            let fields = fault.fields().into_iter().map(|(name, code)| {
+                let name = truncate(name, MAX_TEXT_BYTES);
+                let name = fields::from_vendor(spec.request, body, &name, &fault.positions);
+                let wrong = code.or(fault.message()).unwrap_or("is not valid");
+                Violation::new(name, truncate(wrong, MAX_TEXT_BYTES))
+            });
+            self.violations = fields.collect();
+        }
+        if code == Code::ResourceExhausted {
+            let limit = fault.limit();
+            let short = |text: Option<&str>| truncate(text.unwrap_or_default(), MAX_TEXT_BYTES);
+            self.limits.push(quota_failure::Violation {
+                subject: TOKEN.to_owned(),
+                description: short(fault.message()),
+                api_service: short(limit.and_then(|limit| limit.namespace.as_deref())),
+                quota_id: short(limit.and_then(|limit| limit.key.as_deref())),
+                quota_value: limit.and_then(|limit| limit.value).unwrap_or_default(),
+                ..quota_failure::Violation::default()
+            });
+        }
+        code
+    }
+
+    /// Adds the report of the bulk write that failed with this error.
+    pub(super) fn add_report(&mut self, report: &BulkWriteReport) {
+        self.message.insert_str(0, &message::summary(report));
+        let rest = [&report.failed, &report.unknown, &report.not_tried];
+        if rest.iter().any(|ranges| !ranges.is_empty()) {
+            // It holds for one batch and would be taken for the whole call.
+            self.metadata.remove(OUTCOME);
+        }
+    }
+
+    /// The details that come from the error itself.
+    pub(super) fn details(&self) -> Vec<Any> {
+        let info = ErrorInfo {
+            reason: self.reason.clone(),
+            domain: self.domain.to_owned(),
+            metadata: self.metadata.clone(),
+        };
+        let mut details = vec![any("google.rpc.ErrorInfo", &info)];
+        if !self.violations.is_empty() {
+            let field_violations = self.violations.iter().map(field_violation).collect();
+            details.push(any(
+                "google.rpc.BadRequest",
+                &BadRequest { field_violations },
+            ));
+        }
+        if !self.limits.is_empty() {
+            let violations = self.limits.clone();
+            details.push(any("google.rpc.QuotaFailure", &QuotaFailure { violations }));
+        }
+        details
+    }
+
+    /// Removes the least useful part; false if nothing is left to remove.
+    pub(super) fn shrink(&mut self) -> bool {
+        if self.violations.len() > 1 {
+            self.keep_violations(self.violations.len() / 2);
+        } else if self.message.len() > 64 {
+            self.message = truncate(&self.message, self.message.len() / 2);
+        } else if !self.limits.is_empty() {
+            self.limits.clear();
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Keeps the first violations, and counts the others in the metadata.
+    pub(super) fn keep_violations(&mut self, keep: usize) {
+        let before = self.violations.len();
+        if before > keep {
+            self.violations.truncate(keep);
+            self.omitted += before - keep;
+            self.metadata
+                .insert("violations_omitted".to_owned(), self.omitted.to_string());
+        }
+    }
+}
+
+fn field_violation(violation: &Violation) -> bad_request::FieldViolation {
+    bad_request::FieldViolation {
+        field: violation.field.clone(),
+        description: violation.description.clone(),
+        ..bad_request::FieldViolation::default()
+    }
+}
+
+pub(super) fn any(name: &str, message: &impl Message) -> Any {
+    Any {
+        type_url: format!("type.googleapis.com/{name}"),
+        value: message.encode_to_vec(),
+    }
+}
