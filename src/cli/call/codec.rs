@@ -1,10 +1,11 @@
-//! Messages that are encoded already: the RPC is known at run time alone.
+//! A codec for messages that are already encoded: the RPC is known only at run
+//! time.
 
 use bytes::{Buf, BufMut};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Passes the bytes of messages through.
+/// Passes the bytes of messages through unchanged.
 #[derive(Debug, Clone, Copy)]
 pub struct Raw;
 

@@ -1,147 +1,131 @@
-//! One stream to a running gateway: ids in, a line of JSON out for each.
+//! A stream to a running gateway: sends ids, and prints a line for each.
+
+mod lines;
+mod progress;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::stream;
-use indicatif::{ProgressBar, ProgressStyle};
+use futures_util::stream::{self, Stream};
+use indicatif::ProgressBar;
 use parking_lot::Mutex;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use tokio::task::{spawn_blocking, yield_now};
-use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
-use super::deadline::{ANSWER, Deadline};
-use super::ids::Ids;
-use super::{codec, grpc, json, path, told};
+use super::channel::{Client, path};
+use super::codec::Raw;
+use super::deadline::{Deadline, RESPONSE};
+use super::id_reader::IdReader;
+use super::report;
+use super::status_text::status_text;
 use crate::cli::signals::{FirstSignal, Signals};
-use crate::error;
 use crate::proto::v1::StreamUsersPresenceBulkResponse;
+use progress::Progress;
 
-/// How often the bar of a stream is drawn anew that makes no progress.
-const TICK: Duration = Duration::from_millis(200);
+/// The error of reading the ids, which ends the stream.
+type IdError = Arc<Mutex<Option<io::Error>>>;
 
-/// What the first message is made of, and when the last answer must be there.
-type Call = (Request<DynamicMessage>, Deadline);
-
-/// Where a file of ids could not be read, which ends the stream.
-type Unread = Arc<Mutex<Option<io::Error>>>;
-
-/// Streams the ids, after what `request` has, and writes what comes of each to
-/// the standard output; the progress goes to the standard error stream, where
-/// that is a terminal, and what it came to in any case. A signal ends the
-/// stream, and a second one the wait for whoever reads the standard output.
-pub(super) async fn call(
-    channel: Channel,
+/// Runs a stream: sends the ids of `request`, then those of `ids`. Prints the
+/// results to the standard output, and the final counts to the standard error
+/// stream; if that is a terminal, the progress as well.
+///
+/// The first signal ends the stream. A second one also ends the wait for the
+/// reader of the standard output.
+pub(super) async fn run(
+    client: Client,
     method: &MethodDescriptor,
-    call: Call,
-    ids: Option<Ids>,
-    is_secure: bool,
+    request: Request<DynamicMessage>,
+    ids: Option<IdReader>,
+    deadline: Deadline,
 ) -> ExitCode {
     let signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "presence-gateway call: {error}");
+            report(error);
             return ExitCode::FAILURE;
         }
     };
-    let stream = |first| stream(channel, method, call, ids, is_secure, first);
+    let stream = |signal| run_until(signal, client, method, request, ids, deadline);
     signals
         .run_until_second(stream)
         .await
         .unwrap_or_else(ExitCode::from)
 }
 
-async fn stream(
-    channel: Channel,
-    method: &MethodDescriptor,
-    (request, deadline): Call,
-    ids: Option<Ids>,
-    is_secure: bool,
+async fn run_until(
     signal: FirstSignal,
+    mut client: Client,
+    method: &MethodDescriptor,
+    request: Request<DynamicMessage>,
+    ids: Option<IdReader>,
+    deadline: Deadline,
 ) -> ExitCode {
+    let mut progress = Progress::new(ids.as_ref().and_then(|ids| ids.total));
     let (metadata, extensions, first) = request.into_parts();
-    let bar = bar(ids.as_ref().and_then(|ids| ids.total));
-    let unread = Unread::default();
-    let messages = messages(method, &first, ids, Arc::clone(&unread));
+    let id_error = IdError::default();
+    let messages = messages(method, &first, ids, Arc::clone(&id_error));
     let request = Request::from_parts(metadata, extensions, messages);
-    let mut tally = Tally::default();
     let limits = (signal, deadline);
-    let ended = read(channel, method, request, limits, &bar, &mut tally).await;
-    bar.finish_and_clear();
-    let unread = unread.lock().take();
-    let mut told = String::new();
-    let mut code = u8::from(tally.failed > 0);
-    if let Some(error) = unread {
-        told = format!("presence-gateway call: --ids: {error}\n");
+    let received = receive(&mut client, method, request, limits, &mut progress).await;
+    progress.finish();
+
+    let id_error = id_error.lock().take();
+    let mut text = String::new();
+    let mut code = u8::from(progress.failed > 0);
+    if let Some(error) = id_error {
+        text = format!("presence-gateway call: --ids: {error}\n");
         code = 1;
     }
     let mut rest = "";
-    match ended {
+    match received {
         Ok(()) => {}
-        Err(Stop::Signal(number)) => {
-            rest = "; interrupted: the rest was not asked, or not answered";
+        Err(StreamError::Signal(number)) => {
+            rest = "; interrupted: the other ids were not sent or not answered";
             code = number;
         }
-        Err(Stop::Status(status)) => {
-            told.push_str(&told::told(&super::lost(*status, is_secure)));
+        Err(StreamError::Status(status)) => {
+            text.push_str(&status_text(&client.explain(*status)));
             code = 1;
         }
-        // Whoever reads it has enough.
-        Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => code = 1,
-        Err(Stop::Output(error)) => {
-            told = format!("presence-gateway call: the standard output: {error}\n");
+        // The reader, such as `head`, needs no more lines.
+        Err(StreamError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => code = 1,
+        Err(StreamError::Output(error)) => {
+            text = format!("presence-gateway call: the standard output: {error}\n");
             code = 1;
         }
     }
-    let Tally {
-        done,
-        missing,
-        failed,
-    } = tally;
-    let _ = writeln!(
-        io::stderr(),
-        "{told}{done} done, {missing} missing, {failed} failed{rest}"
-    );
+    let _ = writeln!(io::stderr(), "{text}{progress}{rest}");
     code.into()
 }
 
-/// What became of the ids.
-#[derive(Debug, Default)]
-struct Tally {
-    done: i64,
-    missing: i64,
-    failed: i64,
-}
-
 /// Why a stream was not read to its end.
-enum Stop {
-    /// With the exit code that fits it.
+enum StreamError {
+    /// A signal, with its exit code.
     Signal(u8),
     Status(Box<Status>),
     Output(io::Error),
 }
 
-impl From<Status> for Stop {
+impl From<Status> for StreamError {
     fn from(status: Status) -> Self {
         Self::Status(Box::new(status))
     }
 }
 
-/// The messages to send: what the request has, and then the ids.
+/// The messages to send: the request, then the ids.
 fn messages(
     method: &MethodDescriptor,
     first: &DynamicMessage,
-    ids: Option<Ids>,
-    unread: Unread,
-) -> impl stream::Stream<Item = Vec<u8>> + Send + use<> {
+    ids: Option<IdReader>,
+    id_error: IdError,
+) -> impl Stream<Item = Vec<u8>> + Send + use<> {
     let empty = DynamicMessage::new(method.input());
     let first = Some(first.encode_to_vec());
     stream::unfold((first, ids), move |(first, mut ids)| {
-        let (mut message, unread) = (empty.clone(), Arc::clone(&unread));
+        let (mut message, id_error) = (empty.clone(), Arc::clone(&id_error));
         async move {
             if let Some(first) = first {
                 return Some((first, (None, ids)));
@@ -153,7 +137,7 @@ fn messages(
                     Some((message.encode_to_vec(), (None, ids)))
                 }
                 Err(error) => {
-                    *unread.lock() = Some(error);
+                    *id_error.lock() = Some(error);
                     None
                 }
             }
@@ -161,162 +145,62 @@ fn messages(
     })
 }
 
-async fn read(
-    channel: Channel,
+/// Sends the messages, and prints each response.
+async fn receive(
+    client: &mut Client,
     method: &MethodDescriptor,
-    request: Request<impl stream::Stream<Item = Vec<u8>> + Send + 'static>,
+    request: Request<impl Stream<Item = Vec<u8>> + Send + 'static>,
     (mut signal, deadline): (FirstSignal, Deadline),
-    bar: &ProgressBar,
-    tally: &mut Tally,
-) -> Result<(), Stop> {
-    let path = path(method)?;
-    let begin = async {
-        let mut client = grpc(channel).await?;
-        client.streaming(request, path, codec::Raw).await
-    };
-    let begin = deadline.bound(ANSWER, begin);
-    let mut answers = unless(&mut signal, begin).await?.into_inner();
+    progress: &mut Progress,
+) -> Result<(), StreamError> {
+    let started = client.grpc.streaming(request, path(method)?, Raw);
+    let started = deadline.limit(RESPONSE, started);
+    let mut responses = unless_signalled(&mut signal, started).await?.into_inner();
     loop {
-        let next = deadline.bound("the end of the stream", answers.message());
-        let Some(answer) = unless(&mut signal, next).await? else {
+        let next = deadline.limit("the end of the stream", responses.message());
+        let Some(response) = unless_signalled(&mut signal, next).await? else {
             return Ok(());
         };
-        let unreadable = |error: prost::DecodeError| {
-            Status::internal(format!("the answer cannot be read: {error}"))
+        let undecodable = |error: prost::DecodeError| {
+            Status::internal(format!("the response cannot be decoded: {error}"))
         };
-        // For the counts, and for what is not known here, which is kept.
+        // Decoded twice: once for the counts, and once with the fields that
+        // this version does not know, which are printed as well.
         let counts =
-            StreamUsersPresenceBulkResponse::decode(answer.as_slice()).map_err(unreadable)?;
-        let answer =
-            DynamicMessage::decode(method.output(), answer.as_slice()).map_err(unreadable)?;
-        if let Err(error) = write(answer, bar.clone()).await {
-            // Ctrl-C ends whoever reads the lines as well, and a signal that
-            // came before may not have been looked for yet.
+            StreamUsersPresenceBulkResponse::decode(response.as_slice()).map_err(undecodable)?;
+        let response =
+            DynamicMessage::decode(method.output(), response.as_slice()).map_err(undecodable)?;
+        if let Err(error) = print(response, progress.bar()).await {
+            // Ctrl-C also ends the reader of the lines. Its signal may have
+            // arrived before this error without having been polled.
             yield_now().await;
             return Err(match signal.try_recv() {
-                Ok(code) => Stop::Signal(code),
-                Err(_) => Stop::Output(error),
+                Ok(code) => StreamError::Signal(code),
+                Err(_) => StreamError::Output(error),
             });
         }
-        let progress = counts.progress.unwrap_or_default();
-        tally.done = progress.done;
-        tally.missing = progress.missing;
-        tally.failed = progress.failed;
-        let ended = progress.duplicates + progress.done + progress.missing + progress.failed;
-        bar.set_position(ended.try_into().unwrap_or_default());
-        bar.set_message(format!(
-            "{} done, {} missing, {} failed",
-            tally.done, tally.missing, tally.failed
-        ));
+        progress.update(counts);
     }
 }
 
-/// Waits for what the gateway says, unless there is a signal.
-async fn unless<T>(
+/// Waits for the gateway until the first signal.
+async fn unless_signalled<T>(
     signal: &mut FirstSignal,
-    said: impl Future<Output = Result<T, Status>>,
-) -> Result<T, Stop> {
+    waiting: impl Future<Output = Result<T, Status>>,
+) -> Result<T, StreamError> {
     tokio::select! {
         biased;
-        Ok(code) = signal => Err(Stop::Signal(code)),
-        said = said => Ok(said?),
+        Ok(code) = signal => Err(StreamError::Signal(code)),
+        result = waiting => Ok(result?),
     }
 }
 
-/// Writes the lines of an answer, whole, however long their reader takes. That
-/// is waited for beside, or no signal would be noticed meanwhile.
-async fn write(answer: DynamicMessage, bar: ProgressBar) -> io::Result<()> {
-    let written = spawn_blocking(move || {
+/// Prints the lines of a response, all of them, however slow their reader is.
+/// That happens on another thread, so that signals are noticed meanwhile.
+async fn print(response: DynamicMessage, bar: ProgressBar) -> io::Result<()> {
+    let printed = spawn_blocking(move || {
         let mut out = BufWriter::new(io::stdout().lock());
-        bar.suspend(|| lines(&mut out, &answer))
+        bar.suspend(|| lines::write_lines(&mut out, &response))
     });
-    written.await.map_err(io::Error::other)?
-}
-
-/// Writes a line for each id of an answer.
-fn lines(out: &mut impl Write, answer: &DynamicMessage) -> io::Result<()> {
-    let list = |name: &str| {
-        let list = answer.get_field_by_name(name);
-        list.and_then(|list| list.as_list().map(<[Value]>::to_vec))
-            .unwrap_or_default()
-    };
-    for presence in list("presences") {
-        let Some(presence) = presence.as_message() else {
-            continue;
-        };
-        let id = presence.get_field_by_name("user_id");
-        let id = id.as_ref().and_then(|id| id.as_str()).unwrap_or_default();
-        let presence = json(presence, false)?;
-        writeln!(out, r#"{{"id":{},"presence":{presence}}}"#, text(id))?;
-    }
-    for id in list("missing_ids") {
-        let id = text(id.as_str().unwrap_or_default());
-        writeln!(out, r#"{{"id":{id},"missing":true}}"#)?;
-    }
-    for failure in list("failures") {
-        let Some(failure) = failure.as_message() else {
-            continue;
-        };
-        let status = failure.get_field_by_name("status");
-        let status = status.as_ref().and_then(|status| status.as_message());
-        let error = match status {
-            Some(status) => error(status)?,
-            None => "{}".to_owned(),
-        };
-        let ids = failure.get_field_by_name("ids");
-        let ids = ids
-            .as_ref()
-            .and_then(|ids| ids.as_list())
-            .unwrap_or_default();
-        for id in ids {
-            let id = text(id.as_str().unwrap_or_default());
-            writeln!(out, r#"{{"id":{id},"error":{error}}}"#)?;
-        }
-    }
-    out.flush()
-}
-
-/// The status of a failure as JSON, with the name of its code.
-fn error(status: &DynamicMessage) -> serde_json::Result<String> {
-    let code = status.get_field_by_name("code");
-    let code = code.and_then(|code| code.as_i32()).unwrap_or_default();
-    let code = error::code_name(Code::from_i32(code));
-    let message = status.get_field_by_name("message");
-    let message = message.as_ref().and_then(|message| message.as_str());
-    let message = text(message.unwrap_or_default());
-    let details = status.get_field_by_name("details");
-    let details = details.as_ref().and_then(|details| details.as_list());
-    let details = details
-        .unwrap_or_default()
-        .iter()
-        .filter_map(Value::as_message);
-    let details = details.map(|detail| json(detail, false));
-    let details = details.collect::<serde_json::Result<Vec<_>>>()?.join(",");
-    Ok(format!(
-        r#"{{"code":"{code}","message":{message},"details":[{details}]}}"#
-    ))
-}
-
-/// A text as JSON.
-fn text(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-fn bar(total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (
-            ProgressBar::new(total),
-            "{bar:24} {pos}/{len} {percent}%  {msg}  {per_sec}, {eta} left",
-        ),
-        None => (
-            ProgressBar::no_length(),
-            "{spinner} {pos}  {msg}  {per_sec}",
-        ),
-    };
-    // A template that is wrong would leave the default one.
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(TICK);
-    bar
+    printed.await.map_err(io::Error::other)?
 }

@@ -1,4 +1,4 @@
-//! TLS to the gateway.
+//! The TLS flags of `call`.
 
 use clap::Args;
 use rustls::pki_types::ServerName;
@@ -7,14 +7,14 @@ use crate::tls::dial::H2Connector;
 use crate::tls::pem::{self, Identity};
 use crate::tls::{self, Trust};
 
-/// The flags of TLS.
+/// The TLS flags of `call`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TlsArgs {
-    /// Trust the authorities in this PEM file, and not those of the system
+    /// Trust the authorities in this PEM file instead of those of the system
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<String>,
 
-    /// Show the certificate in this PEM file
+    /// Present the certificate in this PEM file
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
 
@@ -22,13 +22,13 @@ pub(super) struct TlsArgs {
     #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
 
-    /// The name that the gateway's certificate is for [default: the host of the address]
+    /// The name in the gateway's certificate [default: the host of the address]
     #[arg(long, value_name = "NAME")]
     tls_server_name: Option<String>,
 }
 
 impl TlsArgs {
-    /// The first of the flags that is given, if any is.
+    /// The first flag that is given, if any.
     pub(super) fn given(&self) -> Option<&'static str> {
         let given = [
             ("--tls-ca", &self.tls_ca),
@@ -40,8 +40,8 @@ impl TlsArgs {
         given.map(|(flag, _)| flag)
     }
 
-    /// What the flags say.
-    pub(super) fn read(&self) -> Result<H2Connector, String> {
+    /// Reads the files that the flags name.
+    pub(super) fn connector(&self) -> Result<H2Connector, String> {
         let trust = match &self.tls_ca {
             None => Trust::System,
             Some(path) => Trust::Only(
@@ -57,7 +57,7 @@ impl TlsArgs {
         };
         let name = self.tls_server_name.as_ref().map(|name| {
             ServerName::try_from(name.clone())
-                .map_err(|_| format!("--tls-server-name: `{name}` is no name of a server"))
+                .map_err(|_| format!("--tls-server-name: `{name}` is not the name of a server"))
         });
         let config = tls::client(trust, identity, b"h2").map_err(|wrong| match &self.tls_ca {
             Some(path) => format!("--tls-ca: `{path}` {wrong}"),

@@ -11,7 +11,7 @@ use crate::support::{Received, Vendor, reply};
 
 const STREAM: &str = "StreamUsersPresencesPurecloudBulk";
 const TOKEN: [(&str, &str); 1] = [("PRESENCE_GATEWAY_TOKEN", "any")];
-const REST: &str = "; interrupted: the rest was not asked, or not answered\n";
+const REST: &str = "; interrupted: the other ids were not sent or not answered\n";
 
 /// A gateway before this vendor.
 fn before(vendor: &Vendor) -> Serving {

@@ -1,4 +1,4 @@
-//! Ids of users, one on each line of a file or of the standard input.
+//! Reads user ids, one on each line of a file or of the standard input.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -6,39 +6,39 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-/// The name that stands for the standard input.
+/// The name of the standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
 /// How many ids are read ahead.
-const AHEAD: usize = 1000;
+const READ_AHEAD: usize = 1000;
 
-/// How many ids one message holds: a batch, which any gateway takes, also of
-/// the longest lines.
-const MESSAGE: usize = 50;
+/// How many ids one message holds: one batch. Even of the longest lines, that
+/// many fit into a message.
+const MESSAGE_IDS: usize = 50;
 
-/// The longest line that is read, in bytes; the gateway refuses a shorter one already.
-const MAX_LINE: u64 = 4096;
+/// The longest line that is read, in bytes. The gateway rejects even shorter ids.
+const MAX_LINE_BYTES: u64 = 4096;
 
-/// Ids that are read as they are wanted.
+/// Ids that a thread reads ahead of the stream.
 #[derive(Debug)]
-pub(super) struct Ids {
+pub(super) struct IdReader {
     lines: mpsc::Receiver<io::Result<String>>,
-    /// Why there are no more, which is told after those before it.
-    failed: Option<io::Error>,
-    /// How many there are, where that can be known.
+    /// The error that ended the reading, returned after the ids before it.
+    error: Option<io::Error>,
+    /// How many ids there are, if that is known.
     pub total: Option<u64>,
 }
 
-impl Ids {
-    /// Begins to read them.
+impl IdReader {
+    /// Opens the file, and starts to read it.
     ///
     /// # Errors
     ///
-    /// If there is no such file.
-    pub(super) fn of(file: &str) -> io::Result<Self> {
-        let (sender, lines) = mpsc::channel(AHEAD);
+    /// If the file cannot be opened, or one of its lines cannot be read.
+    pub(super) fn open(file: &str) -> io::Result<Self> {
+        let (sender, lines) = mpsc::channel(READ_AHEAD);
         if file == STANDARD_INPUT {
-            thread::spawn(move || read(io::stdin().lock(), &sender));
+            thread::spawn(move || send_lines(io::stdin().lock(), &sender));
             return Ok(Self::new(lines, None));
         }
         let total = File::open(file).and_then(|file| {
@@ -46,40 +46,40 @@ impl Ids {
             if metadata.is_dir() {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
-            // A pipe could be read once only.
+            // Anything else, such as a pipe, can be read only once.
             let is_file = metadata.is_file();
             is_file.then(|| count(BufReader::new(file))).transpose()
         })?;
         let file = BufReader::new(File::open(file)?);
-        thread::spawn(move || read(file, &sender));
+        thread::spawn(move || send_lines(file, &sender));
         Ok(Self::new(lines, total))
     }
 
     fn new(lines: mpsc::Receiver<io::Result<String>>, total: Option<u64>) -> Self {
         Self {
             lines,
-            failed: None,
+            error: None,
             total,
         }
     }
 
-    /// As many ids as are there, up to what a message holds; waits for the
-    /// first one, and gives nothing at the end.
+    /// Returns the ids that have been read, up to a message full. Waits for the
+    /// first; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<io::Result<Vec<String>>> {
-        if let Some(error) = self.failed.take() {
+        if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
         let mut ids = match self.lines.recv().await? {
             Ok(first) => vec![first],
             Err(error) => return Some(Err(error)),
         };
-        while ids.len() < MESSAGE
+        while ids.len() < MESSAGE_IDS
             && let Ok(line) = self.lines.try_recv()
         {
             match line {
                 Ok(line) => ids.push(line),
                 Err(error) => {
-                    self.failed = Some(error);
+                    self.error = Some(error);
                     break;
                 }
             }
@@ -88,21 +88,23 @@ impl Ids {
     }
 }
 
-/// The lines that hold anything, without what surrounds it.
+/// The lines that are not blank, trimmed.
 fn lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<String>> {
     std::iter::from_fn(move || {
         loop {
             let mut line = String::new();
-            match io::Read::take(&mut file, MAX_LINE).read_line(&mut line) {
+            match io::Read::take(&mut file, MAX_LINE_BYTES).read_line(&mut line) {
                 Ok(0) => return None,
                 Err(error) => return Some(Err(error)),
-                Ok(_) if line.len() as u64 >= MAX_LINE => {
-                    let wrong = format!("a line has {MAX_LINE} bytes and more, which no id has");
+                Ok(_) if line.len() as u64 >= MAX_LINE_BYTES => {
+                    let wrong = format!(
+                        "a line has {MAX_LINE_BYTES} bytes or more, which is too long for an id"
+                    );
                     return Some(Err(io::Error::new(io::ErrorKind::InvalidData, wrong)));
                 }
                 Ok(_) => {}
             }
-            // Some editors begin a file with a mark of its encoding.
+            // Some editors begin a file with a byte order mark.
             let id = line.trim_start_matches('\u{feff}').trim();
             if !id.is_empty() {
                 return Some(Ok(id.to_owned()));
@@ -115,8 +117,8 @@ fn count(file: impl BufRead) -> io::Result<u64> {
     lines(file).try_fold(0, |count, line| line.map(|_| count + 1))
 }
 
-/// Reads until the end, the first error, or when nobody wants more.
-fn read(file: impl BufRead, to: &mpsc::Sender<io::Result<String>>) {
+/// Sends lines until the end, the first error, or until the receiver is gone.
+fn send_lines(file: impl BufRead, to: &mpsc::Sender<io::Result<String>>) {
     for line in lines(file) {
         let is_error = line.is_err();
         if to.blocking_send(line).is_err() || is_error {

@@ -1,4 +1,4 @@
-//! A status as people read it, with its details.
+//! A status as text for people.
 
 use std::fmt::Write;
 
@@ -8,12 +8,13 @@ use prost_types::Any;
 use tonic::Status;
 use tonic_types::pb;
 
-use crate::error;
+use crate::error::{self, PUSHBACK};
 use crate::proto;
 
-/// The code, the message, the metadata of ours, and each detail as JSON.
-pub(super) fn told(status: &Status) -> String {
-    let mut told = format!(
+/// Formats the code, the message, each detail as JSON, and the gateway's own
+/// metadata.
+pub(super) fn status_text(status: &Status) -> String {
+    let mut text = format!(
         "{}: {}\n",
         error::code_name(status.code()),
         status.message()
@@ -21,22 +22,18 @@ pub(super) fn told(status: &Status) -> String {
     let details = pb::Status::decode(status.details())
         .unwrap_or_default()
         .details;
+    // `write!` to a `String` cannot fail.
     for detail in details {
         let name = detail.type_url.rsplit('/').next().unwrap_or_default();
         let json = json(name, &detail).unwrap_or_else(|| "of a type not known here".to_owned());
-        // `write!` to a `String` cannot fail.
-        let _ = writeln!(told, "  {name} {json}");
+        let _ = writeln!(text, "  {name} {json}");
     }
-    if let Some(pushback) = status.metadata().get(crate::error::PUSHBACK) {
-        let _ = writeln!(
-            told,
-            "  {} {}",
-            crate::error::PUSHBACK,
-            pushback.to_str().unwrap_or("?")
-        );
+    if let Some(pushback) = status.metadata().get(PUSHBACK) {
+        let pushback = pushback.to_str().unwrap_or("?");
+        let _ = writeln!(text, "  {PUSHBACK} {pushback}");
     }
-    // The vendor's words must not command the terminal that shows them.
-    told.chars()
+    // Text from upstream must not control the terminal.
+    text.chars()
         .map(|c| {
             if c.is_control() && c != '\n' {
                 char::REPLACEMENT_CHARACTER
