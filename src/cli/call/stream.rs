@@ -179,7 +179,7 @@ async fn receive(
                 Err(_) => StreamError::Output(error),
             });
         }
-        progress.update(counts);
+        progress.update(&counts);
     }
 }
 

@@ -50,7 +50,7 @@ impl Progress {
     }
 
     /// Takes over the counts of a response.
-    pub(super) fn update(&mut self, response: StreamUsersPresenceBulkResponse) {
+    pub(super) fn update(&mut self, response: &StreamUsersPresenceBulkResponse) {
         let counts = response.progress.unwrap_or_default();
         (self.done, self.missing, self.failed) = (counts.done, counts.missing, counts.failed);
         let ended = counts.duplicates + counts.done + counts.missing + counts.failed;
