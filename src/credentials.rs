@@ -9,7 +9,7 @@ use crate::token_key::TokenKey;
 
 /// The longest `authorization` that is forwarded, in bytes. The vendor's tokens
 /// have some hundred, and no server before it takes longer headers.
-const MAX_AUTHORIZATION: usize = 16 * 1024;
+pub const MAX_AUTHORIZATION: usize = 16 * 1024;
 
 /// Who calls: the bearer of a token of the vendor's.
 #[derive(Clone)]

@@ -32,6 +32,16 @@ use retry::Budget;
 use sender::Sender;
 use singleflight::QueueNotice;
 
+/// The fixed limits of requests upstream, which `docs/limits.md` lists.
+pub mod limits {
+    pub use super::client::POOL_IDLE_TIMEOUT;
+    pub use super::connector::{ALL_ADDRESSES_TIMEOUT, CONNECT_TIMEOUT, TLS_TIMEOUT};
+    pub use super::resolve::LOOKUP_TIMEOUT;
+    pub use super::response::{MAX_ANSWER, MAX_ERROR_BODY};
+    pub use super::retry::MAX_ATTEMPTS;
+    pub use super::tunnel::TUNNEL_TIMEOUT;
+}
+
 /// The upstream API. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Upstream {

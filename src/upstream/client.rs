@@ -26,7 +26,7 @@ use crate::tls::{self, Trust};
 
 /// How long an unused connection is kept: well under the 60 s after which an
 /// AWS load balancer closes it, because a request that meets the close is lost.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How many unused connections are kept. After a burst, those beyond are
 /// closed at once, and files are free for callers again.

@@ -33,14 +33,14 @@ use super::tunnel;
 
 /// How long one address may take to accept. One that is there does so within
 /// milliseconds; a lost packet is sent again after one second.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long all addresses of a host may take together.
-const ALL_ADDRESSES_TIMEOUT: Duration = Duration::from_secs(10);
+pub const ALL_ADDRESSES_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the handshake of TLS may take: two round trips, and the signature
 /// of a server that may have much to do.
-const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+pub const TLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// After which silence a peer is asked whether it is still there, how often,
 /// and how long what was sent may go without a word from it.

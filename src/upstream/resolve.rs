@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 /// How long an attempt waits for a lookup: one silent name server, and time
 /// for the second one to answer. The lookup itself goes on.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the result of a lookup that nobody waited for is kept.
 const LIFE: Duration = Duration::from_secs(30);

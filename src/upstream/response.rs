@@ -19,10 +19,10 @@ use crate::operation::{ResponseShape, Spec};
 
 /// The largest answer that is read, in bytes: twice what a caller receives in
 /// one message unless it asked for more.
-const MAX_ANSWER: usize = 8 * 1024 * 1024;
+pub const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
 /// The largest error body that is read, in bytes; a larger one counts as none.
-const MAX_ERROR_BODY: usize = 1024 * 1024;
+pub const MAX_ERROR_BODY: usize = 1024 * 1024;
 
 /// Reads an answer: the body of a success, or what a refusal says.
 pub(super) async fn read(

@@ -17,7 +17,7 @@ use super::connector::BoxError;
 
 /// How long a proxy may take to open a tunnel. It looks up a name for that,
 /// with name servers that may be silent for 5 s, and connects.
-const TUNNEL_TIMEOUT: Duration = Duration::from_secs(10);
+pub const TUNNEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest head of an answer that is read, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
