@@ -5,6 +5,7 @@
 //! wrong is told at once, whether it came from a flag or from a variable.
 
 mod limits;
+mod otel;
 mod outbound;
 mod shutdown;
 mod target;

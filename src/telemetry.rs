@@ -29,12 +29,12 @@ use opentelemetry_sdk::trace::SdkTracer;
 
 pub(crate) use attempt::{Attempt, Peer};
 pub(crate) use drift::DriftSampler;
-pub use export::Running;
+pub use export::Providers;
 use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};
 pub use scope::Scope;
 pub use scrape::MetricsServer;
-pub use settings::{Destination, MetricsExport, Protocol, Settings, TracesExport, Unsupported};
+pub use settings::{Destination, Protocol, Settings, Unsupported};
 
 /// What the calls tell to. A clone tells to the same.
 #[derive(Clone, Default)]
@@ -43,7 +43,7 @@ pub struct Telemetry(Option<Arc<Inner>>);
 struct Inner {
     tracer: Option<SdkTracer>,
     metrics: Option<Metrics>,
-    joins: bool,
+    accepts_parent: bool,
     propagates: bool,
 }
 
@@ -64,25 +64,24 @@ impl Telemetry {
     pub fn start(
         settings: Settings,
         places: usize,
-    ) -> Result<(Self, Running, Option<MetricsServer>), String> {
+    ) -> Result<(Self, Providers, Option<MetricsServer>), String> {
         if settings.is_off() && !settings.propagates {
             return Ok(Default::default());
         }
-        let (resource, joins, propagates) =
-            (settings.resource(), settings.joins, settings.propagates);
-        let (running, page) = export::start(settings, resource)?;
+        let (accepts_parent, propagates) = (settings.accepts_parent, settings.propagates);
+        let (providers, metrics_server) = export::start(settings)?;
         let scope = InstrumentationScope::builder(names::SCOPE)
             .with_version(env!("CARGO_PKG_VERSION"))
             .with_schema_url(names::SCHEMA_URL)
             .build();
-        let (tracer, meter) = running.providers();
+        let (tracer, meter) = providers.get();
         let inner = Inner {
             tracer: tracer.map(|provider| provider.tracer_with_scope(scope.clone())),
             metrics: meter.map(|provider| Metrics::new(provider.meter_with_scope(scope), places)),
-            joins,
+            accepts_parent,
             propagates,
         };
-        Ok((Self(Some(Arc::new(inner))), running, page))
+        Ok((Self(Some(Arc::new(inner))), providers, metrics_server))
     }
 
     /// A call of this RPC, none where there is no such, with these headers.
@@ -111,8 +110,8 @@ impl Telemetry {
     }
 
     /// Whether calls are parts of their callers' traces.
-    fn joins(&self) -> bool {
-        self.0.as_ref().is_none_or(|inner| inner.joins)
+    fn accepts_parent(&self) -> bool {
+        self.0.as_ref().is_none_or(|inner| inner.accepts_parent)
     }
 
     /// Whether requests to the vendor carry the trace context: that of their

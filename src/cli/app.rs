@@ -13,7 +13,7 @@ use crate::bulk::{BatchCoalescer, BulkContext};
 use crate::config::{Config, Limits, Target};
 use crate::grpc::Gateway;
 use crate::server::{Server, ShutdownTimeouts, serve_metrics};
-use crate::telemetry::{MetricsServer, Running, Telemetry, Unsupported};
+use crate::telemetry::{MetricsServer, Providers, Telemetry, Unsupported};
 use crate::upstream::Upstream;
 use crate::upstream::client::ClientOptions;
 use crate::upstream::endpoint::Endpoint;
@@ -54,7 +54,7 @@ pub(super) struct App {
     listener: TcpListener,
     health: Option<SocketAddr>,
     metrics: Option<(MetricsServer, TcpListener)>,
-    exporters: Running,
+    exporters: Providers,
     /// Where traces and metrics are exported to.
     exported_to: [Option<String>; 2],
     unsupported: Vec<Unsupported>,

@@ -49,13 +49,16 @@ impl OutboundArgs {
         let mut outbound = ClientOptions::default();
         let known = problems.count();
         if let Some(path) = &self.upstream_ca {
-            outbound.authorities = problems.parse("upstream-ca", path, |path| {
-                let authorities = pem::certificates(&pem::file(path)?)?;
-                // So that what is none is told here.
-                crate::tls::roots(authorities.clone()).map(|_| authorities)
-            });
+            outbound.authorities = problems.parse("upstream-ca", path, pem::authorities);
         }
-        outbound.identity = self.identity(problems);
+        let identity = Identity::from_files(
+            (
+                "--upstream-client-cert",
+                self.upstream_client_cert.as_deref(),
+            ),
+            ("--upstream-client-key", self.upstream_client_key.as_deref()),
+        );
+        outbound.identity = problems.take(identity).flatten();
         if let Some(raw) = &self.upstream_proxy {
             // What stands before an `@` may be a password.
             let shown = if raw.contains('@') { "…" } else { raw };
@@ -68,21 +71,6 @@ impl OutboundArgs {
             self.check_use(target, problems);
         }
         (problems.count() == known).then_some(outbound)
-    }
-
-    fn identity(&self, problems: &mut ConfigErrors) -> Option<Identity> {
-        const CERT: &str = "upstream-client-cert";
-        const KEY: &str = "upstream-client-key";
-        match (&self.upstream_client_cert, &self.upstream_client_key) {
-            (None, None) => return None,
-            (Some(cert), Some(key)) => match Identity::read(CERT, cert, KEY, key) {
-                Ok(identity) => return Some(identity),
-                Err(problem) => problems.add(problem),
-            },
-            (Some(cert), None) => problems.add(format!("--{CERT}: `{cert}` needs --{KEY} too")),
-            (None, Some(key)) => problems.add(format!("--{KEY}: `{key}` needs --{CERT} too")),
-        }
-        None
     }
 
     /// What would be ignored is a mistake.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::parse_address;
+use super::{otel, parse_address};
 use crate::args::{ConfigErrors, parse_bool};
 use crate::telemetry::Settings;
 
@@ -37,7 +37,7 @@ impl TelemetryArgs {
         let settings = Settings {
             has_page: listen.is_some(),
             propagates: propagates.unwrap_or_default(),
-            ..Settings::read(problems)
+            ..otel::settings(problems)
         };
         (problems.count() == known).then_some((listen, settings))
     }

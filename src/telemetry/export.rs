@@ -1,23 +1,21 @@
-//! What exports, on threads of its own: a collector that is dead or slow
-//! costs no call anything.
+//! Exports telemetry on threads of its own: a collector that is down or slow
+//! costs calls nothing.
 //!
-//! The SDK has a thread for spans and one for metrics, with a bounded queue
-//! before the first. They wait for the exporters, whose connections live in a
-//! runtime with a thread of its own. Exporting so depends on none of the
-//! threads that serve, of which there may be a single one.
+//! The SDK has one thread for spans, with a bounded queue, and one for metrics.
+//! They block on the exporters, whose connections live in a runtime with a
+//! thread of its own. So exports do not depend on the threads that serve calls,
+//! of which there may be only one.
 
 mod flush;
+mod health;
 mod http;
-mod told;
 
 use std::future::pending;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use opentelemetry_otlp::{
-    Compression, ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig,
-    WithHttpConfig, WithTonicConfig,
+    Compression, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -25,242 +23,178 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider, SpanData};
+use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 use super::scrape::MetricsServer;
-use super::settings::{Destination, MetricsExport, Protocol, Settings, TracesExport};
+use super::settings::{Destination, Protocol, Settings};
 use crate::tls::dial::{self, H2Connector};
-pub use flush::Running;
-use http::Post;
-use told::{Signal, Told};
+pub use flush::Providers;
+use health::{ExportHealth, Signal};
+use http::OtlpHttpClient;
 
-/// Starts what the settings ask for, and the page of metrics where they do.
-pub(super) fn start(
-    settings: Settings,
-    resource: Resource,
-) -> Result<(Running, Option<MetricsServer>), String> {
-    let mut started = Running::default();
-    let mut served = None;
-    let is_sent = settings.traces.is_some() || settings.metrics.is_some();
-    let runtime = is_sent.then(runtime).transpose()?;
-    if let (Some(traces), Some(runtime)) = (settings.traces, &runtime) {
-        let told = Arc::clone(&started.told);
-        started.tracer = Some(tracer(traces, runtime, told, &resource)?);
-    }
-    let is_measured = settings.metrics.is_some() || settings.has_page;
-    let mut meter = SdkMeterProvider::builder().with_resource(resource);
-    if let (Some(metrics), Some(runtime)) = (settings.metrics, &runtime) {
-        let told = Arc::clone(&started.told);
-        meter = meter.with_reader(reader(metrics, runtime, told)?);
-    }
-    if settings.has_page {
-        let (page, exporter) = MetricsServer::new()?;
-        meter = meter.with_reader(exporter);
-        served = Some(page);
-    }
-    started.meter = is_measured.then(|| meter.build());
-    Ok((started, served))
+/// Builds the exporter of a signal; a macro, since the builders of the signals
+/// share no trait. The exporters read their headers from the environment.
+macro_rules! exporter {
+    ($exporter:ty, $to:expr, $signal:expr, $runtime:expr, $health:expr) => {{
+        let (to, builder) = ($to, <$exporter>::builder());
+        let (built, client) = match to.protocol {
+            Protocol::Grpc => {
+                let builder = builder.with_tonic().with_channel(channel(&to, $runtime)?);
+                let builder = if to.compress {
+                    builder.with_compression(Compression::Gzip)
+                } else {
+                    builder
+                };
+                (builder.with_timeout(to.timeout).build(), None)
+            }
+            Protocol::Http => {
+                let client = OtlpHttpClient::new(&to)?;
+                let builder = builder.with_http().with_http_client(client.clone());
+                let builder = if to.compress {
+                    builder.with_compression(Compression::Gzip)
+                } else {
+                    builder
+                };
+                let builder = builder.with_endpoint(&to.url).with_timeout(to.timeout);
+                (builder.build(), Some(client))
+            }
+        };
+        MonitoredExporter {
+            inner: built.map_err(cannot_start)?,
+            to,
+            client,
+            runtime: $runtime.clone(),
+            health: Arc::clone($health),
+            signal: $signal,
+        }
+    }};
 }
 
-/// A runtime for the connections to collectors, with one thread.
-fn runtime() -> Result<Handle, String> {
-    let told = |error: std::io::Error| format!("cannot start the export of telemetry: {error}");
+/// Starts the exporters and the metrics server that the settings enable.
+pub(super) fn start(settings: Settings) -> Result<(Providers, Option<MetricsServer>), String> {
+    let (mut providers, mut server) = (Providers::default(), None);
+    let health = &providers.health;
+    let is_exported = settings.traces.is_some() || settings.metrics.is_some();
+    let is_measured = settings.metrics.is_some() || settings.has_page;
+    let runtime = is_exported.then(start_runtime).transpose()?;
+    let resource = settings.resource();
+    let mut meter = SdkMeterProvider::builder().with_resource(resource.clone());
+    if let (Some(to), Some(runtime)) = (settings.metrics, &runtime) {
+        let exporter = exporter!(MetricExporter, to, Signal::Metrics, runtime, health);
+        meter = meter.with_reader(PeriodicReader::builder(exporter).build());
+    }
+    if settings.has_page {
+        let (metrics_server, reader) = MetricsServer::new()?;
+        meter = meter.with_reader(reader);
+        server = Some(metrics_server);
+    }
+    if let (Some(to), Some(runtime)) = (settings.traces, &runtime) {
+        let exporter = exporter!(SpanExporter, to, Signal::Traces, runtime, health);
+        let mut tracer = SdkTracerProvider::builder()
+            .with_resource(resource)
+            .with_span_processor(BatchSpanProcessor::builder(exporter).build());
+        if let Some(sampler) = settings.sampler {
+            tracer = tracer.with_sampler(sampler);
+        }
+        providers.tracer = Some(tracer.build());
+    }
+    providers.meter = is_measured.then(|| meter.build());
+    Ok((providers, server))
+}
+
+/// Starts a runtime with one thread for the connections to collectors.
+fn start_runtime() -> Result<Handle, String> {
     let runtime = Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(told)?;
+    let runtime = runtime.map_err(cannot_start)?;
     let handle = runtime.handle().clone();
     // It ends with the process: the last export may outlive the last call.
     let thread = thread::Builder::new().name("telemetry".to_owned());
     let thread = thread.spawn(move || runtime.block_on(pending::<()>()));
-    thread.map(|_| handle).map_err(told)
+    thread.map(|_| handle).map_err(cannot_start)
 }
 
-fn tracer(
-    settings: TracesExport,
-    runtime: &Handle,
-    told: Arc<Told>,
-    resource: &Resource,
-) -> Result<SdkTracerProvider, String> {
-    let TracesExport {
-        to,
-        sampler,
-        queue,
-        limits,
-    } = settings;
-    let exporter = SpanExporter::builder();
-    let (built, post) = match to.protocol {
-        Protocol::Grpc => (grpc(exporter.with_tonic(), &to, runtime)?.build(), None),
-        Protocol::Http => {
-            let post = Post::new(&to)?;
-            (http(exporter.with_http(), &to, &post).build(), Some(post))
-        }
-    };
-    let inner = built.map_err(|error| cannot(&error))?;
-    let exporter = Watched::new(inner, to, post, runtime, told, Signal::Traces);
-    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(queue);
-    Ok(SdkTracerProvider::builder()
-        .with_resource(resource.clone())
-        .with_sampler(sampler)
-        .with_span_limits(limits)
-        .with_span_processor(processor.build())
-        .build())
-}
-
-fn reader(
-    settings: MetricsExport,
-    runtime: &Handle,
-    told: Arc<Told>,
-) -> Result<PeriodicReader<Watched<MetricExporter>>, String> {
-    let MetricsExport {
-        to,
-        interval,
-        temporality,
-    } = settings;
-    let exporter = MetricExporter::builder().with_temporality(temporality);
-    let (built, post) = match to.protocol {
-        Protocol::Grpc => (grpc(exporter.with_tonic(), &to, runtime)?.build(), None),
-        Protocol::Http => {
-            let post = Post::new(&to)?;
-            (http(exporter.with_http(), &to, &post).build(), Some(post))
-        }
-    };
-    let inner = built.map_err(|error| cannot(&error))?;
-    let exporter = Watched::new(inner, to, post, runtime, told, Signal::Metrics);
-    let reader = PeriodicReader::builder(exporter).with_interval(interval);
-    Ok(reader.build())
-}
-
-/// What an exporter over gRPC needs. It reads its headers by itself.
-fn grpc<B>(builder: B, to: &Destination, runtime: &Handle) -> Result<B, String>
-where
-    B: WithTonicConfig + WithExportConfig,
-{
-    let builder = builder.with_channel(channel(to, runtime)?);
-    let builder = builder.with_timeout(to.timeout);
-    Ok(if to.compress {
-        builder.with_compression(Compression::Gzip)
-    } else {
-        builder
-    })
-}
-
-/// What an exporter over HTTP needs. It reads its headers by itself.
-fn http<B>(builder: B, to: &Destination, post: &Post) -> B
-where
-    B: WithHttpConfig + WithExportConfig,
-{
-    let builder = builder.with_http_client(post.clone());
-    let builder = builder.with_endpoint(&to.url).with_timeout(to.timeout);
-    if to.compress {
-        builder.with_compression(Compression::Gzip)
-    } else {
-        builder
-    }
-}
-
-fn cannot(error: &ExporterBuildError) -> String {
+fn cannot_start(error: impl std::error::Error) -> String {
     format!("cannot start the export of telemetry: {error}")
 }
 
-/// Why an export failed, without the name of the part of the library that
-/// met it: traces and metrics fail for the same reason.
-fn why(error: &OTelSdkError) -> String {
-    let why = error.to_string();
-    match why.split_once("export failed with ") {
-        Some((_, why)) => why.to_owned(),
-        None => why,
-    }
-}
-
-/// A connection to a collector, which comes about when it is needed.
+/// A connection to a collector, established with the first export.
 fn channel(to: &Destination, runtime: &Handle) -> Result<Channel, String> {
     let endpoint = Endpoint::from_shared(to.url.clone()).map_err(|error| error.to_string())?;
     let endpoint = endpoint.connect_timeout(to.timeout).timeout(to.timeout);
-    // Only an export that hangs is asked about, since collectors close connections
-    // that ask often. One that is not answered is made anew for the next export.
+    // Pings only while an export hangs, since collectors close connections that
+    // ping often. A connection that answers none is replaced for the next export.
     let endpoint = endpoint
         .http2_keep_alive_interval(to.timeout / 2)
         .keep_alive_timeout(to.timeout / 4);
-    // What it runs on.
+    // tonic spawns the connection's task here.
     let _runtime = runtime.enter();
     Ok(match &to.tls {
         None => endpoint.connect_with_connector_lazy(dial::tcp()),
         Some(tls) => {
-            let dial = H2Connector::new(tls.clone(), None);
-            let connector = tower::service_fn(move |uri| dial.clone().connect(uri));
-            endpoint.connect_with_connector_lazy(connector)
+            let connector = H2Connector::new(tls.clone(), None);
+            let connect = tower::service_fn(move |uri| connector.clone().connect(uri));
+            endpoint.connect_with_connector_lazy(connect)
         }
     })
 }
 
-/// An exporter whose time is bounded, and of whose failures the log is told.
+/// An exporter with a timeout for each export, which reports failures to
+/// [`ExportHealth`].
 #[derive(Debug)]
-struct Watched<E> {
+struct MonitoredExporter<E> {
     inner: E,
     to: Destination,
-    /// The limit of one export, with all its attempts.
-    limit: Duration,
-    post: Option<Post>,
+    client: Option<OtlpHttpClient>,
     runtime: Handle,
-    told: Arc<Told>,
+    health: Arc<ExportHealth>,
     signal: Signal,
 }
 
-impl<E> Watched<E> {
-    fn new(
-        inner: E,
-        to: Destination,
-        post: Option<Post>,
-        runtime: &Handle,
-        told: Arc<Told>,
-        signal: Signal,
-    ) -> Self {
-        let (limit, runtime) = (to.timeout, runtime.clone());
-        Self {
-            inner,
-            to,
-            limit,
-            post,
-            runtime,
-            told,
-            signal,
-        }
-    }
-
-    /// Exports within the limit; blocks, on a thread that is there for it.
+impl<E> MonitoredExporter<E> {
+    /// Exports within the timeout, which covers all attempts; blocks the SDK's
+    /// thread.
     fn run(&self, export: impl Future<Output = OTelSdkResult>) -> OTelSdkResult {
-        let limit = self.limit;
+        let limit = self.to.timeout;
         let exported = self
             .runtime
             .block_on(async { timeout(limit, export).await });
-        let (result, why) = match exported {
-            Ok(Ok(())) => (Ok(()), None),
+        match exported {
+            Ok(Ok(())) => {
+                self.health.succeeded(self.signal);
+                Ok(())
+            }
             Ok(Err(error)) => {
-                let seen = self.post.as_ref().and_then(Post::seen);
-                let why = seen.unwrap_or_else(|| why(&error));
-                (Err(error), Some(why))
+                let client = self.client.as_ref();
+                let cause = client.and_then(OtlpHttpClient::take_error);
+                let cause = cause.unwrap_or_else(|| cause_of(&error));
+                self.health.failed(self.signal, &self.to, &cause);
+                Err(error)
             }
             Err(_) => {
-                let why = format!("there is no answer within {limit:?}");
-                (Err(OTelSdkError::Timeout(limit)), Some(why))
+                let cause = format!("there is no answer within {limit:?}");
+                self.health.failed(self.signal, &self.to, &cause);
+                Err(OTelSdkError::Timeout(limit))
             }
-        };
-        match why {
-            None => self.told.succeeded(self.signal),
-            Some(why) => self.told.failed(self.signal, &self.to, &why),
         }
-        result
     }
 }
 
-impl opentelemetry_sdk::trace::SpanExporter for Watched<SpanExporter> {
+/// The cause of a failure without the name of the signal's client, so that the
+/// same failure of both signals has one text.
+fn cause_of(error: &OTelSdkError) -> String {
+    let text = error.to_string();
+    match text.split_once("export failed with ") {
+        Some((_, cause)) => cause.to_owned(),
+        None => text,
+    }
+}
+
+impl opentelemetry_sdk::trace::SpanExporter for MonitoredExporter<SpanExporter> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.run(self.inner.export(batch))
-    }
-
-    fn shutdown_with_timeout(&self, limit: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(limit)
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -268,17 +202,17 @@ impl opentelemetry_sdk::trace::SpanExporter for Watched<SpanExporter> {
     }
 }
 
-impl PushMetricExporter for Watched<MetricExporter> {
+impl PushMetricExporter for MonitoredExporter<MetricExporter> {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         self.run(self.inner.export(metrics))
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
+        Ok(())
     }
 
-    fn shutdown_with_timeout(&self, limit: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(limit)
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
     }
 
     fn temporality(&self) -> Temporality {

@@ -39,7 +39,7 @@ impl Scope {
         rpc: Option<&'static str>,
         headers: &HeaderMap,
     ) -> Self {
-        let caller = propagation::extract(headers).filter(|_| telemetry.joins());
+        let caller = propagation::extract(headers).filter(|_| telemetry.accepts_parent());
         let Some(tracer) = telemetry.tracer() else {
             // Not ours to add to, but the log can name it, and the vendor can be
             // sent it.

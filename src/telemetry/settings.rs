@@ -1,69 +1,65 @@
-//! The standard variables of OpenTelemetry, read and checked.
-//!
-//! The SDK reads some of them by itself, passes over what is malformed, and
-//! does not know others. Here all that work are read, so that a mistake in
-//! one is told like one in a flag, before a port is bound. README.md lists them.
-
-mod choice;
-mod endpoint;
-mod resource;
-mod variables;
+//! What the telemetry exports, and where to.
 
 use std::fmt;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::metrics::Temporality;
-use opentelemetry_sdk::trace::{BatchConfig, BatchConfigBuilder, Sampler, SpanLimits};
+use opentelemetry_sdk::trace::Sampler;
 use rustls::ClientConfig;
 
-use crate::args::{ConfigErrors, parse_number};
-pub use choice::Unsupported;
-use choice::{EXPORTER, PROPAGATOR, SAMPLER, TEMPORALITY, parent};
-pub(crate) use variables::Variables;
+use super::names;
 
-/// What is exported where.
+/// What is exported, beside what the SDK reads from the environment: the
+/// headers, the limits of spans and their queue, the interval and the
+/// temporality of metrics. The configuration has checked those.
 #[derive(Debug, Default)]
 pub struct Settings {
-    /// Where traces go, if anywhere.
-    pub traces: Option<TracesExport>,
-    /// Where metrics go, if anywhere.
-    pub metrics: Option<MetricsExport>,
-    /// Whether the metrics have a page of their own.
+    /// Where traces are exported to, if anywhere.
+    pub traces: Option<Destination>,
+    /// Which calls are traced; `None` for the SDK's default.
+    pub sampler: Option<Sampler>,
+    /// Where metrics are exported to, if anywhere.
+    pub metrics: Option<Destination>,
+    /// Whether metrics are served for Prometheus.
     pub has_page: bool,
-    /// Whether calls are parts of their callers' traces.
-    pub joins: bool,
-    /// Whether the vendor is told of the trace.
+    /// Whether calls join their callers' traces.
+    pub accepts_parent: bool,
+    /// Whether requests to the vendor carry the trace context.
     pub propagates: bool,
-    /// What the process says of itself, besides what it says anyway.
+    /// Attributes of the resource, beside those that every process has.
     pub attributes: Vec<KeyValue>,
-    /// Values that are ignored, each of which the log is to name once.
+    /// Values that are ignored; the log warns of each once.
     pub unsupported: Vec<Unsupported>,
 }
 
-/// How traces are exported.
-#[derive(Debug)]
-pub struct TracesExport {
-    /// Where to.
-    pub to: Destination,
-    /// Which calls are traced.
-    pub sampler: Sampler,
-    /// How many spans wait, and for how long.
-    pub queue: BatchConfig,
-    /// How much one span holds.
-    pub limits: SpanLimits,
-}
+impl Settings {
+    /// Whether nothing is exported or served.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.traces.is_none() && self.metrics.is_none() && !self.has_page
+    }
 
-/// How metrics are exported.
-#[derive(Debug, Clone)]
-pub struct MetricsExport {
-    /// Where to.
-    pub to: Destination,
-    /// How often.
-    pub interval: Duration,
-    /// Whether each export tells of all time, or of the time since the last.
-    pub temporality: Temporality,
+    /// The URLs that traces and metrics are exported to, if any.
+    pub(crate) fn endpoints(&self) -> [Option<String>; 2] {
+        [&self.traces, &self.metrics].map(|to| to.as_ref().map(|to| to.url.clone()))
+    }
+
+    /// The description of this process.
+    pub(super) fn resource(&self) -> Resource {
+        // Distinguishes replicas.
+        let instance = format!("{:032x}", fastrand::u128(..));
+        Resource::builder_empty()
+            .with_attributes([
+                KeyValue::new("service.name", names::SCOPE),
+                KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+                KeyValue::new("service.instance.id", instance),
+                KeyValue::new("telemetry.sdk.language", "rust"),
+                KeyValue::new("telemetry.sdk.name", "opentelemetry"),
+            ])
+            .with_attributes(self.attributes.iter().cloned())
+            .build()
+    }
 }
 
 /// A collector.
@@ -71,29 +67,25 @@ pub struct MetricsExport {
 pub struct Destination {
     /// The variable that names it.
     pub setting: String,
-    /// How it is spoken to.
+    /// The transport.
     pub protocol: Protocol,
-    /// Its URL, with the path for the signal where the protocol has one.
+    /// Its URL, with the path of the signal if the protocol has paths.
     pub url: String,
-    /// How long one export may take.
+    /// The timeout of one export, with its repetitions.
     pub timeout: Duration,
-    /// Whether what is sent is compressed, with gzip.
+    /// Whether exports are compressed with gzip.
     pub compress: bool,
-    /// What its TLS needs; none for plain http.
+    /// The settings of TLS; `None` for plain http.
     pub tls: Option<ClientConfig>,
 }
 
 impl fmt::Debug for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Destination")
-            .field("setting", &self.setting)
-            .field("protocol", &self.protocol)
-            .field("url", &self.url)
-            .finish_non_exhaustive()
+        f.debug_tuple("Destination").field(&self.url).finish()
     }
 }
 
-/// The two transports of OTLP.
+/// The transports of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// `grpc`.
@@ -111,157 +103,26 @@ impl fmt::Display for Protocol {
     }
 }
 
-impl Settings {
-    /// Reads the variables of the process.
-    #[must_use]
-    pub fn read(problems: &mut ConfigErrors) -> Self {
-        Self::of(&mut Variables::new(problems))
-    }
-
-    fn of(variables: &mut Variables<'_>) -> Self {
-        let is_disabled = variables
-            .read("OTEL_SDK_DISABLED", parse_bool)
-            .unwrap_or_default();
-        if is_disabled {
-            // The switch-off: what the others say is of no interest.
-            return Self {
-                joins: true,
-                ..Self::default()
-            };
-        }
-        Self {
-            traces: traces(variables),
-            metrics: metrics(variables),
-            has_page: false,
-            joins: variables
-                .choose_all("OTEL_PROPAGATORS", &PROPAGATOR)
-                .is_none_or(|propagators| propagators.contains(&true)),
-            propagates: false,
-            attributes: resource::read(variables),
-            unsupported: variables.take_unsupported(),
-        }
-    }
-
-    /// Whether nothing is asked for.
-    #[must_use]
-    pub fn is_off(&self) -> bool {
-        self.traces.is_none() && self.metrics.is_none() && !self.has_page
-    }
-
-    /// Where traces and metrics go, if anywhere.
-    pub(crate) fn endpoints(&self) -> [Option<String>; 2] {
-        let traces = self.traces.as_ref().map(|traces| &traces.to);
-        let metrics = self.metrics.as_ref().map(|metrics| &metrics.to);
-        [traces, metrics].map(|to| to.map(|to| to.url.clone()))
-    }
-
-    pub(super) fn resource(&self) -> Resource {
-        resource::of(&self.attributes)
-    }
+/// A value of a variable that OpenTelemetry specifies and the gateway does not
+/// support.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The variable.
+    pub setting: String,
+    /// The value, or the entry of a list.
+    pub value: &'static str,
+    /// What applies instead.
+    pub instead: &'static str,
 }
 
-fn traces(variables: &mut Variables<'_>) -> Option<TracesExport> {
-    let is_sent = is_sent(variables, "OTEL_TRACES_EXPORTER");
-    let to = endpoint::read(variables, "TRACES", "v1/traces");
-    let sampler = sampler(variables);
-    let mut queue = BatchConfigBuilder::default();
-    if let Some(delay) = variables.read("OTEL_BSP_SCHEDULE_DELAY", milliseconds) {
-        queue = queue.with_scheduled_delay(delay);
+impl Unsupported {
+    /// Logs that the value is ignored.
+    pub fn log(&self) {
+        tracing::warn!(
+            setting = %self.setting,
+            value = %self.value,
+            "an OpenTelemetry value that the gateway does not support is ignored; {}",
+            self.instead
+        );
     }
-    let limit = variables.read("OTEL_BSP_EXPORT_TIMEOUT", milliseconds);
-    // The SDK's own numbers, so that one can be held against the other.
-    let (default_size, default_batch) = (2048, 512);
-    let size = variables
-        .read("OTEL_BSP_MAX_QUEUE_SIZE", parse_number(1..=1_000_000))
-        .unwrap_or(default_size);
-    let asked = variables.read(
-        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-        parse_number(1..=1_000_000),
-    );
-    if asked.is_some_and(|batch| batch > size) {
-        variables.problem(format!(
-            "OTEL_BSP_MAX_EXPORT_BATCH_SIZE: `{}` is more than OTEL_BSP_MAX_QUEUE_SIZE, `{size}`",
-            asked.unwrap_or_default()
-        ));
-    }
-    queue = queue.with_max_queue_size(size);
-    queue = queue.with_max_export_batch_size(asked.unwrap_or(default_batch).min(size));
-    let mut limits = SpanLimits::default();
-    for (name, limit) in [
-        ("ATTRIBUTE", &mut limits.max_attributes_per_span),
-        ("EVENT", &mut limits.max_events_per_span),
-        ("LINK", &mut limits.max_links_per_span),
-    ] {
-        let name = format!("OTEL_SPAN_{name}_COUNT_LIMIT");
-        *limit = variables
-            .read(&name, parse_number(0..=1_000_000))
-            .unwrap_or(*limit);
-    }
-    let mut to = to.filter(|_| is_sent)?;
-    to.timeout = limit.map_or(to.timeout, |limit| limit.min(to.timeout));
-    Some(TracesExport {
-        to,
-        sampler,
-        queue: queue.build(),
-        limits,
-    })
-}
-
-fn metrics(variables: &mut Variables<'_>) -> Option<MetricsExport> {
-    let is_sent = is_sent(variables, "OTEL_METRICS_EXPORTER");
-    let to = endpoint::read(variables, "METRICS", "v1/metrics");
-    let interval = variables.read("OTEL_METRIC_EXPORT_INTERVAL", milliseconds);
-    let limit = variables.read("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds);
-    let temporality = variables.choose(
-        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
-        &TEMPORALITY,
-    );
-    let mut to = to.filter(|_| is_sent)?;
-    to.timeout = limit.map_or(to.timeout, |limit| limit.min(to.timeout));
-    Some(MetricsExport {
-        to,
-        interval: interval.unwrap_or(Duration::from_mins(1)),
-        temporality: temporality.unwrap_or(Temporality::Cumulative),
-    })
-}
-
-/// Whether a signal is sent, as this variable of exporters says it.
-fn is_sent(variables: &mut Variables<'_>, name: &str) -> bool {
-    let exporters = variables.choose_all(name, &EXPORTER);
-    let exporters = exporters.unwrap_or_else(|| vec![true]);
-    if exporters.contains(&true) && exporters.contains(&false) {
-        let raw = variables.text(name).unwrap_or_default();
-        let wrong = "holds `none`, which switches the export off and stands alone";
-        variables.problem(format!("{name}: `{raw}` {wrong}"));
-    }
-    exporters.contains(&true)
-}
-
-fn sampler(variables: &mut Variables<'_>) -> Sampler {
-    const NAME: &str = "OTEL_TRACES_SAMPLER";
-    let sampler = variables.choose(NAME, &SAMPLER);
-    // That of another sampler has a form of its own.
-    let is_read = sampler.is_some() || variables.text(NAME).is_none();
-    let share = is_read.then(|| variables.read("OTEL_TRACES_SAMPLER_ARG", share));
-    match sampler {
-        Some(make) => make(share.flatten().unwrap_or(1.0)),
-        None => parent(Sampler::AlwaysOn),
-    }
-}
-
-fn share(raw: &str) -> Result<f64, String> {
-    let share = raw.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "is not a share from 0 to 1, such as `0.01`".to_owned())
-}
-
-/// Reads a switch, which OpenTelemetry spells in any case.
-fn parse_bool(raw: &str) -> Result<bool, String> {
-    crate::args::parse_bool(&raw.to_ascii_lowercase())
-}
-
-/// Reads a time, which OpenTelemetry gives in milliseconds without a unit.
-fn milliseconds(raw: &str) -> Result<Duration, String> {
-    let read = parse_number(1..=86_400_000_u64)(raw);
-    read.map(Duration::from_millis)
-        .map_err(|wrong| format!("{wrong} (milliseconds)"))
 }

@@ -32,19 +32,32 @@ impl Clone for Identity {
 }
 
 impl Identity {
-    /// Reads the certificate and the key from the files of two flags.
+    /// Reads the certificate and the key from the files that two settings name;
+    /// `None` where neither is given.
     ///
     /// # Errors
     ///
-    /// The problem, with the flag and the file.
-    pub fn read(cert_flag: &str, cert: &str, key_flag: &str, key: &str) -> Result<Self, String> {
-        let chain = file(cert)
-            .and_then(|pem| certificates(&pem))
-            .map_err(|wrong| format!("--{cert_flag}: `{cert}` {wrong}"))?;
-        file(key)
-            .and_then(|pem| self::key(&pem))
-            .and_then(|key| Self::new(chain, key))
-            .map_err(|wrong| format!("--{key_flag}: `{key}` {wrong}"))
+    /// The problem, with the setting and the file.
+    pub fn from_files(
+        cert: (&str, Option<&str>),
+        key: (&str, Option<&str>),
+    ) -> Result<Option<Self>, String> {
+        match (cert, key) {
+            ((_, None), (_, None)) => Ok(None),
+            ((cert_setting, Some(cert)), (key_setting, Some(key))) => {
+                let chain = file(cert)
+                    .and_then(|pem| certificates(&pem))
+                    .map_err(|wrong| format!("{cert_setting}: `{cert}` {wrong}"))?;
+                file(key)
+                    .and_then(|pem| self::key(&pem))
+                    .and_then(|key| Self::new(chain, key))
+                    .map(Some)
+                    .map_err(|wrong| format!("{key_setting}: `{key}` {wrong}"))
+            }
+            ((setting, Some(file)), (other, None)) | ((other, None), (setting, Some(file))) => {
+                Err(format!("{setting}: `{file}` needs {other} too"))
+            }
+        }
     }
 
     /// Checks that a key belongs to a certificate.
@@ -89,6 +102,17 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
         return Err("holds no certificate in PEM (`-----BEGIN CERTIFICATE-----`)".to_owned());
     }
     Ok(certificates)
+}
+
+/// Reads the certificates of authorities from the file at `path`.
+///
+/// # Errors
+///
+/// As the end of a sentence that begins with the path.
+pub fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+    let authorities = certificates(&file(path)?)?;
+    // Validated here, so that a bad certificate is reported with its setting.
+    super::roots(authorities.clone()).map(|_| authorities)
 }
 
 /// Reads the private key of a file.

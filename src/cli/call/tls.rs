@@ -50,11 +50,10 @@ impl TlsArgs {
                     .map_err(|wrong| format!("--tls-ca: `{path}` {wrong}"))?,
             ),
         };
-        let identity = match (&self.tls_cert, &self.tls_key) {
-            (None, None) => None,
-            (Some(cert), Some(key)) => Some(Identity::read("tls-cert", cert, "tls-key", key)?),
-            _ => return Err("--tls-cert and --tls-key need one another".to_owned()),
-        };
+        let identity = Identity::from_files(
+            ("--tls-cert", self.tls_cert.as_deref()),
+            ("--tls-key", self.tls_key.as_deref()),
+        )?;
         let name = self.tls_server_name.as_ref().map(|name| {
             ServerName::try_from(name.clone())
                 .map_err(|_| format!("--tls-server-name: `{name}` is not the name of a server"))

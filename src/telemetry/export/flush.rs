@@ -1,9 +1,9 @@
-//! The last export, at the end of the process.
+//! The last export, when the process ends.
 //!
-//! Whether it succeeded is seen at the exporters, since the SDK does not say:
-//! its `shutdown` of traces returns `Ok` where the last export failed, and a
+//! The exporters tell whether it succeeded, since the SDK does not: its
+//! `shutdown` of traces returns `Ok` when the last export failed, and reports a
 //! timeout as an internal failure.
-//! <https://github.com/open-telemetry/opentelemetry-rust/pull/3538> would mend that.
+//! <https://github.com/open-telemetry/opentelemetry-rust/pull/3538> would fix that.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,55 +15,55 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::told::{Signal, Told};
+use super::health::{ExportHealth, Signal};
 
-/// How long the end waits for what was not exported yet.
+/// How long the last export may take.
 const FLUSH: Duration = Duration::from_secs(3);
 
-/// What the SDK is given. It is more, so that a timeout is always ours.
+/// The timeout given to the SDK; longer, so that ours always expires first.
 const SHUTDOWN: Duration = FLUSH.saturating_mul(2);
 
-/// What was started, until it is ended.
+/// The providers of the SDK, which export until they are shut down.
 #[derive(Debug, Default)]
-pub struct Running {
+pub struct Providers {
     pub(super) tracer: Option<SdkTracerProvider>,
     pub(super) meter: Option<SdkMeterProvider>,
-    pub(super) told: Arc<Told>,
+    pub(super) health: Arc<ExportHealth>,
 }
 
-impl Running {
-    /// What makes spans, and what makes instruments.
-    pub(in crate::telemetry) fn providers(
+impl Providers {
+    /// The providers of spans and of instruments.
+    pub(in crate::telemetry) fn get(
         &self,
     ) -> (Option<&SdkTracerProvider>, Option<&SdkMeterProvider>) {
         (self.tracer.as_ref(), self.meter.as_ref())
     }
 
-    /// Exports what is left, within some seconds, and logs each signal of
-    /// which something is lost.
+    /// Exports what is left, within some seconds, and logs each signal that
+    /// loses something.
     pub async fn end(self) {
         let Self {
             tracer,
             meter,
-            told,
+            health,
         } = self;
         let traces = tracer.map(|it| move || it.shutdown_with_timeout(SHUTDOWN));
         let metrics = meter.map(|it| move || it.shutdown_with_timeout(SHUTDOWN));
         tokio::join!(
-            flush(Signal::Traces, traces, &told),
-            flush(Signal::Metrics, metrics, &told),
+            flush(Signal::Traces, traces, &health),
+            flush(Signal::Metrics, metrics, &health),
         );
     }
 }
 
-async fn flush<F>(signal: Signal, shutdown: Option<F>, told: &Told)
+async fn flush<F>(signal: Signal, shutdown: Option<F>, health: &ExportHealth)
 where
     F: FnOnce() -> OTelSdkResult + Send + 'static,
 {
     let Some(shutdown) = shutdown else { return };
-    let before = told.failures(signal);
-    let ended = timeout(FLUSH, apart(shutdown)).await;
-    let failures = told.failures(signal);
+    let before = health.failures(signal);
+    let ended = timeout(FLUSH, run_detached(shutdown)).await;
+    let failures = health.failures(signal);
     let error = match ended {
         _ if failures.count > before.count => failures.last,
         Ok(Ok(())) => return,
@@ -74,15 +74,16 @@ where
     tracing::warn!(
         signal = name,
         %error,
-        "the last {name} could not be exported, and are lost"
+        "the last {name} could not be exported and are lost"
     );
 }
 
-/// Runs what blocks on a thread of its own, which can be left behind.
-async fn apart(work: impl FnOnce() -> OTelSdkResult + Send + 'static) -> Result<(), String> {
+/// Runs blocking work on a thread of its own, which the process can leave
+/// behind.
+async fn run_detached(work: impl FnOnce() -> OTelSdkResult + Send + 'static) -> Result<(), String> {
     let (done, is_done) = oneshot::channel();
     let thread = thread::Builder::new().spawn(move || {
-        // Where nobody waits any more, it is lost.
+        // Fails only when nobody waits any more.
         let _ = done.send(work());
     });
     thread.map_err(|error| format!("no thread can be started: {error}"))?;

@@ -1,9 +1,6 @@
 //! OTLP over HTTP.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "a collector is called here, and not the vendor"
-)]
+#![expect(clippy::disallowed_types, reason = "calls a collector, not the vendor")]
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,24 +15,24 @@ use reqwest::{Client, redirect};
 use crate::error::chain::http_causes;
 use crate::telemetry::settings::Destination;
 
-/// The largest answer that is read from a collector, in bytes.
-const MAX_ANSWER: usize = 64 * 1024;
+/// The largest accepted response of a collector, in bytes.
+const MAX_RESPONSE: usize = 64 * 1024;
 
-/// Posts to a collector. A clone is the same client.
+/// The client of the OTLP exporters. It keeps the last error, since the SDK's
+/// errors do not say more than that the export failed. Clones share it.
 #[derive(Clone)]
-pub(super) struct Post {
+pub(super) struct OtlpHttpClient {
     client: Client,
-    /// What came of the last request, where that was no success.
-    seen: Arc<Mutex<Option<String>>>,
+    last_error: Arc<Mutex<Option<String>>>,
 }
 
-impl fmt::Debug for Post {
+impl fmt::Debug for OtlpHttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Post").finish_non_exhaustive()
+        f.debug_struct("OtlpHttpClient").finish_non_exhaustive()
     }
 }
 
-impl Post {
+impl OtlpHttpClient {
     pub(super) fn new(to: &Destination) -> Result<Self, String> {
         let builder = Client::builder()
             .user_agent(concat!("presence-gateway/", env!("CARGO_PKG_VERSION")))
@@ -49,51 +46,46 @@ impl Post {
         let client = builder.build().map_err(http_causes)?;
         Ok(Self {
             client,
-            seen: Arc::default(),
+            last_error: Arc::default(),
         })
     }
 
-    /// What came of the last request, where that was no success.
-    pub(super) fn seen(&self) -> Option<String> {
-        self.note(None)
-    }
-
-    fn note(&self, what: Option<String>) -> Option<String> {
-        let mut seen = self.seen.lock();
-        std::mem::replace(&mut seen, what)
+    /// Takes the error of the last request.
+    pub(super) fn take_error(&self) -> Option<String> {
+        self.last_error.lock().take()
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let request = request.try_into().map_err(http_causes)?;
-        let mut answer = self.client.execute(request).await.map_err(http_causes)?;
+        let mut received = self.client.execute(request).await.map_err(http_causes)?;
         let mut body = BytesMut::new();
-        while let Some(piece) = answer.chunk().await.map_err(http_causes)? {
-            if body.len() + piece.len() > MAX_ANSWER {
+        while let Some(chunk) = received.chunk().await.map_err(http_causes)? {
+            if body.len() + chunk.len() > MAX_RESPONSE {
                 return Err(ResponseBodyTooLarge::new().into());
             }
-            body.extend_from_slice(&piece);
+            body.extend_from_slice(&chunk);
         }
         let mut response = Response::new(body.freeze());
-        *response.status_mut() = answer.status();
-        *response.headers_mut() = answer.headers().clone();
+        *response.status_mut() = received.status();
+        *response.headers_mut() = received.headers().clone();
         Ok(response)
     }
 }
 
-/// TLS for an endpoint that speaks none.
+/// The configuration of TLS for plain http: it trusts nobody.
 fn plain() -> Result<rustls::ClientConfig, String> {
     crate::tls::client(crate::tls::Trust::Nobody, None, b"http/1.1")
 }
 
 #[async_trait]
-impl HttpClient for Post {
+impl HttpClient for OtlpHttpClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let sent = self.send(request).await;
-        self.note(match &sent {
+        *self.last_error.lock() = match &sent {
             Ok(answer) if answer.status().is_success() => None,
             Ok(answer) => Some(format!("the answer is {}", answer.status())),
             Err(error) => Some(error.to_string()),
-        });
+        };
         sent
     }
 }

@@ -31,7 +31,7 @@ const MALFORMED: &[(&str, &str, &str)] = &[
     (
         "OTEL_EXPORTER_OTLP_ENDPOINT",
         "4317",
-        "is not a URL such as `http://collector:4318`",
+        "is not a URL like `http://collector:4318`",
     ),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/?a", "a query"),
     (
@@ -62,11 +62,11 @@ const MALFORMED: &[(&str, &str, &str)] = &[
         "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE too",
     ),
     ("OTEL_TRACES_EXPORTER", "oltp", "`otlp` and `none`"),
-    ("OTEL_TRACES_EXPORTER", "otlp,none", "stands alone"),
+    ("OTEL_TRACES_EXPORTER", "otlp,none", "must stand alone"),
     ("OTEL_METRICS_EXPORTER", "promethus", "`otlp` and `none`"),
     ("OTEL_TRACES_SAMPLER", "ratio", "`parentbased_traceidratio`"),
-    ("OTEL_TRACES_SAMPLER_ARG", "1.5", "a share from 0 to 1"),
-    ("OTEL_TRACES_SAMPLER_ARG", "NaN", "a share from 0 to 1"),
+    ("OTEL_TRACES_SAMPLER_ARG", "1.5", "a ratio from 0 to 1"),
+    ("OTEL_TRACES_SAMPLER_ARG", "NaN", "a ratio from 0 to 1"),
     ("OTEL_BSP_SCHEDULE_DELAY", "0", "(milliseconds)"),
     ("OTEL_BSP_EXPORT_TIMEOUT", "-1", "(milliseconds)"),
     ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "a whole number"),

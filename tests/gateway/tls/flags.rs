@@ -76,10 +76,7 @@ fn the_client_says_what_is_wrong_with_its_flags() {
     for (flags, says) in [
         (&["--tls-ca", &empty][..], "--tls-ca: `"),
         (&["--tls-ca", "/no/file"], "cannot be read"),
-        (
-            &["--tls-cert", &empty],
-            "--tls-cert and --tls-key need one another",
-        ),
+        (&["--tls-cert", &empty], "needs --tls-key too"),
         (&["--tls-server-name", "a b"], "--tls-server-name: `a b`"),
         (
             &["--tls-server-name", "a", "--address", "http://127.0.0.1:1"],
