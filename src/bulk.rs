@@ -32,6 +32,16 @@ pub struct BulkLimits {
     pub stream_idle: Duration,
 }
 
+impl Default for BulkLimits {
+    fn default() -> Self {
+        Self {
+            max_ids: 5000,
+            concurrency: 8,
+            stream_idle: Duration::from_mins(5),
+        }
+    }
+}
+
 /// What all bulk calls of a gateway have in common.
 #[derive(Debug, Clone)]
 pub struct BulkContext {

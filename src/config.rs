@@ -1,8 +1,7 @@
-//! The configuration of `serve`: flags, environment variables, and what they
-//! must be.
+//! The configuration of `serve`: its flags and environment variables.
 //!
-//! clap takes the texts; they are turned into values here, so that all that is
-//! wrong is told at once, whether it came from a flag or from a variable.
+//! clap collects the texts. They are parsed here, so that one start reports all
+//! errors, whether a value came from a flag or from a variable.
 
 mod limits;
 mod otel;
@@ -31,10 +30,10 @@ use target::TargetArgs;
 use telemetry::TelemetryArgs;
 use tls::TlsArgs;
 
-/// The flags of `serve`, as they are given.
+/// The flags of `serve`, as given.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// The address and port on which callers are served
+    /// Address and port to serve callers on
     #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_LISTEN")]
     #[arg(default_value = "127.0.0.1:50051")]
     listen: String,
@@ -51,7 +50,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     tls: TlsArgs,
 
-    /// The address and port on which health alone is served, without TLS; off unless given
+    /// Address and port to serve only health on, without TLS; off by default
     #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_HEALTH_LISTEN")]
     health_listen: Option<String>,
 
@@ -61,7 +60,7 @@ pub struct ServeArgs {
     #[command(flatten)]
     shutdown: ShutdownArgs,
 
-    /// How the log is written: text or json [default: text on a terminal, json elsewhere]
+    /// Log format: text or json [default: text on a terminal, json elsewhere]
     #[arg(long, value_name = "FORMAT", env = "PRESENCE_GATEWAY_LOG_FORMAT")]
     log_format: Option<String>,
 }
@@ -73,44 +72,44 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where calls are forwarded to.
     pub target: Target,
-    /// How an upstream is reached.
+    /// How the upstream is reached.
     pub outbound: ClientOptions,
-    /// How much callers may ask for, and how the vendor is spared.
+    /// The limits of calls and of requests to the vendor.
     pub limits: Limits,
-    /// What is spoken below HTTP/2, if anything.
+    /// TLS for callers, if they use it.
     pub tls: Option<Tls>,
-    /// Where health alone is served, if anywhere.
+    /// Where only health is served, if anywhere.
     pub health_listen: Option<SocketAddr>,
-    /// Where the metrics are served as a page, if anywhere.
+    /// Where Prometheus metrics are served, if anywhere.
     pub metrics_listen: Option<SocketAddr>,
-    /// What of traces and metrics is exported.
+    /// What traces and metrics are exported.
     pub telemetry: Settings,
-    /// How long the end takes.
+    /// How long the shutdown may take.
     pub shutdown_timeouts: ShutdownTimeouts,
-    /// How the log is written.
+    /// The format of the log.
     pub log_format: LogFormat,
-    /// What of it is written.
+    /// Which log lines are written.
     pub log_filter: EnvFilter,
 }
 
 impl ServeArgs {
-    /// Turns the flags into a configuration.
+    /// Parses the flags.
     ///
     /// # Errors
     ///
-    /// All that is wrong with them, each with its flag and what would be right.
+    /// All errors, each with its flag and what is accepted.
     pub fn to_config(&self) -> Result<Config, Vec<String>> {
-        let mut problems = ConfigErrors::default();
-        let listen = problems.parse("listen", &self.listen, parse_address);
-        let target = self.target.read(&mut problems);
-        let outbound = self.outbound.read(target.as_ref(), &mut problems);
-        let limits = self.limits.read(&mut problems);
-        let tls = self.tls.read(&mut problems);
+        let mut errors = ConfigErrors::default();
+        let listen = errors.parse("listen", &self.listen, parse_address);
+        let target = self.target.parse(&mut errors);
+        let outbound = self.outbound.parse(target.as_ref(), &mut errors);
+        let limits = self.limits.parse(&mut errors);
+        let tls = self.tls.parse(&mut errors);
         let health_listen = self.health_listen.as_deref().map(|raw| {
-            let address = problems.parse("health-listen", raw, parse_address);
+            let address = errors.parse("health-listen", raw, parse_address);
             address.map(Some)
         });
-        let telemetry = self.telemetry.read(&mut problems);
+        let telemetry = self.telemetry.parse(&mut errors);
         let page = telemetry.as_ref().and_then(|(page, _)| *page);
         check_distinct_ports(
             [
@@ -118,14 +117,14 @@ impl ServeArgs {
                 ("health-listen", health_listen.flatten().flatten()),
                 ("metrics-listen", page),
             ],
-            &mut problems,
+            &mut errors,
         );
-        let shutdown_timeouts = self.shutdown.read(&mut problems);
+        let shutdown_timeouts = self.shutdown.parse(&mut errors);
         let log_format = match &self.log_format {
-            Some(format) => problems.parse("log-format", format, str::parse),
+            Some(format) => errors.parse("log-format", format, str::parse),
             None => Some(LogFormat::detect()),
         };
-        let log_filter = problems.take(logging::filter());
+        let log_filter = errors.take(logging::filter());
         let config = (|| {
             let (metrics_listen, telemetry) = telemetry?;
             Some(Config {
@@ -142,36 +141,36 @@ impl ServeArgs {
                 log_filter: log_filter?,
             })
         })();
-        match (config, problems.into_vec()) {
-            (Some(config), problems) if problems.is_empty() => Ok(config),
-            (_, problems) => Err(problems),
+        match (config, errors.into_vec()) {
+            (Some(config), errors) if errors.is_empty() => Ok(config),
+            (_, errors) => Err(errors),
         }
     }
 }
 
-/// Notes where two ports are the same one.
-fn check_distinct_ports(ports: [(&str, Option<SocketAddr>); 3], problems: &mut ConfigErrors) {
+/// Reports flags with the same port.
+fn check_distinct_ports(ports: [(&str, Option<SocketAddr>); 3], errors: &mut ConfigErrors) {
     for (at, (name, address)) in ports.iter().enumerate() {
         let earlier = ports[..at].iter();
         let same = earlier.filter(|(_, other)| other == address && address.is_some());
         for (other, _) in same {
-            // Any free port is another each time.
+            // Port 0 is another free port each time.
             if let Some(address) = address.filter(|address| address.port() != 0) {
-                problems.add(format!(
-                    "--{name}: `{address}` is the port of --{other} too; give another"
+                errors.add(format!(
+                    "--{name}: `{address}` is also the port of --{other}; give another"
                 ));
             }
         }
     }
 }
 
-/// Reads an address to listen on.
+/// Parses an address to listen on.
 ///
 /// # Errors
 ///
 /// Says what an address looks like.
 pub fn parse_address(raw: &str) -> Result<SocketAddr, String> {
     raw.parse().map_err(|_| {
-        "is not an IP address with a port, such as `127.0.0.1:50051` or `[::]:50051`".to_owned()
+        "is not an IP address with a port, for example `127.0.0.1:50051` or `[::]:50051`".to_owned()
     })
 }

@@ -90,6 +90,15 @@ pub struct DeadlinePolicy {
     pub max: Duration,
 }
 
+impl Default for DeadlinePolicy {
+    fn default() -> Self {
+        Self {
+            default: Duration::from_secs(30),
+            max: Duration::from_mins(2),
+        }
+    }
+}
+
 impl DeadlinePolicy {
     /// The deadline of a call that arrives now with these headers.
     ///

@@ -54,6 +54,16 @@ pub struct CallLimits {
     pub message_memory: usize,
 }
 
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            deadlines: DeadlinePolicy::default(),
+            max_in_flight: 1024,
+            message_memory: 256 << 20,
+        }
+    }
+}
+
 /// The gateway as a gRPC server.
 #[derive(Debug)]
 pub struct Server {

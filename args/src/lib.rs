@@ -1,8 +1,7 @@
-//! How one setting is read.
+//! Parsers of settings, and the errors they find.
 //!
-//! A setting arrives as text, from a flag, a variable or its default. It is
-//! turned into a value here, and a problem is remembered instead of returned,
-//! so that an operator sees every mistake of a configuration at once.
+//! A setting is a text, from a flag, a variable or its default. Errors are
+//! collected instead of returned, so that an operator sees all of them at once.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -11,29 +10,29 @@ use std::time::Duration;
 
 use clap::{Args, Command};
 
-/// Collects what is wrong with a configuration while it is being read.
+/// The errors of a configuration, in the order in which they were found.
 #[derive(Debug, Default)]
 pub struct ConfigErrors(Vec<String>);
 
 impl ConfigErrors {
-    /// Remembers one problem, told as a whole sentence that names the flag.
-    pub fn add(&mut self, problem: impl Into<String>) {
-        self.0.push(problem.into());
+    /// Adds an error: a whole sentence that names the flag.
+    pub fn add(&mut self, error: impl Into<String>) {
+        self.0.push(error.into());
     }
 
-    /// Whether this one is known.
+    /// Whether an error has been added already.
     #[must_use]
-    pub fn has(&self, problem: &str) -> bool {
-        self.0.iter().any(|known| known == problem)
+    pub fn has(&self, error: &str) -> bool {
+        self.0.iter().any(|known| known == error)
     }
 
-    /// How many were found up to now.
+    /// The number of errors up to now.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// Reads one setting; a value that cannot be read is remembered and gives `None`.
+    /// Parses the value of a flag; a wrong one is an error and gives `None`.
     pub fn parse<T>(
         &mut self,
         flag: &str,
@@ -45,29 +44,29 @@ impl ConfigErrors {
             .ok()
     }
 
-    /// Takes the value of what was read elsewhere; a problem is remembered and gives `None`.
-    pub fn take<T>(&mut self, read: Result<T, String>) -> Option<T> {
-        read.map_err(|problem| self.add(problem)).ok()
+    /// Takes the value of a result; its error is added and gives `None`.
+    pub fn take<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|error| self.add(error)).ok()
     }
 
-    /// What was found wrong, in the order in which it was found.
+    /// The errors.
     #[must_use]
     pub fn into_vec(self) -> Vec<String> {
         self.0
     }
 }
 
-/// Reads a duration with its unit, such as `5s`, `250ms` or `1m 30s`.
+/// Parses a duration with its unit, for example `5s`, `250ms` or `1m 30s`.
 ///
 /// # Errors
 ///
 /// Says what a duration looks like.
 pub fn parse_duration(raw: &str) -> Result<Duration, String> {
     humantime::parse_duration(raw)
-        .map_err(|_| "is not a duration with a unit, such as `5s`, `250ms` or `1m`".to_owned())
+        .map_err(|_| "is not a duration with a unit, for example `5s`, `250ms` or `1m`".to_owned())
 }
 
-/// Reads a number of bytes with its unit, such as `256MiB`.
+/// Parses a number of bytes with its unit, for example `256MiB`.
 ///
 /// # Errors
 ///
@@ -81,11 +80,11 @@ pub fn parse_size(raw: &str) -> Result<u64, String> {
             count.checked_mul(*bytes)
         })
         .ok_or_else(|| {
-            "is not a whole number with a unit, such as `512KiB`, `256MiB` or `1GiB`".to_owned()
+            "is not a whole number with a unit, for example `512KiB`, `256MiB` or `1GiB`".to_owned()
         })
 }
 
-/// Reads a whole number within `range`.
+/// Parses a whole number within `range`.
 ///
 /// # Errors
 ///
@@ -108,7 +107,7 @@ where
     }
 }
 
-/// Reads `true` or `false`.
+/// Parses `true` or `false`.
 ///
 /// # Errors
 ///
@@ -121,12 +120,12 @@ pub fn parse_bool(raw: &str) -> Result<bool, String> {
     }
 }
 
-/// The arguments as they are when nothing is given, whatever the environment says.
+/// The defaults of the arguments, whatever the environment holds.
 ///
 /// # Panics
 ///
-/// Panics if an argument has neither a default nor is optional, which a unit
-/// test of the module that declares the arguments shows at once.
+/// If a required argument has no default. A unit test of the module that
+/// declares the arguments shows that at once.
 #[must_use]
 pub fn defaults<A: Args>() -> A {
     let command = A::augment_args(Command::new("defaults")).mut_args(|arg| arg.env(None::<&str>));
@@ -136,8 +135,8 @@ pub fn defaults<A: Args>() -> A {
         .unwrap_or_else(|error| panic!("an argument without a default: {error}"))
 }
 
-/// A command for which a variable that is set to nothing is one that is not
-/// set: deployment tools fill in templates that way.
+/// A command that takes an empty variable for one that is not set: deployment
+/// tools fill in templates that way.
 #[must_use]
 pub fn without_empty_variables(command: Command) -> Command {
     let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
@@ -152,8 +151,8 @@ pub fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// How many threads serve: what `TOKIO_WORKER_THREADS` says, else one for each
-/// core that the process may use.
+/// The number of threads that serve: `TOKIO_WORKER_THREADS`, or one for each core
+/// that the process may use.
 ///
 /// # Errors
 ///
@@ -169,15 +168,14 @@ pub fn threads() -> Result<usize, String> {
     }
 }
 
-/// The arguments as the environment has them, where they are no flags.
-///
-/// What clap cannot take is remembered and gives `None`.
+/// Parses the arguments from the environment alone. An error of clap's is added
+/// and gives `None`.
 #[must_use]
-pub fn from_environment<A: Args>(problems: &mut ConfigErrors) -> Option<A> {
+pub fn from_environment<A: Args>(errors: &mut ConfigErrors) -> Option<A> {
     let command = without_empty_variables(A::augment_args(Command::new("environment")));
     command
         .try_get_matches_from(["environment"])
         .and_then(|matches| A::from_arg_matches(&matches))
-        .map_err(|error| problems.add(error.render().to_string().trim().to_owned()))
+        .map_err(|error| errors.add(error.render().to_string().trim().to_owned()))
         .ok()
 }

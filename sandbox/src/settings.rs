@@ -188,7 +188,7 @@ mod tests {
                 "--rate-period: `900ms` is not between 1s and 1h",
                 "--rate-window: `wide` is none of `fixed`, `sliding`",
                 "--default-locale: `en` is no locale of the vendor's, such as `en_US`, nor `ALL`",
-                "--latency: `5` is not a duration with a unit, such as `5s`, `250ms` or `1m`",
+                "--latency: `5` is not a duration with a unit, for example `5s`, `250ms` or `1m`",
             ]
         );
         assert_eq!(

@@ -1,4 +1,4 @@
-//! How much callers may ask for, and how the vendor is spared.
+//! The limits of calls and of requests to the vendor.
 
 use std::time::Duration;
 
@@ -9,131 +9,156 @@ use crate::bulk::BulkLimits;
 use crate::deadline::DeadlinePolicy;
 use crate::server::CallLimits;
 
-/// The flags of it.
+/// The flags, as given.
 #[derive(Debug, Clone, Args)]
 pub(super) struct LimitsArgs {
-    /// How long a call may take whose client sets no deadline
+    /// Deadline of a call whose client sets none
     #[arg(
         long,
         value_name = "DURATION",
         env = "PRESENCE_GATEWAY_DEFAULT_DEADLINE"
     )]
-    #[arg(default_value = "30s")]
+    #[arg(default_value_t = duration(DeadlinePolicy::default().default))]
     default_deadline: String,
 
-    /// The longest deadline that a client can set; of a stream of ids, how long one batch may take
+    /// Longest deadline that a client can set; for a stream of ids, the longest time of one batch
     #[arg(long, value_name = "DURATION", env = "PRESENCE_GATEWAY_MAX_DEADLINE")]
-    #[arg(default_value = "120s")]
+    #[arg(default_value_t = duration(DeadlinePolicy::default().max))]
     max_deadline: String,
 
-    /// How many ids or updates a bulk call may hold
+    /// Maximum number of ids or updates in a bulk call
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_BULK_IDS")]
-    #[arg(default_value = "5000")]
+    #[arg(default_value_t = BulkLimits::default().max_ids.to_string())]
     max_bulk_ids: String,
 
-    /// How many batches of a bulk call are sent at once
+    /// Maximum number of concurrent batches of a bulk call
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_BULK_CONCURRENCY")]
-    #[arg(default_value = "8")]
+    #[arg(default_value_t = BulkLimits::default().concurrency.to_string())]
     bulk_concurrency: String,
 
-    /// How long the caller of a stream may neither send nor take anything
+    /// Longest time in which the caller of a stream neither sends nor reads
     #[arg(
         long,
         value_name = "DURATION",
         env = "PRESENCE_GATEWAY_STREAM_IDLE_TIMEOUT"
     )]
-    #[arg(default_value = "5m")]
+    #[arg(default_value_t = duration(BulkLimits::default().stream_idle))]
     stream_idle_timeout: String,
 
-    /// How many requests a minute each token may make of the vendor; 0 sets no limit
+    /// Maximum number of requests to the vendor per token and minute; 0 for no limit
     #[arg(
         long,
         value_name = "COUNT",
         env = "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE"
     )]
-    #[arg(default_value = "300")]
+    #[arg(default_value_t = Limits::default().token_requests_per_minute.to_string())]
     token_requests_per_minute: String,
 
-    /// Make one request of identical reads of one token that are under way together
+    /// Coalesce identical concurrent reads of one token into a single upstream request
     #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_SHARE_READS")]
-    #[arg(default_value = "true", default_missing_value = "true", num_args = 0..=1)]
+    #[arg(default_value_t = Limits::default().share_reads.to_string())]
+    #[arg(default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]
     share_reads: String,
 
-    /// How long a bulk read waits for another of its token to share a batch with; 0s for not at all
+    /// How long a bulk read waits to share a batch with others of its token; 0s to not wait
     #[arg(
         long,
         value_name = "DURATION",
         env = "PRESENCE_GATEWAY_BULK_MERGE_WINDOW"
     )]
-    #[arg(default_value = "0s")]
+    #[arg(default_value_t = duration(Limits::default().bulk_merge_window.unwrap_or_default()))]
     bulk_merge_window: String,
 
-    /// How many calls are served at once; more are refused
+    /// Maximum number of concurrent calls; more are rejected
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_IN_FLIGHT")]
-    #[arg(default_value = "1024")]
+    #[arg(default_value_t = CallLimits::default().max_in_flight.to_string())]
     max_in_flight: String,
 
-    /// How much memory the messages and answers of all calls may take; more calls are refused
+    /// Memory for the request and response messages of all calls; calls that need more are rejected
     #[arg(long, value_name = "SIZE", env = "PRESENCE_GATEWAY_MESSAGE_MEMORY")]
-    #[arg(default_value = "256MiB")]
+    #[arg(default_value_t = format!("{}MiB", CallLimits::default().message_memory >> 20))]
     message_memory: String,
 }
 
-/// How much callers may ask for, and how the vendor is spared.
+/// A default as a flag is given it.
+pub(super) fn duration(default: Duration) -> String {
+    humantime::format_duration(default).to_string()
+}
+
+/// The limits of calls and of requests to the vendor.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// What a call is granted.
+    /// The limits of every call.
     pub calls: CallLimits,
-    /// What a bulk call is granted.
+    /// The limits of a bulk call.
     pub bulk: BulkLimits,
-    /// How many requests a minute each token may make; 0 for any number.
+    /// The requests per token and minute; 0 for no limit.
     pub token_requests_per_minute: usize,
-    /// Whether identical reads of one token are one request.
+    /// Whether identical concurrent reads of one token are one request.
     pub share_reads: bool,
     /// How long bulk reads wait for others, if at all.
     pub bulk_merge_window: Option<Duration>,
 }
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            calls: CallLimits::default(),
+            bulk: BulkLimits::default(),
+            // The vendor's own limit.
+            token_requests_per_minute: 300,
+            share_reads: true,
+            bulk_merge_window: None,
+        }
+    }
+}
+
 impl LimitsArgs {
-    /// What the flags say, if nothing of it is wrong.
-    pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<Limits> {
-        let default = problems.parse("default-deadline", &self.default_deadline, deadline);
-        let max = problems.parse("max-deadline", &self.max_deadline, deadline);
+    /// Parses the flags; `None` if one is wrong.
+    pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<Limits> {
+        let default = errors.parse("default-deadline", &self.default_deadline, parse_deadline);
+        let max = errors.parse("max-deadline", &self.max_deadline, parse_deadline);
         if let (Some(default), Some(max)) = (default, max)
             && default > max
         {
-            problems.add(format!(
+            errors.add(format!(
                 "--default-deadline: `{}` is longer than --max-deadline, `{}`",
                 self.default_deadline, self.max_deadline
             ));
         }
-        let max_ids = problems.parse(
+        let max_ids = errors.parse(
             "max-bulk-ids",
             &self.max_bulk_ids,
             parse_number(1..=100_000),
         );
-        let concurrency = problems.parse(
+        let concurrency = errors.parse(
             "bulk-concurrency",
             &self.bulk_concurrency,
             parse_number(1..=64),
         );
-        let stream_idle =
-            problems.parse("stream-idle-timeout", &self.stream_idle_timeout, deadline);
-        let token_requests = problems.parse(
+        let stream_idle = errors.parse(
+            "stream-idle-timeout",
+            &self.stream_idle_timeout,
+            parse_deadline,
+        );
+        let token_requests = errors.parse(
             "token-requests-per-minute",
             &self.token_requests_per_minute,
             parse_number(0..=100_000),
         );
-        let share_reads = problems.parse("share-reads", &self.share_reads, parse_bool);
-        let merge_window =
-            problems.parse("bulk-merge-window", &self.bulk_merge_window, merge_window);
-        let max_in_flight = problems.parse(
+        let share_reads = errors.parse("share-reads", &self.share_reads, parse_bool);
+        let merge_window = errors.parse(
+            "bulk-merge-window",
+            &self.bulk_merge_window,
+            parse_merge_window,
+        );
+        let max_in_flight = errors.parse(
             "max-in-flight",
             &self.max_in_flight,
             parse_number(1..=1_000_000),
         );
-        let message_memory = problems.parse("message-memory", &self.message_memory, memory);
+        let message_memory = errors.parse("message-memory", &self.message_memory, parse_memory);
         Some(Limits {
             calls: CallLimits {
                 deadlines: DeadlinePolicy {
@@ -156,8 +181,14 @@ impl LimitsArgs {
     }
 }
 
-/// Reads how much memory messages may take: the largest one at least.
-fn memory(raw: &str) -> Result<usize, String> {
+/// The least memory for messages: what one call of the largest size takes,
+/// with its response.
+const MIN_MEMORY: u64 = 64 << 20;
+
+/// The most: no machine has more by mistake.
+const MAX_MEMORY: u64 = 1024 << 30;
+
+fn parse_memory(raw: &str) -> Result<usize, String> {
     let bytes = parse_size(raw)?;
     if (MIN_MEMORY..=MAX_MEMORY).contains(&bytes) {
         usize::try_from(bytes).map_err(|error| error.to_string())
@@ -166,15 +197,10 @@ fn memory(raw: &str) -> Result<usize, String> {
     }
 }
 
-/// The least memory for messages: what one call of the largest size takes,
-/// with its answer.
-const MIN_MEMORY: u64 = 64 << 20;
+/// The longest window: a delay that a person notices.
+const MAX_MERGE_WINDOW: Duration = Duration::from_secs(1);
 
-/// The most: what no machine has by mistake.
-const MAX_MEMORY: u64 = 1024 << 30;
-
-/// Reads how long bulk reads wait for others, of which none is nothing.
-fn merge_window(raw: &str) -> Result<Option<Duration>, String> {
+fn parse_merge_window(raw: &str) -> Result<Option<Duration>, String> {
     let window = parse_duration(raw)?;
     if window > MAX_MERGE_WINDOW {
         return Err("is longer than 1s".to_owned());
@@ -182,11 +208,7 @@ fn merge_window(raw: &str) -> Result<Option<Duration>, String> {
     Ok((!window.is_zero()).then_some(window))
 }
 
-/// The longest that bulk reads may wait for others: what a person notices.
-const MAX_MERGE_WINDOW: Duration = Duration::from_secs(1);
-
-/// Reads a deadline, which is neither nothing nor longer than a day.
-fn deadline(raw: &str) -> Result<Duration, String> {
+fn parse_deadline(raw: &str) -> Result<Duration, String> {
     let deadline = parse_duration(raw)?;
     if (1..=86_400_000).contains(&deadline.as_millis()) {
         Ok(deadline)

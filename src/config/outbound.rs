@@ -1,4 +1,4 @@
-//! The flags of the way to the vendor.
+//! The flags of connections to the upstream.
 
 use super::Target;
 use crate::args::ConfigErrors;
@@ -6,14 +6,14 @@ use crate::tls::pem::{self, Identity};
 use crate::upstream::client::{ClientOptions, proxy};
 use clap::Args;
 
-/// The flags of the way to the vendor, as they are given.
+/// The flags, as given.
 #[derive(Debug, Clone, Args)]
 pub(super) struct OutboundArgs {
-    /// Trust the authorities in this PEM file towards the upstream, and not those of the system
+    /// Trust the authorities in this PEM file for the upstream, instead of the system's
     #[arg(long, value_name = "FILE", env = "PRESENCE_GATEWAY_UPSTREAM_CA")]
     upstream_ca: Option<String>,
 
-    /// Show the certificate in this PEM file to the upstream
+    /// Client certificate for the upstream (mutual TLS), a PEM file
     #[arg(
         long,
         value_name = "FILE",
@@ -21,7 +21,7 @@ pub(super) struct OutboundArgs {
     )]
     upstream_client_cert: Option<String>,
 
-    /// The private key of that certificate, a PEM file
+    /// Private key of that certificate, a PEM file
     #[arg(
         long,
         value_name = "FILE",
@@ -29,7 +29,7 @@ pub(super) struct OutboundArgs {
     )]
     upstream_client_key: Option<String>,
 
-    /// Send all requests to the upstream through this HTTP proxy; none is taken from elsewhere
+    /// HTTP proxy for all requests to the upstream; proxies of the environment are ignored
     #[arg(
         long,
         value_name = "URL",
@@ -40,16 +40,16 @@ pub(super) struct OutboundArgs {
 }
 
 impl OutboundArgs {
-    /// Reads them for a target, where that is known.
-    pub(super) fn read(
+    /// Parses the flags for a target; `None` if one is wrong.
+    pub(super) fn parse(
         &self,
         target: Option<&Target>,
-        problems: &mut ConfigErrors,
+        errors: &mut ConfigErrors,
     ) -> Option<ClientOptions> {
         let mut outbound = ClientOptions::default();
-        let known = problems.count();
+        let known = errors.count();
         if let Some(path) = &self.upstream_ca {
-            outbound.authorities = problems.parse("upstream-ca", path, pem::authorities);
+            outbound.authorities = errors.parse("upstream-ca", path, pem::authorities);
         }
         let identity = Identity::from_files(
             (
@@ -58,28 +58,28 @@ impl OutboundArgs {
             ),
             ("--upstream-client-key", self.upstream_client_key.as_deref()),
         );
-        outbound.identity = problems.take(identity).flatten();
+        outbound.identity = errors.take(identity).flatten();
         if let Some(raw) = &self.upstream_proxy {
-            // What stands before an `@` may be a password.
+            // The text before an `@` may be a password.
             let shown = if raw.contains('@') { "…" } else { raw };
             match proxy(raw) {
                 Ok(proxy) => outbound.proxy = Some(proxy),
-                Err(wrong) => problems.add(format!("--upstream-proxy: `{shown}` {wrong}")),
+                Err(wrong) => errors.add(format!("--upstream-proxy: `{shown}` {wrong}")),
             }
         }
-        if problems.count() == known {
-            self.check_use(target, problems);
+        if errors.count() == known {
+            self.check_use(target, errors);
         }
-        (problems.count() == known).then_some(outbound)
+        (errors.count() == known).then_some(outbound)
     }
 
-    /// What would be ignored is a mistake.
-    fn check_use(&self, target: Option<&Target>, problems: &mut ConfigErrors) {
+    /// Reports flags that the target would ignore.
+    fn check_use(&self, target: Option<&Target>, errors: &mut ConfigErrors) {
         let of_tls = [
             ("upstream-ca", &self.upstream_ca),
             ("upstream-client-cert", &self.upstream_client_cert),
         ];
-        let useless = |flag: &str, why: &str| format!("--{flag}: is of no use, because {why}");
+        let useless = |flag: &str, why: &str| format!("--{flag}: has no effect, because {why}");
         match target {
             #[cfg(feature = "sandbox")]
             Some(Target::Sandbox(_)) => {
@@ -87,12 +87,12 @@ impl OutboundArgs {
                     .into_iter()
                     .chain([("upstream-proxy", &self.upstream_proxy)]);
                 for (flag, _) in of_all.filter(|(_, value)| value.is_some()) {
-                    problems.add(useless(flag, "the sandbox is inside the gateway"));
+                    errors.add(useless(flag, "the sandbox is inside the gateway"));
                 }
             }
             Some(Target::Upstream(base)) if !base.is_secure() => {
                 for (flag, _) in of_tls.into_iter().filter(|(_, value)| value.is_some()) {
-                    problems.add(useless(flag, "the upstream is plain http"));
+                    errors.add(useless(flag, "the upstream is plain http"));
                 }
             }
             _ => {}

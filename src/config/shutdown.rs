@@ -1,30 +1,32 @@
-//! The flags of the end.
+//! The flags of the shutdown.
 
 use std::time::Duration;
 
 use clap::Args;
 
+use super::limits::duration;
 use crate::args::{ConfigErrors, parse_duration};
 use crate::server::ShutdownTimeouts;
 
-/// The flags of the end, as they are given.
+/// The flags, as given.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ShutdownArgs {
-    /// How long connections are still accepted after SIGTERM, while callers learn of the end
+    /// How long connections are still accepted after SIGTERM, while health reports the end
     #[arg(long, value_name = "DURATION", env = "PRESENCE_GATEWAY_LAME_DUCK")]
-    #[arg(default_value = "5s")]
+    #[arg(default_value_t = duration(ShutdownTimeouts::default().lame_duck))]
     lame_duck: String,
 
-    /// How long calls in flight have after that
+    /// How long calls in flight may take after that
     #[arg(long, value_name = "DURATION", env = "PRESENCE_GATEWAY_DRAIN_TIMEOUT")]
-    #[arg(default_value = "30s")]
+    #[arg(default_value_t = duration(ShutdownTimeouts::default().drain_timeout))]
     drain_timeout: String,
 }
 
 impl ShutdownArgs {
-    pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<ShutdownTimeouts> {
-        let lame_duck = problems.parse("lame-duck", &self.lame_duck, pause);
-        let drain_timeout = problems.parse("drain-timeout", &self.drain_timeout, pause);
+    /// Parses the flags; `None` if one is wrong.
+    pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<ShutdownTimeouts> {
+        let lame_duck = errors.parse("lame-duck", &self.lame_duck, parse_timeout);
+        let drain_timeout = errors.parse("drain-timeout", &self.drain_timeout, parse_timeout);
         Some(ShutdownTimeouts {
             lame_duck: lame_duck?,
             drain_timeout: drain_timeout?,
@@ -32,11 +34,10 @@ impl ShutdownArgs {
     }
 }
 
-/// Reads a pause, which may be none.
-fn pause(raw: &str) -> Result<Duration, String> {
-    let pause = parse_duration(raw)?;
-    if pause <= Duration::from_hours(1) {
-        Ok(pause)
+fn parse_timeout(raw: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(raw)?;
+    if timeout <= Duration::from_hours(1) {
+        Ok(timeout)
     } else {
         Err("is longer than 1h".to_owned())
     }

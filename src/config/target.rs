@@ -12,11 +12,11 @@ use crate::upstream::endpoint::Endpoint;
 /// The flags that select the upstream. Exactly one of the first three is required.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TargetArgs {
-    /// The vendor's region to forward to, such as us-east-1
+    /// Genesys Cloud region to forward to, for example us-east-1
     #[arg(long, env = "PRESENCE_GATEWAY_REGION")]
     region: Option<String>,
 
-    /// The URL to forward to, with a path prefix if need be
+    /// URL to forward to instead of a region; it may have a path prefix
     #[arg(long, value_name = "URL", env = "PRESENCE_GATEWAY_UPSTREAM_URL")]
     upstream_url: Option<String>,
 
@@ -27,7 +27,7 @@ pub(super) struct TargetArgs {
     #[arg(require_equals = true)]
     sandbox: String,
 
-    /// Allow an upstream URL of plain http that is not on this machine
+    /// Allow plain http to an upstream on another machine
     #[arg(
         long,
         value_name = "BOOL",
@@ -49,38 +49,38 @@ pub enum Target {
 }
 
 impl TargetArgs {
-    /// The upstream that the flags select.
-    pub(super) fn read(&self, problems: &mut ConfigErrors) -> Option<Target> {
-        let is_sandbox = self.is_sandbox(problems)?;
-        let allow = problems.parse(
+    /// Parses the flags; `None` if they select no upstream.
+    pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<Target> {
+        let is_sandbox = self.is_sandbox(errors)?;
+        let allow = errors.parse(
             "allow-insecure-upstream",
             &self.allow_insecure_upstream,
             parse_bool,
         )?;
         match (&self.region, &self.upstream_url, is_sandbox) {
-            (Some(region), None, false) => problems
+            (Some(region), None, false) => errors
                 .parse("region", region, Endpoint::of_region)
                 .map(Target::Upstream),
             (None, Some(url), false) => {
                 let endpoint = Endpoint::of_url(url, allow);
                 // The URL may hold a password, although it must not.
                 let shown = if url.contains('@') { "…" } else { url };
-                problems
+                errors
                     .parse("upstream-url", shown, |_| endpoint)
                     .map(Target::Upstream)
             }
             #[cfg(feature = "sandbox")]
-            (None, None, true) => sandbox(problems),
+            (None, None, true) => sandbox(errors),
             (region, url, is_sandbox) => {
-                problems.add(not_one(region.is_some(), url.is_some(), is_sandbox));
+                errors.add(not_one(region.is_some(), url.is_some(), is_sandbox));
                 None
             }
         }
     }
 
     #[cfg(feature = "sandbox")]
-    fn is_sandbox(&self, problems: &mut ConfigErrors) -> Option<bool> {
-        problems.parse("sandbox", &self.sandbox, parse_bool)
+    fn is_sandbox(&self, errors: &mut ConfigErrors) -> Option<bool> {
+        errors.parse("sandbox", &self.sandbox, parse_bool)
     }
 
     #[cfg(not(feature = "sandbox"))]
@@ -96,13 +96,13 @@ impl TargetArgs {
 
 /// The sandbox with the settings of its variables.
 #[cfg(feature = "sandbox")]
-fn sandbox(problems: &mut ConfigErrors) -> Option<Target> {
-    let args: sandbox::Args = from_environment(problems)?;
+fn sandbox(errors: &mut ConfigErrors) -> Option<Target> {
+    let args: sandbox::Args = from_environment(errors)?;
     let mut wrong = ConfigErrors::default();
     let settings = sandbox::Settings::read(&args, &mut wrong);
-    for problem in wrong.into_vec() {
+    for error in wrong.into_vec() {
         // `serve` has no flags for these settings, only variables.
-        problems.add(format!("the sandbox's {problem}"));
+        errors.add(format!("the sandbox's {error}"));
     }
     Some(Target::Sandbox(Box::new(settings)))
 }

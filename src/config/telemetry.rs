@@ -1,5 +1,4 @@
-//! The flags of the telemetry. The rest of its settings are the variables that
-//! OpenTelemetry has for them.
+//! The flags of the telemetry. OpenTelemetry's variables are its other settings.
 
 use std::net::SocketAddr;
 
@@ -9,15 +8,14 @@ use super::{otel, parse_address};
 use crate::args::{ConfigErrors, parse_bool};
 use crate::telemetry::Settings;
 
-/// The flags of the telemetry, as they are given.
+/// The flags, as given.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TelemetryArgs {
-    /// The address and port on which metrics are served at /metrics, for Prometheus; off unless
-    /// given
+    /// Address and port to serve Prometheus metrics on, at /metrics; off by default
     #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_METRICS_LISTEN")]
     metrics_listen: Option<String>,
 
-    /// Send the vendor `traceparent` and `tracestate`, also where no traces are exported
+    /// Send `traceparent` and `tracestate` to the vendor, even if no traces are exported
     #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_PROPAGATE_TRACE")]
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]
@@ -25,20 +23,21 @@ pub(super) struct TelemetryArgs {
 }
 
 impl TelemetryArgs {
-    /// Where the page is served, if anywhere, and what is exported.
-    pub(super) fn read(
+    /// Parses the flags and variables; returns where metrics are served, if
+    /// anywhere, and what is exported.
+    pub(super) fn parse(
         &self,
-        problems: &mut ConfigErrors,
+        errors: &mut ConfigErrors,
     ) -> Option<(Option<SocketAddr>, Settings)> {
-        let known = problems.count();
+        let known = errors.count();
         let listen = self.metrics_listen.as_deref();
-        let listen = listen.and_then(|raw| problems.parse("metrics-listen", raw, parse_address));
-        let propagates = problems.parse("propagate-trace", &self.propagate_trace, parse_bool);
+        let listen = listen.and_then(|raw| errors.parse("metrics-listen", raw, parse_address));
+        let propagates = errors.parse("propagate-trace", &self.propagate_trace, parse_bool);
         let settings = Settings {
             has_page: listen.is_some(),
             propagates: propagates.unwrap_or_default(),
-            ..otel::settings(problems)
+            ..otel::settings(errors)
         };
-        (problems.count() == known).then_some((listen, settings))
+        (errors.count() == known).then_some((listen, settings))
     }
 }

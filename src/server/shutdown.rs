@@ -19,6 +19,15 @@ pub struct ShutdownTimeouts {
     pub drain_timeout: Duration,
 }
 
+impl Default for ShutdownTimeouts {
+    fn default() -> Self {
+        Self {
+            lame_duck: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
 /// Runs the phases up to the start of the drain, once `signalled` is done.
 pub(super) async fn run_phases(
     signalled: impl Future<Output = ()>,

@@ -234,21 +234,22 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        let (calls, bulk) = (CallLimits::default(), BulkLimits::default());
         Self {
-            max_ids: 5000,
-            concurrency: 8,
-            max_in_flight: 1024,
-            message_memory: 256 << 20,
+            max_ids: bulk.max_ids,
+            concurrency: bulk.concurrency,
+            max_in_flight: calls.max_in_flight,
+            message_memory: calls.message_memory,
             token_requests: 0,
-            default_deadline: Duration::from_secs(30),
-            max_deadline: Duration::from_mins(2),
-            stream_idle: Duration::from_mins(5),
+            default_deadline: calls.deadlines.default,
+            max_deadline: calls.deadlines.max,
+            stream_idle: bulk.stream_idle,
             // Most tests make one call several times, and count what arrives.
             share_reads: false,
             merge_window: None,
             shutdown_timeouts: ShutdownTimeouts {
                 lame_duck: Duration::ZERO,
-                drain_timeout: Duration::from_secs(30),
+                ..ShutdownTimeouts::default()
             },
         }
     }

@@ -160,7 +160,7 @@ mod tests {
                 "status=99",
                 "`status=99` is not a whole number from 200 to 599",
             ),
-            ("delay=5", "such as `5s`"),
+            ("delay=5", "for example `5s`"),
             ("delay=2h", "`delay=2h` is not between 0s and 1h"),
             ("drip=1year", "is not between 0s and 1h"),
             ("retry-after=soon", "is not a whole number"),

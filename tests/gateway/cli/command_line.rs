@@ -35,7 +35,7 @@ fn everything_wrong_is_told_at_once_before_a_port_is_bound() {
         refused.problems(),
         [
             "--upstream-url: `ftp://example.com` must begin with `https://` or `http://`",
-            "--default-deadline: `5` is not a duration with a unit, such as `5s`, `250ms` or `1m`",
+            "--default-deadline: `5` is not a duration with a unit, for example `5s`, `250ms` or `1m`",
             "--max-deadline: `0s` is not between 1ms and 24h",
             "--max-bulk-ids: `0` is not a whole number from 1 to 100000",
             "--bulk-concurrency: `many` is not a whole number from 1 to 64",
@@ -387,9 +387,9 @@ fn two_ports_that_are_the_same_are_told_before_one_is_bound() {
     let failed = run(&command, &[]);
     assert_eq!(failed.code, Some(64), "{failed:#?}");
     for told in [
-        "--health-listen: `127.0.0.1:50999` is the port of --listen too",
-        "--metrics-listen: `127.0.0.1:50999` is the port of --listen too",
-        "--metrics-listen: `127.0.0.1:50999` is the port of --health-listen too",
+        "--health-listen: `127.0.0.1:50999` is also the port of --listen",
+        "--metrics-listen: `127.0.0.1:50999` is also the port of --listen",
+        "--metrics-listen: `127.0.0.1:50999` is also the port of --health-listen",
     ] {
         assert!(failed.stderr.contains(told), "{failed:#?}");
     }

@@ -129,7 +129,7 @@ fn the_pauses_have_bounds() {
     assert_eq!(
         refused.problems(),
         [
-            "--lame-duck: `5` is not a duration with a unit, such as `5s`, `250ms` or `1m`",
+            "--lame-duck: `5` is not a duration with a unit, for example `5s`, `250ms` or `1m`",
             "--drain-timeout: `61m` is longer than 1h",
         ]
     );

@@ -262,15 +262,15 @@ fn flags_that_cannot_be_heeded_are_mistakes() {
     for (flags, problem) in [
         (
             &["--sandbox", "--upstream-ca", &ca][..],
-            "--upstream-ca: is of no use, because the sandbox is inside the gateway",
+            "--upstream-ca: has no effect, because the sandbox is inside the gateway",
         ),
         (
             &["--sandbox", "--upstream-proxy", "http://proxy.example:3128"],
-            "--upstream-proxy: is of no use, because the sandbox is inside the gateway",
+            "--upstream-proxy: has no effect, because the sandbox is inside the gateway",
         ),
         (
             &["--upstream-url", "http://127.0.0.1:1", "--upstream-ca", &ca],
-            "--upstream-ca: is of no use, because the upstream is plain http",
+            "--upstream-ca: has no effect, because the upstream is plain http",
         ),
         (
             &["--region", "us-east-1", "--upstream-proxy", secret],
