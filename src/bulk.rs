@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::context::CallContext;
 use crate::error::Failure;
 use crate::operation::Operation;
+use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::upstream::{Reply, Upstream};
 pub use read::BatchCoalescer;
 pub(crate) use read::BulkRead;
@@ -35,7 +36,7 @@ pub struct BulkLimits {
 impl Default for BulkLimits {
     fn default() -> Self {
         Self {
-            max_ids: 5000,
+            max_ids: DEFAULT_MAX_BULK_IDS,
             concurrency: 8,
             stream_idle: Duration::from_mins(5),
         }

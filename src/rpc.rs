@@ -17,6 +17,10 @@ pub const MAX_REQUEST: usize = 4 * 1024 * 1024;
 /// room. The gateway holds such a message while it requests its ids.
 pub const MAX_STREAM_MESSAGE: usize = 256 * 1024;
 
+/// How many ids or updates a bulk call may hold unless `--max-bulk-ids` says
+/// otherwise.
+pub const DEFAULT_MAX_BULK_IDS: usize = 5000;
+
 /// The field that every bulk RPC has in its request, and no other RPC.
 const BULK: &str = "allow_partial_results";
 

@@ -29,6 +29,7 @@ use tonic::service::Routes;
 
 use crate::context::CallContext;
 use crate::deadline::{DeadlinePolicy, Drain};
+use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::telemetry::Telemetry;
 use connection::ConnectionPolicy;
 use discard::Discard;
@@ -59,6 +60,7 @@ impl Default for CallLimits {
         Self {
             deadlines: DeadlinePolicy::default(),
             max_in_flight: 1024,
+            max_bulk_ids: DEFAULT_MAX_BULK_IDS,
             message_memory: 256 << 20,
         }
     }

@@ -1,14 +1,14 @@
-//! Traces and metrics: what is seen of the gateway from outside.
+//! Traces and metrics.
 //!
-//! Spans are made here, of OpenTelemetry's API itself and not of log events,
-//! in few places: one SERVER span for a call, one span for each batch of a
-//! bulk call, one CLIENT span for each attempt at a request. So a filter of
-//! the log loses none of them, and their names are those of the conventions
-//! ([`names`]). Where nothing asks for telemetry, none of it exists.
+//! Spans are created here with OpenTelemetry's API, not from log events, so that
+//! no log filter loses them and they have the names of the conventions
+//! ([`names`]): a SERVER span for a call, a span for each batch of a bulk call,
+//! a CLIENT span for each attempt of a request. Without settings for telemetry,
+//! none of this exists.
 
 mod attempt;
-mod cause;
 mod drift;
+mod error_type;
 mod export;
 mod metrics;
 pub mod names;
@@ -36,7 +36,7 @@ pub use scope::Scope;
 pub use scrape::MetricsServer;
 pub use settings::{Destination, Protocol, Settings, Unsupported};
 
-/// What the calls tell to. A clone tells to the same.
+/// The handle through which calls record telemetry. Clones share the providers.
 #[derive(Clone, Default)]
 pub struct Telemetry(Option<Arc<Inner>>);
 
@@ -54,16 +54,16 @@ impl fmt::Debug for Telemetry {
 }
 
 impl Telemetry {
-    /// Starts what the settings ask for, in a gateway that has so many places
-    /// for calls: what is told to, what exports it, and the page of metrics
-    /// where one is asked for.
+    /// Starts the telemetry that the settings enable, in a gateway that serves
+    /// `max_in_flight` calls at once: the handle for calls, the exporters, and
+    /// the metrics server if there is one.
     ///
     /// # Errors
     ///
     /// If the threads cannot be started.
     pub fn start(
         settings: Settings,
-        places: usize,
+        max_in_flight: usize,
     ) -> Result<(Self, Providers, Option<MetricsServer>), String> {
         if settings.is_off() && !settings.propagates {
             return Ok(Default::default());
@@ -77,26 +77,28 @@ impl Telemetry {
         let (tracer, meter) = providers.get();
         let inner = Inner {
             tracer: tracer.map(|provider| provider.tracer_with_scope(scope.clone())),
-            metrics: meter.map(|provider| Metrics::new(provider.meter_with_scope(scope), places)),
+            metrics: meter
+                .map(|provider| Metrics::new(provider.meter_with_scope(scope), max_in_flight)),
             accepts_parent,
             propagates,
         };
         Ok((Self(Some(Arc::new(inner))), providers, metrics_server))
     }
 
-    /// A call of this RPC, none where there is no such, with these headers.
+    /// The scope of a call with these headers; `rpc` is `None` for an unknown
+    /// method.
     pub(crate) fn call(&self, rpc: Option<&'static str>, headers: &HeaderMap) -> Scope {
         Scope::of_call(self, rpc, headers)
     }
 
-    /// Lets the calls in flight be counted whenever somebody asks.
+    /// Registers the number of calls in flight as a metric.
     pub(crate) fn observe_in_flight(&self, count: impl Fn() -> usize + Send + Sync + 'static) {
         if let Some(metrics) = self.metrics() {
             metrics.observe_in_flight(count);
         }
     }
 
-    /// Whether nothing is told to anybody.
+    /// Whether nothing is recorded.
     pub(crate) fn is_off(&self) -> bool {
         self.0.is_none()
     }
@@ -109,13 +111,13 @@ impl Telemetry {
         self.0.as_ref()?.metrics.as_ref()
     }
 
-    /// Whether calls are parts of their callers' traces.
+    /// Whether calls join their callers' traces.
     fn accepts_parent(&self) -> bool {
         self.0.as_ref().is_none_or(|inner| inner.accepts_parent)
     }
 
-    /// Whether requests to the vendor carry the trace context: that of their
-    /// own span or, where nothing is exported, that of the caller.
+    /// Whether requests to the vendor carry the trace context: that of their own
+    /// span or, if no traces are exported, that of the caller.
     fn propagates(&self) -> bool {
         self.0.as_ref().is_some_and(|inner| inner.propagates)
     }

@@ -1,4 +1,4 @@
-//! One attempt at a request to the vendor: its span, and its time.
+//! One attempt of a request to the vendor: its span and its duration.
 
 use std::time::Instant;
 
@@ -7,15 +7,16 @@ use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, Status
 use opentelemetry::{Context, KeyValue, StringValue};
 use opentelemetry_sdk::trace::Span;
 
-use super::names::{attribute, own};
-use super::{Telemetry, cause, propagation};
+use super::error_type::error_type;
+use super::names::{attribute, custom};
+use super::{Telemetry, propagation};
 use crate::error::Error;
 use crate::operation::Spec;
 
-/// What an attempt comes to that nobody waits for any more.
+/// The error type of an attempt that was cancelled.
 pub(super) const CANCELLED: &str = "cancelled";
 
-/// Where the vendor is, as spans and metrics tell it.
+/// The vendor's address, as spans and metrics record it.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     /// The URL before an operation's path.
@@ -25,27 +26,27 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The vendor at `base`, which is this host and port.
+    /// The vendor at the URL `base`, with its host and port.
     pub(crate) fn new(base: String, host: &str, port: u16) -> Self {
         Self {
             base,
-            // Shared by all that name it.
+            // All attributes share the text.
             address: std::sync::Arc::<str>::from(host).into(),
             port: port.into(),
         }
     }
 }
 
-/// An attempt, which ends when this is dropped.
+/// An attempt, which ends when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
     telemetry: &'a Telemetry,
     spec: &'static Spec,
     peer: &'a Peer,
-    /// When it began; none where the telemetry is off.
+    /// When it began; `None` if telemetry is off.
     begun: Option<Instant>,
     span: Option<Span>,
-    /// Its place in the trace.
+    /// The span context that the request carries.
     trace: Option<SpanContext>,
     status: Option<u16>,
     failed: Option<&'static str>,
@@ -99,25 +100,25 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The headers that lead the vendor into the trace: none unless a setting
-    /// asks for them, and the call is a part of a trace.
+    /// The headers of trace propagation, if it is enabled and the call has a
+    /// trace.
     pub(crate) fn headers(&self) -> Option<HeaderMap> {
         self.trace.as_ref().map(propagation::headers)
     }
 
-    /// Says that an answer has begun.
+    /// Records the head of the response.
     pub(crate) fn answered(&mut self, status: u16, correlation_id: Option<&HeaderValue>) {
         self.status = Some(status);
         let Some(span) = &mut self.span else { return };
         span.set_attribute(KeyValue::new(attribute::HTTP_STATUS, i64::from(status)));
         if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()) {
-            span.set_attribute(KeyValue::new(own::CORRELATION_ID, id.to_owned()));
+            span.set_attribute(KeyValue::new(custom::CORRELATION_ID, id.to_owned()));
         }
     }
 
-    /// Says what it came to.
+    /// Ends the attempt, with the error if it failed.
     pub(crate) fn ended(mut self, error: Option<&Error>) {
-        self.failed = error.map(cause::word);
+        self.failed = error.map(error_type);
     }
 }
 
@@ -129,11 +130,11 @@ impl Drop for Attempt<'_> {
             metrics.request(self.spec, self.peer, self.status, self.failed, took);
         }
         let Some(span) = &mut self.span else { return };
-        if let Some(word) = self.failed {
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, word));
-            // Who gives up on purpose meets no error.
-            if word != CANCELLED {
-                span.set_status(Status::error(word));
+        if let Some(error_type) = self.failed {
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error_type));
+            // A cancellation is deliberate, not an error.
+            if error_type != CANCELLED {
+                span.set_status(Status::error(error_type));
             }
         }
         span.end();

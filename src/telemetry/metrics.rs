@@ -1,8 +1,8 @@
-//! The instruments, and what is counted with them.
+//! The instruments.
 //!
-//! Every attribute has few values: names of RPCs, paths with their variables'
-//! names, statuses, and words of a list. None is a text of a caller's or of
-//! the vendor's. None costs an allocation.
+//! Every attribute has few values: names of RPCs, path templates, statuses and
+//! words of a fixed list, never a text of a caller or of the vendor. None costs
+//! an allocation.
 
 mod gauges;
 
@@ -13,38 +13,38 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::attempt::Peer;
-use super::names::{OTHER, attribute, metric, own};
+use super::names::{OTHER, attribute, custom, metric};
 use super::result::{self, Counts};
 use crate::error::Reason;
 use crate::operation::Spec;
 
-/// The bounds of a time, in seconds: those that the conventions advise.
+/// The buckets of a duration, in seconds: those that the conventions advise.
 const SECONDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
 
-/// The bounds of a share; finer where it gets tight.
+/// The buckets of a share; finer near 0, where a token runs out of requests.
 const SHARES: [f64; 13] = [
     0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0,
 ];
 
-/// The bounds of a number of batches.
+/// The buckets of a number of batches.
 const BATCHES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// The bounds of a number of ids.
+/// The buckets of a number of ids.
 const IDS: [f64; 10] = [
     1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0,
 ];
 
-/// The reasons of calls that were refused for want of room or quota.
+/// The reasons of calls that were rejected for lack of capacity or quota.
 const SHED: [Reason; 3] = [
     Reason::Overloaded,
     Reason::TokenOverloaded,
     Reason::TokenQuota,
 ];
 
-/// How a request is saved: an identical one was under way, or one that could
-/// ask for more.
+/// Why a request was not sent: an identical one was in flight, or its ids joined
+/// another batch.
 pub(crate) const SHARED: &str = "shared";
 pub(crate) const MERGED: &str = "merged";
 
@@ -68,8 +68,8 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// The instruments of a process that has so many places for calls.
-    pub(super) fn new(meter: Meter, places: usize) -> Self {
+    /// The instruments of a gateway that serves `max_in_flight` calls at once.
+    pub(super) fn new(meter: Meter, max_in_flight: usize) -> Self {
         let seconds = |name: &'static str, description: &'static str| {
             meter
                 .f64_histogram(name)
@@ -92,73 +92,72 @@ impl Metrics {
                     .build()
             };
         let metrics = Self {
-            calls: seconds(metric::CALL_DURATION, "How long calls took."),
+            calls: seconds(metric::CALL_DURATION, "Duration of calls."),
             requests: seconds(
                 metric::REQUEST_DURATION,
-                "How long requests to the vendor took, each attempt by itself.",
+                "Duration of each attempt of a request to the vendor.",
             ),
             calls_ended: Arc::new(Counts::new(result::CALLS)),
             upstream_requests: Arc::new(Counts::new(result::REQUESTS)),
             shed: counter(
                 metric::CALLS_SHED,
-                "Calls refused for want of room or quota.",
+                "Calls rejected for lack of capacity or quota.",
                 "{call}",
             ),
-            retries: counter(metric::RETRIES, "Requests sent again.", "{request}"),
+            retries: counter(metric::RETRIES, "Retries of requests to the vendor.", "{request}"),
             retries_refused: counter(
                 metric::RETRIES_REFUSED,
-                "Requests not sent again, because the budget for that was spent.",
+                "Requests not retried, because the retry budget was spent.",
                 "{request}",
             ),
             requests_saved: counter(
                 metric::REQUESTS_SAVED,
-                "Requests not made, because the answer to another one served.",
+                "Requests not sent, because the response to another one served.",
                 "{request}",
             ),
             quota_waits: seconds(
                 metric::QUOTA_WAIT,
-                "How long requests waited for the turn of their token; only those that did.",
+                "How long requests waited for the rate limiter; only those that waited.",
             ),
             quota_remaining: meter
                 .f64_histogram(metric::QUOTA_REMAINING)
                 .with_description(
-                    "The share of its requests of this minute that a token has left, each time it uses one.",
+                    "The share of its requests of this minute that a token has left, at each request.",
                 )
                 .with_unit("1")
                 .with_boundaries(SHARES.to_vec())
                 .build(),
             bulk_batches: counts(
                 metric::BULK_BATCHES,
-                "How many batches bulk calls were cut into.",
+                "Batches of a bulk call.",
                 "{batch}",
                 &BATCHES,
             ),
             bulk_ids: counts(
                 metric::BULK_IDS,
-                "How many ids or updates bulk calls held.",
+                "Ids or updates of a bulk call.",
                 "{id}",
                 &IDS,
             ),
             unknown_fields: counter(
                 metric::UNKNOWN_FIELDS,
-                "Fields of the vendor's answers that the proto does not know, in a sample; and with \
-                 `field`, those whose value is of another kind than promised, in all.",
+                "Unknown fields of the vendor's responses, in a sample; with `field`, fields of all \
+                 responses whose value has another type than documented.",
                 "{field}",
             ),
             meter,
         };
         metrics.begin_at_zero();
-        metrics.constants(places);
+        metrics.constants(max_in_flight);
         metrics.observe_results();
         metrics
     }
 
-    /// Lets the counters be there before the first of what they count, which
-    /// would be in no rate otherwise.
+    /// Creates the counters at 0: no rate would include the event that creates one.
     fn begin_at_zero(&self) {
         let reasons = SHED.iter().map(|reason| reason.as_str());
-        let of_shed = reasons.map(|reason| (&self.shed, own::REASON, reason));
-        let of_saved = [SHARED, MERGED].map(|how| (&self.requests_saved, own::REASON, how));
+        let of_shed = reasons.map(|reason| (&self.shed, custom::REASON, reason));
+        let of_saved = [SHARED, MERGED].map(|how| (&self.requests_saved, custom::REASON, how));
         for (counter, name, value) in of_shed.chain(of_saved) {
             counter.add(0, &[KeyValue::new(name, value)]);
         }
@@ -180,7 +179,7 @@ impl Metrics {
         ];
         let count = if is_fault { 4 } else { 3 };
         self.calls.record(took.as_secs_f64(), &attributes[..count]);
-        // One of no RPC that there is says nothing of the gateway.
+        // Calls of unknown methods say nothing about the gateway.
         if rpc != OTHER {
             self.calls_ended.add(result::call(status, is_fault));
         }
@@ -188,7 +187,7 @@ impl Metrics {
 
     pub(super) fn shed(&self, reason: &str) {
         if let Some(reason) = SHED.iter().find(|shed| shed.as_str() == reason) {
-            let reason = KeyValue::new(own::REASON, reason.as_str());
+            let reason = KeyValue::new(custom::REASON, reason.as_str());
             self.shed.add(1, &[reason]);
         }
     }
@@ -202,31 +201,29 @@ impl Metrics {
         took: Duration,
     ) {
         self.upstream_requests.add(result::request(status, failed));
-        // What is there stands before what is not.
-        let (status, failed) = (
-            status.map(|status| KeyValue::new(attribute::HTTP_STATUS, i64::from(status))),
-            failed.map(|word| KeyValue::new(attribute::ERROR_TYPE, word)),
-        );
-        let count = 4 + usize::from(status.is_some()) + usize::from(failed.is_some());
         let unused = || KeyValue::new("", false);
-        let (fifth, sixth) = match (status, failed) {
-            (Some(status), failed) => (status, failed.unwrap_or_else(unused)),
-            (None, failed) => (failed.unwrap_or_else(unused), unused()),
-        };
-        let attributes = [
+        let mut attributes = [
             KeyValue::new(attribute::HTTP_METHOD, spec.method.as_str()),
             KeyValue::new(attribute::URL_TEMPLATE, spec.template),
             KeyValue::new(attribute::SERVER_ADDRESS, peer.address.clone()),
             KeyValue::new(attribute::SERVER_PORT, peer.port),
-            fifth,
-            sixth,
+            unused(),
+            unused(),
         ];
+        let mut count = 4;
+        let status = status.map(|it| KeyValue::new(attribute::HTTP_STATUS, i64::from(it)));
+        let failed = failed.map(|it| KeyValue::new(attribute::ERROR_TYPE, it));
+        for attribute in [status, failed].into_iter().flatten() {
+            attributes[count] = attribute;
+            count += 1;
+        }
         self.requests
             .record(took.as_secs_f64(), &attributes[..count]);
     }
 
-    pub(super) fn retry(&self, word: &'static str) {
-        self.retries.add(1, &[KeyValue::new(own::REASON, word)]);
+    pub(super) fn retry(&self, error_type: &'static str) {
+        let reason = KeyValue::new(custom::REASON, error_type);
+        self.retries.add(1, &[reason]);
     }
 
     pub(super) fn retry_refused(&self) {
@@ -235,7 +232,7 @@ impl Metrics {
 
     pub(super) fn request_saved(&self, how: &'static str) {
         self.requests_saved
-            .add(1, &[KeyValue::new(own::REASON, how)]);
+            .add(1, &[KeyValue::new(custom::REASON, how)]);
     }
 
     pub(super) fn quota_wait(&self, waited: Duration) {
@@ -254,13 +251,13 @@ impl Metrics {
 
     pub(super) fn unknown_fields(&self, model: String, count: u64) {
         self.unknown_fields
-            .add(count, &[KeyValue::new(own::MODEL, model)]);
+            .add(count, &[KeyValue::new(custom::MODEL, model)]);
     }
 
     pub(super) fn unreadable_fields(&self, model: String, field: String, count: u64) {
         let attributes = [
-            KeyValue::new(own::MODEL, model),
-            KeyValue::new(own::FIELD, field),
+            KeyValue::new(custom::MODEL, model),
+            KeyValue::new(custom::FIELD, field),
         ];
         self.unknown_fields.add(count, &attributes);
     }

@@ -9,20 +9,20 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// The most of a caller's `tracestate` that is kept, in bytes: what W3C Trace
-/// Context asks for. Each span carries it, and a batch of spans with many long
-/// ones is more than a collector takes.
+/// The longest `tracestate` of a caller that is kept, in bytes: the least that
+/// W3C Trace Context demands. Each span carries it, and collectors reject a batch
+/// of spans with many long ones.
 const MAX_TRACESTATE: usize = 512;
 
-/// The length of a `traceparent` of version 00, and the least of a later one.
+/// The length of a `traceparent` of version 00, and the least length of later
+/// versions.
 const TRACEPARENT_LENGTH: usize = 55;
 
-/// The flags that W3C Trace Context, Level 2, defines: sampled and random. The
-/// SDK knows the first alone.
+/// The flags of W3C Trace Context, Level 2: sampled and random. The SDK knows
+/// only the first.
 const KNOWN_FLAGS: TraceFlags = TraceFlags::new(0b11);
 
-/// The span that a call is a part of, as its headers say it. What is
-/// malformed counts as none.
+/// The caller's span from the headers of a call; `None` if it is malformed.
 pub(super) fn extract(headers: &HeaderMap) -> Option<Context> {
     let parent = headers.get(TRACEPARENT)?.to_str().ok()?.trim();
     let flags = flags(parent)?;
@@ -43,7 +43,7 @@ pub(super) fn extract(headers: &HeaderMap) -> Option<Context> {
     })
 }
 
-/// The flags of a `traceparent` that has its form.
+/// The flags of a well-formed `traceparent`.
 fn flags(parent: &str) -> Option<TraceFlags> {
     let is_whole = parent.len() == TRACEPARENT_LENGTH;
     let is_later = !parent.starts_with("00") && parent.get(TRACEPARENT_LENGTH..)?.starts_with('-');
@@ -52,7 +52,7 @@ fn flags(parent: &str) -> Option<TraceFlags> {
     has_form.then_some(TraceFlags::new(flags.ok()?) & KNOWN_FLAGS)
 }
 
-/// The headers that make what they are sent with a part of a span.
+/// The headers that propagate a span.
 pub(super) fn headers(span: &SpanContext) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let parent = format!(
@@ -61,7 +61,7 @@ pub(super) fn headers(span: &SpanContext) -> HeaderMap {
         span.span_id(),
         span.trace_flags()
     );
-    // An empty `tracestate` is none.
+    // An empty `tracestate` is left out.
     let state = Some(span.trace_state().header()).filter(|state| !state.is_empty());
     for (name, value) in [(TRACEPARENT, Some(parent)), (TRACESTATE, state)] {
         if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
@@ -71,7 +71,7 @@ pub(super) fn headers(span: &SpanContext) -> HeaderMap {
     headers
 }
 
-/// What a caller sent.
+/// The trace context of a caller.
 struct Received<'a> {
     parent: &'a str,
     state: Option<String>,

@@ -1,15 +1,15 @@
-//! What calls and requests come to, as one of few words: for alerts.
+//! The results of calls and requests, counted for alerts.
 //!
-//! The histograms tell more, and begin to exist with their first sample, which
-//! is in no rate. So alerts read counters of their own, which have few labels
-//! and are there from the start, at 0.
+//! A histogram has more detail, but exists only from its first sample on, which
+//! no rate includes. So alerts read these counters, which have few labels and
+//! start at 0.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::attempt::CANCELLED;
 
-/// How often each of these results came up. The SDK reads it when somebody
-/// asks, so that counting costs a call next to nothing.
+/// A counter for each result. The SDK reads it only for an export, so counting
+/// costs a call next to nothing.
 #[derive(Debug)]
 pub(super) struct Counts<const N: usize> {
     results: [&'static str; N],
@@ -17,13 +17,13 @@ pub(super) struct Counts<const N: usize> {
 }
 
 impl<const N: usize> Counts<N> {
-    /// None of these results yet.
+    /// Counters at 0.
     pub(super) fn new(results: [&'static str; N]) -> Self {
         let counts = std::array::from_fn(|_| AtomicU64::new(0));
         Self { results, counts }
     }
 
-    /// Counts a result, which is one of those.
+    /// Counts a result.
     pub(super) fn add(&self, result: &str) {
         let all = self.results.iter().zip(&self.counts);
         for (_, count) in all.filter(|(known, _)| **known == result) {
@@ -41,23 +41,23 @@ impl<const N: usize> Counts<N> {
 /// The results of a call.
 pub(super) const CALLS: [&str; 3] = [OK, CLIENT_ERROR, SERVER_ERROR];
 
-/// The results of an attempt at a request to the vendor.
+/// The results of an attempt of a request to the vendor.
 pub(super) const REQUESTS: [&str; 6] = [OK, THROTTLED, REFUSED, FAILED, NO_ANSWER, ABANDONED];
 
 const OK: &str = "ok";
-/// The caller's fault, as the conventions have it.
+/// The caller's fault, by the conventions.
 const CLIENT_ERROR: &str = "client_error";
 /// The gateway's fault, or the vendor's.
 const SERVER_ERROR: &str = "server_error";
 const THROTTLED: &str = "429";
 const REFUSED: &str = "4xx";
 const FAILED: &str = "5xx";
-/// No answer that is of use: none at all, a broken one, or a redirect.
+/// No usable response: none at all, a broken one, or a redirect.
 const NO_ANSWER: &str = "no_answer";
-/// Nobody waited for the answer any more, or had time for it.
+/// The attempt was cancelled or its deadline expired.
 const ABANDONED: &str = "abandoned";
 
-/// What a call with this status came to.
+/// The result of a call with this status.
 pub(super) fn call(status: &str, is_fault: bool) -> &'static str {
     match (status, is_fault) {
         (_, true) => SERVER_ERROR,
@@ -66,8 +66,7 @@ pub(super) fn call(status: &str, is_fault: bool) -> &'static str {
     }
 }
 
-/// What an attempt came to that was answered with this status, and failed for
-/// this reason.
+/// The result of an attempt with this response status and this error type.
 pub(super) fn request(status: Option<u16>, failed: Option<&str>) -> &'static str {
     match (failed, status) {
         (None, _) => OK,

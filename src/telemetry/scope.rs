@@ -1,4 +1,4 @@
-//! A part of a call, as the telemetry sees it.
+//! The telemetry of a call or of one of its batches.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,29 +11,30 @@ use tonic::Code;
 
 use super::attempt::{Attempt, CANCELLED, Peer};
 use super::drift::DriftSampler;
-use super::names::{OTHER, attribute, own, span};
-use super::{Telemetry, cause, propagation};
+use super::error_type::error_type;
+use super::names::{OTHER, attribute, custom, span};
+use super::{Telemetry, propagation};
 use crate::error::{self, Error};
 use crate::operation::{self, Operation, PrunedFields, Spec};
 
-/// The shortest wait for a turn that counts as one.
-const WAIT: Duration = Duration::from_millis(1);
+/// The shortest wait for the rate limiter that is recorded.
+const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// A part of a call: the call itself, or a batch of it. The spans of what is
-/// done for it hang below it, and what happens is counted through it. Where
-/// the telemetry is off it does nothing, at no cost. A clone is the same part.
+/// A call or a batch of it. It records events and counts, and is the parent of
+/// the spans of its requests. With telemetry off it does nothing, at no cost.
+/// Clones share the span.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     telemetry: Telemetry,
-    /// Its place in a trace, also in one that is not recorded.
+    /// Its span context, also if the trace is not recorded.
     trace: Option<SpanContext>,
-    /// Its span, where it is recorded.
+    /// Its span, if it is recorded.
     span: Option<Context>,
 }
 
 impl Scope {
-    /// A call of this RPC that arrives with these headers, as a part of its
-    /// caller's trace if it is one.
+    /// The scope of a call with these headers, in its caller's trace if it has
+    /// one.
     pub(super) fn of_call(
         telemetry: &Telemetry,
         rpc: Option<&'static str>,
@@ -41,8 +42,8 @@ impl Scope {
     ) -> Self {
         let caller = propagation::extract(headers).filter(|_| telemetry.accepts_parent());
         let Some(tracer) = telemetry.tracer() else {
-            // Not ours to add to, but the log can name it, and the vendor can be
-            // sent it.
+            // No span is added, but the log names the caller's trace, and
+            // requests may propagate it.
             return Self {
                 telemetry: telemetry.clone(),
                 trace: caller.map(|caller| caller.span().span_context().clone()),
@@ -69,49 +70,49 @@ impl Scope {
         }
     }
 
-    /// The part that a batch is; none where the call is not recorded.
+    /// The scope of a batch; `None` if the call is not recorded.
     pub(crate) fn batch(&self, index: usize, ids: usize) -> Option<Self> {
         let (parent, tracer) = (self.span.as_ref()?, self.telemetry.tracer()?);
         let builder = SpanBuilder::from_name(span::BATCH)
             .with_kind(SpanKind::Internal)
             .with_attributes(vec![
-                KeyValue::new(own::BATCH_INDEX, integer(index)),
-                KeyValue::new(own::BATCH_IDS, integer(ids)),
+                KeyValue::new(custom::BATCH_INDEX, integer(index)),
+                KeyValue::new(custom::BATCH_IDS, integer(ids)),
             ]);
         let span = tracer.build_with_context(builder, parent);
         Some(Self::of_span(&self.telemetry, span))
     }
 
-    /// The ids of its trace and its span, in that order, for the log.
+    /// The ids of the trace and the span, in that order, for the log.
     pub(crate) fn ids(&self) -> Option<(String, String)> {
         let trace = self.trace.as_ref().filter(|trace| trace.is_valid())?;
         Some((trace.trace_id().to_string(), trace.span_id().to_string()))
     }
 
-    /// Says how large a bulk call is.
+    /// Records the size of a bulk call.
     pub(crate) fn bulk(&self, rpc: &'static str, batches: usize, ids: usize) {
         if let Some(metrics) = self.telemetry.metrics() {
             metrics.bulk(rpc, batches, ids);
         }
         if let Some(call) = &self.span {
             let span = call.span();
-            span.set_attribute(KeyValue::new(own::BULK_BATCHES, integer(batches)));
-            span.set_attribute(KeyValue::new(own::BULK_IDS, integer(ids)));
+            span.set_attribute(KeyValue::new(custom::BULK_BATCHES, integer(batches)));
+            span.set_attribute(KeyValue::new(custom::BULK_IDS, integer(ids)));
         }
     }
 
-    /// Says that a batch has ended, and why where it failed.
+    /// Ends the span of a batch, with the error if it failed.
     pub(crate) fn batch_ended(&self, error: Option<&Error>) {
         let Some(batch) = &self.span else { return };
-        if let Some(word) = error.map(cause::word) {
+        if let Some(error_type) = error.map(error_type) {
             let span = batch.span();
-            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, word));
-            span.set_status(Status::error(word));
+            span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, error_type));
+            span.set_status(Status::error(error_type));
         }
         batch.span().end();
     }
 
-    /// Says that nobody waits for a batch any more.
+    /// Ends the span of a batch that was cancelled.
     pub(crate) fn batch_given_up(&self) {
         if let Some(batch) = &self.span {
             let span = batch.span();
@@ -120,7 +121,7 @@ impl Scope {
         }
     }
 
-    /// Says how the call has ended.
+    /// Records the end of the call.
     pub(crate) fn call_ended(
         &self,
         rpc: Option<&'static str>,
@@ -140,17 +141,17 @@ impl Scope {
         let span = call.span();
         span.set_attribute(KeyValue::new(attribute::RPC_STATUS, status));
         if let Some(reason) = reason {
-            span.set_attribute(KeyValue::new(own::CALL_REASON, reason.to_owned()));
+            span.set_attribute(KeyValue::new(custom::CALL_REASON, reason.to_owned()));
         }
         if is_fault {
             span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, status));
-            // The reason is in its attribute, and the details are the caller's.
+            // The reason has an attribute, and the details are for the caller.
             span.set_status(Status::error(status));
         }
         span.end();
     }
 
-    /// An attempt at a request to the vendor, which begins now.
+    /// Begins an attempt of a request to the vendor.
     pub(crate) fn attempt<'a>(
         &'a self,
         spec: &'static Spec,
@@ -167,44 +168,44 @@ impl Scope {
         )
     }
 
-    /// Says that a request will be sent again after so long, because of this.
+    /// Records that a request is retried after `wait` because of `error`.
     pub(crate) fn backoff(&self, error: &Error, wait: Duration) {
         if self.telemetry.is_off() {
             return;
         }
-        let word = cause::word(error);
+        let error_type = error_type(error);
         if let Some(metrics) = self.telemetry.metrics() {
-            metrics.retry(word);
+            metrics.retry(error_type);
         }
         if let Some(context) = &self.span {
             let attributes = vec![
-                KeyValue::new(own::WAIT, wait.as_secs_f64()),
-                KeyValue::new(own::WAIT_REASON, word),
+                KeyValue::new(custom::WAIT, wait.as_secs_f64()),
+                KeyValue::new(custom::WAIT_REASON, error_type),
             ];
             context.span().add_event(span::BACKOFF, attributes);
         }
     }
 
-    /// Says that a request is not sent again, because the budget for that is
-    /// spent.
+    /// Records that a request is not retried because the retry budget is spent.
     pub(crate) fn retry_refused(&self) {
         if let Some(metrics) = self.telemetry.metrics() {
             metrics.retry_refused();
         }
     }
 
-    /// Says that a request was not made, because the answer to another serves.
+    /// Records that a request was not sent, because the response to another one
+    /// serves.
     pub(crate) fn request_saved(&self, how: &'static str) {
         if let Some(metrics) = self.telemetry.metrics() {
             metrics.request_saved(how);
         }
         if let Some(context) = &self.span {
-            let how = KeyValue::new(own::REASON, how);
+            let how = KeyValue::new(custom::REASON, how);
             context.span().add_event(span::REQUEST_SAVED, vec![how]);
         }
     }
 
-    /// A wait for the token's turn, which begins now and ends when it is dropped.
+    /// Begins a wait for the rate limiter, which ends when the value is dropped.
     pub(crate) fn turn(&self) -> Turn<'_> {
         Turn {
             scope: self,
@@ -225,7 +226,7 @@ impl Scope {
         }
     }
 
-    /// Counts the fields that were left out of an answer of the vendor's.
+    /// Counts the fields that were pruned from an answer.
     pub(crate) fn pruned_fields(&self, fields: PrunedFields) {
         let Some(metrics) = self.telemetry.metrics() else {
             return;
@@ -235,7 +236,7 @@ impl Scope {
         }
     }
 
-    /// Says which share of its budget a token has left.
+    /// Records the share of its requests that a token has left.
     pub(crate) fn quota_remaining(&self, share: f64) {
         if let Some(metrics) = self.telemetry.metrics() {
             metrics.quota_remaining(share);
@@ -243,8 +244,8 @@ impl Scope {
     }
 }
 
-/// A wait for a token's turn. It is told where it was one, also where it was
-/// given up.
+/// A wait for the rate limiter. It is recorded if it was long enough, also when
+/// it was cancelled.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
     scope: &'a Scope,
@@ -257,14 +258,14 @@ impl Drop for Turn<'_> {
             return;
         };
         let waited = begun.elapsed();
-        if waited < WAIT {
+        if waited < MIN_WAIT {
             return;
         }
         if let Some(metrics) = self.scope.telemetry.metrics() {
             metrics.quota_wait(waited);
         }
         if let Some(context) = &self.scope.span {
-            let waited = KeyValue::new(own::WAIT, waited.as_secs_f64());
+            let waited = KeyValue::new(custom::WAIT, waited.as_secs_f64());
             let span = context.span();
             span.add_event_with_timestamp(span::QUOTA_WAIT, at, vec![waited]);
         }

@@ -1,11 +1,11 @@
-//! Why something failed, as one of few words: for metrics and spans, whose
-//! values must be few, and must tell nothing of a caller.
+//! The values of `error.type` in metrics and spans: a fixed set, which contains
+//! no data of callers.
 
 use super::names::OTHER;
 use crate::error::{Error, UnknownOutcome};
 
-/// Why an attempt at a request failed.
-pub(super) fn word(error: &Error) -> &'static str {
+/// Why an attempt of a request failed.
+pub(super) fn error_type(error: &Error) -> &'static str {
     match error {
         Error::UpstreamStatus(_, fault)
         | Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) => status(fault.status),
@@ -45,8 +45,8 @@ pub(super) fn word(error: &Error) -> &'static str {
     }
 }
 
-/// A status of HTTP that is no success. A vendor, or what stands before it,
-/// may make any number up; those that it documents are told apart.
+/// The HTTP status of a failure. The vendor, or a proxy in front of it, may send
+/// any number; only those that the vendor documents have a value of their own.
 fn status(status: u16) -> &'static str {
     match status {
         400 => "400",
