@@ -1,4 +1,4 @@
-//! The caller's token: taken, forwarded as it came, shown nowhere.
+//! The caller's token. It is forwarded as it came, and never logged.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use crate::error::{Error, Reason};
 use crate::token_key::TokenKey;
 
 /// The longest `authorization` that is forwarded, in bytes. The vendor's tokens
-/// have some hundred, and no server before it takes longer headers.
+/// have about a hundred, and no server in front of it accepts longer headers.
 pub const MAX_AUTHORIZATION: usize = 16 * 1024;
 
-/// Who calls: the bearer of a token of the vendor's.
+/// The caller, known by the vendor's token that it bears.
 #[derive(Clone)]
 pub struct Caller {
     authorization: HeaderValue,
@@ -26,44 +26,39 @@ impl Caller {
     /// [`Error::Unauthenticated`] unless there is exactly one `authorization`,
     /// and it is a bearer token.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, Error> {
+        let malformed = |message| Err(Error::Unauthenticated(Reason::MalformedToken, message));
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        let missing = |message| Err(Error::Unauthenticated(Reason::MissingToken, message));
         let authorization = match (values.next(), values.next()) {
+            (Some(only), None) => only,
             (None, _) => {
-                return missing(
-                    "no token: send the metadata `authorization: Bearer <token>` with each call",
-                );
-            }
-            (Some(_), Some(_)) => {
                 return Err(Error::Unauthenticated(
-                    Reason::MalformedToken,
-                    "more than one `authorization`: send exactly one",
+                    Reason::MissingToken,
+                    "no token: send the metadata `authorization: Bearer <token>` with each call",
                 ));
             }
-            (Some(only), None) => only,
+            (Some(_), Some(_)) => {
+                return malformed("more than one `authorization`: send exactly one");
+            }
         };
         if authorization.len() > MAX_AUTHORIZATION {
-            return Err(Error::Unauthenticated(
-                Reason::MalformedToken,
-                "`authorization` is longer than 16 KiB, so it is no access token of the vendor's: \
-                 send `Bearer`, one space and the token alone",
-            ));
+            return malformed(
+                "`authorization` is longer than 16 KiB, so it is not an access token: send `Bearer`, one space and the token alone",
+            );
         }
         if !is_bearer(authorization.as_bytes()) {
-            return Err(Error::Unauthenticated(
-                Reason::MalformedToken,
-                "`authorization` is no bearer token: it must be `Bearer`, one space and the token",
-            ));
+            return malformed(
+                "`authorization` is not a bearer token: it must be `Bearer`, one space and the token",
+            );
         }
         let key = TokenKey::new(authorization);
-        // A copy: the header itself would hold all that came with it.
+        // Copied, because the header's buffer holds all headers of the request.
         let copy = HeaderValue::from_bytes(authorization.as_bytes());
         let mut authorization = copy.unwrap_or_else(|_| authorization.clone());
         authorization.set_sensitive(true);
         Ok(Self { authorization, key })
     }
 
-    /// What the token is known by.
+    /// The key by which the token is counted.
     #[must_use]
     pub fn key(&self) -> TokenKey {
         self.key
@@ -82,7 +77,7 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// Whether a header is `Bearer`, in any case, spaces, and one run of visible ASCII.
+/// Whether a header is `Bearer`, in any case, spaces, and one word of visible ASCII.
 fn is_bearer(value: &[u8]) -> bool {
     let Some((scheme, rest)) = value.split_at_checked("Bearer ".len()) else {
         return false;
@@ -97,7 +92,7 @@ fn is_bearer(value: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn of(values: &[&[u8]]) -> Result<Caller, Error> {
+    fn from(values: &[&[u8]]) -> Result<Caller, Error> {
         let values = values
             .iter()
             .map(|value| HeaderValue::from_bytes(value).unwrap());
@@ -107,7 +102,7 @@ mod tests {
     #[test]
     fn a_bearer_token_is_forwarded_as_it_came() {
         for value in ["Bearer abc", "bearer a.b-c_d~e+f/g==", "BEARER  x"] {
-            let caller = of(&[value.as_bytes()]).unwrap();
+            let caller = from(&[value.as_bytes()]).unwrap();
             assert_eq!(caller.authorization(), value);
             assert!(caller.authorization().is_sensitive());
             assert_eq!(
@@ -118,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_bearer_token_is_refused() {
+    fn anything_but_one_bearer_token_is_rejected() {
         let cases: [&[&[u8]]; 9] = [
             &[],
             &[b""],
@@ -132,7 +127,7 @@ mod tests {
         ];
         for values in cases {
             assert!(
-                matches!(of(values), Err(Error::Unauthenticated(..))),
+                matches!(from(values), Err(Error::Unauthenticated(..))),
                 "{values:?}"
             );
         }

@@ -1,12 +1,12 @@
-//! Times that shall not coincide.
+//! Random times, so that events do not coincide.
 
 use std::time::Duration;
 
-/// How far a time is off the average at most.
+/// The most that a time differs from the average, as a share of it.
 const SPREAD: f64 = 0.1;
 
-/// A time of about `average`: what was begun together, such as all connections
-/// to a replica that came up, shall not end together.
+/// A random time around `average`. What began together, for example all
+/// connections to a new replica, does not end together.
 #[must_use]
 pub fn jittered(average: Duration) -> Duration {
     average.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * fastrand::f64())

@@ -1,17 +1,17 @@
-//! What a token is known by where something is counted for it.
+//! The key by which a token is counted.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
 use http::HeaderValue;
 
-/// What a token is known by where something is counted for it: a hash with a
-/// salt of this process's own, which gives nothing of the token away.
+/// The key by which a token is counted: a hash with a random salt of this
+/// process, so that it reveals nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenKey(u64);
 
 impl TokenKey {
-    /// The key of the token in an `authorization`, however the scheme is spelt.
+    /// The key of the token in an `authorization`, however the scheme is spelled.
     #[must_use]
     pub fn new(authorization: &HeaderValue) -> Self {
         static SALT: LazyLock<RandomState> = LazyLock::new(RandomState::new);

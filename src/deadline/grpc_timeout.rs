@@ -1,23 +1,24 @@
-//! `grpc-timeout`: how long a client says that it waits, and how long it does.
+//! `grpc-timeout`: the timeout that a client sends, less what it rounded up.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 
-/// The header in which a client says how long it waits.
+/// The header with the timeout of a call.
 pub(super) const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 const NONE: Duration = Duration::ZERO;
 
-/// The steps to which core clients of gRPC (Python, C++, Ruby, PHP) round their
-/// deadlines up, by the unit that they write and from which time on
-/// (`src/core/lib/transport/timeout_encoding.cc` of gRPC): they give up before
-/// the time that they named. They write no time from where the step is none.
+/// The steps to which core gRPC clients (Python, C++, Ruby, PHP) round their
+/// timeouts up, by the unit that they write and from how many seconds on
+/// (grpc/grpc#28346, `src/core/lib/transport/timeout_encoding.cc`). They give
+/// up before the timeout that they send. From where the step is `NONE`, they
+/// write another unit.
 ///
-/// What they may add by naming the time of an earlier call of the connection
-/// that is up to 3 % longer (`TimeoutCompressorImpl` of gRPC) is not among them:
-/// nothing shows it, and all would have less time.
-const STEPS: [(u8, &[(u64, Duration)]); 4] = [
+/// The same clients may send the timeout of an earlier call of the connection
+/// that is up to 3 % longer. That is not subtracted: nothing shows it, and all
+/// calls would have less time.
+const ROUNDING_STEPS: [(u8, &[(u64, Duration)]); 4] = [
     (
         b'm',
         &[
@@ -60,17 +61,17 @@ const STEPS: [(u8, &[(u64, Duration)]); 4] = [
     ),
 ];
 
-/// How long the client of these headers waits at least, if it says so.
-pub(super) fn of(headers: &HeaderMap) -> Option<Duration> {
+/// How long the client waits at least, if its headers have a valid timeout.
+pub(super) fn from_headers(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(GRPC_TIMEOUT)?.as_bytes();
-    let named = named(value)?;
-    Some(named.saturating_sub(rounded_up(value, named)))
+    let timeout = parse(value)?;
+    Some(timeout.saturating_sub(rounded_up(value, timeout)))
 }
 
-/// Reads a `grpc-timeout`: digits and a unit. The protocol has at most eight
-/// digits; there are clients that write more for a very long time
-/// (connect-node), and one that does not fit into a clock is as good as none.
-fn named(value: &[u8]) -> Option<Duration> {
+/// Parses digits and a unit. The protocol allows eight digits, but connect-node
+/// writes more for a very long timeout, and one that no clock can hold is as
+/// good as none.
+fn parse(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -90,13 +91,16 @@ fn named(value: &[u8]) -> Option<Duration> {
     })
 }
 
-/// By how much at most a time was rounded up, as it looks.
-fn rounded_up(value: &[u8], named: Duration) -> Duration {
-    let steps = STEPS.iter().find(|(unit, _)| value.last() == Some(unit));
+/// By how much at most a core client has rounded up to this value; zero for a
+/// value that none writes.
+fn rounded_up(value: &[u8], timeout: Duration) -> Duration {
+    let steps = ROUNDING_STEPS
+        .iter()
+        .find(|(unit, _)| value.last() == Some(unit));
     let steps = steps.map_or(&[][..], |(_, steps)| steps);
-    let step = steps.iter().find(|(from, _)| named.as_secs() >= *from);
+    let step = steps.iter().find(|(from, _)| timeout.as_secs() >= *from);
     step.map(|&(_, step)| step)
-        .filter(|step| !step.is_zero() && named.as_nanos().is_multiple_of(step.as_nanos()))
+        .filter(|step| !step.is_zero() && timeout.as_nanos().is_multiple_of(step.as_nanos()))
         .unwrap_or_default()
 }
 
@@ -104,11 +108,13 @@ fn rounded_up(value: &[u8], named: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    /// How long the client waits at least that writes this.
+    /// How long the client that writes this waits at least.
     fn waits(value: &'static str) -> Duration {
-        of(&[(GRPC_TIMEOUT.parse().unwrap(), value.parse().unwrap())]
-            .into_iter()
-            .collect())
+        from_headers(
+            &[(GRPC_TIMEOUT.parse().unwrap(), value.parse().unwrap())]
+                .into_iter()
+                .collect(),
+        )
         .unwrap()
     }
 
@@ -123,29 +129,29 @@ mod tests {
             ("0n", Duration::ZERO),
             ("99999999H", Duration::from_hours(99_999_999)),
         ] {
-            assert_eq!(named(value.as_bytes()), Some(time), "{value}");
+            assert_eq!(parse(value.as_bytes()), Some(time), "{value}");
         }
         for malformed in [
             "", "S", "1", "1s", "-1S", "+1S", "1.5S", "1 S", "1\u{e9}", "\u{e9}S",
         ] {
-            assert_eq!(named(malformed.as_bytes()), None, "{malformed}");
+            assert_eq!(parse(malformed.as_bytes()), None, "{malformed}");
         }
     }
 
     #[test]
-    fn more_digits_than_there_may_be_are_a_long_time() {
+    fn more_digits_than_the_protocol_allows_are_a_long_timeout() {
         // What connect-node writes for 1000 hours.
         assert_eq!(waits("3600000000m"), Duration::from_hours(1000));
         assert_eq!(waits("123456789S"), Duration::from_secs(123_456_789));
         for unit in ["H", "M", "S"] {
             let value = "9".repeat(5000) + unit;
-            let time = named(value.as_bytes());
+            let time = parse(value.as_bytes());
             assert_eq!(time, Some(Duration::from_secs(u64::MAX)), "{unit}");
         }
     }
 
     #[test]
-    fn what_core_clients_write_is_cut_by_what_they_may_have_rounded_up() {
+    fn the_rounding_of_core_clients_is_subtracted() {
         // What grpcio 1.85.3 and Ruby 1.51.1 write for these seconds.
         for (value, seconds) in [
             ("2010m", 2),
@@ -171,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_other_clients_write_is_left_as_it_is() {
+    fn the_timeouts_of_other_clients_stay_as_they_are() {
         for (value, time) in [
             ("2009m", Duration::from_millis(2009)),
             ("90000000u", Duration::from_secs(90)),
@@ -184,7 +190,7 @@ mod tests {
         }
     }
 
-    /// As `timeout_encoding.cc` writes a time of so many milliseconds.
+    /// What `timeout_encoding.cc` writes for this many milliseconds.
     fn written_by_core(millis: u64) -> String {
         let seconds = match millis {
             0..1000 => return format!("{millis}m"),
@@ -213,16 +219,16 @@ mod tests {
     }
 
     #[test]
-    fn no_core_client_gives_up_before_the_time_that_is_left_here() {
-        // Every time up to three minutes, and then ever fewer up to two years.
+    fn no_core_client_gives_up_before_the_parsed_timeout() {
+        // Every timeout up to three minutes, then ever fewer up to two years.
         let mut millis = 1;
         while millis < 2 * 365 * 24 * 60 * 60 * 1000 {
             let value = written_by_core(millis);
-            let named = named(value.as_bytes()).unwrap();
-            let waits = named.saturating_sub(rounded_up(value.as_bytes(), named));
+            let sent = parse(value.as_bytes()).unwrap();
+            let waits = sent.saturating_sub(rounded_up(value.as_bytes(), sent));
             let time = Duration::from_millis(millis);
             assert!(
-                waits <= time && time <= named,
+                waits <= time && time <= sent,
                 "{time:?} is written `{value}`"
             );
             assert!(waits + time / 50 >= time, "{time:?} is cut to {waits:?}");
