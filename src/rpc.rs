@@ -66,3 +66,38 @@ impl Rpc {
         RPCS.get(path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operation::Operation;
+    use crate::proto::v1::{
+        GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest,
+        PutUsersPresencesBulkRequest,
+    };
+
+    #[test]
+    fn bulk_rpcs_are_those_that_are_cut_into_batches() {
+        let names = proto::methods()
+            .map(|method| format!("{}/{}", method.parent_service().full_name(), method.name()));
+        let bulk = names.filter(|name| Rpc::find(&format!("/{name}")).unwrap().is_bulk);
+        assert_eq!(
+            bulk.collect::<Vec<_>>(),
+            [
+                GetUsersPresenceBulkRequest::SPEC.rpc,
+                GetUsersPresencesPurecloudBulkRequest::SPEC.rpc,
+                PutUsersPresencesBulkRequest::SPEC.rpc,
+            ]
+        );
+    }
+
+    #[test]
+    fn an_rpc_is_found_by_its_path_alone() {
+        let rpc = Rpc::find("/genesys.presence.v1.PresenceStreamService/StreamUsersPresenceBulk");
+        let rpc = rpc.unwrap();
+        assert!(rpc.is_stream && !rpc.is_bulk);
+        assert_eq!(rpc.service(), "genesys.presence.v1.PresenceStreamService");
+        assert!(Rpc::find(&rpc.name).is_none(), "not without a slash");
+        assert!(Rpc::find("/no.such.Service/Rpc").is_none());
+    }
+}

@@ -78,3 +78,24 @@ impl fmt::Debug for StreamHandle {
         f.write_str("StreamHandle")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn driver() -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    #[test]
+    fn a_driver_without_a_stream_is_an_error() {
+        let detached = StreamHandle::detached().drive_alongside(driver());
+        assert!(matches!(detached, Err(Error::NoStream)), "{detached:?}");
+
+        let (handle, mut end) = StreamHandle::new();
+        handle.drive_alongside(driver()).unwrap();
+        let second = handle.clone().drive_alongside(driver());
+        assert!(matches!(second, Err(Error::NoStream)), "{second:?}");
+        assert!(matches!(end.try_recv(), Ok(StreamEnd::Driver(_))));
+    }
+}

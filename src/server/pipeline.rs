@@ -139,8 +139,8 @@ where
                         .with_drain(self.drain.clone()),
                     stream: executor::stream_handle(),
                 };
-                let answer = deadline::enforce(&call, self.answer(request, &call)).await;
-                answer.unwrap_or_else(|error| call.reject(error))
+                let response = deadline::enforce(&call, self.serve(request, &call)).await;
+                response.unwrap_or_else(|error| call.reject(error))
             }
         };
         let response = line.end(rpc, response);
@@ -148,7 +148,7 @@ where
     }
 
     /// Leads a call through the layers that may reject it, to its response.
-    async fn answer(&self, mut request: Box<Request>, call: &Call) -> Result<Response, Error> {
+    async fn serve(&self, mut request: Box<Request>, call: &Call) -> Result<Response, Error> {
         let (caller, is_retry) = authenticate::authenticate(&mut request)?;
         compression::negotiate(request.headers_mut());
         let mut size = 0;

@@ -23,15 +23,15 @@ pub(super) fn new(rpc: &Rpc, headers: &HeaderMap, policy: DeadlinePolicy) -> Dea
 /// begins at once, and its driver observes the deadline.
 pub(super) async fn enforce(
     call: &Call,
-    answer: impl Future<Output = Result<Response, Error>>,
+    response: impl Future<Output = Result<Response, Error>>,
 ) -> Result<Response, Error> {
     if !call.rpc.is_stream {
         call.stream.reset_after(call.deadline.clone());
     }
-    let mut answer = std::pin::pin!(answer);
+    let mut response = std::pin::pin!(response);
     tokio::select! {
         biased;
-        answer = &mut answer => return answer,
+        response = &mut response => return response,
         () = async {
             call.deadline.expired().await;
             sleep(DEADLINE_GRACE).await;
@@ -40,7 +40,7 @@ pub(super) async fn enforce(
     // A request that was sent may have changed something: only the handler
     // knows the status of that.
     if call.access_log.upstream_calls() > 0 {
-        return answer.await;
+        return response.await;
     }
     Err(Error::DeadlineExceeded)
 }
