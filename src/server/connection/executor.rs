@@ -102,9 +102,9 @@ mod tests {
 
     const TIME: Duration = Duration::from_secs(30);
 
-    /// Calls `path`, and takes no more of the answer than its headers; gives
-    /// when the stream ended, and whether another call was served after it.
-    async fn untaken(path: &str) -> (Duration, bool) {
+    /// Calls `path` and reads only the headers of the response; returns when the
+    /// stream ended, and whether another call was served after it.
+    async fn unread(path: &str) -> (Duration, bool) {
         let time = DeadlinePolicy {
             default: TIME,
             max: TIME,
@@ -165,9 +165,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_not_taken_is_reset_soon_after_the_deadline() {
+    async fn a_response_that_is_not_read_is_reset_soon_after_the_deadline() {
         pause();
-        let (took, is_served) = untaken("/bound").await;
+        let (took, is_served) = unread("/bound").await;
         assert_eq!(took.as_secs(), 35);
         assert!(is_served, "the other calls of the connection go on");
     }
@@ -175,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_without_a_deadline_lasts_as_long_as_its_connection() {
         pause();
-        let (took, is_served) = untaken("/unbound").await;
+        let (took, is_served) = unread("/unbound").await;
         assert!(took > Duration::from_mins(5), "{took:?}");
         assert!(!is_served);
     }
