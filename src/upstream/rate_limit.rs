@@ -10,6 +10,7 @@ mod throttle;
 mod window;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,22 +71,7 @@ impl RateLimiter {
         count: usize,
         deadline: Instant,
     ) -> Result<VecDeque<Reservation>, Denied> {
-        if !self.is_enabled() {
-            return Ok((0..count).map(|_| self.reservation(token, 0)).collect());
-        }
-        let now = Instant::now();
-        let mut windows = self.lock();
-        if !windows.tokens.contains_key(&token) && !windows.has_room(now) {
-            return Err(Denied::TooManyTokens);
-        }
-        let window = windows.tokens.entry(token).or_default();
-        window.expire(now);
-        let last = window.queue.len() + count.saturating_sub(1);
-        check_deadline(window.earliest_start(last, now, self.limit), deadline, now)?;
-        let numbers = (window.next_number..).take(count);
-        window.next_number += count as u64;
-        window.queue.extend(numbers.clone());
-        drop(windows);
+        let numbers = self.enqueue(token, count, deadline)?;
         Ok(numbers
             .map(|number| self.reservation(token, number))
             .collect())
@@ -97,8 +83,33 @@ impl RateLimiter {
     ///
     /// As [`Self::reserve`].
     pub fn reserve_one(&self, token: TokenKey, deadline: Instant) -> Result<Reservation, Denied> {
-        let mut reservations = self.reserve(token, 1, deadline)?;
-        reservations.pop_front().ok_or(Denied::TooManyTokens)
+        let numbers = self.enqueue(token, 1, deadline)?;
+        Ok(self.reservation(token, numbers.start))
+    }
+
+    fn enqueue(
+        &self,
+        token: TokenKey,
+        count: usize,
+        deadline: Instant,
+    ) -> Result<Range<u64>, Denied> {
+        if !self.is_enabled() {
+            return Ok(0..count as u64);
+        }
+        let now = Instant::now();
+        let mut windows = self.lock();
+        if !windows.tokens.contains_key(&token) && !windows.has_room(now) {
+            return Err(Denied::TooManyTokens);
+        }
+        let window = windows.tokens.entry(token).or_default();
+        window.expire(now);
+        let last = window.queue.len() + count.saturating_sub(1);
+        let start = window.earliest_start(last, now, self.limit);
+        check_deadline(start, deadline, now)?;
+        let numbers = window.next_number..window.next_number + count as u64;
+        window.next_number = numbers.end;
+        window.queue.extend(numbers.clone());
+        Ok(numbers)
     }
 
     /// Reserves the place that a request had before, to send it again.
