@@ -151,23 +151,6 @@ pub fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// The number of threads that serve: `TOKIO_WORKER_THREADS`, or one for each core
-/// that the process may use.
-///
-/// # Errors
-///
-/// If the variable holds no such number.
-pub fn threads() -> Result<usize, String> {
-    match std::env::var_os("TOKIO_WORKER_THREADS") {
-        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
-        Some(raw) => {
-            let raw = raw.to_string_lossy();
-            let read = parse_number(1..=1024_usize)(&raw);
-            read.map_err(|wrong| format!("TOKIO_WORKER_THREADS: `{raw}` {wrong}"))
-        }
-    }
-}
-
 /// Parses the arguments from the environment alone. An error of clap's is added
 /// and gives `None`.
 #[must_use]

@@ -3,13 +3,28 @@
 use std::convert::Infallible;
 use std::process::ExitCode;
 use std::time::Duration;
+use std::{env, thread};
 
 use tokio::runtime::Builder;
 use tokio::time::sleep;
 
 use super::exit::StartupError;
+use crate::args::parse_number;
 
-/// Runs a server to its end, on as many threads as `TOKIO_WORKER_THREADS` says.
+/// The number of threads that serve: `TOKIO_WORKER_THREADS`, or one for each core
+/// that the process may use.
+pub(super) fn threads() -> Result<usize, String> {
+    match env::var_os("TOKIO_WORKER_THREADS") {
+        None => Ok(thread::available_parallelism().map_or(1, usize::from)),
+        Some(raw) => {
+            let raw = raw.to_string_lossy();
+            let read = parse_number(1..=1024_usize)(&raw);
+            read.map_err(|wrong| format!("TOKIO_WORKER_THREADS: `{raw}` {wrong}"))
+        }
+    }
+}
+
+/// Runs a server to its end, on this many threads.
 pub(super) fn run(
     threads: usize,
     server: impl Future<Output = Result<ExitCode, StartupError>>,

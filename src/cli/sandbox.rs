@@ -10,7 +10,7 @@ use super::exit::{self, StartupError};
 use super::port::bind;
 use super::runtime;
 use super::signals::Signals;
-use crate::args::{ConfigErrors, threads};
+use crate::args::ConfigErrors;
 use crate::config;
 use crate::logging::{self, LogFormat};
 use crate::sandbox::{self, Sandbox, Settings};
@@ -35,7 +35,7 @@ pub fn sandbox(args: &SandboxArgs) -> ExitCode {
     let listen = errors.parse("listen", &args.listen, config::parse_address);
     let settings = Settings::read(&args.settings, &mut errors);
     let filter = errors.take(logging::filter());
-    let threads = errors.take(threads());
+    let threads = errors.take(runtime::threads());
     match (listen, filter, threads, errors.into_vec().as_slice()) {
         (Some(listen), Some(filter), Some(threads), []) => {
             let started = logging::start(LogFormat::detect(), filter).map_err(Into::into);

@@ -8,7 +8,6 @@ use super::app::{App, Listeners};
 use super::exit::{self, StartupError};
 use super::signals::Signals;
 use super::{fd_limit, runtime};
-use crate::args::threads;
 use crate::config::{Config, ServeArgs};
 use crate::logging;
 use crate::upstream::endpoint::Endpoint;
@@ -16,7 +15,7 @@ use crate::upstream::endpoint::Endpoint;
 /// Runs `serve`: serves callers until a signal ends it.
 #[must_use]
 pub fn serve(args: &ServeArgs) -> ExitCode {
-    match (args.to_config(), threads()) {
+    match (args.to_config(), runtime::threads()) {
         (Ok(config), Ok(threads)) => {
             let started = logging::start(config.log_format, config.log_filter.clone());
             let started = started.map_err(StartupError::from);

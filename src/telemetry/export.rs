@@ -13,6 +13,7 @@ mod http;
 use std::future::pending;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use opentelemetry_otlp::{
     Compression, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
@@ -23,7 +24,6 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider, Temporality};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider, SpanData};
-use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
@@ -35,6 +35,18 @@ pub use flush::Providers;
 use health::{ExportHealth, Signal};
 use http::OtlpHttpClient;
 
+/// Enables compression in a builder if the destination has it.
+macro_rules! compressed {
+    ($builder:expr, $to:expr) => {{
+        let builder = $builder;
+        if $to.compress {
+            builder.with_compression(Compression::Gzip)
+        } else {
+            builder
+        }
+    }};
+}
+
 /// Builds the exporter of a signal; a macro, since the builders of the signals
 /// share no trait. The exporters read their headers from the environment.
 macro_rules! exporter {
@@ -43,23 +55,14 @@ macro_rules! exporter {
         let (built, client) = match to.protocol {
             Protocol::Grpc => {
                 let builder = builder.with_tonic().with_channel(channel(&to, $runtime)?);
-                let builder = if to.compress {
-                    builder.with_compression(Compression::Gzip)
-                } else {
-                    builder
-                };
-                (builder.with_timeout(to.timeout).build(), None)
+                let builder = compressed!(builder, to).with_timeout(to.timeout);
+                (builder.build(), None)
             }
             Protocol::Http => {
                 let client = OtlpHttpClient::new(&to)?;
                 let builder = builder.with_http().with_http_client(client.clone());
-                let builder = if to.compress {
-                    builder.with_compression(Compression::Gzip)
-                } else {
-                    builder
-                };
-                let builder = builder.with_endpoint(&to.url).with_timeout(to.timeout);
-                (builder.build(), Some(client))
+                let builder = compressed!(builder, to).with_timeout(to.timeout);
+                (builder.with_endpoint(&to.url).build(), Some(client))
             }
         };
         MonitoredExporter {

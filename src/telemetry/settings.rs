@@ -63,7 +63,7 @@ impl Settings {
 }
 
 /// A collector.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Destination {
     /// The variable that names it.
     pub setting: String,
@@ -77,12 +77,6 @@ pub struct Destination {
     pub compress: bool,
     /// The settings of TLS; `None` for plain http.
     pub tls: Option<ClientConfig>,
-}
-
-impl fmt::Debug for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Destination").field(&self.url).finish()
-    }
 }
 
 /// The transports of OTLP.

@@ -6,13 +6,12 @@
 //! <https://github.com/open-telemetry/opentelemetry-rust/pull/3538> would fix that.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::health::{ExportHealth, Signal};
@@ -62,12 +61,13 @@ where
 {
     let Some(shutdown) = shutdown else { return };
     let before = health.failures(signal);
-    let ended = timeout(FLUSH, run_detached(shutdown)).await;
+    let ended = timeout(FLUSH, spawn_blocking(shutdown)).await;
     let failures = health.failures(signal);
     let error = match ended {
         _ if failures.count > before.count => failures.last,
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error,
+        Ok(Ok(Ok(()))) => return,
+        Ok(Ok(Err(error))) => error.to_string(),
+        Ok(Err(_)) => "the exporter panicked".to_owned(),
         Err(_) => format!("there is no answer within {FLUSH:?}"),
     };
     let name = signal.name();
@@ -76,19 +76,4 @@ where
         %error,
         "the last {name} could not be exported and are lost"
     );
-}
-
-/// Runs blocking work on a thread of its own, which the process can leave
-/// behind.
-async fn run_detached(work: impl FnOnce() -> OTelSdkResult + Send + 'static) -> Result<(), String> {
-    let (done, is_done) = oneshot::channel();
-    let thread = thread::Builder::new().spawn(move || {
-        // Fails only when nobody waits any more.
-        let _ = done.send(work());
-    });
-    thread.map_err(|error| format!("no thread can be started: {error}"))?;
-    match is_done.await {
-        Ok(ended) => ended.map_err(|error| error.to_string()),
-        Err(_) => Err("the exporter panicked".to_owned()),
-    }
 }
