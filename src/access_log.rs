@@ -117,7 +117,7 @@ impl AccessLog {
             None => (Code::Cancelled, None),
         };
         let took = started.elapsed();
-        self.scope.call_ended(*rpc, code, reason, took);
+        self.scope.end_call(*rpc, code, reason, took);
         let unmatched_answers = self.inner.unmatched_answers.load(Relaxed);
         let unreadable_fields = self.inner.unreadable_fields.load(Relaxed);
         let ids = self.scope.ids();

@@ -47,14 +47,14 @@ impl BatchContext<'_> {
     pub(crate) fn finish<T>(mut self, result: &Result<T, Failure>) {
         self.is_finished = true;
         let error = result.as_ref().err().map(|failure| &failure.error);
-        self.request.access_log.scope().batch_ended(error);
+        self.request.access_log.scope().end_batch(error);
     }
 }
 
 impl Drop for BatchContext<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.request.access_log.scope().batch_given_up();
+            self.request.access_log.scope().cancel_batch();
         }
     }
 }
@@ -129,7 +129,7 @@ impl CallContext {
         match operation::decode::<O>(&reply.body) {
             Ok((response, pruned)) => {
                 let scope = self.request.access_log.scope();
-                scope.answer::<O>(&self.rpc.drift, &reply.body);
+                scope.sample_response::<O>(&self.rpc.drift, &reply.body);
                 if !pruned.is_empty() {
                     self.request.access_log.pruned_fields(pruned);
                 }

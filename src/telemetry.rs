@@ -88,7 +88,7 @@ impl Telemetry {
     /// The scope of a call with these headers; `rpc` is `None` for an unknown
     /// method.
     pub(crate) fn call(&self, rpc: Option<&'static str>, headers: &HeaderMap) -> Scope {
-        Scope::of_call(self, rpc, headers)
+        Scope::for_call(self, rpc, headers)
     }
 
     /// Registers the number of calls in flight as a metric.

@@ -107,7 +107,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Records the head of the response.
-    pub(crate) fn answered(&mut self, status: u16, correlation_id: Option<&HeaderValue>) {
+    pub(crate) fn record_head(&mut self, status: u16, correlation_id: Option<&HeaderValue>) {
         self.status = Some(status);
         let Some(span) = &mut self.span else { return };
         span.set_attribute(KeyValue::new(attribute::HTTP_STATUS, i64::from(status)));
@@ -117,7 +117,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Ends the attempt, with the error if it failed.
-    pub(crate) fn ended(mut self, error: Option<&Error>) {
+    pub(crate) fn end(mut self, error: Option<&Error>) {
         self.failed = error.map(error_type);
     }
 }

@@ -35,7 +35,7 @@ pub struct Scope {
 impl Scope {
     /// The scope of a call with these headers, in its caller's trace if it has
     /// one.
-    pub(super) fn of_call(
+    pub(super) fn for_call(
         telemetry: &Telemetry,
         rpc: Option<&'static str>,
         headers: &HeaderMap,
@@ -59,10 +59,10 @@ impl Scope {
                 KeyValue::new(attribute::RPC_METHOD, name),
             ]);
         }
-        Self::of_span(telemetry, span)
+        Self::from_span(telemetry, span)
     }
 
-    fn of_span(telemetry: &Telemetry, span: opentelemetry_sdk::trace::Span) -> Self {
+    fn from_span(telemetry: &Telemetry, span: opentelemetry_sdk::trace::Span) -> Self {
         Self {
             telemetry: telemetry.clone(),
             trace: Some(span.span_context().clone()),
@@ -80,7 +80,7 @@ impl Scope {
                 KeyValue::new(custom::BATCH_IDS, integer(ids)),
             ]);
         let span = tracer.build_with_context(builder, parent);
-        Some(Self::of_span(&self.telemetry, span))
+        Some(Self::from_span(&self.telemetry, span))
     }
 
     /// The ids of the trace and the span, in that order, for the log.
@@ -102,7 +102,7 @@ impl Scope {
     }
 
     /// Ends the span of a batch, with the error if it failed.
-    pub(crate) fn batch_ended(&self, error: Option<&Error>) {
+    pub(crate) fn end_batch(&self, error: Option<&Error>) {
         let Some(batch) = &self.span else { return };
         if let Some(error_type) = error.map(error_type) {
             let span = batch.span();
@@ -113,7 +113,7 @@ impl Scope {
     }
 
     /// Ends the span of a batch that was cancelled.
-    pub(crate) fn batch_given_up(&self) {
+    pub(crate) fn cancel_batch(&self) {
         if let Some(batch) = &self.span {
             let span = batch.span();
             span.set_attribute(KeyValue::new(attribute::ERROR_TYPE, CANCELLED));
@@ -122,7 +122,7 @@ impl Scope {
     }
 
     /// Records the end of the call.
-    pub(crate) fn call_ended(
+    pub(crate) fn end_call(
         &self,
         rpc: Option<&'static str>,
         code: Code,
@@ -206,8 +206,8 @@ impl Scope {
     }
 
     /// Begins a wait for the rate limiter, which ends when the value is dropped.
-    pub(crate) fn turn(&self) -> Turn<'_> {
-        Turn {
+    pub(crate) fn rate_limit_wait(&self) -> RateLimitWait<'_> {
+        RateLimitWait {
             scope: self,
             begun: (!self.telemetry.is_off()).then(|| (Instant::now(), SystemTime::now())),
         }
@@ -215,7 +215,7 @@ impl Scope {
 
     /// Counts the fields of an answer that the proto does not know, if the
     /// answer is in the sample.
-    pub(crate) fn answer<O: Operation>(&self, sampler: &DriftSampler, body: &[u8]) {
+    pub(crate) fn sample_response<O: Operation>(&self, sampler: &DriftSampler, body: &[u8]) {
         let Some(metrics) = self.telemetry.metrics() else {
             return;
         };
@@ -247,12 +247,12 @@ impl Scope {
 /// A wait for the rate limiter. It is recorded if it was long enough, also when
 /// it was cancelled.
 #[derive(Debug)]
-pub(crate) struct Turn<'a> {
+pub(crate) struct RateLimitWait<'a> {
     scope: &'a Scope,
     begun: Option<(Instant, SystemTime)>,
 }
 
-impl Drop for Turn<'_> {
+impl Drop for RateLimitWait<'_> {
     fn drop(&mut self) {
         let Some((begun, at)) = self.begun else {
             return;

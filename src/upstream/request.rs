@@ -55,7 +55,7 @@ impl Sender {
         }
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
-        told.answered(response.status().as_u16(), id.as_ref());
+        told.record_head(response.status().as_u16(), id.as_ref());
         match read(spec, &mut response, deadline, memory).await {
             Ok(body) => Ok(Reply {
                 body,

@@ -114,7 +114,7 @@ impl Sender {
             return Err(Error::DeadlineExceeded);
         }
         let scope = context.access_log.scope();
-        let _turn = scope.turn();
+        let _wait = scope.rate_limit_wait();
         let end = || deadline.instant();
         let on_wait = |until: Instant| {
             let wait = until.saturating_duration_since(Instant::now());
@@ -213,7 +213,7 @@ impl Sender {
                 Err(recalled(request.spec).into())
             }
         };
-        span.ended(result.as_ref().err().map(|failure| &failure.error));
+        span.end(result.as_ref().err().map(|failure| &failure.error));
         result
     }
 }

@@ -1,6 +1,6 @@
 //! The last export, when the process ends.
 //!
-//! The exporters tell whether it succeeded, since the SDK does not: its
+//! The exporters record whether it succeeded, since the SDK does not say: its
 //! `shutdown` of traces returns `Ok` when the last export failed, and reports a
 //! timeout as an internal failure.
 //! <https://github.com/open-telemetry/opentelemetry-rust/pull/3538> would fix that.
