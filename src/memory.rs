@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::fair_share::{FairShare, Share};
+use crate::fair_share::{Exceeded, FairShare, Share};
 use crate::token_key::TokenKey;
 
 /// How many bytes one byte on the wire becomes at most in all its forms
@@ -18,9 +18,13 @@ pub const EXPANSION_FACTOR: usize = 4;
 #[derive(Debug, Clone)]
 pub struct MemoryLimit(FairShare<Holder>);
 
+/// What a share of the memory belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Holder {
+pub enum Holder {
+    /// The calls of one token.
     Token(TokenKey),
+    /// The messages that are still arriving, so that slow senders never hold
+    /// more than a quarter together.
     Arriving,
 }
 
@@ -35,17 +39,6 @@ struct Reserved {
     unused: usize,
 }
 
-/// The bytes of a message that is still arriving; released when dropped.
-///
-/// All such messages together are one holder, so that slow senders never hold
-/// more than a quarter.
-#[derive(Debug)]
-pub struct ArrivingLease(Share<Holder>);
-
-/// Not as much memory is free.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exhausted;
-
 impl MemoryLimit {
     /// A limit for all calls together.
     #[must_use]
@@ -59,23 +52,11 @@ impl MemoryLimit {
         MemoryLease::new(self.0.share(token.map(Holder::Token)))
     }
 
-    /// The lease of a message that begins to arrive, which holds nothing yet.
+    /// The bytes of a message that begins to arrive: none yet. They have one form
+    /// so far, and count once.
     #[must_use]
-    pub fn arriving(&self) -> ArrivingLease {
-        ArrivingLease(self.0.share(Some(Holder::Arriving)))
-    }
-}
-
-impl ArrivingLease {
-    /// Reserves the bytes of one more piece. They have one form so far, and
-    /// count once.
-    ///
-    /// # Errors
-    ///
-    /// If all messages that are arriving would hold more than a quarter, or if
-    /// not as much memory is free.
-    pub fn grow(&mut self, bytes: usize) -> Result<(), Exhausted> {
-        self.0.grow(bytes).map_err(|_| Exhausted)
+    pub fn arriving(&self) -> Share<Holder> {
+        self.0.share(Some(Holder::Arriving))
     }
 }
 
@@ -90,7 +71,7 @@ impl MemoryLease {
     ///
     /// If not as much is free, or if several calls of one token would hold more
     /// than a quarter.
-    pub fn reserve(&self, wire: usize) -> Result<(), Exhausted> {
+    pub fn reserve(&self, wire: usize) -> Result<(), Exceeded> {
         self.0.lock().take(wire.saturating_mul(EXPANSION_FACTOR))
     }
 
@@ -99,7 +80,7 @@ impl MemoryLease {
     /// # Errors
     ///
     /// As [`Self::reserve`].
-    pub fn reserve_excess(&self, becomes: usize, wire: usize) -> Result<(), Exhausted> {
+    pub fn reserve_excess(&self, becomes: usize, wire: usize) -> Result<(), Exceeded> {
         let excess = becomes.saturating_sub(wire.saturating_mul(EXPANSION_FACTOR));
         self.0.lock().take(excess)
     }
@@ -117,11 +98,11 @@ impl MemoryLease {
     ///
     /// If less than half would be free, of all or of the token's share: whoever
     /// reserves early can wait, and others cannot.
-    pub fn prereserve(&self, wire: usize) -> Result<(), Exhausted> {
+    pub fn prereserve(&self, wire: usize) -> Result<(), Exceeded> {
         let bytes = wire.saturating_mul(EXPANSION_FACTOR);
         let mut reserved = self.0.lock();
         if !reserved.share.leaves_half(bytes) {
-            return Err(Exhausted);
+            return Err(Exceeded::Total);
         }
         reserved.take(bytes)?;
         reserved.unused += bytes;
@@ -138,9 +119,9 @@ impl MemoryLease {
 
 impl Reserved {
     /// Uses up what was reserved early, and acquires the rest.
-    fn take(&mut self, bytes: usize) -> Result<(), Exhausted> {
+    fn take(&mut self, bytes: usize) -> Result<(), Exceeded> {
         let used = self.unused.min(bytes);
-        self.share.grow(bytes - used).map_err(|_| Exhausted)?;
+        self.share.grow(bytes - used)?;
         self.unused -= used;
         Ok(())
     }

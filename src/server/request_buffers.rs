@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::limits::REQUEST_BODY_TIMEOUT;
 use crate::error::Error;
-use crate::memory::{ArrivingLease, MemoryLimit};
+use crate::fair_share::Share;
+use crate::memory::{Holder, MemoryLimit};
 
 /// What precedes a gRPC message: whether it is compressed, and its length.
 pub(super) const PREFIX: usize = 5;
@@ -49,7 +50,7 @@ struct Slots {
 
 #[derive(Debug)]
 struct OpenSlot {
-    lease: Option<ArrivingLease>,
+    memory: Option<Share<Holder>>,
     /// Dropped on eviction, which the reader of the message notices.
     _keep: oneshot::Sender<()>,
 }
@@ -126,7 +127,7 @@ impl RequestBuffers {
         let number = slots.next;
         slots.next += 1;
         let slot = OpenSlot {
-            lease: self.bounds.memory.as_ref().map(MemoryLimit::arriving),
+            memory: self.bounds.memory.as_ref().map(MemoryLimit::arriving),
             _keep: keep,
         };
         slots.open.insert(number, slot);
@@ -143,11 +144,8 @@ impl Slot {
     fn grow(&self, bytes: usize) -> Result<(), Error> {
         let mut slots = self.buffers.slots.lock();
         while let Some(slot) = slots.open.get_mut(&self.number) {
-            if slot
-                .lease
-                .as_mut()
-                .is_none_or(|lease| lease.grow(bytes).is_ok())
-            {
+            let memory = slot.memory.as_mut();
+            if memory.is_none_or(|memory| memory.grow(bytes).is_ok()) {
                 return Ok(());
             }
             slots.open.pop_first();
