@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
         http::header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     )]);
-    let fault = Box::new(Fault::read(status, &headers, body));
+    let fault = Box::new(Fault::parse(status, &headers, body));
     let error = Error::UpstreamStatus(PutPresenceDefinitionRequest::SPEC, fault);
     let status = Failure::from(error).into_status(Duration::from_secs(1));
     let headers = status.into_http::<()>().into_parts().0.headers;

@@ -15,6 +15,6 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let headers = HeaderMap::from_iter([(RETRY_AFTER, value)]);
-    let fault = Fault::read(429, &headers, b"");
+    let fault = Fault::parse(429, &headers, b"");
     assert!(fault.retry_after.is_none_or(|delay| delay <= DAY));
 });

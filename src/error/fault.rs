@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::iter::once;
 use std::time::{Duration, SystemTime};
 
+use http::{HeaderMap, header};
+
 use crate::json;
 use crate::proto;
 use crate::proto::v1::{ErrorBody, Limit};
-use http::{HeaderMap, header};
 
 /// An HTTP answer of the upstream that is not a success.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +44,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 impl Fault {
     /// Parses an error answer. A body that is not the vendor's error counts as none.
     #[must_use]
-    pub fn read(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub fn parse(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let in_header = headers
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
@@ -51,9 +52,7 @@ impl Fault {
         let mut fault = Self {
             status,
             body: error_body(body),
-            retry_after: None,
-            positions: Vec::new(),
-            is_on_kept_connection: false,
+            ..Self::default()
         };
         let in_message = || fault.message().and_then(delay_in_message);
         let delay = in_header.or_else(|| (status == 429).then(in_message).flatten());
@@ -72,21 +71,13 @@ impl Fault {
     /// The vendor's error code, for example `not.found`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        self.body
-            .as_ref()?
-            .code
-            .as_deref()
-            .filter(|code| !code.is_empty())
+        non_empty(self.body.as_ref()?.code.as_deref())
     }
 
     /// The vendor's error message.
     #[must_use]
     pub fn message(&self) -> Option<&str> {
-        self.body
-            .as_ref()?
-            .message
-            .as_deref()
-            .filter(|message| !message.is_empty())
+        non_empty(self.body.as_ref()?.message.as_deref())
     }
 
     /// The limit that was reached, if the vendor names it.
@@ -106,14 +97,8 @@ impl Fault {
         };
         let details = bodies().flat_map(|body| &body.details);
         let named = details.filter_map(|detail| {
-            let name = detail
-                .field_name
-                .as_deref()
-                .filter(|name| !name.is_empty())?;
-            Some((
-                name,
-                detail.error_code.as_deref().filter(|code| !code.is_empty()),
-            ))
+            let name = non_empty(detail.field_name.as_deref())?;
+            Some((name, non_empty(detail.error_code.as_deref())))
         });
         let mut fields: Vec<_> = named.collect();
         let mut seen: HashSet<&str> = fields.iter().map(|(field, _)| *field).collect();
@@ -144,9 +129,12 @@ fn error_body(body: &[u8]) -> Option<ErrorBody> {
 /// Whether a body is the vendor's error. Proxies send a `message` too, so a
 /// `message` alone is not enough.
 fn is_vendor_error(body: &ErrorBody) -> bool {
-    let is_given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    is_given(&body.code)
-        || is_given(&body.message) && (is_given(&body.context_id) || body.status.is_some())
+    let has = |text: &Option<String>| non_empty(text.as_deref()).is_some();
+    has(&body.code) || has(&body.message) && (has(&body.context_id) || body.status.is_some())
+}
+
+fn non_empty(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// Parses the delay in the message that the vendor documents for a 429: "Rate

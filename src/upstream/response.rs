@@ -97,7 +97,7 @@ pub(super) fn becomes(spec: &Spec, body: &[u8]) -> usize {
 }
 
 fn refused(spec: &'static Spec, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
-    let fault = Box::new(Fault::read(status.as_u16(), headers, body));
+    let fault = Box::new(Fault::parse(status.as_u16(), headers, body));
     match status.as_u16() {
         502 | 504 if !spec.is_read() => {
             Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault))

@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(body: &str) -> Fault {
-    Fault::read(400, &HeaderMap::new(), body.as_bytes())
+    Fault::parse(400, &HeaderMap::new(), body.as_bytes())
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_body_that_is_not_quite_json_does_not_cost_the_rest() {
         ]
         .concat();
         for body in [&body[..], &body[3..]] {
-            let fault = Fault::read(404, &HeaderMap::new(), body);
+            let fault = Fault::parse(404, &HeaderMap::new(), body);
             if body.starts_with(b"{") || odd.len() < 10_000 {
                 let odd = String::from_utf8_lossy(&odd[..odd.len().min(20)]);
                 assert_eq!(fault.code(), Some("not.found"), "{odd}");
@@ -88,7 +88,7 @@ fn a_429_without_the_header_is_taken_at_its_documented_word() {
             header.map(|value| (header::RETRY_AFTER, http::HeaderValue::from_static(value))),
         );
         let body = serde_json::json!({"code": "too.many.requests.retry.after", "message": message});
-        let fault = Fault::read(status, &headers, body.to_string().as_bytes());
+        let fault = Fault::parse(status, &headers, body.to_string().as_bytes());
         fault.retry_after.map(|delay| delay.as_secs())
     };
     let words = "Rate limit exceeded the maximum. Retry the request in [42] seconds";
