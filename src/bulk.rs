@@ -1,11 +1,10 @@
-//! Bulk calls: cut into the batches that the vendor takes, sent some at a
-//! time, glued together in the order of the request.
+//! Bulk calls: cuts a request into batches, sends several of them at once, and
+//! assembles the results in the order of the request.
 
 mod read;
 mod stream;
 mod write;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::context::CallContext;
@@ -15,21 +14,21 @@ use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::upstream::{Reply, Upstream};
 pub use read::BatchCoalescer;
 pub(crate) use read::BulkRead;
-pub(crate) use stream::read as stream;
+pub(crate) use stream::serve_stream;
 pub use stream::{StreamRequest, StreamResponse};
 
-/// How many ids or updates one call to the vendor holds at most (the vendor's
-/// limit, documented for the reads and assumed for the write).
-pub const BATCH: usize = 50;
+/// The largest number of ids or updates in one request to the vendor: its limit,
+/// documented for reads and assumed for the write.
+pub const BATCH_SIZE: usize = 50;
 
-/// How much of a bulk call there may be.
+/// The limits of a bulk call.
 #[derive(Debug, Clone, Copy)]
 pub struct BulkLimits {
-    /// How many ids or updates a call, or a message of a stream, may hold.
+    /// The largest number of ids or updates in a call, or in a message of a stream.
     pub max_ids: usize,
-    /// How many of its batches are in flight at once.
+    /// How many batches of a call may be in flight at once.
     pub concurrency: usize,
-    /// How long the caller of a stream may keep the gateway waiting.
+    /// How long the caller of a stream may be idle.
     pub stream_idle: Duration,
 }
 
@@ -43,42 +42,33 @@ impl Default for BulkLimits {
     }
 }
 
-/// What all bulk calls of a gateway have in common.
+/// What all bulk calls of a gateway share.
 #[derive(Debug, Clone)]
 pub struct BulkContext {
     /// The API that the batches are sent to.
     pub upstream: Upstream,
-    /// How large a bulk call may be.
+    /// The limits of each call.
     pub limits: BulkLimits,
-    /// Where bulk reads of several calls share batches, if they do.
+    /// What coalesces bulk reads of different calls, if enabled.
     pub coalescer: Option<BatchCoalescer>,
 }
 
-/// An operation of any size, served by as many calls upstream as it takes.
+/// An operation whose request is sent in batches.
 pub trait Bulk: Operation + Sized {
-    /// Serves the request.
+    /// Sends the request in as many batches as it needs.
     ///
     /// # Errors
     ///
-    /// If it is larger than the limits allow, or for the reasons of a single
-    /// call, as the operation's own documentation says.
+    /// If the request exceeds the limits, or if a batch fails: which failures
+    /// fail the whole call depends on the operation.
     fn fan_out(
         self,
-        session: &CallContext,
+        context: &CallContext,
         bulk: &BulkContext,
     ) -> impl Future<Output = Result<Reply<Self::Response>, Failure>> + Send;
 }
 
-/// A user's id as it is compared: the vendor's are UUIDs, in either case.
-fn key(id: &str) -> String {
+/// The key by which users' ids are compared: they are UUIDs, in either case.
+fn id_key(id: &str) -> String {
     id.to_ascii_lowercase()
-}
-
-/// The ids without repetitions, each as it was first spelt, in that order.
-fn distinct(ids: &[String]) -> Vec<String> {
-    let mut seen = HashSet::with_capacity(ids.len());
-    ids.iter()
-        .filter(|id| seen.insert(key(id)))
-        .cloned()
-        .collect()
 }

@@ -5,7 +5,6 @@
 pub mod access_log;
 pub mod bulk;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod context;
 pub mod credentials;

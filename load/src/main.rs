@@ -12,6 +12,7 @@
 mod bench;
 mod caller;
 mod files;
+mod precise_timer;
 mod scenario;
 mod upstream;
 

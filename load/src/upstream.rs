@@ -17,10 +17,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use presence_gateway::clock::Clock;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::sleep;
 
+use crate::precise_timer::PreciseTimer;
 use body::Body;
 use fault::{Fault, Faults};
 use report::Counts;
@@ -67,7 +67,7 @@ pub async fn run(args: Args) -> Result<(), String> {
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     println!("{address}");
     let vendor = Arc::new(Vendor {
-        clock: Clock::start().map_err(|error| error.to_string())?,
+        timer: PreciseTimer::start().map_err(|error| error.to_string())?,
         latency: args.latency,
         faults: args.faults,
         counts: Counts::default(),
@@ -100,7 +100,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 #[derive(Debug)]
 struct Vendor {
-    clock: Clock,
+    timer: PreciseTimer,
     latency: Duration,
     faults: Faults,
     counts: Counts,
@@ -124,7 +124,7 @@ async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Re
     }
     if !vendor.latency.is_zero() {
         vendor
-            .clock
+            .timer
             .wait_until(Instant::now() + vendor.latency)
             .await;
     }

@@ -1,38 +1,39 @@
-//! Bulk reads.
+//! Bulk reads: plans the batches, sends them, collects their outcomes, and
+//! assembles the response.
 
 mod assemble;
 mod coalesce;
-mod dispatch;
-mod outcome;
+mod collect;
+mod plan;
 
 use std::sync::OnceLock;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::{BATCH, Bulk, BulkContext, distinct};
+use super::{Bulk, BulkContext};
 use crate::context::CallContext;
 use crate::error::Failure;
-use crate::operation::{self, Operation};
+use crate::operation::{self, Operation, RestRequest};
 use crate::proto::v1::{
-    BulkReadFailure, GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
+    GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
 use crate::upstream::Reply;
-pub(super) use assemble::{BatchResult, BulkResult, glue};
+pub(super) use assemble::{BatchResult, BulkResult, assemble};
 pub use coalesce::BatchCoalescer;
-use dispatch::{Dispatch, check, shared};
-use outcome::{BatchOutcome, answers, correlation_id};
+use collect::{BatchOutcome, collect, correlation_id};
+use plan::{Dispatch, Plan, PlannedBatch};
 
 /// A read of many users' presences.
 pub(crate) trait BulkRead: Operation + Clone {
-    /// The read of a source, without ids.
+    /// A request of this source, without ids.
     fn at(source: String) -> Self;
     fn ids(&self) -> &[String];
     fn allow_partial_results(&self) -> bool;
-    /// The same read for other ids.
+    /// The same request for other ids.
     fn with_ids(&self, ids: Vec<String>) -> Self;
     fn presences(response: Self::Response) -> Vec<UcUserPresence>;
-    fn response(glued: BulkResult) -> Self::Response;
+    fn response(result: BulkResult) -> Self::Response;
 }
 
 macro_rules! bulk_read {
@@ -40,10 +41,10 @@ macro_rules! bulk_read {
         impl Bulk for $request {
             async fn fan_out(
                 self,
-                session: &CallContext,
+                context: &CallContext,
                 bulk: &BulkContext,
             ) -> Result<Reply<$response>, Failure> {
-                read(&self, session, bulk).await
+                read(&self, context, bulk).await
             }
         }
 
@@ -74,13 +75,13 @@ macro_rules! bulk_read {
                 response.presences
             }
 
-            fn response(glued: BulkResult) -> $response {
+            fn response(result: BulkResult) -> $response {
                 let BulkResult {
                     presences,
                     missing_ids,
                     failures,
                     ..
-                } = glued;
+                } = result;
                 $response {
                     presences,
                     missing_ids,
@@ -103,104 +104,98 @@ bulk_read!(
 
 async fn read<O: BulkRead>(
     request: &O,
-    session: &CallContext,
+    context: &CallContext,
     bulk: &BulkContext,
 ) -> Result<Reply<O::Response>, Failure> {
     if request.ids().is_empty() {
-        return session.forward(&bulk.upstream, request).await;
+        return context.forward(&bulk.upstream, request).await;
     }
-    let ids = distinct(request.ids());
-    let bare = request.with_ids(Vec::new());
-    // All that can be wrong before any is sent: such a request costs nothing.
-    let first = if ids.len() == request.ids().len() && ids.len() <= BATCH {
-        operation::encode(request)?
-    } else {
-        check(request)?;
-        operation::encode(&bare.with_ids(ids.iter().take(BATCH).cloned().collect()))?
-    };
-    let batches: Vec<_> = ids.chunks(BATCH).map(<[String]>::to_vec).collect();
-
+    let plan = Plan::new(request)?;
     let partial = request.allow_partial_results();
-    // A single one may be saved, or waits for its own turn.
-    if !partial && batches.len() > 1 {
-        bulk.upstream.reserve(&session.request, batches.len())?;
+    // A single batch may need no request of its own, or waits for its turn.
+    if !partial && plan.batches() > 1 {
+        bulk.upstream.reserve(&context.request, plan.batches())?;
     }
-    session.record_bulk(batches.len(), ids.len());
-    let batches = shared(first, batches, &bare, session, bulk)?;
-    let parts = batches
-        .iter()
-        .filter(|(asking, _)| matches!(asking, Dispatch::Together(_)));
-    let parts = parts.count();
-    // A refused token is refused for each batch: one refusal stops the others.
-    let refused = OnceLock::new();
-    let mut calls: Vec<_> = batches
-        .into_iter()
-        .enumerate()
-        .map(|(index, (asking, ids))| {
-            let (refused, bare) = (&refused, &bare);
-            async move {
-                let got = if let Some(failure) = refused.get() {
-                    BatchOutcome::Read(Err(Failure::clone(failure)))
-                } else {
-                    let batch = session.batch(index, ids.len());
-                    match asking {
-                        Dispatch::Alone(call) => {
-                            let sent = async {
-                                // On its turn, while others are waited for.
-                                let call = match call {
-                                    Some(call) => call,
-                                    None => operation::encode(&bare.with_ids(ids.clone()))?,
-                                };
-                                bulk.upstream.send(&call, &batch.request).await
-                            };
-                            match sent.await {
-                                Ok(reply) => BatchOutcome::Reply(batch, reply),
-                                Err(failure) => BatchOutcome::read(batch, Err(failure)),
-                            }
-                        }
-                        Dispatch::Together(part) => {
-                            let answer = part.answer(bare, &batch, &bulk.upstream).await;
-                            BatchOutcome::read(batch, answer)
-                        }
-                    }
-                };
-                if let BatchOutcome::Read(Err(failure)) = &got
-                    && failure.error.is_unauthenticated()
-                {
-                    let _ = refused.set(failure.clone());
-                }
-                (index, ids, got)
-            }
-        })
-        .collect();
+    context.record_bulk(plan.batches(), plan.ids());
 
-    // What others may wait for is led from the beginning.
-    calls.rotate_right(parts);
-    let calls = stream::iter(calls).buffer_unordered(bulk.limits.concurrency);
-    let mut answered = answers::<O>(calls, partial).await?;
-    answered.sort_unstable_by_key(|answered| answered.index);
-    let correlation_id = correlation_id(&answered);
+    let (template, batches) = plan.dispatch(context, bulk)?;
+    let sender = BatchSender {
+        template,
+        context,
+        bulk,
+        rejected: OnceLock::new(),
+    };
+    let outcomes = batches.into_iter().map(|batch| sender.send(batch));
+    let outcomes = stream::iter(outcomes).buffer_unordered(bulk.limits.concurrency);
+    let batches = collect::<O>(outcomes, partial).await?;
 
-    if let Some(failure) = refused.into_inner()
-        && answered.iter().all(|answered| answered.is_failure)
+    if let Some(failure) = sender.rejected.into_inner()
+        && batches.iter().all(|batch| batch.is_failure)
     {
         return Err(failure);
     }
-    let placed = answered.into_iter().map(|answered| answered.placed);
-    let glued = glue(placed.collect());
-    session
+    let correlation_id = correlation_id(&batches);
+    let result = assemble(batches.into_iter().map(|batch| batch.result).collect());
+    context
         .request
         .access_log
-        .unmatched_answers(glued.unmatched);
+        .unmatched_answers(result.unmatched);
     Ok(Reply {
-        body: O::response(glued),
+        body: O::response(result),
         correlation_id,
     })
 }
 
-fn failure(ids: Vec<String>, failure: Failure) -> BulkReadFailure {
-    BulkReadFailure {
-        ids,
-        status: Some(failure.into_rpc_status()),
+/// Sends the batches of one call.
+struct BatchSender<'a, O> {
+    template: O,
+    context: &'a CallContext,
+    bulk: &'a BulkContext,
+    /// The failure of a batch whose token was rejected. Further batches would be
+    /// rejected as well and are not sent.
+    rejected: OnceLock<Failure>,
+}
+
+impl<'a, O: BulkRead> BatchSender<'a, O> {
+    async fn send(&self, batch: PlannedBatch) -> (usize, Vec<String>, BatchOutcome<'a>) {
+        let PlannedBatch {
+            index,
+            ids,
+            dispatch,
+        } = batch;
+        if let Some(failure) = self.rejected.get() {
+            return (index, ids, BatchOutcome::Decoded(Err(failure.clone())));
+        }
+        let batch = self.context.batch(index, ids.len());
+        let outcome = match dispatch {
+            Dispatch::Own(request) => match self.send_own(request, &ids, &batch).await {
+                Ok(reply) => BatchOutcome::Received(batch, reply),
+                Err(failure) => BatchOutcome::decoded(batch, Err(failure)),
+            },
+            Dispatch::Shared(share) => {
+                let upstream = &self.bulk.upstream;
+                let presences = share.fetch(&self.template, &ids, &batch, upstream).await;
+                BatchOutcome::decoded(batch, presences)
+            }
+        };
+        if let BatchOutcome::Decoded(Err(failure)) = &outcome
+            && failure.error.is_unauthenticated()
+        {
+            let _ = self.rejected.set(failure.clone());
+        }
+        (index, ids, outcome)
+    }
+
+    async fn send_own(
+        &self,
+        request: Option<RestRequest>,
+        ids: &[String],
+        batch: &CallContext,
+    ) -> Result<Reply, Failure> {
+        let request = match request {
+            Some(request) => request,
+            None => operation::encode(&self.template.with_ids(ids.to_vec()))?,
+        };
+        self.bulk.upstream.send(&request, &batch.request).await
     }
 }

@@ -1,11 +1,11 @@
-//! Bulk reads without a limit: ids in as they come, results out as batches end.
+//! Bulk reads without a size limit: the caller streams ids, the gateway streams
+//! results as batches complete.
 //!
-//! What is held of a stream is one message of its ids, and so many batches as
-//! are sent at once: results that are not taken keep further ones from being
-//! asked for.
+//! A stream holds in memory one message of ids and as many batches as may be in
+//! flight. A caller that does not take results delays further batches.
 
 mod fetch;
-mod window;
+mod state;
 
 use std::time::Duration;
 
@@ -17,16 +17,15 @@ use super::read::BulkRead;
 use super::{BulkContext, BulkLimits};
 use crate::context::CallContext;
 use crate::error::{Error, Failure, Violation};
-use crate::memory::MemoryLease;
 use crate::operation;
 use crate::proto::v1::{BulkReadFailure, StreamProgress, UcUserPresence};
-use fetch::send;
-use window::Window;
+use fetch::fetch;
+use state::StreamState;
 
-/// A message of the caller's.
+/// A message from the caller.
 #[derive(Debug, Clone, Default)]
 pub struct StreamRequest {
-    /// The source, where the message names one.
+    /// The source, if the message names one.
     pub source: String,
     /// The ids of users.
     pub ids: Vec<String>,
@@ -39,205 +38,190 @@ pub struct StreamRequest {
 pub struct StreamResponse {
     /// The presences that were read.
     pub presences: Vec<UcUserPresence>,
-    /// The ids that the vendor answered nothing for.
+    /// The ids for which the vendor returned no presence.
     pub missing_ids: Vec<String>,
     /// The ids that could not be read.
     pub failures: Vec<BulkReadFailure>,
-    /// What has become of all ids up to now.
+    /// The state of all ids up to now.
     pub progress: StreamProgress,
 }
 
-/// A batch that has ended.
+/// Why a stream ends before all ids are read.
 #[derive(Debug)]
-struct Done {
-    number: u64,
-    /// What was asked.
-    ids: Vec<String>,
-    /// How many of them were found.
-    found: usize,
-    results: StreamResponse,
-    /// Why the whole stream cannot go on, where this batch met with that.
-    ends: Option<Ends>,
-    /// What of the memory for messages the results hold.
-    _held: MemoryLease,
+enum Abort {
+    /// Batches in flight would fail too and are cancelled.
+    Now(Failure),
+    /// Batches in flight are completed first.
+    AfterInFlight(Failure),
 }
 
-/// Why a stream ends before all is answered.
-#[derive(Debug)]
-enum Ends {
-    /// What is under way would fail as well.
-    AtOnce(Failure),
-    /// What is under way is still answered.
-    AfterThese(Failure),
-}
+/// How long a stream may take to send its first id. Until then the vendor has
+/// not checked the token, so an arbitrary text may hold the stream open.
+const FIRST_ID_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a stream may take for its first id: the vendor has not seen the
-/// token before, and any text may be one.
-const FIRST: Duration = Duration::from_secs(10);
+/// How long the last message of a failed stream waits for a caller that takes
+/// no messages.
+const FINAL_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the last message of a stream that failed may take to be handed
-/// out: whoever takes nothing is not waited for any longer.
-const LAST: Duration = Duration::from_secs(5);
-
-/// Reads the presences of all ids that are asked, and hands the results out,
-/// until nothing more is asked and all is answered.
+/// Reads all ids from `requests` and sends the results to `responses`, until
+/// `requests` ends and all of its ids are read.
 ///
-/// Whatever the end is, each id that was taken is named once in what is handed
-/// out, if the caller takes it.
+/// However the stream ends, each received id is reported exactly once, provided
+/// that the caller takes the messages.
 ///
 /// # Errors
 ///
-/// What ends the stream as a whole: a refused token, the deadline, a drain, a
-/// wrong message, and a caller who keeps the gateway waiting for too long.
-pub(crate) async fn read<O: BulkRead>(
-    session: &CallContext,
+/// What ends the whole stream: a rejected token, a deadline, a drain, an invalid
+/// message, an exhausted rate limit, or an idle caller.
+pub(crate) async fn serve_stream<O: BulkRead>(
+    context: &CallContext,
     bulk: &BulkContext,
-    asked: impl Stream<Item = Result<StreamRequest, Failure>> + Unpin,
-    out: &mpsc::Sender<StreamResponse>,
+    requests: impl Stream<Item = Result<StreamRequest, Failure>> + Unpin,
+    responses: &mpsc::Sender<StreamResponse>,
 ) -> Result<(), Failure> {
-    let mut window = Window::default();
-    let end = lead::<O>(session, bulk, asked, out, &mut window).await;
-    session.record_bulk(window.batches(), window.received());
-    if let Some(last) = window.last(end.as_ref().err()) {
-        let _ = timeout(LAST, out.send(last)).await;
+    let mut state = StreamState::default();
+    let result = run::<O>(context, bulk, requests, responses, &mut state).await;
+    context.record_bulk(state.batches(), state.received());
+    if let Some(last) = state.final_response(result.as_ref().err()) {
+        let _ = timeout(FINAL_RESPONSE_TIMEOUT, responses.send(last)).await;
     }
-    end
+    result
 }
 
-async fn lead<O: BulkRead>(
-    session: &CallContext,
+async fn run<O: BulkRead>(
+    context: &CallContext,
     bulk: &BulkContext,
-    mut asked: impl Stream<Item = Result<StreamRequest, Failure>> + Unpin,
-    out: &mpsc::Sender<StreamResponse>,
-    window: &mut Window,
+    mut requests: impl Stream<Item = Result<StreamRequest, Failure>> + Unpin,
+    responses: &mpsc::Sender<StreamResponse>,
+    state: &mut StreamState,
 ) -> Result<(), Failure> {
     let limits = bulk.limits;
-    let deadline = &session.request.deadline;
-    let mut first = First::<O>::default();
-    let mut under_way = FuturesUnordered::new();
-    let (mut is_whole, mut ends) = (false, None::<Failure>);
-    // When the caller last did something, or something was last done for it.
-    let mut moved = Instant::now();
+    let deadline = &context.request.deadline;
+    let mut parameters = None::<Parameters<O>>;
+    let mut in_flight = FuturesUnordered::new();
+    let (mut is_half_closed, mut abort) = (false, None::<Failure>);
+    // When the caller last did something, or the gateway last did something for it.
+    let mut last_activity = Instant::now();
     loop {
-        let has_room = window.unsettled() < limits.concurrency && ends.is_none();
-        if has_room
-            && let Some(read) = &first.read
-            && let Some(batch) = window.next_batch(is_whole)
+        let may_start = state.undelivered() < limits.concurrency && abort.is_none();
+        if may_start
+            && let Some(parameters) = &parameters
+            && let Some(batch) = state.start_batch(is_half_closed)
         {
-            let call = operation::encode(&read.with_ids(batch.ids.clone()));
-            under_way.push(send::<O>(session, &bulk.upstream, call, batch));
+            let request = parameters.template.with_ids(batch.ids.clone());
+            in_flight.push(fetch(context, bulk, request, batch));
             continue;
         }
-        let has_results = window.has_results();
-        let is_over = under_way.is_empty() && !has_results;
-        if is_over && is_whole && window.is_empty() {
+        let has_results = state.has_results();
+        let is_idle = in_flight.is_empty() && !has_results;
+        if is_idle && is_half_closed && state.is_drained() {
             return Ok(());
         }
-        if is_over && let Some(why) = ends {
-            return Err(why);
+        if is_idle && let Some(failure) = abort {
+            return Err(failure);
         }
-        // While the vendor is asked, it is not the caller who is waited for.
-        let is_waiting = under_way.is_empty() || has_results;
-        let leaves = window.leaves().filter(|_| has_room);
-        let (idle, why): (_, fn(Duration) -> Error) = match window.received() {
-            0 if limits.stream_idle > FIRST => (FIRST, Error::StreamUnused),
+        // The idle timeout runs only while the next step is up to the caller.
+        let waits_for_caller = in_flight.is_empty() || has_results;
+        let linger_end = state.linger_end().filter(|_| may_start);
+        let (idle_timeout, idle_error): (_, fn(Duration) -> Error) = match state.received() {
+            0 if limits.stream_idle > FIRST_ID_TIMEOUT => (FIRST_ID_TIMEOUT, Error::StreamUnused),
             _ => (limits.stream_idle, Error::StreamIdle),
         };
         tokio::select! {
             biased;
-            // With what it ends with already, where that is so.
-            () = deadline.expired() => return Err(ends.unwrap_or_else(|| Error::DeadlineExceeded.into())),
-            _ = deadline.drain().begun(), if ends.is_none() => {
-                ends = Some(Error::StreamEnding.into());
-            },
-            taken = out.reserve(), if has_results => {
-                // Nobody is there any more where it cannot be handed out.
-                let Ok(taken) = taken else { return Ok(()) };
-                if let Some(results) = window.next_results() {
-                    taken.send(results);
+            () = deadline.expired() => {
+                return Err(abort.unwrap_or_else(|| Error::DeadlineExceeded.into()));
+            }
+            _ = deadline.drain().begun(), if abort.is_none() => {
+                abort = Some(Error::StreamEnding.into());
+            }
+            permit = responses.reserve(), if has_results => {
+                // The caller is gone if the channel is closed.
+                let Ok(permit) = permit else { return Ok(()) };
+                if let Some(results) = state.next_results() {
+                    permit.send(results);
                 }
             }
-            Some(mut done) = under_way.next() => {
-                let end = done.ends.take();
-                window.settle(done);
-                match end {
-                    Some(Ends::AtOnce(why)) => return Err(why),
-                    Some(Ends::AfterThese(why)) => ends = ends.or(Some(why)),
+            Some((batch, aborts)) = in_flight.next() => {
+                state.complete(batch);
+                match aborts {
+                    Some(Abort::Now(failure)) => return Err(failure),
+                    Some(Abort::AfterInFlight(failure)) => abort = abort.or(Some(failure)),
                     None => {}
                 }
             }
-            message = asked.next(), if window.wants_more() && !is_whole && ends.is_none() => {
+            message = requests.next(), if state.has_room() && !is_half_closed && abort.is_none() => {
                 match message {
-                    None => is_whole = true,
+                    None => is_half_closed = true,
                     Some(message) => {
                         let message = message?;
-                        first.check(&message, limits)?;
-                        let held = session.request.memory.sub_lease();
+                        Parameters::check(&mut parameters, &message, limits)?;
+                        let lease = context.request.memory.sub_lease();
                         let bytes = message.ids.iter().map(String::len).sum();
-                        // It is here already, and no longer than its ids wait.
-                        let held = held.reserve(bytes).is_ok().then_some(held);
-                        window.take(message, held);
+                        // The message is in memory already: account for it if there
+                        // is room, but do not reject it.
+                        let lease = lease.reserve(bytes).is_ok().then_some(lease);
+                        state.add(message, lease);
                     }
                 }
             }
-            () = until(leaves), if leaves.is_some() => {}
-            () = sleep_until(moved + idle), if is_waiting => {
-                return Err(why(idle).into());
+            () = sleep_until_some(linger_end), if linger_end.is_some() => {}
+            () = sleep_until(last_activity + idle_timeout), if waits_for_caller => {
+                return Err(idle_error(idle_timeout).into());
             }
         }
-        moved = Instant::now();
+        last_activity = Instant::now();
     }
 }
 
-async fn until(moment: Option<Instant>) {
+async fn sleep_until_some(moment: Option<Instant>) {
     if let Some(moment) = moment {
         sleep_until(moment).await;
     }
 }
 
-/// What the first message of a stream settles for the whole.
-struct First<O> {
-    /// The read, without ids.
-    read: Option<O>,
+/// What the first message of a stream fixes for all of it.
+struct Parameters<O> {
+    /// The request without ids.
+    template: O,
     source: String,
     unordered: bool,
 }
 
-impl<O> Default for First<O> {
-    fn default() -> Self {
-        Self {
-            read: None,
-            source: String::new(),
-            unordered: false,
-        }
-    }
-}
-
-impl<O: BulkRead> First<O> {
-    /// Checks a message, the first one or one after it.
-    fn check(&mut self, message: &StreamRequest, limits: BulkLimits) -> Result<(), Error> {
-        let wrong = |field: &str, what: String| Error::Invalid(vec![Violation::new(field, what)]);
+impl<O: BulkRead> Parameters<O> {
+    /// Checks a message. The first one sets the parameters.
+    fn check(
+        parameters: &mut Option<Self>,
+        message: &StreamRequest,
+        limits: BulkLimits,
+    ) -> Result<(), Error> {
+        let invalid = |field: &str, description: String| {
+            Err(Error::Invalid(vec![Violation::new(field, description)]))
+        };
         let (count, max) = (message.ids.len(), limits.max_ids);
         if count > max {
-            let what = format!(
+            let description = format!(
                 "must have at most {max} elements in one message (the gateway's --max-bulk-ids); \
                  it has {count}; send several messages"
             );
-            return Err(wrong("ids", what));
+            return invalid("ids", description);
         }
-        if self.read.is_none() {
-            let read = O::at(message.source.clone());
-            operation::check(&read)?;
-            self.read = Some(read);
-            self.source.clone_from(&message.source);
-            self.unordered = message.unordered;
+        let Some(fixed) = parameters else {
+            let template = O::at(message.source.clone());
+            operation::check(&template)?;
+            *parameters = Some(Self {
+                template,
+                source: message.source.clone(),
+                unordered: message.unordered,
+            });
+            return Ok(());
+        };
+        let unchanged = "must have the value of the stream's first message, or be left out";
+        if !message.source.is_empty() && message.source != fixed.source {
+            return invalid("source_id", unchanged.to_owned());
         }
-        let holds = "must be what the first message of the stream has, or be left out";
-        if !message.source.is_empty() && message.source != self.source {
-            return Err(wrong("source_id", holds.to_owned()));
-        }
-        if message.unordered && !self.unordered {
-            return Err(wrong("unordered", holds.to_owned()));
+        if message.unordered && !fixed.unordered {
+            return invalid("unordered", unchanged.to_owned());
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! The bulk write.
+//! The bulk write: sends the batches of a plan so that the updates of one user
+//! are applied in their order, and reports the outcome of each update.
 
 mod plan;
 mod report;
@@ -7,133 +8,133 @@ use std::collections::HashSet;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::{Bulk, BulkContext, key};
+use super::{Bulk, BulkContext, id_key};
 use crate::context::CallContext;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, NotTried};
 use crate::operation;
 use crate::proto::v1::{
-    MutableUserPresence, PutUsersPresencesBulkRequest, PutUsersPresencesBulkResponse, UserPresence,
+    MutableUserPresence, PutUsersPresencesBulkRequest, PutUsersPresencesBulkResponse,
 };
 use crate::upstream::Reply;
 use plan::Plan;
 
 type Request = PutUsersPresencesBulkRequest;
-type Answer = Result<Reply<PutUsersPresencesBulkResponse>, Failure>;
+type WriteResult = Result<Reply<PutUsersPresencesBulkResponse>, Failure>;
 
-/// What became of the updates at these positions of the request, in their order.
-struct Outcome {
+/// The outcome of the updates at these positions of the request.
+struct UpdateOutcome {
+    /// In ascending order.
     positions: Vec<usize>,
-    answer: Answer,
+    result: WriteResult,
 }
 
 impl Bulk for Request {
-    /// Sends the updates in batches that hold a user once each.
+    /// Sends the updates in batches that contain each user at most once.
     ///
-    /// The batches begin in the order of the request, several at a time, but
-    /// never one with a user of whom an earlier batch has not been answered:
-    /// the vendor would keep whichever update came last.
+    /// Batches start in the order of the request, several at a time. A batch
+    /// waits for an earlier one that contains one of its users: the vendor would
+    /// keep whichever update arrived last.
     ///
-    /// All or nothing, none begins after a failure. In partial results, a
-    /// failure that does not hold for the whole call stops no other batch; but
-    /// the later updates of users whose outcome is unknown are not sent. Those
-    /// in flight are awaited in either case, since they change something.
-    async fn fan_out(self, session: &CallContext, bulk: &BulkContext) -> Answer {
+    /// Without partial results, no batch starts after a failure. With partial
+    /// results, a failure stops further batches only if they would fail as well;
+    /// but later updates of users whose outcome is unknown are not sent. Batches
+    /// in flight are awaited in either case, because they change something.
+    async fn fan_out(self, context: &CallContext, bulk: &BulkContext) -> WriteResult {
         if self.body.is_empty() {
-            return session.forward(&bulk.upstream, &self).await;
+            return context.forward(&bulk.upstream, &self).await;
         }
-        // As a whole, so that an update is named by its place in the request.
+        // Check the whole request, so that violations name positions in it.
         operation::check(&self)?;
-        let plan = Plan::of(&self.body)?;
+        let plan = Plan::new(&self.body)?;
         let partial = self.allow_partial_results;
         let ids = plan::ids(&self.body);
+        let batches = plan.batches.len();
         if !partial {
-            bulk.upstream
-                .reserve(&session.request, plan.batches.len())?;
+            bulk.upstream.reserve(&context.request, batches)?;
         }
-        session.record_bulk(plan.batches.len(), ids.len());
-        let outcomes = send(self, &plan, session, bulk).await;
+        context.record_bulk(batches, ids.len());
+        let outcomes = send(self, &plan, context, bulk).await;
         if partial {
             report::partial(outcomes, &ids)
         } else {
-            report::whole(outcomes)
+            report::all_or_nothing(outcomes)
         }
     }
 }
 
-/// Sends the batches of a plan; gives what became of each, in their order, and
-/// then what was not sent.
+/// Sends the batches of a plan. Returns the outcomes of the batches in their
+/// order, followed by the updates that were not sent.
 async fn send(
     request: Request,
     plan: &Plan,
-    session: &CallContext,
+    context: &CallContext,
     bulk: &BulkContext,
-) -> Vec<Outcome> {
-    let (partial, deadline) = (request.allow_partial_results, &session.request.deadline);
+) -> Vec<UpdateOutcome> {
+    let (partial, deadline) = (request.allow_partial_results, &context.request.deadline);
     let mut updates = request.body.into_iter().enumerate();
-    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut outcomes: Vec<UpdateOutcome> = Vec::new();
     let mut in_flight = FuturesUnordered::new();
-    let mut running: Vec<usize> = Vec::new();
+    let mut in_flight_batches: Vec<usize> = Vec::new();
     let mut next = 0;
-    // Why no batch begins any more.
+    // Why no further batch starts.
     let mut stopped: Option<NotTried> = None;
-    // The users whose earlier update may still be applied, and the positions
-    // of what is not sent because of that.
-    let mut uncertain: HashSet<String> = HashSet::new();
+    // The users with an update that may still be applied, and the positions of
+    // their later updates, which are not sent for that reason.
+    let mut unknown_users: HashSet<String> = HashSet::new();
     let mut withheld: Vec<usize> = Vec::new();
     let mut unsent: Vec<usize> = Vec::new();
     loop {
         while stopped.is_none()
             && next < plan.batches.len()
-            && running.len() < bulk.limits.concurrency
-            && !running
+            && in_flight_batches.len() < bulk.limits.concurrency
+            && !in_flight_batches
                 .iter()
                 .any(|&earlier| plan.share_a_user(earlier, next))
         {
             let number = next;
             next += 1;
             let batch = updates.by_ref().take(plan.batches[number].len());
-            let (kept, sent): (Vec<_>, Vec<_>) =
-                batch.partition(|(_, update)| uncertain.contains(&user(update)));
-            withheld.extend(kept.into_iter().map(|(position, _)| position));
+            let (held_back, sent): (Vec<_>, Vec<_>) =
+                batch.partition(|(_, update)| unknown_users.contains(&user_key(update)));
+            withheld.extend(held_back.into_iter().map(|(position, _)| position));
             if sent.is_empty() {
                 continue;
             }
             let (positions, body): (Vec<_>, _) = sent.into_iter().unzip();
-            let batch = Request {
+            let request = Request {
                 body,
                 ..Request::default()
             };
             in_flight.push(async move {
-                let session = session.batch(number, batch.body.len());
-                let answer = session.forward(&bulk.upstream, &batch).await;
-                session.finish(&answer);
-                (number, positions, answer)
+                let batch = context.batch(number, request.body.len());
+                let result = batch.forward(&bulk.upstream, &request).await;
+                batch.finish(&result);
+                (number, positions, result)
             });
-            running.push(number);
+            in_flight_batches.push(number);
         }
-        let Some((number, positions, mut answer)) = in_flight.next().await else {
+        let Some((number, positions, mut result)) = in_flight.next().await else {
             break;
         };
-        running.retain(|&other| other != number);
-        if let Err(failure) = &mut answer {
+        in_flight_batches.retain(|&other| other != number);
+        if let Err(failure) = &mut result {
             failure.error.locate(&positions);
-            let why = match partial {
+            stopped = stopped.or(match partial {
                 false if deadline.is_expired() => Some(NotTried::DeadlineExceeded),
                 false => Some(NotTried::CallFailed),
-                true => stops(&failure.error, deadline),
-            };
-            stopped = stopped.or(why);
+                true => stop_reason(&failure.error, deadline),
+            });
             if failure.error.is_outcome_unknown() {
-                uncertain.extend(plan.users(number).iter().cloned());
+                unknown_users.extend(plan.users(number).iter().cloned());
             }
-            // It met the deadline before it was sent.
+            // The deadline passed before the batch was sent.
             if matches!(failure.error, Error::DeadlineExceeded) {
                 unsent.extend(positions);
                 continue;
             }
         }
-        outcomes.push(Outcome { positions, answer });
+        outcomes.push(UpdateOutcome { positions, result });
     }
     outcomes.sort_unstable_by_key(|outcome| outcome.positions.first().copied());
     unsent.extend(updates.map(|(position, _)| position));
@@ -142,48 +143,39 @@ async fn send(
         (NotTried::OutcomeUnknown, withheld),
         (stopped.unwrap_or(NotTried::CallFailed), unsent),
     ];
-    outcomes.extend(
-        not_tried
-            .into_iter()
-            .filter(|(_, positions)| !positions.is_empty())
-            .map(|(why, positions)| Outcome {
-                positions,
-                answer: Err(Error::NotTried(why).into()),
-            }),
-    );
+    let not_tried = not_tried.into_iter();
+    let not_tried = not_tried.filter(|(_, positions)| !positions.is_empty());
+    outcomes.extend(not_tried.map(|(reason, positions)| UpdateOutcome {
+        positions,
+        result: Err(Error::NotTried(reason).into()),
+    }));
     outcomes
 }
 
-/// Why a failure of one batch holds for those that were not sent; `None` where
-/// it does not.
+/// Why no batch may start after this failure of another one; `None` if further
+/// batches may succeed.
 ///
-/// The order of one user's updates needs no more: what was refused is not
-/// applied later. That goes for every answer but 502 and 504, by the contract
-/// of errors, and so for 500 and 503.
-fn stops(error: &Error, deadline: &Deadline) -> Option<NotTried> {
-    let is_limited = error.fault().is_some_and(|fault| fault.status == 429);
-    let is_late = || {
-        error
-            .retry_delay()
-            .is_some_and(|delay| delay >= deadline.remaining())
+/// A failure does not endanger the order of one user's updates: a rejected
+/// update is never applied later. By the contract of errors, every status but
+/// 502 and 504 is a rejection, including 500 and 503.
+fn stop_reason(error: &Error, deadline: &Deadline) -> Option<NotTried> {
+    let is_throttled = error.fault().is_some_and(|fault| fault.status == 429);
+    let retry_is_late = || {
+        let delay = error.retry_delay();
+        delay.is_some_and(|delay| delay >= deadline.remaining())
     };
     match error {
         _ if deadline.is_expired() => Some(NotTried::DeadlineExceeded),
-        // No later request of this token's, or of this process's, has its turn.
+        // Later requests of this token, or of this process, would fail as well.
         Error::RateLimited(_) | Error::Draining => Some(NotTried::CallFailed),
-        error if error.is_unauthenticated() || is_limited && is_late() => {
+        error if error.is_unauthenticated() || is_throttled && retry_is_late() => {
             Some(NotTried::CallFailed)
         }
         _ => None,
     }
 }
 
-/// The user of an update, as users are compared.
-fn user(update: &MutableUserPresence) -> String {
-    key(update.id.as_deref().unwrap_or_default())
-}
-
-/// Joins the batches' answers, in their order.
-fn presences(answers: impl Iterator<Item = PutUsersPresencesBulkResponse>) -> Vec<UserPresence> {
-    answers.flat_map(|answer| answer.presences).collect()
+/// The key of the user whose presence is updated.
+fn user_key(update: &MutableUserPresence) -> String {
+    id_key(update.id.as_deref().unwrap_or_default())
 }

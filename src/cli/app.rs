@@ -158,7 +158,7 @@ impl App {
 ///
 /// # Errors
 ///
-/// If the system has no trusted authorities, or a thread cannot be started.
+/// If the system has no trusted authorities.
 pub async fn server(
     upstream: Endpoint,
     client: ClientOptions,
@@ -171,12 +171,10 @@ pub async fn server(
     if limits.share_reads {
         upstream = upstream.with_shared_reads();
     }
-    let coalescer = limits.bulk_merge_window.map(BatchCoalescer::new);
-    let coalescer = coalescer.transpose();
     let gateway = Gateway::new(BulkContext {
         upstream,
         limits: limits.bulk,
-        coalescer: coalescer.map_err(|error| format!("cannot start a thread: {error}"))?,
+        coalescer: limits.bulk_merge_window.map(BatchCoalescer::new),
     });
     let services = move |context, request| gateway.call(context, request);
     let server = Server::new(services, limits.calls, shutdown, telemetry).await;

@@ -65,7 +65,7 @@ impl Handler {
         let (results, mut sent) = mpsc::channel(1);
         let (end, mut ended) = mpsc::channel(1);
         let driver = async move {
-            let read = bulk::stream::<O>(&context, &bulk, requests, &results).await;
+            let read = bulk::serve_stream::<O>(&context, &bulk, requests, &results).await;
             let write_timeout = match read {
                 Ok(()) => {
                     context.request.access_log.finish(Code::Ok, None);

@@ -1,136 +1,137 @@
-//! The batches' answers put together: nothing is dropped, nothing is doubled.
+//! Assembles the responses to all batches: each requested id is reported exactly
+//! once, and no presence is dropped.
 //!
-//! Most of it is done as each answer comes, while others are waited for.
+//! Most of the work is done for each response as it arrives, while other batches
+//! are in flight.
 
 use std::collections::HashMap;
 
 use percent_encoding::percent_decode_str;
 
-use super::failure;
-use crate::bulk::key;
+use crate::bulk::id_key;
 use crate::error::Failure;
 use crate::proto::v1::{BulkReadFailure, UcUserPresence};
 
-/// What came of a bulk read. Each id asked is in exactly one of the three lists.
+/// The result of a bulk read. Each requested id is in exactly one of the three lists.
 #[derive(Debug, Default)]
 pub(crate) struct BulkResult {
-    /// The presences in the order of the ids; behind them what answers no id.
+    /// The presences in the order of the ids, followed by unmatched ones.
     pub presences: Vec<UcUserPresence>,
-    /// The ids that a batch which succeeded did not answer.
+    /// The ids for which a successful batch returned no presence.
     pub missing_ids: Vec<String>,
     /// The ids of batches that failed.
     pub failures: Vec<BulkReadFailure>,
-    /// How many answers match no id, or one that was answered before.
+    /// How many presences match no id, or one that has a presence already.
     pub unmatched: usize,
 }
 
-/// What came of one batch.
+/// The result of one batch.
 #[derive(Debug)]
 pub(in crate::bulk) struct BatchResult {
     ids: Vec<String>,
-    /// The answer to each of the ids.
-    answers: Vec<Option<UcUserPresence>>,
-    /// What answers none of them, or one that was answered before.
-    rest: Vec<UcUserPresence>,
-    /// Why the batch failed, if it did.
-    why: Option<Failure>,
+    /// The presence of each id.
+    presences: Vec<Option<UcUserPresence>>,
+    /// Presences that match no id of this batch, or one that has a presence already.
+    unmatched: Vec<UcUserPresence>,
+    failure: Option<Failure>,
 }
 
 impl BatchResult {
-    /// Puts the answers to a batch of distinct ids into their places.
+    /// Matches the presences of a response to a batch of distinct ids.
     ///
-    /// An answer belongs to the id that it names, never to the one at its
-    /// position: the vendor promises no order, and not one answer for each id.
+    /// A presence belongs to the id that it names, never to the one at its
+    /// position: the vendor promises neither an order nor a presence for each id.
     pub(in crate::bulk) fn new(
         ids: Vec<String>,
-        answer: Result<Vec<UcUserPresence>, Failure>,
+        response: Result<Vec<UcUserPresence>, Failure>,
     ) -> Self {
-        let mut answers: Vec<_> = ids.iter().map(|_| None).collect();
-        let (mut rest, mut why) = (Vec::new(), None);
-        match answer {
-            Ok(presences) => {
-                let places = ids.iter().enumerate().map(|(at, id)| (key(id), at));
-                let mut empty: HashMap<String, usize> = places.collect();
-                for answer in presences {
-                    match user(&answer).and_then(|user| empty.remove(&user)) {
-                        Some(at) => answers[at] = Some(answer),
-                        None => rest.push(answer),
+        let mut presences: Vec<_> = ids.iter().map(|_| None).collect();
+        let (mut unmatched, mut failure) = (Vec::new(), None);
+        match response {
+            Ok(response) => {
+                let indexes = ids.iter().enumerate().map(|(at, id)| (id_key(id), at));
+                let mut open: HashMap<String, usize> = indexes.collect();
+                for presence in response {
+                    match user_key(&presence).and_then(|key| open.remove(&key)) {
+                        Some(at) => presences[at] = Some(presence),
+                        None => unmatched.push(presence),
                     }
                 }
             }
-            Err(failure) => why = Some(failure),
+            Err(error) => failure = Some(error),
         }
         Self {
             ids,
-            answers,
-            rest,
-            why,
+            presences,
+            unmatched,
+            failure,
         }
     }
 }
 
-/// Puts all batches, given in their order, together.
-pub(in crate::bulk) fn glue(mut batches: Vec<BatchResult>) -> BulkResult {
-    let rest: Vec<_> = batches
-        .iter_mut()
-        .flat_map(|batch| std::mem::take(&mut batch.rest))
-        .collect();
-    let unmatched = serve_others(rest, &mut batches);
-    let mut glued = BulkResult {
+/// Assembles all batches, given in their order.
+pub(in crate::bulk) fn assemble(mut batches: Vec<BatchResult>) -> BulkResult {
+    let unmatched = match_across(&mut batches);
+    let mut result = BulkResult {
         unmatched: unmatched.len(),
         ..BulkResult::default()
     };
     let ids = batches.iter().map(|batch| batch.ids.len()).sum();
-    glued.presences.reserve_exact(ids);
+    result.presences.reserve_exact(ids);
     for batch in batches {
         let mut unanswered = Vec::new();
-        for (id, answer) in batch.ids.into_iter().zip(batch.answers) {
-            match answer {
-                Some(answer) => glued.presences.push(answer),
+        for (id, presence) in batch.ids.into_iter().zip(batch.presences) {
+            match presence {
+                Some(presence) => result.presences.push(presence),
                 None => unanswered.push(id),
             }
         }
-        match batch.why {
-            Some(why) if !unanswered.is_empty() => glued.failures.push(failure(unanswered, why)),
+        match batch.failure {
+            Some(failure) if !unanswered.is_empty() => result.failures.push(BulkReadFailure {
+                ids: unanswered,
+                status: Some(failure.into_rpc_status()),
+            }),
             Some(_) => {}
-            None => glued.missing_ids.extend(unanswered),
+            None => result.missing_ids.extend(unanswered),
         }
     }
-    glued.presences.extend(unmatched);
-    glued
+    result.presences.extend(unmatched);
+    result
 }
 
-/// Puts what is in another batch than its id into that id's place where the own
-/// batch has no answer; gives what still answers none.
-fn serve_others(rest: Vec<UcUserPresence>, batches: &mut [BatchResult]) -> Vec<UcUserPresence> {
-    if rest.is_empty() {
-        return rest;
+/// Gives presences that came with another batch than their id's to that id, if
+/// it has none. Returns those that match no id.
+fn match_across(batches: &mut [BatchResult]) -> Vec<UcUserPresence> {
+    let strays = batches.iter_mut().map(|batch| &mut batch.unmatched);
+    let mut strays: Vec<_> = strays.flat_map(std::mem::take).collect();
+    if strays.is_empty() {
+        return strays;
     }
-    let mut empty = HashMap::new();
+    let mut open = HashMap::new();
     for (number, batch) in batches.iter().enumerate() {
         for (at, id) in batch.ids.iter().enumerate() {
-            if batch.answers[at].is_none() {
-                empty.insert(key(id), (number, at));
+            if batch.presences[at].is_none() {
+                open.insert(id_key(id), (number, at));
             }
         }
     }
-    let is_left = |answer: UcUserPresence| match user(&answer).and_then(|user| empty.remove(&user))
-    {
-        Some((number, at)) => {
-            batches[number].answers[at] = Some(answer);
-            None
+    strays.retain_mut(|stray| {
+        let id = user_key(stray).and_then(|key| open.remove(&key));
+        if let Some((number, at)) = id {
+            batches[number].presences[at] = Some(std::mem::take(stray));
         }
-        None => Some(answer),
-    };
-    rest.into_iter().filter_map(is_left).collect()
+        id.is_none()
+    });
+    strays
 }
 
-/// The user whom an answer is about: its `userId`, else the user in its `selfUri`.
-pub(super) fn user(answer: &UcUserPresence) -> Option<String> {
-    let id = answer.user_id.as_deref().filter(|id| !id.is_empty());
-    id.map(key).or_else(|| {
-        let (_, rest) = answer.self_uri.as_deref()?.split_once("/users/")?;
+/// The key of the user whose presence this is: from its `userId`, else from its
+/// `selfUri`.
+pub(super) fn user_key(presence: &UcUserPresence) -> Option<String> {
+    let id = presence.user_id.as_deref().filter(|id| !id.is_empty());
+    id.map(id_key).or_else(|| {
+        let (_, rest) = presence.self_uri.as_deref()?.split_once("/users/")?;
         let id = rest.split(['/', '?', '#']).next()?;
-        Some(key(&percent_decode_str(id).decode_utf8().ok()?))
+        Some(id_key(&percent_decode_str(id).decode_utf8().ok()?))
     })
 }

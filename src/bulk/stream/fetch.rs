@@ -1,98 +1,111 @@
-//! The trip of a stream's batch to the vendor and back.
+//! Fetches one batch of a stream from the vendor.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::window::Batch;
-use super::{Done, Ends, StreamResponse};
-use crate::bulk::read::{BatchResult, BulkRead, glue};
+use super::state::{Batch, CompletedBatch};
+use super::{Abort, StreamResponse};
+use crate::bulk::BulkContext;
+use crate::bulk::read::{BatchResult, BulkRead, assemble};
 use crate::context::CallContext;
-use crate::error::Error;
-use crate::operation::RestRequest;
-use crate::upstream::{RequestContext, Reservations, Upstream};
+use crate::error::{Error, Failure};
+use crate::operation;
+use crate::upstream::{Reply, RequestContext, Reservations};
 
-/// What the answer to a batch is expected to have, in bytes. Most have less.
-const EXPECTED: usize = 32 * 1024;
+/// The memory that is reserved for the response to a batch, in bytes on the
+/// wire. Most responses are smaller.
+const EXPECTED_RESPONSE: usize = 32 * 1024;
 
-/// How long it takes until it is looked for room again.
-const NO_ROOM: Duration = Duration::from_millis(50);
+/// How often a batch that waits for memory tries to reserve it.
+const MEMORY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until there is memory for an answer: to ask for one that cannot be
-/// taken would cost the token a request.
-async fn has_room(session: &CallContext) -> Result<(), Error> {
-    let drain = session.request.deadline.drain();
-    while session.request.memory.prereserve(EXPECTED).is_err() {
+/// Fetches a batch by a request for its ids. The second value says whether the
+/// stream must end with it.
+pub(super) async fn fetch<O: BulkRead>(
+    context: &CallContext,
+    bulk: &BulkContext,
+    request: O,
+    batch: Batch,
+) -> (CompletedBatch, Option<Abort>) {
+    // A lease of its own: one lease of the whole stream would only grow.
+    let lease = context.request.memory.sub_lease();
+    let Batch {
+        number,
+        ids,
+        invalid: failures,
+    } = batch;
+    let mut completed = CompletedBatch {
+        number,
+        found: 0,
+        results: StreamResponse {
+            failures,
+            ..StreamResponse::default()
+        },
+        _lease: lease.clone(),
+    };
+    if ids.is_empty() {
+        return (completed, None);
+    }
+    let context = context.with_request(RequestContext {
+        memory: lease,
+        reservations: Reservations::default(),
+        ..context.request.clone()
+    });
+    let reply = send(&context, bulk, &request, number).await;
+    context.request.memory.release_unused();
+    let abort = reply.as_ref().err().and_then(abort);
+    let presences = reply.map(|reply| O::presences(reply.body));
+    let result = assemble(vec![BatchResult::new(ids, presences)]);
+    context
+        .request
+        .access_log
+        .unmatched_answers(result.unmatched);
+    completed.found = result.presences.len() - result.unmatched;
+    completed.results.presences = result.presences;
+    completed.results.missing_ids = result.missing_ids;
+    completed.results.failures.extend(result.failures);
+    (completed, abort)
+}
+
+async fn send<O: BulkRead>(
+    context: &CallContext,
+    bulk: &BulkContext,
+    request: &O,
+    number: usize,
+) -> Result<Reply<O::Response>, Failure> {
+    let rest_request = operation::encode(request)?;
+    reserve_memory(context).await?;
+    let batch = context.batch(number, request.ids().len());
+    let reply = batch.send::<O>(&bulk.upstream, &rest_request).await;
+    batch.finish(&reply);
+    reply
+}
+
+/// Waits until there is memory for a response. A request whose response does
+/// not fit into memory would still count against the token's rate limit.
+async fn reserve_memory(context: &CallContext) -> Result<(), Error> {
+    let drain = context.request.deadline.drain();
+    while context
+        .request
+        .memory
+        .prereserve(EXPECTED_RESPONSE)
+        .is_err()
+    {
         tokio::select! {
-            () = sleep(NO_ROOM) => {}
+            () = sleep(MEMORY_POLL_INTERVAL) => {}
             _ = drain.begun() => return Err(Error::Draining),
         }
     }
     Ok(())
 }
 
-/// Sends a batch as `call`; what is wrong with single ids is a part of the
-/// results already.
-pub(super) async fn send<O: BulkRead>(
-    session: &CallContext,
-    upstream: &Upstream,
-    call: Result<RestRequest, Error>,
-    batch: Batch,
-) -> Done {
-    // Its own account: a stream as a whole would hold more and more.
-    let held = session.request.memory.sub_lease();
-    let Batch { number, ids, wrong } = batch;
-    let mut done = Done {
-        number,
-        ids: ids.clone(),
-        found: 0,
-        results: StreamResponse {
-            failures: wrong,
-            ..StreamResponse::default()
-        },
-        ends: None,
-        _held: held.clone(),
-    };
-    if ids.is_empty() {
-        return done;
+/// Whether the failure of one batch ends the whole stream.
+fn abort(failure: &Failure) -> Option<Abort> {
+    match &failure.error {
+        error if error.is_unauthenticated() => Some(Abort::Now(failure.clone())),
+        // Batches after this one would get their turn too late as well.
+        Error::RateLimited(_) => Some(Abort::AfterInFlight(failure.clone())),
+        _ => None,
     }
-    let session = session.with_request(RequestContext {
-        memory: held,
-        reservations: Reservations::default(),
-        ..session.request.clone()
-    });
-    let has_room = has_room(&session).await;
-    let answer = match call.and_then(|call| has_room.map(|()| call)) {
-        Err(error) => Err(error.into()),
-        Ok(call) => {
-            let index = usize::try_from(number).unwrap_or(usize::MAX);
-            let batch = session.batch(index, ids.len());
-            let answer = batch.send::<O>(upstream, &call).await;
-            batch.finish(&answer);
-            answer
-        }
-    };
-    session.request.memory.release_unused();
-    done.ends = answer
-        .as_ref()
-        .err()
-        .and_then(|failure| match &failure.error {
-            error if error.is_unauthenticated() => Some(Ends::AtOnce(failure.clone())),
-            // Nor will any that comes after it have its turn in time.
-            Error::RateLimited(_) => Some(Ends::AfterThese(failure.clone())),
-            _ => None,
-        });
-    let count = ids.len();
-    let answer = answer.map(|served| O::presences(served.body));
-    let glued = glue(vec![BatchResult::new(ids, answer)]);
-    session
-        .request
-        .access_log
-        .unmatched_answers(glued.unmatched);
-    let failed: usize = glued.failures.iter().map(|failure| failure.ids.len()).sum();
-    done.found = count - glued.missing_ids.len() - failed;
-    done.results.presences = glued.presences;
-    done.results.missing_ids = glued.missing_ids;
-    done.results.failures.extend(glued.failures);
-    done
 }

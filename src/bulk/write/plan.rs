@@ -1,45 +1,48 @@
-//! Where a bulk write is cut.
+//! Cuts a bulk write into batches.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::user;
-use crate::bulk::BATCH;
+use super::user_key;
+use crate::bulk::BATCH_SIZE;
 use crate::error::{Error, Violation};
 use crate::operation::MAX_ID_BYTES;
 use crate::proto::v1::MutableUserPresence;
 
-/// How large the body of one batch is made, in bytes: somewhat below the limit.
+/// The largest body of a batch, in bytes: somewhat below the vendor's limit.
 const BATCH_BYTES: usize = 500_000;
 
-/// The largest update that the vendor takes, in bytes: its `request.bytes.max`
-/// for the body, without the brackets. One that fits no batch goes alone.
+/// The largest update that the vendor accepts, in bytes: its `request.bytes.max`
+/// for a body, without the brackets. An update larger than [`BATCH_BYTES`] is a
+/// batch by itself.
 const MAX_UPDATE_BYTES: usize = 512_000 - "[]".len();
 
-/// The batches of a bulk write: contiguous, and each with a user once at most.
+/// The batches of a bulk write. They are contiguous, and each contains a user at
+/// most once.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The positions of each batch's updates in the request.
     pub batches: Vec<Range<usize>>,
+    /// The keys of each batch's users.
     users: Vec<HashSet<String>>,
 }
 
 impl Plan {
-    /// Cuts the updates into batches of 50 or 500,000 bytes, earlier where a
-    /// user comes up again.
-    pub(super) fn of(updates: &[MutableUserPresence]) -> Result<Self, Error> {
+    /// Cuts the updates into batches of 50 updates or 500,000 bytes, earlier if a
+    /// user occurs again.
+    pub(super) fn new(updates: &[MutableUserPresence]) -> Result<Self, Error> {
         let sizes = check(updates)?;
         let mut plan = Self {
             batches: Vec::new(),
             users: Vec::new(),
         };
         let mut start = 0;
-        // With a comma behind each update.
+        // Each update is followed by a comma.
         let mut bytes = "[]".len();
         let mut users = HashSet::new();
         for (index, (update, size)) in updates.iter().zip(sizes).enumerate() {
-            let user = user(update);
-            let is_full = index - start == BATCH
+            let user = user_key(update);
+            let is_full = index - start == BATCH_SIZE
                 || index > start && bytes + size > BATCH_BYTES
                 || users.contains(&user);
             if is_full {
@@ -58,12 +61,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The users of a batch.
+    /// The keys of a batch's users.
     pub(super) fn users(&self, batch: usize) -> &HashSet<String> {
         &self.users[batch]
     }
 
-    /// Whether two batches hold updates of the same user.
+    /// Whether two batches contain the same user.
     pub(super) fn share_a_user(&self, one: usize, other: usize) -> bool {
         !self.users[one].is_disjoint(&self.users[other])
     }
@@ -77,17 +80,17 @@ pub(super) fn ids(updates: &[MutableUserPresence]) -> Vec<String> {
         .collect()
 }
 
-/// Checks every update, and gives its size as JSON.
+/// Checks each update. Returns their sizes as JSON.
 fn check(updates: &[MutableUserPresence]) -> Result<Vec<usize>, Error> {
     let mut violations = Vec::new();
     let mut sizes = Vec::with_capacity(updates.len());
     for (index, update) in updates.iter().enumerate() {
-        // Checked before: the request as a whole was encoded.
+        // Cannot fail: the whole request was encoded before.
         let size = serde_json::to_vec(update).map_or(0, |json| json.len());
         match update.id.as_deref() {
             None | Some("") => violations.push(Violation::new(
                 format!("body[{index}].id"),
-                "is required: the id of the user whose presence is written",
+                "is required: the id of the user whose presence is updated",
             )),
             Some(id) if id.len() > MAX_ID_BYTES => violations.push(Violation::new(
                 format!("body[{index}].id"),
@@ -98,7 +101,7 @@ fn check(updates: &[MutableUserPresence]) -> Result<Vec<usize>, Error> {
             )),
             Some(_) if size > MAX_UPDATE_BYTES => violations.push(Violation::new(
                 format!("body[{index}]"),
-                format!("is {size} bytes of JSON; the vendor takes {MAX_UPDATE_BYTES} at most"),
+                format!("is {size} bytes of JSON; the vendor accepts at most {MAX_UPDATE_BYTES}"),
             )),
             Some(_) => {}
         }
@@ -124,7 +127,7 @@ mod tests {
     }
 
     fn cut(updates: &[MutableUserPresence]) -> Vec<Range<usize>> {
-        Plan::of(updates).unwrap().batches
+        Plan::new(updates).unwrap().batches
     }
 
     #[test]
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_stays_under_the_size_that_the_vendor_takes() {
+    fn a_batch_stays_under_the_size_that_the_vendor_accepts() {
         let updates: Vec<_> = (0..10).map(|n| update(&n.to_string(), 100_000)).collect();
         assert_eq!(cut(&updates), [0..4, 4..8, 8..10]);
         for batch in cut(&updates) {
@@ -145,10 +148,10 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_fits_no_batch_of_ours_but_the_vendors_goes_alone() {
+    fn an_update_too_large_for_a_batch_but_not_for_the_vendor_is_sent_alone() {
         let updates = [update("a", 1), update("b", 505_000), update("c", 1)];
         assert_eq!(cut(&updates), [0..1, 1..2, 2..3]);
-        let error = Plan::of(&[update("a", 1), update("b", 512_000)]).unwrap_err();
+        let error = Plan::new(&[update("a", 1), update("b", 512_000)]).unwrap_err();
         let Error::Invalid(violations) = error else {
             panic!("{error:?}")
         };
@@ -156,10 +159,10 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_comes_up_again_begins_a_new_batch() {
+    fn a_user_who_occurs_again_begins_a_new_batch() {
         let updates = ["a", "b", "A", "c", "b", "a"].map(|id| update(id, 1));
         assert_eq!(cut(&updates), [0..2, 2..5, 5..6]);
-        let plan = Plan::of(&updates).unwrap();
+        let plan = Plan::new(&updates).unwrap();
         assert!(plan.share_a_user(0, 1) && plan.share_a_user(1, 2));
     }
 
@@ -172,7 +175,7 @@ mod tests {
             update("", 1),
             update(&long, 1),
         ];
-        let error = Plan::of(&updates).unwrap_err();
+        let error = Plan::new(&updates).unwrap_err();
         let Error::Invalid(violations) = error else {
             panic!("{error:?}")
         };

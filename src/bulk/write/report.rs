@@ -1,35 +1,26 @@
-//! What a bulk write tells of its batches.
+//! Reports the outcome of a bulk write.
 
-use super::{Answer, Outcome, presences};
+use super::{UpdateOutcome, WriteResult};
 use crate::error::{Error, Failure};
 use crate::proto::v1::{
     BulkWriteFailure, BulkWriteReport, IndexRange, PutUsersPresencesBulkResponse,
 };
 use crate::upstream::Reply;
 
-/// All or nothing: the presences, or one failure with what became of each update.
-pub(super) fn whole(outcomes: Vec<Outcome>) -> Answer {
+/// All presences, or one failure with the outcome of each update.
+pub(super) fn all_or_nothing(outcomes: Vec<UpdateOutcome>) -> WriteResult {
     let mut report = BulkWriteReport::default();
-    for outcome in &outcomes {
-        note(&mut report, outcome);
-    }
-    let mut answers = Vec::with_capacity(outcomes.len());
-    let mut worst: Option<Failure> = None;
+    let (mut replies, mut failures) = (Vec::new(), Vec::new());
     for outcome in outcomes {
-        match outcome.answer {
-            Ok(served) => answers.push(served),
-            Err(failure) => {
-                if worst
-                    .as_ref()
-                    .is_none_or(|worst| weight(&failure) > weight(worst))
-                {
-                    worst = Some(failure);
-                }
-            }
+        add(&mut report, &outcome);
+        match outcome.result {
+            Ok(reply) => replies.push(reply),
+            Err(failure) => failures.push(failure),
         }
     }
-    match worst {
-        None => Ok(reply(answers, Vec::new(), None)),
+    // Reversed, because of several equal ones the last is the maximum.
+    match failures.into_iter().rev().max_by_key(severity) {
+        None => Ok(merge(replies, Vec::new(), None)),
         Some(failure) => Err(Failure {
             report: Some(Box::new(report)),
             ..failure
@@ -37,43 +28,46 @@ pub(super) fn whole(outcomes: Vec<Outcome>) -> Answer {
     }
 }
 
-/// What worked and what did not, side by side.
-///
-/// Only a token that is refused before anything was changed is a failure of
-/// the whole call.
-pub(super) fn partial(outcomes: Vec<Outcome>, ids: &[String]) -> Answer {
+/// The presences and the failures. The call fails as a whole only if the token
+/// was rejected before anything was changed.
+pub(super) fn partial(outcomes: Vec<UpdateOutcome>, ids: &[String]) -> WriteResult {
     let errors: Vec<&Error> = outcomes
         .iter()
-        .filter_map(|outcome| outcome.answer.as_ref().err().map(|failure| &failure.error))
+        .filter_map(|outcome| outcome.result.as_ref().err().map(|failure| &failure.error))
         .collect();
-    let is_refusal = |error: &&Error| error.is_unauthenticated();
-    let is_refusal_or_its_effect =
-        |error: &&Error| is_refusal(error) || matches!(error, Error::NotTried(_));
+    let is_rejection = |error: &&Error| error.is_unauthenticated();
+    let is_consequence = |error: &&Error| matches!(error, Error::NotTried(_));
     if errors.len() == outcomes.len()
-        && errors.iter().any(is_refusal)
-        && errors.iter().all(is_refusal_or_its_effect)
+        && errors.iter().any(is_rejection)
+        && errors
+            .iter()
+            .all(|error| is_rejection(error) || is_consequence(error))
     {
-        return whole(outcomes);
+        return all_or_nothing(outcomes);
     }
-    let mut answers = Vec::new();
-    let mut failures: Vec<BulkWriteFailure> = Vec::new();
+    let (mut replies, mut failures) = (Vec::new(), Vec::new());
     let mut correlation_id = None;
-    for Outcome { positions, answer } in outcomes {
-        match answer {
-            Ok(served) => answers.push(served),
+    for UpdateOutcome { positions, result } in outcomes {
+        match result {
+            Ok(reply) => replies.push(reply),
             Err(failure) => {
                 correlation_id = correlation_id.or_else(|| failure.correlation_id.clone());
-                failures.push(entry(&positions, ids, failure));
+                failures.push(BulkWriteFailure {
+                    ids: positions.iter().map(|&at| ids[at].clone()).collect(),
+                    status: Some(failure.into_rpc_status()),
+                    indexes: positions.into_iter().map(index).collect(),
+                });
             }
         }
     }
-    Ok(reply(answers, failures, correlation_id))
+    Ok(merge(replies, failures, correlation_id))
 }
 
-/// Which failure speaks for the call: one of unknown outcome before any
-/// other, one that left something undone before an answer that cannot be read,
-/// and a cause before what was not sent because of it.
-fn weight(failure: &Failure) -> u8 {
+/// The failure of the highest severity becomes the status of the call: first an
+/// unknown outcome, then an update that was not applied, then one that was
+/// applied but whose response is unreadable, and last the updates that were not
+/// sent because of another failure.
+fn severity(failure: &Failure) -> u8 {
     match &failure.error {
         error if error.is_outcome_unknown() => 3,
         error if error.is_applied() => 1,
@@ -82,20 +76,18 @@ fn weight(failure: &Failure) -> u8 {
     }
 }
 
-fn note(report: &mut BulkWriteReport, outcome: &Outcome) {
-    let list = match &outcome.answer {
+/// Adds updates to a report, which has ranges of adjacent positions.
+fn add(report: &mut BulkWriteReport, outcome: &UpdateOutcome) {
+    let list = match outcome.result.as_ref().map_err(|failure| &failure.error) {
         Ok(_) => &mut report.applied,
-        Err(failure) if failure.error.is_applied() => &mut report.applied,
-        Err(failure) if failure.error.is_outcome_unknown() => &mut report.unknown,
-        Err(Failure {
-            error: Error::NotTried(_),
-            ..
-        }) => &mut report.not_tried,
+        Err(error) if error.is_applied() => &mut report.applied,
+        Err(error) if error.is_outcome_unknown() => &mut report.unknown,
+        Err(Error::NotTried(_)) => &mut report.not_tried,
         Err(_) => &mut report.failed,
     };
-    for index in outcome.positions.iter().copied().map(position) {
+    for index in outcome.positions.iter().copied().map(index) {
         match list.last_mut() {
-            Some(before) if before.last + 1 == index => before.last = index,
+            Some(range) if range.last + 1 == index => range.last = index,
             _ => list.push(IndexRange {
                 first: index,
                 last: index,
@@ -104,39 +96,31 @@ fn note(report: &mut BulkWriteReport, outcome: &Outcome) {
     }
 }
 
-fn entry(positions: &[usize], ids: &[String], failure: Failure) -> BulkWriteFailure {
-    let ids = positions.iter().map(|&at| ids[at].clone());
-    BulkWriteFailure {
-        ids: ids.collect(),
-        status: Some(failure.into_rpc_status()),
-        indexes: positions.iter().copied().map(position).collect(),
-    }
-}
-
-fn reply(
-    answers: Vec<Reply<PutUsersPresencesBulkResponse>>,
+/// Merges the replies to all batches. Without a `correlation_id` of a failure,
+/// the last reply's is used.
+fn merge(
+    replies: Vec<Reply<PutUsersPresencesBulkResponse>>,
     failures: Vec<BulkWriteFailure>,
     correlation_id: Option<http::HeaderValue>,
 ) -> Reply<PutUsersPresencesBulkResponse> {
-    let correlation_id = correlation_id.or_else(|| {
-        answers
-            .iter()
-            .rev()
-            .find_map(|answer| answer.correlation_id.clone())
-    });
-    let presences = presences(answers.into_iter().map(|reply| reply.body));
+    let last = || {
+        let mut ids = replies.iter().rev().map(|reply| &reply.correlation_id);
+        ids.find_map(Clone::clone)
+    };
+    let correlation_id = correlation_id.or_else(last);
+    let bodies = replies.into_iter().map(|reply| reply.body);
     Reply {
         body: PutUsersPresencesBulkResponse {
-            presences,
+            presences: bodies.flat_map(|body| body.presences).collect(),
             failures,
         },
         correlation_id,
     }
 }
 
-/// A position as it is told. A request has far fewer than 2^63 updates.
-fn position(index: usize) -> i64 {
-    i64::try_from(index).unwrap_or(i64::MAX)
+/// A position as a number of the protocol.
+fn index(position: usize) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -145,22 +129,22 @@ mod tests {
     use crate::error::NotTried;
 
     #[test]
-    fn a_report_tells_each_update_in_runs_of_neighbours() {
-        let not_tried = |positions: &[usize]| Outcome {
+    fn a_report_has_ranges_of_adjacent_updates() {
+        let not_tried = |positions: &[usize]| UpdateOutcome {
             positions: positions.to_vec(),
-            answer: Err(Error::NotTried(NotTried::CallFailed).into()),
+            result: Err(Error::NotTried(NotTried::CallFailed).into()),
         };
-        let refused = |positions: &[usize]| Outcome {
+        let failed = |positions: &[usize]| UpdateOutcome {
             positions: positions.to_vec(),
-            answer: Err(Error::Draining.into()),
+            result: Err(Error::Draining.into()),
         };
-        let outcomes = vec![refused(&[0, 1]), refused(&[3]), not_tried(&[2, 4, 5, 6])];
-        let report = whole(outcomes).unwrap_err().report.unwrap();
-        let runs = |list: &[IndexRange]| -> Vec<(i64, i64)> {
+        let outcomes = vec![failed(&[0, 1]), failed(&[3]), not_tried(&[2, 4, 5, 6])];
+        let report = all_or_nothing(outcomes).unwrap_err().report.unwrap();
+        let ranges = |list: &[IndexRange]| -> Vec<(i64, i64)> {
             list.iter().map(|range| (range.first, range.last)).collect()
         };
-        assert_eq!(runs(&report.failed), [(0, 1), (3, 3)]);
-        assert_eq!(runs(&report.not_tried), [(2, 2), (4, 6)]);
+        assert_eq!(ranges(&report.failed), [(0, 1), (3, 3)]);
+        assert_eq!(ranges(&report.not_tried), [(2, 2), (4, 6)]);
         assert!(report.applied.is_empty() && report.unknown.is_empty());
     }
 }

@@ -101,7 +101,7 @@ fn the_tables_of_limits_have_the_values_of_the_constants() {
         MAX_SCRAPES,
         SCRAPE_TIMEOUT,
         TLS_RELOAD_INTERVAL,
-        bulk::BATCH,
+        bulk::BATCH_SIZE,
         context::WRITE_TIMEOUT,
         credentials::MAX_AUTHORIZATION,
         error::MAX_STATUS_BYTES,

@@ -1,0 +1,124 @@
+//! Collects the outcomes of batches as they arrive.
+
+use std::collections::VecDeque;
+
+use futures_util::FutureExt;
+use futures_util::stream::{Stream, StreamExt};
+use http::HeaderValue;
+use tokio::task::yield_now;
+
+use super::{BatchResult, BulkRead};
+use crate::context::BatchContext;
+use crate::error::Failure;
+use crate::proto::v1::UcUserPresence;
+use crate::upstream::Reply;
+
+/// The presences of one batch.
+pub(super) type Presences = Result<Reply<Vec<UcUserPresence>>, Failure>;
+
+/// The outcome of a batch.
+pub(super) enum BatchOutcome<'a> {
+    /// A response that is not decoded yet.
+    Received(BatchContext<'a>, Reply),
+    Decoded(Presences),
+}
+
+/// A batch whose outcome is decoded.
+pub(super) struct CollectedBatch {
+    pub index: usize,
+    pub result: BatchResult,
+    pub is_failure: bool,
+    correlation_id: Option<HeaderValue>,
+}
+
+/// Collects all batches, in the order of the call. Without `partial`, the first
+/// failure ends it and cancels what is in flight.
+pub(super) async fn collect<'a, O: BulkRead>(
+    mut outcomes: impl Stream<Item = (usize, Vec<String>, BatchOutcome<'a>)> + Unpin,
+    partial: bool,
+) -> Result<Vec<CollectedBatch>, Failure> {
+    let mut collected = Vec::new();
+    let (mut undecoded, mut is_complete) = (VecDeque::new(), false);
+    loop {
+        // Take everything that has arrived before decoding any of it: that starts
+        // the next batches, and the vendor takes longer than decoding.
+        let arrived = match outcomes.next().now_or_never() {
+            None if undecoded.is_empty() => Some(outcomes.next().await),
+            arrived => arrived,
+        };
+        match arrived {
+            // Returning drops the stream, which cancels the batches in flight.
+            Some(Some((_, _, BatchOutcome::Decoded(Err(failure))))) if !partial => {
+                return Err(failure);
+            }
+            Some(Some(outcome)) => {
+                undecoded.push_back(outcome);
+                continue;
+            }
+            Some(None) => is_complete = true,
+            None => {}
+        }
+        match undecoded.pop_front() {
+            Some((index, ids, outcome)) => {
+                match outcome.decode::<O>() {
+                    Err(failure) if !partial => return Err(failure),
+                    presences => collected.push(CollectedBatch::new(index, ids, presences)),
+                }
+                // Let connections deliver what has arrived in the meantime.
+                yield_now().await;
+            }
+            None if is_complete => break,
+            None => {}
+        }
+    }
+    collected.sort_unstable_by_key(|batch| batch.index);
+    Ok(collected)
+}
+
+/// The correlation id of the first batch that failed, else of the last batch.
+pub(super) fn correlation_id(batches: &[CollectedBatch]) -> Option<HeaderValue> {
+    let id = |batch: &CollectedBatch| batch.correlation_id.clone();
+    let mut failed = batches.iter().filter(|batch| batch.is_failure);
+    failed
+        .find_map(id)
+        .or_else(|| batches.iter().rev().find_map(id))
+}
+
+impl<'a> BatchOutcome<'a> {
+    /// The outcome of a batch that is finished.
+    pub(super) fn decoded(batch: BatchContext<'a>, presences: Presences) -> Self {
+        batch.finish(&presences);
+        Self::Decoded(presences)
+    }
+
+    fn decode<O: BulkRead>(self) -> Presences {
+        match self {
+            Self::Decoded(presences) => presences,
+            Self::Received(batch, reply) => {
+                let presences = batch.decode::<O>(reply);
+                let presences = presences.map(|reply| reply.map(O::presences));
+                batch.finish(&presences);
+                presences
+            }
+        }
+    }
+}
+
+impl CollectedBatch {
+    fn new(index: usize, ids: Vec<String>, presences: Presences) -> Self {
+        let is_failure = presences.is_err();
+        let (presences, correlation_id) = match presences {
+            Ok(reply) => (Ok(reply.body), reply.correlation_id),
+            Err(failure) => {
+                let correlation_id = failure.correlation_id.clone();
+                (Err(failure), correlation_id)
+            }
+        };
+        Self {
+            index,
+            result: BatchResult::new(ids, presences),
+            is_failure,
+            correlation_id,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Plans a bulk read: its batches, and how each of them is sent.
+
+use std::collections::HashSet;
+
+use super::BulkRead;
+use super::coalesce::BatchShare;
+use crate::bulk::{BATCH_SIZE, BulkContext, id_key};
+use crate::context::CallContext;
+use crate::error::Failure;
+use crate::operation::{self, RestRequest};
+
+/// A bulk read whose request is valid.
+pub(super) struct Plan<O> {
+    /// The request without ids.
+    pub template: O,
+    /// The first batch, encoded.
+    first: RestRequest,
+    /// The ids of each batch.
+    batches: Vec<Vec<String>>,
+}
+
+/// A batch and how it is sent.
+pub(super) struct PlannedBatch {
+    /// Its position in the call.
+    pub index: usize,
+    pub ids: Vec<String>,
+    pub dispatch: Dispatch,
+}
+
+/// How a batch is sent.
+pub(super) enum Dispatch {
+    /// By its own request, which is encoded on its turn if it is not yet.
+    Own(Option<RestRequest>),
+    /// By one request together with ids of other calls.
+    Shared(BatchShare),
+}
+
+impl<O: BulkRead> Plan<O> {
+    /// Cuts a request into batches of distinct ids.
+    ///
+    /// Everything that can be invalid is checked here, so that an invalid call
+    /// sends nothing. Batches after the first are encoded while others are in
+    /// flight: to encode the 200 requests of 10,000 ids takes long enough to
+    /// delay the first one.
+    pub(super) fn new(request: &O) -> Result<Self, Failure> {
+        let ids = distinct(request.ids());
+        let template = request.with_ids(Vec::new());
+        let first = if ids.len() == request.ids().len() && ids.len() <= BATCH_SIZE {
+            operation::encode(request)?
+        } else {
+            check(request)?;
+            let first = ids.iter().take(BATCH_SIZE).cloned();
+            operation::encode(&template.with_ids(first.collect()))?
+        };
+        Ok(Self {
+            template,
+            first,
+            batches: ids.chunks(BATCH_SIZE).map(<[String]>::to_vec).collect(),
+        })
+    }
+
+    /// How many batches there are.
+    pub(super) fn batches(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// How many distinct ids there are.
+    pub(super) fn ids(&self) -> usize {
+        self.batches.iter().map(Vec::len).sum()
+    }
+
+    /// Decides how each batch is sent, in the order in which they are started.
+    ///
+    /// Only a batch that is not full is shared: a full one saves no request. The
+    /// shared ones are started first, because other calls wait for them.
+    pub(super) fn dispatch(
+        mut self,
+        context: &CallContext,
+        bulk: &BulkContext,
+    ) -> Result<(O, Vec<PlannedBatch>), Failure> {
+        let mut planned = Vec::with_capacity(self.batches.len() + 1);
+        if let Some(coalescer) = &bulk.coalescer
+            && let Some(ids) = self.batches.pop_if(|ids| ids.len() < BATCH_SIZE)
+        {
+            let shares = coalescer.join(&self.template, context, &bulk.upstream, ids)?;
+            let shares = shares.into_iter().zip(self.batches.len()..);
+            planned.extend(shares.map(|((share, ids), index)| PlannedBatch {
+                index,
+                ids,
+                dispatch: Dispatch::Shared(share),
+            }));
+        }
+        let mut first = Some(self.first);
+        let own = self.batches.into_iter().enumerate();
+        planned.extend(own.map(|(index, ids)| PlannedBatch {
+            index,
+            ids,
+            dispatch: Dispatch::Own(first.take()),
+        }));
+        Ok((self.template, planned))
+    }
+}
+
+/// The ids without duplicates: each in its first spelling, in the order of their
+/// first occurrence.
+fn distinct(ids: &[String]) -> Vec<String> {
+    let mut seen = HashSet::with_capacity(ids.len());
+    ids.iter()
+        .filter(|id| seen.insert(id_key(id)))
+        .cloned()
+        .collect()
+}
+
+/// Checks the ids of a request that is sent in parts, so that an invalid one is
+/// named by its index in the whole request.
+fn check<O: BulkRead>(request: &O) -> Result<(), Failure> {
+    let mut ids = request.ids().iter();
+    // Most requests are valid, and this check is far cheaper than the second one.
+    if ids.any(|id| operation::wrong_element(id).is_some()) {
+        operation::check(request)?;
+    }
+    Ok(())
+}
