@@ -37,22 +37,17 @@ async fn server() -> Server {
     let endpoint = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
     let limits = Limits {
         calls: CallLimits {
-            deadlines: DeadlinePolicy {
-                default: Duration::from_secs(30),
-                max: Duration::from_mins(2),
-            },
             max_in_flight: 10,
-            max_bulk_ids: 5000,
             message_memory: 64 << 20,
+            ..CallLimits::default()
         },
         bulk: BulkLimits {
-            max_ids: 5000,
-            concurrency: 8,
             stream_idle: IDLE,
+            ..BulkLimits::default()
         },
         token_requests_per_minute: 0,
         share_reads: false,
-        bulk_merge_window: None,
+        ..Limits::default()
     };
     let shutdown = ShutdownTimeouts {
         lame_duck: Duration::ZERO,

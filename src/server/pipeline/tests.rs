@@ -10,7 +10,6 @@ use tonic_types::StatusExt;
 use tower::ServiceExt;
 
 use super::*;
-use crate::deadline::DeadlinePolicy;
 
 const PATH: &str = "/genesys.presence.v1.PresenceService/GetUserPresence";
 
@@ -33,13 +32,10 @@ where
     F: Future<Output: IntoResponse> + Send + 'static,
 {
     let limits = CallLimits {
-        deadlines: DeadlinePolicy {
-            default: Duration::from_secs(30),
-            max: Duration::from_secs(30),
-        },
         max_in_flight: 1,
         max_bulk_ids: 9,
         message_memory: 1 << 20,
+        ..CallLimits::default()
     };
     let services = move |_, request| {
         let response = handler(request);
