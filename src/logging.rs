@@ -1,5 +1,8 @@
 //! The log, written to standard error.
 
+#[cfg(test)]
+pub(crate) mod captured;
+
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
 use std::panic::{self, PanicHookInfo};
@@ -103,31 +106,13 @@ fn is_allowed(metadata: &Metadata<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-
+    use super::captured::CapturedLog;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn a_panic_is_logged_once_with_its_place_and_without_its_words() {
-        let written = Written::default();
-        let log = written.clone();
-        let log = fmt().json().with_writer(move || log.clone()).finish();
+        let written = CapturedLog::default();
+        let log = fmt().json().with_writer(written.clone()).finish();
         let before = panic::take_hook();
         panic::set_hook(Box::new(log_panic));
         let caught = tracing::subscriber::with_default(log, || {
@@ -135,7 +120,7 @@ mod tests {
         });
         panic::set_hook(before);
         assert!(caught.is_err());
-        let log = String::from_utf8(written.0.lock().clone()).unwrap();
+        let log = written.text();
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.contains("src/logging.rs:"), "{log}");
         assert!(!log.contains("secret"), "{log}");

@@ -150,7 +150,7 @@ async fn a_write_that_arrived_is_given_up_and_neither_sent_again_nor_mixed_up_wi
         }
     })
     .await;
-    let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
+    let gateway = Gateway::before_url(&vendor.url()).await;
     let request = json!({"userId": "u", "body": {"message": "m"}});
     tokio::select! {
         answer = gateway.call("PatchUserPresencesPurecloud", request) => panic!("{answer:?}"),

@@ -274,7 +274,7 @@ async fn a_write_that_had_not_left_was_not_applied() {
     })
     .await;
     let upstream = format!("https://{}", vendor.address);
-    let gateway = Gateway::at(&upstream, Limits::default()).await;
+    let gateway = Gateway::before_url(&upstream).await;
     for rpc in [READ].into_iter().chain(WRITES) {
         let answer = call(&gateway, rpc, Some("200m")).await;
         if rpc == "PutUsersPresencesBulk" {
@@ -297,7 +297,7 @@ async fn an_answer_that_stops_in_the_middle_is_awaited_until_the_deadline() {
             pending::<()>().await;
         })
         .await;
-        let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
+        let gateway = Gateway::before_url(&vendor.url()).await;
         expired(call(&gateway, READ, Some("200m")).await);
         let answer = call(&gateway, "PatchUserPresencesPurecloud", Some("200m")).await;
         refused(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
@@ -314,7 +314,7 @@ async fn a_refusal_whose_body_does_not_come_in_time_is_a_refusal_all_the_same() 
         pending::<()>().await;
     })
     .await;
-    let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
+    let gateway = Gateway::before_url(&vendor.url()).await;
     let answer = call(&gateway, "PatchUserPresencesPurecloud", Some("200m")).await;
     refused(answer, Code::Aborted, "UPSTREAM_ERROR");
 }

@@ -397,7 +397,7 @@ async fn a_prefix_of_the_upstreams_path_stands_before_the_path() {
     let vendor = Vendor::answering(200, "{}").await;
     for prefix in ["/genesys/eu", "/genesys/eu/"] {
         let upstream = format!("http://{}{prefix}", vendor.address);
-        let gateway = Gateway::at(&upstream, crate::support::Limits::default()).await;
+        let gateway = Gateway::before_url(&upstream).await;
         gateway
             .call("GetPresenceSettings", json!({}))
             .await

@@ -181,7 +181,7 @@ async fn what_never_left_is_sent_again_whatever_it_is() {
         // It hangs up instead of shaking hands.
         let vendor = RawVendor::start(async |_| {}).await;
         let upstream = format!("https://{}", vendor.address);
-        let gateway = Gateway::at(&upstream, Limits::default()).await;
+        let gateway = Gateway::before_url(&upstream).await;
         refused(
             gateway.call(rpc, request).await,
             Code::Unavailable,

@@ -8,7 +8,7 @@ use prost_reflect::{DescriptorPool, ReflectMessage};
 use prost_types::FileDescriptorProto;
 
 use crate::contract::protos::api;
-use crate::support::{Gateway, Limits};
+use crate::support::Gateway;
 
 /// Both versions of the service speak alike, in types of their own.
 macro_rules! client {
@@ -75,10 +75,6 @@ macro_rules! client {
 client!(v1);
 client!(v1alpha);
 
-async fn gateway() -> Gateway {
-    Gateway::at("http://127.0.0.1:1", Limits::default()).await
-}
-
 const SERVICES: [&str; 2] = [
     "genesys.presence.v1.PresenceService",
     "genesys.presence.v1.LegacyPresenceService",
@@ -86,7 +82,7 @@ const SERVICES: [&str; 2] = [
 
 #[tokio::test]
 async fn every_service_is_listed_in_both_versions() {
-    let gateway = gateway().await;
+    let gateway = Gateway::before_nobody().await;
     for listed in [
         v1::services(&gateway).await,
         v1alpha::services(&gateway).await,
@@ -144,7 +140,7 @@ async fn fetched(gateway: &Gateway, alpha: bool) -> DescriptorPool {
 
 #[tokio::test]
 async fn the_files_come_whole_with_every_annotation() {
-    let gateway = gateway().await;
+    let gateway = Gateway::before_nobody().await;
     for alpha in [false, true] {
         let pool = fetched(&gateway, alpha).await;
         let http = pool.get_extension_by_name("google.api.http").unwrap();

@@ -16,7 +16,7 @@ use tonic_reflection::pb::v1::{
     ExtensionRequest, ServerReflectionRequest, ServerReflectionResponse,
 };
 
-use crate::support::{Gateway, Limits};
+use crate::support::Gateway;
 
 const VERSIONS: [&str; 2] = ["v1", "v1alpha"];
 
@@ -70,10 +70,6 @@ fn extension(containing_type: &str, extension_number: i32) -> MessageRequest {
     })
 }
 
-async fn gateway() -> Gateway {
-    Gateway::at("http://127.0.0.1:1", Limits::default()).await
-}
-
 /// What one question is answered with, in a version of the protocol.
 async fn answer(gateway: &Gateway, version: &str, message: MessageRequest) -> MessageResponse {
     let (answers, end) = asked(gateway, version, vec![request(Some(message.clone()))]).await;
@@ -102,7 +98,7 @@ fn files(answer: &MessageResponse) -> Vec<String> {
 
 #[tokio::test]
 async fn what_is_not_known_is_an_error_of_its_own_and_the_stream_goes_on() {
-    let gateway = gateway().await;
+    let gateway = Gateway::before_nobody().await;
     for version in VERSIONS {
         for (wrong, code, says) in [
             (
@@ -166,7 +162,7 @@ async fn what_is_not_known_is_an_error_of_its_own_and_the_stream_goes_on() {
 
 #[tokio::test]
 async fn every_kind_of_symbol_is_found() {
-    let gateway = gateway().await;
+    let gateway = Gateway::before_nobody().await;
     let health = "health.proto";
     let options = "genesys/presence/v1/options.proto";
     for version in VERSIONS {
@@ -211,7 +207,7 @@ async fn every_kind_of_symbol_is_found() {
 
 #[tokio::test]
 async fn extensions_are_told_with_the_files_that_have_them() {
-    let gateway = gateway().await;
+    let gateway = Gateway::before_nobody().await;
     for version in VERSIONS {
         let all = async |name: &str| {
             let all = AllExtensionNumbersOfType(name.to_owned());
@@ -239,7 +235,7 @@ async fn extensions_are_told_with_the_files_that_have_them() {
 
 #[tokio::test]
 async fn both_versions_list_both_of_them() {
-    let gateway = gateway().await;
+    let gateway = Gateway::before_nobody().await;
     for version in VERSIONS {
         let list = answer(&gateway, version, ListServices(String::new())).await;
         let ListServicesResponse(list) = list else {

@@ -10,11 +10,7 @@ use tonic_types::StatusExt;
 
 use super::{METHODS, ask, ask_by};
 use crate::support::raw_http::RawVendor;
-use crate::support::{Gateway, Limits, info, metadata, refused};
-
-async fn gateway(upstream: &str) -> Gateway {
-    Gateway::at(upstream, Limits::default()).await
-}
+use crate::support::{Gateway, info, metadata, refused};
 
 /// A status of ours, that tells nothing of where the vendor is or was asked.
 #[track_caller]
@@ -41,7 +37,7 @@ async fn a_request_that_never_left_is_unavailable_whatever_it_would_have_done() 
         format!("https://{}", no_tls.address),
         format!("https://{}", hangs_up.address),
     ] {
-        let gateway = gateway(&upstream).await;
+        let gateway = Gateway::before_url(&upstream).await;
         // All at once: to find no host by its name can take some seconds.
         let answers = join_all(METHODS.iter().map(|method| ask_by(&gateway, method)));
         for answer in answers.await {
@@ -90,7 +86,7 @@ fn check(answer: Result<crate::support::Answer, Status>, method: &Method) {
 async fn a_connection_lost_before_the_answer_is_unavailable_for_a_read_alone() {
     for answer in CUT {
         let vendor = RawVendor::writing(answer).await;
-        let gateway = gateway(&vendor.url()).await;
+        let gateway = Gateway::before_url(&vendor.url()).await;
         for method in METHODS {
             check(ask_by(&gateway, &method).await, &method);
         }
@@ -101,7 +97,7 @@ async fn a_connection_lost_before_the_answer_is_unavailable_for_a_read_alone() {
 async fn a_connection_lost_in_the_middle_of_the_answer_is_too() {
     for answer in CUT_IN_THE_BODY {
         let vendor = RawVendor::writing(answer).await;
-        let gateway = gateway(&vendor.url()).await;
+        let gateway = Gateway::before_url(&vendor.url()).await;
         for method in METHODS {
             let answer = ask_by(&gateway, &method).await;
             if method == Method::DELETE {
@@ -119,7 +115,7 @@ async fn what_was_refused_stays_refused_where_the_error_body_is_cut() {
     for head in ["content-length: 1000", "transfer-encoding: chunked"] {
         let cut = format!("HTTP/1.1 400 Bad Request\r\n{head}\r\n\r\n{{\"code\":\"bad.requ");
         let vendor = RawVendor::writing(cut).await;
-        let gateway = gateway(&vendor.url()).await;
+        let gateway = Gateway::before_url(&vendor.url()).await;
         for method in METHODS {
             let answer = ask_by(&gateway, &method).await;
             ours(answer, Code::InvalidArgument, "UPSTREAM_ERROR");
@@ -130,7 +126,7 @@ async fn what_was_refused_stays_refused_where_the_error_body_is_cut() {
 #[tokio::test]
 async fn a_bulk_call_tells_it_like_a_single_one() {
     let vendor = RawVendor::writing("").await;
-    let lost = gateway(&vendor.url()).await;
+    let lost = Gateway::before_url(&vendor.url()).await;
     let ids = json!({"id": ["a", "b"]});
     let answer = ask(&lost, "GetUsersPresencesPurecloudBulk", ids).await;
     check(answer, &Method::GET);

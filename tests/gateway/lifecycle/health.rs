@@ -36,7 +36,7 @@ pub async fn check(channel: &Channel, service: &str) -> Result<ServingStatus, to
 
 #[tokio::test]
 async fn it_is_serving_under_every_name_without_a_token_and_without_a_vendor() {
-    let gateway = Gateway::at("http://127.0.0.1:1", Limits::default()).await;
+    let gateway = Gateway::before_nobody().await;
     let answer = gateway.call("GetPresenceSettings", json!({})).await;
     refused(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
     for name in NAMES {
@@ -47,7 +47,7 @@ async fn it_is_serving_under_every_name_without_a_token_and_without_a_vendor() {
 
 #[tokio::test]
 async fn an_unknown_name_is_not_found() {
-    let gateway = Gateway::at("http://127.0.0.1:1", Limits::default()).await;
+    let gateway = Gateway::before_nobody().await;
     for name in [
         "x",
         "PresenceService",
@@ -87,7 +87,7 @@ async fn a_watch_of_an_unknown_name_says_so_and_stays_open_until_the_drain() {
 
 #[tokio::test]
 async fn a_watch_begins_with_what_is() {
-    let gateway = Gateway::at("http://127.0.0.1:1", Limits::default()).await;
+    let gateway = Gateway::before_nobody().await;
     for name in NAMES {
         let mut client = HealthClient::new(gateway.channel.clone());
         let mut watch = client.watch(named(name)).await.unwrap().into_inner();

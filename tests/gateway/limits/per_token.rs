@@ -18,14 +18,7 @@ const RPC: &str = "GetUserPresencesPurecloud";
 const BULK: &str = "GetUsersPresencesPurecloudBulk";
 
 async fn call(gateway: &Gateway, token: &str) -> Result<Answer, Status> {
-    ask(gateway, RPC, json!({"userId": "u"}), token).await
-}
-
-async fn ask(gateway: &Gateway, rpc: &str, request: Value, token: &str) -> Result<Answer, Status> {
-    let token = format!("Bearer {token}");
-    gateway
-        .call_with(rpc, request, &[("authorization", &token)])
-        .await
+    gateway.call_as(token, RPC, json!({"userId": "u"})).await
 }
 
 /// A gateway that gives each token three requests a minute.
@@ -78,11 +71,12 @@ async fn a_bulk_call_that_cannot_be_whole_in_time_is_refused_before_its_first_re
         (BULK, json!({"id": ids(200)})),
         ("PutUsersPresencesBulk", json!({"body": updates})),
     ] {
-        let answer = ask(&gateway, rpc, request, "a").await;
+        let answer = gateway.call_as("a", rpc, request).await;
         refused(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
         assert_eq!(vendor.received().len(), 0, "{rpc}");
     }
-    ask(&gateway, BULK, json!({"id": ids(150)}), "a")
+    gateway
+        .call_as("a", BULK, json!({"id": ids(150)}))
         .await
         .unwrap();
 }
@@ -96,7 +90,7 @@ async fn with_partial_results_what_has_no_turn_is_named() {
     .await;
     let gateway = three_a_minute(&vendor).await;
     let request = json!({"id": ids(200), "allowPartialResults": true});
-    let answer = ask(&gateway, BULK, request, "a").await.unwrap().json;
+    let answer = gateway.call_as("a", BULK, request).await.unwrap().json;
     assert_eq!(answer["presences"].as_array().unwrap().len(), 150);
     assert_eq!(answer["failures"][0]["ids"].as_array().unwrap().len(), 50);
     assert_eq!(

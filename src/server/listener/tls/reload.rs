@@ -48,29 +48,11 @@ impl Tls {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-
     use rcgen::{CertificateParams, KeyPair};
 
     use super::super::TlsFiles;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::logging::captured::CapturedLog;
 
     #[test]
     fn a_change_is_told_once_in_however_many_looks() {
@@ -90,11 +72,10 @@ mod tests {
         };
         let tls = Tls::new(files).unwrap();
 
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone());
+        let log = CapturedLog::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone());
         let told = || {
-            let log = String::from_utf8(log.0.lock().clone()).unwrap();
+            let log = log.text();
             (log.matches(" INFO ").count(), log.matches(" WARN ").count())
         };
         tracing::subscriber::with_default(subscriber.with_ansi(false).finish(), || {

@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
-use proptest::test_runner::{TestCaseResult, TestRunner};
+use proptest::test_runner::TestCaseResult;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
@@ -18,22 +16,12 @@ use tonic_types::StatusExt;
 use crate::support::bulk::read_scene::{CONCURRENCY, End, Scene, failure, scene};
 use crate::support::bulk::{READS, failures, read, texts};
 use crate::support::in_flight::{Flight, soon};
-use crate::support::{Gateway, Limits, ONCE, Received, Vendor, check_form, cut};
+use crate::support::stage::{Play, Stage, check};
+use crate::support::{Gateway, Limits, ONCE, Received, check_form};
 
-/// A scene as it is played.
-struct Play {
-    scene: Scene,
-    /// The caller's token, by which a request is told from a late one of the
-    /// scene before.
-    token: String,
-    flight: Flight,
-}
-
-/// A vendor that plays one scene after the other, and the gateways before it.
-struct Stage {
-    play: Arc<Mutex<Option<Arc<Play>>>>,
-    played: AtomicUsize,
-    vendor: Vendor,
+/// The vendor, and a gateway for each concurrency.
+struct Theatre {
+    stage: Stage<Scene, Flight>,
     gateways: Vec<Gateway>,
 }
 
@@ -43,23 +31,15 @@ fn batch_of(received: &Received, scene: &Scene) -> usize {
     place.unwrap_or_else(|| panic!("{first} was not asked so")) / 50
 }
 
-impl Stage {
+impl Theatre {
     async fn new() -> Self {
-        let play = Arc::new(Mutex::new(None::<Arc<Play>>));
-        let playing = Arc::clone(&play);
-        let vendor = Vendor::start(move |received| {
-            let play = playing.lock().clone().unwrap();
-            async move {
-                if received.token() != play.token {
-                    return cut();
-                }
-                let held = play.flight.begin();
-                let batch = batch_of(&received, &play.scene);
-                for _ in 0..play.scene.batches[batch].1 {
-                    yield_now().await;
-                }
-                held.answered(play.scene.answer(batch))
+        let stage = Stage::new(async |play: Arc<Play<Scene, Flight>>, received| {
+            let held = play.memory.begin();
+            let batch = batch_of(&received, &play.scene);
+            for _ in 0..play.scene.batches[batch].1 {
+                yield_now().await;
             }
+            held.answered(play.scene.answer(batch))
         })
         .await;
         let mut gateways = Vec::new();
@@ -68,29 +48,17 @@ impl Stage {
                 concurrency,
                 ..Limits::default()
             };
-            gateways.push(Gateway::with(&vendor, limits).await);
+            gateways.push(Gateway::with(&stage.vendor, limits).await);
         }
-        Self {
-            play,
-            played: AtomicUsize::new(0),
-            vendor,
-            gateways,
-        }
+        Self { stage, gateways }
     }
 
     async fn play(&self, scene: Scene) -> TestCaseResult {
-        let number = self.played.fetch_add(1, Relaxed);
-        let play = Arc::new(Play {
-            scene,
-            token: format!("Bearer {number}"),
-            flight: Flight::default(),
-        });
-        *self.play.lock() = Some(Arc::clone(&play));
-        self.vendor.forget();
+        let play = self.stage.begin(scene);
         let Play {
             scene,
             token,
-            flight,
+            memory: flight,
         } = &*play;
 
         let rpc = READS[scene.rpc].0;
@@ -99,8 +67,7 @@ impl Stage {
         let call = self.gateways[scene.gateway].call_with(rpc, read(rpc, request), &metadata);
         let answer = soon("an answer", call).await;
 
-        let mut received = self.vendor.received();
-        received.retain(|received| received.token() == token);
+        let received = self.stage.received(&play);
         check_requests(scene, &received)?;
         let counts = flight.counts();
         prop_assert!(counts.most <= CONCURRENCY[scene.gateway], "{counts:?}");
@@ -253,14 +220,8 @@ fn named(presence: &Value) -> String {
 #[test]
 fn every_id_and_every_presence_is_accounted_for_whatever_the_vendor_does() {
     let runtime = Runtime::new().unwrap();
-    let stage = runtime.block_on(Stage::new());
-    let config = ProptestConfig {
-        cases: 300,
-        max_shrink_iters: 500,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let mut runner = TestRunner::new(config);
-    let checked = runner.run(&scene(), |scene| runtime.block_on(stage.play(scene)));
-    checked.unwrap_or_else(|failure| panic!("{failure}"));
+    let theatre = runtime.block_on(Theatre::new());
+    check(&runtime, (300, 500), &scene(), async |scene| {
+        theatre.play(scene).await
+    });
 }

@@ -4,14 +4,12 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use presence_gateway::error::MAX_STATUS_BYTES;
 use presence_gateway::proto::v1::IndexRange;
 use proptest::prelude::*;
-use proptest::test_runner::{TestCaseResult, TestRunner};
+use proptest::test_runner::TestCaseResult;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tonic::{Code, Status};
@@ -20,7 +18,8 @@ use tonic_types::StatusExt;
 use crate::support::bulk::write_scene::{End, Memory, Scene, places, scene, user};
 use crate::support::bulk::{WRITE, messages, size};
 use crate::support::in_flight::soon;
-use crate::support::{Gateway, Limits, ONCE, Received, Vendor, check_form, cut, metadata, report};
+use crate::support::stage::{Play, Stage, check};
+use crate::support::{Gateway, Limits, ONCE, Received, check_form, metadata, report};
 
 const CONCURRENCY: [usize; 3] = [1, 3, 8];
 
@@ -38,36 +37,17 @@ enum Fate {
     NotTried,
 }
 
-/// A scene as it is played.
-struct Play {
-    scene: Scene,
-    /// The caller's token, by which a request is told from a late one of the
-    /// scene before.
-    token: String,
-    memory: Memory,
-}
-
-/// A vendor that plays one scene after the other, and the gateways before it.
-struct Stage {
-    play: Arc<Mutex<Option<Arc<Play>>>>,
-    played: AtomicUsize,
-    vendor: Vendor,
+/// The vendor, and gateways for each concurrency.
+struct Theatre {
+    stage: Stage<Scene, Memory>,
     patient: Vec<Gateway>,
     hasty: Vec<Gateway>,
 }
 
-impl Stage {
+impl Theatre {
     async fn new() -> Self {
-        let play = Arc::new(Mutex::new(None::<Arc<Play>>));
-        let playing = Arc::clone(&play);
-        let vendor = Vendor::start(move |received| {
-            let play = playing.lock().clone().unwrap();
-            async move {
-                if received.token() != play.token {
-                    return cut();
-                }
-                play.memory.treat(&play.scene, &received).await
-            }
+        let stage = Stage::new(async |play: Arc<Play<Scene, Memory>>, received| {
+            play.memory.treat(&play.scene, &received).await
         })
         .await;
         let (mut patient, mut hasty) = (Vec::new(), Vec::new());
@@ -76,31 +56,22 @@ impl Stage {
                 concurrency,
                 ..Limits::default()
             };
-            patient.push(Gateway::with(&vendor, limits).await);
+            patient.push(Gateway::with(&stage.vendor, limits).await);
             let limits = Limits {
                 default_deadline: HASTE,
                 ..limits
             };
-            hasty.push(Gateway::with(&vendor, limits).await);
+            hasty.push(Gateway::with(&stage.vendor, limits).await);
         }
         Self {
-            play,
-            played: AtomicUsize::new(0),
-            vendor,
+            stage,
             patient,
             hasty,
         }
     }
 
     async fn play(&self, scene: Scene) -> TestCaseResult {
-        let number = self.played.fetch_add(1, Relaxed);
-        let play = Arc::new(Play {
-            scene,
-            token: format!("Bearer {number}"),
-            memory: Memory::default(),
-        });
-        *self.play.lock() = Some(Arc::clone(&play));
-        self.vendor.forget();
+        let play = self.stage.begin(scene);
         let Play {
             scene,
             token,
@@ -118,8 +89,7 @@ impl Stage {
         let call = gateways[scene.gateway].call_with(WRITE, request, &metadata);
         let answer = soon("an answer", call).await;
 
-        let mut received = self.vendor.received();
-        received.retain(|received| received.token() == token);
+        let mut received = self.stage.received(&play);
         received.sort_by_key(|received| places(received)[0]);
         check_requests(scene, &list, &received)?;
         check_order(&list, memory)?;
@@ -377,14 +347,8 @@ fn check_status(
 #[test]
 fn what_is_told_of_each_update_is_what_became_of_it() {
     let runtime = Runtime::new().unwrap();
-    let stage = runtime.block_on(Stage::new());
-    let config = ProptestConfig {
-        cases: 250,
-        max_shrink_iters: 300,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    };
-    let mut runner = TestRunner::new(config);
-    let checked = runner.run(&scene(), |scene| runtime.block_on(stage.play(scene)));
-    checked.unwrap_or_else(|failure| panic!("{failure}"));
+    let theatre = runtime.block_on(Theatre::new());
+    check(&runtime, (250, 300), &scene(), async |scene| {
+        theatre.play(scene).await
+    });
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use crate::support::raw_http::RawVendor;
-use crate::support::{Gateway, Limits, Vendor, info, refused};
+use crate::support::{Gateway, Vendor, info, refused};
 
 /// A read, a write, and both of bulk.
 const RPCS: [(&str, &str); 4] = [
@@ -143,7 +143,7 @@ async fn a_head_that_is_too_large_is_no_connection_that_broke() {
     let why = "its head has more than 100 lines, or more than 400 KB";
     for answer in too_large_a_head() {
         let vendor = RawVendor::writing(answer).await;
-        let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
+        let gateway = Gateway::before_url(&vendor.url()).await;
         let read = gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
         let status = refused(read.await, Code::Internal, "UNREADABLE_ANSWER");
         assert!(status.message().contains(why), "{status:?}");
@@ -207,7 +207,7 @@ async fn an_answer_that_declares_more_than_the_cap_is_not_read() {
     // It is never sent, so that waiting for it would end in a lost connection.
     let declares = "HTTP/1.1 200 OK\r\ncontent-length: 8388609\r\n\r\n[";
     let vendor = RawVendor::writing(declares).await;
-    let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
+    let gateway = Gateway::before_url(&vendor.url()).await;
     for (rpc, request) in RPCS {
         let answer = gateway
             .call(rpc, serde_json::from_str(request).unwrap())
@@ -262,7 +262,7 @@ async fn an_answer_with_odd_heads_does_no_harm() {
         "transfer-encoding: x\r\n",
     ] {
         let vendor = RawVendor::writing(format!("HTTP/1.1 200 OK\r\n{head}\r\n{{}}")).await;
-        let gateway = Gateway::at(&vendor.url(), Limits::default()).await;
+        let gateway = Gateway::before_url(&vendor.url()).await;
         let answer = gateway
             .call("GetUserPresencesPurecloud", json!({"userId": "u"}))
             .await;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::future::pending;
-use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,12 +13,12 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use tonic::Status;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::column::{Column, columns};
 use super::fault::{self, Fault};
 use super::outcome::{Outcome, Told};
 use crate::errors::faults::table::{Cell, Row};
+use crate::support::log::CapturedLog;
 use crate::support::raw_http::{RawVendor, read_request};
 use crate::support::{Answer, CORRELATION_ID, Gateway, Limits, ONCE, rpc_status};
 
@@ -116,33 +115,11 @@ async fn vendor(rows: &'static [Row], fault: Fault, asked: &Asked) -> (String, O
     (format!("https://{}", vendor.address), Some(vendor))
 }
 
-/// The log of one scene.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 /// Lets every caller meet the rows at these places, all at once; gives what
 /// was not as the table says. Rows that play together have the same kind of
 /// fault and the same deadline.
 pub fn play(rows: &'static [Row], places: &[usize]) -> Vec<String> {
-    let log = Log::default();
+    let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
@@ -156,13 +133,13 @@ pub fn play(rows: &'static [Row], places: &[usize]) -> Vec<String> {
     });
     // With it end all calls, so that the log is complete.
     drop(runtime);
-    if String::from_utf8_lossy(&log.0.lock()).contains(SECRET) {
+    if log.text().contains(SECRET) {
         wrong.push(format!("{}: a token is in the log", rows[places[0]].name));
     }
     wrong
 }
 
-async fn meet(rows: &'static [Row], places: &[usize], log: &Log) -> Vec<String> {
+async fn meet(rows: &'static [Row], places: &[usize], log: &CapturedLog) -> Vec<String> {
     let first = &rows[places[0]];
     let asked = Asked::default();
     let (upstream, connections) = vendor(rows, first.fault, &asked).await;
@@ -230,9 +207,8 @@ async fn call(
 }
 
 /// How often the vendor was called in a call of this RPC, as the log says.
-fn logged(log: &Log, rpc: &str) -> usize {
-    let log = log.0.lock();
-    let lines = String::from_utf8_lossy(&log);
+fn logged(log: &CapturedLog, rpc: &str) -> usize {
+    let lines = log.text();
     let lines = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -1,4 +1,4 @@
-//! Spans as a tree of text, which a test can hold against what it expects.
+//! Spans as a tree of text, to compare with an expected one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,6 +6,8 @@ use std::fmt::Write;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+
+use crate::support::CORRELATION_ID;
 
 /// Attributes that differ from run to run, shown as their names alone.
 const VARYING: [&str; 3] = ["server.port", "presence_gateway.wait.duration", "url.full"];
@@ -42,7 +44,12 @@ fn own(span: &Span) -> String {
         other => panic!("a span with the status {other}"),
     };
     let mut text = format!("{} [{kind}]{status}\n", span.name);
-    for (name, value) in attributes(&span.attributes) {
+    let mut attributes_of_span = attributes(&span.attributes);
+    for (name, value) in usual(span) {
+        let actual = attributes_of_span.remove(name);
+        assert_eq!(actual.as_deref(), Some(value), "{name} of {}", span.name);
+    }
+    for (name, value) in attributes_of_span {
         let _ = writeln!(text, "  . {name}={value}");
     }
     for event in &span.events {
@@ -54,6 +61,24 @@ fn own(span: &Span) -> String {
     }
     assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
     text
+}
+
+/// The attributes that every span of its kind has. They are checked, and not
+/// shown in the tree.
+fn usual(span: &Span) -> Vec<(&'static str, &str)> {
+    match (span.kind, span.name.split_once(' ')) {
+        (2, _) => vec![("rpc.method", &span.name), ("rpc.system.name", "grpc")],
+        (3, Some((method, template))) => vec![
+            ("http.request.method", method),
+            ("network.protocol.version", "1.1"),
+            ("presence_gateway.vendor.correlation_id", CORRELATION_ID),
+            ("server.address", "127.0.0.1"),
+            ("server.port", "*"),
+            ("url.full", "*"),
+            ("url.template", template),
+        ],
+        _ => vec![],
+    }
 }
 
 /// Attributes by name.

@@ -1,0 +1,51 @@
+//! The RPCs, as their descriptors have them.
+
+use presence_gateway::proto;
+use prost::Message;
+use prost_reflect::{DynamicMessage, Kind, MethodDescriptor};
+use serde_json::{Value, json};
+
+/// All RPCs that stand for an operation of the vendor's.
+pub fn methods() -> Vec<MethodDescriptor> {
+    let all = all_methods().into_iter();
+    all.filter(|method| !method.is_client_streaming()).collect()
+}
+
+/// All RPCs of all services.
+pub fn all_methods() -> Vec<MethodDescriptor> {
+    proto::methods().collect()
+}
+
+pub fn method(rpc: &str) -> MethodDescriptor {
+    all_methods()
+        .into_iter()
+        .find(|method| method.name() == rpc)
+        .unwrap()
+}
+
+pub fn path(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
+}
+
+/// A request as it travels.
+pub fn encoded(method: &MethodDescriptor, request: Value) -> Vec<u8> {
+    let message = DynamicMessage::deserialize(method.input(), request).unwrap();
+    message.encode_to_vec()
+}
+
+/// A request of an RPC that is as small as it can be and right.
+pub fn sample(method: &MethodDescriptor) -> Value {
+    let message = method.input();
+    let fields = message.fields().filter_map(|field| {
+        let is_path_variable =
+            matches!(field.kind(), Kind::String) && !field.supports_presence() && !field.is_list();
+        let value = match field.name() {
+            "body" if field.is_list() => json!([{"id": "x"}]),
+            "body" => json!({}),
+            _ if is_path_variable => json!("x"),
+            _ => return None,
+        };
+        Some((field.json_name().to_owned(), value))
+    });
+    Value::Object(fields.collect())
+}

@@ -1,0 +1,98 @@
+//! Property tests that play one scene after the other before one vendor.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use axum::response::Response;
+use parking_lot::Mutex;
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseResult, TestRunner};
+use tokio::runtime::Runtime;
+
+use super::{Received, Vendor, cut};
+
+/// A scene as it is played, with what the vendor remembers of it.
+pub struct Play<S, M> {
+    pub scene: S,
+    /// The caller's token, which tells a request of this scene from a late one
+    /// of the scene before.
+    pub token: String,
+    pub memory: M,
+}
+
+/// A vendor that plays one scene after the other.
+pub struct Stage<S, M> {
+    play: Arc<Mutex<Option<Arc<Play<S, M>>>>>,
+    played: AtomicUsize,
+    pub vendor: Vendor,
+}
+
+impl<S, M> Stage<S, M>
+where
+    S: Send + Sync + 'static,
+    M: Default + Send + Sync + 'static,
+{
+    /// A vendor that answers the requests of the scene as `answer` says.
+    pub async fn new<A>(
+        answer: impl Fn(Arc<Play<S, M>>, Received) -> A + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: Future<Output = Response> + Send + 'static,
+    {
+        let play = Arc::new(Mutex::new(None::<Arc<Play<S, M>>>));
+        let playing = Arc::clone(&play);
+        let vendor = Vendor::start(move |received| {
+            let play = playing.lock().clone().unwrap();
+            let answer = (received.token() == play.token).then(|| answer(play, received));
+            async {
+                match answer {
+                    Some(answer) => answer.await,
+                    None => cut(),
+                }
+            }
+        })
+        .await;
+        Self {
+            play,
+            played: AtomicUsize::new(0),
+            vendor,
+        }
+    }
+
+    /// Begins a scene.
+    pub fn begin(&self, scene: S) -> Arc<Play<S, M>> {
+        let number = self.played.fetch_add(1, Relaxed);
+        let play = Arc::new(Play {
+            scene,
+            token: format!("Bearer {number}"),
+            memory: M::default(),
+        });
+        *self.play.lock() = Some(Arc::clone(&play));
+        self.vendor.forget();
+        play
+    }
+
+    /// The requests of a scene.
+    pub fn received(&self, play: &Play<S, M>) -> Vec<Received> {
+        let mut received = self.vendor.received();
+        received.retain(|received| received.token() == play.token);
+        received
+    }
+}
+
+/// Plays scenes until one goes wrong, and then looks for a smaller one.
+pub fn check<S: Strategy>(
+    runtime: &Runtime,
+    (cases, max_shrink_iters): (u32, u32),
+    scenes: &S,
+    play: impl AsyncFn(S::Value) -> TestCaseResult,
+) {
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases,
+        max_shrink_iters,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let checked = runner.run(scenes, |scene| runtime.block_on(play(scene)));
+    checked.unwrap_or_else(|failure| panic!("{failure}"));
+}

@@ -1,0 +1,90 @@
+//! What an error says.
+
+use presence_gateway::proto::v1::BulkWriteReport;
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::{StatusExt, pb};
+
+/// What every error must be, besides its code.
+pub fn check_form(status: &Status) {
+    let info = status.get_details_error_info();
+    let info = info.unwrap_or_else(|| panic!("an error without ErrorInfo: {status:?}"));
+    let is_reason = |reason: &str| {
+        (2..=63).contains(&reason.len())
+            && reason.starts_with(|c: char| c.is_ascii_uppercase())
+            && reason
+                .chars()
+                .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    };
+    assert!(is_reason(&info.reason), "{status:?}");
+    assert!(
+        ["presence-gateway", "genesys.cloud"].contains(&info.domain.as_str()),
+        "{status:?}"
+    );
+    assert!(
+        !status.message().is_empty(),
+        "an error that says nothing: {status:?}"
+    );
+    let rpc = rpc_status(status);
+    assert_eq!(
+        (rpc.code, rpc.message.as_str()),
+        (status.code() as i32, status.message())
+    );
+}
+
+/// The status in its details.
+pub fn rpc_status(status: &Status) -> pb::Status {
+    pb::Status::decode(status.details()).unwrap()
+}
+
+/// What a failed bulk write says of its updates.
+#[track_caller]
+pub fn report(status: &Status) -> BulkWriteReport {
+    let details = rpc_status(status).details;
+    let mut reports = details.iter().filter(|detail| {
+        detail
+            .type_url
+            .ends_with("genesys.presence.v1.BulkWriteReport")
+    });
+    let report = reports.next();
+    let report = report.unwrap_or_else(|| panic!("there is no report in {status:?}"));
+    BulkWriteReport::decode(report.value.as_slice()).unwrap()
+}
+
+/// The failure of a call, which must have this code and this reason.
+#[track_caller]
+pub fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) -> Status {
+    let status = answer.expect_err("the call should have failed");
+    check_form(&status);
+    let actual = status.get_details_error_info().unwrap().reason;
+    assert_eq!(
+        (status.code(), actual.as_str()),
+        (code, reason),
+        "{status:?}"
+    );
+    status
+}
+
+/// The fields that an error names as wrong.
+pub fn violations(status: &Status) -> Vec<String> {
+    let details = status.get_details_bad_request();
+    let fields = details
+        .map(|details| details.field_violations)
+        .unwrap_or_default();
+    fields
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
+}
+
+pub fn metadata<'a>(status: &'a Status, name: &str) -> Option<&'a str> {
+    status
+        .metadata()
+        .get(name)
+        .map(|value| value.to_str().unwrap())
+}
+
+/// A value in the metadata of an error's `ErrorInfo`.
+pub fn info(status: &Status, key: &str) -> Option<String> {
+    status.get_details_error_info()?.metadata.get(key).cloned()
+}

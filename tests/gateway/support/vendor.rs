@@ -1,0 +1,178 @@
+//! A server in place of the vendor, which answers as a test says.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::response::Response;
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// What the vendor was asked.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub method: Method,
+    /// As it stands in the request line.
+    pub path_and_query: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    pub fn path(&self) -> &str {
+        self.path_and_query.split('?').next().unwrap()
+    }
+
+    /// The parameters of the query, decoded.
+    pub fn query(&self) -> Vec<(String, String)> {
+        let decode = |text: &str| percent_decode_str(text).decode_utf8().unwrap().into_owned();
+        let query = self
+            .path_and_query
+            .split_once('?')
+            .map_or("", |(_, query)| query);
+        query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap())
+            .map(|(name, value)| (decode(name), decode(value)))
+            .collect()
+    }
+
+    /// The ids that a bulk read asks for.
+    pub fn ids(&self) -> Vec<String> {
+        let ids = self.query().into_iter().find(|(name, _)| name == "id");
+        ids.map(|(_, ids)| ids.split(',').map(str::to_owned).collect())
+            .unwrap_or_default()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    pub fn token(&self) -> &str {
+        self.headers["authorization"].to_str().unwrap()
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+/// A server in the vendor's place, which remembers what it was asked.
+#[derive(Clone)]
+pub struct Vendor {
+    pub address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Vendor {
+    /// A vendor that answers each request as `answer` says.
+    pub async fn start<F, A>(answer: F) -> Self
+    where
+        F: Fn(Received) -> A + Send + Sync + 'static,
+        A: Future<Output = Response> + Send + 'static,
+    {
+        let answer: Arc<dyn Fn(Received) -> Answering + Send + Sync> =
+            Arc::new(move |received| Box::pin(answer(received)));
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&received);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = to_bytes(Body::new(body), usize::MAX).await;
+                let received = Received {
+                    method: parts.method,
+                    path_and_query: parts.uri.path_and_query().unwrap().to_string(),
+                    headers: parts.headers,
+                    body: body.map_err(|_| Cut)?.to_vec(),
+                };
+                log.lock().push(received.clone());
+                let response = answer(received).await;
+                match response.extensions().get::<Cut>() {
+                    // An error of the service closes the connection.
+                    Some(&cut) => Err(cut),
+                    None => Ok(response),
+                }
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stream = TokioIo::new(stream);
+                let connection = http1::Builder::new().serve_connection(stream, service.clone());
+                tokio::spawn(connection);
+            }
+        });
+        Self { address, received }
+    }
+
+    /// A vendor that answers everything alike.
+    pub async fn answering(status: u16, body: impl Into<String>) -> Self {
+        let body = body.into();
+        Self::start(move |_| {
+            let body = body.clone();
+            async move { reply(status, body) }
+        })
+        .await
+    }
+
+    /// What it was asked up to now.
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().clone()
+    }
+
+    /// Lets it forget what it was asked up to now.
+    pub fn forget(&self) {
+        self.received.lock().clear();
+    }
+
+    /// The one thing that it was asked.
+    pub fn only(&self) -> Received {
+        let mut received = self.received();
+        assert_eq!(
+            received.len(),
+            1,
+            "one request should have arrived, but {received:#?}"
+        );
+        received.remove(0)
+    }
+}
+
+/// Stands for a connection that is closed in place of an answer.
+#[derive(Debug, Clone, Copy)]
+struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("cut as the test asks")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// No answer: the connection is closed instead.
+pub fn cut() -> Response {
+    let mut response = Response::default();
+    response.extensions_mut().insert(Cut);
+    response
+}
+
+pub const CORRELATION_ID: &str = "11111111-2222-3333-4444-555555555555";
+
+/// A JSON answer of the vendor's.
+pub fn reply(status: u16, body: impl Into<Body>) -> Response {
+    Response::builder()
+        .status(StatusCode::from_u16(status).unwrap())
+        .header("content-type", "application/json")
+        .header("ININ-Correlation-Id", CORRELATION_ID)
+        .body(body.into())
+        .unwrap()
+}
