@@ -2,3 +2,8 @@ mod call_deadlines;
 mod call_signals;
 mod call_streams;
 mod command_line;
+mod log;
+mod start;
+mod unary_calls;
+
+const USER: &str = "00000000-0000-4000-8000-000000000001";

@@ -1,4 +1,62 @@
 mod failing_collectors;
 mod metrics;
+mod metrics_page;
+mod propagation;
 mod settings;
-mod traces;
+mod span_trees;
+mod trace_export;
+
+use std::process::ExitStatus;
+
+use serde_json::Value;
+use tonic::Status;
+
+use crate::support::process::Serving;
+use crate::support::{Gateway, Vendor};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const BULK: &str = "GetUsersPresencesPurecloudBulk";
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks(2);
+    digits
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
+}
+
+/// A gateway before a vendor, which exports as these variables say.
+async fn gateway(
+    vendor: &Vendor,
+    flags: &[&str],
+    variables: &[(&str, String)],
+) -> (Serving, Gateway) {
+    let upstream = format!("http://{}", vendor.address);
+    let flags = [&["serve", "--upstream-url", &upstream], flags].concat();
+    let variables: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let serving = Serving::start(&flags, &variables);
+    let gateway = Gateway::connect(serving.address.parse().unwrap()).await;
+    (serving, gateway)
+}
+
+/// Ends the program in good order; gives its status and its log. The test
+/// goes on meanwhile, as its collector does.
+async fn ended(serving: Serving) -> (ExitStatus, Vec<String>) {
+    serving.signal("TERM");
+    let ended = tokio::task::spawn_blocking(|| serving.wait());
+    ended.await.unwrap()
+}
+
+/// Calls as a part of a trace.
+async fn call(gateway: &Gateway, rpc: &str, request: Value) -> Result<Value, Status> {
+    let metadata = [
+        ("authorization", "Bearer s3cret-token"),
+        ("traceparent", TRACEPARENT),
+    ];
+    let answer = gateway.call_with(rpc, request, &metadata).await;
+    answer.map(|answer| answer.json)
+}

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tonic::Code;
 
-use super::traces::{ended, gateway};
+use super::{ended, gateway};
 use crate::support::process::Log;
 use crate::support::telemetry::collector::{AT_ONCE, Answers, Collector, PATIENCE};
 use crate::support::{Gateway, Vendor};

@@ -1,49 +1,16 @@
-//! Metrics, pushed to a collector and as a page.
+//! What the metrics count.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
-use super::traces::gateway;
+use super::gateway;
+use super::metrics_page::{FLAGS, ask, page_of, samples};
 use crate::support::bulk::{READ, all, ids};
-use crate::support::process::Serving;
 use crate::support::telemetry::collector::Collector;
 use crate::support::{Gateway, Received, Vendor, reply};
-
-const FLAGS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
-
-/// The page of a gateway, asked in these words; its head and its body.
-async fn ask(address: SocketAddr, request: &str) -> (String, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{request} HTTP/1.1\r\nhost: gateway\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let ended = stream.read_to_string(&mut answer).await;
-    let parts = answer.split_once("\r\n\r\n");
-    let (head, body) = parts.unwrap_or_else(|| panic!("no answer: {answer:?}, {ended:?}"));
-    (head.to_lowercase(), body.to_owned())
-}
-
-fn page_of(serving: &Serving) -> SocketAddr {
-    let first: Value = serde_json::from_str(&serving.log.lines()[0]).unwrap();
-    first["metrics"].as_str().unwrap().parse().unwrap()
-}
-
-/// The samples of a page, each with its labels as they stand there.
-fn samples(page: &str) -> BTreeMap<String, f64> {
-    let lines = page.lines().filter(|line| !line.starts_with('#'));
-    let samples = lines.map(|line| {
-        let (name, value) = line.rsplit_once(' ').unwrap();
-        (name.to_owned(), value.parse().unwrap())
-    });
-    samples.collect()
-}
 
 /// A vendor that knows nobody but `u`, and is away once.
 async fn vendor() -> Vendor {
@@ -242,23 +209,6 @@ async fn what_alerts_count_begins_at_zero_so_that_the_first_is_in_a_rate() {
 }
 
 #[tokio::test]
-async fn the_page_says_when_the_process_started() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let now = || {
-        let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
-        since.unwrap().as_secs_f64()
-    };
-    let before = now();
-    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
-    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
-    let started = samples(&page)
-        .get("presence_gateway_start_time_seconds")
-        .copied();
-    let is_between = started.is_some_and(|it| (before - 1.0..=now()).contains(&it));
-    assert!(is_between, "{started:?} is not since {before} in {page}");
-}
-
-#[tokio::test]
 async fn what_was_refused_for_want_of_quota_is_counted() {
     let vendor = Vendor::answering(200, "{}").await;
     let flags = [&FLAGS[..], &["--token-requests-per-minute", "1"]].concat();
@@ -383,52 +333,6 @@ async fn fields_whose_value_is_of_another_kind_are_counted_by_their_names() {
 }
 
 #[tokio::test]
-async fn other_questions_get_a_fitting_answer() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
-    let address = page_of(&serving);
-    let (head, body) = ask(address, "HEAD /metrics").await;
-    assert!(
-        head.contains("200 ok") && head.contains("text/plain"),
-        "{head}"
-    );
-    assert_eq!(body, "");
-    let (head, _) = ask(address, "POST /metrics").await;
-    assert!(
-        head.contains("405 ") && head.contains("allow: get,head"),
-        "{head}"
-    );
-    let (head, body) = ask(address, "GET /").await;
-    assert!(
-        head.contains("404 ") && body.contains("/metrics"),
-        "{head} {body}"
-    );
-}
-
-#[tokio::test]
-async fn the_page_is_there_however_many_connections_say_nothing() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
-    let address = page_of(&serving);
-    // More than there may be, and they are accepted in their order.
-    let mut silent = Vec::new();
-    for _ in 0..40 {
-        silent.push(TcpStream::connect(address).await.unwrap());
-    }
-    let (head, page) = ask(address, "GET /metrics").await;
-    assert!(head.contains("200 ok"), "{head}");
-    assert!(page.contains("presence_gateway_build_info"), "{page}");
-    // The one that came last had no need to go.
-    let mut last = silent.pop().unwrap();
-    last.write_all(b"GET /metrics HTTP/1.1\r\nhost: gateway\r\n\r\n")
-        .await
-        .unwrap();
-    let mut answer = String::new();
-    last.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-}
-
-#[tokio::test]
 async fn the_same_metrics_are_pushed_over_both_transports() {
     for protocol in ["grpc", "http/protobuf"] {
         let (vendor, collector) = (vendor().await, Collector::start().await);
@@ -462,38 +366,4 @@ async fn the_same_metrics_are_pushed_over_both_transports() {
             "an id or a token is in a metric: {shown}"
         );
     }
-}
-
-#[tokio::test]
-async fn the_page_is_there_until_the_last_call_has_ended() {
-    let vendor = Vendor::start(|_| async {
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        reply(200, "{}")
-    })
-    .await;
-    let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
-    let call = async {
-        let rpc = "GetUserPresencesPurecloud";
-        gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
-    };
-    let look = async {
-        while vendor.received().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        serving.signal("TERM");
-        while !serving
-            .log
-            .lines()
-            .iter()
-            .any(|line| line.contains("ending"))
-        {
-            tokio::task::yield_now().await;
-        }
-        let (_, page) = ask(page_of(&serving), "GET /metrics").await;
-        assert_eq!(
-            samples(&page).get("presence_gateway_calls_in_flight"),
-            Some(&1.0)
-        );
-    };
-    tokio::join!(call, look);
 }

@@ -1,6 +1,5 @@
-//! Traces: the spans of a call, and to whom they are told.
+//! The spans of a call as a tree.
 
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -12,65 +11,14 @@ use tokio::sync::Barrier;
 use tokio::time::sleep;
 use tonic::Code;
 
-use crate::support::process::Serving;
-use crate::support::telemetry::collector::{AT_ONCE, Collector};
+use super::{BULK, PARENT, TRACE, bytes, call, ended, gateway};
+use crate::support::telemetry::collector::Collector;
 use crate::support::telemetry::span_tree::{attributes, tree};
-use crate::support::{Gateway, Received, Vendor, reply};
-
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const PARENT: &str = "b7ad6b7169203331";
-const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-const BULK: &str = "GetUsersPresencesPurecloudBulk";
-
-pub fn bytes(hex: &str) -> Vec<u8> {
-    let digits = hex.as_bytes().chunks(2);
-    digits
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
-
-/// A gateway before a vendor, which exports as these variables say.
-pub async fn gateway(
-    vendor: &Vendor,
-    flags: &[&str],
-    variables: &[(&str, String)],
-) -> (Serving, Gateway) {
-    let upstream = format!("http://{}", vendor.address);
-    let flags = [&["serve", "--upstream-url", &upstream], flags].concat();
-    let variables: Vec<(&str, &str)> = variables
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let serving = Serving::start(&flags, &variables);
-    let gateway = Gateway::connect(serving.address.parse().unwrap()).await;
-    (serving, gateway)
-}
-
-/// Ends the program in good order; gives its status and its log. The test
-/// goes on meanwhile, as its collector does.
-pub async fn ended(serving: Serving) -> (ExitStatus, Vec<String>) {
-    serving.signal("TERM");
-    let ended = tokio::task::spawn_blocking(|| serving.wait());
-    ended.await.unwrap()
-}
-
-/// Calls as a part of a trace.
-async fn call(gateway: &Gateway, rpc: &str, request: Value) -> Result<Value, tonic::Status> {
-    let metadata = [
-        ("authorization", "Bearer s3cret-token"),
-        ("traceparent", TRACEPARENT),
-    ];
-    let answer = gateway.call_with(rpc, request, &metadata).await;
-    answer.map(|answer| answer.json)
-}
-
-fn ids(received: &Received) -> Vec<String> {
-    received.ids()
-}
+use crate::support::{Received, Vendor, reply};
 
 /// Answers with a presence for each id asked for.
 fn presences(received: &Received) -> String {
-    let presences = ids(received);
+    let presences = received.ids();
     let presences = presences.iter().map(|id| json!({"userId": id}));
     Value::Array(presences.collect()).to_string()
 }
@@ -83,7 +31,7 @@ async fn unwell() -> Vendor {
     let (count, all) = (AtomicUsize::new(0), Arc::new(Barrier::new(3)));
     Vendor::start(move |received| {
         let all = (count.fetch_add(1, SeqCst) < 3).then(|| Arc::clone(&all));
-        let is = |id: &str| ids(&received).contains(&id.to_owned());
+        let is = |id: &str| received.ids().contains(&id.to_owned());
         let is_throttled = is("s3cret-0") && first.fetch_add(1, SeqCst) == 0;
         let is_away = is("s3cret-50") && second.fetch_add(1, SeqCst) == 0;
         async move {
@@ -321,205 +269,4 @@ async fn statuses_follow_the_conventions() {
             ". error.type=500",
         ]
     );
-}
-
-#[tokio::test]
-async fn the_vendor_is_told_of_the_trace_if_a_setting_says_so() {
-    let collector = Collector::start().await;
-    let vendor = Vendor::answering(200, "{}").await;
-    let variables = collector.variables("http/protobuf");
-    let (_serving, gateway) = gateway(&vendor, &["--propagate-trace"], &variables).await;
-    let rpc = "GetUserPresencesPurecloud";
-    call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-    let received = collector.until(|received| received.spans.len() >= 2).await;
-    let attempt = received.spans.iter().find(|span| span.kind == 3).unwrap();
-    let told = vendor.only().headers["traceparent"]
-        .to_str()
-        .unwrap()
-        .to_owned();
-    let parts: Vec<&str> = told.split('-').collect();
-    assert_eq!([parts[0], parts[1], parts[3]], ["00", TRACE, "01"]);
-    assert_eq!(bytes(parts[2]), attempt.span_id);
-}
-
-#[tokio::test]
-async fn the_sampler_decides_and_the_log_names_the_trace_all_the_same() {
-    for (sampler, argument, is_recorded) in [
-        ("always_off", "", false),
-        ("traceidratio", "0", false),
-        ("traceidratio", "1", true),
-        // The caller has decided.
-        ("parentbased_traceidratio", "0", true),
-        ("parentbased_always_off", "", true),
-    ] {
-        let collector = Collector::start().await;
-        let vendor = Vendor::answering(200, "{}").await;
-        let mut variables = collector.variables("grpc");
-        variables.push(("OTEL_TRACES_SAMPLER", sampler.to_owned()));
-        variables.push(("OTEL_TRACES_SAMPLER_ARG", argument.to_owned()));
-        let (serving, gateway) = gateway(&vendor, &[], &variables).await;
-        let rpc = "GetUserPresencesPurecloud";
-        call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-        // What there is has been exported by then.
-        let (_, log) = ended(serving).await;
-        let spans = collector.received().spans.len();
-        assert_eq!(
-            spans,
-            if is_recorded { 2 } else { 0 },
-            "{sampler} {argument}"
-        );
-        assert!(log.iter().any(|line| line.contains(TRACE)), "{log:?}");
-    }
-}
-
-#[tokio::test]
-async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in_the_log() {
-    let collector = Collector::start().await;
-    let vendor = Vendor::answering(200, "{}").await;
-    let mut disabled = collector.variables("grpc");
-    disabled.push(("OTEL_SDK_DISABLED", "true".to_owned()));
-    // Nobody reads it then.
-    disabled.push(("OTEL_TRACES_SAMPLER", "nonsense".to_owned()));
-    let mut none = collector.variables("grpc");
-    none.push(("OTEL_TRACES_EXPORTER", "none".to_owned()));
-    none.push(("OTEL_METRICS_EXPORTER", "none".to_owned()));
-    let no_endpoint = AT_ONCE.map(|(name, value)| (name, value.to_owned()));
-    for variables in [disabled, none, no_endpoint.to_vec()] {
-        let (serving, gateway) = gateway(&vendor, &[], &variables).await;
-        let rpc = "GetUserPresencesPurecloud";
-        call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-        let (_, log) = ended(serving).await;
-        let received = collector.received();
-        assert!(received.spans.is_empty() && received.metrics.is_empty());
-        assert!(log.iter().any(|line| line.contains(TRACE)), "{log:?}");
-    }
-    let told = vendor.received();
-    assert!(
-        told.iter()
-            .all(|asked| !asked.headers.contains_key("traceparent"))
-    );
-}
-
-/// What a vendor was sent of a trace.
-fn propagated(received: &Received) -> [Option<&str>; 2] {
-    let value = |name| received.headers.get(name).map(|it| it.to_str().unwrap());
-    ["traceparent", "tracestate"].map(value)
-}
-
-#[tokio::test]
-async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_came() {
-    let collector = Collector::start().await;
-    let mut disabled = collector.variables("grpc");
-    disabled.push(("OTEL_SDK_DISABLED", "true".to_owned()));
-    let mut no_traces = collector.variables("grpc");
-    no_traces.push(("OTEL_TRACES_EXPORTER", "none".to_owned()));
-    let page = ["--propagate-trace", "--metrics-listen=127.0.0.1:0"];
-    let random = TRACEPARENT.replace("-01", "-03");
-    for (flags, variables) in [
-        (&page[..1], vec![]),
-        (&page[..], vec![]),
-        (&page[..1], disabled),
-        (&page[..1], no_traces),
-    ] {
-        let vendor = Vendor::answering(200, "{}").await;
-        let (_serving, gateway) = gateway(&vendor, flags, &variables).await;
-        let (rpc, request) = ("GetUserPresencesPurecloud", json!({"userId": "u"}));
-        for traced in [
-            &[][..],
-            &[("traceparent", TRACEPARENT)],
-            &[("traceparent", &random), ("tracestate", "a=1,b=2")],
-            &[("traceparent", "00-nonsense-01"), ("tracestate", "a=1")],
-            &[("tracestate", "a=1")],
-        ] {
-            let token = [("authorization", "Bearer s3cret-token")];
-            let metadata = [&token, traced].concat();
-            let called = gateway.call_with(rpc, request.clone(), &metadata).await;
-            called.unwrap();
-        }
-        let received = vendor.received();
-        let received: Vec<_> = received.iter().map(propagated).collect();
-        let expected = [
-            [None, None],
-            [Some(TRACEPARENT), None],
-            [Some(random.as_str()), Some("a=1,b=2")],
-            [None, None],
-            [None, None],
-        ];
-        assert_eq!(received, expected, "{flags:?} {variables:?}");
-    }
-}
-
-#[tokio::test]
-async fn where_callers_traces_are_not_joined_none_is_passed_on() {
-    let vendor = Vendor::answering(200, "{}").await;
-    for propagators in ["none", "baggage", "none,b3"] {
-        let variables = [("OTEL_PROPAGATORS", propagators.to_owned())];
-        let (_serving, gateway) = gateway(&vendor, &["--propagate-trace"], &variables).await;
-        let rpc = "GetUserPresencesPurecloud";
-        call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-    }
-    for received in vendor.received() {
-        assert_eq!(propagated(&received), [None, None]);
-    }
-}
-
-#[tokio::test]
-async fn where_values_of_the_standard_are_not_supported_the_defaults_hold() {
-    let collector = Collector::start().await;
-    let vendor = Vendor::answering(200, "{}").await;
-    let mut variables = collector.variables("http/json");
-    for (name, value) in [
-        ("OTEL_TRACES_EXPORTER", "console"),
-        ("OTEL_METRICS_EXPORTER", "prometheus,otlp"),
-        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
-        (
-            "OTEL_TRACES_SAMPLER_ARG",
-            "endpoint=http://j:1,initialSamplingRate=0",
-        ),
-        ("OTEL_PROPAGATORS", "b3,xray"),
-    ] {
-        variables.push((name, value.to_owned()));
-    }
-    let (serving, gateway) = gateway(&vendor, &[], &variables).await;
-    let rpc = "GetUserPresencesPurecloud";
-    call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-    ended(serving).await;
-    let received = collector.received();
-    assert_eq!(received.spans.len(), 2, "{received:?}");
-    let is_joined = |span: &Span| span.trace_id == bytes(TRACE);
-    assert!(received.spans.iter().all(is_joined), "{received:?}");
-    assert!(!received.metrics.is_empty(), "{received:?}");
-}
-
-#[tokio::test]
-async fn what_the_process_says_of_itself_and_its_headers_are_sent() {
-    for protocol in ["grpc", "http/protobuf"] {
-        let collector = Collector::start().await;
-        let vendor = Vendor::answering(200, "{}").await;
-        let mut variables = collector.variables(protocol);
-        for (name, value) in [
-            ("OTEL_SERVICE_NAME", "presence"),
-            ("OTEL_RESOURCE_ATTRIBUTES", "team=a%20b,service.name=other"),
-            ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=s3cret%20value"),
-        ] {
-            variables.push((name, value.to_owned()));
-        }
-        let (serving, gateway) = gateway(&vendor, &[], &variables).await;
-        let rpc = "GetUserPresencesPurecloud";
-        call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-        let received = collector.until(|received| received.spans.len() >= 2).await;
-        assert_eq!(received.headers["x-key"], "s3cret value");
-        let resource = &received.resources[0];
-        for said in [
-            "\"presence\"",
-            "\"a b\"",
-            "service.version",
-            "service.instance.id",
-        ] {
-            assert!(resource.contains(said), "{said} is not in {resource}");
-        }
-        assert!(!resource.contains("other"), "{resource}");
-        let (_, log) = ended(serving).await;
-        assert!(!log.concat().contains("s3cret"), "{log:?}");
-    }
 }

@@ -1,0 +1,262 @@
+//! Responses whose fields have other types than the proto says.
+
+use serde_json::json;
+use tonic::Code;
+
+use super::responses::answer;
+use crate::support::{metadata, refused};
+
+/// Values that are of no kind of the table's.
+const ODD: [&str; 7] = ["5", "-1.5", "true", "[]", "[\"x\"]", "{}", "{\"x\":{}}"];
+
+#[tokio::test]
+async fn a_scalar_of_another_kind_is_left_out_and_the_rest_of_the_answer_stands() {
+    let rest = json!({"id": "p", "message": "m", "presenceDefinition": {"id": "d"}});
+    let with = |field: &str, value: &str| {
+        let mut body = rest.to_string();
+        body.pop();
+        format!("{body},\"{field}\":{value}}}")
+    };
+    let odd = |field: &'static str, kinds: &[&'static str]| {
+        kinds.iter().map(|kind| (field, *kind)).collect::<Vec<_>>()
+    };
+    let cases = [
+        odd("name", &ODD),
+        odd("source", &ODD),
+        odd("selfUri", &ODD),
+        odd("primary", &["5", "1.5", "\"yes\"", "[]", "{}"]),
+        odd(
+            "modifiedDate",
+            &[
+                "1795428930123",
+                "\"yesterday\"",
+                "\" \"",
+                "true",
+                "[]",
+                "{}",
+                "\"0000-12-31T23:59:59Z\"",
+            ],
+        ),
+    ];
+    for (field, value) in cases.concat() {
+        let presence = answer("GetUserPresencesPurecloud", with(field, value)).await;
+        assert_eq!(presence.unwrap(), rest, "{field}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn a_scalar_of_another_kind_within_lists_and_maps_costs_nothing_else() {
+    let body = r#"{"total":"many","entities":[
+        {"id":"a","name":7,"languageLabels":{"en_US":"A","de":5,"fr":["x"]}},
+        {"id":{"x":1},"name":"b","divisionId":true}]}"#;
+    let listing = answer("GetPresenceDefinitions", body).await.unwrap();
+    assert_eq!(
+        listing,
+        json!({"entities": [
+            {"id": "a", "languageLabels": {"en_US": "A"}},
+            {"name": "b"},
+        ]})
+    );
+    let list = r#"[{"id":"a"},{"name":true,"id":"b"}]"#;
+    let list = answer("GetSystempresences", list).await.unwrap();
+    assert_eq!(list, json!({"systemPresences": [{"id": "a"}, {"id": "b"}]}));
+    let settings = r#"{"requestingOffQueueEnabled":1,
+        "restorePresenceSettings":{"enabled":true,"restoreTimeMilliseconds":"soon"}}"#;
+    let settings = answer("GetPresenceSettings", settings).await.unwrap();
+    assert_eq!(
+        settings,
+        json!({"restorePresenceSettings": {"enabled": true}})
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_would_say_something_false_without_a_field_is_not_read() {
+    for (rpc, body) in [
+        // The last page would look like one that has no other.
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[],"nextUri":{}}"#,
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[],"previousUri":7}"#,
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[],"pageCount":"many"}"#,
+        ),
+        ("GetOrganizationPresences", r#"{"entities":[],"total":1.5}"#),
+        // What is out of use would look like what is in use.
+        (
+            "GetPresenceDefinitions",
+            r#"{"entities":[{"deactivated":"yes"}]}"#,
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[{"deactivated":1}]}"#,
+        ),
+        ("GetPresenceSources", r#"{"entities":[{"deactivated":[]}]}"#),
+    ] {
+        let answer = answer(rpc, body).await;
+        refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+    }
+    // A page is none the worse for these.
+    let body = r#"{"entities":[],"pageSize":"x","pageNumber":[],"firstUri":1,"lastUri":2,"selfUri":3,"total":4}"#;
+    let listing = answer("GetOrganizationPresences", body).await.unwrap();
+    assert_eq!(listing, json!({"total": 4}));
+}
+
+#[tokio::test]
+async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_value() {
+    for (rpc, body, named) in [
+        (
+            "GetPresenceDefinitions",
+            r#"{"entities":[{"deactivated":"secret"}]}"#,
+            &[
+                "`entities[0].deactivated` of OrganizationPresenceDefinition",
+                "a boolean",
+            ],
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[],"nextUri":5}"#,
+            &[
+                "`next_uri` of OrganizationPresenceEntityListing",
+                "a string",
+            ],
+        ),
+        (
+            "GetUsersPresencesPurecloudBulk",
+            r#"[{"userId":5}]"#,
+            &["`presences[0].user_id` of UcUserPresence", "a string"],
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            r#"{"presenceDefinition":["secret"]}"#,
+            &["`presence_definition` of UserPresence", "an object"],
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":[{},{"languageLabels":["secret"]}]}"#,
+            &[
+                "`entities[1].language_labels` of OrganizationPresence",
+                "a map",
+            ],
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"entities":{}}"#,
+            &[
+                "`entities` of OrganizationPresenceEntityListing",
+                "an array",
+            ],
+        ),
+        (
+            "GetOrganizationPresences",
+            r#"{"total":1.5}"#,
+            &["`total` of", "a whole number"],
+        ),
+        (
+            "GetSystempresences",
+            r#"[{"id":"a"},7]"#,
+            &["`system_presences[1]` of"],
+        ),
+        (
+            "GetSystempresences",
+            r#"{"entities":[]}"#,
+            &["it is an object, not an array"],
+        ),
+        ("GetSystempresences", "null", &["it is null, not an array"]),
+        (
+            "GetUserPresencesPurecloud",
+            r#"{"presences":["secret"],"id":7}"#,
+            &["it has no field of UserPresence with the expected type"],
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            "[]",
+            &["it is an array, not an object"],
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            "null",
+            &["it is null, not an object"],
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            "\"secret\"",
+            &["it is text, not an object"],
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            "{\"id\":\"secret",
+            &["it is not JSON (line 1, column"],
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            "{} {\"secret\":1}",
+            &["it is not JSON"],
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            "<html>secret</html>",
+            &["it is not JSON"],
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            "",
+            &["it is empty where an object is expected"],
+        ),
+        (
+            "GetSystempresences",
+            " \n",
+            &["it is empty where an array is expected"],
+        ),
+    ] as [(&str, &str, &[&str]); 19]
+    {
+        let status = refused(answer(rpc, body).await, Code::Internal, "UNREADABLE_ANSWER");
+        for part in named {
+            assert!(
+                status.message().contains(part),
+                "{body}: `{}`",
+                status.message()
+            );
+        }
+        assert!(
+            !format!("{status:?}").contains("secret"),
+            "{body}: {status:?}"
+        );
+        assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_cannot_be_read_says_that_it_was_applied() {
+    for body in [
+        "",
+        "null",
+        "[]",
+        "{",
+        "<html>",
+        r#"{"presenceDefinition":1}"#,
+    ] {
+        let answer = answer("PatchUserPresencesPurecloud", body).await;
+        let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+        assert_eq!(
+            crate::support::info(&status, "outcome").as_deref(),
+            Some("applied"),
+            "{body}"
+        );
+        assert!(
+            status.message().contains("was applied"),
+            "{}",
+            status.message()
+        );
+    }
+    let status = refused(
+        answer("GetUserPresencesPurecloud", "").await,
+        Code::Internal,
+        "UNREADABLE_ANSWER",
+    );
+    assert_eq!(crate::support::info(&status, "outcome"), None);
+}

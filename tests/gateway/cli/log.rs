@@ -1,0 +1,106 @@
+//! The log of the program.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::USER;
+use crate::support::process::{Serving, run};
+
+#[test]
+fn a_call_is_one_line_of_the_log() {
+    let gateway = Serving::start(&["serve", "--sandbox"], &[("RUST_LOG", "trace")]);
+    let address = gateway.address.clone();
+    let ids: Vec<String> = (1..=51)
+        .map(|n| format!("00000000-0000-4000-8000-{n:012}"))
+        .collect();
+    let bulk = json!({ "id": ids }).to_string();
+    let calls = [
+        (
+            "GetUserPresencesPurecloud",
+            json!({"userId": USER}).to_string(),
+        ),
+        (
+            "GetUserPresencesPurecloud",
+            json!({"userId": "nobody-at-all"}).to_string(),
+        ),
+        ("GetUsersPresencesPurecloudBulk", bulk),
+    ];
+    for (rpc, request) in &calls {
+        run(
+            &[
+                "call",
+                rpc,
+                request,
+                "--address",
+                &address,
+                "--token",
+                "secret-of-the-caller",
+            ],
+            &[],
+        );
+    }
+    gateway.signal("TERM");
+    // The whole log is there once the process has ended.
+    let (_, lines) = gateway.wait();
+    let log: Vec<Value> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let told: Vec<Value> = log
+        .iter()
+        .filter(|line| line["message"] == "call")
+        .map(|line| {
+            assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
+            json!([line["method"], line["status"], line["upstream_calls"]])
+        })
+        .collect();
+    let service = "genesys.presence.v1.PresenceService";
+    assert_eq!(
+        told,
+        [
+            json!([format!("{service}/GetUserPresencesPurecloud"), "OK", 1]),
+            json!([
+                format!("{service}/GetUserPresencesPurecloud"),
+                "NOT_FOUND",
+                1
+            ]),
+            json!([format!("{service}/GetUsersPresencesPurecloudBulk"), "OK", 2]),
+        ]
+    );
+    for line in &lines {
+        for secret in [
+            "secret-of-the-caller",
+            USER,
+            "nobody-at-all",
+            "presenceDefinition",
+        ] {
+            assert!(!line.contains(secret), "{secret} is in the log: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_log_is_readable_text_where_that_is_asked_for() {
+    let sandbox = Serving::start(&["sandbox"], &[]);
+    let url = format!("http://{}", sandbox.address);
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_presence-gateway"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "text"])
+        .args(["--upstream-url", &url])
+        .env_clear()
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut log = std::io::BufReader::new(gateway.stderr.take().unwrap());
+    std::io::BufRead::read_line(&mut log, &mut line).unwrap();
+    gateway.kill().unwrap();
+    gateway.wait().unwrap();
+    let told = format!("upstream={url}");
+    assert!(line.contains(" INFO serving address=127.0.0.1:"), "{line}");
+    assert!(line.contains(&told), "{line}");
+    assert!(
+        !line.contains('\u{1b}'),
+        "colours, where no terminal is: {line}"
+    );
+}

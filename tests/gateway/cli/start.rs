@@ -1,0 +1,102 @@
+//! What a server prints and binds when it starts.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::process::{Serving, run};
+
+#[test]
+fn what_the_start_prints_to_be_pasted_works() {
+    let mut gateway = Serving::start(&["serve", "--sandbox"], &[]);
+    let greeting = gateway.greeting();
+    let from = greeting.find("call GetUser").expect(&greeting);
+    let command = format!(
+        "{} {}",
+        env!("CARGO_BIN_EXE_presence-gateway"),
+        greeting[from..].split("\n\n").next().unwrap()
+    );
+    let pasted = Command::new("sh").args(["-c", &command]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&pasted.stderr);
+    assert!(pasted.status.success(), "{command}\n{stderr}");
+    let presence: Value = serde_json::from_slice(&pasted.stdout).unwrap();
+    assert_eq!(
+        presence["presenceDefinition"]["systemPresence"], "Available",
+        "{presence}"
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_is_a_failure_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let serve = |flag| {
+        [
+            "serve",
+            "--sandbox",
+            "--listen",
+            "127.0.0.1:0",
+            flag,
+            &taken,
+        ]
+    };
+    for (flag, command) in [
+        ("--listen", &["serve", "--sandbox", "--listen", &taken][..]),
+        ("--listen", &["sandbox", "--listen", &taken]),
+        ("--health-listen", &serve("--health-listen")),
+        ("--metrics-listen", &serve("--metrics-listen")),
+    ] {
+        let failed = run(command, &[]);
+        assert_eq!(failed.code, Some(64), "{failed:#?}");
+        assert!(
+            failed
+                .stderr
+                .contains(&format!("{flag}: cannot listen on {taken}")),
+            "{failed:#?}"
+        );
+        assert!(failed.stderr.contains("another port"), "{failed:#?}");
+    }
+}
+
+#[test]
+fn two_ports_that_are_the_same_are_told_before_one_is_bound() {
+    let port = "127.0.0.1:50999";
+    let command = ["serve", "--sandbox", "--listen", port];
+    let command = [
+        &command[..],
+        &["--health-listen", port, "--metrics-listen", port],
+    ]
+    .concat();
+    let failed = run(&command, &[]);
+    assert_eq!(failed.code, Some(64), "{failed:#?}");
+    for told in [
+        "--health-listen: `127.0.0.1:50999` is also the port of --listen",
+        "--metrics-listen: `127.0.0.1:50999` is also the port of --listen",
+        "--metrics-listen: `127.0.0.1:50999` is also the port of --health-listen",
+    ] {
+        assert!(failed.stderr.contains(told), "{failed:#?}");
+    }
+}
+
+#[test]
+fn the_sandbox_alone_is_an_upstream() {
+    let sandbox = Serving::start(&["sandbox"], &[]);
+    let url = format!("http://{}", sandbox.address);
+    let gateway = Serving::start(&["serve", "--upstream-url", &url], &[]);
+    let call = ["call", "GetSystempresences", "--token", "any", "--address"];
+    let called = run(&[&call[..], &[&gateway.address]].concat(), &[]);
+    assert_eq!(called.code, Some(0), "{called:#?}");
+    assert!(called.stdout.contains("ON_QUEUE"), "{called:#?}");
+}
+
+#[test]
+fn the_version_names_the_commit() {
+    let version = run(&["--version"], &[]).stdout;
+    let (version, commit) = version.trim().split_once(" (commit ").expect(&version);
+    assert_eq!(
+        version,
+        concat!("presence-gateway ", env!("CARGO_PKG_VERSION"))
+    );
+    assert!(commit.len() > 1 && commit.ends_with(')'), "{commit}");
+}

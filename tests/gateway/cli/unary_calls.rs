@@ -1,0 +1,83 @@
+//! `call` with a unary RPC.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use super::USER;
+use crate::support::process::{Serving, run, run_with_input};
+
+#[test]
+fn a_call_prints_its_answer_as_json() {
+    let gateway = Serving::start(&["serve", "--sandbox"], &[]);
+    let request = json!({"id": [USER, "nobody"]}).to_string();
+    let call = ["call", "GetUsersPresencesPurecloudBulk", "-", "--address"];
+    let called = run_with_input(
+        &[&call[..], &[&gateway.address]].concat(),
+        &[("PRESENCE_GATEWAY_TOKEN", "any")],
+        &request,
+    );
+    assert_eq!(
+        (called.code, called.stderr.as_str()),
+        (Some(0), ""),
+        "{called:#?}"
+    );
+    let answer: Value = serde_json::from_str(&called.stdout).unwrap();
+    assert_eq!(answer["presences"][0]["userId"], USER);
+    assert_eq!(answer["missingIds"], json!(["nobody"]));
+}
+
+#[test]
+fn a_call_that_fails_prints_the_status_with_its_details() {
+    let gateway = Serving::start(&["serve", "--sandbox"], &[]);
+    let address = gateway.address.as_str();
+    let flags = ["--address", address, "--token", "secret-of-the-caller"];
+    let get = |user: &str| {
+        let request = json!({"userId": user}).to_string();
+        run(
+            &[&["call", "GetUserPresencesPurecloud", &request], &flags[..]].concat(),
+            &[],
+        )
+    };
+    let missing = get("nobody");
+    assert_eq!(missing.code, Some(1), "{missing:#?}");
+    for expected in [
+        "NOT_FOUND: ",
+        "google.rpc.ErrorInfo",
+        "\"domain\":\"genesys.cloud\"",
+        "google.rpc.RequestInfo",
+    ] {
+        assert!(missing.stderr.contains(expected), "{missing:#?}");
+    }
+    let wrong = get("..");
+    assert_eq!(wrong.code, Some(1), "{wrong:#?}");
+    assert!(wrong.stderr.contains("\"field\":\"user_id\""), "{wrong:#?}");
+    for run in [missing, wrong] {
+        assert!(!run.stderr.contains("secret-of-the-caller"), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_call_that_cannot_be_made_is_told_apart_from_one_that_failed() {
+    let unknown = run(&["call", "GetPresence"], &[]);
+    assert_eq!(unknown.code, Some(64));
+    assert!(
+        unknown.stderr.contains("there is no RPC `GetPresence`")
+            && unknown.stderr.contains("GetUserPresence\n"),
+        "{unknown:#?}"
+    );
+    let field = run(&["call", "GetUserPresence", r#"{"usrId": "a"}"#], &[]);
+    assert_eq!(field.code, Some(64));
+    assert!(
+        field.stderr.contains("unrecognized field name 'usrId'"),
+        "{field:#?}"
+    );
+    let json = run(&["call", "GetUserPresence", "{"], &[]);
+    assert_eq!(json.code, Some(64));
+    // Nothing listens here: the port was free a moment ago.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let nobody = nobody.unwrap().to_string();
+    let refused = run(&["call", "GetSystempresences", "--address", &nobody], &[]);
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(refused.stderr.starts_with("UNAVAILABLE: "), "{refused:#?}");
+}
