@@ -20,9 +20,12 @@ pub struct Play<S, M> {
     pub memory: M,
 }
 
+/// The scene that is being played.
+type Playing<S, M> = Arc<Mutex<Option<Arc<Play<S, M>>>>>;
+
 /// A vendor that plays one scene after the other.
 pub struct Stage<S, M> {
-    play: Arc<Mutex<Option<Arc<Play<S, M>>>>>,
+    playing: Playing<S, M>,
     played: AtomicUsize,
     pub vendor: Vendor,
 }
@@ -39,10 +42,10 @@ where
     where
         A: Future<Output = Response> + Send + 'static,
     {
-        let play = Arc::new(Mutex::new(None::<Arc<Play<S, M>>>));
-        let playing = Arc::clone(&play);
+        let playing = Playing::<S, M>::default();
+        let current = Arc::clone(&playing);
         let vendor = Vendor::start(move |received| {
-            let play = playing.lock().clone().unwrap();
+            let play = current.lock().clone().unwrap();
             let answer = (received.token() == play.token).then(|| answer(play, received));
             async {
                 match answer {
@@ -53,7 +56,7 @@ where
         })
         .await;
         Self {
-            play,
+            playing,
             played: AtomicUsize::new(0),
             vendor,
         }
@@ -67,7 +70,7 @@ where
             token: format!("Bearer {number}"),
             memory: M::default(),
         });
-        *self.play.lock() = Some(Arc::clone(&play));
+        *self.playing.lock() = Some(Arc::clone(&play));
         self.vendor.forget();
         play
     }
