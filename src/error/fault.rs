@@ -137,8 +137,8 @@ fn non_empty(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
-/// Parses the delay in the message that the vendor documents for a 429: "Rate
-/// limit exceeded the maximum. Retry the request in [42] seconds".
+/// Parses the delay in the message that the vendor documents for a 429:
+/// `Rate limit exceeded the maximum. Retry the request in [42] seconds`.
 fn delay_in_message(message: &str) -> Option<Duration> {
     let (_, rest) = message.split_once("Retry the request in [")?;
     let (seconds, _) = rest.split_once("] seconds")?;

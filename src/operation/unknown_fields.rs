@@ -14,7 +14,7 @@ use crate::proto;
 /// How many fields of an answer the proto does not have, by model. Zero for an
 /// answer that cannot be parsed straight into the message.
 ///
-/// Parses separately from [`super::decode`], which need not see every name.
+/// Parses separately from [`super::decode()`], which need not see every name.
 pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     let Some(response) = proto::pool().get_message_by_name(O::SPEC.response) else {
