@@ -12,7 +12,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 
 pub use drain::Drain;
-pub use shared::SharedDeadline;
+pub(crate) use shared::SharedDeadline;
 
 /// How much earlier than the caller's deadline the gateway answers, so that
 /// the answer, with its details, arrives before the caller gives up.
@@ -114,15 +114,13 @@ impl Deadline {
     /// How long one batch of a stream may take from its first permit on, so
     /// that waiting for the rate limiter does not count. `None` for a call that
     /// is no stream, whose deadline is its only limit.
-    #[must_use]
-    pub fn batch_limit(&self) -> Option<Duration> {
+    pub(crate) fn batch_limit(&self) -> Option<Duration> {
         self.batch_limit
     }
 
     /// The deadline of a request that several calls wait for, of which this is
     /// the first, and the handle by which the others extend it.
-    #[must_use]
-    pub fn shared(&self) -> (Self, SharedDeadline) {
+    pub(crate) fn shared(&self) -> (Self, SharedDeadline) {
         let shared = SharedDeadline::new(self.own.instant());
         let deadline = Self {
             own: End::Shared(shared.clone()),
@@ -134,14 +132,12 @@ impl Deadline {
     }
 
     /// The same deadline, or the end of the drain once that begins.
-    #[must_use]
-    pub fn with_drain(self, drain: Drain) -> Self {
+    pub(crate) fn with_drain(self, drain: Drain) -> Self {
         Self { drain, ..self }
     }
 
     /// The deadline itself, as far as it is known now.
-    #[must_use]
-    pub fn instant(&self) -> Instant {
+    pub(crate) fn instant(&self) -> Instant {
         let own = self.own.instant();
         self.drain.end().map_or(own, |end| end.min(own))
     }
@@ -153,14 +149,13 @@ impl Deadline {
     }
 
     /// Whether it has expired.
-    #[must_use]
-    pub fn is_expired(&self) -> bool {
+    pub(crate) fn is_expired(&self) -> bool {
         self.remaining().is_zero()
     }
 
     /// Runs a future until the deadline. Returns `None`, and drops the future,
     /// if it is not ready by then.
-    pub async fn timeout<F: Future>(&self, future: F) -> Option<F::Output> {
+    pub(crate) async fn timeout<F: Future>(&self, future: F) -> Option<F::Output> {
         tokio::select! {
             biased;
             output = future => Some(output),
@@ -169,7 +164,7 @@ impl Deadline {
     }
 
     /// Waits until it has expired.
-    pub async fn expired(&self) {
+    pub(crate) async fn expired(&self) {
         tokio::select! {
             () = self.own.expired() => {}
             end = self.drain.begun() => tokio::select! {
@@ -181,8 +176,7 @@ impl Deadline {
 
     /// The drain that may end the call. What only waits should stop when it
     /// begins.
-    #[must_use]
-    pub fn drain(&self) -> &Drain {
+    pub(crate) fn drain(&self) -> &Drain {
         &self.drain
     }
 }

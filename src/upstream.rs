@@ -142,10 +142,6 @@ impl Upstream {
 
     /// Sends a request for all calls that wait for it; see
     /// [`singleflight::SharedRequest`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::send`].
     pub(crate) async fn send_shared(
         &self,
         request: &RestRequest,

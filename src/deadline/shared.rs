@@ -9,7 +9,7 @@ use super::Deadline;
 
 /// The latest deadline of several calls. Clones share it.
 #[derive(Debug, Clone)]
-pub struct SharedDeadline(Arc<watch::Sender<Instant>>);
+pub(crate) struct SharedDeadline(Arc<watch::Sender<Instant>>);
 
 impl SharedDeadline {
     pub(super) fn new(first: Instant) -> Self {
@@ -17,7 +17,7 @@ impl SharedDeadline {
     }
 
     /// Extends it to the deadline of one more call.
-    pub fn extend(&self, deadline: &Deadline) {
+    pub(crate) fn extend(&self, deadline: &Deadline) {
         let end = deadline.own.instant();
         self.0.send_if_modified(|latest| {
             let is_later = end > *latest;

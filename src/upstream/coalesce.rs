@@ -38,17 +38,12 @@ struct Read {
     is_retry: bool,
 }
 
+#[derive(Debug)]
 struct Entry {
     number: u64,
     /// The token itself: keys are hashes, and no answer may reach another's.
     authorization: HeaderValue,
     request: WeakSharedRequest<Arc<Outcome>>,
-}
-
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").finish_non_exhaustive()
-    }
 }
 
 /// The result of a read, and the memory that it takes.

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::token_key::TokenKey;
-pub use permit::{Permit, Revocation, Slot};
-pub use reservation::Reservation;
+pub(crate) use permit::{Permit, Slot};
+pub(crate) use reservation::Reservation;
 use throttle::{Throttle, delay};
 use window::TokenWindows;
 
@@ -33,7 +33,7 @@ pub struct RateLimiter {
 
 /// Why a request gets no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denied {
+pub(crate) enum Denied {
     /// It could start after this delay, which is past its deadline.
     TooLate(Duration),
     /// More tokens are in use than the limiter can count.
@@ -59,13 +59,9 @@ impl RateLimiter {
         }
     }
 
-    /// Reserves `count` places at the end of the token's queue.
-    ///
-    /// # Errors
-    ///
-    /// At once, and without a place, if the last request could not start
-    /// before `deadline`.
-    pub fn reserve(
+    /// Reserves `count` places at the end of the token's queue, or none if the
+    /// last request could not start before `deadline`.
+    pub(crate) fn reserve(
         &self,
         token: TokenKey,
         count: usize,
@@ -78,11 +74,11 @@ impl RateLimiter {
     }
 
     /// Reserves one place, as [`Self::reserve`] does.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::reserve`].
-    pub fn reserve_one(&self, token: TokenKey, deadline: Instant) -> Result<Reservation, Denied> {
+    pub(crate) fn reserve_one(
+        &self,
+        token: TokenKey,
+        deadline: Instant,
+    ) -> Result<Reservation, Denied> {
         let numbers = self.enqueue(token, 1, deadline)?;
         Ok(self.reservation(token, numbers.start))
     }
@@ -112,12 +108,9 @@ impl RateLimiter {
         Ok(numbers)
     }
 
-    /// Reserves the place that a request had before, to send it again.
-    ///
-    /// # Errors
-    ///
-    /// At once, and without a place, if it could not start before `deadline`.
-    pub fn requeue(
+    /// Reserves the place that a request had before, to send it again, unless
+    /// it could not start before `deadline`.
+    pub(crate) fn requeue(
         &self,
         token: TokenKey,
         slot: Slot,
@@ -159,8 +152,7 @@ impl RateLimiter {
     }
 
     /// How long one more request with this token would wait for its permit.
-    #[must_use]
-    pub fn delay(&self, token: TokenKey) -> Duration {
+    pub(crate) fn delay(&self, token: TokenKey) -> Duration {
         let now = Instant::now();
         let windows = self.lock();
         let window = windows.tokens.get(&token);
@@ -171,8 +163,7 @@ impl RateLimiter {
     }
 
     /// Whether there is a limit at all.
-    #[must_use]
-    pub fn is_enabled(&self) -> bool {
+    pub(crate) fn is_enabled(&self) -> bool {
         self.limit > 0
     }
 
@@ -183,8 +174,7 @@ impl RateLimiter {
     /// The delay is an exponential backoff where the vendor sends no
     /// `Retry-After`, or has sent one that was too short. The request had this
     /// slot, and was refused `refusals` times before.
-    #[must_use]
-    pub fn throttle(
+    pub(crate) fn throttle(
         &self,
         token: TokenKey,
         slot: Slot,
@@ -223,7 +213,7 @@ impl RateLimiter {
 
     /// Records an answer which shows that the vendor knows the token and did
     /// not throttle it.
-    pub fn record_success(&self, token: TokenKey, slot: Slot) {
+    pub(crate) fn record_success(&self, token: TokenKey, slot: Slot) {
         if let Some(window) = self.lock().tokens.get_mut(&token) {
             window.is_valid = true;
             if let Some(throttle) = &mut window.throttle
@@ -237,7 +227,7 @@ impl RateLimiter {
 
     /// Records whether the vendor knows the token. An unknown one is counted
     /// too, but is the first to be forgotten when the limiter is full.
-    pub fn mark_valid(&self, token: TokenKey, is_valid: bool) {
+    pub(crate) fn mark_valid(&self, token: TokenKey, is_valid: bool) {
         if let Some(window) = self.lock().tokens.get_mut(&token) {
             window.is_valid = is_valid;
         }

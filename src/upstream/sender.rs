@@ -18,8 +18,8 @@ use crate::operation::RestRequest;
 use crate::telemetry::Peer;
 use crate::token_key::TokenKey;
 
-/// The longest that a `Retry-After` throttles a token. Callers are told of
-/// longer waits, but one call tries again after this one.
+/// The longest that a `Retry-After` throttles a token. Callers see
+/// longer waits in their errors, but one call tries again after this one.
 const MAX_THROTTLE: Duration = Duration::from_mins(10);
 
 /// Sends requests to the upstream API. Clones share its clients, its rate
@@ -143,8 +143,8 @@ impl Sender {
         }
     }
 
-    /// Takes from an answer what it says of the token. The request had this
-    /// turn, and was throttled `throttled` times before.
+    /// Records what an answer says about the token. The request had this slot,
+    /// and was throttled `throttled` times before.
     fn learn(
         &self,
         token: TokenKey,

@@ -104,6 +104,7 @@ pub(crate) struct SharedRequest<T: Clone> {
 }
 
 /// A shared request that more calls may join, and that it does not keep alive.
+#[derive(Debug)]
 pub(crate) struct WeakSharedRequest<T: Clone> {
     result: WeakShared<BoxFuture<'static, T>>,
     deadline: SharedDeadline,
@@ -138,11 +139,8 @@ impl<T: Clone> SharedRequest<T> {
         })
     }
 
-    /// Waits for the result on behalf of the call with this deadline.
-    ///
-    /// # Errors
-    ///
-    /// As soon as it is known that the call's time does not suffice.
+    /// Waits for the result on behalf of the call with this deadline, or until
+    /// it is known that the call's time does not suffice.
     pub(crate) async fn result(self, deadline: &Deadline) -> Result<T, Failure> {
         tokio::select! {
             biased;

@@ -13,7 +13,7 @@ use crate::token_key::TokenKey;
 
 /// When a request was permitted.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// Its number in the token's queue.
     pub(super) number: u64,
     /// The [`TokenWindow::epoch`] at that time.
@@ -24,11 +24,11 @@ pub struct Slot {
 /// before that, it costs nothing.
 #[derive(Debug)]
 #[must_use]
-pub struct Permit {
+pub(crate) struct Permit {
     revocation: Revocation,
     /// The share of the token's requests of this minute that remains after
     /// this one; `None` where there is no limit.
-    pub remaining: Option<f64>,
+    pub(crate) remaining: Option<f64>,
     is_committed: AtomicBool,
 }
 
@@ -78,20 +78,19 @@ impl Permit {
     }
 
     /// When the request was permitted.
-    #[must_use]
-    pub fn slot(&self) -> Slot {
+    pub(crate) fn slot(&self) -> Slot {
         self.revocation.slot
     }
 
     /// Reports that the permit is revoked, also after it has been moved into
     /// the request.
-    pub fn revocation(&self) -> Revocation {
+    pub(crate) fn revocation(&self) -> Revocation {
         self.revocation.clone()
     }
 
     /// Counts the request from now on, because it is being sent. It may have
     /// waited for a connection, and the vendor counts it when it arrives.
-    pub fn commit(&self) {
+    pub(crate) fn commit(&self) {
         if self.is_committed.swap(true, Relaxed) {
             return;
         }
@@ -128,7 +127,7 @@ impl Drop for Permit {
 
 /// Reports that the token of a permit was throttled after the permit was given.
 #[derive(Debug, Clone)]
-pub struct Revocation {
+pub(crate) struct Revocation {
     limiter: RateLimiter,
     token: TokenKey,
     slot: Slot,
@@ -138,7 +137,7 @@ pub struct Revocation {
 
 impl Revocation {
     /// Waits until the token has been throttled and `condition` holds.
-    pub async fn revoked(&self, condition: impl Fn() -> bool) {
+    pub(crate) async fn revoked(&self, condition: impl Fn() -> bool) {
         self.wait_until(|| {
             let windows = self.limiter.lock();
             let window = windows.tokens.get(&self.token);
@@ -148,7 +147,7 @@ impl Revocation {
     }
 
     /// Waits until `condition` holds; checks it when the token's window changes.
-    pub async fn wait_until(&self, condition: impl Fn() -> bool) {
+    pub(crate) async fn wait_until(&self, condition: impl Fn() -> bool) {
         let Some(changed) = &self.changed else {
             return pending().await;
         };

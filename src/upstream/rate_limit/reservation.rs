@@ -13,7 +13,7 @@ use crate::token_key::TokenKey;
 /// is dropped.
 #[derive(Debug)]
 #[must_use]
-pub struct Reservation {
+pub(crate) struct Reservation {
     pub(super) limiter: RateLimiter,
     pub(super) token: TokenKey,
     pub(super) number: u64,
@@ -28,13 +28,10 @@ enum Poll {
 }
 
 impl Reservation {
-    /// Waits until the request may start. Calls `on_wait` with the expected
-    /// time whenever it changes.
-    ///
-    /// # Errors
-    ///
-    /// As soon as it is known that the request cannot start before `deadline`.
-    pub async fn wait(
+    /// Waits until the request may start, or until it is known that it cannot
+    /// before `deadline`. Calls `on_wait` with the expected time whenever that
+    /// changes.
+    pub(crate) async fn wait(
         mut self,
         deadline: impl Fn() -> Instant,
         on_wait: impl Fn(Instant),

@@ -53,7 +53,7 @@ impl Vendor {
     }
 
     /// Accepts a request, or returns its `Retry-After` in seconds.
-    fn ask(&self) -> Result<(), u64> {
+    fn request(&self) -> Result<(), u64> {
         let now = Instant::now();
         let Limit {
             window,
@@ -106,8 +106,8 @@ impl Vendor {
             return Ok(());
         };
         self.refused.lock().push(now);
-        let left = reopens - now;
-        Err(left.as_secs().max(1) + u64::from(left.as_secs() > 0 && left.subsec_nanos() > 0))
+        let delay = reopens - now;
+        Err(delay.as_secs().max(1) + u64::from(delay.as_secs() > 0 && delay.subsec_nanos() > 0))
     }
 }
 
@@ -139,13 +139,13 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
                 starts.lock().push(Instant::now());
                 let way = latency.mul_f64(0.5 + 0.01 * (number % 10) as f64);
                 tokio::time::sleep(way).await;
-                let answer = vendor.ask();
+                let answer = vendor.request();
                 tokio::time::sleep(way).await;
                 match answer {
                     Ok(()) => break limiter.record_success(token("a"), slot),
                     Err(seconds) => {
-                        let asked = Some(Duration::from_secs(seconds));
-                        let _ = limiter.throttle(token("a"), slot, asked, refusals);
+                        let retry_after = Some(Duration::from_secs(seconds));
+                        let _ = limiter.throttle(token("a"), slot, retry_after, refusals);
                         refusals += 1;
                     }
                 }

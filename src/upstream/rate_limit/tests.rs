@@ -114,12 +114,12 @@ async fn a_request_that_waited_for_a_connection_counts_from_its_commit() {
     let limiter = RateLimiter::new(2);
     let late = limiter.acquire(token("a"), after(1)).await.unwrap();
     burst(&limiter, "a", 1, after(1)).await;
-    let leaves = async {
+    let commit = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
         late.commit();
     };
     // Both wait until the window ends. The late commit leaves room for one then.
-    let (waited, ()) = tokio::join!(burst(&limiter, "a", 2, after(100)), leaves);
+    let (waited, ()) = tokio::join!(burst(&limiter, "a", 2, after(100)), commit);
     let late = WINDOW + Duration::from_secs(3);
     assert_eq!(waited, [Some(WINDOW), Some(late)]);
 }

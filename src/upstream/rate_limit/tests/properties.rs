@@ -12,7 +12,7 @@ proptest! {
     #[test]
     fn no_minute_has_more_requests_than_the_limit(
         limit in 1_usize..8,
-        asked in prop::collection::vec((0_u64..30_000, 1_usize..12, 0_u64..200, 0_u64..200, 0_u64..3000), 1..20),
+        requests in prop::collection::vec((0_u64..30_000, 1_usize..12, 0_u64..200, 0_u64..200, 0_u64..3000), 1..20),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -24,7 +24,7 @@ proptest! {
             let starts = Mutex::new(Vec::new());
             let (limiter, sent) = (&limiter, &starts);
             let mut at = Duration::ZERO;
-            let bursts = asked.iter().map(|&(pause, count, patience, stay, connecting)| {
+            let bursts = requests.iter().map(|&(pause, count, patience, stay, connecting)| {
                 at += Duration::from_millis(pause);
                 async move {
                     tokio::time::sleep(at).await;
