@@ -18,9 +18,10 @@ use http::HeaderValue;
 use tonic::Status;
 
 use crate::error::fault::Fault;
-use crate::operation::Spec;
+use crate::operation::{InvalidRequest, Spec, UnreadableAnswer};
 use crate::proto::v1::BulkWriteReport;
 
+pub use crate::operation::Violation;
 pub(crate) use code::{code_name, is_server_fault};
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
@@ -129,25 +130,6 @@ pub enum UnknownOutcome {
     UpstreamStatus(Box<Fault>),
 }
 
-/// A field of a request and what is wrong with it.
-#[derive(Debug, Clone)]
-pub struct Violation {
-    /// The path of the field in the request message: `body.presence_definition.id`.
-    pub field: String,
-    /// What is wrong; completes a sentence that starts with the field.
-    pub description: String,
-}
-
-impl Violation {
-    /// A violation of `field`.
-    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self {
-            field: field.into(),
-            description: description.into(),
-        }
-    }
-}
-
 /// An error together with the ids and reports that its status carries.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -160,10 +142,22 @@ pub struct Failure {
     pub report: Option<Box<BulkWriteReport>>,
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+impl From<InvalidRequest> for Error {
+    fn from(request: InvalidRequest) -> Self {
+        Self::Invalid(request.0)
+    }
+}
+
+impl From<UnreadableAnswer> for Error {
+    fn from(UnreadableAnswer { spec, what }: UnreadableAnswer) -> Self {
+        Self::Unreadable { spec, what }
+    }
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
         Self {
-            error,
+            error: error.into(),
             correlation_id: None,
             report: None,
         }

@@ -6,6 +6,7 @@
 
 mod decode;
 mod encode;
+mod invalid;
 mod prune;
 mod unknown_fields;
 
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 pub use decode::decode;
 pub(crate) use encode::wrong_element;
 pub use encode::{MAX_ID_BYTES, check, encode};
+pub use invalid::{InvalidRequest, UnreadableAnswer, Violation};
 pub(crate) use prune::PrunedFields;
 pub(crate) use unknown_fields::unknown_fields;
 

@@ -5,8 +5,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde_json::Value;
 
 use super::prune::{PrunedFields, is_another, prune};
-use super::{Operation, ResponseShape, Spec};
-use crate::error::Error;
+use super::{Operation, ResponseShape, Spec, UnreadableAnswer};
 use crate::fields;
 use crate::json::{self, SingleField};
 
@@ -19,12 +18,12 @@ use crate::json::{self, SingleField};
 ///
 /// # Errors
 ///
-/// [`Error::Unreadable`], which names the wrong field and its model, and contains
+/// [`UnreadableAnswer`], which names the wrong field and its model, and contains
 /// no data of the answer.
-pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), Error> {
+pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), UnreadableAnswer> {
     let spec = O::SPEC;
     let whole = |response| Ok((response, PrunedFields::new()));
-    let unreadable = |what: String| Err(Error::Unreadable { spec, what });
+    let unreadable = |what: String| Err(UnreadableAnswer { spec, what });
     // One check for all texts. The second pass handles invalid Unicode.
     let text = std::str::from_utf8(body).unwrap_or_default();
     match spec.shape {

@@ -5,8 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use serde_path_to_error::{Serializer, Track};
 
-use super::{Field, Operation, RestRequest, Segment, Spec};
-use crate::error::{Error, Violation};
+use super::{Field, InvalidRequest, Operation, RestRequest, Segment, Spec, Violation};
 use crate::fields;
 
 /// The longest id that is sent, in bytes. The vendor's ids are UUIDs of 36 bytes.
@@ -33,15 +32,15 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] with each invalid field: an id that cannot be a path
+/// [`InvalidRequest`] with each invalid field: an id that cannot be a path
 /// segment or a list element, a missing body, a date out of range, or parameters
 /// that make the URL too long.
-pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Error> {
+pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, InvalidRequest> {
     let (rest, longest) = encode_unbounded(request)?;
     let length = rest.path_and_query.len();
     match longest.filter(|_| length > MAX_URL_BYTES) {
         None => Ok(rest),
-        Some(field) => Err(Error::Invalid(vec![Violation::new(
+        Some(field) => Err(InvalidRequest(vec![Violation::new(
             field.proto,
             format!(
                 "makes the URL {length} bytes long, which exceeds the limit of {MAX_URL_BYTES} bytes; give fewer or shorter values"
@@ -56,12 +55,14 @@ pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Error> {
 /// # Errors
 ///
 /// Those of [`encode`], except the length of the URL.
-pub fn check<O: Operation>(request: &O) -> Result<(), Error> {
+pub fn check<O: Operation>(request: &O) -> Result<(), InvalidRequest> {
     encode_unbounded(request).map(|_| ())
 }
 
 /// Encodes a request; also returns its longest query parameter.
-fn encode_unbounded<O: Operation>(request: &O) -> Result<(RestRequest, Option<Field>), Error> {
+fn encode_unbounded<O: Operation>(
+    request: &O,
+) -> Result<(RestRequest, Option<Field>), InvalidRequest> {
     let mut fields = to_object(request)?;
     let spec = O::SPEC;
     let mut violations = Vec::new();
@@ -86,7 +87,7 @@ fn encode_unbounded<O: Operation>(request: &O) -> Result<(RestRequest, Option<Fi
         }
     }
     if !violations.is_empty() {
-        return Err(Error::Invalid(violations));
+        return Err(InvalidRequest(violations));
     }
     let rest = RestRequest {
         spec,
@@ -137,7 +138,7 @@ fn too_long(id: &str) -> Option<String> {
         .then(|| format!("must be at most {MAX_ID_BYTES} bytes long, not {length}"))
 }
 
-fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Error> {
+fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, InvalidRequest> {
     if let Ok(Value::Object(fields)) = serde_json::to_value(request) {
         return Ok(fields);
     }
@@ -149,7 +150,7 @@ fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Error> {
         Ok(_) => "is not an object".to_owned(),
     };
     let path = fields::from_json(O::SPEC.request, &track.path().to_string());
-    Err(Error::Invalid(vec![Violation::new(path, wrong)]))
+    Err(InvalidRequest(vec![Violation::new(path, wrong)]))
 }
 
 fn path(spec: &Spec, fields: &mut Map<String, Value>, violations: &mut Vec<Violation>) -> String {
