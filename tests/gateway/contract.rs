@@ -1,5 +1,6 @@
 mod annotations;
 pub mod documents;
+mod imports;
 mod limits;
 pub mod protos;
 pub mod reflection;
