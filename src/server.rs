@@ -2,7 +2,7 @@
 
 mod body;
 mod concurrency_limit;
-pub(crate) mod connection;
+mod connection;
 mod discard;
 mod in_flight;
 pub mod limits;

@@ -5,7 +5,7 @@
 //! it does not recycle connections whose memory has grown.
 
 pub(super) mod activity;
-pub(crate) mod executor;
+pub(super) mod executor;
 
 use std::io::{self, Cursor};
 use std::pin::pin;
