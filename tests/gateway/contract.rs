@@ -2,7 +2,7 @@ mod annotations;
 pub mod documents;
 mod imports;
 mod limits;
-pub mod protos;
+mod protos;
 pub mod reflection;
 mod reflection_errors;
 mod service_config;

@@ -11,11 +11,13 @@ pub mod log;
 pub mod process;
 pub mod raw_http;
 mod rpc;
+pub mod serve_flags;
 pub mod stage;
 mod status;
 pub mod stream_caller;
 pub mod telemetry;
 mod vendor;
+pub mod vendor_api;
 
 pub use gateway::{Answer, Gateway, Limits, ONCE};
 pub use rpc::{all_methods, encoded, method, methods, path, sample};

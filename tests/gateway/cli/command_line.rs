@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 
-use crate::support::process::{Serving, flags_of_serve, run};
+use crate::support::process::{Serving, run};
+use crate::support::serve_flags::flags_of_serve;
 
 #[test]
 fn everything_wrong_is_told_at_once_before_a_port_is_bound() {

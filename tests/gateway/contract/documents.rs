@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use presence_gateway::error::Reason;
 use prost_reflect::MethodDescriptor;
 
-use crate::contract::protos::{api, http, permissions, rpc_name};
 use crate::support::method;
-use crate::support::process::flags_of_serve;
+use crate::support::serve_flags::flags_of_serve;
+use crate::support::vendor_api::{api, http, permissions, rpc_name};
 
 const README: &str = include_str!("../../../README.md");
 

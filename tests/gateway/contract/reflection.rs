@@ -7,8 +7,8 @@ use prost::Message;
 use prost_reflect::{DescriptorPool, ReflectMessage};
 use prost_types::FileDescriptorProto;
 
-use crate::contract::protos::api;
 use crate::support::Gateway;
+use crate::support::vendor_api::api;
 
 /// Both versions of the service speak alike, in types of their own.
 macro_rules! client {

@@ -4,7 +4,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::ask;
-use crate::contract::protos::{api, rpc_name};
+use crate::support::vendor_api::{api, rpc_name};
 use crate::support::{Gateway, Vendor, info, method, refused, sample};
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::column::{Column, USERS};
-use crate::contract::protos::permissions;
 use crate::errors::faults::table::Row;
+use crate::support::vendor_api::permissions;
 use crate::support::{CORRELATION_ID, check_form, metadata, method, rpc_status, violations};
 
 /// What becomes of a call.
