@@ -41,11 +41,10 @@ impl Sender {
         request: &RestRequest,
         context: &RequestContext,
     ) -> Result<Reply, Failure> {
-        if context.deadline.batch_limit().is_none() {
-            let notice = QueueNotice::default();
-            return self.send_shared(request, context, &notice).await;
-        }
-        let notice = QueueNotice::shared();
+        let notice = match context.deadline.batch_limit() {
+            Some(_) => QueueNotice::shared(),
+            None => QueueNotice::default(),
+        };
         tokio::select! {
             biased;
             result = self.send_shared(request, context, &notice) => result,
