@@ -7,12 +7,12 @@
 //! | [`access_log`] | Around all layers that reject, so that every gRPC call has a line. |
 //! | [`deadline`] | The clock starts with the headers, not when the message is here. |
 //! | [`authenticate`] | A call without a token takes no permit, and its body is not read. |
-//! | [`buffer_request`] | The message is read before a permit is taken: a slow sender holds none. |
+//! | [`mod@buffer_request`] | The message is read before a permit is taken: a slow sender holds none. |
 //! | [`compression`] | The elements of a compressed message cannot be counted. |
 //! | [`element_limit`] | A small message can become a large one when it is decoded. |
-//! | [`admit`] | Nothing waits for a permit: a queue would only add its own delay. |
-//! | [`map_tonic_errors`] | The statuses that tonic makes get our details and codes. |
-//! | [`catch_panic`] | Innermost, so that a handler that panics is like one that fails. |
+//! | [`mod@admit`] | Nothing waits for a permit: a queue would only add its own delay. |
+//! | [`mod@map_tonic_errors`] | The statuses that tonic makes get our details and codes. |
+//! | [`mod@catch_panic`] | Innermost, so that a handler that panics is like one that fails. |
 
 mod access_log;
 mod admit;
