@@ -24,7 +24,7 @@ pub const BATCH_SIZE: usize = 50;
 /// The limits of a bulk call.
 #[derive(Debug, Clone, Copy)]
 pub struct BulkLimits {
-    /// The largest number of ids or updates in a call, or in a message of a stream.
+    /// The largest number of ids in a message of a stream.
     pub max_ids: usize,
     /// How many batches of a call may be in flight at once.
     pub concurrency: usize,
@@ -59,8 +59,8 @@ pub trait Bulk: Operation + Sized {
     ///
     /// # Errors
     ///
-    /// If the request exceeds the limits, or if a batch fails: which failures
-    /// fail the whole call depends on the operation.
+    /// If the request is invalid or a batch fails; with partial results, only if
+    /// all batches fail with a status that holds for the whole call.
     fn fan_out(
         self,
         context: &CallContext,

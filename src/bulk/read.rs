@@ -76,16 +76,10 @@ macro_rules! bulk_read {
             }
 
             fn response(result: BulkResult) -> $response {
-                let BulkResult {
-                    presences,
-                    missing_ids,
-                    failures,
-                    ..
-                } = result;
                 $response {
-                    presences,
-                    missing_ids,
-                    failures,
+                    presences: result.presences,
+                    missing_ids: result.missing_ids,
+                    failures: result.failures,
                 }
             }
         }

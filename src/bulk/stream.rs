@@ -165,18 +165,12 @@ async fn run<O: BulkRead>(
                     }
                 }
             }
-            () = sleep_until_some(linger_end), if linger_end.is_some() => {}
+            () = sleep_until(linger_end.unwrap_or(last_activity)), if linger_end.is_some() => {}
             () = sleep_until(last_activity + idle_timeout), if waits_for_caller => {
                 return Err(idle_error(idle_timeout).into());
             }
         }
         last_activity = Instant::now();
-    }
-}
-
-async fn sleep_until_some(moment: Option<Instant>) {
-    if let Some(moment) = moment {
-        sleep_until(moment).await;
     }
 }
 

@@ -107,16 +107,14 @@ impl<'a> BatchOutcome<'a> {
 impl CollectedBatch {
     fn new(index: usize, ids: Vec<String>, presences: Presences) -> Self {
         let is_failure = presences.is_err();
-        let (presences, correlation_id) = match presences {
-            Ok(reply) => (Ok(reply.body), reply.correlation_id),
-            Err(failure) => {
-                let correlation_id = failure.correlation_id.clone();
-                (Err(failure), correlation_id)
-            }
+        let correlation_id = match &presences {
+            Ok(reply) => &reply.correlation_id,
+            Err(failure) => &failure.correlation_id,
         };
+        let correlation_id = correlation_id.clone();
         Self {
             index,
-            result: BatchResult::new(ids, presences),
+            result: BatchResult::new(ids, presences.map(|reply| reply.body)),
             is_failure,
             correlation_id,
         }
