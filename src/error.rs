@@ -22,7 +22,8 @@ use crate::operation::{InvalidRequest, Spec, UnreadableAnswer};
 use crate::proto::v1::BulkWriteReport;
 
 pub use crate::operation::Violation;
-pub(crate) use code::{code_name, is_server_fault};
+pub use code::code_name;
+pub(crate) use code::is_server_fault;
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
 pub(crate) use reason::is_loggable;

@@ -34,7 +34,8 @@ pub(super) fn from_fault(fault: &Fault, method: &Method) -> Code {
 }
 
 /// The name of a code in the gRPC specification.
-pub(crate) fn code_name(code: Code) -> &'static str {
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -1,7 +1,7 @@
 //! How a call ended.
 
 use http::HeaderMap;
-use presence_gateway::access_log;
+use presence_gateway::error;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -33,7 +33,7 @@ impl Outcome {
         }
         let info = status.get_details_error_info();
         let reason = info.map_or_else(|| "no reason".to_owned(), |info| info.reason);
-        Some(Err(Self::Status(access_log::name(status.code()), reason)))
+        Some(Err(Self::Status(error::code_name(status.code()), reason)))
     }
 
     /// Whether the gateway shed the call.
