@@ -3,10 +3,10 @@
 mod body;
 pub mod client;
 mod coalesce;
-mod connection;
-mod connector;
+mod connect;
 mod context;
 pub mod endpoint;
+mod proxy;
 pub mod rate_limit;
 mod request;
 mod resolve;
@@ -15,7 +15,6 @@ mod retry;
 mod sender;
 pub(crate) mod singleflight;
 mod tracked_body;
-mod tunnel;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -35,11 +34,10 @@ use singleflight::QueueNotice;
 /// The fixed limits of requests upstream, which `docs/limits.md` lists.
 pub mod limits {
     pub use super::client::POOL_IDLE_TIMEOUT;
-    pub use super::connector::{ALL_ADDRESSES_TIMEOUT, CONNECT_TIMEOUT, TLS_TIMEOUT};
+    pub use super::connect::{CONNECT_TIMEOUT, TLS_TIMEOUT, TUNNEL_TIMEOUT};
     pub use super::resolve::LOOKUP_TIMEOUT;
     pub use super::response::{MAX_ANSWER, MAX_ERROR_BODY};
     pub use super::retry::MAX_ATTEMPTS;
-    pub use super::tunnel::TUNNEL_TIMEOUT;
 }
 
 /// The upstream API. Clones share everything.
@@ -83,8 +81,8 @@ impl Upstream {
         rate_limiter: RateLimiter,
     ) -> Result<Self, String> {
         let clients = RotatingClient::new(&endpoint, options)?;
-        let (host, port) = endpoint.place();
-        let peer = Peer::new(endpoint.to_string(), &host, port);
+        let (host, port) = endpoint.host_port();
+        let peer = Peer::new(endpoint.to_string(), host, port);
         let sender = Sender {
             clients,
             endpoint,

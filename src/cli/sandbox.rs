@@ -63,7 +63,7 @@ async fn serve(listen: SocketAddr, settings: Settings) -> Result<ExitCode, Start
 pub(super) fn spawn(settings: Settings) -> Result<(Endpoint, watch::Sender<()>), StartupError> {
     let listener = bind("--sandbox", (Ipv4Addr::LOCALHOST, 0).into())?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    let endpoint = Endpoint::of_url(&format!("http://{address}"), false)?;
+    let endpoint = Endpoint::from_url(&format!("http://{address}"), false)?;
     let (stop, mut stopped) = watch::channel(());
     let shutdown = async move { while stopped.changed().await.is_ok() {} };
     #[expect(clippy::disallowed_methods, reason = "a server; no call waits for it")]

@@ -3,7 +3,7 @@
 use super::Target;
 use crate::args::ConfigErrors;
 use crate::tls::pem::{self, Identity};
-use crate::upstream::client::{ClientOptions, proxy};
+use crate::upstream::client::{ClientOptions, parse_proxy};
 use clap::Args;
 
 /// The flags, as given.
@@ -62,7 +62,7 @@ impl OutboundArgs {
         if let Some(raw) = &self.upstream_proxy {
             // The text before an `@` may be a password.
             let shown = if raw.contains('@') { "…" } else { raw };
-            match proxy(raw) {
+            match parse_proxy(raw) {
                 Ok(proxy) => outbound.proxy = Some(proxy),
                 Err(wrong) => errors.add(format!("--upstream-proxy: `{shown}` {wrong}")),
             }

@@ -59,10 +59,10 @@ impl TargetArgs {
         )?;
         match (&self.region, &self.upstream_url, is_sandbox) {
             (Some(region), None, false) => errors
-                .parse("region", region, Endpoint::of_region)
+                .parse("region", region, Endpoint::from_region)
                 .map(Target::Upstream),
             (None, Some(url), false) => {
-                let endpoint = Endpoint::of_url(url, allow);
+                let endpoint = Endpoint::from_url(url, allow);
                 // The URL may hold a password, although it must not.
                 let shown = if url.contains('@') { "…" } else { url };
                 errors

@@ -34,7 +34,7 @@ const STREAM: &str =
 
 /// A gateway without an upstream.
 async fn server() -> Server {
-    let endpoint = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
+    let endpoint = Endpoint::from_url("http://127.0.0.1:1", false).unwrap();
     let limits = Limits {
         calls: CallLimits {
             max_in_flight: 10,

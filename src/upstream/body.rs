@@ -1,19 +1,23 @@
-//! The body of the vendor's answer: bounded while it comes, and inflated where
-//! it is compressed although the request asked for it as it is.
+//! The body of a response: bounded while it comes, and inflated if it is
+//! compressed although the request did not accept that.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "a part of the one module that calls the upstream"
+)]
 
 use std::io::{self, Write};
 
 use bytes::{Bytes, BytesMut};
 use flate2::write::MultiGzDecoder;
-use http::{HeaderMap, Response, header};
-use http_body::Body as _;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http::{HeaderMap, header};
+use reqwest::Response;
 
 use crate::memory::MemoryLease;
 
-/// How much room is made for an answer before it is there: what 100 presences take.
-const MAX_AHEAD: usize = 64 * 1024;
+/// How many bytes are allocated for a body before it is there: the size of 100
+/// presences.
+const PREALLOCATION: usize = 64 * 1024;
 
 /// Why a body was not read to its end.
 pub(super) enum Unread {
@@ -21,26 +25,27 @@ pub(super) enum Unread {
     NoMemory,
     /// It is compressed by something else than gzip.
     Encoded,
-    /// It is said to be gzip, and is none.
+    /// It claims to be gzip, and is not.
     Garbled,
-    Lost(hyper::Error),
+    Lost(reqwest::Error),
 }
 
-/// Reads a body up to `max` bytes, as they come and inflated, as far as there
-/// is memory.
-pub(super) async fn read(
-    response: &mut Response<Incoming>,
+/// Reads a body of up to `max` bytes, both as they come and inflated, within
+/// the memory limit.
+pub(super) async fn read_body(
+    response: &mut Response,
     max: usize,
     held: &MemoryLease,
 ) -> Result<Bytes, Unread> {
-    let declared = response.body().size_hint().exact().unwrap_or_default();
+    let declared = response.content_length().unwrap_or_default();
     if declared > max as u64 {
         return Err(Unread::TooLarge);
     }
     let bounded = Bounded {
         bytes: BytesMut::new(),
-        // Not for all of a large one, which may never come.
-        ahead: usize::try_from(declared).map_or(MAX_AHEAD, |declared| declared.min(MAX_AHEAD)),
+        // Less than all of a large one, which may never come.
+        ahead: usize::try_from(declared)
+            .map_or(PREALLOCATION, |declared| declared.min(PREALLOCATION)),
         max,
         held,
         refused: None,
@@ -48,7 +53,7 @@ pub(super) async fn read(
     match Encoding::of(response.headers()) {
         Encoding::Identity => {
             let mut bounded = bounded;
-            while let Some(chunk) = chunk(response).await? {
+            while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
                 bounded.take(&chunk)?;
             }
             Ok(bounded.bytes.freeze())
@@ -58,13 +63,13 @@ pub(super) async fn read(
     }
 }
 
-async fn inflate(response: &mut Response<Incoming>, bounded: Bounded<'_>) -> Result<Bytes, Unread> {
+async fn inflate(response: &mut Response, bounded: Bounded<'_>) -> Result<Bytes, Unread> {
     let max = bounded.max;
     let mut read = 0;
     let mut decoder = MultiGzDecoder::new(bounded);
-    while let Some(chunk) = chunk(response).await? {
+    while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
         read += chunk.len();
-        // Compressed bytes that stand for nothing are no way round the bound.
+        // Compressed bytes that inflate to nothing count as well.
         if read > max {
             return Err(Unread::TooLarge);
         }
@@ -80,29 +85,19 @@ async fn inflate(response: &mut Response<Incoming>, bounded: Bounded<'_>) -> Res
     Ok(std::mem::take(&mut bounded.bytes).freeze())
 }
 
-/// Why a decoder failed: for what it wrote to, or for what it was given.
+/// Why a decoder failed: its output was rejected, or its input is malformed.
 fn refusal(bounded: &mut Bounded<'_>) -> Unread {
     bounded.refused.take().unwrap_or(Unread::Garbled)
 }
 
-async fn chunk(response: &mut Response<Incoming>) -> Result<Option<Bytes>, Unread> {
-    while let Some(frame) = response.body_mut().frame().await {
-        // Trailers, which the vendor does not send, say nothing to us.
-        if let Ok(chunk) = frame.map_err(Unread::Lost)?.into_data() {
-            return Ok(Some(chunk));
-        }
-    }
-    Ok(None)
-}
-
-/// So many bytes at most, each paid for.
+/// A buffer with a limit, whose bytes are charged to the memory limit.
 struct Bounded<'a> {
     bytes: BytesMut,
-    /// How many are expected.
+    /// How many bytes are expected.
     ahead: usize,
     max: usize,
     held: &'a MemoryLease,
-    /// Why it took no more.
+    /// Why it rejected the last bytes.
     refused: Option<Unread>,
 }
 
@@ -128,7 +123,7 @@ impl Write for Bounded<'_> {
             Ok(()) => Ok(bytes.len()),
             Err(unread) => {
                 self.refused = Some(unread);
-                Err(io::Error::other("no more is taken"))
+                Err(io::Error::other("rejected"))
             }
         }
     }
@@ -143,7 +138,7 @@ impl Write for Bounded<'_> {
 enum Encoding {
     Identity,
     Gzip,
-    /// In another way, or twice.
+    /// Otherwise, or twice.
     Other,
 }
 

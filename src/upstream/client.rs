@@ -1,25 +1,25 @@
-//! The HTTP client towards the vendor: how it is made, and made anew.
+//! The HTTP client towards the upstream: its settings, and its rotation.
 
 #![expect(
     clippy::disallowed_types,
-    reason = "the client of the one place that calls the vendor"
+    reason = "the client of the one module that calls the upstream"
 )]
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use parking_lot::Mutex;
-use reqwest::Url;
+use reqwest::{Url, redirect, retry};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use tokio::time::Instant;
 
-use super::connector::{Connector, Proxy};
+use super::connect::{ConnectLayer, NewConnections, SessionStore};
 use super::endpoint::Endpoint;
-use super::tracked_body::TrackedBody;
+use super::proxy::Proxy;
+use super::resolve::Resolver;
 use crate::jitter::jittered;
 use crate::tls::pem::Identity;
 use crate::tls::{self, Trust};
@@ -32,25 +32,27 @@ pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// closed at once, and files are free for callers again.
 const MAX_IDLE: usize = 256;
 
-/// How long a client is used, on average. The name of the vendor is looked up
-/// for new connections alone, and busy ones never end: a vendor that moves to
-/// other addresses would keep its old ones busy.
-const AGE: Duration = Duration::from_mins(5);
+/// How long a client is used, on average. The upstream's name is looked up for
+/// new connections only, and busy ones never end: if the upstream moves to
+/// other addresses, its old ones would stay in use.
+const MAX_AGE: Duration = Duration::from_mins(5);
 
-/// What requests say of who sends them.
+/// After how much silence a peer is probed, how often, and how long sent data
+/// may stay without an acknowledgement.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBES: u32 = 3;
+const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The `User-Agent` of requests.
 pub(super) const USER_AGENT: &str = concat!("presence-gateway/", env!("CARGO_PKG_VERSION"));
 
-/// The pooled client. It follows no redirect, decodes nothing, and adds to a
-/// request no header but `host`: a token goes where it is sent, and nowhere else.
-pub(super) type Client = legacy::Client<Connector, TrackedBody>;
-
-/// How the vendor is reached, besides its address.
+/// How the upstream is reached, besides its address.
 #[derive(Default)]
 pub struct ClientOptions {
-    /// The authorities that the vendor's certificate may be of, in place of
-    /// the system's.
+    /// The authorities that may have issued the upstream's certificate, in
+    /// place of the system's.
     pub authorities: Option<Vec<CertificateDer<'static>>>,
-    /// What is shown to a proxy in front of the vendor that asks for it.
+    /// The client certificate for an upstream that asks for one.
     pub identity: Option<Identity>,
     /// The proxy that all requests go through.
     pub proxy: Option<Url>,
@@ -59,89 +61,151 @@ pub struct ClientOptions {
 impl fmt::Debug for ClientOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL of a proxy may hold a password.
-        f.debug_struct("Outbound").finish_non_exhaustive()
+        f.debug_struct("ClientOptions").finish_non_exhaustive()
     }
 }
 
-/// Reads the URL of a proxy.
+/// Parses the URL of a proxy.
 ///
 /// # Errors
 ///
 /// As the end of a sentence that begins with the URL.
-pub fn proxy(raw: &str) -> Result<Url, String> {
+pub fn parse_proxy(raw: &str) -> Result<Url, String> {
     let url = Url::parse(raw)
         .map_err(|error| format!("is not a URL such as `http://proxy.example:3128` ({error})"))?;
-    let is_place =
+    let has_no_path =
         matches!(url.path(), "" | "/") && url.query().is_none() && !url.cannot_be_a_base();
     match url.scheme() {
-        "http" if is_place && url.fragment().is_none() => Ok(url),
+        "http" if has_no_path && url.fragment().is_none() => Ok(url),
         "http" => Err("must be a host and a port alone".to_owned()),
         _ => Err("must begin with `http://`: tokens are safe in TLS through it".to_owned()),
     }
 }
 
-/// The client of the moment. A clone is the same one.
+/// A pooled client. It follows no redirect, retries nothing, decodes nothing,
+/// and adds only `host`, `user-agent` and `proxy-authorization` to a request.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub http: reqwest::Client,
+    pub new_connections: NewConnections,
+}
+
+/// The settings of each client.
+struct Settings {
+    tls: ClientConfig,
+    resolver: Resolver,
+    /// The host and port that TCP connects to.
+    peer: Arc<str>,
+    proxy_url: Option<Url>,
+    proxy: Option<Proxy>,
+    is_secure: bool,
+}
+
+/// The current client, which is replaced from time to time. Clones share it.
 #[derive(Clone)]
 pub(super) struct RotatingClient {
-    dial: Connector,
+    settings: Arc<Settings>,
     current: Arc<Mutex<(Client, Instant)>>,
 }
 
 impl fmt::Debug for RotatingClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clients").finish_non_exhaustive()
+        f.debug_struct("RotatingClient").finish_non_exhaustive()
     }
 }
 
 impl RotatingClient {
-    /// Clients that reach `base` in this way.
-    pub(super) fn new(base: &Endpoint, outbound: ClientOptions) -> Result<Self, String> {
-        let ClientOptions {
-            authorities,
-            identity,
-            proxy,
-        } = outbound;
-        let trust = match authorities {
-            _ if !base.is_secure() => Trust::Nobody,
+    /// Clients that reach `endpoint` in this way.
+    pub(super) fn new(endpoint: &Endpoint, options: ClientOptions) -> Result<Self, String> {
+        let is_secure = endpoint.is_secure();
+        let trust = match options.authorities {
+            _ if !is_secure => Trust::Nobody,
             Some(authorities) => Trust::Only(authorities),
             None => Trust::System,
         };
-        let tls = tls::client(trust, identity, b"http/1.1")?;
-        let proxy = proxy.map(|url| Proxy::at(&url).ok_or("the proxy cannot be used"));
-        let dial = Connector::new(Arc::new(tls), proxy.transpose()?);
-        let client = make(dial.clone());
+        let mut tls = tls::client(trust, options.identity, b"http/1.1")?;
+        // New clients resume the sessions of those before.
+        tls.resumption = Resumption::store(Arc::new(SessionStore::new()));
+        let proxy = options.proxy.as_ref().map(Proxy::new);
+        let peer = match &proxy {
+            Some(proxy) => proxy.host_port.clone(),
+            None => endpoint.authority(),
+        };
+        let settings = Settings {
+            tls,
+            resolver: Resolver::system(),
+            peer: peer.into(),
+            proxy_url: options.proxy,
+            proxy,
+            is_secure,
+        };
+        let client = settings.build().map_err(|error| error.to_string())?;
         Ok(Self {
-            dial,
-            current: Arc::new(Mutex::new((client, Instant::now() + jittered(AGE)))),
+            settings: Arc::new(settings),
+            current: Arc::new(Mutex::new((client, Instant::now() + jittered(MAX_AGE)))),
         })
     }
 
-    /// The proxy that is to be told who comes with a request for `uri`.
-    pub(super) fn proxy_of(&self, uri: &Uri) -> Option<&Proxy> {
-        self.dial.proxy_of(uri)
+    /// The proxy that all requests go through.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.settings.proxy.as_ref()
     }
 
-    /// The client for a request that is sent now. One that is too old makes
-    /// place for another; its connections end with their last requests.
+    /// Returns the client for a request that is sent now. One that is too old
+    /// is replaced; its connections end with their last requests.
     pub(super) fn current(&self) -> Client {
         let mut current = self.current.lock();
         let now = Instant::now();
         if now >= current.1 {
-            *current = (make(self.dial.clone()), now + jittered(AGE));
+            // The settings made a client before, so this one cannot fail.
+            if let Ok(client) = self.settings.build() {
+                current.0 = client;
+            }
+            current.1 = now + jittered(MAX_AGE);
         }
         current.0.clone()
     }
 }
 
-fn make(dial: Connector) -> Client {
-    // HTTP/1.1: HTTP/2 would put all calls on one connection, and queue them
-    // there behind the vendor's limit of streams.
-    legacy::Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .pool_max_idle_per_host(MAX_IDLE)
-        .build(dial)
+impl Settings {
+    fn build(&self) -> reqwest::Result<Client> {
+        let new_connections = NewConnections::default();
+        let layer = ConnectLayer {
+            peer: Arc::clone(&self.peer),
+            has_tunnel: self.is_secure && self.proxy.is_some(),
+            order: self.resolver.order.clone(),
+            new_connections: new_connections.clone(),
+        };
+        // HTTP/1.1: HTTP/2 would put all calls on one connection, and queue
+        // them there behind the upstream's limit of streams.
+        let mut builder = reqwest::Client::builder()
+            .http1_only()
+            .user_agent(USER_AGENT)
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .no_proxy()
+            .tls_backend_preconfigured(self.tls.clone())
+            .dns_resolver(self.resolver.clone())
+            .connector_layer(layer)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .tcp_keepalive(KEEPALIVE)
+            .tcp_keepalive_interval(KEEPALIVE)
+            .tcp_keepalive_retries(KEEPALIVE_PROBES);
+        #[cfg(target_os = "linux")]
+        {
+            builder = builder.tcp_user_timeout(UNACKNOWLEDGED_TIMEOUT);
+        }
+        if let Some(url) = &self.proxy_url {
+            builder = builder.proxy(reqwest::Proxy::all(url.clone())?);
+        }
+        let http = builder.build()?;
+        Ok(Client {
+            http,
+            new_connections,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -151,14 +215,15 @@ mod tests {
     use axum::Router;
     use axum::extract::State;
     use axum::routing::get;
-    use http::{HeaderValue, Request};
-    use http_body_util::BodyExt;
+    use http::{HeaderValue, Method};
+    use reqwest::{Body, Request};
     use tokio::net::TcpListener;
     use tokio::sync::Semaphore;
 
     use super::*;
     use crate::token_key::TokenKey;
     use crate::upstream::rate_limit::RateLimiter;
+    use crate::upstream::tracked_body::TrackedBody;
 
     /// How many connections a server has, and when it may answer.
     #[derive(Clone)]
@@ -204,18 +269,19 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         tokio::spawn(async { axum::serve(counting, routes).await });
 
-        let base = Endpoint::of_url(&url, false).unwrap();
+        let base = Endpoint::from_url(&url, false).unwrap();
         let clients = RotatingClient::new(&base, ClientOptions::default()).unwrap();
         let limiter = RateLimiter::new(0);
         let request = || {
             let (client, limiter, url) = (clients.current(), limiter.clone(), url.clone());
             async move {
                 let token = TokenKey::new(&HeaderValue::from_static("Bearer token"));
-                let in_time = Instant::now() + AGE;
+                let in_time = Instant::now() + MAX_AGE;
                 let permit = limiter.acquire(token, in_time).await.unwrap();
-                let request = Request::get(url).body(TrackedBody::new(None, permit));
-                let answer = client.request(request.unwrap()).await.unwrap();
-                answer.into_body().collect().await.unwrap().to_bytes()
+                let mut request = Request::new(Method::GET, Url::parse(&url).unwrap());
+                *request.body_mut() = Some(Body::wrap(TrackedBody::new(None, permit)));
+                let response = client.http.execute(request).await.unwrap();
+                response.bytes().await.unwrap()
             }
         };
         server.answers.add_permits(2);
@@ -224,7 +290,7 @@ mod tests {
 
         let (_, due) = *clients.current.lock();
         let left = due - Instant::now();
-        assert!(left > AGE / 2 && left < AGE * 2, "{left:?}");
+        assert!(left > MAX_AGE / 2 && left < MAX_AGE * 2, "{left:?}");
         let old_end = || clients.current.lock().1 = Instant::now();
         old_end();
         server.answers.add_permits(1);

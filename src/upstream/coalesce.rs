@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::response::becomes;
+use super::response::decoded_size;
 use super::sender::Sender;
 use super::singleflight::{QueueNotice, SharedRequest, WeakSharedRequest, caused_by_peers};
 use super::{Reply, RequestContext};
@@ -127,7 +127,7 @@ impl ReadCoalescer {
                 Err(failure) => return Err(failure),
                 Ok(reply) => {
                     let (memory, len) = (&context.memory, reply.body.len());
-                    let decoded = becomes(request.spec, &reply.body);
+                    let decoded = decoded_size(request.spec, &reply.body);
                     let reserved = memory.reserve(len);
                     reserved
                         .and_then(|()| memory.reserve_excess(decoded, len))

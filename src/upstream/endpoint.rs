@@ -3,14 +3,12 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use http::Uri;
-use http::uri::InvalidUri;
 use reqwest::Url;
 
-/// The URL before an operation's path: scheme, host, port, and a path prefix
-/// if need be, without a slash at its end.
+/// The URL before an operation's path: scheme, host, port, and a path prefix,
+/// which has no slash at its end unless it is the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint(String);
+pub struct Endpoint(Url);
 
 /// The vendor's regions and their API hosts, from the region tables of its SDKs.
 pub const REGIONS: [(&str, &str); 18] = [
@@ -39,25 +37,23 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Says which regions there are.
-    pub fn of_region(name: &str) -> Result<Self, String> {
-        let region = REGIONS.iter().find(|(region, _)| *region == name);
-        region
-            .map(|(_, host)| Self(format!("https://{host}")))
-            .ok_or_else(|| {
-                let names: Vec<&str> = REGIONS.iter().map(|(region, _)| *region).collect();
-                format!("is no region; there are {}", names.join(", "))
-            })
+    /// Lists the regions, if this is none of them.
+    pub fn from_region(name: &str) -> Result<Self, String> {
+        if let Some((_, host)) = REGIONS.iter().find(|(region, _)| *region == name) {
+            return Self::from_url(&format!("https://{host}"), false);
+        }
+        let names: Vec<&str> = REGIONS.iter().map(|(region, _)| *region).collect();
+        Err(format!("is no region; there are {}", names.join(", ")))
     }
 
     /// The API at a URL. Unless `allow_insecure`, plain http is for loopback
-    /// alone: a token must not cross a network in the clear.
+    /// only: a token must not cross a network in the clear.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with the URL.
-    pub fn of_url(url: &str, allow_insecure: bool) -> Result<Self, String> {
-        let parsed = Url::parse(url).map_err(|error| {
+    /// If the URL is malformed or not allowed.
+    pub fn from_url(url: &str, allow_insecure: bool) -> Result<Self, String> {
+        let mut parsed = Url::parse(url).map_err(|error| {
             format!("is not a URL such as `https://api.example.com/prefix` ({error})")
         })?;
         let secure = match parsed.scheme() {
@@ -76,40 +72,55 @@ impl Endpoint {
                         use https, or give --allow-insecure-upstream"
                 .to_owned());
         }
-        Ok(Self(parsed.as_str().trim_end_matches('/').to_owned()))
+        let prefix = parsed.path().trim_end_matches('/').to_owned();
+        parsed.set_path(&prefix);
+        Ok(Self(parsed))
     }
 
-    /// Whether TLS is spoken there.
+    /// Whether it speaks TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.0.starts_with("https:")
+        self.0.scheme() == "https"
     }
 
     /// The host and the port.
     #[must_use]
-    pub fn place(&self) -> (String, u16) {
-        let url = Url::parse(&self.0).ok();
-        let host = url.as_ref().and_then(|url| url.host_str());
-        let port = url.as_ref().and_then(Url::port_or_known_default);
+    pub fn host_port(&self) -> (&str, u16) {
+        let port = self.0.port_or_known_default();
         (
-            host.unwrap_or_default().to_owned(),
+            self.0.host_str().unwrap_or_default(),
             port.unwrap_or_default(),
         )
     }
 
-    /// The URL of a path and query that begin with a slash.
-    ///
-    /// # Errors
-    ///
-    /// If it is longer than a URL can be.
-    pub fn url(&self, path_and_query: &str) -> Result<Uri, InvalidUri> {
-        format!("{}{path_and_query}", self.0).try_into()
+    /// The host and the port, as they stand in a URL.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let (host, port) = self.host_port();
+        format!("{host}:{port}")
+    }
+
+    /// The URL of a path and query that begin with a slash. Both are encoded
+    /// already, and hold no `.` or `..` as a segment, so they stay as they are.
+    #[must_use]
+    pub fn url(&self, path_and_query: &str) -> Url {
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query, None),
+        };
+        let mut url = self.0.clone();
+        match self.0.path() {
+            "/" => url.set_path(path),
+            prefix => url.set_path(&format!("{prefix}{path}")),
+        }
+        url.set_query(query);
+        url
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.0.as_str().trim_end_matches('/'))
     }
 }
 
@@ -129,10 +140,10 @@ mod tests {
     #[test]
     fn a_region_has_its_host() {
         assert_eq!(
-            Endpoint::of_region("eu-central-1").unwrap().to_string(),
+            Endpoint::from_region("eu-central-1").unwrap().to_string(),
             "https://api.mypurecloud.de"
         );
-        let wrong = Endpoint::of_region("eu_central_1").unwrap_err();
+        let wrong = Endpoint::from_region("eu_central_1").unwrap_err();
         assert!(wrong.contains("eu-central-1"), "{wrong}");
     }
 
@@ -153,12 +164,26 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                Endpoint::of_url(url, false)
+                Endpoint::from_url(url, false)
                     .unwrap()
                     .url("/api/v2/x?a=b")
-                    .unwrap(),
+                    .as_str(),
                 expected
             );
+        }
+    }
+
+    #[test]
+    fn a_path_and_a_query_stay_as_they_are() {
+        for url in ["https://api.example", "https://proxy.example/a%2Fb/"] {
+            let endpoint = Endpoint::from_url(url, false).unwrap();
+            for path in [
+                "/api/v2/users/%2F%5C%25%00/presences/a.b-c_d~e",
+                "/api/v2/users/...?id=a%2C%27%2B%20%3B&x=",
+                "/api/v2/users//presences?",
+            ] {
+                assert_eq!(endpoint.url(path).as_str(), format!("{endpoint}{path}"));
+            }
         }
     }
 
@@ -170,19 +195,19 @@ mod tests {
             "http://[::1]:1",
             "http://localhost",
         ] {
-            assert!(Endpoint::of_url(url, false).is_ok(), "{url}");
+            assert!(Endpoint::from_url(url, false).is_ok(), "{url}");
         }
         for url in [
             "http://10.0.0.1",
             "http://example.com",
             "http://localhost.example.com",
         ] {
-            let wrong = Endpoint::of_url(url, false).unwrap_err();
+            let wrong = Endpoint::from_url(url, false).unwrap_err();
             assert!(
                 wrong.contains("--allow-insecure-upstream"),
                 "{url}: {wrong}"
             );
-            assert!(Endpoint::of_url(url, true).is_ok(), "{url}");
+            assert!(Endpoint::from_url(url, true).is_ok(), "{url}");
         }
     }
 
@@ -198,7 +223,7 @@ mod tests {
             "https://example.com/?a",
             "https://example.com/#a",
         ] {
-            assert!(Endpoint::of_url(url, true).is_err(), "{url}");
+            assert!(Endpoint::from_url(url, true).is_err(), "{url}");
         }
     }
 }

@@ -1,61 +1,65 @@
-//! One request to the vendor, and its answer.
+//! One request to the upstream, and its response.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "a part of the one module that calls the upstream"
+)]
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use reqwest::{Body, Request};
 
-use super::client;
-use super::connection::Served;
-use super::connector::Proxy;
-use super::response::{expired, lost, read, unreached};
+use super::response::{expired, lost, read};
 use super::sender::Sender;
 use super::tracked_body::{TrackedBody, comes_with_head};
-use super::tunnel::ProxyRefusal;
 use super::{Reply, RequestContext};
 use crate::credentials::Caller;
+use crate::deadline::Deadline;
+use crate::error::chain::http_causes;
 use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
 use crate::operation::RestRequest;
 use crate::telemetry::Attempt;
 
 impl Sender {
-    /// Sends a call once, and reads its answer.
+    /// Sends a request once, and reads its response.
     pub(super) async fn exchange(
         &self,
-        call: &RestRequest,
-        terms: &RequestContext,
+        request: &RestRequest,
+        context: &RequestContext,
         body: TrackedBody,
-        told: &mut Attempt<'_>,
+        span: &mut Attempt<'_>,
     ) -> Result<Reply, Failure> {
         let RequestContext {
             caller,
             deadline,
             memory,
             ..
-        } = terms;
-        let spec = call.spec;
-        let departure = body.departure();
-        let request = self.request(call, caller, told.headers(), body);
-        let request = request.map_err(|error| Error::Unsendable(error.to_string()))?;
+        } = context;
+        let spec = request.spec;
+        let state = body.state();
+        let request = self.rest_request(request, caller, span.headers(), body);
         let client = self.clients.current();
-        let mut response = match deadline.timeout(client.request(request)).await {
+        let mut response = match deadline.timeout(client.http.execute(request)).await {
             Some(Ok(response)) => response,
-            None if departure.is_ruled_out() => return Err(Error::DeadlineExceeded.into()),
+            None if state.never_sent() => return Err(Error::DeadlineExceeded.into()),
             None => return Err(expired(spec).into()),
-            Some(Err(error)) if departure.is_ruled_out() => {
-                return Err(unreached(&error).into());
+            Some(Err(error)) if state.never_sent() => {
+                // Boxed, because each call that waits has room for it.
+                let error = Box::pin(self.unreached(error, deadline)).await;
+                return Err(error.into());
             }
-            Some(Err(error)) => return Err(lost(spec, &error).into()),
+            Some(Err(error)) => return Err(lost(spec, error).into()),
         };
-        let served = response.extensions().get::<Served>();
-        let is_kept = served.is_some_and(|served| !served.is_first());
+        let is_first = client.new_connections.remove(response.extensions());
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
-            && let Some(proxy) = self.proxy_of(call)
+            && !self.endpoint.is_secure()
+            && let Some(proxy) = self.clients.proxy()
         {
-            let refusal = ProxyRefusal::of_request(&proxy.place(), response.status());
-            return Err(Error::ProxyRefused(refusal.to_string()).into());
+            return Err(proxy.refusal("request", response.status()).into());
         }
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
-        told.record_head(response.status().as_u16(), id.as_ref());
+        span.record_head(response.status().as_u16(), id.as_ref());
         match read(spec, &mut response, deadline, memory).await {
             Ok(body) => Ok(Reply {
                 body,
@@ -63,7 +67,7 @@ impl Sender {
             }),
             Err(mut error) => {
                 if let Error::UpstreamStatus(_, fault) = &mut error {
-                    fault.is_on_kept_connection = is_kept;
+                    fault.is_on_kept_connection = !is_first;
                 }
                 Err(Failure {
                     correlation_id: id.or_else(|| {
@@ -76,30 +80,35 @@ impl Sender {
         }
     }
 
-    /// The proxy that reads the request itself, where there is one.
-    fn proxy_of(&self, call: &RestRequest) -> Option<&Proxy> {
-        let uri = self.endpoint.url(&call.path_and_query).ok()?;
-        self.clients.proxy_of(&uri)
+    /// Returns the error of a request that was never sent.
+    async fn unreached(&self, error: reqwest::Error, deadline: &Deadline) -> Error {
+        if error.is_builder() {
+            return Error::Unsendable(http_causes(error));
+        }
+        if let Some(proxy) = self.clients.proxy() {
+            let target = self.endpoint.authority();
+            let diagnosed = deadline.timeout(proxy.diagnose(&error, &target)).await;
+            if let Some(error) = diagnosed.flatten() {
+                return error;
+            }
+        }
+        Error::Unreachable(http_causes(error))
     }
 
-    fn request(
+    fn rest_request(
         &self,
         call: &RestRequest,
         caller: &Caller,
         trace: Option<HeaderMap>,
         body: TrackedBody,
-    ) -> http::Result<Request<TrackedBody>> {
+    ) -> Request {
         let json = HeaderValue::from_static("application/json");
         let token = caller.authorization();
-        let uri = self.endpoint.url(&call.path_and_query)?;
-        let proxy = self.clients.proxy_of(&uri);
-        let proxy = proxy.and_then(|proxy| proxy.authorization.clone());
         let (body_length, token_length) = (call.body.as_ref().map_or(0, Bytes::len), token.len());
         let is_last = !comes_with_head(body_length, token_length, self.endpoint.is_secure());
-        let mut request = Request::builder()
-            .method(call.spec.method.clone())
-            .uri(uri)
-            .body(body)?;
+        let url = self.endpoint.url(&call.path_and_query);
+        let mut request = Request::new(call.spec.method.clone(), url);
+        *request.body_mut() = Some(Body::wrap(body));
         let headers = request.headers_mut();
         headers.extend(trace.unwrap_or_default());
         if call.body.is_some() {
@@ -111,16 +120,11 @@ impl Sender {
         headers.insert(header::ACCEPT_ENCODING, plain);
         if is_last {
             // hyper waits until the kernel has the body (hyperium/hyper#2646),
-            // and not for the peer; with this it lets go of the connection
+            // and not for the peer; with this it releases the connection
             // whatever the peer answers (hyperium/hyper#4110, in 1.12).
             let close = HeaderValue::from_static("close");
             headers.insert(header::CONNECTION, close);
         }
-        let agent = HeaderValue::from_static(client::USER_AGENT);
-        headers.insert(header::USER_AGENT, agent);
-        if let Some(proxy) = proxy {
-            headers.insert(header::PROXY_AUTHORIZATION, proxy);
-        }
-        Ok(request)
+        request
     }
 }

@@ -1,32 +1,36 @@
 //! Name lookups: those of a name that are wanted at the same time are one
-//! (singleflight), and one that outlives whoever began it serves the next
-//! attempt.
+//! (singleflight), and one that outlives the attempt that began it serves the
+//! next attempt.
 //!
 //! The system's resolver waits for a silent first name server (5 s in glibc)
 //! before it asks the second, each time anew, and cannot be cancelled. So a
-//! lookup whose caller has gone is no lost work, and however many calls wait
-//! for a name, they hold one thread.
+//! lookup is not lost with its caller, and any number of calls that wait for a
+//! name hold one thread.
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
+
+use super::connect::Phase;
 
 /// How long an attempt waits for a lookup: one silent name server, and time
 /// for the second one to answer. The lookup itself goes on.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the result of a lookup that nobody waited for is kept.
-const LIFE: Duration = Duration::from_secs(30);
+/// How long a result that no attempt has used is kept.
+const UNUSED_RESULT_LIFE: Duration = Duration::from_secs(30);
 
-/// What a lookup came to, and when.
+/// The result of a lookup, and when it came.
 #[derive(Debug, Clone)]
 struct Found {
     addresses: Result<Arc<[IpAddr]>, Arc<io::Error>>,
@@ -45,15 +49,34 @@ impl Found {
 type Lookup = Shared<BoxFuture<'static, Found>>;
 
 /// Begins a lookup, which goes on whether it is polled or not.
-type Permit = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
+type Start = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
+
+/// The address of a name that the next attempt begins with. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AddressOrder(Arc<AtomicUsize>);
+
+impl AddressOrder {
+    /// Begins with the next address from now on.
+    pub(super) fn advance(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn sort(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let mut addresses = addresses.to_vec();
+        let first = self.0.load(Relaxed) % addresses.len().max(1);
+        addresses.rotate_left(first);
+        addresses
+    }
+}
 
 /// Looks names up. Clones share the lookup under way.
 #[derive(Clone)]
 pub(super) struct Resolver {
-    start: Arc<Permit>,
-    /// The lookup under way, or one whose result nobody has used yet. One is
-    /// enough: a client connects to the vendor alone, or to its proxy.
+    start: Arc<Start>,
+    /// The lookup under way, or one whose result no attempt has used yet. One
+    /// is enough: a client connects to the upstream alone, or to its proxy.
     current: Arc<Mutex<Option<(String, Lookup)>>>,
+    pub order: AddressOrder,
 }
 
 impl fmt::Debug for Resolver {
@@ -62,17 +85,32 @@ impl fmt::Debug for Resolver {
     }
 }
 
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = self.clone();
+        Box::pin(async move {
+            Phase::Lookup.begin();
+            let found = resolver.lookup(name.as_str()).await?;
+            Phase::Tcp.begin();
+            let addresses = resolver.order.sort(&found).into_iter();
+            // The port of the URL takes the place of 0.
+            let addresses = addresses.map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(addresses) as Addrs)
+        })
+    }
+}
+
 impl Resolver {
     /// A resolver that asks the system.
     pub(super) fn system() -> Self {
         Self::new(|name| {
-            // It runs to its end also where nobody waits for it any more.
+            // It runs to its end also when nobody waits for it any more.
             let lookup = spawn_blocking(move || {
                 let addresses = (name.as_str(), 0).to_socket_addrs();
                 Found::now(addresses.map(|all| all.map(|address| address.ip()).collect()))
             });
-            let ended = |error| Found::now(Err(io::Error::other(error)));
-            Box::pin(async move { lookup.await.unwrap_or_else(ended) })
+            let failed = |error| Found::now(Err(io::Error::other(error)));
+            Box::pin(async move { lookup.await.unwrap_or_else(failed) })
         })
     }
 
@@ -83,18 +121,16 @@ impl Resolver {
         Self {
             start: Arc::new(start),
             current: Arc::default(),
+            order: AddressOrder::default(),
         }
     }
 
-    /// The addresses of a host, which may be one itself.
+    /// Returns the addresses of a host.
     ///
     /// # Errors
     ///
-    /// If it has none, or that is not known in time; the error names the host.
-    pub(super) async fn resolve(&self, host: &str) -> io::Result<Arc<[IpAddr]>> {
-        if let Ok(address) = host.parse() {
-            return Ok([address].into());
-        }
+    /// If it has none, or the lookup is late; the error names the host.
+    async fn lookup(&self, host: &str) -> io::Result<Arc<[IpAddr]>> {
         let begun = Instant::now();
         loop {
             let lookup = self.join(host);
@@ -105,18 +141,18 @@ impl Resolver {
             };
             self.forget(&lookup);
             match found.addresses {
-                Ok(addresses) if found.at.elapsed() <= LIFE => return Ok(addresses),
+                Ok(addresses) if found.at.elapsed() <= UNUSED_RESULT_LIFE => return Ok(addresses),
                 Err(error) if found.at >= begun => {
                     let why = format!("the name lookup of `{host}` failed: {error}");
                     return Err(io::Error::new(error.kind(), why));
                 }
-                // What it found is too old, or it failed before this attempt.
+                // Its addresses are too old, or it failed before this attempt.
                 _ => {}
             }
         }
     }
 
-    /// The lookup of this name that is under way, else a new one.
+    /// Returns the lookup of this name that is under way, or begins one.
     fn join(&self, name: &str) -> Lookup {
         let mut current = self.current.lock();
         match &*current {
@@ -129,7 +165,7 @@ impl Resolver {
         }
     }
 
-    /// Lets the next attempt begin a new lookup, where this is still the last.
+    /// Lets the next attempt begin a new lookup, unless one has begun already.
     fn forget(&self, used: &Lookup) {
         let mut current = self.current.lock();
         if matches!(&*current, Some((_, lookup)) if lookup.ptr_eq(used)) {
@@ -172,7 +208,7 @@ mod tests {
     }
 
     async fn resolve(resolver: &Resolver) -> Result<Vec<IpAddr>, String> {
-        let found = resolver.resolve("vendor.example").await;
+        let found = resolver.lookup("vendor.example").await;
         found
             .map(|found| found.to_vec())
             .map_err(|error| error.to_string())
@@ -215,7 +251,7 @@ mod tests {
         let (resolver, lookups) = resolver(Duration::from_secs(5), 0);
         let given_up = timeout(Duration::from_secs(3), resolve(&resolver)).await;
         assert!(given_up.is_err());
-        sleep(LIFE * 2).await;
+        sleep(UNUSED_RESULT_LIFE * 2).await;
         assert_eq!(resolve(&resolver).await, Ok(vec![FOUND]));
         assert_eq!(lookups.load(SeqCst), 2);
     }
@@ -242,20 +278,23 @@ mod tests {
         assert_eq!(lookups.load(SeqCst), 2);
     }
 
-    #[tokio::test]
-    async fn an_address_needs_no_lookup() {
-        let (resolver, lookups) = resolver(Duration::ZERO, 0);
-        let found = resolver.resolve("2001:db8::1").await.unwrap();
-        assert_eq!(found[..], ["2001:db8::1".parse::<IpAddr>().unwrap()]);
-        assert_eq!(lookups.load(SeqCst), 0);
+    #[test]
+    fn an_address_that_does_not_accept_is_not_the_first_of_the_next_attempt() {
+        let order = AddressOrder::default();
+        let addresses = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let [first, second] = addresses;
+        assert_eq!(order.sort(&addresses), [first, second]);
+        order.advance();
+        assert_eq!(order.sort(&addresses), [second, first]);
+        assert_eq!(order.sort(&[]), [] as [IpAddr; 0]);
     }
 
     #[tokio::test]
     async fn the_system_knows_the_local_host_and_no_invalid_one() {
         let resolver = Resolver::system();
-        let found = resolver.resolve("localhost").await.unwrap();
+        let found = resolver.lookup("localhost").await.unwrap();
         assert!(found.iter().all(IpAddr::is_loopback), "{found:?}");
-        let unknown = resolver.resolve("presence.invalid").await.unwrap_err();
+        let unknown = resolver.lookup("presence.invalid").await.unwrap_err();
         let why = "the name lookup of `presence.invalid` failed: ";
         assert!(unknown.to_string().starts_with(why), "{unknown}");
     }

@@ -1,39 +1,44 @@
-//! The vendor's answer, read within its bounds; and what it means where there is none.
+//! The upstream's response, read within its bounds; and the errors of a request
+//! without one.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "a part of the one module that calls the upstream"
+)]
 
 use std::error::Error as _;
+use std::iter::successors;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper_util::client::legacy;
+use http::{HeaderMap, StatusCode};
 use memchr::memchr_iter;
+use reqwest::Response;
 
-use super::body::{self, Unread};
-use super::tunnel::ProxyRefusal;
+use super::body::{Unread, read_body};
 use crate::deadline::Deadline;
-use crate::error::chain::causes;
+use crate::error::chain::{causes, http_causes};
 use crate::error::fault::Fault;
 use crate::error::{Error, UnknownOutcome};
 use crate::memory::MemoryLease;
 use crate::operation::{ResponseShape, Spec};
 
-/// The largest answer that is read, in bytes: twice what a caller receives in
-/// one message unless it asked for more.
+/// The largest response body that is read, in bytes: twice what a caller
+/// receives in one message unless it asked for more.
 pub const MAX_ANSWER: usize = 8 * 1024 * 1024;
 
 /// The largest error body that is read, in bytes; a larger one counts as none.
 pub const MAX_ERROR_BODY: usize = 1024 * 1024;
 
-/// Reads an answer: the body of a success, or what a refusal says.
+/// Reads a response: the body of a success, or the reason of a refusal.
 pub(super) async fn read(
     spec: &'static Spec,
-    response: &mut Response<Incoming>,
+    response: &mut Response,
     deadline: &Deadline,
-    held: &MemoryLease,
+    memory: &MemoryLease,
 ) -> Result<Bytes, Error> {
     let status = response.status();
     if status.is_informational() {
-        // Something else is to follow, and nothing tells what.
+        // An unknown protocol follows.
         let why = "it answers with another protocol than HTTP".to_owned();
         return Err(broken(spec, why));
     }
@@ -41,10 +46,9 @@ pub(super) async fn read(
         return Err(Error::Redirected(status.as_u16()));
     }
     if !status.is_success() {
-        // What was refused stays refused, also where the body breaks off, or
-        // does not come in time.
+        // A refusal stays one if its body breaks off, or does not come in time.
         let body = deadline
-            .timeout(body::read(response, MAX_ERROR_BODY, &held.sub_lease()))
+            .timeout(read_body(response, MAX_ERROR_BODY, &memory.sub_lease()))
             .await;
         let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(refused(spec, status, response.headers(), &body));
@@ -54,12 +58,12 @@ pub(super) async fn read(
     }
     let unreadable = |what| Err(Error::Unreadable { spec, what });
     match deadline
-        .timeout(body::read(response, MAX_ANSWER, held))
+        .timeout(read_body(response, MAX_ANSWER, memory))
         .await
     {
         Some(Ok(body))
-            if held
-                .reserve_excess(becomes(spec, &body), body.len())
+            if memory
+                .reserve_excess(decoded_size(spec, &body), body.len())
                 .is_ok() =>
         {
             Ok(body)
@@ -70,23 +74,27 @@ pub(super) async fn read(
             unreadable("it is compressed, and cannot be inflated".to_owned())
         }
         Some(Ok(_) | Err(Unread::NoMemory)) if spec.is_read() => Err(Error::MemoryExhausted),
-        // What was applied cannot be refused any more.
+        // A write that was applied cannot be refused any more.
         Some(Ok(_) | Err(Unread::NoMemory)) => {
             unreadable("there was no memory left for it (--message-memory)".to_owned())
         }
         Some(Err(Unread::Lost(error))) => {
-            Err(broken(spec, told("error reading the answer", &error)))
+            // reqwest's own text speaks of decoding.
+            Err(broken(
+                spec,
+                causes("error reading the answer".to_owned(), &error),
+            ))
         }
         None => Err(expired(spec)),
     }
 }
 
-/// How many bytes an answer becomes as a message, whatever little is said of
-/// each model in it, and of each text of a map.
-pub(super) fn becomes(spec: &Spec, body: &[u8]) -> usize {
-    /// A model without a field, with its place in a list.
+/// Returns the size of a body as a message, in bytes: an upper bound, also if
+/// its models and the texts of its maps are as short as can be.
+pub(super) fn decoded_size(spec: &Spec, body: &[u8]) -> usize {
+    /// A model without a field, with its slot in a list.
     const MODEL: usize = 512;
-    /// A text of a map with its key, and what the map grows by.
+    /// A text of a map with its key, and the growth of the map.
     const FIELD: usize = 256;
     let count = |sign| memchr_iter(sign, body).count();
     match spec.shape {
@@ -114,19 +122,20 @@ pub(super) fn expired(spec: &Spec) -> Error {
     }
 }
 
-/// What a request is that was given up while it left.
+/// The error of a request that was cancelled while it was being sent.
 pub(super) fn recalled(spec: &Spec) -> Error {
     broken(spec, "the vendor refused the token meanwhile".to_owned())
 }
 
-/// What a request comes to that left, and had no answer that could be read.
-pub(super) fn lost(spec: &'static Spec, error: &legacy::Error) -> Error {
-    let cause = error.source();
-    let cause = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    if !cause.is_some_and(hyper::Error::is_parse_too_large) {
-        return broken(spec, unsent(error));
+/// The error of a request that was sent, and has no readable response.
+pub(super) fn lost(spec: &'static Spec, error: reqwest::Error) -> Error {
+    let is_too_large = successors(error.source(), |&cause| cause.source())
+        .filter_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_parse_too_large);
+    if !is_too_large {
+        return broken(spec, http_causes(error));
     }
-    // hyper's limits, which it tells for 1xx heads too, and no further.
+    // hyper's limits; it reports them for 1xx heads as well.
     let what = "its head has more than 100 lines, or more than 400 KB".to_owned();
     if spec.is_read() {
         Error::Unreadable { spec, what }
@@ -135,28 +144,10 @@ pub(super) fn lost(spec: &'static Spec, error: &legacy::Error) -> Error {
     }
 }
 
-/// What a request comes to that never left.
-pub(super) fn unreached(error: &legacy::Error) -> Error {
-    let cause = error.source();
-    match cause.and_then(|cause| cause.downcast_ref::<ProxyRefusal>()) {
-        Some(refusal) if refusal.is_final() => Error::ProxyRefused(refusal.to_string()),
-        _ => Error::Unreachable(unsent(error)),
-    }
-}
-
-/// Why a request could not be sent, or was lost.
-fn unsent(error: &legacy::Error) -> String {
-    told("error sending request", error)
-}
-
 fn broken(spec: &Spec, why: String) -> Error {
     if spec.is_read() {
         Error::ConnectionLost(why)
     } else {
         Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(why))
     }
-}
-
-fn told(what: &str, error: &dyn std::error::Error) -> String {
-    causes(format!("{what}: {error}"), error)
 }

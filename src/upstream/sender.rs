@@ -193,7 +193,7 @@ impl Sender {
             .attempt(request.spec, &self.peer, resends);
         let revocation = permit.revocation();
         let body = TrackedBody::new(request.body.clone(), permit);
-        let state = body.departure();
+        let state = body.state();
         let result = tokio::select! {
             // First, so that a throttled request takes no connection.
             biased;
@@ -206,7 +206,7 @@ impl Sender {
             // A connection that holds the request drops it at its next poll,
             // unless it is writing the request at this moment.
             revocation.wait_until(|| state.is_settled()).await;
-            if state.is_ruled_out() {
+            if state.never_sent() {
                 Err(Error::RateLimited(self.rate_limiter.delay(context.caller.key())).into())
             } else {
                 Err(recalled(request.spec).into())

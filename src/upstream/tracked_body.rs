@@ -1,4 +1,4 @@
-//! Whether a request left: what did not can have changed nothing.
+//! Whether a request was sent: one that was not can have changed nothing.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -15,16 +15,16 @@ use super::rate_limit::Permit;
 /// a packet, and than any buffer that a server reads a head into.
 const WITH_PLAIN_HEAD: usize = 1024;
 
-/// The most that a body and its token may have in bytes so that the request is
-/// one record of TLS, which has 16 KiB: 4 KiB are for the rest of its head. A
-/// peer sees nothing of a record before it has all of it.
+/// How many bytes a body and its token may have together so that the request is
+/// one TLS record, which has 16 KiB: 4 KiB are for the rest of the head. A peer
+/// sees nothing of a record before it has all of it.
 const IN_ONE_RECORD: usize = 12 * 1024;
 
-/// Whether a peer that answers the head of a request has taken its body, too.
+/// Whether a peer that answers the head of a request has read its body, too.
 ///
-/// Of a larger one this is never known: it may lie in a buffer of the system's,
-/// here or there, long after the answer, and without being read ever after.
-/// What is sent behind it would wait for that.
+/// For a larger body this is never known: it may lie in a buffer of the system,
+/// on either side, long after the answer, and never be read. The next request
+/// on the connection would wait for that.
 pub(super) fn comes_with_head(body: usize, token: usize, is_secure: bool) -> bool {
     if is_secure && body > 0 {
         body.saturating_add(token) <= IN_ONE_RECORD
@@ -33,38 +33,37 @@ pub(super) fn comes_with_head(body: usize, token: usize, is_secure: bool) -> boo
     }
 }
 
-/// It is on its way to a connection, which may be about to write it.
-const WAITS: u8 = 0;
+/// The request waits for a connection, or a connection is about to write it.
+const QUEUED: u8 = 0;
 /// A connection began to write it.
-const LEFT: u8 = 1;
-/// It was given up before that.
-const STAYED: u8 = 2;
+const STARTED: u8 = 1;
+/// It was dropped before that.
+const NEVER_SENT: u8 = 2;
 
-/// Tells whether a request left, or may have.
+/// Whether a request was sent, or may have been. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SendState(Arc<AtomicU8>);
 
 impl SendState {
-    /// Whether the request did not leave and cannot any more, once it was
-    /// given up.
+    /// Whether the request was dropped unsent.
     ///
     /// That no connection has begun to write it is not enough: one may have
-    /// taken it, in a thread of its own, and begin just now.
-    pub(super) fn is_ruled_out(&self) -> bool {
-        self.0.load(Relaxed) == STAYED
+    /// taken it, on another thread, and begin just now.
+    pub(super) fn never_sent(&self) -> bool {
+        self.0.load(Relaxed) == NEVER_SENT
     }
 
-    /// Whether it is certain already that it left, or that it did not.
+    /// Whether it is certain whether the request was sent.
     pub(super) fn is_settled(&self) -> bool {
-        self.0.load(Relaxed) != WAITS
+        self.0.load(Relaxed) != QUEUED
     }
 }
 
 /// The body of a request. A connection cannot write even the head before it
-/// has asked the body how long it is, or whether there is any.
+/// has asked the body for its length, or whether it is empty.
 pub(super) struct TrackedBody {
     bytes: Option<Bytes>,
-    departure: SendState,
+    state: SendState,
     permit: Permit,
 }
 
@@ -73,18 +72,18 @@ impl TrackedBody {
     pub(super) fn new(bytes: Option<Bytes>, permit: Permit) -> Self {
         Self {
             bytes,
-            departure: SendState::default(),
+            state: SendState::default(),
             permit,
         }
     }
 
-    /// What tells of it once it is under way.
-    pub(super) fn departure(&self) -> SendState {
-        self.departure.clone()
+    /// The state of the request, to be read after the body is gone.
+    pub(super) fn state(&self) -> SendState {
+        self.state.clone()
     }
 
-    fn leaves(&self) {
-        if self.departure.0.swap(LEFT, Relaxed) == WAITS {
+    fn start(&self) {
+        if self.state.0.swap(STARTED, Relaxed) == QUEUED {
             self.permit.commit();
         }
     }
@@ -92,9 +91,9 @@ impl TrackedBody {
 
 impl Drop for TrackedBody {
     fn drop(&mut self) {
-        let state = &self.departure.0;
-        // It stays what it was where it left.
-        let _ = state.compare_exchange(WAITS, STAYED, Relaxed, Relaxed);
+        let state = &self.state.0;
+        // A request that was started stays so.
+        let _ = state.compare_exchange(QUEUED, NEVER_SENT, Relaxed, Relaxed);
     }
 }
 
@@ -106,12 +105,12 @@ impl Body for TrackedBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.leaves();
+        self.start();
         Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.leaves();
+        self.start();
         self.bytes.is_none()
     }
 
@@ -159,21 +158,21 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_was_given_up_unwritten_did_not_leave() {
         let body = body(Some(Bytes::from_static(b"{}")), &RateLimiter::new(0)).await;
-        let departure = body.departure();
+        let state = body.state();
         drop(body);
-        assert!(departure.is_ruled_out());
+        assert!(state.never_sent());
     }
 
     #[tokio::test]
     async fn a_request_that_a_connection_has_taken_may_leave_yet() {
         let body = body(None, &RateLimiter::new(0)).await;
-        let departure = body.departure();
+        let state = body.state();
         // Its caller gives it up, but it lies with the connection.
-        assert!(!departure.is_ruled_out());
+        assert!(!state.never_sent());
         body.is_end_stream();
-        assert!(!departure.is_ruled_out());
+        assert!(!state.never_sent());
         drop(body);
-        assert!(!departure.is_ruled_out(), "it had left");
+        assert!(!state.never_sent(), "it had left");
     }
 
     #[tokio::test(start_paused = true)]

@@ -111,7 +111,6 @@ fn the_tables_of_limits_have_the_values_of_the_constants() {
         operation::MAX_ID_BYTES,
         rpc::MAX_REQUEST,
         rpc::MAX_STREAM_MESSAGE,
-        upstream::limits::ALL_ADDRESSES_TIMEOUT,
         upstream::limits::CONNECT_TIMEOUT,
         upstream::limits::LOOKUP_TIMEOUT,
         upstream::limits::MAX_ANSWER,

@@ -125,7 +125,7 @@ async fn no_debug_output_shows_it() {
         HeaderValue::from_static("Bearer s3cret"),
     );
     let caller = Caller::from_headers(&headers).unwrap();
-    let base = Endpoint::of_url("http://127.0.0.1:1", false).unwrap();
+    let base = Endpoint::from_url("http://127.0.0.1:1", false).unwrap();
     let limits = Limits::default();
     let policy = DeadlinePolicy {
         default: limits.default_deadline,

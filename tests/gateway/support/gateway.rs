@@ -113,7 +113,7 @@ impl Gateway {
         limits: Limits,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
-        let endpoint = Endpoint::of_url(upstream, false).unwrap();
+        let endpoint = Endpoint::from_url(upstream, false).unwrap();
         let granted = config::Limits {
             calls: CallLimits {
                 deadlines: DeadlinePolicy {
