@@ -104,16 +104,13 @@ impl Server {
 
         let (health, health_service) = Health::serving().await;
         let health_service = health_service.max_decoding_message_size(MAX_PUBLIC_REQUEST);
-        let bounds = PublicServices::new();
-        let bounded = from_fn_with_state(bounds.clone(), public::limit_streams);
-        let ending = from_fn_with_state(drain.clone(), body::drainable::with_drain);
+        let bounds = PublicServices::new(drain.clone());
+        let bounds = from_fn_with_state(bounds, public::within_bounds);
         let about_health = Routes::new(health_service)
             .into_axum_router()
             .reset_fallback()
-            .layer(from_fn_with_state(bounds, public::buffer_health_check))
-            .layer(bounded.clone())
-            .layer(ending.clone());
-        let reflection = public::reflection::router()?.layer(bounded).layer(ending);
+            .layer(bounds.clone());
+        let reflection = public::reflection::router()?.layer(bounds);
         let probes = Routes::default()
             .prepare()
             .into_axum_router()

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt;
 
 use super::connection::activity::ConnectionActivity;
@@ -72,7 +72,7 @@ pub(super) async fn serve<S>(
         .map_request(move |call: Request<Incoming>| call.map(|message| discard.wrap(message)));
     let (reader, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
-    let connection = http2::Builder::new(StreamExecutor::new(activity.clone()))
+    let connection = http2::Builder::new(StreamExecutor(activity.clone()))
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_METADATA)
         .max_concurrent_streams(MAX_STREAMS)
@@ -102,9 +102,9 @@ pub(super) async fn serve<S>(
             .saturating_sub(IDLE_DRAIN_TIMEOUT + FINAL_STATUS_TIMEOUT);
         let expired = async {
             sleep(rest).await;
-            activity.drain();
+            activity.drain().begin(Instant::now());
             // These end by themselves, also if their callers do nothing.
-            activity.long_streams_ended().await;
+            activity.long_streams().none().await;
             sleep(FINAL_STATUS_TIMEOUT).await;
         };
         tokio::select! {
@@ -138,7 +138,7 @@ mod tests {
     use hyper_util::rt::TokioExecutor;
     use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
     use tokio::task::JoinHandle;
-    use tokio::time::{Instant, pause};
+    use tokio::time::pause;
 
     use super::*;
     use crate::server::connection::executor::stream_handle;

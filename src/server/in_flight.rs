@@ -1,11 +1,10 @@
-//! Counts the calls in flight, so that shutdown can wait for the last one.
+//! Counts calls, so that shutdown and aged connections can wait for the last one.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// The number of calls in flight, from their headers until their responses are
-/// sent. Clones share it.
+/// The number of calls in flight. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InFlight(Arc<watch::Sender<usize>>);
 

@@ -36,8 +36,7 @@ use axum::response::Response;
 use tower::service_fn;
 
 use super::CallLimits;
-use super::body::chunked::ChunkedBody;
-use super::body::guarded;
+use super::body::{chunked, guarded};
 use super::concurrency_limit::ConcurrencyLimit;
 use super::connection::executor;
 use super::in_flight::InFlight;
@@ -177,7 +176,7 @@ where
         let response = catch_panic((self.services)(context, *request)).await?;
         let response = map_tonic_errors(response, call);
         // Held until the caller has read the response, which may be slow.
-        Ok(response.map(|body| guarded(ChunkedBody::new(body), (permit, memory))))
+        Ok(response.map(|body| chunked(body, (permit, memory))))
     }
 }
 

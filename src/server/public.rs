@@ -13,26 +13,28 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::Semaphore;
 
-use super::body::guarded;
+use super::body::until_drained;
 use super::limits::{
     MAX_HEALTH_CHECKS, MAX_HEALTH_WATCHES, MAX_PUBLIC_REQUEST, MAX_REFLECTION_STREAMS,
 };
 use super::request_buffers::{Bounds, RequestBuffers};
+use crate::deadline::Drain;
 use crate::error::{Error, Failure};
 
 /// The assumed deadline of a rejected caller, which bounds its retry delay.
 const ASSUMED_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The open calls of health and reflection. Clones share them.
+/// The bounds of health and reflection. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct PublicServices {
     health_checks: RequestBuffers,
     watches: Arc<Semaphore>,
     reflections: Arc<Semaphore>,
+    drain: Drain,
 }
 
 impl PublicServices {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(drain: Drain) -> Self {
         let bounds = Bounds {
             count: MAX_HEALTH_CHECKS,
             message: MAX_PUBLIC_REQUEST,
@@ -43,46 +45,39 @@ impl PublicServices {
             health_checks: RequestBuffers::new(bounds),
             watches: Arc::new(Semaphore::new(MAX_HEALTH_WATCHES)),
             reflections: Arc::new(Semaphore::new(MAX_REFLECTION_STREAMS)),
+            drain,
         }
+    }
+
+    /// Buffers the message of a health check before the service reads it. Limits
+    /// the streams that last as long as their callers like, and rejects one more.
+    async fn call(self, request: Request, next: Next) -> Result<Response, Error> {
+        let path = request.uri().path();
+        let is_health = path.starts_with("/grpc.health.v1.Health/");
+        let permit = match path {
+            "/grpc.health.v1.Health/Check" => None,
+            "/grpc.health.v1.Health/Watch" => Some(self.watches),
+            _ => Some(self.reflections),
+        };
+        let permit = permit.map(Semaphore::try_acquire_owned).transpose();
+        let permit = permit.map_err(|_| Error::Overloaded)?;
+        let (head, mut message) = request.into_parts();
+        if is_health {
+            message = Body::from(self.health_checks.read(message).await?);
+        }
+        let response = next.run(Request::from_parts(head, message)).await;
+        Ok(response.map(|body| until_drained(body, self.drain, permit)))
     }
 }
 
-/// Buffers the message of a health check before the service reads it.
-pub(super) async fn buffer_health_check(
+/// The layer around health and reflection.
+pub(super) async fn within_bounds(
     State(public): State<PublicServices>,
     request: Request,
     next: Next,
 ) -> Response {
-    let (head, message) = request.into_parts();
-    match public.health_checks.read(message).await {
-        Ok(message) => {
-            let request = Request::from_parts(head, Body::from(message));
-            next.run(request).await
-        }
-        Err(error) => refuse(error),
-    }
-}
-
-/// Limits the streams that last as long as their callers like; rejects one more.
-pub(super) async fn limit_streams(
-    State(public): State<PublicServices>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let streams = match request.uri().path() {
-        "/grpc.health.v1.Health/Check" => return next.run(request).await,
-        "/grpc.health.v1.Health/Watch" => public.watches,
-        _ => public.reflections,
-    };
-    let Ok(permit) = streams.try_acquire_owned() else {
-        return refuse(Error::Overloaded);
-    };
-    let response = next.run(request).await;
-    response.map(|body| guarded(body, permit))
-}
-
-fn refuse(error: Error) -> Response {
-    Failure::from(error)
-        .into_status(ASSUMED_DEADLINE)
-        .into_http()
+    public.call(request, next).await.unwrap_or_else(|error| {
+        let status = Failure::from(error).into_status(ASSUMED_DEADLINE);
+        status.into_http()
+    })
 }

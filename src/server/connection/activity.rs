@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::deadline::Drain;
+use crate::server::in_flight::InFlight;
 use crate::server::limits::{HANDSHAKE_TIMEOUT, PEAK_STREAMS, RECYCLE_DIVISOR};
 
 /// The activity of one connection. Clones share it.
@@ -16,11 +18,10 @@ pub(in crate::server) struct ConnectionActivity(Arc<Shared>);
 struct Shared {
     calls: Mutex<Calls>,
     goaway: Notify,
-    /// The number of calls that may outlast any deadline.
-    long_streams: watch::Sender<usize>,
-    /// Whether the connection drains, which ends streams without an end of
-    /// their own.
-    is_draining: watch::Sender<bool>,
+    /// Those that may outlast any deadline.
+    long_streams: InFlight,
+    /// Ends the streams that have no end of their own.
+    drain: Drain,
 }
 
 #[derive(Debug)]
@@ -45,8 +46,8 @@ impl ConnectionActivity {
         Self(Arc::new(Shared {
             calls: Mutex::new(calls),
             goaway: Notify::new(),
-            long_streams: watch::Sender::new(0),
-            is_draining: watch::Sender::new(false),
+            long_streams: InFlight::default(),
+            drain: Drain::default(),
         }))
     }
 
@@ -58,27 +59,15 @@ impl ConnectionActivity {
         StreamGuard(self.clone())
     }
 
-    /// Counts a call that may outlast any deadline, until the guard is dropped.
-    pub(in crate::server) fn track_long_stream(&self) -> LongStreamGuard {
-        self.0.long_streams.send_modify(|count| *count += 1);
-        LongStreamGuard(self.clone())
+    /// The calls that may outlast any deadline.
+    pub(in crate::server) fn long_streams(&self) -> &InFlight {
+        &self.0.long_streams
     }
 
-    /// Waits until no such call is open.
-    pub(in crate::server) async fn long_streams_ended(&self) {
-        let mut count = self.0.long_streams.subscribe();
-        // `self` holds the sender, so the channel cannot close.
-        let _ = count.wait_for(|count| *count == 0).await;
-    }
-
-    /// Ends the streams that have no end of their own.
-    pub(in crate::server) fn drain(&self) {
-        self.0.is_draining.send_replace(true);
-    }
-
-    /// Waits for [`Self::drain`].
-    pub(in crate::server) async fn draining(&self) {
-        let _ = self.0.is_draining.subscribe().wait_for(|&is| is).await;
+    /// The drain of the connection, which ends the streams that have no end of
+    /// their own.
+    pub(in crate::server) fn drain(&self) -> &Drain {
+        &self.0.drain
     }
 
     /// When the connection became idle. None if it has calls, if GOAWAY is
@@ -127,16 +116,6 @@ impl Drop for StreamGuard {
             drop(calls);
             self.0.request_goaway();
         }
-    }
-}
-
-/// One open call that may outlast any deadline.
-#[derive(Debug)]
-pub(in crate::server) struct LongStreamGuard(ConnectionActivity);
-
-impl Drop for LongStreamGuard {
-    fn drop(&mut self) {
-        self.0.0.long_streams.send_modify(|count| *count -= 1);
     }
 }
 

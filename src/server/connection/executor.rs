@@ -4,42 +4,33 @@ use hyper::rt::Executor;
 use tokio::time::sleep;
 
 use crate::context::{StreamEnd, StreamHandle, WRITE_TIMEOUT};
+use crate::deadline::Drain;
 use crate::server::connection::activity::ConnectionActivity;
 
-/// What a call can reach of the stream it runs on.
-struct Stream {
-    handle: StreamHandle,
-    connection: ConnectionActivity,
-}
-
 tokio::task_local! {
-    /// The stream of the call that runs. hyper hands its executor a future and
-    /// no request, so the outermost layer takes the handle from here; all
-    /// others have it from the call's context.
-    static STREAM: Stream;
+    /// The stream and the connection of the call that runs. hyper hands its
+    /// executor a future and no request, so the outermost layer takes the handle
+    /// from here; all others have it from the call's context.
+    static STREAM: (StreamHandle, ConnectionActivity);
 }
 
-/// The activity of the connection of the call that runs.
-pub(in crate::server) fn connection() -> Option<ConnectionActivity> {
-    STREAM.try_with(|stream| stream.connection.clone()).ok()
+/// The drain of the connection of the call that runs. Under another executor it
+/// never begins.
+pub(in crate::server) fn connection_drain() -> Drain {
+    let drain = STREAM.try_with(|(_, connection)| connection.drain().clone());
+    drain.unwrap_or_default()
 }
 
 /// The handle of the stream of the call that runs. Under another executor it is
 /// the handle of no stream, with which [`StreamHandle::drive_alongside`] fails.
 pub(in crate::server) fn stream_handle() -> StreamHandle {
-    let handle = STREAM.try_with(|stream| stream.handle.clone());
+    let handle = STREAM.try_with(|(handle, _)| handle.clone());
     handle.unwrap_or_else(|_| StreamHandle::detached())
 }
 
 /// Runs the streams of a connection, and counts them.
 #[derive(Debug, Clone)]
-pub(in crate::server) struct StreamExecutor(ConnectionActivity);
-
-impl StreamExecutor {
-    pub(in crate::server) fn new(activity: ConnectionActivity) -> Self {
-        Self(activity)
-    }
-}
+pub(in crate::server) struct StreamExecutor(pub ConnectionActivity);
 
 impl<F> Executor<F> for StreamExecutor
 where
@@ -56,11 +47,11 @@ where
                     sleep(WRITE_TIMEOUT).await;
                 }
                 Ok(StreamEnd::Driver(driver)) => {
-                    let _guard = activity.track_long_stream();
+                    let _guard = activity.long_streams().clone().enter();
                     driver.await;
                 }
                 // A stream without an end of its own, such as a health watch:
-                // its connection ends it (`body/drainable.rs`).
+                // its connection ends it (`body.rs`).
                 Err(_) => std::future::pending().await,
             }
         };
@@ -71,9 +62,9 @@ where
                 () = end => tracing::debug!("stream ended before its caller read the response"),
             }
         };
-        let connection = self.0.clone();
+        let stream = (handle, self.0.clone());
         #[expect(clippy::disallowed_methods, reason = "what a connection runs on")]
-        tokio::spawn(STREAM.scope(Stream { handle, connection }, task));
+        tokio::spawn(STREAM.scope(stream, task));
     }
 }
 
