@@ -8,10 +8,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::iter;
 use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, MapDeserializer};
+use serde::de::{
+    self, Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 use serde::{Serialize, Serializer};
 
 /// The `deserialize_with` and `serialize_with` of a date.
@@ -115,34 +118,11 @@ pub(crate) fn boolean<'de, D>(deserializer: D) -> Result<Option<bool>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    struct Boolean;
-
-    impl Visitor<'_> for Boolean {
-        type Value = Option<bool>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a boolean")
-        }
-
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
-            Ok(Some(value))
-        }
-
-        fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
-            match value {
-                "" => Ok(None),
-                "true" => Ok(Some(true)),
-                "false" => Ok(Some(false)),
-                _ => Err(E::invalid_type(de::Unexpected::Str(value), &self)),
-            }
-        }
-    }
-
-    deserializer.deserialize_any(Boolean)
+    scalar(deserializer, "a boolean", |found| match found {
+        Unexpected::Bool(value) => Some(value),
+        Unexpected::Str(text) => text.parse().ok(),
+        _ => None,
+    })
 }
 
 /// Parses a 64-bit integer, also from `"12"` or `12.0`.
@@ -150,51 +130,79 @@ pub(crate) fn integer<'de, D>(deserializer: D) -> Result<Option<i64>, D::Error>
 where
     D: Deserializer<'de>,
 {
-    struct Integer;
+    #[expect(clippy::cast_possible_truncation, reason = "checked by the way back")]
+    #[expect(clippy::cast_precision_loss, reason = "the bound is a power of two")]
+    scalar(
+        deserializer,
+        "a whole number of 64 bits",
+        |found| match found {
+            Unexpected::Signed(value) => Some(value),
+            Unexpected::Unsigned(value) => value.try_into().ok(),
+            Unexpected::Float(value) => {
+                (value.fract() == 0.0 && value.abs() < i64::MAX as f64).then_some(value as i64)
+            }
+            Unexpected::Str(text) => text.parse().ok(),
+            _ => None,
+        },
+    )
+}
 
-    impl<'de> Visitor<'de> for Integer {
-        type Value = Option<i64>;
+/// Parses a scalar with `parse`; `null` and empty text are `None`.
+fn scalar<'de, D, T>(
+    deserializer: D,
+    expected: &'static str,
+    parse: fn(Unexpected<'_>) -> Option<T>,
+) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Scalar<T>(&'static str, fn(Unexpected<'_>) -> Option<T>);
+
+    impl<T> Scalar<T> {
+        fn parse<E: de::Error>(self, found: Unexpected<'_>) -> Result<Option<T>, E> {
+            let value = (self.1)(found);
+            value
+                .map(Some)
+                .ok_or_else(|| E::invalid_type(found, &self.0))
+        }
+    }
+
+    impl<T> Visitor<'_> for Scalar<T> {
+        type Value = Option<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a whole number of 64 bits")
+            f.write_str(self.0)
         }
 
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
             Ok(None)
         }
 
-        fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-            Ok(Some(value))
+        fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+            self.parse(Unexpected::Bool(value))
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+            self.parse(Unexpected::Signed(value))
         }
 
         fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
-            let whole = i64::try_from(value);
-            whole
-                .map(Some)
-                .map_err(|_| E::invalid_value(de::Unexpected::Unsigned(value), &self))
+            self.parse(Unexpected::Unsigned(value))
         }
 
-        #[expect(clippy::cast_possible_truncation, reason = "checked by the way back")]
-        #[expect(clippy::cast_precision_loss, reason = "the bound is a power of two")]
         fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
-            if value.fract() == 0.0 && value.abs() < i64::MAX as f64 {
-                return Ok(Some(value as i64));
-            }
-            Err(E::invalid_value(de::Unexpected::Float(value), &self))
+            self.parse(Unexpected::Float(value))
         }
 
-        fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
-            if value.is_empty() {
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            if text.is_empty() {
                 return Ok(None);
             }
-            let whole = value.parse();
-            whole
-                .map(Some)
-                .map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
+            self.parse(Unexpected::Str(text))
         }
     }
 
-    deserializer.deserialize_any(Integer)
+    deserializer.deserialize_any(Scalar(expected, parse))
 }
 
 /// A model or `null`.
@@ -228,39 +236,19 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 ///
 /// A bare array becomes the only field of its response this way, without a tree
 /// of values in between.
-pub(crate) struct SingleField<D> {
+pub(crate) fn single_field<'de, D: Deserializer<'de>>(
     name: &'static str,
-    value: Option<D>,
-}
+    value: D,
+) -> impl Deserializer<'de, Error = D::Error> {
+    struct FieldValue<D>(D);
 
-impl<D> SingleField<D> {
-    pub(crate) fn new(name: &'static str, value: D) -> Self {
-        Self {
-            name,
-            value: Some(value),
-        }
-    }
-}
+    impl<'de, D: Deserializer<'de>> IntoDeserializer<'de, D::Error> for FieldValue<D> {
+        type Deserializer = D;
 
-impl<'de, D: Deserializer<'de>> MapAccess<'de> for SingleField<D> {
-    type Error = D::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, D::Error> {
-        match self.value {
-            Some(_) => seed
-                .deserialize(de::value::StrDeserializer::new(self.name))
-                .map(Some),
-            None => Ok(None),
+        fn into_deserializer(self) -> D {
+            self.0
         }
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, D::Error> {
-        match self.value.take() {
-            Some(value) => seed.deserialize(value),
-            None => Err(de::Error::custom("a value before its key")),
-        }
-    }
+    MapDeserializer::new(iter::once((name, FieldValue(value))))
 }

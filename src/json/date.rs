@@ -1,12 +1,11 @@
 //! Dates: parsed from every spelling that the vendor uses, written in one.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 
 use jiff::civil::{DateTime, date};
 use jiff::{SignedDuration, Timestamp};
-use serde::de::Visitor;
-use serde::{Deserializer, Serialize, Serializer, de, ser};
+use serde::de::Unexpected;
+use serde::{Deserializer, Serialize, Serializer, ser};
 
 /// The range of `google.protobuf.Timestamp`: the years 1 to 9999.
 const SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -22,48 +21,19 @@ pub(crate) fn deserialize<'de, D>(
 where
     D: Deserializer<'de>,
 {
-    deserializer.deserialize_option(Date)
+    super::scalar(deserializer, "an ISO 8601 date", |found| match found {
+        Unexpected::Str(text) => parse(text),
+        _ => None,
+    })
 }
 
-/// Parses a date from borrowed text.
-struct Date;
-
-impl<'de> Visitor<'de> for Date {
-    type Value = Option<prost_types::Timestamp>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The same words as for other text fields.
-        f.write_str("a string")
-    }
-
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, text: D) -> Result<Self::Value, D::Error> {
-        text.deserialize_str(self)
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let since = since_epoch(text)
-            .or_else(|| since_epoch(&with_nanoseconds(text)?))
-            .filter(|since| {
-                SECONDS.contains(&(since.as_secs() - i64::from(since.subsec_nanos() < 0)))
-            })
-            .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &"an ISO 8601 date"))?;
-        Ok(Some(prost_types::Timestamp {
-            // Protobuf counts the fraction upwards, also before 1970.
-            seconds: since.as_secs() - i64::from(since.subsec_nanos() < 0),
-            nanos: since.subsec_nanos().rem_euclid(1_000_000_000),
-        }))
-    }
+fn parse(text: &str) -> Option<prost_types::Timestamp> {
+    let since = since_epoch(text).or_else(|| since_epoch(&with_nanoseconds(text)?))?;
+    // Protobuf counts the fraction upwards, also before 1970.
+    let seconds = since.as_secs() - i64::from(since.subsec_nanos() < 0);
+    let nanos = since.subsec_nanos().rem_euclid(1_000_000_000);
+    let is_valid = SECONDS.contains(&seconds);
+    is_valid.then_some(prost_types::Timestamp { seconds, nanos })
 }
 
 fn since_epoch(text: &str) -> Option<SignedDuration> {

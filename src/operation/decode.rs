@@ -1,13 +1,12 @@
 //! Decodes the upstream's answer into the response message.
 
 use serde::Deserialize;
-use serde::de::value::MapAccessDeserializer;
 use serde_json::Value;
 
 use super::prune::{PrunedFields, is_another, prune};
 use super::{Operation, ResponseShape, Spec, UnreadableAnswer};
 use crate::fields;
-use crate::json::{self, SingleField};
+use crate::json;
 
 /// Decodes the body of a successful answer; also returns which fields it dropped.
 ///
@@ -40,8 +39,8 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
         }
         ResponseShape::List(list) => {
             let mut deserializer = serde_json::Deserializer::from_str(text);
-            let object = MapAccessDeserializer::new(SingleField::new(list.json, &mut deserializer));
-            let response = O::Response::deserialize(object);
+            let response =
+                O::Response::deserialize(json::single_field(list.json, &mut deserializer));
             // A `null` would decode as an empty list, which means "none of them".
             let is_list = body.trim_ascii_start().starts_with(b"[");
             if let (Ok(response), true, Ok(())) = (response, is_list, deserializer.end()) {

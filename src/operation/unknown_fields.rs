@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 
 use prost_reflect::{Kind, MessageDescriptor};
-use serde::de::value::MapAccessDeserializer;
 use serde_ignored::Path;
 
 use super::{Operation, ResponseShape};
-use crate::json::{self, SingleField};
+use crate::json;
 use crate::proto;
 
 /// How many fields of an answer the proto does not have, by model. Zero for an
@@ -33,7 +32,7 @@ pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64>
             let _ = json::object::<_, O::Response>(observed);
         }
         ResponseShape::List(list) => {
-            let object = MapAccessDeserializer::new(SingleField::new(list.json, &mut deserializer));
+            let object = json::single_field(list.json, &mut deserializer);
             let _: Result<O::Response, _> = serde_ignored::deserialize(object, record);
         }
     }
