@@ -7,60 +7,6 @@ use http::HeaderMap;
 /// The header with the timeout of a call.
 pub(super) const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-const NONE: Duration = Duration::ZERO;
-
-/// The steps to which core gRPC clients (Python, C++, Ruby, PHP) round their
-/// timeouts up, by the unit that they write and from how many seconds on
-/// (grpc/grpc#28346, `src/core/lib/transport/timeout_encoding.cc`). They give
-/// up before the timeout that they send. From where the step is `NONE`, they
-/// write another unit.
-///
-/// The same clients may send the timeout of an earlier call of the connection
-/// that is up to 3 % longer. That is not subtracted: nothing shows it, and all
-/// calls would have less time.
-const ROUNDING_STEPS: [(u8, &[(u64, Duration)]); 4] = [
-    (
-        b'm',
-        &[
-            (100, NONE),
-            (10, Duration::from_millis(100)),
-            (1, Duration::from_millis(10)),
-        ],
-    ),
-    (
-        b'S',
-        &[
-            (100_000, NONE),
-            (10_000, Duration::from_secs(100)),
-            (1000, Duration::from_secs(10)),
-            (100, Duration::from_secs(1)),
-            (10, Duration::from_millis(100)),
-            (1, Duration::from_millis(10)),
-        ],
-    ),
-    (
-        b'M',
-        &[
-            (6_000_000, NONE),
-            (600_000, Duration::from_mins(100)),
-            (60_000, Duration::from_mins(10)),
-            (10_000, Duration::from_mins(1)),
-            (1000, Duration::from_secs(10)),
-            (100, Duration::from_secs(1)),
-            (1, Duration::from_millis(100)),
-        ],
-    ),
-    (
-        b'H',
-        &[
-            (600_000, Duration::from_hours(1)),
-            (60_000, Duration::from_mins(10)),
-            (10_000, Duration::from_mins(1)),
-            (1, Duration::from_secs(10)),
-        ],
-    ),
-];
-
 /// How long the client waits at least, if its headers have a valid timeout.
 pub(super) fn from_headers(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(GRPC_TIMEOUT)?.as_bytes();
@@ -93,15 +39,35 @@ fn parse(value: &[u8]) -> Option<Duration> {
 
 /// By how much at most a core client has rounded up to this value; zero for a
 /// value that none writes.
+///
+/// Core gRPC clients (Python, C++, Ruby, PHP) round their timeouts up, in steps
+/// that depend on the unit that they write and on the seconds (grpc/grpc#28346,
+/// `src/core/lib/transport/timeout_encoding.cc`). They give up before the timeout
+/// that they send.
+///
+/// The same clients may send the timeout of an earlier call of the connection
+/// that is up to 3 % longer. That is not subtracted: nothing shows it, and all
+/// calls would have less time.
 fn rounded_up(value: &[u8], timeout: Duration) -> Duration {
-    let steps = ROUNDING_STEPS
-        .iter()
-        .find(|(unit, _)| value.last() == Some(unit));
-    let steps = steps.map_or(&[][..], |(_, steps)| steps);
-    let step = steps.iter().find(|(from, _)| timeout.as_secs() >= *from);
-    step.map(|&(_, step)| step)
-        .filter(|step| !step.is_zero() && timeout.as_nanos().is_multiple_of(step.as_nanos()))
-        .unwrap_or_default()
+    let step = match (value.last(), timeout.as_secs()) {
+        (Some(b'm' | b'S'), 1..10) => Duration::from_millis(10),
+        (Some(b'm' | b'S'), 10..100) => Duration::from_millis(100),
+        (Some(b'S'), 100..1000) => Duration::from_secs(1),
+        (Some(b'S'), 1000..10_000) => Duration::from_secs(10),
+        (Some(b'S'), 10_000..100_000) => Duration::from_secs(100),
+        (Some(b'M'), 1..100) => Duration::from_millis(100),
+        (Some(b'M'), 100..1000) => Duration::from_secs(1),
+        (Some(b'M'), 1000..10_000) => Duration::from_secs(10),
+        (Some(b'M' | b'H'), 10_000..60_000) => Duration::from_mins(1),
+        (Some(b'M' | b'H'), 60_000..600_000) => Duration::from_mins(10),
+        (Some(b'M'), 600_000..6_000_000) => Duration::from_mins(100),
+        (Some(b'H'), 1..10_000) => Duration::from_secs(10),
+        (Some(b'H'), 600_000..) => Duration::from_hours(1),
+        // Too short to be rounded, or written with another unit.
+        _ => return Duration::ZERO,
+    };
+    let is_multiple = timeout.as_nanos().is_multiple_of(step.as_nanos());
+    if is_multiple { step } else { Duration::ZERO }
 }
 
 #[cfg(test)]
