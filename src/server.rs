@@ -1,7 +1,6 @@
 //! The gRPC server: accepts connections, and leads each call through the pipeline.
 
 mod body;
-mod concurrency_limit;
 mod connection;
 mod discard;
 mod in_flight;
@@ -9,7 +8,6 @@ pub mod limits;
 mod listener;
 mod pipeline;
 mod public;
-mod reject;
 mod request_buffers;
 mod shutdown;
 #[cfg(test)]

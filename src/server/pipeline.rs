@@ -7,18 +7,15 @@
 //! | [`access_log`] | Around all layers that reject, so that every gRPC call has a line. |
 //! | [`deadline`] | The clock starts with the headers, not when the message is here. |
 //! | [`authenticate`] | A call without a token takes no permit, and its body is not read. |
-//! | [`mod@buffer_request`] | The message is read before a permit is taken: a slow sender holds none. |
+//! | [`RequestBuffers`] | The message is read before a permit is taken: a slow sender holds none. |
 //! | [`compression`] | The elements of a compressed message cannot be counted. |
 //! | [`element_limit`] | A small message can become a large one when it is decoded. |
-//! | [`mod@admit`] | Nothing waits for a permit: a queue would only add its own delay. |
+//! | [`Pipeline::admit`] | Nothing waits for a permit: a queue would only add its own delay. |
 //! | [`mod@map_tonic_errors`] | The statuses that tonic makes get our details and codes. |
-//! | [`mod@catch_panic`] | Innermost, so that a handler that panics is like one that fails. |
+//! | `catch_unwind` | Innermost, so that a handler that panics is like one that fails. |
 
 mod access_log;
-mod admit;
 mod authenticate;
-mod buffer_request;
-mod catch_panic;
 mod compression;
 mod deadline;
 mod element_limit;
@@ -26,6 +23,7 @@ mod grpc_only;
 mod map_tonic_errors;
 
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,26 +31,27 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::FutureExt;
+use http::HeaderMap;
+use tonic::{Code, Status};
 use tower::service_fn;
 
 use super::CallLimits;
 use super::body::{chunked, guarded};
-use super::concurrency_limit::ConcurrencyLimit;
 use super::connection::executor;
 use super::in_flight::InFlight;
-use super::reject::reject;
 use super::request_buffers::{Bounds, RequestBuffers};
 use crate::access_log::AccessLog;
 use crate::context::{CallContext, StreamHandle};
+use crate::credentials::Caller;
 use crate::deadline::{Deadline, Drain};
-use crate::error::Error;
-use crate::memory::MemoryLimit;
+use crate::error::{Error, Failure};
+use crate::fair_share::{Exceeded, FairShare, Share};
+use crate::memory::{MemoryLease, MemoryLimit};
 use crate::rpc::{MAX_REQUEST, Rpc};
 use crate::telemetry::Telemetry;
+use crate::token_key::TokenKey;
 use crate::upstream::{RequestContext, Reservations};
-use admit::admit;
-use buffer_request::buffer_request;
-use catch_panic::catch_panic;
 use map_tonic_errors::map_tonic_errors;
 
 /// The layers around the services.
@@ -62,10 +61,14 @@ struct Pipeline<S> {
     limits: CallLimits,
     drain: Drain,
     buffers: RequestBuffers,
-    concurrency: ConcurrencyLimit,
+    /// The concurrent calls, a quarter of them for one token.
+    concurrency: FairShare<TokenKey>,
     memory: MemoryLimit,
     services: S,
 }
+
+/// One of the concurrent calls, until this is dropped.
+type Permit = Share<TokenKey>;
 
 /// What the layers behind the deadline have of a call.
 struct Call {
@@ -99,7 +102,7 @@ where
             message: MAX_REQUEST,
             memory: Some(memory.clone()),
         }),
-        concurrency: ConcurrencyLimit::new(limits.max_in_flight),
+        concurrency: FairShare::new(limits.max_in_flight),
         memory,
         services,
     });
@@ -131,11 +134,16 @@ where
         let response = match rpc {
             None => reject(Error::UnknownMethod, Duration::ZERO, line.access_log()),
             Some(rpc) => {
+                let policy = self.limits.deadlines;
+                let deadline = if rpc.is_stream {
+                    policy.for_stream(request.headers())
+                } else {
+                    policy.for_call(request.headers())
+                };
                 let call = Call {
                     rpc,
                     access_log: line.access_log().clone(),
-                    deadline: deadline::new(rpc, request.headers(), self.limits.deadlines)
-                        .with_drain(self.drain.clone()),
+                    deadline: deadline.with_drain(self.drain.clone()),
                     stream: executor::stream_handle(),
                 };
                 let response = deadline::enforce(&call, self.serve(request, &call)).await;
@@ -153,14 +161,16 @@ where
         let mut size = 0;
         // The service reads the messages of a stream, and charges them.
         if !call.rpc.is_stream {
+            // Without a permit now, the message is not even read.
+            drop(self.permit(&caller)?);
             let body = std::mem::take(request.body_mut());
-            let message = buffer_request(&self.buffers, &self.concurrency, &caller, body).await?;
+            let message = self.buffers.read(body).await?;
             let message = compression::decompress(request.headers_mut(), message, MAX_REQUEST)?;
             element_limit::check(call.rpc, &message, self.limits.max_bulk_ids)?;
             size = message.len();
             *request.body_mut() = Body::from(message);
         }
-        let (permit, memory) = admit(&self.concurrency, &self.memory, &caller, size)?;
+        let (permit, memory) = self.admit(&caller, size)?;
         let context = CallContext {
             rpc: call.rpc,
             request: RequestContext {
@@ -173,11 +183,46 @@ where
             },
             stream: call.stream.clone(),
         };
-        let response = catch_panic((self.services)(context, *request)).await?;
+        // What the layers read of a call after a panic is consistent at any time.
+        // The message of the panic may hold anything that the handler knew; the
+        // hook of `logging.rs` logs where it was.
+        let response = AssertUnwindSafe((self.services)(context, *request))
+            .catch_unwind()
+            .await;
+        let response = response.map_err(|_| Error::Panicked)?;
         let response = map_tonic_errors(response, call);
         // Held until the caller has read the response, which may be slow.
         Ok(response.map(|body| chunked(body, (permit, memory))))
     }
+
+    /// Takes a permit, and the memory of a message of this size, without waiting.
+    fn admit(&self, caller: &Caller, size: usize) -> Result<(Permit, MemoryLease), Error> {
+        let permit = self.permit(caller)?;
+        let lease = self.memory.lease(Some(caller.key()));
+        lease.reserve(size).map_err(|_| Error::MemoryExhausted)?;
+        Ok((permit, lease))
+    }
+
+    fn permit(&self, caller: &Caller) -> Result<Permit, Error> {
+        let permit = self.concurrency.acquire(Some(caller.key()), 1);
+        permit.map_err(|exceeded| match exceeded {
+            Exceeded::Total => Error::Overloaded,
+            Exceeded::Share => Error::TokenConcurrency,
+        })
+    }
+}
+
+/// The response to a call that fails with `error` and has so much time left.
+fn reject(error: Error, remaining: Duration, access_log: &AccessLog) -> Response {
+    let status = Failure::from(error).into_status(remaining);
+    access_log.finish_with(&status);
+    status.into_http()
+}
+
+/// The code of a response. One without a code has a message, so it succeeds.
+fn code(headers: &HeaderMap) -> Code {
+    let status = headers.get(Status::GRPC_STATUS);
+    status.map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
 }
 
 impl Call {

@@ -4,10 +4,10 @@ use axum::response::Response;
 use http::{HeaderMap, header};
 use tonic::Code;
 
+use super::code;
 use crate::access_log::AccessLog;
 use crate::rpc::Rpc;
 use crate::server::body::guarded;
-use crate::server::reject::code;
 use crate::telemetry::Telemetry;
 
 /// The line of a call. It is written when this is dropped, so also for a call

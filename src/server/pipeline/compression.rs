@@ -6,7 +6,7 @@
 
 use std::io::Read;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::bufread::GzDecoder;
 use http::HeaderMap;
 
@@ -17,7 +17,7 @@ use crate::server::request_buffers::PREFIX;
 const ENCODING: &str = "grpc-encoding";
 
 /// The header that lists the compressions that the response may have.
-const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
+pub(super) const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 /// Keeps tonic from compressing the response to a caller that does not compress.
 pub(super) fn negotiate(headers: &mut HeaderMap) {
@@ -27,9 +27,8 @@ pub(super) fn negotiate(headers: &mut HeaderMap) {
 }
 
 fn is_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get(ENCODING)
-        .is_some_and(|encoding| encoding == "gzip")
+    let encoding = headers.get(ENCODING);
+    encoding.is_some_and(|encoding| encoding == "gzip")
 }
 
 /// Decompresses the message of a call, and corrects the headers.
@@ -69,9 +68,5 @@ fn inflate(compressed: &[u8], max: usize) -> Result<Bytes, Error> {
         let text = "it is marked as compressed by gzip but cannot be decompressed";
         return Err(Error::Malformed(text.to_owned()));
     };
-    let mut message = BytesMut::with_capacity(PREFIX + plain.len());
-    message.put_u8(0);
-    message.put_u32(length);
-    message.extend_from_slice(&plain);
-    Ok(message.freeze())
+    Ok([&[0][..], &length.to_be_bytes(), &plain].concat().into())
 }

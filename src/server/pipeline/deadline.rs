@@ -1,23 +1,11 @@
 //! Ends a call at its deadline, wherever the call is.
 
 use axum::response::Response;
-use http::HeaderMap;
 use tokio::time::sleep;
 
 use super::Call;
-use crate::deadline::{Deadline, DeadlinePolicy};
 use crate::error::Error;
-use crate::rpc::Rpc;
 use crate::server::limits::DEADLINE_GRACE;
-
-/// The deadline of a call that arrives now.
-pub(super) fn new(rpc: &Rpc, headers: &HeaderMap, policy: DeadlinePolicy) -> Deadline {
-    if rpc.is_stream {
-        policy.for_stream(headers)
-    } else {
-        policy.for_call(headers)
-    }
-}
 
 /// Runs a call up to its deadline. A stream is not limited here: its response
 /// begins at once, and its driver observes the deadline.

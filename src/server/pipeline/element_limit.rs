@@ -21,21 +21,15 @@ pub(super) fn check(rpc: &Rpc, message: &[u8], max_bulk_ids: usize) -> Result<()
     let Some((field, count)) = rpc.repeated.largest(message) else {
         return Ok(());
     };
-    let max = if rpc.is_bulk {
-        max_bulk_ids
+    let (max, setting, advice) = if rpc.is_bulk {
+        let setting = " (the gateway's --max-bulk-ids)";
+        (max_bulk_ids, setting, "; make several calls")
     } else {
-        MAX_ELEMENTS
+        (MAX_ELEMENTS, "", "")
     };
     if count <= max {
         return Ok(());
     }
-    let text = if rpc.is_bulk {
-        format!(
-            "must have at most {max} elements (the gateway's --max-bulk-ids); it has {count}; \
-             make several calls"
-        )
-    } else {
-        format!("must have at most {max} elements; it has {count}")
-    };
+    let text = format!("must have at most {max} elements{setting}; it has {count}{advice}");
     Err(Error::Invalid(vec![Violation::new(field, text)]))
 }

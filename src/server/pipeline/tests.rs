@@ -5,7 +5,6 @@ use futures_util::stream;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, pause, sleep};
-use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use tower::ServiceExt;
 
@@ -13,7 +12,7 @@ use super::*;
 
 const PATH: &str = "/genesys.presence.v1.PresenceService/GetUserPresence";
 
-pub(super) async fn call(services: &Router, message: Body) -> Response {
+async fn call(services: &Router, message: Body) -> Response {
     let call = http::Request::post(PATH)
         .header("content-type", "application/grpc")
         .header("authorization", "Bearer token");
@@ -22,12 +21,12 @@ pub(super) async fn call(services: &Router, message: Body) -> Response {
 }
 
 /// A message without fields.
-pub(super) fn message() -> Body {
+fn message() -> Body {
     Body::from(vec![0; 5])
 }
 
 /// The layers with one permit, around a handler.
-pub(super) fn stack<F>(handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Router
+fn stack<F>(handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Router
 where
     F: Future<Output: IntoResponse> + Send + 'static,
 {
@@ -119,5 +118,31 @@ async fn a_call_is_a_post() {
         let answer = answer.unwrap();
         assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(answer.headers()["allow"], "POST");
+    }
+}
+
+fn fails() -> &'static str {
+    panic!("secret")
+}
+
+#[tokio::test]
+async fn a_panic_is_the_calls_own_internal_and_gives_its_permit_back() {
+    for pauses in [false, true] {
+        let services = stack(move |_| async move {
+            if pauses {
+                tokio::task::yield_now().await;
+            }
+            fails()
+        });
+        // There is one permit.
+        for _ in 0..2 {
+            let response = call(&services, message()).await;
+            let status = Status::from_header_map(response.headers()).unwrap();
+            assert_eq!(status.code(), Code::Internal, "{status:?}");
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.reason, "INTERNAL");
+            assert_eq!(info.domain, "presence-gateway");
+            assert!(!format!("{status:?}").contains("secret"), "{status:?}");
+        }
     }
 }
