@@ -1,6 +1,5 @@
 //! The connector of gRPC clients: HTTP/2 over TLS.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +30,10 @@ pub fn tcp() -> HttpConnector {
 }
 
 /// Connects with one TLS configuration.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct H2Connector {
-    connector: TlsConnector,
+    tls: Arc<ClientConfig>,
     name: Option<ServerName<'static>>,
-}
-
-impl fmt::Debug for H2Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("H2Connector").finish_non_exhaustive()
-    }
 }
 
 impl H2Connector {
@@ -48,8 +41,10 @@ impl H2Connector {
     /// that it connects to if there is none.
     #[must_use]
     pub fn new(tls: ClientConfig, name: Option<ServerName<'static>>) -> Self {
-        let connector = TlsConnector::from(Arc::new(tls));
-        Self { connector, name }
+        Self {
+            tls: Arc::new(tls),
+            name,
+        }
     }
 
     /// Connects to the host and port of a URI.
@@ -65,7 +60,8 @@ impl H2Connector {
             None => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
         };
         let stream = tcp().oneshot(uri.clone()).await.map_err(io::Error::other)?;
-        let stream = self.connector.connect(name, stream.into_inner()).await?;
+        let connector = TlsConnector::from(self.tls);
+        let stream = connector.connect(name, stream.into_inner()).await?;
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Ok(TokioIo::new(stream)),
             _ => Err(io::Error::other(

@@ -1,7 +1,5 @@
 //! Certificates and keys in PEM files.
 
-use std::fmt;
-
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -9,17 +7,12 @@ use rustls::sign::CertifiedKey;
 use super::provider;
 
 /// A certificate chain and its key.
+#[derive(Debug)]
 pub struct Identity {
     /// The leaf first.
     pub chain: Vec<CertificateDer<'static>>,
     /// The key of the first certificate.
     pub key: PrivateKeyDer<'static>,
-}
-
-impl fmt::Debug for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").finish_non_exhaustive()
-    }
 }
 
 impl Clone for Identity {
