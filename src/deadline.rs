@@ -167,10 +167,7 @@ impl Deadline {
     pub(crate) async fn expired(&self) {
         tokio::select! {
             () = self.own.expired() => {}
-            end = self.drain.begun() => tokio::select! {
-                () = self.own.expired() => {}
-                () = sleep_until(end) => {}
-            },
+            () = async { sleep_until(self.drain.begun().await).await } => {}
         }
     }
 

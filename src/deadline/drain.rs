@@ -1,5 +1,6 @@
 //! The drain of the gateway, which no call outlives.
 
+use std::future::pending;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -29,13 +30,11 @@ impl Drain {
     /// Waits until the drain has begun, and returns its end.
     pub async fn begun(&self) -> Instant {
         let mut changes = self.0.subscribe();
-        loop {
-            let known = *changes.borrow_and_update();
-            match known {
-                Some(end) => return end,
-                // `self` holds the sender, so the channel cannot close.
-                None => drop(changes.changed().await),
-            }
+        let known = changes.wait_for(Option::is_some).await.map(|end| *end);
+        match known {
+            Ok(Some(end)) => end,
+            // `self` holds the sender, so the channel cannot close.
+            _ => pending().await,
         }
     }
 }
