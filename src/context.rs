@@ -4,7 +4,7 @@ mod stream_handle;
 
 use std::ops::Deref;
 
-use crate::error::Failure;
+use crate::error::{Error, Failure};
 use crate::operation::{self, Operation, RestRequest};
 use crate::rpc::Rpc;
 use crate::upstream::{Reply, RequestContext, Upstream};
@@ -135,9 +135,13 @@ impl CallContext {
                 }
                 Ok(reply.map(|_| response))
             }
-            Err(error) => Err(Failure {
+            Err(what) => Err(Failure {
                 correlation_id: reply.correlation_id,
-                ..error.into()
+                ..Error::Unreadable {
+                    spec: O::SPEC,
+                    what,
+                }
+                .into()
             }),
         }
     }

@@ -15,10 +15,9 @@ mod text;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tonic::Status;
 
 use crate::error::fault::Fault;
-use crate::operation::{InvalidRequest, Spec, UnreadableAnswer};
+use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
 
 pub use crate::operation::Violation;
@@ -143,15 +142,9 @@ pub struct Failure {
     pub report: Option<Box<BulkWriteReport>>,
 }
 
-impl From<InvalidRequest> for Error {
-    fn from(request: InvalidRequest) -> Self {
-        Self::Invalid(request.0)
-    }
-}
-
-impl From<UnreadableAnswer> for Error {
-    fn from(UnreadableAnswer { spec, what }: UnreadableAnswer) -> Self {
-        Self::Unreadable { spec, what }
+impl From<Vec<Violation>> for Error {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::Invalid(violations)
     }
 }
 
@@ -218,24 +211,6 @@ impl Error {
     #[must_use]
     pub fn is_unauthenticated(&self) -> bool {
         matches!(self, Self::UpstreamStatus(_, fault) if fault.status == 401)
-    }
-}
-
-impl Failure {
-    /// The status that the caller receives.
-    ///
-    /// A delay longer than `time_left` becomes the pushback "never": a client
-    /// that waits past its deadline loses the details of the status.
-    #[must_use]
-    pub fn into_status(self, time_left: Duration) -> Status {
-        details::status(self, time_left)
-    }
-
-    /// The status of one part of a bulk call, for use inside a response: with
-    /// all details and without metadata.
-    #[must_use]
-    pub fn into_rpc_status(self) -> tonic_types::pb::Status {
-        details::rpc_status(self)
     }
 }
 

@@ -6,7 +6,6 @@
 
 mod decode;
 mod encode;
-mod invalid;
 mod prune;
 mod unknown_fields;
 
@@ -18,7 +17,6 @@ use serde::de::DeserializeOwned;
 pub use decode::decode;
 pub(crate) use encode::wrong_element;
 pub use encode::{MAX_ID_BYTES, check, encode};
-pub use invalid::{InvalidRequest, UnreadableAnswer, Violation};
 pub(crate) use prune::PrunedFields;
 pub(crate) use unknown_fields::unknown_fields;
 
@@ -112,6 +110,25 @@ pub struct Permissions {
     pub names: &'static [&'static str],
     /// When they are required; empty if always.
     pub condition: &'static str,
+}
+
+/// A field of a request and what is wrong with it.
+#[derive(Debug, Clone)]
+pub struct Violation {
+    /// The path of the field in the request message: `body.presence_definition.id`.
+    pub field: String,
+    /// What is wrong; completes a sentence that starts with the field.
+    pub description: String,
+}
+
+impl Violation {
+    /// A violation of `field`.
+    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            description: description.into(),
+        }
+    }
 }
 
 /// A REST request, complete except for the caller's token.

@@ -19,8 +19,8 @@ where
             let again = O::Response::decode(message.as_slice()).expect("our own message");
             assert!(again == response, "the message does not hold what was read");
         }
-        Err(error) => {
-            assert!(matches!(error, Error::Unreadable { .. }), "{error:?}");
+        Err(what) => {
+            let error = Error::Unreadable { spec: O::SPEC, what };
             let status = Failure::from(error).into_status(std::time::Duration::ZERO);
             assert_eq!(status.code(), tonic::Code::Internal);
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use prost::Message;
+use tonic::Status;
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Status};
 use tonic_types::pb::{self, RequestInfo, RetryInfo};
 
 use super::status_builder::{StatusBuilder, any};
@@ -34,68 +34,81 @@ const MAX_CORRELATION_ID: usize = 128;
 /// The most field violations in a status; its size may allow fewer.
 const MAX_VIOLATIONS: usize = 16;
 
-/// The gRPC status of a failure.
-pub(super) fn status(failure: Failure, time_left: Duration) -> Status {
-    let delay = failure.error.retry_delay().map(whole_millis);
-    // A retry would repeat a write that was, or may have been, applied; or the
-    // proxy would refuse it again.
-    let never = failure.error.is_outcome_unknown()
-        || matches!(failure.error, Error::ProxyRefused(_))
-        || failure
-            .report
-            .as_ref()
-            .is_some_and(|report| !report.applied.is_empty());
-    let mut headers = HeaderMap::new();
-    if let Some(id) = failure.correlation_id.clone() {
-        headers.insert(CORRELATION_ID, id);
-    }
-    if let Some(pushback) = pushback(delay, never, time_left) {
-        headers.insert(PUSHBACK, pushback);
-    }
-    let status = rpc_status(failure);
-    let details = status.encode_to_vec().into();
-    let metadata = MetadataMap::from_headers(headers);
-    Status::with_details_and_metadata(Code::from(status.code), status.message, details, metadata)
-}
-
-/// The `google.rpc.Status` of a failure, which is also the details trailer.
-pub(super) fn rpc_status(failure: Failure) -> pb::Status {
-    let mut extra = Vec::new();
-    if let Some(delay) = failure.error.retry_delay().map(whole_millis) {
-        let retry_delay = prost_types::Duration::try_from(delay).ok();
-        extra.push(any("google.rpc.RetryInfo", &RetryInfo { retry_delay }));
-    }
-    let correlation_id = failure.correlation_id.as_ref();
-    if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()) {
-        let info = RequestInfo {
-            request_id: id.to_owned(),
-            serving_data: String::new(),
-        };
-        extra.push(any("google.rpc.RequestInfo", &info));
-    }
-    if let Some(report) = &failure.report {
-        // Always small: it has at most as many ranges as batches were in flight.
-        extra.push(any("genesys.presence.v1.BulkWriteReport", report));
-    }
-
-    let mut builder = StatusBuilder::new(failure.error);
-    if let Some(report) = &failure.report {
-        builder.add_report(report);
-    }
-    builder.message = truncate(&builder.message, MAX_MESSAGE_BYTES);
-    builder.keep_violations(MAX_VIOLATIONS);
-    loop {
-        let mut details = builder.details();
-        details.extend(extra.iter().cloned());
-        let status = pb::Status {
-            code: builder.code as i32,
-            message: builder.message.clone(),
-            details,
-        };
-        let size = encoded_len(&status.message) + status.encoded_len().div_ceil(3) * 4;
-        if size <= MAX_STATUS_BYTES || !builder.shrink() {
-            return status;
+impl Failure {
+    /// The status that the caller receives.
+    ///
+    /// A delay longer than `time_left` becomes the pushback "never": a client
+    /// that waits past its deadline loses the details of the status.
+    #[must_use]
+    pub fn into_status(self, time_left: Duration) -> Status {
+        let mut headers = HeaderMap::new();
+        if let Some(id) = self.correlation_id.clone() {
+            headers.insert(CORRELATION_ID, id);
         }
+        if let Some(pushback) = self.pushback(time_left) {
+            headers.insert(PUSHBACK, pushback);
+        }
+        let metadata = MetadataMap::from_headers(headers);
+        let status = self.into_rpc_status();
+        let details = status.encode_to_vec().into();
+        Status::with_details_and_metadata(status.code.into(), status.message, details, metadata)
+    }
+
+    /// The status of one part of a bulk call, for use inside a response: with
+    /// all details and without metadata.
+    #[must_use]
+    pub fn into_rpc_status(self) -> pb::Status {
+        let mut extra = Vec::new();
+        if let Some(delay) = self.error.retry_delay().map(whole_millis) {
+            let retry_delay = prost_types::Duration::try_from(delay).ok();
+            extra.push(any("google.rpc.RetryInfo", &RetryInfo { retry_delay }));
+        }
+        let correlation_id = self.correlation_id.as_ref();
+        if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()) {
+            let info = RequestInfo {
+                request_id: id.to_owned(),
+                serving_data: String::new(),
+            };
+            extra.push(any("google.rpc.RequestInfo", &info));
+        }
+        let mut builder = StatusBuilder::new(self.error);
+        if let Some(report) = &self.report {
+            // Always small: it has at most as many ranges as batches were in flight.
+            extra.push(any("genesys.presence.v1.BulkWriteReport", report));
+            builder.add_report(report);
+        }
+        builder.message = truncate(&builder.message, MAX_MESSAGE_BYTES);
+        builder.keep_violations(MAX_VIOLATIONS);
+        loop {
+            let mut details = builder.details();
+            details.extend(extra.iter().cloned());
+            let status = pb::Status {
+                code: builder.code as i32,
+                message: builder.message.clone(),
+                details,
+            };
+            let size = encoded_len(&status.message) + status.encoded_len().div_ceil(3) * 4;
+            if size <= MAX_STATUS_BYTES || !builder.shrink() {
+                return status;
+            }
+        }
+    }
+
+    fn pushback(&self, time_left: Duration) -> Option<HeaderValue> {
+        const NEVER: HeaderValue = HeaderValue::from_static("-1");
+        let report = self.report.as_ref();
+        // A retry would repeat a write that was, or may have been, applied; or the
+        // proxy would refuse it again.
+        if self.error.is_outcome_unknown()
+            || matches!(self.error, Error::ProxyRefused(_))
+            || report.is_some_and(|report| !report.applied.is_empty())
+        {
+            return Some(NEVER);
+        }
+        let delay = whole_millis(self.error.retry_delay()?);
+        let millis = i32::try_from(delay.as_millis()).ok();
+        let millis = millis.filter(|_| delay < time_left);
+        Some(millis.map_or(NEVER, HeaderValue::from))
     }
 }
 
@@ -112,20 +125,6 @@ pub(crate) fn correlation_id(id: &[u8]) -> Option<HeaderValue> {
 fn whole_millis(delay: Duration) -> Duration {
     let millis = delay.as_nanos().div_ceil(1_000_000).max(1);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
-}
-
-/// The pushback that forbids a retry.
-const NEVER: HeaderValue = HeaderValue::from_static("-1");
-
-fn pushback(delay: Option<Duration>, never: bool, time_left: Duration) -> Option<HeaderValue> {
-    match delay {
-        _ if never => Some(NEVER),
-        Some(delay) if delay < time_left => {
-            Some(i32::try_from(delay.as_millis()).map_or(NEVER, HeaderValue::from))
-        }
-        Some(_) => Some(NEVER),
-        None => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The code, the reason and the details of each error.
 
-use std::collections::HashMap;
-
 use prost::Message;
 use prost_types::Any;
 use tonic::Code;
@@ -30,11 +28,9 @@ const TOKEN: &str = "the caller's token";
 pub(super) struct StatusBuilder {
     pub code: Code,
     pub message: String,
-    domain: &'static str,
-    reason: String,
-    metadata: HashMap<String, String>,
-    violations: Vec<Violation>,
-    limits: Vec<quota_failure::Violation>,
+    info: ErrorInfo,
+    fields: BadRequest,
+    limits: QuotaFailure,
     omitted: usize,
 }
 
@@ -44,22 +40,20 @@ impl StatusBuilder {
         let mut status = Self {
             code: Code::Internal,
             message: message::describe(&error),
-            domain: DOMAIN,
-            reason: String::new(),
-            metadata: HashMap::new(),
-            violations: Vec::new(),
-            limits: Vec::new(),
+            info: ErrorInfo::default(),
+            fields: BadRequest::default(),
+            limits: QuotaFailure::default(),
             omitted: 0,
         };
         let (code, reason) = match error {
             Error::Invalid(violations) => {
-                status.violations = violations;
+                status.add_fields(violations);
                 (Code::InvalidArgument, Reason::InvalidRequest)
             }
             Error::Unauthenticated(reason, _) => (Code::Unauthenticated, reason),
             Error::Overloaded | Error::MemoryExhausted => (Code::Unavailable, Reason::Overloaded),
             Error::RateLimited(_) => {
-                status.limits.push(quota_failure::Violation {
+                status.limits.violations.push(quota_failure::Violation {
                     subject: TOKEN.to_owned(),
                     description: "requests per minute, as counted by the gateway".to_owned(),
                     ..Default::default()
@@ -113,8 +107,9 @@ impl StatusBuilder {
             Error::ConnectionDraining => (Code::Unavailable, Reason::ConnectionDraining),
         };
         status.code = code;
-        if status.reason.is_empty() {
-            reason.as_str().clone_into(&mut status.reason);
+        if status.info.reason.is_empty() {
+            status.info.reason = reason.as_str().to_owned();
+            status.info.domain = DOMAIN.to_owned();
         }
         status
     }
@@ -122,7 +117,17 @@ impl StatusBuilder {
     /// Adds an entry to the metadata of `ErrorInfo`.
     fn add(&mut self, key: &str, value: impl Into<String>) {
         let value = truncate(&value.into(), MAX_TEXT_BYTES);
-        self.metadata.insert(key.to_owned(), value);
+        self.info.metadata.insert(key.to_owned(), value);
+    }
+
+    fn add_fields(&mut self, violations: impl IntoIterator<Item = Violation>) {
+        let violations = violations.into_iter();
+        let fields = violations.map(|violation| bad_request::FieldViolation {
+            field: violation.field,
+            description: violation.description,
+            ..Default::default()
+        });
+        self.fields.field_violations.extend(fields);
     }
 
     /// Adds what is known of a write with an unknown outcome; returns its code.
@@ -148,8 +153,8 @@ impl StatusBuilder {
         let code = code::from_fault(fault, &spec.method);
         self.add("http_status", fault.status.to_string());
         if let Some(reason) = fault.code().and_then(reason::from_vendor_code) {
-            self.domain = VENDOR_DOMAIN;
-            self.reason = reason;
+            self.info.domain = VENDOR_DOMAIN.to_owned();
+            self.info.reason = reason;
         }
         if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
             self.add("required_permissions", permissions.names.join(","));
@@ -163,18 +168,18 @@ impl StatusBuilder {
                 let wrong = code.or(fault.message()).unwrap_or("is not valid");
                 Violation::new(name, truncate(wrong, MAX_TEXT_BYTES))
             });
-            self.violations = fields.collect();
+            self.add_fields(fields);
         }
         if code == Code::ResourceExhausted {
             let limit = fault.limit();
             let short = |text: Option<&str>| truncate(text.unwrap_or_default(), MAX_TEXT_BYTES);
-            self.limits.push(quota_failure::Violation {
+            self.limits.violations.push(quota_failure::Violation {
                 subject: TOKEN.to_owned(),
                 description: short(fault.message()),
                 api_service: short(limit.and_then(|limit| limit.namespace.as_deref())),
                 quota_id: short(limit.and_then(|limit| limit.key.as_deref())),
                 quota_value: limit.and_then(|limit| limit.value).unwrap_or_default(),
-                ..quota_failure::Violation::default()
+                ..Default::default()
             });
         }
         code
@@ -186,40 +191,31 @@ impl StatusBuilder {
         let rest = [&report.failed, &report.unknown, &report.not_tried];
         if rest.iter().any(|ranges| !ranges.is_empty()) {
             // It holds for one batch and would be taken for the whole call.
-            self.metadata.remove(OUTCOME);
+            self.info.metadata.remove(OUTCOME);
         }
     }
 
     /// The details that come from the error itself.
     pub(super) fn details(&self) -> Vec<Any> {
-        let info = ErrorInfo {
-            reason: self.reason.clone(),
-            domain: self.domain.to_owned(),
-            metadata: self.metadata.clone(),
-        };
-        let mut details = vec![any("google.rpc.ErrorInfo", &info)];
-        if !self.violations.is_empty() {
-            let field_violations = self.violations.iter().map(field_violation).collect();
-            details.push(any(
-                "google.rpc.BadRequest",
-                &BadRequest { field_violations },
-            ));
+        let mut details = vec![any("google.rpc.ErrorInfo", &self.info)];
+        if !self.fields.field_violations.is_empty() {
+            details.push(any("google.rpc.BadRequest", &self.fields));
         }
-        if !self.limits.is_empty() {
-            let violations = self.limits.clone();
-            details.push(any("google.rpc.QuotaFailure", &QuotaFailure { violations }));
+        if !self.limits.violations.is_empty() {
+            details.push(any("google.rpc.QuotaFailure", &self.limits));
         }
         details
     }
 
     /// Removes the least useful part; false if nothing is left to remove.
     pub(super) fn shrink(&mut self) -> bool {
-        if self.violations.len() > 1 {
-            self.keep_violations(self.violations.len() / 2);
+        let fields = self.fields.field_violations.len();
+        if fields > 1 {
+            self.keep_violations(fields / 2);
         } else if self.message.len() > 64 {
             self.message = truncate(&self.message, self.message.len() / 2);
-        } else if !self.limits.is_empty() {
-            self.limits.clear();
+        } else if !self.limits.violations.is_empty() {
+            self.limits.violations.clear();
         } else {
             return false;
         }
@@ -228,21 +224,12 @@ impl StatusBuilder {
 
     /// Keeps the first violations, and counts the others in the metadata.
     pub(super) fn keep_violations(&mut self, keep: usize) {
-        let before = self.violations.len();
+        let before = self.fields.field_violations.len();
         if before > keep {
-            self.violations.truncate(keep);
+            self.fields.field_violations.truncate(keep);
             self.omitted += before - keep;
-            self.metadata
-                .insert("violations_omitted".to_owned(), self.omitted.to_string());
+            self.add("violations_omitted", self.omitted.to_string());
         }
-    }
-}
-
-fn field_violation(violation: &Violation) -> bad_request::FieldViolation {
-    bad_request::FieldViolation {
-        field: violation.field.clone(),
-        description: violation.description.clone(),
-        ..bad_request::FieldViolation::default()
     }
 }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::prune::{PrunedFields, is_another, prune};
-use super::{Operation, ResponseShape, Spec, UnreadableAnswer};
+use super::{Operation, ResponseShape, Spec};
 use crate::fields;
 use crate::json;
 
@@ -17,18 +17,17 @@ use crate::json;
 ///
 /// # Errors
 ///
-/// [`UnreadableAnswer`], which names the wrong field and its model, and contains
-/// no data of the answer.
-pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), UnreadableAnswer> {
+/// What is wrong with the answer. It names the wrong field and its model,
+/// contains no data of the answer, and completes a sentence.
+pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), String> {
     let spec = O::SPEC;
     let whole = |response| Ok((response, PrunedFields::new()));
-    let unreadable = |what: String| Err(UnreadableAnswer { spec, what });
     // One check for all texts. The second pass handles invalid Unicode.
     let text = std::str::from_utf8(body).unwrap_or_default();
     match spec.shape {
         ResponseShape::Empty => return whole(O::Response::default()),
         _ if body.trim_ascii().is_empty() => {
-            return unreadable(format!("it is empty where {} is expected", expected(spec)));
+            return Err(format!("it is empty where {} is expected", expected(spec)));
         }
         ResponseShape::Object => {
             let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -50,12 +49,12 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
     }
     let tree = match json::parse_lossy(body) {
         Ok(tree) => tree,
-        Err(position) => return unreadable(format!("it is not JSON ({position})")),
+        Err(position) => return Err(format!("it is not JSON ({position})")),
     };
     match (&spec.shape, &tree) {
         (ResponseShape::Object, Value::Object(_)) | (ResponseShape::List(_), Value::Array(_)) => {}
         (_, other) => {
-            return unreadable(format!("it is {}, not {}", kind(other), expected(spec)));
+            return Err(format!("it is {}, not {}", kind(other), expected(spec)));
         }
     }
     let mut tree = match spec.shape {
@@ -67,7 +66,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
     let pruned = prune(&mut tree, spec.response);
     if !pruned.is_empty() && is_another(&tree, spec.response) {
         let model = fields::model_at(spec.response, "");
-        return unreadable(format!("it has no field of {model} with the expected type"));
+        return Err(format!("it has no field of {model} with the expected type"));
     }
     match serde_path_to_error::deserialize(&tree) {
         Ok(response) => Ok((response, pruned)),
@@ -75,7 +74,7 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
             let path = error.path().to_string();
             let model = fields::model_at(spec.response, &path);
             let field = fields::from_json(spec.response, &path);
-            unreadable(format!(
+            Err(format!(
                 "the field `{field}` of {model} {}",
                 mismatch(error.inner())
             ))

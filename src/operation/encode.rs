@@ -1,11 +1,12 @@
 //! Encodes a request message as a REST request: path variables first, then the
 //! body; the remaining fields are the query.
 
+use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use serde_path_to_error::{Serializer, Track};
 
-use super::{Field, InvalidRequest, Operation, RestRequest, Segment, Spec, Violation};
+use super::{Field, Operation, RestRequest, Segment, Spec, Violation};
 use crate::fields;
 
 /// The longest id that is sent, in bytes. The vendor's ids are UUIDs of 36 bytes.
@@ -32,20 +33,20 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// # Errors
 ///
-/// [`InvalidRequest`] with each invalid field: an id that cannot be a path
+/// Each invalid field: an id that cannot be a path
 /// segment or a list element, a missing body, a date out of range, or parameters
 /// that make the URL too long.
-pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, InvalidRequest> {
+pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Vec<Violation>> {
     let (rest, longest) = encode_unbounded(request)?;
     let length = rest.path_and_query.len();
     match longest.filter(|_| length > MAX_URL_BYTES) {
         None => Ok(rest),
-        Some(field) => Err(InvalidRequest(vec![Violation::new(
+        Some(field) => Err(vec![Violation::new(
             field.proto,
             format!(
                 "makes the URL {length} bytes long, which exceeds the limit of {MAX_URL_BYTES} bytes; give fewer or shorter values"
             ),
-        )])),
+        )]),
     }
 }
 
@@ -55,22 +56,21 @@ pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, InvalidRequest> 
 /// # Errors
 ///
 /// Those of [`encode`], except the length of the URL.
-pub fn check<O: Operation>(request: &O) -> Result<(), InvalidRequest> {
+pub fn check<O: Operation>(request: &O) -> Result<(), Vec<Violation>> {
     encode_unbounded(request).map(|_| ())
 }
 
 /// Encodes a request; also returns its longest query parameter.
 fn encode_unbounded<O: Operation>(
     request: &O,
-) -> Result<(RestRequest, Option<Field>), InvalidRequest> {
+) -> Result<(RestRequest, Option<Field>), Vec<Violation>> {
     let mut fields = to_object(request)?;
     let spec = O::SPEC;
     let mut violations = Vec::new();
     let mut url = path(spec, &mut fields, &mut violations);
-    let body = match spec.body {
-        None => None,
-        Some(field) => body(field, &mut fields, &mut violations).map(Into::into),
-    };
+    let body = spec
+        .body
+        .and_then(|field| body(field, &mut fields, &mut violations));
     let mut separator = '?';
     let mut longest = (0, None);
     for field in spec.query {
@@ -86,15 +86,17 @@ fn encode_unbounded<O: Operation>(
             }
         }
     }
-    if !violations.is_empty() {
-        return Err(InvalidRequest(violations));
-    }
+    let path_and_query = url;
     let rest = RestRequest {
         spec,
-        path_and_query: url,
+        path_and_query,
         body,
     };
-    Ok((rest, longest.1))
+    if violations.is_empty() {
+        Ok((rest, longest.1))
+    } else {
+        Err(violations)
+    }
 }
 
 /// Why an id cannot be a path segment: it is empty or too long, is a dot segment
@@ -138,7 +140,7 @@ fn too_long(id: &str) -> Option<String> {
         .then(|| format!("must be at most {MAX_ID_BYTES} bytes long, not {length}"))
 }
 
-fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, InvalidRequest> {
+fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, Vec<Violation>> {
     if let Ok(Value::Object(fields)) = serde_json::to_value(request) {
         return Ok(fields);
     }
@@ -150,7 +152,7 @@ fn to_object<O: Operation>(request: &O) -> Result<Map<String, Value>, InvalidReq
         Ok(_) => "is not an object".to_owned(),
     };
     let path = fields::from_json(O::SPEC.request, &track.path().to_string());
-    Err(InvalidRequest(vec![Violation::new(path, wrong)]))
+    Err(vec![Violation::new(path, wrong)])
 }
 
 fn path(spec: &Spec, fields: &mut Map<String, Value>, violations: &mut Vec<Violation>) -> String {
@@ -173,13 +175,13 @@ fn body(
     field: Field,
     fields: &mut Map<String, Value>,
     violations: &mut Vec<Violation>,
-) -> Option<Vec<u8>> {
+) -> Option<Bytes> {
     let Some(body) = fields.remove(field.json) else {
         violations.push(Violation::new(field.proto, "is required"));
         return None;
     };
     // Serializing a `Value` cannot fail.
-    Some(serde_json::to_vec(&body).unwrap_or_default())
+    Some(serde_json::to_vec(&body).unwrap_or_default().into())
 }
 
 /// The value of a query parameter; lists are comma-separated, as in the vendor's
