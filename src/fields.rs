@@ -11,7 +11,7 @@ use crate::proto;
 /// Keeps names that the message does not have.
 #[must_use]
 pub fn from_json(message: &str, path: &str) -> String {
-    let mut message = proto::pool().get_message_by_name(message);
+    let mut message = Some(proto::message(message));
     let mut translated: Vec<String> = Vec::new();
     for name in path.split('.') {
         let (name, index) = name
@@ -37,9 +37,7 @@ pub fn from_json(message: &str, path: &str) -> String {
 /// its elements in the whole list; they are empty if the whole list was sent.
 #[must_use]
 pub fn from_vendor(request: &str, body: Option<&str>, name: &str, positions: &[usize]) -> String {
-    let Some(message) = proto::pool().get_message_by_name(request) else {
-        return name.to_owned();
-    };
+    let message = proto::message(request);
     let head = name.split(['.', '[']).next().unwrap_or_default();
     let body = body.and_then(|body| message.get_field_by_name(body));
     let list = body.as_ref().filter(|body| body.is_list());
@@ -48,17 +46,12 @@ pub fn from_vendor(request: &str, body: Option<&str>, name: &str, positions: &[u
     {
         return element;
     }
-    match body
-        .as_ref()
-        .and_then(model)
-        .filter(|model| find(model, head).is_some())
+    if let Some(body) = body
+        && let Some(model) = model(&body).filter(|model| find(model, head).is_some())
     {
-        Some(model) => {
-            let body = body.as_ref().map_or("body", FieldDescriptor::name);
-            format!("{body}.{}", from_json(model.full_name(), name))
-        }
-        None => from_json(request, name),
+        return format!("{}.{}", body.name(), from_json(model.full_name(), name));
     }
+    from_json(request, name)
 }
 
 /// The path of an element of `list`, if `name` is one: `[3].id`, with or without
@@ -84,9 +77,7 @@ fn element(name: &str, list: &FieldDescriptor, positions: &[usize]) -> Option<St
 /// message `message`.
 #[must_use]
 pub fn model_at(message: &str, path: &str) -> String {
-    let Some(mut model_here) = proto::pool().get_message_by_name(message) else {
-        return message.to_owned();
-    };
+    let mut model_here = proto::message(message);
     let mut names = path
         .split(['.', '['])
         .filter(|name| !name.ends_with(']'))
@@ -106,7 +97,8 @@ fn find(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
         .or_else(|| message.get_field_by_name(name))
 }
 
-fn model(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+/// The model that is the value of a field, or an element of its list.
+pub(crate) fn model(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     match field.kind() {
         Kind::Message(model) if !field.is_map() => Some(model),
         _ => None,

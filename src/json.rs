@@ -23,7 +23,7 @@ mod lossy;
 mod prune;
 
 pub(crate) use lossy::parse_lossy;
-pub(crate) use prune::{Mismatch, prune_mismatched};
+pub(crate) use prune::prune_mismatched;
 
 /// The most models in a list: a thousand times what the vendor answers to one
 /// request. An empty model is two bytes of JSON and hundreds in memory.

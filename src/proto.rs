@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
 
 /// The package `genesys.presence.v1`.
 #[allow(
@@ -42,6 +42,16 @@ pub fn pool() -> &'static DescriptorPool {
         DescriptorPool::decode(DESCRIPTORS).unwrap_or_else(|error| panic!("{error}"))
     });
     &POOL
+}
+
+/// The message with this full name, which one of the protos has.
+///
+/// # Panics
+///
+/// If none has it.
+pub(crate) fn message(name: &str) -> MessageDescriptor {
+    let message = pool().get_message_by_name(name);
+    message.unwrap_or_else(|| panic!("no message `{name}`"))
 }
 
 /// The RPCs of all services.

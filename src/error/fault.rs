@@ -118,9 +118,9 @@ impl Fault {
 fn error_body(body: &[u8]) -> Option<ErrorBody> {
     let strict = json::object(&mut serde_json::Deserializer::from_slice(body));
     let body = strict.ok().flatten().or_else(|| {
-        let model = proto::pool().get_message_by_name("genesys.presence.v1.ErrorBody")?;
+        let model = proto::message("genesys.presence.v1.ErrorBody");
         let mut tree = json::parse_lossy(body).ok()?;
-        json::prune_mismatched(&mut tree, &model, &mut |_| true)
+        json::prune_mismatched(&mut tree, &model, &mut |_, _| true)
             .then(|| serde_json::from_value(tree).ok())?
     });
     body.filter(is_vendor_error)

@@ -5,13 +5,9 @@ use serde_json::Value;
 
 use crate::proto::TIMESTAMP;
 
-/// A value whose type differs from the proto's.
-pub(crate) enum Mismatch<'a> {
-    /// The value of this field.
-    Field(&'a FieldDescriptor),
-    /// An element of this list, or a value of this map.
-    Within(&'a FieldDescriptor),
-}
+/// Decides whether to drop a value of this field, or, if true, an entry of this
+/// list or map.
+type Drops<'a> = &'a mut dyn FnMut(&FieldDescriptor, bool) -> bool;
 
 /// Removes, in one pass, the values of a tree that do not have the type of the
 /// model and for which `drops` returns true. Keeps fields that the model does not
@@ -19,7 +15,7 @@ pub(crate) enum Mismatch<'a> {
 pub(crate) fn prune_mismatched(
     tree: &mut Value,
     model: &MessageDescriptor,
-    drops: &mut dyn FnMut(Mismatch<'_>) -> bool,
+    drops: Drops<'_>,
 ) -> bool {
     let Value::Object(fields) = tree else {
         return false;
@@ -31,16 +27,10 @@ pub(crate) fn prune_mismatched(
     true
 }
 
-fn keeps(
-    value: &mut Value,
-    field: &FieldDescriptor,
-    drops: &mut dyn FnMut(Mismatch<'_>) -> bool,
-) -> bool {
+fn keeps(value: &mut Value, field: &FieldDescriptor, drops: Drops<'_>) -> bool {
     match value {
         Value::Object(entries) if field.is_map() => {
-            entries.retain(|_, value| {
-                value.is_null() || value.is_string() || !drops(Mismatch::Within(field))
-            });
+            entries.retain(|_, value| value.is_null() || value.is_string() || !drops(field, true));
             true
         }
         Value::Array(elements) if field.is_list() => {
@@ -49,20 +39,16 @@ fn keeps(
                 let fits = count < super::MAX_ELEMENTS
                     && (element.is_null() || prune_value(element, field, drops));
                 count += usize::from(fits);
-                fits || !drops(Mismatch::Within(field))
+                fits || !drops(field, true)
             });
             true
         }
-        _ if field.is_map() || field.is_list() => !drops(Mismatch::Field(field)),
-        _ => prune_value(value, field, drops) || !drops(Mismatch::Field(field)),
+        _ if field.is_map() || field.is_list() => !drops(field, false),
+        _ => prune_value(value, field, drops) || !drops(field, false),
     }
 }
 
-fn prune_value(
-    value: &mut Value,
-    field: &FieldDescriptor,
-    drops: &mut dyn FnMut(Mismatch<'_>) -> bool,
-) -> bool {
+fn prune_value(value: &mut Value, field: &FieldDescriptor, drops: Drops<'_>) -> bool {
     match field.kind() {
         Kind::Message(model) if model.full_name() == TIMESTAMP => {
             super::date::deserialize(&*value).is_ok()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use prost_reflect::{FieldDescriptor, Kind};
 use serde_json::{Map, Value};
 
-use crate::json::{self, Mismatch};
+use crate::json;
 use crate::proto::{self, TIMESTAMP};
 
 /// How many scalars were dropped from an answer, by model and field.
@@ -44,14 +44,13 @@ const USER: (&str, [&str; 2]) = ("UcUserPresence", ["user_id", "self_uri"]);
 /// absence would make it false.
 pub(super) fn prune(tree: &mut Value, response: &str) -> PrunedFields {
     let mut pruned = PrunedFields::new();
-    let Some(response) = proto::pool().get_message_by_name(response) else {
-        return pruned;
-    };
+    let response = proto::message(response);
     let users_are_named = !has_nameless_user(tree);
-    json::prune_mismatched(tree, &response, &mut |mismatch| {
-        let (field, is_dispensable) = match mismatch {
-            Mismatch::Field(field) => (field, is_dispensable(field, users_are_named)),
-            Mismatch::Within(field) => (field, field.is_map()),
+    json::prune_mismatched(tree, &response, &mut |field, is_entry| {
+        let is_dispensable = if is_entry {
+            field.is_map()
+        } else {
+            is_dispensable(field, users_are_named)
         };
         if is_dispensable {
             let model = field.parent_message().name().to_owned();
@@ -65,9 +64,7 @@ pub(super) fn prune(tree: &mut Value, response: &str) -> PrunedFields {
 /// Whether an object has fields but none of its model's, so that it is some other
 /// object.
 pub(super) fn is_another(tree: &Value, response: &str) -> bool {
-    let Some(model) = proto::pool().get_message_by_name(response) else {
-        return false;
-    };
+    let model = proto::message(response);
     let is_known = |name: &String| model.get_field_by_json_name(name).is_some();
     let fields = tree.as_object().into_iter().flatten();
     let mut fields = fields.filter(|(_, value)| !value.is_null()).peekable();
@@ -147,10 +144,8 @@ mod tests {
         let user = USER.1.map(|field| (USER.0, field));
         for (model, field) in NEEDED.into_iter().chain(user) {
             let name = format!("genesys.presence.v1.{model}");
-            let message = proto::pool().get_message_by_name(&name);
-            let message = message.unwrap_or_else(|| panic!("there is no model {model}"));
             assert!(
-                message.get_field_by_name(field).is_some(),
+                proto::message(&name).get_field_by_name(field).is_some(),
                 "{model} has no field {field}"
             );
         }

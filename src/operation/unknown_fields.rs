@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{Kind, MessageDescriptor};
+use prost_reflect::MessageDescriptor;
 use serde_ignored::Path;
 
 use super::{Operation, ResponseShape};
+use crate::fields;
 use crate::json;
 use crate::proto;
 
@@ -16,12 +17,12 @@ use crate::proto;
 /// Parses separately from [`super::decode()`], which need not see every name.
 pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
-    let Some(response) = proto::pool().get_message_by_name(O::SPEC.response) else {
-        return found;
-    };
+    let response = proto::message(O::SPEC.response);
     let mut record = |path: Path<'_>| {
-        if let Some(model) = model(&path, &response) {
-            *found.entry(model).or_default() += 1;
+        if let Path::Map { parent, .. } = path
+            && let Some(model) = model_at(parent, &response)
+        {
+            *found.entry(model.name().to_owned()).or_default() += 1;
         }
     };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
@@ -39,29 +40,18 @@ pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64>
     found
 }
 
-/// The name of the model in which the unknown field stands.
-fn model(path: &Path<'_>, response: &MessageDescriptor) -> Option<String> {
-    let Path::Map { parent, .. } = path else {
-        return None;
-    };
-    at(parent, response).map(|model| model.name().to_owned())
-}
-
 /// The model at a path that starts at the response.
-fn at(path: &Path<'_>, response: &MessageDescriptor) -> Option<MessageDescriptor> {
+fn model_at(path: &Path<'_>, response: &MessageDescriptor) -> Option<MessageDescriptor> {
     match path {
         Path::Root => Some(response.clone()),
         Path::Map { parent, key } => {
-            let field = at(parent, response)?.get_field_by_json_name(key)?;
-            match field.kind() {
-                Kind::Message(model) if !field.is_map() => Some(model),
-                _ => None,
-            }
+            let field = model_at(parent, response)?.get_field_by_json_name(key)?;
+            fields::model(&field)
         }
         Path::Seq { parent, .. }
         | Path::Some { parent }
         | Path::NewtypeStruct { parent }
-        | Path::NewtypeVariant { parent } => at(parent, response),
+        | Path::NewtypeVariant { parent } => model_at(parent, response),
     }
 }
 
