@@ -108,8 +108,8 @@ impl StatusBuilder {
         };
         status.code = code;
         if status.info.reason.is_empty() {
-            status.info.reason = reason.as_str().to_owned();
-            status.info.domain = DOMAIN.to_owned();
+            status.info.reason = reason.as_str().into();
+            status.info.domain = DOMAIN.into();
         }
         status
     }
@@ -153,7 +153,7 @@ impl StatusBuilder {
         let code = code::from_fault(fault, &spec.method);
         self.add("http_status", fault.status.to_string());
         if let Some(reason) = fault.code().and_then(reason::from_vendor_code) {
-            self.info.domain = VENDOR_DOMAIN.to_owned();
+            self.info.domain = VENDOR_DOMAIN.into();
             self.info.reason = reason;
         }
         if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
