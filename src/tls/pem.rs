@@ -15,15 +15,6 @@ pub struct Identity {
     pub key: PrivateKeyDer<'static>,
 }
 
-impl Clone for Identity {
-    fn clone(&self) -> Self {
-        Self {
-            chain: self.chain.clone(),
-            key: self.key.clone_key(),
-        }
-    }
-}
-
 impl Identity {
     /// Reads the certificate and the key from the files that two settings name;
     /// `None` where neither is given.
