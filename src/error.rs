@@ -28,105 +28,172 @@ pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
 pub(crate) use reason::is_loggable;
 pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
 
-/// Why a call failed. Each variant has its own code, reason and message, in
-/// `error/status_builder.rs` and `error/message.rs`.
-#[derive(Debug, Clone)]
+/// Why a call failed, and what the caller can do. `error/status_builder.rs` gives
+/// each variant its code and reason.
+#[allow(missing_docs, reason = "the messages say it")]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The request is invalid; nothing was sent.
+    #[error("{}", message::invalid(.0))]
     Invalid(Vec<Violation>),
     /// The call has no valid bearer token; nothing was sent.
+    #[error("{1}")]
     Unauthenticated(Reason, &'static str),
-    /// Too many calls are in flight, or too many tokens known; nothing was sent.
+    #[error(
+        "the gateway is at its limit of concurrent calls (--max-in-flight) or of tokens; \
+        nothing was sent; try again after a delay"
+    )]
     Overloaded,
-    /// Calls in flight use all of the memory for messages; nothing was changed.
+    #[error(
+        "calls in flight use all of the gateway's memory for messages (--message-memory), or \
+        this token's share of it; nothing was changed; try again after a delay"
+    )]
     MemoryExhausted,
     /// The rate limit lets the token's next request start only after this delay,
     /// which is past the deadline; nothing was sent.
+    #[error("rate limit of the token: its next request can start in {:.1} s, which is after the \
+        deadline; nothing was sent; try again then, or with a longer deadline", .0.as_secs_f64())]
     RateLimited(Duration),
-    /// The token is at its limit of concurrent calls; nothing was sent.
+    #[error(
+        "the token already uses its share (25 %) of concurrent calls; nothing was sent; try \
+        again when other calls have finished"
+    )]
     TokenConcurrency,
-    /// The gateway shuts down while the call is queued; nothing was sent.
+    #[error(
+        "the gateway is shutting down; the call was still queued, and nothing was sent; try \
+        again, another replica will answer"
+    )]
     Draining,
-    /// The gateway shuts down during a bulk stream.
+    #[error(
+        "the gateway is shutting down; the last message lists the ids that were not read; \
+        open another stream for them, another replica will answer"
+    )]
     StreamEnding,
-    /// The caller of a stream neither sent nor received anything for this long.
+    #[error(
+        "the caller neither sent nor received anything for {0:?} (--stream-idle-timeout); \
+        open another stream for the remaining ids"
+    )]
     StreamIdle(Duration),
-    /// The caller of a stream sent no id within this time of its start.
+    #[error(
+        "no id arrived within {0:?} of the start of the stream; open the stream when there \
+        are ids to read"
+    )]
     StreamUnused(Duration),
-    /// The deadline passed; nothing was changed.
+    #[error("the deadline passed; nothing was changed by this call")]
     DeadlineExceeded,
-    /// A batch of a stream was not answered within this limit; nothing was changed.
+    #[error(
+        "the presence API did not answer this batch within {0:?} (--max-deadline); the stream \
+        continues with the other batches"
+    )]
     BatchExpired(Duration),
-    /// The gateway cannot build a request from the call, for this reason.
+    #[error("the call cannot be turned into a request to the presence API: {0}")]
     Unsendable(String),
-    /// The upstream could not be connected to; nothing was sent.
+    #[error("cannot connect to the presence API, so nothing was sent: {0}")]
     Unreachable(String),
     /// A proxy refuses the connection, and would refuse it again; nothing was sent.
+    #[error("cannot connect to the presence API, so nothing was sent: {0}")]
     ProxyRefused(String),
     /// The connection broke during a read.
+    #[error("the connection to the presence API broke before the answer arrived: {0}")]
     ConnectionLost(String),
     /// A write was sent, and it is not known whether it was applied.
+    #[error(
+        "the change may or may not have been applied; read the current state before you \
+        repeat it: {0}"
+    )]
     OutcomeUnknown(UnknownOutcome),
-    /// The upstream answered with an error status.
+    #[error("{}", message::with_permissions(.0, .1))]
     UpstreamStatus(&'static Spec, Box<Fault>),
     /// The upstream answered with this redirect; the presence API never redirects.
+    #[error(
+        "the presence API answered with a redirect ({0}), which the gateway does not follow; \
+        check the gateway's region or upstream URL"
+    )]
     Redirected(u16),
     /// The upstream reports success but the body cannot be read; or it answers a
     /// read with a head that cannot be read.
-    Unreadable {
-        /// The operation.
-        spec: &'static Spec,
-        /// What is wrong with the answer; ends the message.
-        what: String,
-    },
-    /// A part of a bulk write was not sent.
+    #[error(
+        "{}the answer of the presence API cannot be read: {what}",
+        message::applied(spec)
+    )]
+    Unreadable { spec: &'static Spec, what: String },
+    #[error("not sent, because {0}")]
     NotTried(NotTried),
-    /// The request message did not arrive in time; nothing was sent.
+    #[error("the request message did not arrive within {0:?} of its headers; nothing was sent")]
     MessageLate(Duration),
-    /// The request message is larger than this limit, in bytes.
+    #[error(
+        "the message is larger than the limit of {0} bytes; split the request into several \
+        calls or messages"
+    )]
     MessageTooLarge(usize),
-    /// A call that takes one message has more of them; nothing was sent.
+    #[error("the call has more than one message; nothing was sent; make one call for each message")]
     ExtraMessage,
-    /// The bytes received are not a message of the RPC, for this reason.
+    #[error("the request is not a message of this RPC: {0}")]
     Malformed(String),
     /// The request is compressed with an encoding that the gateway does not
     /// accept; what tonic says about it.
+    #[error(
+        "the request is compressed with an unsupported encoding; use gzip, or send it \
+        uncompressed: {0}"
+    )]
     UnsupportedEncoding(String),
-    /// No RPC has the called path.
+    #[error(
+        "there is no such RPC; the services are genesys.presence.v1.PresenceService, \
+        genesys.presence.v1.PresenceStreamService and \
+        genesys.presence.v1.LegacyPresenceService; server reflection lists their RPCs"
+    )]
     UnknownMethod,
     /// The handler panicked.
+    #[error(
+        "the gateway failed while it handled this call, which is a bug in the gateway; if the \
+        call is a write, it may have been applied"
+    )]
     Panicked,
     /// The call has no HTTP/2 stream that its driver could run beside.
+    #[error("the call does not run on an HTTP/2 stream of the gateway")]
     NoStream,
     /// The caller reset its stream, or its connection broke: nobody reads this.
+    #[error("the caller reset the stream, or its connection broke")]
     CallerGone,
     /// The gateway closes the connection of an endless stream.
+    #[error(
+        "the connection is being closed because of its age; open the stream again on a new \
+        connection"
+    )]
     ConnectionDraining,
     /// The gateway shuts down, and an endless stream with it.
+    #[error("the gateway is shutting down; open the stream again, another replica will answer")]
     ShuttingDown,
 }
 
 /// Why a part of a bulk write was not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the messages say it")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotTried {
-    /// The deadline passed.
+    #[error("the deadline passed")]
     DeadlineExceeded,
     /// An earlier batch failed, and the call with it.
+    #[error("an earlier batch of the call failed")]
     CallFailed,
     /// An earlier update of the same user may be applied later than this one.
+    #[error(
+        "an earlier update of the same user may still be applied; read the user's presence \
+        before you repeat it"
+    )]
     OutcomeUnknown,
 }
 
 /// Why it is not known whether a write was applied.
-#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the messages say it")]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum UnknownOutcome {
-    /// The deadline passed before the answer.
+    #[error("the deadline passed before the answer arrived")]
     DeadlineExceeded,
-    /// The connection broke before the answer.
+    #[error("the connection broke before the answer arrived: {0}")]
     ConnectionLost(String),
-    /// The head of the answer cannot be read.
+    #[error("the answer of the presence API cannot be read: {0}")]
     Unreadable(String),
     /// A proxy in front of the vendor gave up: 502 or 504.
+    #[error("{}", message::upstream_message(.0))]
     UpstreamStatus(Box<Fault>),
 }
 

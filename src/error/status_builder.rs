@@ -39,7 +39,7 @@ impl StatusBuilder {
     pub(super) fn new(error: Error) -> Self {
         let mut status = Self {
             code: Code::Internal,
-            message: message::describe(&error),
+            message: error.to_string(),
             info: ErrorInfo::default(),
             fields: BadRequest::default(),
             limits: QuotaFailure::default(),
