@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{Kind, MessageDescriptor};
 
 /// How deep a message is searched. Models contain other models, but none
 /// contains itself.
@@ -26,8 +26,8 @@ struct MessageShape(HashMap<u32, Field>);
 struct Field {
     /// The index of its count, where the field is repeated.
     index: Option<usize>,
-    /// The shape of its value, where that has repeated fields.
-    value: Option<MessageShape>,
+    /// The shape of its value; empty where that has no repeated fields.
+    value: MessageShape,
 }
 
 impl RepeatedFields {
@@ -56,11 +56,24 @@ impl RepeatedFields {
 
 impl MessageShape {
     fn new(message: &MessageDescriptor, at: &str, paths: &mut Vec<String>, depth: usize) -> Self {
-        let fields = message.fields().filter_map(|field| {
-            let shape = Field::new(&field, at, paths, depth);
-            Some((field.number(), shape?))
-        });
-        Self(fields.collect())
+        let mut fields = HashMap::new();
+        for field in message.fields() {
+            let path = format!("{at}{}", field.name());
+            let index = (field.is_list() || field.is_map()).then(|| {
+                paths.push(path.clone());
+                paths.len() - 1
+            });
+            let value = match field.kind() {
+                Kind::Message(message) if !field.is_map() && depth > 0 => {
+                    Self::new(&message, &format!("{path}."), paths, depth - 1)
+                }
+                _ => Self::default(),
+            };
+            if index.is_some() || !value.0.is_empty() {
+                fields.insert(field.number(), Field { index, value });
+            }
+        }
+        Self(fields)
     }
 
     fn count(&self, mut message: &[u8], counts: &mut [usize]) -> Option<()> {
@@ -78,35 +91,12 @@ impl MessageShape {
             if let Some(index) = field.index {
                 counts[index] += 1;
             }
-            if let Some(shape) = &field.value {
-                shape.count(value, counts)?;
+            if !field.value.0.is_empty() {
+                field.value.count(value, counts)?;
             }
             message = rest;
         }
         Some(())
-    }
-}
-
-impl Field {
-    fn new(
-        field: &FieldDescriptor,
-        at: &str,
-        paths: &mut Vec<String>,
-        depth: usize,
-    ) -> Option<Self> {
-        let path = format!("{at}{}", field.name());
-        let index = (field.is_list() || field.is_map()).then(|| {
-            paths.push(path.clone());
-            paths.len() - 1
-        });
-        let value = match field.kind() {
-            Kind::Message(message) if !field.is_map() && depth > 0 => {
-                let shape = MessageShape::new(&message, &format!("{path}."), paths, depth - 1);
-                (!shape.0.is_empty()).then_some(shape)
-            }
-            _ => None,
-        };
-        (index.is_some() || value.is_some()).then_some(Self { index, value })
     }
 }
 

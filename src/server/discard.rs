@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::BoxError;
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
@@ -43,57 +44,33 @@ impl Discard {
             // None of it is held.
             memory: None,
         });
-        Self {
-            buffers,
-            last: Arc::new(Mutex::new(Instant::now())),
-        }
+        let last = Arc::new(Mutex::new(Instant::now()));
+        Self { buffers, last }
     }
 
     /// The same for one more connection, within the same bounds.
     pub(super) fn for_connection(&self) -> Self {
-        Self {
-            buffers: self.buffers.clone(),
-            last: Arc::new(Mutex::new(Instant::now())),
-        }
-    }
-
-    /// Notes that a part of a request has arrived.
-    fn received(&self) {
-        *self.last.lock() = Instant::now();
-    }
-
-    fn last_received(&self) -> Instant {
-        *self.last.lock()
+        let last = Arc::new(Mutex::new(Instant::now()));
+        let buffers = self.buffers.clone();
+        Self { buffers, last }
     }
 
     /// Wraps the body of a request. Its rest is discarded if it is dropped early.
-    pub(super) fn wrap<B>(&self, body: B) -> Unread<B>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-    {
-        Unread {
-            body: Some(body),
-            discard: self.clone(),
-        }
+    pub(super) fn wrap<B: RequestBody>(&self, body: B) -> Unread<B> {
+        let (body, discard) = (Some(body), self.clone());
+        Unread { body, discard }
     }
 
     /// Reads a body until it ends, breaks off, is silent together with its
     /// connection for [`DISCARD_IDLE_TIMEOUT`], or exceeds its bounds.
-    async fn rest<B: Body<Data = Bytes> + Unpin>(self, mut body: B) {
+    async fn rest(self, body: impl RequestBody) {
         let started = Instant::now();
-        let quiet_at = || self.last_received().max(started) + DISCARD_IDLE_TIMEOUT;
+        let quiet_at = || (*self.last.lock()).max(started) + DISCARD_IDLE_TIMEOUT;
         let rest = async {
-            let mut left = MAX_DISCARDED_BYTES;
+            let mut body = Limited::new(body, MAX_DISCARDED_BYTES);
             loop {
                 match timeout_at(quiet_at(), body.frame()).await {
-                    Ok(Some(Ok(frame))) => {
-                        self.received();
-                        let bytes = frame.data_ref().map_or(0, Bytes::len);
-                        match left.checked_sub(bytes) {
-                            Some(rest) => left = rest,
-                            None => break,
-                        }
-                    }
+                    Ok(Some(Ok(_))) => *self.last.lock() = Instant::now(),
                     Err(_) if quiet_at() > Instant::now() => {}
                     Ok(_) | Err(_) => break,
                 }
@@ -103,21 +80,23 @@ impl Discard {
     }
 }
 
+/// The body of a request.
+pub(super) trait RequestBody:
+    Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static
+{
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> RequestBody for B {}
+
 /// The body of a request whose rest is discarded.
 #[derive(Debug)]
-pub(super) struct Unread<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-{
+pub(super) struct Unread<B: RequestBody> {
     /// None at the end.
     body: Option<B>,
     discard: Discard,
 }
 
-impl<B> Body for Unread<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-{
+impl<B: RequestBody> Body for Unread<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -130,7 +109,7 @@ where
         };
         let frame = std::task::ready!(Pin::new(body).poll_frame(context));
         if matches!(frame, Some(Ok(_))) {
-            self.discard.received();
+            *self.discard.last.lock() = Instant::now();
         } else {
             self.body = None;
         }
@@ -140,18 +119,9 @@ where
     fn is_end_stream(&self) -> bool {
         self.body.as_ref().is_none_or(Body::is_end_stream)
     }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
-    }
 }
 
-impl<B> Drop for Unread<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-{
+impl<B: RequestBody> Drop for Unread<B> {
     fn drop(&mut self) {
         let body = self.body.take().filter(|body| !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (body, Handle::try_current()) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tonic_health::ServingStatus;
 
 use super::in_flight::InFlight;
 use super::limits::GOAWAY_GRACE;
@@ -36,7 +37,8 @@ pub(super) async fn run_phases(
     drain: &Drain,
 ) {
     signalled.await;
-    health.set_not_serving().await;
+    // So that load balancers choose other replicas.
+    health.set_for_calls(ServingStatus::NotServing).await;
     tracing::info!(
         lame_duck = ?timeouts.lame_duck,
         drain_timeout = ?timeouts.drain_timeout,

@@ -33,13 +33,8 @@ pub struct TlsFiles {
     pub client_ca: Option<String>,
 }
 
-/// The contents of the files.
-#[derive(PartialEq, Eq)]
-struct Contents {
-    cert: Vec<u8>,
-    key: Vec<u8>,
-    client_ca: Option<Vec<u8>>,
-}
+/// The contents of the files: the certificate, its key, and the CAs of clients.
+type Contents = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
 /// TLS for accepted connections. Clones follow the same files.
 #[derive(Clone)]
@@ -96,30 +91,21 @@ impl Tls {
 impl TlsFiles {
     fn read(&self) -> Result<Contents, Vec<String>> {
         let read = |flag, path: &str| pem::file(path).map_err(|wrong| problem(flag, path, &wrong));
-        let cert = read("tls-cert", &self.cert);
-        let key = read("tls-key", &self.key);
         let client_ca = self.client_ca.as_deref();
-        let client_ca = client_ca
-            .map(|path| read("tls-client-ca", path))
-            .transpose();
-        match (cert, key, client_ca) {
-            (Ok(cert), Ok(key), Ok(client_ca)) => Ok(Contents {
-                cert,
-                key,
-                client_ca,
-            }),
-            (cert, key, client_ca) => {
-                let wrong = [cert.err(), key.err(), client_ca.err()];
-                Err(wrong.into_iter().flatten().collect())
-            }
-        }
+        all(
+            read("tls-cert", &self.cert),
+            read("tls-key", &self.key),
+            client_ca
+                .map(|path| read("tls-client-ca", path))
+                .transpose(),
+        )
     }
 
     fn config(&self, contents: &Contents) -> Result<Arc<ServerConfig>, Vec<String>> {
-        let cert = pem::certificates(&contents.cert)
-            .map_err(|wrong| problem("tls-cert", &self.cert, &wrong));
-        let key = pem::key(&contents.key).map_err(|wrong| problem("tls-key", &self.key, &wrong));
-        let client_ca = contents.client_ca.as_deref().zip(self.client_ca.as_deref());
+        let (cert, key, client_ca) = contents;
+        let cert = pem::certificates(cert).map_err(|wrong| problem("tls-cert", &self.cert, &wrong));
+        let key = pem::key(key).map_err(|wrong| problem("tls-key", &self.key, &wrong));
+        let client_ca = client_ca.as_deref().zip(self.client_ca.as_deref());
         let verifier = match client_ca {
             None => Ok(WebPkiClientVerifier::no_client_auth()),
             Some((pem, path)) => pem::certificates(pem)
@@ -131,13 +117,7 @@ impl TlsFiles {
                 })
                 .map_err(|wrong| problem("tls-client-ca", path, &wrong)),
         };
-        let (cert, key, verifier) = match (cert, key, verifier) {
-            (Ok(cert), Ok(key), Ok(verifier)) => (cert, key, verifier),
-            (cert, key, verifier) => {
-                let wrong = [cert.err(), key.err(), verifier.err()];
-                return Err(wrong.into_iter().flatten().collect());
-            }
-        };
+        let (cert, key, verifier) = all(cert, key, verifier)?;
         let Identity { chain, key } = Identity::new(cert, key)
             .map_err(|wrong| vec![problem("tls-key", &self.key, &wrong)])?;
         let config = ServerConfig::builder_with_provider(provider())
@@ -156,6 +136,18 @@ impl TlsFiles {
             config.send_tls13_tickets = 0;
         }
         Ok(Arc::new(config))
+    }
+}
+
+/// All three, or what is wrong with them.
+fn all<A, B, C>(
+    a: Result<A, String>,
+    b: Result<B, String>,
+    c: Result<C, String>,
+) -> Result<(A, B, C), Vec<String>> {
+    match (a, b, c) {
+        (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),
+        (a, b, c) => Err([a.err(), b.err(), c.err()].into_iter().flatten().collect()),
     }
 }
 

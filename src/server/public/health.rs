@@ -2,7 +2,7 @@
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tonic::{Code, Request, Response, Status};
-use tonic_health::ServingStatus::{self, NotServing, Serving};
+use tonic_health::ServingStatus::{self, Serving};
 use tonic_health::pb::health_check_response::ServingStatus::ServiceUnknown;
 use tonic_health::pb::health_server::{Health as HealthRpcs, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -40,13 +40,8 @@ impl Health {
         (health, HealthServer::new(Service(statuses)))
     }
 
-    /// Sets the statuses of calls to `NOT_SERVING`, so that load balancers choose
-    /// other replicas.
-    pub(in crate::server) async fn set_not_serving(&self) {
-        self.set_for_calls(NotServing).await;
-    }
-
-    async fn set_for_calls(&self, status: ServingStatus) {
+    /// Sets the statuses of calls.
+    pub(in crate::server) async fn set_for_calls(&self, status: ServingStatus) {
         for name in FOR_CALLS {
             self.0.set_service_status(name, status).await;
         }

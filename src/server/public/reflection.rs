@@ -84,90 +84,83 @@ impl ServerReflection for Reflection {
 /// Answers one request. An unknown name is a response too, and does not end the
 /// stream.
 fn answer(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerReflectionResponse {
-    let message = match &request.message_request {
+    let (found, what) = match &request.message_request {
         Some(MessageRequest::FileByFilename(name)) => {
             let file = pool.get_file_by_name(name);
-            file.map_or_else(
-                || not_found(&format!("file `{name}`")),
-                |file| holding(&file),
-            )
+            (file.as_ref().map(holding), format!("file `{name}`"))
         }
-        Some(MessageRequest::FileContainingSymbol(name)) => defining(pool, name).map_or_else(
-            || not_found(&format!("symbol `{name}`")),
-            |file| holding(&file),
-        ),
-        Some(MessageRequest::FileContainingExtension(asked)) => {
-            let (extended, number) = (&asked.containing_type, asked.extension_number);
+        Some(MessageRequest::FileContainingSymbol(name)) => {
+            let file = defining(pool, name);
+            (file.as_ref().map(holding), format!("symbol `{name}`"))
+        }
+        Some(MessageRequest::FileContainingExtension(wanted)) => {
+            let (extended, number) = (&wanted.containing_type, wanted.extension_number);
             let message = pool.get_message_by_name(extended);
-            let extension = u32::try_from(number)
-                .ok()
-                .and_then(|number| message?.get_extension(number));
-            extension.map_or_else(
-                || not_found(&format!("extension {number} of `{extended}`")),
-                |extension| holding(&extension.parent_file()),
-            )
+            let number_of = u32::try_from(number).ok();
+            let extension = number_of.and_then(|number| message?.get_extension(number));
+            let file = extension.map(|extension| extension.parent_file());
+            let what = format!("extension {number} of `{extended}`");
+            (file.as_ref().map(holding), what)
         }
         Some(MessageRequest::AllExtensionNumbersOfType(name)) => {
-            match pool.get_message_by_name(name) {
-                None => not_found(&format!("message `{name}`")),
-                Some(message) => {
-                    let numbers = message.extensions();
-                    let numbers = numbers.filter_map(|known| known.number().try_into().ok());
-                    MessageResponse::AllExtensionNumbersResponse(ExtensionNumberResponse {
-                        base_type_name: name.clone(),
-                        extension_number: numbers.collect(),
-                    })
-                }
-            }
+            let numbers = pool.get_message_by_name(name).map(|message| {
+                let numbers = message.extensions();
+                let numbers = numbers.filter_map(|known| known.number().try_into().ok());
+                MessageResponse::AllExtensionNumbersResponse(ExtensionNumberResponse {
+                    base_type_name: name.clone(),
+                    extension_number: numbers.collect(),
+                })
+            });
+            (numbers, format!("message `{name}`"))
         }
         Some(MessageRequest::ListServices(_)) => {
             let services = pool.services().map(|service| ServiceResponse {
                 name: service.full_name().to_owned(),
             });
-            MessageResponse::ListServicesResponse(ListServiceResponse {
+            let services = MessageResponse::ListServicesResponse(ListServiceResponse {
                 service: services.collect(),
-            })
+            });
+            (Some(services), String::new())
         }
-        None => error(
-            Code::InvalidArgument,
-            "message_request: none of its fields is set, or one that is not known here".to_owned(),
-        ),
+        None => {
+            let text = "message_request: none of its fields is set, or one that is not known here";
+            (
+                Some(error(Code::InvalidArgument, text.to_owned())),
+                String::new(),
+            )
+        }
     };
+    let not_found = || error(Code::NotFound, format!("{what} is not known"));
     ServerReflectionResponse {
         valid_host: request.host.clone(),
         original_request: Some(request),
-        message_response: Some(message),
+        message_response: Some(found.unwrap_or_else(not_found)),
     }
 }
 
 /// The file that defines the symbol with this full name.
 fn defining(pool: &DescriptorPool, name: &str) -> Option<FileDescriptor> {
-    let service = pool.get_service_by_name(name);
-    let whole = service
-        .map(|service| service.parent_file())
-        .or_else(|| Some(pool.get_message_by_name(name)?.parent_file()))
-        .or_else(|| Some(pool.get_enum_by_name(name)?.parent_file()))
-        .or_else(|| Some(pool.get_extension_by_name(name)?.parent_file()));
-    whole.or_else(|| {
-        let (parent, member) = name.rsplit_once('.')?;
-        let of_service = || {
-            let service = pool.get_service_by_name(parent)?;
-            let is_there = service.methods().any(|method| method.name() == member);
-            is_there.then(|| service.parent_file())
-        };
-        let of_message = || {
-            let message = pool.get_message_by_name(parent)?;
-            let is_there = message.get_field_by_name(member).is_some()
-                || message.oneofs().any(|oneof| oneof.name() == member);
-            is_there.then(|| message.parent_file())
-        };
-        let of_enum = || {
-            let mut enums = pool.all_enums();
-            let found = enums.find(|known| known.values().any(|value| value.full_name() == name));
-            Some(found?.parent_file())
-        };
-        of_service().or_else(of_message).or_else(of_enum)
-    })
+    let is = |full_name: &str| full_name == name;
+    let service = pool.services().find(|service| {
+        is(service.full_name()) || service.methods().any(|method| is(method.full_name()))
+    });
+    let message = || {
+        pool.all_messages().find(|message| {
+            is(message.full_name())
+                || message.fields().any(|field| is(field.full_name()))
+                || message.oneofs().any(|oneof| is(oneof.full_name()))
+        })
+    };
+    let known_enum = || {
+        pool.all_enums().find(|known| {
+            is(known.full_name()) || known.values().any(|value| is(value.full_name()))
+        })
+    };
+    let service = service.map(|service| service.parent_file());
+    service
+        .or_else(|| Some(message()?.parent_file()))
+        .or_else(|| Some(known_enum()?.parent_file()))
+        .or_else(|| Some(pool.get_extension_by_name(name)?.parent_file()))
 }
 
 /// The response with one file. Clients request its imports by name.
@@ -175,10 +168,6 @@ fn holding(file: &FileDescriptor) -> MessageResponse {
     MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
         file_descriptor_proto: vec![file.encode_to_vec()],
     })
-}
-
-fn not_found(what: &str) -> MessageResponse {
-    error(Code::NotFound, format!("{what} is not known"))
 }
 
 fn error(code: Code, message: String) -> MessageResponse {
