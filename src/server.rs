@@ -32,7 +32,7 @@ use crate::telemetry::Telemetry;
 use connection::ConnectionPolicy;
 use discard::Discard;
 use in_flight::InFlight;
-use limits::{AGE_GRACE_MARGIN, GOAWAY_GRACE, MAX_CONNECTIONS, MAX_PROBES, MAX_PUBLIC_REQUEST};
+use limits::{GOAWAY_GRACE, MAX_CONNECTIONS, MAX_PROBES, MAX_PUBLIC_REQUEST};
 pub use listener::serve_metrics;
 pub use listener::tls::{Tls, TlsFiles};
 use listener::{Listener, OverflowPolicy, Protocol};
@@ -68,9 +68,12 @@ impl Default for CallLimits {
 #[derive(Debug)]
 pub struct Server {
     router: Router,
-    tls: Option<Tls>,
-    /// Where health alone is served, without TLS.
-    probes: (Router, Option<TcpListener>),
+    /// TLS towards callers.
+    pub tls: Option<Tls>,
+    /// Another port for health alone, without TLS: the probes of Kubernetes speak
+    /// none.
+    pub probes: Option<TcpListener>,
+    probe_router: Router,
     health: Health,
     calls: InFlight,
     drain: Drain,
@@ -109,7 +112,7 @@ impl Server {
             .reset_fallback()
             .layer(bounds.clone());
         let reflection = public::reflection::router()?.layer(bounds);
-        let probes = Routes::default()
+        let probe_router = Routes::default()
             .prepare()
             .into_axum_router()
             .merge(about_health.clone());
@@ -117,35 +120,20 @@ impl Server {
         // gateway is full. The pipeline rejects what is neither.
         let router = services.merge(about_health).merge(reflection);
 
-        let grace = limits.deadlines.max + AGE_GRACE_MARGIN;
         Ok(Self {
             router,
             tls: None,
-            probes: (probes, None),
+            probes: None,
+            probe_router,
             health,
             calls,
             drain,
             shutdown_timeouts,
             policy: ConnectionPolicy {
-                grace,
+                max_deadline: limits.deadlines.max,
                 discard: Discard::new(),
             },
         })
-    }
-
-    /// The same server, with TLS.
-    #[must_use]
-    pub fn with_tls(self, tls: Tls) -> Self {
-        let tls = Some(tls);
-        Self { tls, ..self }
-    }
-
-    /// The same server, which serves health on this port too, without TLS:
-    /// the probes of Kubernetes speak none.
-    #[must_use]
-    pub fn with_probes(self, listener: TcpListener) -> Self {
-        let probes = (self.probes.0, Some(listener));
-        Self { probes, ..self }
     }
 
     /// Serves until `shutdown` is done; then says so, pauses, and lets the
@@ -166,11 +154,9 @@ impl Server {
             drop(ended);
         };
         let probes = async {
-            let (router, Some(listener)) = self.probes else {
-                return;
-            };
+            let Some(listener) = self.probes else { return };
             let port = Listener {
-                router,
+                router: self.probe_router,
                 tls: None,
                 max_connections: MAX_PROBES,
                 // A probe that finds no room would end the process.

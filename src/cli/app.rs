@@ -87,18 +87,14 @@ impl App {
         )
         .await?;
         let has_tls = config.tls.is_some();
-        if let Some(tls) = config.tls {
-            server = server.with_tls(tls);
-        }
+        server.tls = config.tls;
         let address = |listener: &TcpListener| {
             listener
                 .local_addr()
                 .map_err(|error| format!("a port has no address: {error}"))
         };
         let health = listeners.health.as_ref().map(address).transpose()?;
-        if let Some(listener) = listeners.health {
-            server = server.with_probes(listener);
-        }
+        server.probes = listeners.health;
         Ok(Self {
             address: address(&listeners.callers)?,
             has_tls,

@@ -101,34 +101,23 @@ fn unreadable(status: &Status) -> Failure {
     // a reset by the caller, never about the message.
     let is_lost = iter::successors(status.source(), |&cause| cause.source())
         .any(<dyn StdError>::is::<hyper::Error>);
-    let code = if is_lost {
-        Code::Cancelled
-    } else {
-        status.code()
-    };
-    let error = match code {
+    let error = match status.code() {
+        code if is_lost || code == Code::Cancelled => Error::CallerGone,
         // Compressed or decompressed.
         Code::OutOfRange | Code::ResourceExhausted => Error::MessageTooLarge(MAX_STREAM_MESSAGE),
-        Code::Cancelled => Error::CallerGone,
         _ => Error::Malformed(status.message().to_owned()),
     };
     error.into()
 }
 
 macro_rules! streamed {
-    (@source $message:ident) => {
-        String::new()
-    };
-    (@source $message:ident $source:ident) => {
-        $message.$source
-    };
-    ($request:ident, $response:ident, $($source:ident)?) => {
+    ($request:ident, $response:ident, |$message:ident| $source:expr) => {
         impl From<$request> for StreamRequest {
-            fn from(message: $request) -> Self {
+            fn from($message: $request) -> Self {
                 Self {
-                    source: streamed!(@source message $($source)?),
-                    ids: message.ids,
-                    unordered: message.unordered,
+                    source: $source,
+                    ids: $message.ids,
+                    unordered: $message.unordered,
                 }
             }
         }
@@ -149,9 +138,10 @@ macro_rules! streamed {
 streamed!(
     StreamUsersPresenceBulkRequest,
     StreamUsersPresenceBulkResponse,
-    source_id
+    |message| message.source_id
 );
 streamed!(
     StreamUsersPresencesPurecloudBulkRequest,
     StreamUsersPresencesPurecloudBulkResponse,
+    |message| String::new()
 );

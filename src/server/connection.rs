@@ -37,8 +37,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How connections are drained.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionPolicy {
-    /// How long a connection may last for its calls after GOAWAY.
-    pub grace: Duration,
+    /// How long the calls of a connection may last after GOAWAY.
+    pub max_deadline: Duration,
     /// Reads the rest of requests that were answered early.
     pub discard: Discard,
 }
@@ -97,11 +97,8 @@ pub(super) async fn serve<S>(
     let grace = timeout(IDLE_DRAIN_TIMEOUT, &mut connection).await;
     // A call may have been sent before GOAWAY arrived.
     if grace.is_err() && activity.has_calls() {
-        let rest = policy
-            .grace
-            .saturating_sub(IDLE_DRAIN_TIMEOUT + FINAL_STATUS_TIMEOUT);
         let expired = async {
-            sleep(rest).await;
+            sleep(policy.max_deadline).await;
             activity.drain().begin(Instant::now());
             // These end by themselves, also if their callers do nothing.
             activity.long_streams().none().await;
@@ -143,7 +140,7 @@ mod tests {
     use super::*;
     use crate::server::connection::executor::stream_handle;
 
-    const GRACE: Duration = Duration::from_secs(130);
+    const MAX_DEADLINE: Duration = Duration::from_mins(2);
 
     /// Serves one side of a pipe. Its calls take no time, minutes, or never end.
     fn serving() -> (DuplexStream, watch::Sender<()>, JoinHandle<()>) {
@@ -170,7 +167,7 @@ mod tests {
         let serving = tokio::spawn(async move {
             let first = preface(&mut server).await.unwrap();
             let policy = ConnectionPolicy {
-                grace: GRACE,
+                max_deadline: MAX_DEADLINE,
                 discard: Discard::new(),
             };
             let terms = (policy, ConnectionActivity::new());

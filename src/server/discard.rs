@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use super::limits::{DISCARD_IDLE_TIMEOUT, MAX_DISCARDED_BYTES, MAX_DISCARDED_REQUESTS};
-use super::request_buffers::{Bounds, RequestBuffers};
+use super::request_buffers::RequestBuffers;
 
 /// Discards what arrives of requests after their responses, instead of resetting
 /// their streams. Clones share the bounds.
@@ -38,12 +38,8 @@ pub(super) struct Discard {
 
 impl Discard {
     pub(super) fn new() -> Self {
-        let buffers = RequestBuffers::new(Bounds {
-            count: MAX_DISCARDED_REQUESTS,
-            message: MAX_DISCARDED_BYTES,
-            // None of it is held.
-            memory: None,
-        });
+        // No memory: none of it is held.
+        let buffers = RequestBuffers::new(MAX_DISCARDED_REQUESTS, MAX_DISCARDED_BYTES, None);
         let last = Arc::new(Mutex::new(Instant::now()));
         Self { buffers, last }
     }

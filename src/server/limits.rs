@@ -71,9 +71,6 @@ pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// keep a connection as long as they can, so that new replicas would get none.
 pub const MAX_CONNECTION_AGE: Duration = Duration::from_mins(5);
 
-/// How much longer than `--max-deadline` an aged connection may last.
-pub const AGE_GRACE_MARGIN: Duration = Duration::from_secs(10);
-
 /// How long a connection without calls may last after GOAWAY. Most clients
 /// close it at once; one that does not takes the place of another.
 pub const IDLE_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);

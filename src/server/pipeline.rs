@@ -40,7 +40,7 @@ use super::CallLimits;
 use super::body::{chunked, guarded};
 use super::connection::executor;
 use super::in_flight::InFlight;
-use super::request_buffers::{Bounds, RequestBuffers};
+use super::request_buffers::RequestBuffers;
 use crate::access_log::AccessLog;
 use crate::context::{CallContext, StreamHandle};
 use crate::credentials::Caller;
@@ -96,12 +96,12 @@ where
         telemetry,
         limits,
         drain,
-        buffers: RequestBuffers::new(Bounds {
+        buffers: RequestBuffers::new(
             // No more could be admitted if they all came at once.
-            count: limits.max_in_flight.saturating_mul(2),
-            message: MAX_REQUEST,
-            memory: Some(memory.clone()),
-        }),
+            limits.max_in_flight.saturating_mul(2),
+            MAX_REQUEST,
+            Some(memory.clone()),
+        ),
         concurrency: FairShare::new(limits.max_in_flight),
         memory,
         services,
@@ -165,7 +165,7 @@ where
             drop(self.permit(&caller)?);
             let body = std::mem::take(request.body_mut());
             let message = self.buffers.read(body).await?;
-            let message = compression::decompress(request.headers_mut(), message, MAX_REQUEST)?;
+            let message = compression::decompress(request.headers_mut(), message)?;
             element_limit::check(call.rpc, &message, self.limits.max_bulk_ids)?;
             size = message.len();
             *request.body_mut() = Body::from(message);

@@ -17,7 +17,7 @@ use super::body::until_drained;
 use super::limits::{
     MAX_HEALTH_CHECKS, MAX_HEALTH_WATCHES, MAX_PUBLIC_REQUEST, MAX_REFLECTION_STREAMS,
 };
-use super::request_buffers::{Bounds, RequestBuffers};
+use super::request_buffers::RequestBuffers;
 use crate::deadline::Drain;
 use crate::error::{Error, Failure};
 
@@ -35,14 +35,9 @@ pub(super) struct PublicServices {
 
 impl PublicServices {
     pub(super) fn new(drain: Drain) -> Self {
-        let bounds = Bounds {
-            count: MAX_HEALTH_CHECKS,
-            message: MAX_PUBLIC_REQUEST,
-            // Their count and size bound them, and they answer when memory is full.
-            memory: None,
-        };
         Self {
-            health_checks: RequestBuffers::new(bounds),
+            // Their count and size bound them, and they answer when memory is full.
+            health_checks: RequestBuffers::new(MAX_HEALTH_CHECKS, MAX_PUBLIC_REQUEST, None),
             watches: Arc::new(Semaphore::new(MAX_HEALTH_WATCHES)),
             reflections: Arc::new(Semaphore::new(MAX_REFLECTION_STREAMS)),
             drain,

@@ -26,19 +26,13 @@ pub(super) const PREFIX: usize = 5;
 /// cannot lock them out.
 #[derive(Debug, Clone)]
 pub(super) struct RequestBuffers {
-    bounds: Bounds,
-    slots: Arc<Mutex<Slots>>,
-}
-
-/// The bounds of messages that are arriving.
-#[derive(Debug, Clone)]
-pub(super) struct Bounds {
     /// The number of messages.
-    pub count: usize,
+    count: usize,
     /// The bytes of one message.
-    pub message: usize,
+    max_message: usize,
     /// The memory that they are charged to, unless the two others suffice.
-    pub memory: Option<MemoryLimit>,
+    memory: Option<MemoryLimit>,
+    slots: Arc<Mutex<Slots>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,15 +51,19 @@ struct OpenSlot {
 
 /// One message that is arriving, until this is dropped.
 #[derive(Debug)]
-struct Slot {
-    buffers: RequestBuffers,
+struct Slot<'a> {
+    slots: &'a Mutex<Slots>,
     number: u64,
 }
 
 impl RequestBuffers {
-    pub(super) fn new(bounds: Bounds) -> Self {
-        let slots = Arc::default();
-        Self { bounds, slots }
+    pub(super) fn new(count: usize, max_message: usize, memory: Option<MemoryLimit>) -> Self {
+        Self {
+            count,
+            max_message,
+            memory,
+            slots: Arc::default(),
+        }
     }
 
     /// Reads the message of a call, and the end of the call's body after it.
@@ -91,8 +89,8 @@ impl RequestBuffers {
                 // Copied, because a small frame may hold a large buffer.
                 buffer.extend_from_slice(&data);
                 if let Some(length) = declared_len(&buffer) {
-                    if length > self.bounds.message {
-                        return Err(Error::MessageTooLarge(self.bounds.message));
+                    if length > self.max_message {
+                        return Err(Error::MessageTooLarge(self.max_message));
                     }
                     if buffer.len() > PREFIX + length {
                         return Err(Error::ExtraMessage);
@@ -121,28 +119,28 @@ impl RequestBuffers {
         }
     }
 
-    fn begin(&self) -> (Slot, oneshot::Receiver<()>) {
+    fn begin(&self) -> (Slot<'_>, oneshot::Receiver<()>) {
         let (keep, evicted) = oneshot::channel();
         let mut slots = self.slots.lock();
         let number = slots.next;
         slots.next += 1;
         let slot = OpenSlot {
-            memory: self.bounds.memory.as_ref().map(MemoryLimit::arriving),
+            memory: self.memory.as_ref().map(MemoryLimit::arriving),
             _keep: keep,
         };
         slots.open.insert(number, slot);
-        if slots.open.len() > self.bounds.count {
+        if slots.open.len() > self.count {
             slots.open.pop_first();
         }
-        let buffers = self.clone();
-        (Slot { buffers, number }, evicted)
+        let slots = &self.slots;
+        (Slot { slots, number }, evicted)
     }
 }
 
-impl Slot {
+impl Slot<'_> {
     /// Charges more bytes, and evicts the oldest messages until they fit.
     fn grow(&self, bytes: usize) -> Result<(), Error> {
-        let mut slots = self.buffers.slots.lock();
+        let mut slots = self.slots.lock();
         while let Some(slot) = slots.open.get_mut(&self.number) {
             let memory = slot.memory.as_mut();
             if memory.is_none_or(|memory| memory.grow(bytes).is_ok()) {
@@ -154,9 +152,9 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.buffers.slots.lock().open.remove(&self.number);
+        self.slots.lock().open.remove(&self.number);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -53,7 +53,7 @@ impl ConnectionActivity {
 
     /// Counts a call until the guard is dropped.
     pub(in crate::server) fn track_stream(&self) -> StreamGuard {
-        let mut calls = self.calls();
+        let mut calls = self.0.calls.lock();
         calls.open += 1;
         calls.peak = calls.peak.max(calls.open);
         StreamGuard(self.clone())
@@ -73,29 +73,25 @@ impl ConnectionActivity {
     /// When the connection became idle. None if it has calls, if GOAWAY is
     /// requested already, or if it is new and may be about to make its first call.
     pub(in crate::server) fn idle_since(&self) -> Option<Instant> {
-        let calls = self.calls();
+        let calls = self.0.calls.lock();
         let is_new = calls.peak == 0 && calls.idle_since.elapsed() < HANDSHAKE_TIMEOUT;
         let is_idle = calls.open == 0 && !calls.is_goaway_requested && !is_new;
         is_idle.then_some(calls.idle_since)
     }
 
     pub(in crate::server) fn has_calls(&self) -> bool {
-        self.calls().open > 0
+        self.0.calls.lock().open > 0
     }
 
     /// Requests that the connection sends GOAWAY.
     pub(in crate::server) fn request_goaway(&self) {
-        self.calls().is_goaway_requested = true;
+        self.0.calls.lock().is_goaway_requested = true;
         self.0.goaway.notify_one();
     }
 
     /// Waits for [`Self::request_goaway`].
     pub(in crate::server) async fn goaway_requested(&self) {
         self.0.goaway.notified().await;
-    }
-
-    fn calls(&self) -> MutexGuard<'_, Calls> {
-        self.0.calls.lock()
     }
 }
 
@@ -105,7 +101,7 @@ pub(in crate::server) struct StreamGuard(ConnectionActivity);
 
 impl Drop for StreamGuard {
     fn drop(&mut self) {
-        let mut calls = self.0.calls();
+        let mut calls = self.0.0.calls.lock();
         calls.open -= 1;
         if calls.open == 0 {
             calls.idle_since = Instant::now();

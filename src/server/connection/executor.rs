@@ -123,13 +123,16 @@ mod tests {
             );
         let (client, mut server) = duplex(1 << 16);
         let (_close, closing) = watch::channel(());
-        let grace = Duration::from_mins(2);
+        let max_deadline = Duration::from_mins(2);
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         tokio::spawn(async move {
             let first = preface(&mut server).await.unwrap();
             let discard = Discard::new();
             let terms = (
-                ConnectionPolicy { grace, discard },
+                ConnectionPolicy {
+                    max_deadline,
+                    discard,
+                },
                 ConnectionActivity::new(),
             );
             serve(server, first, router, terms, closing).await;

@@ -27,7 +27,7 @@ fn open(
         max_connections,
         overflow,
         protocol: Protocol::Http2(ConnectionPolicy {
-            grace: Duration::ZERO,
+            max_deadline: Duration::ZERO,
             discard: Discard::new(),
         }),
     };

@@ -1,7 +1,7 @@
 //! Takes the token from a call, and drops the metadata that no layer reads.
 
 use axum::extract::Request;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use crate::credentials::Caller;
 use crate::error::Error;
@@ -21,15 +21,11 @@ const NEEDED: [&str; 4] = [
 /// If there is no token that can be forwarded.
 pub(super) fn authenticate(request: &mut Request) -> Result<(Caller, bool), Error> {
     let caller = Caller::from_headers(request.headers())?;
-    let is_retry = is_retry(request.headers());
+    // gRFC A6.
+    let attempts = request.headers().get("grpc-previous-rpc-attempts");
+    let is_retry = attempts.is_some_and(|attempts| attempts != "0");
     strip_metadata(request);
     Ok((caller, is_retry))
-}
-
-/// Whether a client says that it repeats a call (gRFC A6).
-fn is_retry(metadata: &HeaderMap) -> bool {
-    let attempts = metadata.get("grpc-previous-rpc-attempts");
-    attempts.is_some_and(|attempts| attempts != "0")
 }
 
 /// Drops what no layer reads any more. The metadata of a call may have 96 KiB

@@ -11,6 +11,7 @@ use flate2::bufread::GzDecoder;
 use http::HeaderMap;
 
 use crate::error::Error;
+use crate::rpc::MAX_REQUEST;
 use crate::server::request_buffers::PREFIX;
 
 /// The header that names the compression of the request.
@@ -35,33 +36,31 @@ fn is_gzip(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 ///
-/// If the message has more than `max` bytes, or is not the gzip that its
+/// If the message has more than [`MAX_REQUEST`] bytes, or is not the gzip that its
 /// headers say.
-pub(super) fn decompress(
-    headers: &mut HeaderMap,
-    message: Bytes,
-    max: usize,
-) -> Result<Bytes, Error> {
+pub(super) fn decompress(headers: &mut HeaderMap, message: Bytes) -> Result<Bytes, Error> {
     // tonic rejects other compressions, with the list of those it accepts. A
     // caller may leave a single message uncompressed, as a small one.
     match message.split_at_checked(PREFIX) {
         Some((&[1, ..], compressed)) if is_gzip(headers) => {
             headers.remove(ENCODING);
-            inflate(compressed, max)
+            inflate(compressed)
         }
         _ => Ok(message),
     }
 }
 
-/// Inflates a message to at most one byte more than `max`: a small one may
-/// inflate to any size.
-fn inflate(compressed: &[u8], max: usize) -> Result<Bytes, Error> {
+/// Inflates a message to at most one byte more than [`MAX_REQUEST`]: a small one
+/// may inflate to any size.
+fn inflate(compressed: &[u8]) -> Result<Bytes, Error> {
     let mut decoder = GzDecoder::new(compressed);
     let mut plain = Vec::new();
-    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    let read = decoder.by_ref().take(limit).read_to_end(&mut plain);
-    if plain.len() > max {
-        return Err(Error::MessageTooLarge(max));
+    let read = decoder
+        .by_ref()
+        .take(MAX_REQUEST as u64 + 1)
+        .read_to_end(&mut plain);
+    if plain.len() > MAX_REQUEST {
+        return Err(Error::MessageTooLarge(MAX_REQUEST));
     }
     let length = u32::try_from(plain.len());
     let (Ok(_), Ok(length), []) = (read, length, decoder.into_inner()) else {

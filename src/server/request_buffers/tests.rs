@@ -12,16 +12,12 @@ const COUNT: usize = 3;
 
 /// Three messages of 100 bytes; all have 250 bytes, a quarter of the memory.
 fn buffers() -> RequestBuffers {
-    RequestBuffers::new(Bounds {
-        count: COUNT,
-        message: 100,
-        memory: Some(MemoryLimit::new(1000)),
-    })
+    RequestBuffers::new(COUNT, 100, Some(MemoryLimit::new(1000)))
 }
 
 /// Whether nothing is charged any more.
 fn is_empty(buffers: &RequestBuffers) -> bool {
-    let memory = buffers.bounds.memory.as_ref().unwrap();
+    let memory = buffers.memory.as_ref().unwrap();
     let all = memory.lease(None).reserve(1000 / EXPANSION_FACTOR);
     buffers.slots.lock().open.is_empty() && all.is_ok()
 }

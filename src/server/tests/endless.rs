@@ -61,7 +61,7 @@ fn is_to_be_opened_again(status: &tonic::Status, took: Duration) {
 async fn a_watch_of_health_ends_with_its_old_connection_and_is_told_to_watch_again() {
     pause();
     let server = server().await;
-    for router in [server.router, server.probes.0] {
+    for router in [server.router, server.probe_router] {
         let watch = HealthCheckRequest::default();
         let (took, status, sent) = left_alone(router, server.policy.clone(), WATCH, watch).await;
         is_to_be_opened_again(&status, took);

@@ -84,7 +84,6 @@ fn the_tables_of_limits_have_the_values_of_the_constants() {
         KEEP_ALIVE_INTERVAL,
         KEEP_ALIVE_TIMEOUT,
         MAX_CONNECTION_AGE,
-        AGE_GRACE_MARGIN,
         IDLE_DRAIN_TIMEOUT,
         FINAL_STATUS_TIMEOUT,
         PEAK_STREAMS,
