@@ -24,25 +24,14 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The CAs that a client trusts.
-#[derive(Debug)]
-pub enum Trust {
-    /// Those of the system.
-    System,
-    /// These alone.
-    Only(Vec<CertificateDer<'static>>),
-    /// None, for a client that does not use TLS.
-    Nobody,
-}
-
-/// The TLS configuration of a client: the CAs that it trusts, the certificate
-/// that it presents, and its one ALPN protocol.
+/// The TLS configuration of a client: the CAs that it trusts, or those of the
+/// system; the certificate that it presents; and its one ALPN protocol.
 ///
 /// # Errors
 ///
-/// If the system has no CAs, or one of those given cannot be used.
+/// If the system has no CAs.
 pub fn client(
-    trust: Trust,
+    authorities: Option<RootCertStore>,
     identity: Option<Identity>,
     protocol: &[u8],
 ) -> Result<ClientConfig, String> {
@@ -50,8 +39,9 @@ pub fn client(
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(VERSIONS)
         .map_err(|error| error.to_string())?;
-    let builder = match trust {
-        Trust::System => {
+    let builder = match authorities {
+        Some(roots) => builder.with_root_certificates(roots),
+        None => {
             let verifier = Verifier::new(provider).map_err(|error| {
                 format!("the CA certificates of the system cannot be loaded: {error}")
             })?;
@@ -60,8 +50,6 @@ pub fn client(
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(verifier))
         }
-        Trust::Only(authorities) => builder.with_root_certificates(roots(authorities)?),
-        Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
     };
     let mut config = match identity {
         None => builder.with_no_client_auth(),

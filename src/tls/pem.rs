@@ -1,5 +1,6 @@
 //! Certificates and keys in PEM files.
 
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -93,10 +94,8 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
 /// # Errors
 ///
 /// As the end of a sentence that begins with the path.
-pub fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let authorities = certificates(&file(path)?)?;
-    // Validated here, so that a bad certificate is reported with its setting.
-    super::roots(authorities.clone()).map(|_| authorities)
+pub fn authorities(path: &str) -> Result<RootCertStore, String> {
+    certificates(&file(path)?).and_then(super::roots)
 }
 
 /// Reads the private key of a file.

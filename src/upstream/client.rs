@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use reqwest::{Url, redirect, retry};
-use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 use tokio::time::Instant;
 
 use super::connect::{ConnectLayer, NewConnections, SessionStore};
@@ -21,8 +20,8 @@ use super::endpoint::Endpoint;
 use super::proxy::Proxy;
 use super::resolve::Resolver;
 use crate::jitter::jittered;
+use crate::tls;
 use crate::tls::pem::Identity;
-use crate::tls::{self, Trust};
 
 /// How long an unused connection is kept: well under the 60 s after which an
 /// AWS load balancer closes it, because a request that meets the close is lost.
@@ -51,7 +50,7 @@ pub(super) const USER_AGENT: &str = concat!("presence-gateway/", env!("CARGO_PKG
 pub struct ClientOptions {
     /// The authorities that may have issued the upstream's certificate, in
     /// place of the system's.
-    pub authorities: Option<Vec<CertificateDer<'static>>>,
+    pub authorities: Option<RootCertStore>,
     /// The client certificate for an upstream that asks for one.
     pub identity: Option<Identity>,
     /// The proxy that all requests go through.
@@ -118,12 +117,11 @@ impl RotatingClient {
     /// Clients that reach `endpoint` in this way.
     pub(super) fn new(endpoint: &Endpoint, options: ClientOptions) -> Result<Self, String> {
         let is_secure = endpoint.is_secure();
-        let trust = match options.authorities {
-            _ if !is_secure => Trust::Nobody,
-            Some(authorities) => Trust::Only(authorities),
-            None => Trust::System,
+        let authorities = match options.authorities {
+            None if !is_secure => Some(RootCertStore::empty()),
+            authorities => authorities,
         };
-        let mut tls = tls::client(trust, options.identity, b"http/1.1")?;
+        let mut tls = tls::client(authorities, options.identity, b"http/1.1")?;
         // New clients resume the sessions of those before.
         tls.resumption = Resumption::store(Arc::new(SessionStore::new()));
         let proxy = options.proxy.as_ref().map(Proxy::new);

@@ -12,8 +12,8 @@ mod upstream;
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
+use presence_gateway::tls as gateway_tls;
 use presence_gateway::tls::pem::{self, Identity};
-use presence_gateway::tls::{self as gateway_tls, Trust};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -24,12 +24,13 @@ use crate::support::certificates::{Authority, Issued};
 
 /// A client that trusts this authority, and shows a certificate if it has one.
 fn trusting(authority: &Authority, shown: Option<&Issued>) -> ClientConfig {
-    let trust = Trust::Only(pem::certificates(authority.pem.as_bytes()).unwrap());
+    let trusted = pem::certificates(authority.pem.as_bytes());
+    let trusted = trusted.and_then(gateway_tls::roots).unwrap();
     let identity = shown.map(|issued| {
         let chain = pem::certificates(issued.cert.as_bytes()).unwrap();
         Identity::new(chain, pem::key(issued.key.as_bytes()).unwrap()).unwrap()
     });
-    gateway_tls::client(trust, identity, b"h2").unwrap()
+    gateway_tls::client(Some(trusted), identity, b"h2").unwrap()
 }
 
 /// Makes the handshake, and sees that it was accepted: in TLS 1.3, a client

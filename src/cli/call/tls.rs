@@ -3,9 +3,9 @@
 use clap::Args;
 use rustls::pki_types::ServerName;
 
+use crate::tls;
 use crate::tls::dial::H2Connector;
 use crate::tls::pem::{self, Identity};
-use crate::tls::{self, Trust};
 
 /// The TLS flags of `call`.
 #[derive(Debug, Clone, Args)]
@@ -42,14 +42,9 @@ impl TlsArgs {
 
     /// Reads the files that the flags name.
     pub(super) fn connector(&self) -> Result<H2Connector, String> {
-        let trust = match &self.tls_ca {
-            None => Trust::System,
-            Some(path) => Trust::Only(
-                pem::file(path)
-                    .and_then(|pem| pem::certificates(&pem))
-                    .map_err(|wrong| format!("--tls-ca: `{path}` {wrong}"))?,
-            ),
-        };
+        let authorities = self.tls_ca.as_ref().map(|path| {
+            pem::authorities(path).map_err(|wrong| format!("--tls-ca: `{path}` {wrong}"))
+        });
         let identity = Identity::from_files(
             ("--tls-cert", self.tls_cert.as_deref()),
             ("--tls-key", self.tls_key.as_deref()),
@@ -58,10 +53,8 @@ impl TlsArgs {
             ServerName::try_from(name.clone())
                 .map_err(|_| format!("--tls-server-name: `{name}` is not the name of a server"))
         });
-        let config = tls::client(trust, identity, b"h2").map_err(|wrong| match &self.tls_ca {
-            Some(path) => format!("--tls-ca: `{path}` {wrong}"),
-            None => format!("{wrong}; give --tls-ca"),
-        })?;
+        let config = tls::client(authorities.transpose()?, identity, b"h2")
+            .map_err(|wrong| format!("{wrong}; give --tls-ca"))?;
         Ok(H2Connector::new(config, name.transpose()?))
     }
 }

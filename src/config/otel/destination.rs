@@ -15,8 +15,8 @@ use reqwest::Url;
 use super::choice::{COMPRESSION, PROTOCOL};
 use super::{Env, is_set, parse_milliseconds};
 use crate::telemetry::{Destination, Protocol};
+use crate::tls;
 use crate::tls::pem::{self, Identity};
-use crate::tls::{self, Trust};
 
 /// The timeout of an export where no variable sets it.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,8 +56,7 @@ pub(super) fn parse(env: &mut Env<'_>, signal: &str) -> Option<Destination> {
         Protocol::Grpc => b"h2",
         Protocol::Http => b"http/1.1",
     };
-    let trust = authorities.map_or(Trust::System, Trust::Only);
-    let tls = (url.scheme() == "https").then(|| tls::client(trust, identity, alpn));
+    let tls = (url.scheme() == "https").then(|| tls::client(authorities, identity, alpn));
     let tls = tls
         .transpose()
         .map_err(|wrong| {

@@ -10,7 +10,7 @@ use crate::upstream::endpoint::Endpoint;
 /// Sends a request, and returns the last cause of its error, and the time.
 async fn failure(url: &str, proxy: Option<&str>) -> (String, Duration) {
     let options = ClientOptions {
-        authorities: Some(Vec::new()),
+        authorities: Some(rustls::RootCertStore::empty()),
         proxy: proxy.map(|url| Url::parse(url).unwrap()),
         ..ClientOptions::default()
     };
