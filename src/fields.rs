@@ -14,12 +14,10 @@ pub fn from_json(message: &str, path: &str) -> String {
     let mut message = Some(proto::message(message));
     let mut translated: Vec<String> = Vec::new();
     for name in path.split('.') {
-        let (name, index) = name
-            .split_once('[')
-            .map_or((name, None), |(n, i)| (n, Some(i)));
+        let (name, index) = name.split_at(name.find('[').unwrap_or(name.len()));
         let field = message.as_ref().and_then(|message| find(message, name));
         let proto = field.as_ref().map_or(name, FieldDescriptor::name);
-        translated.push(index.map_or_else(|| proto.to_owned(), |index| format!("{proto}[{index}")));
+        translated.push(format!("{proto}{index}"));
         // The next part is a key of the map: data, not a name.
         if field.as_ref().is_some_and(FieldDescriptor::is_map) {
             break;

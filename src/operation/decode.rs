@@ -1,7 +1,7 @@
 //! Decodes the upstream's answer into the response message.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::prune::{PrunedFields, is_another, prune};
 use super::{Operation, ResponseShape, Spec};
@@ -21,47 +21,32 @@ use crate::json;
 /// contains no data of the answer, and completes a sentence.
 pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), String> {
     let spec = O::SPEC;
-    let whole = |response| Ok((response, PrunedFields::new()));
+    let trimmed = body.trim_ascii();
     // One check for all texts. The second pass handles invalid Unicode.
     let text = std::str::from_utf8(body).unwrap_or_default();
-    match spec.shape {
-        ResponseShape::Empty => return whole(O::Response::default()),
-        _ if body.trim_ascii().is_empty() => {
-            return Err(format!("it is empty where {} is expected", expected(spec)));
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let response = match spec.shape {
+        ResponseShape::Empty => return Ok((O::Response::default(), PrunedFields::new())),
+        _ if trimmed.is_empty() => {
+            let expected = expected(spec);
+            return Err(format!("it is empty where {expected} is expected"));
         }
-        ResponseShape::Object => {
-            let mut deserializer = serde_json::Deserializer::from_str(text);
-            let response = json::object(&mut deserializer);
-            if let (Ok(Some(response)), Ok(())) = (response, deserializer.end()) {
-                return whole(response);
-            }
+        ResponseShape::Object => json::object(&mut deserializer).ok().flatten(),
+        // A `null` would decode as an empty list, which means "none of them".
+        ResponseShape::List(list) if trimmed.starts_with(b"[") => {
+            O::Response::deserialize(json::single_field(list.json, &mut deserializer)).ok()
         }
-        ResponseShape::List(list) => {
-            let mut deserializer = serde_json::Deserializer::from_str(text);
-            let response =
-                O::Response::deserialize(json::single_field(list.json, &mut deserializer));
-            // A `null` would decode as an empty list, which means "none of them".
-            let is_list = body.trim_ascii_start().starts_with(b"[");
-            if let (Ok(response), true, Ok(())) = (response, is_list, deserializer.end()) {
-                return whole(response);
-            }
-        }
-    }
-    let tree = match json::parse_lossy(body) {
-        Ok(tree) => tree,
-        Err(position) => return Err(format!("it is not JSON ({position})")),
+        ResponseShape::List(_) => None,
     };
-    match (&spec.shape, &tree) {
-        (ResponseShape::Object, Value::Object(_)) | (ResponseShape::List(_), Value::Array(_)) => {}
-        (_, other) => {
-            return Err(format!("it is {}, not {}", kind(other), expected(spec)));
-        }
+    if let (Some(response), Ok(())) = (response, deserializer.end()) {
+        return Ok((response, PrunedFields::new()));
     }
-    let mut tree = match spec.shape {
-        ResponseShape::List(list) => {
-            Value::Object([(list.json.to_owned(), tree)].into_iter().collect())
-        }
-        _ => tree,
+    let tree =
+        json::parse_lossy(body).map_err(|position| format!("it is not JSON ({position})"))?;
+    let mut tree = match (&spec.shape, tree) {
+        (ResponseShape::Object, tree @ Value::Object(_)) => tree,
+        (ResponseShape::List(list), tree @ Value::Array(_)) => json!({ list.json: tree }),
+        (_, other) => return Err(format!("it is {}, not {}", kind(&other), expected(spec))),
     };
     let pruned = prune(&mut tree, spec.response);
     if !pruned.is_empty() && is_another(&tree, spec.response) {

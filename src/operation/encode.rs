@@ -1,7 +1,6 @@
 //! Encodes a request message as a REST request: path variables first, then the
 //! body; the remaining fields are the query.
 
-use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 use serde_path_to_error::{Serializer, Track};
@@ -39,15 +38,13 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Vec<Violation>> {
     let (rest, longest) = encode_unbounded(request)?;
     let length = rest.path_and_query.len();
-    match longest.filter(|_| length > MAX_URL_BYTES) {
-        None => Ok(rest),
-        Some(field) => Err(vec![Violation::new(
-            field.proto,
-            format!(
-                "makes the URL {length} bytes long, which exceeds the limit of {MAX_URL_BYTES} bytes; give fewer or shorter values"
-            ),
-        )]),
+    if length <= MAX_URL_BYTES {
+        return Ok(rest);
     }
+    let wrong = format!(
+        "makes the URL {length} bytes long, which exceeds the limit of {MAX_URL_BYTES} bytes; give fewer or shorter values"
+    );
+    Err(vec![Violation::new(longest, wrong)])
 }
 
 /// Checks a whole request that will be sent in parts, so that violations name
@@ -60,43 +57,42 @@ pub fn check<O: Operation>(request: &O) -> Result<(), Vec<Violation>> {
     encode_unbounded(request).map(|_| ())
 }
 
-/// Encodes a request; also returns its longest query parameter.
+/// Encodes a request; also returns the name of its longest query parameter.
 fn encode_unbounded<O: Operation>(
     request: &O,
-) -> Result<(RestRequest, Option<Field>), Vec<Violation>> {
+) -> Result<(RestRequest, &'static str), Vec<Violation>> {
     let mut fields = to_object(request)?;
     let spec = O::SPEC;
     let mut violations = Vec::new();
-    let mut url = path(spec, &mut fields, &mut violations);
-    let body = spec
-        .body
-        .and_then(|field| body(field, &mut fields, &mut violations));
+    let mut path_and_query = path(spec, &mut fields, &mut violations);
+    let body = spec.body.and_then(|field| {
+        let body = fields.remove(field.json);
+        if body.is_none() {
+            violations.push(Violation::new(field.proto, "is required"));
+        }
+        body
+    });
     let mut separator = '?';
-    let mut longest = (0, None);
+    let mut longest = (0, "");
     for field in spec.query {
         if let Some(value) = fields.remove(field.json) {
-            url.push(separator);
-            url.push_str(field.json);
-            url.push('=');
             let value = parameter(field, &value, &mut violations);
-            url.extend(utf8_percent_encode(&value, ENCODED));
+            path_and_query.push(separator);
+            path_and_query.extend([field.json, "="]);
+            path_and_query.extend(utf8_percent_encode(&value, ENCODED));
             separator = '&';
-            if value.len() > longest.0 {
-                longest = (value.len(), Some(*field));
-            }
+            longest = longest.max((value.len(), field.proto));
         }
     }
-    let path_and_query = url;
+    if !violations.is_empty() {
+        return Err(violations);
+    }
     let rest = RestRequest {
         spec,
         path_and_query,
-        body,
+        body: body.map(|body| body.to_string().into()),
     };
-    if violations.is_empty() {
-        Ok((rest, longest.1))
-    } else {
-        Err(violations)
-    }
+    Ok((rest, longest.1))
 }
 
 /// Why an id cannot be a path segment: it is empty or too long, is a dot segment
@@ -169,19 +165,6 @@ fn path(spec: &Spec, fields: &mut Map<String, Value>, violations: &mut Vec<Viola
         }
     }
     path
-}
-
-fn body(
-    field: Field,
-    fields: &mut Map<String, Value>,
-    violations: &mut Vec<Violation>,
-) -> Option<Bytes> {
-    let Some(body) = fields.remove(field.json) else {
-        violations.push(Violation::new(field.proto, "is required"));
-        return None;
-    };
-    // Serializing a `Value` cannot fail.
-    Some(serde_json::to_vec(&body).unwrap_or_default().into())
 }
 
 /// The value of a query parameter; lists are comma-separated, as in the vendor's
