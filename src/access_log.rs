@@ -120,22 +120,20 @@ impl AccessLog {
         self.scope.end_call(*rpc, code, reason, took);
         let unmatched_answers = self.inner.unmatched_answers.load(Relaxed);
         let unreadable_fields = self.inner.unreadable_fields.load(Relaxed);
-        let ids = self.scope.ids();
+        let (trace_id, span_id) = self.scope.ids().unzip();
         // tracing needs a constant level, so the line is expanded twice.
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
                     method = rpc.unwrap_or("unknown"),
                     status = code_name(code),
-                    reason = reason.map(tracing::field::display),
+                    reason = reason.map(display),
                     duration_ms = milliseconds(took),
                     upstream_calls = self.upstream_calls(),
                     unmatched_answers = (unmatched_answers > 0).then_some(unmatched_answers),
                     unreadable_fields = (unreadable_fields > 0).then_some(unreadable_fields),
-                    trace_id = ids
-                        .as_ref()
-                        .map(|(trace, _)| tracing::field::display(trace)),
-                    span_id = ids.as_ref().map(|(_, span)| tracing::field::display(span)),
+                    trace_id = trace_id.map(display),
+                    span_id = span_id.map(display),
                     "call"
                 )
             };

@@ -91,7 +91,7 @@ impl DeadlinePolicy {
         let timeout = requested_timeout(headers, STREAM_MARGIN);
         Deadline {
             batch_limit: Some(self.max),
-            ..Deadline::after(timeout.map_or(NEVER, |timeout| timeout.min(NEVER)))
+            ..Deadline::after(timeout.unwrap_or(NEVER).min(NEVER))
         }
     }
 }

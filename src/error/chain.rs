@@ -1,17 +1,12 @@
 //! An error of another library as text, with its causes.
 
 use std::error::Error;
-use std::fmt::Write;
+use std::iter::successors;
 
 /// `what`, and then each cause of `error`.
-pub(crate) fn causes(mut what: String, error: &dyn Error) -> String {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // `write!` to a `String` cannot fail.
-        let _ = write!(what, ": {cause}");
-        source = cause.source();
-    }
-    what
+pub(crate) fn causes(what: String, error: &dyn Error) -> String {
+    successors(error.source(), |&cause| cause.source())
+        .fold(what, |what, cause| format!("{what}: {cause}"))
 }
 
 /// An error of the HTTP client with its causes, and without its URL, which may

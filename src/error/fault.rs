@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 
 use crate::json;
 use crate::proto;
-use crate::proto::v1::{ErrorBody, Limit};
+use crate::proto::v1::ErrorBody;
 
 /// An HTTP answer of the upstream that is not a success.
 #[derive(Debug, Clone, Default)]
@@ -78,12 +78,6 @@ impl Fault {
     #[must_use]
     pub fn message(&self) -> Option<&str> {
         non_empty(self.body.as_ref()?.message.as_deref())
-    }
-
-    /// The limit that was reached, if the vendor names it.
-    #[must_use]
-    pub fn limit(&self) -> Option<&Limit> {
-        self.body.as_ref()?.limit.as_ref()
     }
 
     /// The fields that the vendor rejects, in its spelling, each with an error

@@ -1,7 +1,5 @@
 //! The parts of messages that depend on more than the text of an error.
 
-use std::fmt::Write;
-
 use crate::error::fault::Fault;
 use crate::operation::{Spec, Violation};
 use crate::proto::v1::{BulkWriteReport, IndexRange};
@@ -30,21 +28,17 @@ pub(super) fn applied(spec: &Spec) -> &'static str {
 
 /// The upstream's message, followed by the permissions that may be missing.
 pub(super) fn with_permissions(spec: &Spec, fault: &Fault) -> String {
-    let mut message = upstream_message(fault);
-    if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
-        let names = permissions.names.join(", ");
-        let mode = match permissions.mode {
-            "ANY" => "any",
-            _ => "all",
-        };
-        // `write!` to a `String` cannot fail.
-        let _ = write!(message, " ({} needs {mode} of: {names}", spec.name);
-        if !permissions.condition.is_empty() {
-            let _ = write!(message, ", {}", permissions.condition);
-        }
-        message.push(')');
+    let message = upstream_message(fault);
+    let (403, Some(permissions)) = (fault.status, &spec.permissions) else {
+        return message;
+    };
+    let mode = permissions.mode.to_ascii_lowercase();
+    let mut needed = permissions.names.to_vec();
+    if !permissions.condition.is_empty() {
+        needed.push(permissions.condition);
     }
-    message
+    let needed = needed.join(", ");
+    format!("{message} ({} needs {mode} of: {needed})", spec.name)
 }
 
 pub(super) fn upstream_message(fault: &Fault) -> String {

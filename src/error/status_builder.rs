@@ -171,7 +171,7 @@ impl StatusBuilder {
             self.add_fields(fields);
         }
         if code == Code::ResourceExhausted {
-            let limit = fault.limit();
+            let limit = fault.body.as_ref().and_then(|body| body.limit.as_ref());
             let short = |text: Option<&str>| truncate(text.unwrap_or_default(), MAX_TEXT_BYTES);
             self.limits.violations.push(quota_failure::Violation {
                 subject: TOKEN.to_owned(),

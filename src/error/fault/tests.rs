@@ -36,7 +36,7 @@ fn a_part_of_another_shape_does_not_cost_the_rest() {
     );
     assert_eq!(fault.code(), Some("bad.request"));
     assert_eq!(fault.message(), None);
-    assert_eq!(fault.limit(), None);
+    assert_eq!(fault.body.as_ref().unwrap().limit, None);
     assert_eq!(fault.fields(), [("a", None), ("c", Some("e")), ("b", None)]);
 }
 
