@@ -39,17 +39,16 @@ pub fn client(
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(VERSIONS)
         .map_err(|error| error.to_string())?;
-    let builder = match authorities {
-        Some(roots) => builder.with_root_certificates(roots),
-        None => {
-            let verifier = Verifier::new(provider).map_err(|error| {
-                format!("the CA certificates of the system cannot be loaded: {error}")
-            })?;
-            // rustls calls any custom verifier dangerous; that of the system is not.
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier))
-        }
+    let builder = if let Some(authorities) = authorities {
+        builder.with_root_certificates(authorities)
+    } else {
+        let verifier = Verifier::new(provider).map_err(|error| {
+            format!("the CA certificates of the system cannot be loaded: {error}")
+        })?;
+        // rustls calls any custom verifier dangerous; that of the system is not.
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
     };
     let mut config = match identity {
         None => builder.with_no_client_auth(),
