@@ -1,5 +1,6 @@
-//! Generates Rust from the protos: messages and services by prost and tonic, and
-//! the constants of each operation, which `src/operation.rs` interprets.
+//! Generates Rust from the protos: messages and services by prost and tonic, the
+//! constants of each operation, which `src/operation.rs` interprets, and its
+//! handler, which `src/grpc.rs` includes.
 //!
 //! protox compiles the protos, so that no `protoc` is needed.
 
@@ -50,6 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         format!("the proto cannot be mapped:{lines}")
     })?;
     fs::write(out.join("operations.rs"), emit::operations(&operations))?;
+    fs::write(out.join("services.rs"), emit::services(&operations))?;
 
     let builder = tonic_prost_build::configure().extern_path(".google.rpc", "::tonic_types::pb");
     emit::json(builder, &pool, &operations).compile_fds(compiler.file_descriptor_set())?;

@@ -1,4 +1,5 @@
-//! Generates the constants of each operation, and the JSON attributes of each model.
+//! Generates the constants and the handler of each operation, and the JSON
+//! attributes of each model.
 
 use std::fmt::Write;
 
@@ -71,6 +72,54 @@ pub fn operations(operations: &[Operation]) -> String {
         );
     }
     code
+}
+
+/// The request field that makes an RPC a bulk RPC; `src/rpc.rs` names it too.
+const BULK: &str = "allow_partial_results";
+
+/// Generates the implementation of each service: one handler per operation, which
+/// forwards the call or fans it out. `src/grpc.rs` includes it.
+pub fn services(operations: &[Operation]) -> String {
+    let rpcs = operations.iter().map(|operation| &operation.rpc);
+    let mut code = String::new();
+    let mut service = None;
+    for rpc in rpcs {
+        let parent = rpc.parent_service();
+        if service.as_ref() != Some(&parent) {
+            let end = if service.is_some() { "}\n\n" } else { "" };
+            let _ = write!(
+                code,
+                "{end}#[async_trait]\nimpl {} for Handler {{\n",
+                parent.name()
+            );
+            service = Some(parent);
+        }
+        let is_bulk = rpc.input().get_field_by_name(BULK).is_some();
+        let _ = write!(
+            code,
+            "    async fn {name}(&self, call: Request<{input}>) -> Answer<{output}> {{
+        self.{handler}(call.into_inner()).await
+    }}
+",
+            name = snake_case(rpc.name()),
+            input = rpc.input().name(),
+            output = rpc.output().name(),
+            handler = if is_bulk { "fan_out" } else { "forward" },
+        );
+    }
+    code + "}\n"
+}
+
+/// `GetUserPresence` as `get_user_presence`, the name of the method that tonic generates.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
 }
 
 /// A segment in the notation of the vendor's documentation.
