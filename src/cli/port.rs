@@ -28,6 +28,13 @@ pub(super) fn bind(flag: &str, address: SocketAddr) -> Result<TcpListener, Start
     })
 }
 
+/// The address of a port that is bound.
+pub(super) fn address(listener: &TcpListener) -> Result<SocketAddr, String> {
+    listener
+        .local_addr()
+        .map_err(|error| format!("a port has no address: {error}"))
+}
+
 /// Does what `TcpListener::bind` does, with [`BACKLOG`].
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {

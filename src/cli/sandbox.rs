@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::sync::watch;
 
 use super::exit::{self, StartupError};
-use super::port::bind;
+use super::port::{self, bind};
 use super::runtime;
 use super::signals::Signals;
 use crate::args::ConfigErrors;
@@ -47,7 +47,7 @@ pub fn sandbox(args: &SandboxArgs) -> ExitCode {
 
 async fn serve(listen: SocketAddr, settings: Settings) -> Result<ExitCode, StartupError> {
     let listener = bind("--listen", listen)?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let address = port::address(&listener)?;
     let signals = Signals::listen()?;
     tracing::info!(%address, "serving the sandbox; for its usage see http://{address}/sandbox");
     let mut served = Ok(());
@@ -62,7 +62,7 @@ async fn serve(listen: SocketAddr, settings: Settings) -> Result<ExitCode, Start
 /// Serves a sandbox on a free port of this machine, until the sender is dropped.
 pub(super) fn spawn(settings: Settings) -> Result<(Endpoint, watch::Sender<()>), StartupError> {
     let listener = bind("--sandbox", (Ipv4Addr::LOCALHOST, 0).into())?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let address = port::address(&listener)?;
     let endpoint = Endpoint::from_url(&format!("http://{address}"), false)?;
     let (stop, mut stopped) = watch::channel(());
     let shutdown = async move { while stopped.changed().await.is_ok() {} };

@@ -4,12 +4,17 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use super::app::{App, Listeners};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
 use super::exit::{self, StartupError};
+use super::port::{self, bind};
 use super::signals::Signals;
-use super::{fd_limit, runtime};
-use crate::config::{Config, ServeArgs};
+use super::{app, fd_limit, runtime};
+use crate::config::{Config, ServeArgs, Target};
 use crate::logging;
+use crate::server::serve_metrics;
+use crate::telemetry::{Telemetry, Unsupported};
 use crate::upstream::endpoint::Endpoint;
 
 /// Runs `serve`: serves callers until a signal ends it.
@@ -31,14 +36,73 @@ pub fn serve(args: &ServeArgs) -> ExitCode {
 
 async fn run(config: Config) -> Result<ExitCode, StartupError> {
     fd_limit::raise();
-    let listeners = Listeners::bind(&config)?;
-    let app = App::build(config, listeners).await?;
+    let listener = bind("--listen", config.listen)?;
+    let health = config.health_listen.map(|to| bind("--health-listen", to));
+    let health = health.transpose()?;
+    let metrics = config.metrics_listen.map(|to| bind("--metrics-listen", to));
+    let metrics = metrics.transpose()?;
+    let address = port::address(&listener)?;
+    // The sandbox inside the gateway stops when its sender is dropped.
+    let (upstream, sandbox): (_, Option<watch::Sender<()>>) = match config.target {
+        Target::Upstream(endpoint) => (endpoint, None),
+        #[cfg(feature = "sandbox")]
+        Target::Sandbox(settings) => {
+            let (endpoint, stop) = super::sandbox::spawn(*settings)?;
+            (endpoint, Some(stop))
+        }
+    };
+    let settings = config.telemetry;
+    let unsupported = settings.unsupported.clone();
+    let [traces_to, metrics_to] = settings.endpoints();
+    let max_in_flight = config.limits.calls.max_in_flight;
+    let (telemetry, exporters, page) = Telemetry::start(settings, max_in_flight)?;
+    let server = app::server(
+        upstream.clone(),
+        config.outbound,
+        config.limits,
+        config.shutdown_timeouts,
+        telemetry,
+    );
+    let mut server = server.await?;
+    let has_tls = config.tls.is_some();
+    server.tls = config.tls;
     let signals = Signals::listen()?;
-    app.log_start();
-    if app.has_sandbox() {
-        print_quickstart(app.address, app.has_tls, &app.upstream);
+    let shown = |listener: &Option<TcpListener>| {
+        let address = listener.as_ref().map(port::address).transpose()?;
+        Ok::<_, String>(address.map(tracing::field::display))
+    };
+    tracing::info!(
+        %address,
+        tls = has_tls,
+        health = shown(&health)?,
+        metrics = shown(&metrics)?,
+        traces_to,
+        metrics_to,
+        %upstream,
+        version = %env!("CARGO_PKG_VERSION"),
+        "serving"
+    );
+    unsupported.iter().for_each(Unsupported::log);
+    if sandbox.is_some() {
+        print_quickstart(address, has_tls, &upstream);
     }
-    let code = signals.run_server(|shutdown| app.serve(shutdown)).await;
+    server.probes = health;
+    let code = signals
+        .run_server(|shutdown| async {
+            let serving = server.serve(listener, shutdown);
+            match page.zip(metrics) {
+                None => serving.await,
+                // Until the drain is over, which is what metrics should show.
+                Some((page, listener)) => tokio::select! {
+                    () = serving => {}
+                    () = serve_metrics(listener, page.into_router()) => {}
+                },
+            }
+            exporters.end().await;
+            // Last, since calls need it until the drain is over.
+            drop(sandbox);
+        })
+        .await;
     tracing::info!("ended");
     Ok(code)
 }
