@@ -2,7 +2,7 @@
 //!
 //! Spans are created here with OpenTelemetry's API, not from log events, so that
 //! no log filter loses them and they have the names of the conventions
-//! ([`names`]): a SERVER span for a call, a span for each batch of a bulk call,
+//! (`names`): a SERVER span for a call, a span for each batch of a bulk call,
 //! a CLIENT span for each attempt of a request. Without settings for telemetry,
 //! none of this exists.
 
@@ -11,17 +11,15 @@ mod drift;
 mod error_type;
 mod export;
 mod metrics;
-pub mod names;
+mod names;
 mod propagation;
 mod result;
 mod scope;
 mod scrape;
 mod settings;
 
-use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use opentelemetry::InstrumentationScope;
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
@@ -37,20 +35,15 @@ pub use scrape::MetricsServer;
 pub use settings::{Destination, Protocol, Settings, Unsupported};
 
 /// The handle through which calls record telemetry. Clones share the providers.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Telemetry(Option<Arc<Inner>>);
 
+#[derive(Debug)]
 struct Inner {
     tracer: Option<SdkTracer>,
     metrics: Option<Metrics>,
     accepts_parent: bool,
     propagates: bool,
-}
-
-impl fmt::Debug for Telemetry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Telemetry").field(&self.0.is_some()).finish()
-    }
 }
 
 impl Telemetry {
@@ -74,7 +67,7 @@ impl Telemetry {
             .with_version(env!("CARGO_PKG_VERSION"))
             .with_schema_url(names::SCHEMA_URL)
             .build();
-        let (tracer, meter) = providers.get();
+        let (tracer, meter) = (providers.tracer.as_ref(), providers.meter.as_ref());
         let inner = Inner {
             tracer: tracer.map(|provider| provider.tracer_with_scope(scope.clone())),
             metrics: meter
@@ -83,12 +76,6 @@ impl Telemetry {
             propagates,
         };
         Ok((Self(Some(Arc::new(inner))), providers, metrics_server))
-    }
-
-    /// The scope of a call with these headers; `rpc` is `None` for an unknown
-    /// method.
-    pub(crate) fn call(&self, rpc: Option<&'static str>, headers: &HeaderMap) -> Scope {
-        Scope::for_call(self, rpc, headers)
     }
 
     /// Registers the number of calls in flight as a metric.

@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, Status, Tracer};
-use opentelemetry::{Context, KeyValue, StringValue};
+use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_sdk::trace::Span;
 
 use super::error_type::error_type;
 use super::names::{attribute, custom};
-use super::{Telemetry, propagation};
+use super::propagation;
+use super::scope::Scope;
 use crate::error::Error;
 use crate::operation::Spec;
 
@@ -40,7 +41,7 @@ impl Peer {
 /// An attempt, which ends when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
-    telemetry: &'a Telemetry,
+    scope: &'a Scope,
     spec: &'static Spec,
     peer: &'a Peer,
     /// When it began; `None` if telemetry is off.
@@ -54,14 +55,14 @@ pub(crate) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     pub(super) fn begin(
-        telemetry: &'a Telemetry,
-        trace: Option<&SpanContext>,
-        parent: Option<&Context>,
+        scope: &'a Scope,
         spec: &'static Spec,
         peer: &'a Peer,
         resends: u32,
     ) -> Self {
-        let span = parent.zip(telemetry.tracer()).map(|(parent, tracer)| {
+        let telemetry = &scope.telemetry;
+        let recorded = scope.span.as_ref().zip(telemetry.tracer());
+        let span = recorded.map(|(parent, tracer)| {
             let mut attributes = Vec::with_capacity(10);
             attributes.extend([
                 KeyValue::new(attribute::HTTP_METHOD, spec.method.as_str()),
@@ -86,10 +87,10 @@ impl<'a> Attempt<'a> {
         let trace = match &span {
             _ if !telemetry.propagates() => None,
             Some(span) => Some(span.span_context().clone()),
-            None => trace.cloned(),
+            None => scope.trace.clone(),
         };
         Self {
-            telemetry,
+            scope,
             spec,
             peer,
             begun: (!telemetry.is_off()).then(Instant::now),
@@ -125,7 +126,7 @@ impl<'a> Attempt<'a> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let Some(begun) = self.begun else { return };
-        if let Some(metrics) = self.telemetry.metrics() {
+        if let Some(metrics) = self.scope.telemetry.metrics() {
             let took = begun.elapsed();
             metrics.request(self.spec, self.peer, self.status, self.failed, took);
         }

@@ -13,7 +13,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::attempt::Peer;
-use super::names::{OTHER, attribute, custom, metric};
+use super::names::{OTHER, attribute, custom};
 use super::result::{self, Counts};
 use crate::error::Reason;
 use crate::operation::Spec;
@@ -57,14 +57,14 @@ pub(super) struct Metrics {
     calls_ended: Arc<Counts<{ result::CALLS.len() }>>,
     upstream_requests: Arc<Counts<{ result::REQUESTS.len() }>>,
     shed: Counter<u64>,
-    retries: Counter<u64>,
-    retries_refused: Counter<u64>,
-    requests_saved: Counter<u64>,
-    quota_waits: Histogram<f64>,
-    quota_remaining: Histogram<f64>,
+    pub(super) retries: Counter<u64>,
+    pub(super) retries_refused: Counter<u64>,
+    pub(super) requests_saved: Counter<u64>,
+    pub(super) quota_waits: Histogram<f64>,
+    pub(super) quota_remaining: Histogram<f64>,
     bulk_batches: Histogram<u64>,
     bulk_ids: Histogram<u64>,
-    unknown_fields: Counter<u64>,
+    pub(super) unknown_fields: Counter<u64>,
 }
 
 impl Metrics {
@@ -92,35 +92,35 @@ impl Metrics {
                     .build()
             };
         let metrics = Self {
-            calls: seconds(metric::CALL_DURATION, "Duration of calls."),
+            calls: seconds("rpc.server.call.duration", "Duration of calls."),
             requests: seconds(
-                metric::REQUEST_DURATION,
+                "http.client.request.duration",
                 "Duration of each attempt of a request to the vendor.",
             ),
             calls_ended: Arc::new(Counts::new(result::CALLS)),
             upstream_requests: Arc::new(Counts::new(result::REQUESTS)),
             shed: counter(
-                metric::CALLS_SHED,
+                "presence_gateway.calls.shed",
                 "Calls rejected for lack of capacity or quota.",
                 "{call}",
             ),
-            retries: counter(metric::RETRIES, "Retries of requests to the vendor.", "{request}"),
+            retries: counter("presence_gateway.upstream.retries", "Retries of requests to the vendor.", "{request}"),
             retries_refused: counter(
-                metric::RETRIES_REFUSED,
+                "presence_gateway.upstream.retries_refused",
                 "Requests not retried, because the retry budget was spent.",
                 "{request}",
             ),
             requests_saved: counter(
-                metric::REQUESTS_SAVED,
+                "presence_gateway.upstream.requests_saved",
                 "Requests not sent, because the response to another one served.",
                 "{request}",
             ),
             quota_waits: seconds(
-                metric::QUOTA_WAIT,
+                "presence_gateway.quota.wait.duration",
                 "How long requests waited for the rate limiter; only those that waited.",
             ),
             quota_remaining: meter
-                .f64_histogram(metric::QUOTA_REMAINING)
+                .f64_histogram("presence_gateway.quota.remaining")
                 .with_description(
                     "The share of its requests of this minute that a token has left, at each request.",
                 )
@@ -128,19 +128,19 @@ impl Metrics {
                 .with_boundaries(SHARES.to_vec())
                 .build(),
             bulk_batches: counts(
-                metric::BULK_BATCHES,
+                "presence_gateway.bulk.batches",
                 "Batches of a bulk call.",
                 "{batch}",
                 &BATCHES,
             ),
             bulk_ids: counts(
-                metric::BULK_IDS,
+                "presence_gateway.bulk.ids",
                 "Ids or updates of a bulk call.",
                 "{id}",
                 &IDS,
             ),
             unknown_fields: counter(
-                metric::UNKNOWN_FIELDS,
+                "presence_gateway.vendor.unknown_fields",
                 "Unknown fields of the vendor's responses, in a sample; with `field`, fields of all \
                  responses whose value has another type than documented.",
                 "{field}",
@@ -221,44 +221,9 @@ impl Metrics {
             .record(took.as_secs_f64(), &attributes[..count]);
     }
 
-    pub(super) fn retry(&self, error_type: &'static str) {
-        let reason = KeyValue::new(custom::REASON, error_type);
-        self.retries.add(1, &[reason]);
-    }
-
-    pub(super) fn retry_refused(&self) {
-        self.retries_refused.add(1, &[]);
-    }
-
-    pub(super) fn request_saved(&self, how: &'static str) {
-        self.requests_saved
-            .add(1, &[KeyValue::new(custom::REASON, how)]);
-    }
-
-    pub(super) fn quota_wait(&self, waited: Duration) {
-        self.quota_waits.record(waited.as_secs_f64(), &[]);
-    }
-
-    pub(super) fn quota_remaining(&self, share: f64) {
-        self.quota_remaining.record(share, &[]);
-    }
-
     pub(super) fn bulk(&self, rpc: &'static str, batches: usize, ids: usize) {
         let rpc = [KeyValue::new(attribute::RPC_METHOD, rpc)];
         self.bulk_batches.record(batches as u64, &rpc);
         self.bulk_ids.record(ids as u64, &rpc);
-    }
-
-    pub(super) fn unknown_fields(&self, model: String, count: u64) {
-        self.unknown_fields
-            .add(count, &[KeyValue::new(custom::MODEL, model)]);
-    }
-
-    pub(super) fn unreadable_fields(&self, model: String, field: String, count: u64) {
-        let attributes = [
-            KeyValue::new(custom::MODEL, model),
-            KeyValue::new(custom::FIELD, field),
-        ];
-        self.unknown_fields.add(count, &attributes);
     }
 }

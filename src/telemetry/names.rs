@@ -1,4 +1,4 @@
-//! The names of all spans, metrics and attributes.
+//! The names of all attributes.
 //!
 //! The conventions are OpenTelemetry's v1.44. Their RPC group still changes
 //! (`rpc.response.status_code` will become `rpc.status_code`). Custom names begin
@@ -69,56 +69,6 @@ pub mod custom {
     pub const WAIT: &str = "presence_gateway.wait.duration";
     /// Why a request is retried.
     pub const WAIT_REASON: &str = "presence_gateway.wait.reason";
-}
-
-/// Custom spans and events.
-pub mod span {
-    /// The span of one batch of a bulk call.
-    pub const BATCH: &str = "batch";
-    /// The event of a request that was not sent, because another one's response served.
-    pub const REQUEST_SAVED: &str = "presence_gateway.request_saved";
-    /// The event of a wait before a retry.
-    pub const BACKOFF: &str = "presence_gateway.backoff";
-    /// The event of a wait for the rate limiter.
-    pub const QUOTA_WAIT: &str = "presence_gateway.quota.wait";
-}
-
-/// Metrics.
-pub mod metric {
-    /// The duration of calls.
-    pub const CALL_DURATION: &str = "rpc.server.call.duration";
-    /// The duration of each attempt of a request to the vendor.
-    pub const REQUEST_DURATION: &str = "http.client.request.duration";
-    /// Calls that ended, by result: for alerts.
-    pub const CALLS_ENDED: &str = "presence_gateway.calls.ended";
-    /// Attempts of requests to the vendor, by result: for alerts.
-    pub const UPSTREAM_REQUESTS: &str = "presence_gateway.upstream.requests";
-    /// When the process started.
-    pub const START_TIME: &str = "presence_gateway.start_time";
-    /// How many calls are in flight.
-    pub const CALLS_IN_FLIGHT: &str = "presence_gateway.calls.in_flight";
-    /// The limit of calls in flight.
-    pub const CALLS_LIMIT: &str = "presence_gateway.calls.limit";
-    /// Calls that were rejected for lack of capacity or quota.
-    pub const CALLS_SHED: &str = "presence_gateway.calls.shed";
-    /// Retries.
-    pub const RETRIES: &str = "presence_gateway.upstream.retries";
-    /// Requests that were not retried because the retry budget was spent.
-    pub const RETRIES_REFUSED: &str = "presence_gateway.upstream.retries_refused";
-    /// Requests that were not sent, because another one's response served.
-    pub const REQUESTS_SAVED: &str = "presence_gateway.upstream.requests_saved";
-    /// How long requests waited for the rate limiter.
-    pub const QUOTA_WAIT: &str = "presence_gateway.quota.wait.duration";
-    /// The share of its requests that a token has left.
-    pub const QUOTA_REMAINING: &str = "presence_gateway.quota.remaining";
-    /// Batches of a bulk call.
-    pub const BULK_BATCHES: &str = "presence_gateway.bulk.batches";
-    /// Ids or updates of a bulk call.
-    pub const BULK_IDS: &str = "presence_gateway.bulk.ids";
-    /// Fields of the vendor's responses that the proto does not have.
-    pub const UNKNOWN_FIELDS: &str = "presence_gateway.vendor.unknown_fields";
-    /// Always 1, with the version and the commit.
-    pub const BUILD_INFO: &str = "presence_gateway.build.info";
 }
 
 /// The value of an attribute that is not one of its fixed set. An RPC that does

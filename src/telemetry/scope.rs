@@ -1,5 +1,6 @@
 //! The telemetry of a call or of one of its batches.
 
+use std::slice;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
@@ -12,7 +13,7 @@ use tonic::Code;
 use super::attempt::{Attempt, CANCELLED, Peer};
 use super::drift::DriftSampler;
 use super::error_type::error_type;
-use super::names::{OTHER, attribute, custom, span};
+use super::names::{OTHER, attribute, custom};
 use super::{Telemetry, propagation};
 use crate::error::{self, Error};
 use crate::operation::{self, Operation, PrunedFields, Spec};
@@ -25,27 +26,23 @@ const MIN_WAIT: Duration = Duration::from_millis(1);
 /// Clones share the span.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    telemetry: Telemetry,
+    pub(super) telemetry: Telemetry,
     /// Its span context, also if the trace is not recorded.
-    trace: Option<SpanContext>,
+    pub(super) trace: Option<SpanContext>,
     /// Its span, if it is recorded.
-    span: Option<Context>,
+    pub(super) span: Option<Context>,
 }
 
-impl Scope {
+impl Telemetry {
     /// The scope of a call with these headers, in its caller's trace if it has
-    /// one.
-    pub(super) fn for_call(
-        telemetry: &Telemetry,
-        rpc: Option<&'static str>,
-        headers: &HeaderMap,
-    ) -> Self {
-        let caller = propagation::extract(headers).filter(|_| telemetry.accepts_parent());
-        let Some(tracer) = telemetry.tracer() else {
+    /// one; `rpc` is `None` for an unknown method.
+    pub(crate) fn call(&self, rpc: Option<&'static str>, headers: &HeaderMap) -> Scope {
+        let caller = propagation::extract(headers).filter(|_| self.accepts_parent());
+        let Some(tracer) = self.tracer() else {
             // No span is added, but the log names the caller's trace, and
             // requests may propagate it.
-            return Self {
-                telemetry: telemetry.clone(),
+            return Scope {
+                telemetry: self.clone(),
                 trace: caller.map(|caller| caller.span().span_context().clone()),
                 span: None,
             };
@@ -59,9 +56,11 @@ impl Scope {
                 KeyValue::new(attribute::RPC_METHOD, name),
             ]);
         }
-        Self::from_span(telemetry, span)
+        Scope::from_span(self, span)
     }
+}
 
+impl Scope {
     fn from_span(telemetry: &Telemetry, span: opentelemetry_sdk::trace::Span) -> Self {
         Self {
             telemetry: telemetry.clone(),
@@ -73,7 +72,7 @@ impl Scope {
     /// The scope of a batch; `None` if the call is not recorded.
     pub(crate) fn batch(&self, index: usize, ids: usize) -> Option<Self> {
         let (parent, tracer) = (self.span.as_ref()?, self.telemetry.tracer()?);
-        let builder = SpanBuilder::from_name(span::BATCH)
+        let builder = SpanBuilder::from_name("batch")
             .with_kind(SpanKind::Internal)
             .with_attributes(vec![
                 KeyValue::new(custom::BATCH_INDEX, integer(index)),
@@ -158,14 +157,7 @@ impl Scope {
         peer: &'a Peer,
         resends: u32,
     ) -> Attempt<'a> {
-        Attempt::begin(
-            &self.telemetry,
-            self.trace.as_ref(),
-            self.span.as_ref(),
-            spec,
-            peer,
-            resends,
-        )
+        Attempt::begin(self, spec, peer, resends)
     }
 
     /// Records that a request is retried after `wait` because of `error`.
@@ -175,33 +167,38 @@ impl Scope {
         }
         let error_type = error_type(error);
         if let Some(metrics) = self.telemetry.metrics() {
-            metrics.retry(error_type);
+            let reason = KeyValue::new(custom::REASON, error_type);
+            metrics.retries.add(1, &[reason]);
         }
         if let Some(context) = &self.span {
             let attributes = vec![
                 KeyValue::new(custom::WAIT, wait.as_secs_f64()),
                 KeyValue::new(custom::WAIT_REASON, error_type),
             ];
-            context.span().add_event(span::BACKOFF, attributes);
+            context
+                .span()
+                .add_event("presence_gateway.backoff", attributes);
         }
     }
 
     /// Records that a request is not retried because the retry budget is spent.
     pub(crate) fn retry_refused(&self) {
         if let Some(metrics) = self.telemetry.metrics() {
-            metrics.retry_refused();
+            metrics.retries_refused.add(1, &[]);
         }
     }
 
     /// Records that a request was not sent, because the response to another one
     /// serves.
     pub(crate) fn request_saved(&self, how: &'static str) {
+        let how = KeyValue::new(custom::REASON, how);
         if let Some(metrics) = self.telemetry.metrics() {
-            metrics.request_saved(how);
+            metrics.requests_saved.add(1, slice::from_ref(&how));
         }
         if let Some(context) = &self.span {
-            let how = KeyValue::new(custom::REASON, how);
-            context.span().add_event(span::REQUEST_SAVED, vec![how]);
+            context
+                .span()
+                .add_event("presence_gateway.request_saved", vec![how]);
         }
     }
 
@@ -216,12 +213,12 @@ impl Scope {
     /// Counts the fields of an answer that the proto does not know, if the
     /// answer is in the sample.
     pub(crate) fn sample_response<O: Operation>(&self, sampler: &DriftSampler, body: &[u8]) {
-        let Some(metrics) = self.telemetry.metrics() else {
-            return;
-        };
-        if sampler.is_due() {
+        if let Some(metrics) = self.telemetry.metrics()
+            && sampler.is_due()
+        {
             for (model, count) in operation::unknown_fields::<O>(body) {
-                metrics.unknown_fields(model, count);
+                let model = KeyValue::new(custom::MODEL, model);
+                metrics.unknown_fields.add(count, &[model]);
             }
         }
     }
@@ -232,14 +229,16 @@ impl Scope {
             return;
         };
         for ((model, field), count) in fields {
-            metrics.unreadable_fields(model, field, count);
+            let model = KeyValue::new(custom::MODEL, model);
+            let field = KeyValue::new(custom::FIELD, field);
+            metrics.unknown_fields.add(count, &[model, field]);
         }
     }
 
     /// Records the share of its requests that a token has left.
     pub(crate) fn quota_remaining(&self, share: f64) {
         if let Some(metrics) = self.telemetry.metrics() {
-            metrics.quota_remaining(share);
+            metrics.quota_remaining.record(share, &[]);
         }
     }
 }
@@ -262,12 +261,12 @@ impl Drop for RateLimitWait<'_> {
             return;
         }
         if let Some(metrics) = self.scope.telemetry.metrics() {
-            metrics.quota_wait(waited);
+            metrics.quota_waits.record(waited.as_secs_f64(), &[]);
         }
         if let Some(context) = &self.scope.span {
             let waited = KeyValue::new(custom::WAIT, waited.as_secs_f64());
             let span = context.span();
-            span.add_event_with_timestamp(span::QUOTA_WAIT, at, vec![waited]);
+            span.add_event_with_timestamp("presence_gateway.quota.wait", at, vec![waited]);
         }
     }
 }

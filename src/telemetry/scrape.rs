@@ -4,9 +4,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use opentelemetry_prometheus::PrometheusExporter;
-use prometheus::{Encoder, Registry, TextEncoder};
+use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
 
 /// The metrics page. Clones serve the same metrics.
 #[derive(Debug, Clone)]
@@ -35,15 +35,9 @@ impl MetricsServer {
 }
 
 async fn metrics(State(MetricsServer(registry)): State<MetricsServer>) -> Response {
-    let encoder = TextEncoder::new();
-    let mut text = Vec::new();
-    let encoded = encoder.encode(&registry.gather(), &mut text);
-    let content_type = HeaderValue::from_str(encoder.format_type());
-    match (encoded, content_type) {
-        (Ok(()), Ok(content_type)) => {
-            ([(header::CONTENT_TYPE, content_type)], text).into_response()
-        }
-        _ => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    match TextEncoder::new().encode_to_string(&registry.gather()) {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

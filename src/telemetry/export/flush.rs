@@ -25,32 +25,24 @@ const SHUTDOWN: Duration = FLUSH.saturating_mul(2);
 /// The providers of the SDK, which export until they are shut down.
 #[derive(Debug, Default)]
 pub struct Providers {
-    pub(super) tracer: Option<SdkTracerProvider>,
-    pub(super) meter: Option<SdkMeterProvider>,
+    pub(in crate::telemetry) tracer: Option<SdkTracerProvider>,
+    pub(in crate::telemetry) meter: Option<SdkMeterProvider>,
     pub(super) health: Arc<ExportHealth>,
 }
 
 impl Providers {
-    /// The providers of spans and of instruments.
-    pub(in crate::telemetry) fn get(
-        &self,
-    ) -> (Option<&SdkTracerProvider>, Option<&SdkMeterProvider>) {
-        (self.tracer.as_ref(), self.meter.as_ref())
-    }
-
     /// Exports what is left, within some seconds, and logs each signal that
     /// loses something.
     pub async fn end(self) {
-        let Self {
-            tracer,
-            meter,
-            health,
-        } = self;
-        let traces = tracer.map(|it| move || it.shutdown_with_timeout(SHUTDOWN));
-        let metrics = meter.map(|it| move || it.shutdown_with_timeout(SHUTDOWN));
+        let traces = self
+            .tracer
+            .map(|it| move || it.shutdown_with_timeout(SHUTDOWN));
+        let metrics = self
+            .meter
+            .map(|it| move || it.shutdown_with_timeout(SHUTDOWN));
         tokio::join!(
-            flush(Signal::Traces, traces, &health),
-            flush(Signal::Metrics, metrics, &health),
+            flush(Signal::Traces, traces, &self.health),
+            flush(Signal::Metrics, metrics, &self.health),
         );
     }
 }

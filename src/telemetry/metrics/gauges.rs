@@ -7,7 +7,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::AsyncInstrument;
 
 use super::Metrics;
-use crate::telemetry::names::{custom, metric};
+use crate::telemetry::names::custom;
 use crate::telemetry::result::Counts;
 use crate::telemetry::scope::integer;
 
@@ -16,7 +16,7 @@ impl Metrics {
     pub(super) fn constants(&self, max_in_flight: usize) {
         let limit = max_in_flight as u64;
         self.meter
-            .u64_observable_gauge(metric::CALLS_LIMIT)
+            .u64_observable_gauge("presence_gateway.calls.limit")
             .with_description("The limit of calls in flight.")
             .with_unit("{call}")
             .with_callback(move |observer| observer.observe(limit, &[]))
@@ -24,13 +24,13 @@ impl Metrics {
         let started = SystemTime::now().duration_since(UNIX_EPOCH);
         let started = started.unwrap_or_default().as_secs_f64();
         self.meter
-            .f64_observable_gauge(metric::START_TIME)
+            .f64_observable_gauge("presence_gateway.start_time")
             .with_description("When the process started, in seconds since 1970.")
             .with_unit("s")
             .with_callback(move |observer| observer.observe(started, &[]))
             .build();
         self.meter
-            .u64_observable_gauge(metric::BUILD_INFO)
+            .u64_observable_gauge("presence_gateway.build.info")
             .with_description("The version and the commit, with the value 1.")
             .with_callback(|observer| {
                 let built = [
@@ -46,14 +46,14 @@ impl Metrics {
     pub(super) fn observe_results(&self) {
         let calls = Arc::clone(&self.calls_ended);
         self.meter
-            .u64_observable_counter(metric::CALLS_ENDED)
+            .u64_observable_counter("presence_gateway.calls.ended")
             .with_description("Calls that ended, by result.")
             .with_unit("{call}")
             .with_callback(move |observer| observe(&calls, observer))
             .build();
         let requests = Arc::clone(&self.upstream_requests);
         self.meter
-            .u64_observable_counter(metric::UPSTREAM_REQUESTS)
+            .u64_observable_counter("presence_gateway.upstream.requests")
             .with_description("Attempts of requests to the vendor, by result.")
             .with_unit("{request}")
             .with_callback(move |observer| observe(&requests, observer))
@@ -66,7 +66,7 @@ impl Metrics {
         count: impl Fn() -> usize + Send + Sync + 'static,
     ) {
         self.meter
-            .i64_observable_up_down_counter(metric::CALLS_IN_FLIGHT)
+            .i64_observable_up_down_counter("presence_gateway.calls.in_flight")
             .with_description("Calls in flight.")
             .with_unit("{call}")
             .with_callback(move |observer| observer.observe(integer(count()), &[]))
