@@ -6,28 +6,25 @@
 mod limits;
 mod otel;
 mod outbound;
-mod shutdown;
 mod target;
-mod telemetry;
 mod tls;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
-use crate::args::ConfigErrors;
+use crate::args::{ConfigErrors, parse_bool, parse_duration};
 use crate::logging::{self, LogFormat};
 use crate::server::{ShutdownTimeouts, Tls};
 use crate::telemetry::Settings;
 use crate::upstream::client::ClientOptions;
 pub use limits::Limits;
-use limits::LimitsArgs;
+use limits::{LimitsArgs, duration};
 use outbound::OutboundArgs;
-use shutdown::ShutdownArgs;
 pub use target::Target;
 use target::TargetArgs;
-use telemetry::TelemetryArgs;
 use tls::TlsArgs;
 
 /// The flags of `serve`, as given.
@@ -54,11 +51,25 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_HEALTH_LISTEN")]
     health_listen: Option<String>,
 
-    #[command(flatten)]
-    telemetry: TelemetryArgs,
+    /// Address and port to serve Prometheus metrics on, at /metrics; off by default
+    #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_METRICS_LISTEN")]
+    metrics_listen: Option<String>,
 
-    #[command(flatten)]
-    shutdown: ShutdownArgs,
+    /// Send `traceparent` and `tracestate` to the vendor, even if no traces are exported
+    #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_PROPAGATE_TRACE")]
+    #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
+    #[arg(require_equals = true)]
+    propagate_trace: String,
+
+    /// How long connections are still accepted after SIGTERM, while health reports the end
+    #[arg(long, value_name = "DURATION", env = "PRESENCE_GATEWAY_LAME_DUCK")]
+    #[arg(default_value_t = duration(ShutdownTimeouts::default().lame_duck))]
+    lame_duck: String,
+
+    /// How long calls in flight may take after that
+    #[arg(long, value_name = "DURATION", env = "PRESENCE_GATEWAY_DRAIN_TIMEOUT")]
+    #[arg(default_value_t = duration(ShutdownTimeouts::default().drain_timeout))]
+    drain_timeout: String,
 
     /// Log format: text or json [default: text on a terminal, json elsewhere]
     #[arg(long, value_name = "FORMAT", env = "PRESENCE_GATEWAY_LOG_FORMAT")]
@@ -105,38 +116,44 @@ impl ServeArgs {
         let outbound = self.outbound.parse(target.as_ref(), &mut errors);
         let limits = self.limits.parse(&mut errors);
         let tls = self.tls.parse(&mut errors);
-        let health_listen = self.health_listen.as_deref().map(|raw| {
-            let address = errors.parse("health-listen", raw, parse_address);
-            address.map(Some)
-        });
-        let telemetry = self.telemetry.parse(&mut errors);
-        let page = telemetry.as_ref().and_then(|(page, _)| *page);
+        let mut address = |flag, raw: Option<&str>| errors.parse(flag, raw?, parse_address);
+        let health_listen = address("health-listen", self.health_listen.as_deref());
+        let metrics_listen = address("metrics-listen", self.metrics_listen.as_deref());
+        let propagates = errors.parse("propagate-trace", &self.propagate_trace, parse_bool);
+        let telemetry = otel::settings(&mut errors);
         check_distinct_ports(
             [
                 ("listen", listen),
-                ("health-listen", health_listen.flatten().flatten()),
-                ("metrics-listen", page),
+                ("health-listen", health_listen),
+                ("metrics-listen", metrics_listen),
             ],
             &mut errors,
         );
-        let shutdown_timeouts = self.shutdown.parse(&mut errors);
+        let lame_duck = errors.parse("lame-duck", &self.lame_duck, parse_timeout);
+        let drain_timeout = errors.parse("drain-timeout", &self.drain_timeout, parse_timeout);
         let log_format = match &self.log_format {
             Some(format) => errors.parse("log-format", format, str::parse),
             None => Some(LogFormat::detect()),
         };
         let log_filter = errors.take(logging::filter());
         let config = (|| {
-            let (metrics_listen, telemetry) = telemetry?;
             Some(Config {
                 listen: listen?,
                 target: target?,
                 outbound: outbound?,
                 limits: limits?,
-                tls: tls?,
-                health_listen: health_listen.unwrap_or(Some(None))?,
+                tls,
+                health_listen,
                 metrics_listen,
-                telemetry,
-                shutdown_timeouts: shutdown_timeouts?,
+                telemetry: Settings {
+                    has_page: metrics_listen.is_some(),
+                    propagates: propagates?,
+                    ..telemetry
+                },
+                shutdown_timeouts: ShutdownTimeouts {
+                    lame_duck: lame_duck?,
+                    drain_timeout: drain_timeout?,
+                },
                 log_format: log_format?,
                 log_filter: log_filter?,
             })
@@ -173,4 +190,13 @@ pub fn parse_address(raw: &str) -> Result<SocketAddr, String> {
     raw.parse().map_err(|_| {
         "is not an IP address with a port, for example `127.0.0.1:50051` or `[::]:50051`".to_owned()
     })
+}
+
+fn parse_timeout(raw: &str) -> Result<Duration, String> {
+    let timeout = parse_duration(raw)?;
+    if timeout <= Duration::from_hours(1) {
+        Ok(timeout)
+    } else {
+        Err("is longer than 1h".to_owned())
+    }
 }

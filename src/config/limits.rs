@@ -13,11 +13,8 @@ use crate::server::CallLimits;
 #[derive(Debug, Clone, Args)]
 pub(super) struct LimitsArgs {
     /// Deadline of a call whose client sets none
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "PRESENCE_GATEWAY_DEFAULT_DEADLINE"
-    )]
+    #[arg(long, value_name = "DURATION")]
+    #[arg(env = "PRESENCE_GATEWAY_DEFAULT_DEADLINE")]
     #[arg(default_value_t = duration(DeadlinePolicy::default().default))]
     default_deadline: String,
 
@@ -37,20 +34,14 @@ pub(super) struct LimitsArgs {
     bulk_concurrency: String,
 
     /// Longest time in which the caller of a stream neither sends nor reads
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "PRESENCE_GATEWAY_STREAM_IDLE_TIMEOUT"
-    )]
+    #[arg(long, value_name = "DURATION")]
+    #[arg(env = "PRESENCE_GATEWAY_STREAM_IDLE_TIMEOUT")]
     #[arg(default_value_t = duration(BulkLimits::default().stream_idle))]
     stream_idle_timeout: String,
 
     /// Maximum number of requests to the vendor per token and minute; 0 for no limit
-    #[arg(
-        long,
-        value_name = "COUNT",
-        env = "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE"
-    )]
+    #[arg(long, value_name = "COUNT")]
+    #[arg(env = "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE")]
     #[arg(default_value_t = Limits::default().token_requests_per_minute.to_string())]
     token_requests_per_minute: String,
 
@@ -62,11 +53,8 @@ pub(super) struct LimitsArgs {
     share_reads: String,
 
     /// How long a bulk read waits to share a batch with others of its token; 0s to not wait
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "PRESENCE_GATEWAY_BULK_MERGE_WINDOW"
-    )]
+    #[arg(long, value_name = "DURATION")]
+    #[arg(env = "PRESENCE_GATEWAY_BULK_MERGE_WINDOW")]
     #[arg(default_value_t = duration(Limits::default().bulk_merge_window.unwrap_or_default()))]
     bulk_merge_window: String,
 
@@ -127,16 +115,10 @@ impl LimitsArgs {
                 self.default_deadline, self.max_deadline
             ));
         }
-        let max_ids = errors.parse(
-            "max-bulk-ids",
-            &self.max_bulk_ids,
-            parse_number(1..=100_000),
-        );
-        let concurrency = errors.parse(
-            "bulk-concurrency",
-            &self.bulk_concurrency,
-            parse_number(1..=64),
-        );
+        let mut count = |flag, raw: &str, range| errors.parse(flag, raw, parse_number(range));
+        let max_ids = count("max-bulk-ids", &self.max_bulk_ids, 1..=100_000);
+        let concurrency = count("bulk-concurrency", &self.bulk_concurrency, 1..=64);
+        let max_in_flight = count("max-in-flight", &self.max_in_flight, 1..=1_000_000);
         let stream_idle = errors.parse(
             "stream-idle-timeout",
             &self.stream_idle_timeout,
@@ -152,11 +134,6 @@ impl LimitsArgs {
             "bulk-merge-window",
             &self.bulk_merge_window,
             parse_merge_window,
-        );
-        let max_in_flight = errors.parse(
-            "max-in-flight",
-            &self.max_in_flight,
-            parse_number(1..=1_000_000),
         );
         let message_memory = errors.parse("message-memory", &self.message_memory, parse_memory);
         Some(Limits {

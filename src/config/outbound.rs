@@ -14,28 +14,18 @@ pub(super) struct OutboundArgs {
     upstream_ca: Option<String>,
 
     /// Client certificate for the upstream (mutual TLS), a PEM file
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PRESENCE_GATEWAY_UPSTREAM_CLIENT_CERT"
-    )]
+    #[arg(long, value_name = "FILE")]
+    #[arg(env = "PRESENCE_GATEWAY_UPSTREAM_CLIENT_CERT")]
     upstream_client_cert: Option<String>,
 
     /// Private key of that certificate, a PEM file
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "PRESENCE_GATEWAY_UPSTREAM_CLIENT_KEY"
-    )]
+    #[arg(long, value_name = "FILE")]
+    #[arg(env = "PRESENCE_GATEWAY_UPSTREAM_CLIENT_KEY")]
     upstream_client_key: Option<String>,
 
     /// HTTP proxy for all requests to the upstream; proxies of the environment are ignored
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "PRESENCE_GATEWAY_UPSTREAM_PROXY",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "URL")]
+    #[arg(env = "PRESENCE_GATEWAY_UPSTREAM_PROXY", hide_env_values = true)]
     upstream_proxy: Option<String>,
 }
 

@@ -28,11 +28,8 @@ pub(super) struct TargetArgs {
     sandbox: String,
 
     /// Allow plain http to an upstream on another machine
-    #[arg(
-        long,
-        value_name = "BOOL",
-        env = "PRESENCE_GATEWAY_ALLOW_INSECURE_UPSTREAM"
-    )]
+    #[arg(long, value_name = "BOOL")]
+    #[arg(env = "PRESENCE_GATEWAY_ALLOW_INSECURE_UPSTREAM")]
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]
     allow_insecure_upstream: String,
@@ -51,7 +48,10 @@ pub enum Target {
 impl TargetArgs {
     /// Parses the flags; `None` if they select no upstream.
     pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<Target> {
-        let is_sandbox = self.is_sandbox(errors)?;
+        #[cfg(feature = "sandbox")]
+        let is_sandbox = errors.parse("sandbox", &self.sandbox, parse_bool)?;
+        #[cfg(not(feature = "sandbox"))]
+        let is_sandbox = false;
         let allow = errors.parse(
             "allow-insecure-upstream",
             &self.allow_insecure_upstream,
@@ -76,21 +76,6 @@ impl TargetArgs {
                 None
             }
         }
-    }
-
-    #[cfg(feature = "sandbox")]
-    fn is_sandbox(&self, errors: &mut ConfigErrors) -> Option<bool> {
-        errors.parse("sandbox", &self.sandbox, parse_bool)
-    }
-
-    #[cfg(not(feature = "sandbox"))]
-    #[expect(
-        clippy::unused_self,
-        clippy::unnecessary_wraps,
-        reason = "the same signature as with the sandbox"
-    )]
-    fn is_sandbox(&self, _: &mut ConfigErrors) -> Option<bool> {
-        Some(false)
     }
 }
 
@@ -120,11 +105,11 @@ fn not_one(region: bool, url: bool, sandbox: bool) -> String {
         sandbox.then_some("--sandbox"),
     ];
     let given: Vec<&str> = given.into_iter().flatten().collect();
-    match given.as_slice() {
-        [] => format!("no upstream: give one of {flags}"),
-        given => format!(
-            "more than one upstream: give one of {} (each may also come from the environment)",
-            given.join(", ")
-        ),
+    if given.is_empty() {
+        return format!("no upstream: give one of {flags}");
     }
+    format!(
+        "more than one upstream: give one of {} (each may also come from the environment)",
+        given.join(", ")
+    )
 }

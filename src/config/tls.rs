@@ -22,41 +22,24 @@ pub(super) struct TlsArgs {
 }
 
 impl TlsArgs {
-    /// Parses the flags; `Some(None)` if none is given.
-    #[expect(clippy::option_option, reason = "wrong flags, and no flags")]
-    pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<Option<Tls>> {
-        let (cert, key) = match (&self.tls_cert, &self.tls_key, &self.tls_client_ca) {
-            (None, None, None) => return Some(None),
-            (Some(cert), Some(key), _) => (cert.clone(), key.clone()),
-            (Some(cert), None, _) => {
-                errors.add(format!("--tls-cert: `{cert}` needs --tls-key too"));
-                return None;
-            }
-            (None, Some(key), _) => {
-                errors.add(format!("--tls-key: `{key}` needs --tls-cert too"));
-                return None;
-            }
-            (None, None, Some(ca)) => {
-                errors.add(format!(
-                    "--tls-client-ca: `{ca}` needs --tls-cert and --tls-key too"
-                ));
-                return None;
-            }
-        };
+    /// Parses the flags; `None` if none is given or one is wrong.
+    pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<Tls> {
         let client_ca = self.tls_client_ca.clone();
-        let tls = Tls::new(TlsFiles {
-            cert,
-            key,
-            client_ca,
-        });
-        match tls {
-            Ok(tls) => Some(Some(tls)),
-            Err(wrong) => {
-                for error in wrong {
-                    errors.add(error);
-                }
-                None
+        let (flag, file, other) = match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (Some(cert), Some(key)) => {
+                let files = TlsFiles {
+                    cert,
+                    key,
+                    client_ca,
+                };
+                let wrong = |wrong: Vec<_>| wrong.into_iter().for_each(|it| errors.add(it));
+                return Tls::new(files).map_err(wrong).ok();
             }
-        }
+            (Some(cert), None) => ("tls-cert", cert, "--tls-key"),
+            (None, Some(key)) => ("tls-key", key, "--tls-cert"),
+            (None, None) => ("tls-client-ca", client_ca?, "--tls-cert and --tls-key"),
+        };
+        errors.add(format!("--{flag}: `{file}` needs {other} too"));
+        None
     }
 }

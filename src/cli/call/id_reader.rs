@@ -66,25 +66,16 @@ impl IdReader {
     /// Returns the ids that have been read, up to a message full. Waits for the
     /// first; `None` at the end.
     pub(super) async fn next(&mut self) -> Option<io::Result<Vec<String>>> {
-        if let Some(error) = self.error.take() {
-            return Some(Err(error));
+        let mut ids = Vec::with_capacity(MESSAGE_IDS);
+        self.lines.recv_many(&mut ids, MESSAGE_IDS).await;
+        // An error is the last of the lines.
+        if let Some(error) = ids.pop_if(|line| line.is_err()) {
+            self.error = error.err();
         }
-        let mut ids = match self.lines.recv().await? {
-            Ok(first) => vec![first],
-            Err(error) => return Some(Err(error)),
-        };
-        while ids.len() < MESSAGE_IDS
-            && let Ok(line) = self.lines.try_recv()
-        {
-            match line {
-                Ok(line) => ids.push(line),
-                Err(error) => {
-                    self.error = Some(error);
-                    break;
-                }
-            }
+        if ids.is_empty() {
+            return self.error.take().map(Err);
         }
-        Some(Ok(ids))
+        Some(ids.into_iter().collect())
     }
 }
 
