@@ -193,10 +193,6 @@ pub fn parse_address(raw: &str) -> Result<SocketAddr, String> {
 }
 
 fn parse_timeout(raw: &str) -> Result<Duration, String> {
-    let timeout = parse_duration(raw)?;
-    if timeout <= Duration::from_hours(1) {
-        Ok(timeout)
-    } else {
-        Err("is longer than 1h".to_owned())
-    }
+    let timeout = Some(parse_duration(raw)?).filter(|it| *it <= Duration::from_hours(1));
+    timeout.ok_or_else(|| "is longer than 1h".to_owned())
 }

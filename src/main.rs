@@ -14,22 +14,6 @@ use presence_gateway::cli::sandbox::{self, SandboxArgs};
 use presence_gateway::cli::serve;
 use presence_gateway::config::ServeArgs;
 
-/// The version, with the commit of the build and what the build leaves out.
-#[cfg(feature = "sandbox")]
-const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("PRESENCE_GATEWAY_COMMIT"),
-    ")"
-);
-#[cfg(not(feature = "sandbox"))]
-const VERSION: &str = concat!(
-    env!("CARGO_PKG_VERSION"),
-    " (commit ",
-    env!("PRESENCE_GATEWAY_COMMIT"),
-    ", without the sandbox)"
-);
-
 /// A text of a build with the sandbox, and the text instead of it.
 #[cfg(feature = "sandbox")]
 macro_rules! with_sandbox {
@@ -43,6 +27,14 @@ macro_rules! with_sandbox {
         $otherwise
     };
 }
+
+/// The version, with the commit of the build and what the build leaves out.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("PRESENCE_GATEWAY_COMMIT"),
+    with_sandbox!(")", ", without the sandbox)")
+);
 
 const EXAMPLES: &str = concat!(
     with_sandbox!(

@@ -58,7 +58,8 @@ impl Telemetry {
         settings: Settings,
         max_in_flight: usize,
     ) -> Result<(Self, Providers, Option<MetricsServer>), String> {
-        if settings.is_off() && !settings.propagates {
+        let is_exported = settings.traces.is_some() || settings.metrics.is_some();
+        if !is_exported && !settings.has_page && !settings.propagates {
             return Ok(Default::default());
         }
         let (accepts_parent, propagates) = (settings.accepts_parent, settings.propagates);

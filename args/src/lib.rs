@@ -15,15 +15,12 @@ use clap::{Args, Command};
 pub struct ConfigErrors(Vec<String>);
 
 impl ConfigErrors {
-    /// Adds an error: a whole sentence that names the flag.
+    /// Adds an error, once: a whole sentence that names the flag.
     pub fn add(&mut self, error: impl Into<String>) {
-        self.0.push(error.into());
-    }
-
-    /// Whether an error has been added already.
-    #[must_use]
-    pub fn has(&self, error: &str) -> bool {
-        self.0.iter().any(|known| known == error)
+        let error = error.into();
+        if !self.0.contains(&error) {
+            self.0.push(error);
+        }
     }
 
     /// The number of errors up to now.

@@ -186,10 +186,7 @@ fn parse_merge_window(raw: &str) -> Result<Option<Duration>, String> {
 }
 
 fn parse_deadline(raw: &str) -> Result<Duration, String> {
-    let deadline = parse_duration(raw)?;
-    if (1..=86_400_000).contains(&deadline.as_millis()) {
-        Ok(deadline)
-    } else {
-        Err("is not between 1ms and 24h".to_owned())
-    }
+    let deadline = Some(parse_duration(raw)?);
+    let deadline = deadline.filter(|it| (1..=86_400_000).contains(&it.as_millis()));
+    deadline.ok_or_else(|| "is not between 1ms and 24h".to_owned())
 }

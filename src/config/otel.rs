@@ -81,7 +81,7 @@ fn exported(env: &mut Env<'_>, signal: &str, timeout: &str) -> Option<Destinatio
     let is_exported = exporters.contains(&true);
     if is_exported && exporters.contains(&false) {
         let raw = env.text(&exporter).unwrap_or_default();
-        env.error(format!(
+        env.errors.add(format!(
             "{exporter}: `{raw}` holds `none`, which turns the export off and must stand alone"
         ));
     }
@@ -118,7 +118,7 @@ fn check_sdk_variables(env: &mut Env<'_>) {
     let batch = env.check("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", parse_number(1..=MILLION));
     let queue = queue.unwrap_or(DEFAULT_QUEUE_SIZE);
     if let Some(batch) = batch.filter(|batch| *batch > queue) {
-        env.error(format!(
+        env.errors.add(format!(
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE: `{batch}` is more than OTEL_BSP_MAX_QUEUE_SIZE, \
              `{queue}`"
         ));
@@ -168,7 +168,7 @@ impl Env<'_> {
     fn text(&mut self, name: &str) -> Option<String> {
         let text = env::var_os(name).filter(|_| is_set(name))?.into_string();
         if text.is_err() {
-            self.error(format!("{name}: its value is not UTF-8"));
+            self.errors.add(format!("{name}: its value is not UTF-8"));
         }
         text.ok()
     }
@@ -182,7 +182,7 @@ impl Env<'_> {
     fn check<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let raw = self.text(name)?;
         parse(&raw)
-            .map_err(|wrong| self.error(format!("{name}: `{raw}` {wrong}")))
+            .map_err(|wrong| self.errors.add(format!("{name}: `{raw}` {wrong}")))
             .ok()
     }
 
@@ -224,16 +224,11 @@ impl Env<'_> {
                     self.unsupported.push(unsupported);
                 }
             }
-            None => self.error(format!("{name}: `{value}` is none of {}", choice.names())),
+            None => self
+                .errors
+                .add(format!("{name}: `{value}` is none of {}", choice.names())),
         }
         None
-    }
-
-    /// Records an error once: a general variable is parsed for each signal.
-    fn error(&mut self, error: String) {
-        if !self.errors.has(&error) {
-            self.errors.add(error);
-        }
     }
 }
 

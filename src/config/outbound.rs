@@ -52,10 +52,7 @@ impl OutboundArgs {
         if let Some(raw) = &self.upstream_proxy {
             // The text before an `@` may be a password.
             let shown = if raw.contains('@') { "…" } else { raw };
-            match parse_proxy(raw) {
-                Ok(proxy) => outbound.proxy = Some(proxy),
-                Err(wrong) => errors.add(format!("--upstream-proxy: `{shown}` {wrong}")),
-            }
+            outbound.proxy = errors.parse("upstream-proxy", shown, |_| parse_proxy(raw));
         }
         if errors.count() == known {
             self.check_use(target, errors);
@@ -65,27 +62,22 @@ impl OutboundArgs {
 
     /// Reports flags that the target would ignore.
     fn check_use(&self, target: Option<&Target>, errors: &mut ConfigErrors) {
-        let of_tls = [
+        let flags = [
             ("upstream-ca", &self.upstream_ca),
             ("upstream-client-cert", &self.upstream_client_cert),
+            ("upstream-proxy", &self.upstream_proxy),
         ];
-        let useless = |flag: &str, why: &str| format!("--{flag}: has no effect, because {why}");
-        match target {
+        let (useless, why) = match target {
             #[cfg(feature = "sandbox")]
-            Some(Target::Sandbox(_)) => {
-                let of_all = of_tls
-                    .into_iter()
-                    .chain([("upstream-proxy", &self.upstream_proxy)]);
-                for (flag, _) in of_all.filter(|(_, value)| value.is_some()) {
-                    errors.add(useless(flag, "the sandbox is inside the gateway"));
-                }
-            }
+            Some(Target::Sandbox(_)) => (&flags[..], "the sandbox is inside the gateway"),
+            // A proxy forwards plain http too.
             Some(Target::Upstream(base)) if !base.is_secure() => {
-                for (flag, _) in of_tls.into_iter().filter(|(_, value)| value.is_some()) {
-                    errors.add(useless(flag, "the upstream is plain http"));
-                }
+                (&flags[..2], "the upstream is plain http")
             }
-            _ => {}
+            _ => return,
+        };
+        for (flag, _) in useless.iter().filter(|(_, value)| value.is_some()) {
+            errors.add(format!("--{flag}: has no effect, because {why}"));
         }
     }
 }

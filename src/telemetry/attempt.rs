@@ -75,10 +75,8 @@ impl<'a> Attempt<'a> {
                 ),
                 KeyValue::new(attribute::PROTOCOL_VERSION, "1.1"),
             ]);
-            if resends > 0 {
-                let resends = KeyValue::new(attribute::HTTP_RESEND_COUNT, i64::from(resends));
-                attributes.push(resends);
-            }
+            let resends = (resends > 0).then(|| i64::from(resends));
+            attributes.extend(resends.map(|it| KeyValue::new(attribute::HTTP_RESEND_COUNT, it)));
             let builder = SpanBuilder::from_name(spec.span)
                 .with_kind(SpanKind::Client)
                 .with_attributes(attributes);

@@ -104,7 +104,11 @@ impl Metrics {
                 "Calls rejected for lack of capacity or quota.",
                 "{call}",
             ),
-            retries: counter("presence_gateway.upstream.retries", "Retries of requests to the vendor.", "{request}"),
+            retries: counter(
+                "presence_gateway.upstream.retries",
+                "Retries of requests to the vendor.",
+                "{request}",
+            ),
             retries_refused: counter(
                 "presence_gateway.upstream.retries_refused",
                 "Requests not retried, because the retry budget was spent.",

@@ -162,9 +162,6 @@ impl Scope {
 
     /// Records that a request is retried after `wait` because of `error`.
     pub(crate) fn backoff(&self, error: &Error, wait: Duration) {
-        if self.telemetry.is_off() {
-            return;
-        }
         let error_type = error_type(error);
         if let Some(metrics) = self.telemetry.metrics() {
             let reason = KeyValue::new(custom::REASON, error_type);

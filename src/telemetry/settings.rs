@@ -34,12 +34,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether nothing is exported or served.
-    #[must_use]
-    pub fn is_off(&self) -> bool {
-        self.traces.is_none() && self.metrics.is_none() && !self.has_page
-    }
-
     /// The URLs that traces and metrics are exported to, if any.
     pub(crate) fn endpoints(&self) -> [Option<String>; 2] {
         [&self.traces, &self.metrics].map(|to| to.as_ref().map(|to| to.url.clone()))

@@ -41,20 +41,15 @@ impl Deadline {
         before: &str,
         part: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
+        let Self(Some((timeout, end))) = self else {
+            return part.await;
+        };
         tokio::select! {
             biased;
-            status = self.expired(before) => Err(status),
+            () = sleep_until(end) => Err(Status::deadline_exceeded(format!(
+                "the deadline (--deadline {timeout:?}) passed before {before}"
+            ))),
             result = part => result,
         }
-    }
-
-    async fn expired(self, before: &str) -> Status {
-        let Self(Some((timeout, end))) = self else {
-            return std::future::pending().await;
-        };
-        sleep_until(end).await;
-        Status::deadline_exceeded(format!(
-            "the deadline (--deadline {timeout:?}) passed before {before}"
-        ))
     }
 }

@@ -3,11 +3,12 @@
 mod lines;
 mod progress;
 
+use std::future::ready;
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use futures_util::stream::{self, Stream};
+use futures_util::stream::{self, Stream, StreamExt};
 use indicatif::ProgressBar;
 use parking_lot::Mutex;
 use prost::Message;
@@ -74,7 +75,7 @@ async fn run_until(
 
     let id_error = id_error.lock().take();
     let mut text = String::new();
-    let mut code = u8::from(progress.failed > 0);
+    let mut code = u8::from(progress.counts.failed > 0);
     if let Some(error) = id_error {
         text = format!("presence-gateway call: --ids: {error}\n");
         code = 1;
@@ -123,18 +124,15 @@ fn messages(
     id_error: IdError,
 ) -> impl Stream<Item = Vec<u8>> + Send + use<> {
     let empty = DynamicMessage::new(method.input());
-    let first = Some(first.encode_to_vec());
-    stream::unfold((first, ids), move |(first, mut ids)| {
+    let first = stream::once(ready(first.encode_to_vec()));
+    first.chain(stream::unfold(ids, move |mut ids| {
         let (mut message, id_error) = (empty.clone(), Arc::clone(&id_error));
         async move {
-            if let Some(first) = first {
-                return Some((first, (None, ids)));
-            }
             match ids.as_mut()?.next().await? {
                 Ok(next) => {
                     let next = next.into_iter().map(Value::String).collect();
                     message.set_field_by_name("ids", Value::List(next));
-                    Some((message.encode_to_vec(), (None, ids)))
+                    Some((message.encode_to_vec(), ids))
                 }
                 Err(error) => {
                     *id_error.lock() = Some(error);
@@ -142,7 +140,7 @@ fn messages(
                 }
             }
         }
-    })
+    }))
 }
 
 /// Sends the messages, and prints each response.

@@ -50,7 +50,7 @@ pub(super) fn parse(env: &mut Env<'_>, signal: &str) -> Option<Destination> {
     let path = (setting == "OTEL_EXPORTER_OTLP_ENDPOINT")
         .then(|| format!("v1/{}", signal.to_ascii_lowercase()));
     let url = parse_url(raw, protocol, path)
-        .map_err(|wrong| env.error(format!("{setting}: `{shown}` {wrong}")))
+        .map_err(|wrong| env.errors.add(format!("{setting}: `{shown}` {wrong}")))
         .ok()?;
     let alpn: &[u8] = match protocol {
         Protocol::Grpc => b"h2",
@@ -60,7 +60,7 @@ pub(super) fn parse(env: &mut Env<'_>, signal: &str) -> Option<Destination> {
     let tls = tls
         .transpose()
         .map_err(|wrong| {
-            env.error(format!(
+            env.errors.add(format!(
                 "{setting}: `{raw}` cannot be reached: {wrong}; give its authority as \
                  OTEL_EXPORTER_OTLP_CERTIFICATE"
             ));
@@ -85,7 +85,7 @@ fn identity(env: &mut Env<'_>, signal: &str) -> Option<Identity> {
         (&names[0], cert.map(str::trim)),
         (&names[1], key.map(str::trim)),
     )
-    .map_err(|error| env.error(error))
+    .map_err(|error| env.errors.add(error))
     .ok()?
 }
 
@@ -96,12 +96,12 @@ fn check_headers(env: &mut Env<'_>, signal: &str) {
     if let Some(raw) = env.text(&name)
         && let Err(wrong) = parse_headers(&raw)
     {
-        env.error(format!("{name}: {wrong}"));
+        env.errors.add(format!("{name}: {wrong}"));
     }
     // The exporters take an empty variable for no headers.
     let specific = format!("OTEL_EXPORTER_OTLP_{signal}_HEADERS");
     if is_set(HEADERS) && env::var_os(&specific).is_some_and(|text| text.is_empty()) {
-        env.error(format!(
+        env.errors.add(format!(
             "{specific}: it is set to nothing, and would hide {HEADERS}; unset it"
         ));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::proto::v1::StreamUsersPresenceBulkResponse;
+use crate::proto::v1::{StreamProgress, StreamUsersPresenceBulkResponse};
 
 /// How often the bar is redrawn while there is no progress.
 const TICK: Duration = Duration::from_millis(200);
@@ -13,9 +13,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// What became of the ids so far. It prints as one line of text.
 pub(super) struct Progress {
     bar: ProgressBar,
-    done: i64,
-    missing: i64,
-    pub failed: i64,
+    pub counts: StreamProgress,
 }
 
 impl Progress {
@@ -36,12 +34,8 @@ impl Progress {
             bar.set_style(style);
         }
         bar.enable_steady_tick(TICK);
-        Self {
-            bar,
-            done: 0,
-            missing: 0,
-            failed: 0,
-        }
+        let counts = StreamProgress::default();
+        Self { bar, counts }
     }
 
     /// The bar, which has to be suspended while something else is printed.
@@ -52,7 +46,7 @@ impl Progress {
     /// Takes over the counts of a response.
     pub(super) fn update(&mut self, response: &StreamUsersPresenceBulkResponse) {
         let counts = response.progress.unwrap_or_default();
-        (self.done, self.missing, self.failed) = (counts.done, counts.missing, counts.failed);
+        self.counts = counts;
         let ended = counts.duplicates + counts.done + counts.missing + counts.failed;
         self.bar.set_position(ended.try_into().unwrap_or_default());
         self.bar.set_message(self.to_string());
@@ -66,7 +60,8 @@ impl Progress {
 
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (done, missing, failed) = (self.done, self.missing, self.failed);
+        let counts = &self.counts;
+        let (done, missing, failed) = (counts.done, counts.missing, counts.failed);
         write!(f, "{done} done, {missing} missing, {failed} failed")
     }
 }
