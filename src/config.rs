@@ -168,15 +168,14 @@ impl ServeArgs {
 /// Reports flags with the same port.
 fn check_distinct_ports(ports: [(&str, Option<SocketAddr>); 3], errors: &mut ConfigErrors) {
     for (at, (name, address)) in ports.iter().enumerate() {
+        // Port 0 is another free port each time.
+        let address = address.filter(|address| address.port() != 0);
+        let Some(address) = address else { continue };
         let earlier = ports[..at].iter();
-        let same = earlier.filter(|(_, other)| other == address && address.is_some());
-        for (other, _) in same {
-            // Port 0 is another free port each time.
-            if let Some(address) = address.filter(|address| address.port() != 0) {
-                errors.add(format!(
-                    "--{name}: `{address}` is also the port of --{other}; give another"
-                ));
-            }
+        for (other, _) in earlier.filter(|(_, other)| *other == Some(address)) {
+            errors.add(format!(
+                "--{name}: `{address}` is also the port of --{other}; give another"
+            ));
         }
     }
 }

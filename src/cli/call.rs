@@ -88,20 +88,14 @@ fn report(problem: impl Display) {
 }
 
 async fn send(call: PreparedCall) -> ExitCode {
-    let PreparedCall {
-        gateway,
-        method,
-        mut request,
-        ids,
-        timeout,
-    } = call;
-    let deadline = Deadline::after(timeout);
-    let connected = deadline.limit("there was a connection", gateway.connect());
+    let (method, mut request) = (call.method, call.request);
+    let deadline = Deadline::after(call.timeout);
+    let connected = deadline.limit("there was a connection", call.gateway.connect());
     let response = match connected.await {
         Ok(client) => {
             deadline.set_timeout(&mut request);
             if method.is_client_streaming() {
-                return stream::run(client, &method, request, ids, deadline).await;
+                return stream::run(client, &method, request, call.ids, deadline).await;
             }
             deadline
                 .limit(RESPONSE, unary(client, &method, request))

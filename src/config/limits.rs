@@ -166,12 +166,9 @@ const MIN_MEMORY: u64 = 64 << 20;
 const MAX_MEMORY: u64 = 1024 << 30;
 
 fn parse_memory(raw: &str) -> Result<usize, String> {
-    let bytes = parse_size(raw)?;
-    if (MIN_MEMORY..=MAX_MEMORY).contains(&bytes) {
-        usize::try_from(bytes).map_err(|error| error.to_string())
-    } else {
-        Err("is not between 64MiB and 1024GiB".to_owned())
-    }
+    let bytes = Some(parse_size(raw)?).filter(|it| (MIN_MEMORY..=MAX_MEMORY).contains(it));
+    let bytes = bytes.and_then(|it| it.try_into().ok());
+    bytes.ok_or_else(|| "is not between 64MiB and 1024GiB".to_owned())
 }
 
 /// The longest window: a delay that a person notices.

@@ -198,9 +198,8 @@ impl Env<'_> {
         let raw = self.text(name)?;
         let entries = raw.split(',').map(str::trim);
         let entries = entries.filter(|entry| !entry.is_empty());
-        let chosen: Vec<T> = entries
-            .filter_map(|entry| self.find(name, entry, choice))
-            .collect();
+        let chosen = entries.filter_map(|entry| self.find(name, entry, choice));
+        let chosen = chosen.collect::<Vec<_>>();
         (!chosen.is_empty()).then_some(chosen)
     }
 

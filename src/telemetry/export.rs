@@ -164,24 +164,23 @@ impl<E> MonitoredExporter<E> {
         let exported = self
             .runtime
             .block_on(async { timeout(limit, export).await });
-        match exported {
+        let (cause, error) = match exported {
             Ok(Ok(())) => {
                 self.health.succeeded(self.signal);
-                Ok(())
+                return Ok(());
             }
             Ok(Err(error)) => {
                 let client = self.client.as_ref();
                 let cause = client.and_then(OtlpHttpClient::take_error);
-                let cause = cause.unwrap_or_else(|| cause_of(&error));
-                self.health.failed(self.signal, &self.to, &cause);
-                Err(error)
+                (cause.unwrap_or_else(|| cause_of(&error)), error)
             }
-            Err(_) => {
-                let cause = format!("there is no answer within {limit:?}");
-                self.health.failed(self.signal, &self.to, &cause);
-                Err(OTelSdkError::Timeout(limit))
-            }
-        }
+            Err(_) => (
+                format!("there is no answer within {limit:?}"),
+                OTelSdkError::Timeout(limit),
+            ),
+        };
+        self.health.failed(self.signal, &self.to, &cause);
+        Err(error)
     }
 }
 
@@ -189,10 +188,8 @@ impl<E> MonitoredExporter<E> {
 /// same failure of both signals has one text.
 fn cause_of(error: &OTelSdkError) -> String {
     let text = error.to_string();
-    match text.split_once("export failed with ") {
-        Some((_, cause)) => cause.to_owned(),
-        None => text,
-    }
+    let cause = text.split_once("export failed with ");
+    cause.map_or(text.as_str(), |(_, cause)| cause).to_owned()
 }
 
 impl opentelemetry_sdk::trace::SpanExporter for MonitoredExporter<SpanExporter> {

@@ -1,6 +1,6 @@
 //! Reads user ids, one on each line of a file or of the standard input.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::thread;
 
@@ -37,30 +37,26 @@ impl IdReader {
     /// If the file cannot be opened, or one of its lines cannot be read.
     pub(super) fn open(file: &str) -> io::Result<Self> {
         let (sender, lines) = mpsc::channel(READ_AHEAD);
+        let mut total = None;
         if file == STANDARD_INPUT {
             thread::spawn(move || send_lines(io::stdin().lock(), &sender));
-            return Ok(Self::new(lines, None));
-        }
-        let total = File::open(file).and_then(|file| {
-            let metadata = file.metadata()?;
+        } else {
+            let metadata = fs::metadata(file)?;
             if metadata.is_dir() {
                 return Err(io::ErrorKind::IsADirectory.into());
             }
             // Anything else, such as a pipe, can be read only once.
-            let is_file = metadata.is_file();
-            is_file.then(|| count(BufReader::new(file))).transpose()
-        })?;
-        let file = BufReader::new(File::open(file)?);
-        thread::spawn(move || send_lines(file, &sender));
-        Ok(Self::new(lines, total))
-    }
-
-    fn new(lines: mpsc::Receiver<io::Result<String>>, total: Option<u64>) -> Self {
-        Self {
+            if metadata.is_file() {
+                total = Some(count(BufReader::new(File::open(file)?))?);
+            }
+            let file = BufReader::new(File::open(file)?);
+            thread::spawn(move || send_lines(file, &sender));
+        }
+        Ok(Self {
             lines,
             error: None,
             total,
-        }
+        })
     }
 
     /// Returns the ids that have been read, up to a message full. Waits for the
