@@ -121,14 +121,7 @@ impl ServeArgs {
         let metrics_listen = address("metrics-listen", self.metrics_listen.as_deref());
         let propagates = errors.parse("propagate-trace", &self.propagate_trace, parse_bool);
         let telemetry = otel::settings(&mut errors);
-        check_distinct_ports(
-            [
-                ("listen", listen),
-                ("health-listen", health_listen),
-                ("metrics-listen", metrics_listen),
-            ],
-            &mut errors,
-        );
+        check_distinct_ports([listen, health_listen, metrics_listen], &mut errors);
         let lame_duck = errors.parse("lame-duck", &self.lame_duck, parse_timeout);
         let drain_timeout = errors.parse("drain-timeout", &self.drain_timeout, parse_timeout);
         let log_format = match &self.log_format {
@@ -166,7 +159,9 @@ impl ServeArgs {
 }
 
 /// Reports flags with the same port.
-fn check_distinct_ports(ports: [(&str, Option<SocketAddr>); 3], errors: &mut ConfigErrors) {
+fn check_distinct_ports(addresses: [Option<SocketAddr>; 3], errors: &mut ConfigErrors) {
+    let flags = ["listen", "health-listen", "metrics-listen"].into_iter();
+    let ports: Vec<_> = flags.zip(addresses).collect();
     for (at, (name, address)) in ports.iter().enumerate() {
         // Port 0 is another free port each time.
         let address = address.filter(|address| address.port() != 0);

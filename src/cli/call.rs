@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use clap::Args;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
-use tokio::runtime;
 use tonic::{Request, Status};
 
-use super::exit::EXIT_USAGE;
+use super::exit::{self, EXIT_USAGE};
+use super::runtime;
 use channel::Client;
 use deadline::{Deadline, RESPONSE};
 use prepare::PreparedCall;
@@ -69,18 +69,7 @@ pub fn call(args: &CallArgs) -> ExitCode {
             return EXIT_USAGE.into();
         }
     };
-    match runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(send(prepared));
-            // Does not wait for a DNS lookup, which cannot be cancelled.
-            runtime.shutdown_background();
-            code
-        }
-        Err(error) => {
-            report(error);
-            ExitCode::FAILURE
-        }
-    }
+    exit::exit_code(runtime::run(1, async { Ok(send(prepared).await) }))
 }
 
 fn report(problem: impl Display) {

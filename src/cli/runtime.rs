@@ -1,4 +1,4 @@
-//! The asynchronous runtime of the servers.
+//! The asynchronous runtime of the commands.
 
 use std::convert::Infallible;
 use std::process::ExitCode;
@@ -24,10 +24,10 @@ pub(super) fn threads() -> Result<usize, String> {
     }
 }
 
-/// Runs a server to its end, on this many threads.
+/// Runs a command to its end, on this many threads.
 pub(super) fn run(
     threads: usize,
-    server: impl Future<Output = Result<ExitCode, StartupError>>,
+    command: impl Future<Output = Result<ExitCode, StartupError>>,
 ) -> Result<ExitCode, StartupError> {
     let mut builder = match threads {
         // Cheaper for one thread: nothing is handed over between threads.
@@ -39,7 +39,7 @@ pub(super) fn run(
         runtime.map_err(|error| format!("cannot start the asynchronous runtime: {error}"))?;
     let code = runtime.block_on(async {
         tokio::select! {
-            code = server => code,
+            code = command => code,
             never = keep_timers_cheap() => match never {},
         }
     });

@@ -164,9 +164,7 @@ fn parse_headers(raw: &str) -> Result<(), String> {
 }
 
 fn is_header_value(encoded: &str) -> bool {
-    let value = percent_decode_str(encoded.trim()).decode_utf8();
-    let value = value
-        .ok()
-        .and_then(|text| HeaderValue::from_str(&text).ok());
+    let value = percent_decode_str(encoded.trim()).decode_utf8().ok();
+    let value = value.and_then(|text| HeaderValue::from_str(&text).ok());
     value.is_some_and(|value| value.to_str().is_ok())
 }
