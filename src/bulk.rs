@@ -14,8 +14,7 @@ use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::upstream::{Reply, Upstream};
 pub use read::BatchCoalescer;
 pub(crate) use read::BulkRead;
-pub(crate) use stream::serve_stream;
-pub use stream::{StreamRequest, StreamResponse};
+pub(crate) use stream::{StreamRequest, StreamResponse, serve_stream};
 
 /// The largest number of ids or updates in one request to the vendor: its limit,
 /// documented for reads and assumed for the write.
@@ -66,6 +65,11 @@ pub trait Bulk: Operation + Sized {
         context: &CallContext,
         bulk: &BulkContext,
     ) -> impl Future<Output = Result<Reply<Self::Response>, Failure>> + Send;
+}
+
+/// A length or position as a number of the protocol.
+fn to_i64(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// The key by which users' ids are compared: they are UUIDs, in either case.

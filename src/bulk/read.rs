@@ -124,16 +124,14 @@ async fn read<O: BulkRead>(
     let batches = collect::<O>(outcomes, partial).await?;
 
     if let Some(failure) = sender.rejected.into_inner()
-        && batches.iter().all(|batch| batch.is_failure)
+        && batches.iter().all(|batch| batch.failure.is_some())
     {
         return Err(failure);
     }
     let correlation_id = correlation_id(&batches);
-    let result = assemble(batches.into_iter().map(|batch| batch.result).collect());
-    context
-        .request
-        .access_log
-        .unmatched_answers(result.unmatched);
+    let result = assemble(batches);
+    let access_log = &context.request.access_log;
+    access_log.unmatched_answers(result.unmatched);
     Ok(Reply {
         body: O::response(result),
         correlation_id,

@@ -18,33 +18,16 @@ use super::{BulkContext, BulkLimits};
 use crate::context::CallContext;
 use crate::error::{Error, Failure, Violation};
 use crate::operation;
-use crate::proto::v1::{BulkReadFailure, StreamProgress, UcUserPresence};
+use crate::proto::v1::{StreamUsersPresenceBulkRequest, StreamUsersPresenceBulkResponse};
 use fetch::fetch;
 use state::StreamState;
 
-/// A message from the caller.
-#[derive(Debug, Clone, Default)]
-pub struct StreamRequest {
-    /// The source, if the message names one.
-    pub source: String,
-    /// The ids of users.
-    pub ids: Vec<String>,
-    /// Whether results may come in any order.
-    pub unordered: bool,
-}
+/// What both streams receive: their requests differ only in that one names its
+/// source in the path.
+pub(crate) type StreamRequest = StreamUsersPresenceBulkRequest;
 
-/// A message to the caller.
-#[derive(Debug, Default)]
-pub struct StreamResponse {
-    /// The presences that were read.
-    pub presences: Vec<UcUserPresence>,
-    /// The ids for which the vendor returned no presence.
-    pub missing_ids: Vec<String>,
-    /// The ids that could not be read.
-    pub failures: Vec<BulkReadFailure>,
-    /// The state of all ids up to now.
-    pub progress: StreamProgress,
-}
+/// What both streams send.
+pub(crate) type StreamResponse = StreamUsersPresenceBulkResponse;
 
 /// Why a stream ends before all ids are read.
 #[derive(Debug)]
@@ -178,7 +161,7 @@ async fn run<O: BulkRead>(
 struct Parameters<O> {
     /// The request without ids.
     template: O,
-    source: String,
+    source_id: String,
     unordered: bool,
 }
 
@@ -201,17 +184,17 @@ impl<O: BulkRead> Parameters<O> {
             return invalid("ids", description);
         }
         let Some(fixed) = parameters else {
-            let template = O::at(message.source.clone());
+            let template = O::at(message.source_id.clone());
             operation::check(&template)?;
             *parameters = Some(Self {
                 template,
-                source: message.source.clone(),
+                source_id: message.source_id.clone(),
                 unordered: message.unordered,
             });
             return Ok(());
         };
         let unchanged = "must have the value of the stream's first message, or be left out";
-        if !message.source.is_empty() && message.source != fixed.source {
+        if !message.source_id.is_empty() && message.source_id != fixed.source_id {
             return invalid("source_id", unchanged.to_owned());
         }
         if message.unordered && !fixed.unordered {

@@ -110,38 +110,23 @@ fn unreadable(status: &Status) -> Failure {
     error.into()
 }
 
-macro_rules! streamed {
-    ($request:ident, $response:ident, |$message:ident| $source:expr) => {
-        impl From<$request> for StreamRequest {
-            fn from($message: $request) -> Self {
-                Self {
-                    source: $source,
-                    ids: $message.ids,
-                    unordered: $message.unordered,
-                }
-            }
+impl From<StreamUsersPresencesPurecloudBulkRequest> for StreamRequest {
+    fn from(message: StreamUsersPresencesPurecloudBulkRequest) -> Self {
+        Self {
+            ids: message.ids,
+            unordered: message.unordered,
+            ..Self::default()
         }
-
-        impl From<StreamResponse> for $response {
-            fn from(results: StreamResponse) -> Self {
-                Self {
-                    presences: results.presences,
-                    missing_ids: results.missing_ids,
-                    failures: results.failures,
-                    progress: Some(results.progress),
-                }
-            }
-        }
-    };
+    }
 }
 
-streamed!(
-    StreamUsersPresenceBulkRequest,
-    StreamUsersPresenceBulkResponse,
-    |message| message.source_id
-);
-streamed!(
-    StreamUsersPresencesPurecloudBulkRequest,
-    StreamUsersPresencesPurecloudBulkResponse,
-    |message| String::new()
-);
+impl From<StreamResponse> for StreamUsersPresencesPurecloudBulkResponse {
+    fn from(results: StreamResponse) -> Self {
+        Self {
+            presences: results.presences,
+            missing_ids: results.missing_ids,
+            failures: results.failures,
+            progress: results.progress,
+        }
+    }
+}

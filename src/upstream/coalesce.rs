@@ -174,14 +174,12 @@ impl ReadCoalescer {
             let (sender, request, context) = (sender.clone(), request.clone(), context.clone());
             fetch(registration, sender, request, context, deadline, notice)
         });
-        let replaced = shared.downgrade().and_then(|request| {
-            let entry = Entry {
-                number,
-                authorization,
-                request,
-            };
-            state.tokens.entry(token).or_default().insert(read, entry)
-        });
+        let entry = Entry {
+            number,
+            authorization,
+            request: shared.downgrade(),
+        };
+        let replaced = state.tokens.entry(token).or_default().insert(read, entry);
         drop(state);
         drop(replaced);
         shared

@@ -106,7 +106,8 @@ pub(crate) struct SharedRequest<T: Clone> {
 /// A shared request that more calls may join, and that it does not keep alive.
 #[derive(Debug)]
 pub(crate) struct WeakSharedRequest<T: Clone> {
-    result: WeakShared<BoxFuture<'static, T>>,
+    /// `None` if it had its result when this handle was made.
+    result: Option<WeakShared<BoxFuture<'static, T>>>,
     deadline: SharedDeadline,
     notice: QueueNotice,
 }
@@ -130,13 +131,13 @@ impl<T: Clone> SharedRequest<T> {
         }
     }
 
-    /// The handle by which others join it; `None` once it has its result.
-    pub(crate) fn downgrade(&self) -> Option<WeakSharedRequest<T>> {
-        Some(WeakSharedRequest {
-            result: self.result.downgrade()?,
+    /// The handle by which others join it.
+    pub(crate) fn downgrade(&self) -> WeakSharedRequest<T> {
+        WeakSharedRequest {
+            result: self.result.downgrade(),
             deadline: self.deadline.clone(),
             notice: self.notice.clone(),
-        })
+        }
     }
 
     /// Waits for the result on behalf of the call with this deadline, or until
@@ -158,7 +159,7 @@ impl<T: Clone> WeakSharedRequest<T> {
         if self.notice.is_past_join_window() {
             return None;
         }
-        let result = self.result.upgrade()?;
+        let result = self.result.as_ref()?.upgrade()?;
         // A finished request may predate the caller's last write.
         if result.peek().is_some() {
             return None;

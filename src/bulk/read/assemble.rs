@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
+use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 
+use super::collect::Presences;
 use crate::bulk::id_key;
 use crate::error::Failure;
 use crate::proto::v1::{BulkReadFailure, UcUserPresence};
@@ -33,7 +35,8 @@ pub(in crate::bulk) struct BatchResult {
     presences: Vec<Option<UcUserPresence>>,
     /// Presences that match no id of this batch, or one that has a presence already.
     unmatched: Vec<UcUserPresence>,
-    failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
+    pub(super) correlation_id: Option<HeaderValue>,
 }
 
 impl BatchResult {
@@ -41,31 +44,33 @@ impl BatchResult {
     ///
     /// A presence belongs to the id that it names, never to the one at its
     /// position: the vendor promises neither an order nor a presence for each id.
-    pub(in crate::bulk) fn new(
-        ids: Vec<String>,
-        response: Result<Vec<UcUserPresence>, Failure>,
-    ) -> Self {
-        let mut presences: Vec<_> = ids.iter().map(|_| None).collect();
-        let (mut unmatched, mut failure) = (Vec::new(), None);
+    pub(in crate::bulk) fn new(ids: Vec<String>, response: Presences) -> Self {
+        let mut batch = Self {
+            presences: vec![None; ids.len()],
+            ids,
+            unmatched: Vec::new(),
+            failure: None,
+            correlation_id: None,
+        };
         match response {
-            Ok(response) => {
-                let indexes = ids.iter().enumerate().map(|(at, id)| (id_key(id), at));
-                let mut open: HashMap<String, usize> = indexes.collect();
-                for presence in response {
+            Ok(reply) => {
+                batch.correlation_id = reply.correlation_id;
+                let indexes = batch.ids.iter().enumerate();
+                let mut open: HashMap<String, usize> =
+                    indexes.map(|(at, id)| (id_key(id), at)).collect();
+                for presence in reply.body {
                     match user_key(&presence).and_then(|key| open.remove(&key)) {
-                        Some(at) => presences[at] = Some(presence),
-                        None => unmatched.push(presence),
+                        Some(at) => batch.presences[at] = Some(presence),
+                        None => batch.unmatched.push(presence),
                     }
                 }
             }
-            Err(error) => failure = Some(error),
+            Err(failure) => {
+                batch.correlation_id.clone_from(&failure.correlation_id);
+                batch.failure = Some(failure);
+            }
         }
-        Self {
-            ids,
-            presences,
-            unmatched,
-            failure,
-        }
+        batch
     }
 }
 

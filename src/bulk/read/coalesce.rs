@@ -24,7 +24,7 @@ use crate::telemetry::MERGED;
 use crate::token_key::TokenKey;
 use crate::upstream::singleflight::{SharedRequest, WeakSharedRequest};
 use crate::upstream::{RequestContext, Upstream};
-use leader::{Leader, SharedResult};
+use leader::{SharedResult, lead};
 use pending::PendingBatch;
 pub(super) use share::BatchShare;
 
@@ -109,30 +109,22 @@ impl BatchCoalescer {
             });
             let pending = Arc::new(PendingBatch::default());
             let (own, _) = pending.add(&mut ids);
-            let leader = Leader {
-                guard: OpenGuard {
-                    coalescer: self.clone(),
-                    key: key.clone(),
-                    pending: Arc::clone(&pending),
-                },
-                template: template.clone(),
-                context,
-                upstream: upstream.clone(),
+            let guard = OpenGuard {
+                coalescer: self.clone(),
+                key: key.clone(),
+                pending: Arc::clone(&pending),
             };
             let shared = SharedRequest::new(&request.deadline, |deadline, notice| {
-                leader.run(deadline, notice)
+                let (template, upstream) = (template.clone(), upstream.clone());
+                lead(guard, template, context, upstream, deadline, notice)
             });
-            if let Some(weak) = shared.downgrade() {
-                // Replaces a full batch, or one of another token with the same hash.
-                closed = closed.or(open.insert(
-                    key,
-                    OpenBatch {
-                        authorization: request.caller.authorization(),
-                        pending,
-                        request: weak,
-                    },
-                ));
-            }
+            let batch = OpenBatch {
+                authorization: request.caller.authorization(),
+                pending,
+                request: shared.downgrade(),
+            };
+            // Replaces a full batch, or one of another token with the same hash.
+            closed = closed.or(open.insert(key, batch));
             drop(open);
             shares.push((BatchShare(shared), own));
         }

@@ -23,20 +23,12 @@ pub(super) enum BatchOutcome<'a> {
     Decoded(Presences),
 }
 
-/// A batch whose outcome is decoded.
-pub(super) struct CollectedBatch {
-    pub index: usize,
-    pub result: BatchResult,
-    pub is_failure: bool,
-    correlation_id: Option<HeaderValue>,
-}
-
 /// Collects all batches, in the order of the call. Without `partial`, the first
 /// failure ends it and cancels what is in flight.
 pub(super) async fn collect<'a, O: BulkRead>(
     mut outcomes: impl Stream<Item = (usize, Vec<String>, BatchOutcome<'a>)> + Unpin,
     partial: bool,
-) -> Result<Vec<CollectedBatch>, Failure> {
+) -> Result<Vec<BatchResult>, Failure> {
     let mut collected = Vec::new();
     let (mut undecoded, mut is_complete) = (VecDeque::new(), false);
     loop {
@@ -62,7 +54,7 @@ pub(super) async fn collect<'a, O: BulkRead>(
             Some((index, ids, outcome)) => {
                 match outcome.decode::<O>() {
                     Err(failure) if !partial => return Err(failure),
-                    presences => collected.push(CollectedBatch::new(index, ids, presences)),
+                    presences => collected.push((index, BatchResult::new(ids, presences))),
                 }
                 // Let connections deliver what has arrived in the meantime.
                 yield_now().await;
@@ -71,14 +63,14 @@ pub(super) async fn collect<'a, O: BulkRead>(
             None => {}
         }
     }
-    collected.sort_unstable_by_key(|batch| batch.index);
-    Ok(collected)
+    collected.sort_unstable_by_key(|&(index, _)| index);
+    Ok(collected.into_iter().map(|(_, batch)| batch).collect())
 }
 
 /// The correlation id of the first batch that failed, else of the last batch.
-pub(super) fn correlation_id(batches: &[CollectedBatch]) -> Option<HeaderValue> {
-    let id = |batch: &CollectedBatch| batch.correlation_id.clone();
-    let mut failed = batches.iter().filter(|batch| batch.is_failure);
+pub(super) fn correlation_id(batches: &[BatchResult]) -> Option<HeaderValue> {
+    let id = |batch: &BatchResult| batch.correlation_id.clone();
+    let mut failed = batches.iter().filter(|batch| batch.failure.is_some());
     failed
         .find_map(id)
         .or_else(|| batches.iter().rev().find_map(id))
@@ -100,23 +92,6 @@ impl<'a> BatchOutcome<'a> {
                 batch.finish(&presences);
                 presences
             }
-        }
-    }
-}
-
-impl CollectedBatch {
-    fn new(index: usize, ids: Vec<String>, presences: Presences) -> Self {
-        let is_failure = presences.is_err();
-        let correlation_id = match &presences {
-            Ok(reply) => &reply.correlation_id,
-            Err(failure) => &failure.correlation_id,
-        };
-        let correlation_id = correlation_id.clone();
-        Self {
-            index,
-            result: BatchResult::new(ids, presences.map(|reply| reply.body)),
-            is_failure,
-            correlation_id,
         }
     }
 }

@@ -28,18 +28,18 @@ pub(super) async fn fetch<O: BulkRead>(
     request: O,
     batch: Batch,
 ) -> (CompletedBatch, Option<Abort>) {
-    // A lease of its own: one lease of the whole stream would only grow.
-    let lease = context.request.memory.sub_lease();
     let Batch {
         number,
         ids,
-        invalid: failures,
+        invalid,
     } = batch;
+    // A lease of its own: one lease of the whole stream would only grow.
+    let lease = context.request.memory.sub_lease();
     let mut completed = CompletedBatch {
         number,
         found: 0,
         results: StreamResponse {
-            failures,
+            failures: invalid,
             ..StreamResponse::default()
         },
         _lease: lease.clone(),
@@ -52,15 +52,15 @@ pub(super) async fn fetch<O: BulkRead>(
         reservations: Reservations::default(),
         ..context.request.clone()
     });
+    let RequestContext {
+        memory, access_log, ..
+    } = &context.request;
     let reply = send(&context, bulk, &request, number).await;
-    context.request.memory.release_unused();
+    memory.release_unused();
     let abort = reply.as_ref().err().and_then(abort);
-    let presences = reply.map(|reply| O::presences(reply.body));
+    let presences = reply.map(|reply| reply.map(O::presences));
     let result = assemble(vec![BatchResult::new(ids, presences)]);
-    context
-        .request
-        .access_log
-        .unmatched_answers(result.unmatched);
+    access_log.unmatched_answers(result.unmatched);
     completed.found = result.presences.len() - result.unmatched;
     completed.results.presences = result.presences;
     completed.results.missing_ids = result.missing_ids;
@@ -85,16 +85,13 @@ async fn send<O: BulkRead>(
 /// Waits until there is memory for a response. A request whose response does
 /// not fit into memory would still count against the token's rate limit.
 async fn reserve_memory(context: &CallContext) -> Result<(), Error> {
-    let drain = context.request.deadline.drain();
-    while context
-        .request
-        .memory
-        .prereserve(EXPECTED_RESPONSE)
-        .is_err()
-    {
+    let RequestContext {
+        memory, deadline, ..
+    } = &context.request;
+    while memory.prereserve(EXPECTED_RESPONSE).is_err() {
         tokio::select! {
             () = sleep(MEMORY_POLL_INTERVAL) => {}
-            _ = drain.begun() => return Err(Error::Draining),
+            _ = deadline.drain().begun() => return Err(Error::Draining),
         }
     }
     Ok(())

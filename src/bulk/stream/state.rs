@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{StreamRequest, StreamResponse};
-use crate::bulk::{BATCH_SIZE, id_key};
+use crate::bulk::{BATCH_SIZE, id_key, to_i64};
 use crate::error::{Error, Failure, Violation};
 use crate::memory::MemoryLease;
 use crate::operation;
@@ -80,7 +80,7 @@ impl StreamState {
     pub(super) fn add(&mut self, message: StreamRequest, lease: Option<MemoryLease>) {
         self.backlog_lease = lease;
         self.is_unordered |= message.unordered;
-        self.progress.received += count(message.ids.len());
+        self.progress.received += to_i64(message.ids.len());
         self.backlog.extend(message.ids.into_iter().enumerate());
         self.fill_next();
     }
@@ -171,19 +171,19 @@ impl StreamState {
             // Invalid ids keep their own error in place of the stream's.
             while !self.is_drained() {
                 ids.append(&mut self.next.ids);
-                self.progress.failed += count(self.next.invalid.len());
+                self.progress.failed += to_i64(self.next.invalid.len());
                 last.failures.append(&mut self.next.invalid);
                 self.fill_next();
             }
             if !ids.is_empty() {
-                self.progress.failed += count(ids.len());
+                self.progress.failed += to_i64(ids.len());
                 last.failures.push(BulkReadFailure {
                     ids,
                     status: Some(failure.clone().into_rpc_status()),
                 });
             }
         }
-        last.progress = self.progress;
+        last.progress = Some(self.progress);
         let is_known = self.last_progress.replace(self.progress) == Some(self.progress);
         (!is_known).then_some(last)
     }
@@ -198,11 +198,11 @@ impl StreamState {
         }
         let mut results = batch.results;
         let failed = results.failures.iter().map(|failure| failure.ids.len());
-        self.progress.failed += count(failed.sum());
-        self.progress.done += count(batch.found);
-        self.progress.missing += count(results.missing_ids.len());
-        results.progress = self.progress;
-        self.last_progress = Some(self.progress);
+        self.progress.failed += to_i64(failed.sum());
+        self.progress.done += to_i64(batch.found);
+        self.progress.missing += to_i64(results.missing_ids.len());
+        results.progress = Some(self.progress);
+        self.last_progress = results.progress;
         Some(results)
     }
 
@@ -236,9 +236,4 @@ fn invalid_id(index: usize, id: String, description: String) -> BulkReadFailure 
         ids: vec![id],
         status: Some(failure.into_rpc_status()),
     }
-}
-
-/// A length as a number of the protocol.
-fn count(len: usize) -> i64 {
-    i64::try_from(len).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,7 @@
 //! Reports the outcome of a bulk write.
 
 use super::{UpdateOutcome, WriteResult};
+use crate::bulk::to_i64;
 use crate::error::{Error, Failure};
 use crate::proto::v1::{
     BulkWriteFailure, BulkWriteReport, IndexRange, PutUsersPresencesBulkResponse,
@@ -55,7 +56,7 @@ pub(super) fn partial(outcomes: Vec<UpdateOutcome>, ids: &[String]) -> WriteResu
                 failures.push(BulkWriteFailure {
                     ids: positions.iter().map(|&at| ids[at].clone()).collect(),
                     status: Some(failure.into_rpc_status()),
-                    indexes: positions.into_iter().map(index).collect(),
+                    indexes: positions.into_iter().map(to_i64).collect(),
                 });
             }
         }
@@ -85,7 +86,7 @@ fn add(report: &mut BulkWriteReport, outcome: &UpdateOutcome) {
         Err(Error::NotTried(_)) => &mut report.not_tried,
         Err(_) => &mut report.failed,
     };
-    for index in outcome.positions.iter().copied().map(index) {
+    for index in outcome.positions.iter().copied().map(to_i64) {
         match list.last_mut() {
             Some(range) if range.last + 1 == index => range.last = index,
             _ => list.push(IndexRange {
@@ -116,11 +117,6 @@ fn merge(
         },
         correlation_id,
     }
-}
-
-/// A position as a number of the protocol.
-fn index(position: usize) -> i64 {
-    i64::try_from(position).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -23,63 +23,51 @@ pub(super) struct SharedResult {
     _lease: MemoryLease,
 }
 
-/// What sends a batch. Whichever of its calls is there drives it.
-pub(super) struct Leader<O> {
-    pub guard: OpenGuard,
-    /// The request without ids.
-    pub template: O,
-    pub context: CallContext,
-    pub upstream: Upstream,
-}
-
-impl<O: BulkRead> Leader<O> {
-    /// Sends the batch when it is full or no call has joined it for the window.
-    pub(super) async fn run(self, deadline: Deadline, notice: QueueNotice) -> Arc<SharedResult> {
-        let Self {
-            guard,
-            template,
-            mut context,
-            upstream,
-        } = self;
-        let pending = Arc::clone(&guard.pending);
-        tokio::select! {
-            () = pending.quiet_for(guard.coalescer.window) => {}
-            () = pending.full() => {}
-        }
-        // No call can join from here on.
-        drop(guard);
-        let PendingIds {
-            ids, keys, calls, ..
-        } = pending.take();
-        context.request.deadline = deadline;
-        let count = ids.len();
-        let mut bytes = 0;
-        let presences = async {
-            let request = operation::encode(&template.with_ids(ids))?;
-            let reply = upstream
-                .send_shared(&request, &context.request, &notice)
-                .await?;
-            bytes = reply.body.len();
-            Ok(context.decode::<O>(reply)?.map(O::presences))
-        };
-        let presences: Presences = presences.await;
-        // The only call of a batch gets all presences and counts these itself.
-        if let Ok(reply) = &presences
-            && calls > 1
-        {
-            let keys_found = reply.body.iter().map(user_key);
-            let unrequested =
-                keys_found.filter(|key| key.as_ref().is_none_or(|key| !keys.contains(key)));
-            context
-                .request
-                .access_log
-                .unmatched_answers(unrequested.count());
-        }
-        Arc::new(SharedResult {
-            presences,
-            bytes_per_id: bytes.div_ceil(count.max(1)),
-            calls,
-            _lease: context.request.memory,
-        })
+/// Sends a batch, `template` with the ids of all calls, when it is full or no
+/// call has joined it for the window. Whichever of its calls is there drives it.
+pub(super) async fn lead<O: BulkRead>(
+    guard: OpenGuard,
+    template: O,
+    mut context: CallContext,
+    upstream: Upstream,
+    deadline: Deadline,
+    notice: QueueNotice,
+) -> Arc<SharedResult> {
+    let pending = Arc::clone(&guard.pending);
+    tokio::select! {
+        () = pending.quiet_for(guard.coalescer.window) => {}
+        () = pending.full() => {}
     }
+    // No call can join from here on.
+    drop(guard);
+    let PendingIds {
+        ids, keys, calls, ..
+    } = pending.take();
+    context.request.deadline = deadline;
+    let count = ids.len();
+    let mut bytes = 0;
+    let presences = async {
+        let request = operation::encode(&template.with_ids(ids))?;
+        let reply = upstream
+            .send_shared(&request, &context.request, &notice)
+            .await?;
+        bytes = reply.body.len();
+        Ok(context.decode::<O>(reply)?.map(O::presences))
+    };
+    let presences: Presences = presences.await;
+    // The only call of a batch gets all presences and counts these itself.
+    if let Ok(reply) = &presences
+        && calls > 1
+    {
+        let found = reply.body.iter().map(user_key);
+        let unrequested = found.filter(|key| key.as_ref().is_none_or(|key| !keys.contains(key)));
+        let access_log = &context.request.access_log;
+        access_log.unmatched_answers(unrequested.count());
+    }
+    Arc::new(SharedResult {
+        presences,
+        bytes_per_id: bytes.div_ceil(count.max(1)),
+        calls,
+        _lease: context.request.memory,
+    })
 }
