@@ -7,13 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderValue;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use super::response::decoded_size;
 use super::sender::Sender;
-use super::singleflight::{QueueNotice, SharedRequest, WeakSharedRequest, caused_by_peers};
+use super::singleflight::{SharedRequest, WeakSharedRequest, caused_by_peers};
 use super::{Reply, RequestContext};
-use crate::deadline::Deadline;
 use crate::error::{Error, Failure};
 use crate::memory::MemoryLease;
 use crate::operation::RestRequest;
@@ -50,7 +49,7 @@ struct Entry {
 #[derive(Debug)]
 struct Outcome {
     result: Result<Reply, Failure>,
-    memory: MemoryLease,
+    _lease: MemoryLease,
 }
 
 /// A write of a token. No read that begins after it joins one from before.
@@ -62,7 +61,7 @@ pub(super) struct WriteBarrier {
 
 impl Drop for WriteBarrier {
     fn drop(&mut self) {
-        let removed = self.reads.state().tokens.remove(&self.token);
+        let removed = self.reads.0.lock().tokens.remove(&self.token);
         // Without the lock, which the drop of a last request takes again.
         drop(removed);
     }
@@ -79,7 +78,7 @@ struct Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        let mut state = self.reads.state();
+        let mut state = self.reads.0.lock();
         let Some(reads) = state.tokens.get_mut(&self.token) else {
             return;
         };
@@ -114,22 +113,18 @@ impl ReadCoalescer {
         loop {
             let shared = self.join_or_start(sender, request, context);
             let outcome = shared.result(&context.deadline).await?;
-            let result = match Arc::try_unwrap(outcome) {
-                // Freed here, because the call reserves the same memory below.
-                Ok(Outcome { result, memory }) => {
-                    drop(memory);
-                    result
-                }
-                Err(outcome) => outcome.result.clone(),
-            };
+            // The lease of the last call ends here: the call reserves the same
+            // memory below.
+            let result = Arc::try_unwrap(outcome)
+                .map_or_else(|outcome| outcome.result.clone(), |outcome| outcome.result);
             match result {
                 Err(failure) if caused_by_peers(&failure.error, &context.deadline) => {}
                 Err(failure) => return Err(failure),
                 Ok(reply) => {
                     let (memory, len) = (&context.memory, reply.body.len());
                     let decoded = decoded_size(request.spec, &reply.body);
-                    let reserved = memory.reserve(len);
-                    reserved
+                    memory
+                        .reserve(len)
                         .and_then(|()| memory.reserve_excess(decoded, len))
                         .map_err(|_| Error::MemoryExhausted)?;
                     return Ok(reply);
@@ -150,7 +145,7 @@ impl ReadCoalescer {
             is_retry: context.is_retry,
         };
         let (token, authorization) = (context.caller.key(), context.caller.authorization());
-        let mut state = self.state();
+        let mut state = self.0.lock();
         let entry = state.tokens.get(&token).and_then(|reads| reads.get(&read));
         let joined = entry
             .filter(|entry| entry.authorization == authorization)
@@ -171,8 +166,22 @@ impl ReadCoalescer {
             number,
         };
         let shared = SharedRequest::new(&context.deadline, |deadline, notice| {
-            let (sender, request, context) = (sender.clone(), request.clone(), context.clone());
-            fetch(registration, sender, request, context, deadline, notice)
+            let (sender, request) = (sender.clone(), request.clone());
+            let memory = context.memory.sub_lease();
+            let context = RequestContext {
+                deadline,
+                memory: memory.clone(),
+                reservations: context.reservations.take().into(),
+                ..context.clone()
+            };
+            async move {
+                let result = sender.send_shared(&request, &context, &notice).await;
+                drop(registration);
+                Arc::new(Outcome {
+                    result,
+                    _lease: memory,
+                })
+            }
         });
         let entry = Entry {
             number,
@@ -183,33 +192,5 @@ impl ReadCoalescer {
         drop(state);
         drop(replaced);
         shared
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock()
-    }
-}
-
-/// Sends a read for all calls that wait for it, and removes it from the
-/// coalescer when it has its result.
-fn fetch(
-    registration: Registration,
-    sender: Sender,
-    request: RestRequest,
-    context: RequestContext,
-    deadline: Deadline,
-    notice: QueueNotice,
-) -> impl Future<Output = Arc<Outcome>> + Send {
-    let memory = context.memory.sub_lease();
-    let context = RequestContext {
-        deadline,
-        memory: memory.clone(),
-        reservations: context.reservations.take().into(),
-        ..context
-    };
-    async move {
-        let result = sender.send_shared(&request, &context, &notice).await;
-        drop(registration);
-        Arc::new(Outcome { result, memory })
     }
 }

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::error::Error;
@@ -93,7 +93,7 @@ impl RateLimiter {
             return Ok(0..count as u64);
         }
         let now = Instant::now();
-        let mut windows = self.lock();
+        let mut windows = self.windows.lock();
         if !windows.tokens.contains_key(&token) && !windows.has_room(now) {
             return Err(Denied::TooManyTokens);
         }
@@ -119,7 +119,7 @@ impl RateLimiter {
         let number = slot.number;
         if self.is_enabled() {
             let now = Instant::now();
-            let mut windows = self.lock();
+            let mut windows = self.windows.lock();
             let window = windows.tokens.entry(token).or_default();
             window.expire(now);
             let position = window.position(number);
@@ -154,7 +154,7 @@ impl RateLimiter {
     /// How long one more request with this token would wait for its permit.
     pub(crate) fn delay(&self, token: TokenKey) -> Duration {
         let now = Instant::now();
-        let windows = self.lock();
+        let windows = self.windows.lock();
         let window = windows.tokens.get(&token);
         window.map_or(Duration::ZERO, |window| {
             let start = window.earliest_start(window.queue.len(), now, self.limit);
@@ -181,7 +181,7 @@ impl RateLimiter {
         retry_after: Option<Duration>,
         refusals: u32,
     ) -> Duration {
-        let mut windows = self.lock();
+        let mut windows = self.windows.lock();
         let Some(window) = windows.tokens.get_mut(&token) else {
             return delay(retry_after, refusals);
         };
@@ -204,6 +204,7 @@ impl RateLimiter {
     #[cfg(test)]
     pub(crate) fn throttle_for(&self, token: TokenKey, retry_after: Duration) {
         let epoch = self
+            .windows
             .lock()
             .tokens
             .get(&token)
@@ -214,7 +215,7 @@ impl RateLimiter {
     /// Records an answer which shows that the vendor knows the token and did
     /// not throttle it.
     pub(crate) fn record_success(&self, token: TokenKey, slot: Slot) {
-        if let Some(window) = self.lock().tokens.get_mut(&token) {
+        if let Some(window) = self.windows.lock().tokens.get_mut(&token) {
             window.is_valid = true;
             if let Some(throttle) = &mut window.throttle
                 && slot.epoch == window.epoch
@@ -228,13 +229,9 @@ impl RateLimiter {
     /// Records whether the vendor knows the token. An unknown one is counted
     /// too, but is the first to be forgotten when the limiter is full.
     pub(crate) fn mark_valid(&self, token: TokenKey, is_valid: bool) {
-        if let Some(window) = self.lock().tokens.get_mut(&token) {
+        if let Some(window) = self.windows.lock().tokens.get_mut(&token) {
             window.is_valid = is_valid;
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, TokenWindows> {
-        self.windows.lock()
     }
 }
 

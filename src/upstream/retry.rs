@@ -56,7 +56,7 @@ pub(super) struct Attempts<'a> {
     /// How many more there may be, the current one included.
     remaining: u32,
     /// How many 429s it got.
-    throttled: u32,
+    pub(super) throttled: u32,
     /// The first failure with an unknown outcome.
     unknown: Option<Failure>,
     /// The failure of the attempt before.
@@ -150,11 +150,6 @@ impl<'a> Attempts<'a> {
 
     fn fail(&mut self, failure: Failure) -> Decision {
         Decision::Done(Err(self.unknown.take().unwrap_or(failure)))
-    }
-
-    /// How many 429s the request got.
-    pub(super) fn throttled(&self) -> u32 {
-        self.throttled
     }
 
     /// The failure of the call when the next attempt is not made because of

@@ -71,7 +71,7 @@ impl Sender {
             };
             let current = *slot.insert(permit.slot());
             let mut result = self.attempt(request, context, permit, resends).await;
-            self.learn(token, current, attempts.throttled(), &mut result);
+            self.learn(token, current, attempts.throttled, &mut result);
             match attempts.decide(result) {
                 Decision::Done(result) => return result,
                 Decision::Requeue => continue,
@@ -161,10 +161,8 @@ impl Sender {
             }
             Error::UpstreamStatus(_, fault) if fault.status == 429 => {
                 let retry_after = fault.retry_after.map(|delay| delay.min(MAX_THROTTLE));
-                let wait = self
-                    .rate_limiter
-                    .throttle(token, slot, retry_after, throttled);
-                fault.wait_at_least(wait);
+                let limiter = &self.rate_limiter;
+                fault.wait_at_least(limiter.throttle(token, slot, retry_after, throttled));
             }
             // The vendor's own error body: it has checked the token first.
             error if error.fault().is_some_and(|fault| fault.body.is_some()) => {
@@ -197,20 +195,17 @@ impl Sender {
         let result = tokio::select! {
             // First, so that a throttled request takes no connection.
             biased;
-            () = revocation.revoked(|| !state.is_settled()) => None,
-            result = self.exchange(request, context, body, &mut span) => Some(result),
-        };
-        let result = if let Some(result) = result {
-            result
-        } else {
-            // A connection that holds the request drops it at its next poll,
-            // unless it is writing the request at this moment.
-            revocation.wait_until(|| state.is_settled()).await;
-            if state.never_sent() {
-                Err(Error::RateLimited(self.rate_limiter.delay(context.caller.key())).into())
-            } else {
-                Err(recalled(request.spec).into())
+            () = revocation.revoked(|| !state.is_settled()) => {
+                // A connection that holds the request drops it at its next poll,
+                // unless it is writing the request at this moment.
+                revocation.wait_until(|| state.is_settled()).await;
+                Err(if state.never_sent() {
+                    Error::RateLimited(self.rate_limiter.delay(context.caller.key())).into()
+                } else {
+                    recalled(request.spec).into()
+                })
             }
+            result = self.exchange(request, context, body, &mut span) => result,
         };
         span.end(result.as_ref().err().map(|failure| &failure.error));
         result

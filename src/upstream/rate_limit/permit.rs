@@ -100,7 +100,7 @@ impl Permit {
             slot,
             ..
         } = &self.revocation;
-        if let Some(window) = limiter.lock().tokens.get_mut(token) {
+        if let Some(window) = limiter.windows.lock().tokens.get_mut(token) {
             window.open_permits -= 1;
             // Under the lock, so that they are in order.
             window.sent.push_back(Instant::now());
@@ -118,7 +118,7 @@ impl Drop for Permit {
             return;
         }
         let Revocation { limiter, token, .. } = &self.revocation;
-        if let Some(window) = limiter.lock().tokens.get_mut(token) {
+        if let Some(window) = limiter.windows.lock().tokens.get_mut(token) {
             window.open_permits -= 1;
             window.changed.notify_waiters();
         }
@@ -139,7 +139,7 @@ impl Revocation {
     /// Waits until the token has been throttled and `condition` holds.
     pub(crate) async fn revoked(&self, condition: impl Fn() -> bool) {
         self.wait_until(|| {
-            let windows = self.limiter.lock();
+            let windows = self.limiter.windows.lock();
             let window = windows.tokens.get(&self.token);
             window.is_some_and(|window| window.epoch != self.slot.epoch) && condition()
         })

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep_until};
 
 use super::permit::Permit;
@@ -21,12 +20,6 @@ pub(crate) struct Reservation {
     pub(super) is_queued: bool,
 }
 
-enum Poll {
-    Ready(Permit),
-    /// Until when the request waits, unless the window changes before.
-    Pending(Instant, OwnedNotified),
-}
-
 impl Reservation {
     /// Waits until the request may start, or until it is known that it cannot
     /// before `deadline`. Calls `on_wait` with the expected time whenever that
@@ -36,42 +29,35 @@ impl Reservation {
         deadline: impl Fn() -> Instant,
         on_wait: impl Fn(Instant),
     ) -> Result<Permit, Denied> {
+        let limit = self.limiter.limit;
+        if limit == 0 {
+            return Ok(Permit::unlimited(&self.limiter, self.token));
+        }
         loop {
-            match self.poll(deadline())? {
-                Poll::Ready(permit) => return Ok(permit),
-                Poll::Pending(start, changed) => {
-                    on_wait(start);
-                    tokio::select! {
-                        () = sleep_until(start) => {}
-                        () = changed => {}
-                    }
+            let (start, changed) = {
+                let mut windows = self.limiter.windows.lock();
+                // A window with a queue is never forgotten, so this finds it.
+                let window = windows.tokens.entry(self.token).or_default();
+                let now = Instant::now();
+                window.expire(now);
+                let position = window.position(self.number);
+                let start = window.earliest_start(position, now, limit);
+                if start <= now {
+                    window.queue.remove(position);
+                    self.is_queued = false;
+                    let permit = Permit::new(&self.limiter, self.token, self.number, window, now);
+                    return Ok(permit);
                 }
+                check_deadline(start, deadline(), now)?;
+                // Registered under the lock, so that no change is missed.
+                (start, Arc::clone(&window.changed).notified_owned())
+            };
+            on_wait(start);
+            tokio::select! {
+                () = sleep_until(start) => {}
+                () = changed => {}
             }
         }
-    }
-
-    fn poll(&mut self, deadline: Instant) -> Result<Poll, Denied> {
-        let (limit, now) = (self.limiter.limit, Instant::now());
-        if limit == 0 {
-            return Ok(Poll::Ready(Permit::unlimited(&self.limiter, self.token)));
-        }
-        let mut windows = self.limiter.lock();
-        // A window with a queue is never forgotten, so this finds it.
-        let window = windows.tokens.entry(self.token).or_default();
-        window.expire(now);
-        let position = window.position(self.number);
-        let start = window.earliest_start(position, now, limit);
-        if start > now {
-            check_deadline(start, deadline, now)?;
-            // Registered under the lock, so that no change is missed.
-            let changed = Arc::clone(&window.changed).notified_owned();
-            return Ok(Poll::Pending(start, changed));
-        }
-        window.queue.remove(position);
-        let permit = Permit::new(&self.limiter, self.token, self.number, window, now);
-        drop(windows);
-        self.is_queued = false;
-        Ok(Poll::Ready(permit))
     }
 }
 
@@ -80,7 +66,7 @@ impl Drop for Reservation {
         if !self.is_queued {
             return;
         }
-        if let Some(window) = self.limiter.lock().tokens.get_mut(&self.token)
+        if let Some(window) = self.limiter.windows.lock().tokens.get_mut(&self.token)
             && let Ok(position) = window.queue.binary_search(&self.number)
         {
             window.queue.remove(position);

@@ -6,7 +6,7 @@ use crate::upstream::rate_limit::window::{FIRST_SWEEP, MAX_TOKENS};
 #[tokio::test(start_paused = true)]
 async fn an_idle_token_is_forgotten_and_one_in_use_is_not() {
     let limiter = RateLimiter::new(1);
-    let count = |limiter: &RateLimiter| limiter.lock().tokens.len();
+    let count = |limiter: &RateLimiter| limiter.windows.lock().tokens.len();
     for name in 0..FIRST_SWEEP {
         burst(&limiter, &name.to_string(), 1, after(1)).await;
     }
@@ -14,7 +14,7 @@ async fn an_idle_token_is_forgotten_and_one_in_use_is_not() {
     limiter.throttle_for(token("7"), Duration::from_secs(50));
     burst(&limiter, "late", 1, after(1)).await;
     tokio::time::advance(WINDOW - Duration::from_secs(50)).await;
-    limiter.lock().sweep_at = 0;
+    limiter.windows.lock().sweep_at = 0;
     burst(&limiter, "new", 1, after(1)).await;
     assert_eq!(
         count(&limiter),
@@ -47,7 +47,7 @@ async fn invented_tokens_make_place_and_valid_ones_stay() {
     let limiter = full(false).await;
     limiter.mark_valid(token("5"), true);
     let _ = limiter.acquire(token("one more"), after(1)).await.unwrap();
-    assert_eq!(limiter.lock().tokens.len(), 2);
+    assert_eq!(limiter.windows.lock().tokens.len(), 2);
     let paced = limiter.acquire(token("5"), after(1)).await;
     assert!(matches!(paced, Err(Denied::TooLate(_))), "{paced:?}");
 }
