@@ -121,7 +121,7 @@ async fn run<O: BulkRead>(
             permit = responses.reserve(), if has_results => {
                 // The caller is gone if the channel is closed.
                 let Ok(permit) = permit else { return Ok(()) };
-                if let Some(results) = state.next_results() {
+                if let Some(results) = state.deliver_first() {
                     permit.send(results);
                 }
             }

@@ -1,4 +1,4 @@
-//! The bulk write: sends the batches of a plan so that the updates of one user
+//! The bulk write: sends batches so that the updates of one user
 //! are applied in their order, and reports the outcome of each update.
 
 mod plan;
@@ -17,7 +17,7 @@ use crate::proto::v1::{
     MutableUserPresence, PutUsersPresencesBulkRequest, PutUsersPresencesBulkResponse,
 };
 use crate::upstream::Reply;
-use plan::Plan;
+use plan::Batch;
 
 type Request = PutUsersPresencesBulkRequest;
 type WriteResult = Result<Reply<PutUsersPresencesBulkResponse>, Failure>;
@@ -46,15 +46,14 @@ impl Bulk for Request {
         }
         // Check the whole request, so that violations name positions in it.
         operation::check(&self)?;
-        let plan = Plan::new(&self.body)?;
+        let batches = plan::batches(&self.body)?;
         let partial = self.allow_partial_results;
         let ids = plan::ids(&self.body);
-        let batches = plan.batches.len();
         if !partial {
-            bulk.upstream.reserve(&context.request, batches)?;
+            bulk.upstream.reserve(&context.request, batches.len())?;
         }
-        context.record_bulk(batches, ids.len());
-        let outcomes = send(self, &plan, context, bulk).await;
+        context.record_bulk(batches.len(), ids.len());
+        let outcomes = send(self, &batches, context, bulk).await;
         if partial {
             report::partial(outcomes, &ids)
         } else {
@@ -63,11 +62,11 @@ impl Bulk for Request {
     }
 }
 
-/// Sends the batches of a plan. Returns the outcomes of the batches in their
+/// Sends the batches. Returns the outcomes of the batches in their
 /// order, followed by the updates that were not sent.
 async fn send(
     request: Request,
-    plan: &Plan,
+    batches: &[Batch],
     context: &CallContext,
     bulk: &BulkContext,
 ) -> Vec<UpdateOutcome> {
@@ -86,15 +85,15 @@ async fn send(
     let mut unsent: Vec<usize> = Vec::new();
     loop {
         while stopped.is_none()
-            && next < plan.batches.len()
+            && next < batches.len()
             && in_flight_batches.len() < bulk.limits.concurrency
             && !in_flight_batches
                 .iter()
-                .any(|&earlier| plan.share_a_user(earlier, next))
+                .any(|&earlier| !batches[earlier].users.is_disjoint(&batches[next].users))
         {
             let number = next;
             next += 1;
-            let batch = updates.by_ref().take(plan.batches[number].len());
+            let batch = updates.by_ref().take(batches[number].positions.len());
             let (held_back, sent): (Vec<_>, Vec<_>) =
                 batch.partition(|(_, update)| unknown_users.contains(&user_key(update)));
             withheld.extend(held_back.into_iter().map(|(position, _)| position));
@@ -126,7 +125,7 @@ async fn send(
                 true => stop_reason(&failure.error, deadline),
             });
             if failure.error.is_outcome_unknown() {
-                unknown_users.extend(plan.users(number).iter().cloned());
+                unknown_users.extend(batches[number].users.iter().cloned());
             }
             // The deadline passed before the batch was sent.
             if matches!(failure.error, Error::DeadlineExceeded) {
@@ -143,8 +142,9 @@ async fn send(
         (NotTried::OutcomeUnknown, withheld),
         (stopped.unwrap_or(NotTried::CallFailed), unsent),
     ];
-    let not_tried = not_tried.into_iter();
-    let not_tried = not_tried.filter(|(_, positions)| !positions.is_empty());
+    let not_tried = not_tried
+        .into_iter()
+        .filter(|(_, positions)| !positions.is_empty());
     outcomes.extend(not_tried.map(|(reason, positions)| UpdateOutcome {
         positions,
         result: Err(Error::NotTried(reason).into()),
@@ -160,10 +160,8 @@ async fn send(
 /// 502 and 504 is a rejection, including 500 and 503.
 fn stop_reason(error: &Error, deadline: &Deadline) -> Option<NotTried> {
     let is_throttled = error.fault().is_some_and(|fault| fault.status == 429);
-    let retry_is_late = || {
-        let delay = error.retry_delay();
-        delay.is_some_and(|delay| delay >= deadline.remaining())
-    };
+    let is_late = |delay| delay >= deadline.remaining();
+    let retry_is_late = || error.retry_delay().is_some_and(is_late);
     match error {
         _ if deadline.is_expired() => Some(NotTried::DeadlineExceeded),
         // Later requests of this token, or of this process, would fail as well.

@@ -45,17 +45,12 @@ struct BatchKey {
 }
 
 /// A batch that calls can join.
+#[derive(Debug)]
 struct OpenBatch {
     /// The token itself: keys are hashes, and no response may reach another token.
     authorization: HeaderValue,
     pending: Arc<PendingBatch>,
     request: WeakSharedRequest<Arc<SharedResult>>,
-}
-
-impl std::fmt::Debug for OpenBatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenBatch").finish_non_exhaustive()
-    }
 }
 
 impl BatchCoalescer {

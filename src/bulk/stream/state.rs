@@ -140,19 +140,8 @@ impl StreamState {
 
     /// Whether results can be delivered now.
     pub(super) fn has_results(&self) -> bool {
-        match self.completed.first_key_value() {
-            Some((&first, _)) => self.is_unordered || first == self.next_delivery,
-            None => false,
-        }
-    }
-
-    /// Takes the results that are delivered next.
-    pub(super) fn next_results(&mut self) -> Option<StreamResponse> {
-        if self.has_results() {
-            self.deliver_first()
-        } else {
-            None
-        }
+        let first = self.completed.first_key_value();
+        first.is_some_and(|(&first, _)| self.is_unordered || first == self.next_delivery)
     }
 
     /// Takes what the last message reports: results that were not delivered,
@@ -188,9 +177,9 @@ impl StreamState {
         (!is_known).then_some(last)
     }
 
-    /// Counts the results of the first completed batch as delivered. Its ids may
-    /// be read again from now on.
-    fn deliver_first(&mut self) -> Option<StreamResponse> {
+    /// Takes the results of the first completed batch, and counts them as
+    /// delivered. Its ids may be read again from now on.
+    pub(super) fn deliver_first(&mut self) -> Option<StreamResponse> {
         let (number, (ids, batch)) = self.completed.pop_first()?;
         self.next_delivery = number + 1;
         for id in ids {

@@ -17,59 +17,43 @@ const BATCH_BYTES: usize = 500_000;
 /// batch by itself.
 const MAX_UPDATE_BYTES: usize = 512_000 - "[]".len();
 
-/// The batches of a bulk write. They are contiguous, and each contains a user at
-/// most once.
+/// A batch of a bulk write, which contains each user at most once.
 #[derive(Debug)]
-pub(super) struct Plan {
-    /// The positions of each batch's updates in the request.
-    pub batches: Vec<Range<usize>>,
-    /// The keys of each batch's users.
-    users: Vec<HashSet<String>>,
+pub(super) struct Batch {
+    /// The positions of its updates in the request.
+    pub positions: Range<usize>,
+    /// The keys of its users.
+    pub users: HashSet<String>,
 }
 
-impl Plan {
-    /// Cuts the updates into batches of 50 updates or 500,000 bytes, earlier if a
-    /// user occurs again.
-    pub(super) fn new(updates: &[MutableUserPresence]) -> Result<Self, Error> {
-        let sizes = check(updates)?;
-        let mut plan = Self {
-            batches: Vec::new(),
-            users: Vec::new(),
-        };
-        let mut start = 0;
-        // Each update is followed by a comma.
-        let mut bytes = "[]".len();
-        let mut users = HashSet::new();
-        for (index, (update, size)) in updates.iter().zip(sizes).enumerate() {
-            let user = user_key(update);
-            let is_full = index - start == BATCH_SIZE
-                || index > start && bytes + size > BATCH_BYTES
-                || users.contains(&user);
-            if is_full {
-                plan.batches.push(start..index);
-                plan.users.push(std::mem::take(&mut users));
-                start = index;
-                bytes = "[]".len();
+/// Cuts the updates into batches of 50 updates or 500,000 bytes, earlier if a
+/// user occurs again.
+pub(super) fn batches(updates: &[MutableUserPresence]) -> Result<Vec<Batch>, Error> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let mut bytes = 0;
+    for (index, (update, size)) in updates.iter().zip(check(updates)?).enumerate() {
+        let user = user_key(update);
+        match batches.last_mut() {
+            Some(batch)
+                if batch.positions.len() < BATCH_SIZE
+                    && bytes + size <= BATCH_BYTES
+                    && !batch.users.contains(&user) =>
+            {
+                batch.positions.end += 1;
+                batch.users.insert(user);
             }
-            bytes += size + ",".len();
-            users.insert(user);
+            _ => {
+                bytes = "[]".len();
+                batches.push(Batch {
+                    positions: index..index + 1,
+                    users: HashSet::from([user]),
+                });
+            }
         }
-        if start < updates.len() {
-            plan.batches.push(start..updates.len());
-            plan.users.push(users);
-        }
-        Ok(plan)
+        // Each update is followed by a comma.
+        bytes += size + ",".len();
     }
-
-    /// The keys of a batch's users.
-    pub(super) fn users(&self, batch: usize) -> &HashSet<String> {
-        &self.users[batch]
-    }
-
-    /// Whether two batches contain the same user.
-    pub(super) fn share_a_user(&self, one: usize, other: usize) -> bool {
-        !self.users[one].is_disjoint(&self.users[other])
-    }
+    Ok(batches)
 }
 
 /// The id of each update's user.
@@ -127,7 +111,8 @@ mod tests {
     }
 
     fn cut(updates: &[MutableUserPresence]) -> Vec<Range<usize>> {
-        Plan::new(updates).unwrap().batches
+        let batches = batches(updates).unwrap();
+        batches.into_iter().map(|batch| batch.positions).collect()
     }
 
     #[test]
@@ -151,7 +136,7 @@ mod tests {
     fn an_update_too_large_for_a_batch_but_not_for_the_vendor_is_sent_alone() {
         let updates = [update("a", 1), update("b", 505_000), update("c", 1)];
         assert_eq!(cut(&updates), [0..1, 1..2, 2..3]);
-        let error = Plan::new(&[update("a", 1), update("b", 512_000)]).unwrap_err();
+        let error = batches(&[update("a", 1), update("b", 512_000)]).unwrap_err();
         let Error::Invalid(violations) = error else {
             panic!("{error:?}")
         };
@@ -162,8 +147,12 @@ mod tests {
     fn a_user_who_occurs_again_begins_a_new_batch() {
         let updates = ["a", "b", "A", "c", "b", "a"].map(|id| update(id, 1));
         assert_eq!(cut(&updates), [0..2, 2..5, 5..6]);
-        let plan = Plan::new(&updates).unwrap();
-        assert!(plan.share_a_user(0, 1) && plan.share_a_user(1, 2));
+        let batches = batches(&updates).unwrap();
+        assert!(
+            batches
+                .windows(2)
+                .all(|two| !two[0].users.is_disjoint(&two[1].users))
+        );
     }
 
     #[test]
@@ -175,7 +164,7 @@ mod tests {
             update("", 1),
             update(&long, 1),
         ];
-        let error = Plan::new(&updates).unwrap_err();
+        let error = batches(&updates).unwrap_err();
         let Error::Invalid(violations) = error else {
             panic!("{error:?}")
         };

@@ -15,6 +15,7 @@ use crate::upstream::Upstream;
 use crate::upstream::singleflight::QueueNotice;
 
 /// The result of a batch, for all of its calls.
+#[derive(Debug)]
 pub(super) struct SharedResult {
     pub presences: Presences,
     /// The size of the response, divided by the number of ids.

@@ -43,11 +43,8 @@ impl BatchShare {
                 return Err(failure.clone());
             }
         };
-        let lease = context
-            .request
-            .memory
-            .reserve(shared.bytes_per_id * ids.len());
-        lease.map_err(|_| Error::MemoryExhausted)?;
+        let (memory, bytes) = (&context.request.memory, shared.bytes_per_id * ids.len());
+        memory.reserve(bytes).map_err(|_| Error::MemoryExhausted)?;
         if shared.calls == 1 {
             return Ok(reply.clone());
         }
