@@ -13,7 +13,8 @@ use std::marker::PhantomData;
 
 use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{
-    self, Deserialize, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use serde::{Serialize, Serializer};
 
@@ -31,12 +32,10 @@ pub const MAX_ELEMENTS: usize = 50_000;
 
 /// Parses a model; `null` is `None`. Rejects anything but an object: serde alone
 /// would fill a model from an array by position.
-pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Object::deserialize(deserializer).map(|Object(model)| model)
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    deserializer.deserialize_any(Object(PhantomData))
 }
 
 /// Writes an optional model. serde alone would write it as a `Some`, which hides
@@ -45,11 +44,10 @@ where
     clippy::ref_option,
     reason = "serde calls it with a reference to the field"
 )]
-pub(crate) fn present<S, T>(model: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
-where
-    S: Serializer,
-    T: Serialize,
-{
+pub(crate) fn present<S: Serializer, T: Serialize>(
+    model: &Option<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match model {
         Some(model) => model.serialize(serializer),
         None => serializer.serialize_none(),
@@ -57,11 +55,9 @@ where
 }
 
 /// Parses a list of models; `null` is an empty list, and `null` elements are dropped.
-pub(crate) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     struct List<T>(PhantomData<T>);
 
     impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
@@ -77,7 +73,7 @@ where
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
             let mut list = Vec::new();
-            while let Some(Object(element)) = elements.next_element()? {
+            while let Some(element) = elements.next_element_seed(Object(PhantomData))? {
                 if list.len() == MAX_ELEMENTS {
                     let most = format!("an array of at most {MAX_ELEMENTS} objects");
                     return Err(de::Error::invalid_length(MAX_ELEMENTS + 1, &most.as_str()));
@@ -92,19 +88,15 @@ where
 }
 
 /// Parses a list of texts; `null` is an empty list, and `null` elements are dropped.
-pub(crate) fn texts<'de, D>(deserializer: D) -> Result<Vec<String>, D::Error>
-where
-    D: Deserializer<'de>,
-{
+pub(crate) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let list = Option::<Vec<Option<String>>>::deserialize(deserializer)?;
     Ok(list.unwrap_or_default().into_iter().flatten().collect())
 }
 
 /// Parses a map of texts; `null` is an empty map, and `null` values are dropped.
-pub(crate) fn map<'de, D>(deserializer: D) -> Result<HashMap<String, String>, D::Error>
-where
-    D: Deserializer<'de>,
-{
+pub(crate) fn map<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<HashMap<String, String>, D::Error> {
     let map = Option::<HashMap<String, Option<String>>>::deserialize(deserializer)?;
     Ok(map
         .unwrap_or_default()
@@ -114,10 +106,9 @@ where
 }
 
 /// Parses a boolean, also from the text `"true"` or `"false"`.
-pub(crate) fn boolean<'de, D>(deserializer: D) -> Result<Option<bool>, D::Error>
-where
-    D: Deserializer<'de>,
-{
+pub(crate) fn boolean<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
     scalar(deserializer, "a boolean", |found| match found {
         Unexpected::Bool(value) => Some(value),
         Unexpected::Str(text) => text.parse().ok(),
@@ -126,12 +117,9 @@ where
 }
 
 /// Parses a 64-bit integer, also from `"12"` or `12.0`.
-pub(crate) fn integer<'de, D>(deserializer: D) -> Result<Option<i64>, D::Error>
-where
-    D: Deserializer<'de>,
-{
-    #[expect(clippy::cast_possible_truncation, reason = "checked by the way back")]
-    #[expect(clippy::cast_precision_loss, reason = "the bound is a power of two")]
+#[expect(clippy::cast_possible_truncation, reason = "checked by the way back")]
+#[expect(clippy::cast_precision_loss, reason = "the bound is a power of two")]
+pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     scalar(
         deserializer,
         "a whole number of 64 bits",
@@ -148,14 +136,11 @@ where
 }
 
 /// Parses a scalar with `parse`; `null` and empty text are `None`.
-fn scalar<'de, D, T>(
+fn scalar<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     expected: &'static str,
     parse: fn(Unexpected<'_>) -> Option<T>,
-) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-{
+) -> Result<Option<T>, D::Error> {
     struct Scalar<T>(&'static str, fn(Unexpected<'_>) -> Option<T>);
 
     impl<T> Scalar<T> {
@@ -206,29 +191,29 @@ where
 }
 
 /// A model or `null`.
-struct Object<T>(Option<T>);
+struct Object<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Model<T>(PhantomData<T>);
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Object<T> {
+    type Value = Option<T>;
 
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Model<T> {
-            type Value = Object<T>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+    type Value = Option<T>;
 
-            fn visit_unit<E>(self) -> Result<Object<T>, E> {
-                Ok(Object(None))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(|model| Object(Some(model)))
-            }
-        }
+    fn visit_unit<E>(self) -> Result<Option<T>, E> {
+        Ok(None)
+    }
 
-        deserializer.deserialize_any(Model(PhantomData))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
     }
 }
 

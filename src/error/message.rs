@@ -54,12 +54,8 @@ pub(super) fn upstream_message(fault: &Fault) -> String {
 
 /// How many updates of a bulk write were applied, as a prefix of its message.
 pub(super) fn summary(report: &BulkWriteReport) -> String {
-    let count = |ranges: &[IndexRange]| -> i64 {
-        ranges
-            .iter()
-            .map(|range| range.last - range.first + 1)
-            .sum()
-    };
+    let size = |range: &IndexRange| range.last - range.first + 1;
+    let count = |ranges: &[IndexRange]| ranges.iter().map(size).sum::<i64>();
     let (applied, unknown) = (count(&report.applied), count(&report.unknown));
     let total = applied + unknown + count(&report.failed) + count(&report.not_tried);
     let unknown = match unknown {

@@ -1,7 +1,5 @@
 //! The reasons of `google.rpc.ErrorInfo`.
 
-use std::fmt;
-
 /// The domain of the gateway's own reasons.
 pub const DOMAIN: &str = "presence-gateway";
 
@@ -82,12 +80,6 @@ reasons! {
     Internal = "INTERNAL",
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// The vendor's documented codes, as reasons. Any other code is free text.
 const VENDOR_REASONS: [&str; 30] = [
     "AUTHENTICATION_REQUEST_TIMEOUT",
@@ -132,18 +124,10 @@ pub(crate) fn is_loggable(reason: &str) -> bool {
 ///
 /// `None` if no valid reason is left.
 pub(crate) fn from_vendor_code(code: &str) -> Option<String> {
-    let reason: String = code
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() {
-                c.to_ascii_uppercase()
-            } else {
-                '_'
-            }
-        })
-        .skip_while(|c| !c.is_ascii_alphabetic())
-        .take(MAX_REASON)
-        .collect();
+    let reason = code.to_ascii_uppercase();
+    let reason = reason.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+    let reason = reason.trim_start_matches(|c: char| !c.is_ascii_alphabetic());
+    let reason = reason.get(..MAX_REASON).unwrap_or(reason);
     let reason = reason.trim_end_matches('_');
     (reason.len() >= MIN_REASON).then(|| reason.to_owned())
 }

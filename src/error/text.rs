@@ -15,13 +15,6 @@ pub(super) fn truncate(text: &str, max: usize) -> String {
 
 /// The length of a text in bytes once it is percent-encoded.
 pub(super) fn encoded_len(text: &str) -> usize {
-    text.bytes()
-        .map(|byte| {
-            if byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte) {
-                1
-            } else {
-                3
-            }
-        })
-        .sum()
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(byte);
+    3 * text.len() - 2 * text.bytes().filter(is_plain).count()
 }

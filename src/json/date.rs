@@ -15,12 +15,9 @@ const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 /// Parses an ISO 8601 date, with an offset (`Z`, `+00:00`, `+0000`) or without
 /// (UTC), and with or without a fraction, whose digits beyond the ninth are cut.
 /// `null` and empty text are `None`.
-pub(crate) fn deserialize<'de, D>(
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<prost_types::Timestamp>, D::Error>
-where
-    D: Deserializer<'de>,
-{
+) -> Result<Option<prost_types::Timestamp>, D::Error> {
     super::scalar(deserializer, "an ISO 8601 date", |found| match found {
         Unexpected::Str(text) => parse(text),
         _ => None,
@@ -63,13 +60,10 @@ fn with_nanoseconds(text: &str) -> Option<String> {
     clippy::ref_option,
     reason = "serde calls it with a reference to the field"
 )]
-pub(crate) fn serialize<S>(
+pub(crate) fn serialize<S: Serializer>(
     date: &Option<prost_types::Timestamp>,
     serializer: S,
-) -> Result<S::Ok, S::Error>
-where
-    S: Serializer,
-{
+) -> Result<S::Ok, S::Error> {
     /// Fails inside the field, so that the tracked path names the field and not
     /// its parent.
     struct OutOfRange;
