@@ -3,10 +3,9 @@
 mod body;
 pub mod client;
 mod coalesce;
-mod connect;
 mod context;
 pub mod endpoint;
-mod proxy;
+pub mod proxy;
 pub mod rate_limit;
 mod request;
 mod resolve;
@@ -33,9 +32,7 @@ use singleflight::QueueNotice;
 
 /// The fixed limits of requests upstream, which `docs/limits.md` lists.
 pub mod limits {
-    pub use super::client::POOL_IDLE_TIMEOUT;
-    pub use super::connect::{CONNECT_TIMEOUT, TLS_TIMEOUT, TUNNEL_TIMEOUT};
-    pub use super::resolve::LOOKUP_TIMEOUT;
+    pub use super::client::{CONNECT_TIMEOUT, POOL_IDLE_TIMEOUT};
     pub use super::response::{MAX_ANSWER, MAX_ERROR_BODY};
     pub use super::retry::MAX_ATTEMPTS;
 }

@@ -3,7 +3,8 @@
 use super::Target;
 use crate::args::ConfigErrors;
 use crate::tls::pem::{self, Identity};
-use crate::upstream::client::{ClientOptions, parse_proxy};
+use crate::upstream::client::ClientOptions;
+use crate::upstream::proxy::Proxy;
 use clap::Args;
 
 /// The flags, as given.
@@ -52,7 +53,7 @@ impl OutboundArgs {
         if let Some(raw) = &self.upstream_proxy {
             // The text before an `@` may be a password.
             let shown = if raw.contains('@') { "…" } else { raw };
-            outbound.proxy = errors.parse("upstream-proxy", shown, |_| parse_proxy(raw));
+            outbound.proxy = errors.parse("upstream-proxy", shown, |_| Proxy::parse(raw));
         }
         if errors.count() == known {
             self.check_use(target, errors);

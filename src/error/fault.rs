@@ -22,8 +22,6 @@ pub struct Fault {
     /// The positions, in the caller's list, of the elements that were sent
     /// upstream; empty if the whole list was sent.
     pub positions: Vec<usize>,
-    /// Whether the connection had carried an earlier request.
-    pub is_on_kept_connection: bool,
 }
 
 /// The keys of `messageParams` whose value is the name of a field. The vendor

@@ -10,18 +10,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use reqwest::{Url, redirect, retry};
-use rustls::client::Resumption;
+use reqwest::{Client, redirect, retry};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::Instant;
 
-use super::connect::{ConnectLayer, NewConnections, SessionStore};
 use super::endpoint::Endpoint;
 use super::proxy::Proxy;
 use super::resolve::Resolver;
 use crate::jitter::jittered;
 use crate::tls;
 use crate::tls::pem::Identity;
+
+/// How long a connection may take: the name lookup, TCP, a proxy's tunnel and
+/// the TLS handshake together. It has room for one silent name server (5 s in
+/// glibc) and for lost packets, which are sent again after one second and after
+/// three. The addresses of a name share the time for TCP.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an unused connection is kept: well under the 60 s after which an
 /// AWS load balancer closes it, because a request that meets the close is lost.
@@ -43,10 +47,10 @@ const KEEPALIVE_PROBES: u32 = 3;
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The `User-Agent` of requests.
-pub(super) const USER_AGENT: &str = concat!("presence-gateway/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("presence-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// How the upstream is reached, besides its address.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct ClientOptions {
     /// The authorities that may have issued the upstream's certificate, in
     /// place of the system's.
@@ -54,50 +58,14 @@ pub struct ClientOptions {
     /// The client certificate for an upstream that asks for one.
     pub identity: Option<Identity>,
     /// The proxy that all requests go through.
-    pub proxy: Option<Url>,
-}
-
-impl fmt::Debug for ClientOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL of a proxy may hold a password.
-        f.debug_struct("ClientOptions").finish_non_exhaustive()
-    }
-}
-
-/// Parses the URL of a proxy.
-///
-/// # Errors
-///
-/// As the end of a sentence that begins with the URL.
-pub fn parse_proxy(raw: &str) -> Result<Url, String> {
-    let url = Url::parse(raw)
-        .map_err(|error| format!("is not a URL such as `http://proxy.example:3128` ({error})"))?;
-    let has_no_path =
-        matches!(url.path(), "" | "/") && url.query().is_none() && !url.cannot_be_a_base();
-    match url.scheme() {
-        "http" if has_no_path && url.fragment().is_none() => Ok(url),
-        "http" => Err("must be a host and a port alone".to_owned()),
-        _ => Err("must begin with `http://`: tokens are safe in TLS through it".to_owned()),
-    }
-}
-
-/// A pooled client. It follows no redirect, retries nothing, decodes nothing,
-/// and adds only `host`, `user-agent` and `proxy-authorization` to a request.
-#[derive(Clone)]
-pub(super) struct Client {
-    pub http: reqwest::Client,
-    pub new_connections: NewConnections,
+    pub proxy: Option<Proxy>,
 }
 
 /// The settings of each client.
 struct Settings {
     tls: ClientConfig,
     resolver: Resolver,
-    /// The host and port that TCP connects to.
-    peer: Arc<str>,
-    proxy_url: Option<Url>,
     proxy: Option<Proxy>,
-    is_secure: bool,
 }
 
 /// The current client, which is replaced from time to time. Clones share it.
@@ -116,26 +84,15 @@ impl fmt::Debug for RotatingClient {
 impl RotatingClient {
     /// Clients that reach `endpoint` in this way.
     pub(super) fn new(endpoint: &Endpoint, options: ClientOptions) -> Result<Self, String> {
-        let is_secure = endpoint.is_secure();
         let authorities = match options.authorities {
-            None if !is_secure => Some(RootCertStore::empty()),
+            None if !endpoint.is_secure() => Some(RootCertStore::empty()),
             authorities => authorities,
         };
-        let mut tls = tls::client(authorities, options.identity, b"http/1.1")?;
-        // New clients resume the sessions of those before.
-        tls.resumption = Resumption::store(Arc::new(SessionStore::new()));
-        let proxy = options.proxy.as_ref().map(Proxy::new);
-        let peer = match &proxy {
-            Some(proxy) => proxy.host_port.clone(),
-            None => endpoint.authority(),
-        };
         let settings = Settings {
-            tls,
+            // New clients resume the sessions of those before.
+            tls: tls::client(authorities, options.identity, b"http/1.1")?,
             resolver: Resolver::system(),
-            peer: peer.into(),
-            proxy_url: options.proxy,
-            proxy,
-            is_secure,
+            proxy: options.proxy,
         };
         let client = settings.build().map_err(|error| error.to_string())?;
         Ok(Self {
@@ -166,14 +123,9 @@ impl RotatingClient {
 }
 
 impl Settings {
+    /// A pooled client. It follows no redirect, retries nothing, decodes nothing,
+    /// and adds only `host`, `user-agent` and `proxy-authorization` to a request.
     fn build(&self) -> reqwest::Result<Client> {
-        let new_connections = NewConnections::default();
-        let layer = ConnectLayer {
-            peer: Arc::clone(&self.peer),
-            has_tunnel: self.is_secure && self.proxy.is_some(),
-            order: self.resolver.order.clone(),
-            new_connections: new_connections.clone(),
-        };
         // HTTP/1.1: HTTP/2 would put all calls on one connection, and queue
         // them there behind the upstream's limit of streams.
         let mut builder = reqwest::Client::builder()
@@ -185,7 +137,7 @@ impl Settings {
             .no_proxy()
             .tls_backend_preconfigured(self.tls.clone())
             .dns_resolver(self.resolver.clone())
-            .connector_layer(layer)
+            .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
             .tcp_keepalive(KEEPALIVE)
@@ -195,14 +147,10 @@ impl Settings {
         {
             builder = builder.tcp_user_timeout(UNACKNOWLEDGED_TIMEOUT);
         }
-        if let Some(url) = &self.proxy_url {
-            builder = builder.proxy(reqwest::Proxy::all(url.clone())?);
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy.url())?);
         }
-        let http = builder.build()?;
-        Ok(Client {
-            http,
-            new_connections,
-        })
+        builder.build()
     }
 }
 

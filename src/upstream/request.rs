@@ -7,8 +7,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::{Body, Request};
+use reqwest::{Body, Client, Request};
 
+use super::client::CONNECT_TIMEOUT;
 use super::response::{expired, lost, read};
 use super::sender::Sender;
 use super::tracked_body::{TrackedBody, comes_with_head};
@@ -39,18 +40,17 @@ impl Sender {
         let state = body.state();
         let request = self.rest_request(request, caller, span.headers(), body);
         let client = self.clients.current();
-        let mut response = match deadline.timeout(client.http.execute(request)).await {
+        let mut response = match deadline.timeout(client.execute(request)).await {
             Some(Ok(response)) => response,
             None if state.never_sent() => return Err(Error::DeadlineExceeded.into()),
             None => return Err(expired(spec).into()),
             Some(Err(error)) if state.never_sent() => {
                 // Boxed, because each call that waits has room for it.
-                let error = Box::pin(self.unreached(error, deadline)).await;
+                let error = Box::pin(self.unreached(error, &client, deadline)).await;
                 return Err(error.into());
             }
             Some(Err(error)) => return Err(lost(spec, error).into()),
         };
-        let is_first = client.new_connections.remove(response.extensions());
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
             && !self.endpoint.is_secure()
             && let Some(proxy) = self.clients.proxy()
@@ -65,29 +65,39 @@ impl Sender {
                 body,
                 correlation_id: id,
             }),
-            Err(mut error) => {
-                if let Error::UpstreamStatus(_, fault) = &mut error {
-                    fault.is_on_kept_connection = !is_first;
-                }
-                Err(Failure {
-                    correlation_id: id.or_else(|| {
-                        let body = error.fault()?.body.as_ref()?;
-                        correlation_id(body.context_id.as_deref()?.as_bytes())
-                    }),
-                    ..error.into()
-                })
-            }
+            Err(error) => Err(Failure {
+                correlation_id: id.or_else(|| {
+                    let body = error.fault()?.body.as_ref()?;
+                    correlation_id(body.context_id.as_deref()?.as_bytes())
+                }),
+                ..error.into()
+            }),
         }
     }
 
     /// Returns the error of a request that was never sent.
-    async fn unreached(&self, error: reqwest::Error, deadline: &Deadline) -> Error {
+    async fn unreached(
+        &self,
+        error: reqwest::Error,
+        client: &Client,
+        deadline: &Deadline,
+    ) -> Error {
         if error.is_builder() {
             return Error::Unsendable(http_causes(error));
         }
-        if let Some(proxy) = self.clients.proxy() {
-            let target = self.endpoint.authority();
-            let diagnosed = deadline.timeout(proxy.diagnose(&error, &target)).await;
+        let target = self.endpoint.authority();
+        let proxy = self.clients.proxy();
+        if error.is_connect() && error.is_timeout() {
+            let through = proxy.map(|proxy| format!(" through the proxy {proxy}"));
+            let through = through.unwrap_or_default();
+            return Error::Unreachable(format!(
+                "no connection to {target}{through} within {CONNECT_TIMEOUT:?}"
+            ));
+        }
+        if let Some(proxy) = proxy {
+            let diagnosed = deadline
+                .timeout(proxy.diagnose(&error, client, &target))
+                .await;
             if let Some(error) = diagnosed.flatten() {
                 return error;
             }
@@ -128,3 +138,6 @@ impl Sender {
         request
     }
 }
+
+#[cfg(test)]
+mod tests;

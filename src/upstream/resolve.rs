@@ -9,9 +9,8 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -19,13 +18,7 @@ use futures_util::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, timeout};
-
-use super::connect::Phase;
-
-/// How long an attempt waits for a lookup: one silent name server, and time
-/// for the second one to answer. The lookup itself goes on.
-pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+use tokio::time::Instant;
 
 /// How long a result that no attempt has used is kept.
 const UNUSED_RESULT_LIFE: Duration = Duration::from_secs(30);
@@ -33,12 +26,12 @@ const UNUSED_RESULT_LIFE: Duration = Duration::from_secs(30);
 /// The result of a lookup, and when it came.
 #[derive(Debug, Clone)]
 struct Found {
-    addresses: Result<Arc<[IpAddr]>, Arc<io::Error>>,
+    addresses: Result<Arc<[SocketAddr]>, Arc<io::Error>>,
     at: Instant,
 }
 
 impl Found {
-    fn now(addresses: io::Result<Vec<IpAddr>>) -> Self {
+    fn now(addresses: io::Result<Vec<SocketAddr>>) -> Self {
         Self {
             addresses: addresses.map(Arc::from).map_err(Arc::new),
             at: Instant::now(),
@@ -51,24 +44,6 @@ type Lookup = Shared<BoxFuture<'static, Found>>;
 /// Begins a lookup, which goes on whether it is polled or not.
 type Start = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
 
-/// The address of a name that the next attempt begins with. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct AddressOrder(Arc<AtomicUsize>);
-
-impl AddressOrder {
-    /// Begins with the next address from now on.
-    pub(super) fn advance(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    fn sort(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
-        let mut addresses = addresses.to_vec();
-        let first = self.0.load(Relaxed) % addresses.len().max(1);
-        addresses.rotate_left(first);
-        addresses
-    }
-}
-
 /// Looks names up. Clones share the lookup under way.
 #[derive(Clone)]
 pub(super) struct Resolver {
@@ -76,7 +51,6 @@ pub(super) struct Resolver {
     /// The lookup under way, or one whose result no attempt has used yet. One
     /// is enough: a client connects to the upstream alone, or to its proxy.
     current: Arc<Mutex<Option<(String, Lookup)>>>,
-    pub order: AddressOrder,
 }
 
 impl fmt::Debug for Resolver {
@@ -89,13 +63,8 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let resolver = self.clone();
         Box::pin(async move {
-            Phase::Lookup.begin();
-            let found = resolver.lookup(name.as_str()).await?;
-            Phase::Tcp.begin();
-            let addresses = resolver.order.sort(&found).into_iter();
-            // The port of the URL takes the place of 0.
-            let addresses = addresses.map(|address| SocketAddr::new(address, 0));
-            Ok(Box::new(addresses) as Addrs)
+            let addresses = resolver.lookup(name.as_str()).await?.to_vec();
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
 }
@@ -106,8 +75,8 @@ impl Resolver {
         Self::new(|name| {
             // It runs to its end also when nobody waits for it any more.
             let lookup = spawn_blocking(move || {
-                let addresses = (name.as_str(), 0).to_socket_addrs();
-                Found::now(addresses.map(|all| all.map(|address| address.ip()).collect()))
+                // The port of the URL takes the place of 0.
+                Found::now((name.as_str(), 0).to_socket_addrs().map(Iterator::collect))
             });
             let failed = |error| Found::now(Err(io::Error::other(error)));
             Box::pin(async move { lookup.await.unwrap_or_else(failed) })
@@ -121,7 +90,6 @@ impl Resolver {
         Self {
             start: Arc::new(start),
             current: Arc::default(),
-            order: AddressOrder::default(),
         }
     }
 
@@ -129,16 +97,12 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// If it has none, or the lookup is late; the error names the host.
-    async fn lookup(&self, host: &str) -> io::Result<Arc<[IpAddr]>> {
+    /// If it has none; the error names the host.
+    async fn lookup(&self, host: &str) -> io::Result<Arc<[SocketAddr]>> {
         let begun = Instant::now();
         loop {
             let lookup = self.join(host);
-            let Ok(found) = timeout(LOOKUP_TIMEOUT, lookup.clone()).await else {
-                let why =
-                    format!("the name lookup of `{host}` took longer than {LOOKUP_TIMEOUT:?}");
-                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
-            };
+            let found = lookup.clone().await;
             self.forget(&lookup);
             match found.addresses {
                 Ok(addresses) if found.at.elapsed() <= UNUSED_RESULT_LIFE => return Ok(addresses),

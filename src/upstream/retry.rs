@@ -183,7 +183,7 @@ impl<'a> Attempts<'a> {
             Error::UpstreamStatus(_, fault) => match fault.status {
                 // Front ends send it on a connection that they close for being
                 // idle, where it passes for the answer to a new request.
-                408 if fault.is_on_kept_connection => if_repeatable,
+                408 if fault.body.is_none() => if_repeatable,
                 502..=504 => if_repeatable.map(|backoff| backoff.max(retry_after)),
                 _ => None,
             },

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use http::{HeaderValue, Method};
-use reqwest::{Body, Request};
+use reqwest::{Body, Request, Url};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -68,7 +68,7 @@ async fn a_client_that_is_old_makes_place_for_another_and_ends_its_requests() {
             let permit = limiter.acquire(token, in_time).await.unwrap();
             let mut request = Request::new(Method::GET, Url::parse(&url).unwrap());
             *request.body_mut() = Some(Body::wrap(TrackedBody::new(None, permit)));
-            let response = client.http.execute(request).await.unwrap();
+            let response = client.execute(request).await.unwrap();
             response.bytes().await.unwrap()
         }
     };

@@ -1,11 +1,13 @@
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use futures_util::future::join_all;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::upstream::client::CONNECT_TIMEOUT;
 
-const FOUND: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+const FOUND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0);
 
 /// A resolver that takes so long, fails so often at first, and counts.
 fn resolver(takes: Duration, failures: usize) -> (Resolver, Arc<AtomicUsize>) {
@@ -29,7 +31,7 @@ fn resolver(takes: Duration, failures: usize) -> (Resolver, Arc<AtomicUsize>) {
     (resolver, lookups)
 }
 
-async fn resolve(resolver: &Resolver) -> Result<Vec<IpAddr>, String> {
+async fn resolve(resolver: &Resolver) -> Result<Vec<SocketAddr>, String> {
     let found = resolver.lookup("vendor.example").await;
     found
         .map(|found| found.to_vec())
@@ -39,16 +41,17 @@ async fn resolve(resolver: &Resolver) -> Result<Vec<IpAddr>, String> {
 #[tokio::test(start_paused = true)]
 async fn a_silent_first_name_server_is_waited_for() {
     let (resolver, _) = resolver(Duration::from_secs(5), 0);
-    assert_eq!(resolve(&resolver).await, Ok(vec![FOUND]));
+    let found = timeout(CONNECT_TIMEOUT, resolve(&resolver)).await;
+    assert_eq!(found, Ok(Ok(vec![FOUND])));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lookup_that_outlives_its_attempt_serves_the_next() {
     // Two silent name servers, in each of several search domains.
     let (resolver, lookups) = resolver(Duration::from_secs(25), 0);
-    let late = "the name lookup of `vendor.example` took longer than 10s";
     for _ in 0..2 {
-        assert_eq!(resolve(&resolver).await, Err(late.to_owned()));
+        let late = timeout(CONNECT_TIMEOUT, resolve(&resolver)).await;
+        assert!(late.is_err(), "{late:?}");
     }
     assert_eq!(resolve(&resolver).await, Ok(vec![FOUND]));
     assert_eq!(lookups.load(SeqCst), 1);
@@ -100,22 +103,14 @@ async fn lookups_that_run_together_are_one() {
     assert_eq!(lookups.load(SeqCst), 2);
 }
 
-#[test]
-fn an_address_that_does_not_accept_is_not_the_first_of_the_next_attempt() {
-    let order = AddressOrder::default();
-    let addresses = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
-    let [first, second] = addresses;
-    assert_eq!(order.sort(&addresses), [first, second]);
-    order.advance();
-    assert_eq!(order.sort(&addresses), [second, first]);
-    assert_eq!(order.sort(&[]), [] as [IpAddr; 0]);
-}
-
 #[tokio::test]
 async fn the_system_knows_the_local_host_and_no_invalid_one() {
     let resolver = Resolver::system();
     let found = resolver.lookup("localhost").await.unwrap();
-    assert!(found.iter().all(IpAddr::is_loopback), "{found:?}");
+    assert!(
+        found.iter().all(|found| found.ip().is_loopback()),
+        "{found:?}"
+    );
     let unknown = resolver.lookup("presence.invalid").await.unwrap_err();
     let why = "the name lookup of `presence.invalid` failed: ";
     assert!(unknown.to_string().starts_with(why), "{unknown}");

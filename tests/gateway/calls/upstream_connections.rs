@@ -180,11 +180,12 @@ async fn a_408_on_a_kept_connection_is_repeated_on_another_as_a_lost_connection_
 }
 
 #[tokio::test]
-async fn a_408_on_a_new_connection_is_the_vendors_answer() {
-    let answer = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n";
+async fn a_408_with_the_vendors_body_is_the_vendors_answer() {
+    let answer = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 32\r\n\r\n\
+                  {\"code\":\"timeout\",\"message\":\"m\"}";
     let vendor = RawVendor::writing(answer).await;
     let gateway = gateway(&vendor).await;
     let answer = gateway.call(READ.0, READ.1()).await;
-    refused(answer, Code::Unavailable, "UPSTREAM_ERROR");
+    refused(answer, Code::Unavailable, "TIMEOUT");
     assert_eq!(vendor.connections(), 1);
 }

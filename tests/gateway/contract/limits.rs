@@ -111,13 +111,10 @@ fn the_tables_of_limits_have_the_values_of_the_constants() {
         rpc::MAX_REQUEST,
         rpc::MAX_STREAM_MESSAGE,
         upstream::limits::CONNECT_TIMEOUT,
-        upstream::limits::LOOKUP_TIMEOUT,
         upstream::limits::MAX_ANSWER,
         upstream::limits::MAX_ATTEMPTS,
         upstream::limits::MAX_ERROR_BODY,
         upstream::limits::POOL_IDLE_TIMEOUT,
-        upstream::limits::TLS_TIMEOUT,
-        upstream::limits::TUNNEL_TIMEOUT,
     ];
     assert_eq!(documented(), expected);
 }

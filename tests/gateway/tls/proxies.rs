@@ -53,7 +53,7 @@ async fn a_200_opens_a_tunnel_however_it_comes() {
 
 /// It looks up a name and connects, each of which may take its seconds.
 #[tokio::test]
-async fn a_proxy_may_take_longer_than_a_tcp_connect_does() {
+async fn a_proxy_may_take_its_time_to_open_a_tunnel() {
     let (authority, folder) = (Authority::new(), Folder::new());
     let vendor = vendor(&authority.local(), None).await;
     let url = format!("https://{}", vendor.address);
@@ -102,12 +102,12 @@ const REFUSALS: [(&str, &str, usize); 8] = [
     ),
     (
         "SSH-2.0-OpenSSH_9.2\r\n\r\n",
-        "answered CONNECT with no HTTP",
+        "did not answer CONNECT: error sending request: client error (SendRequest): invalid HTTP version parsed",
         6,
     ),
     (
         "HTTP/1.1 200 OK\r\n",
-        "closed the connection before its answer",
+        "opened no tunnel: unexpected end of file",
         3,
     ),
 ];

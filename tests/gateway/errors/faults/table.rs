@@ -181,7 +181,9 @@ pub const TABLE: &[Row] = &[
     row("405, vendor's", status(405, Vendors), all(Is(FailedPrecondition), 1)),
     row("405",           status(405, Nothing), all(Is(FailedPrecondition), 1)),
     row("408, vendor's", status(408, Vendors), all(Is(Unavailable), 1)),
-    row("408",           status(408, Nothing), all(Is(Unavailable), 1)),
+    //   GET                   PUT                  PATCH                POST                 DELETE               bulk read            bulk write
+    row("408",           status(408, Nothing),
+        [(Is(Unavailable), 3), (Is(Unavailable), 3), (Is(Unavailable), 1), (Is(Unavailable), 1), (Is(Unavailable), 3), (Is(Unavailable), 3), (Is(Unavailable), 1)]),
     //   GET               PUT               PATCH             POST                 DELETE            bulk read         bulk write
     row("409, vendor's", status(409, Vendors),
         [(Is(Aborted), 1), (Is(Aborted), 1), (Is(Aborted), 1), (Is(AlreadyExists), 1), (Is(Aborted), 1), (Is(Aborted), 1), (Is(Aborted), 1)]),

@@ -1,0 +1,98 @@
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::Instant;
+
+use super::*;
+use crate::deadline::DeadlinePolicy;
+use crate::upstream::Upstream;
+use crate::upstream::client::ClientOptions;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::proxy::Proxy;
+use crate::upstream::rate_limit::RateLimiter;
+
+/// The error of a request that no connection is made for, and the time.
+async fn failure(url: &str, proxy: Option<&str>) -> (String, u64) {
+    let options = ClientOptions {
+        authorities: Some(rustls::RootCertStore::empty()),
+        proxy: proxy.map(|url| Proxy::parse(url).unwrap()),
+        ..ClientOptions::default()
+    };
+    let endpoint = Endpoint::from_url(url, false).unwrap();
+    let sender = Upstream::new(endpoint, options, RateLimiter::new(0))
+        .unwrap()
+        .sender;
+    let (begun, client) = (Instant::now(), sender.clients.current());
+    let error = client.get(url).send().await.unwrap_err();
+    let deadline = DeadlinePolicy::default().for_call(&HeaderMap::new());
+    match sender.unreached(error, &client, &deadline).await {
+        Error::Unreachable(why) => (why, begun.elapsed().as_secs()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+#[cfg(target_os = "linux")]
+async fn a_connection_that_takes_too_long_is_named_with_its_bound() {
+    let listen = || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        // Its backlog has room for one connection.
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    };
+    let (_full, full) = listen();
+    let _taken = std::net::TcpStream::connect(full).unwrap();
+    let (_silent, silent) = listen();
+    let (_proxy, proxy) = listen();
+    for (url, proxy, why) in [
+        (
+            format!("http://{full}"),
+            None,
+            format!("no connection to {full} within 10s"),
+        ),
+        (
+            format!("https://{silent}"),
+            None,
+            format!("no connection to {silent} within 10s"),
+        ),
+        (
+            "https://upstream.example".to_owned(),
+            Some(format!("http://user:secret@{proxy}")),
+            format!("no connection to upstream.example:443 through the proxy {proxy} within 10s"),
+        ),
+    ] {
+        let failure = failure(&url, proxy.as_deref()).await;
+        assert_eq!(failure, (why, 10), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_fails_is_named_with_its_cause() {
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let through = format!(
+        "the proxy {} opened no tunnel: ",
+        &closed["http://".len()..]
+    );
+    for (url, proxy, causes) in [
+        (
+            &closed[..],
+            None,
+            ["tcp connect error", "Connection refused"],
+        ),
+        (
+            "https://presence.invalid",
+            None,
+            ["dns error", "the name lookup of `presence.invalid` failed"],
+        ),
+        (
+            "https://upstream.example",
+            Some(&closed[..]),
+            [&through, "Connection refused"],
+        ),
+    ] {
+        let (why, _) = failure(url, proxy).await;
+        assert!(causes.iter().all(|cause| why.contains(cause)), "{why}");
+    }
+}
