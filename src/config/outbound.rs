@@ -61,7 +61,7 @@ impl OutboundArgs {
         (errors.count() == known).then_some(outbound)
     }
 
-    /// Reports flags that the target would ignore.
+    /// Reports flags that the target would ignore, or that cannot work with it.
     fn check_use(&self, target: Option<&Target>, errors: &mut ConfigErrors) {
         let flags = [
             ("upstream-ca", &self.upstream_ca),
@@ -74,6 +74,17 @@ impl OutboundArgs {
             // A proxy forwards plain http too.
             Some(Target::Upstream(base)) if !base.is_secure() => {
                 (&flags[..2], "the upstream is plain http")
+            }
+            // reqwest takes the brackets for a part of the name
+            // (seanmonstar/reqwest#3094).
+            Some(Target::Upstream(base))
+                if self.upstream_proxy.is_some() && base.host_port().0.starts_with('[') =>
+            {
+                errors.add(format!(
+                    "--upstream-proxy: cannot be used with `{base}`: TLS through a proxy needs \
+                     a host name or an IPv4 address"
+                ));
+                return;
             }
             _ => return,
         };

@@ -285,6 +285,16 @@ fn flags_that_cannot_be_heeded_are_mistakes() {
             ],
             "--upstream-proxy: `http://proxy.example/path` must be a host and a port alone",
         ),
+        (
+            &[
+                "--upstream-url",
+                "https://[::1]:8443",
+                "--upstream-proxy",
+                "http://proxy.example",
+            ],
+            "--upstream-proxy: cannot be used with `https://[::1]:8443`: TLS through a proxy \
+             needs a host name or an IPv4 address",
+        ),
     ] {
         let refused = run(&[&["serve"], flags].concat(), &[]);
         assert_eq!(refused.problems(), [problem]);
