@@ -107,10 +107,11 @@ async fn read<O: BulkRead>(
     let plan = Plan::new(request)?;
     let partial = request.allow_partial_results();
     // A single batch may need no request of its own, or waits for its turn.
-    if !partial && plan.batches() > 1 {
-        bulk.upstream.reserve(&context.request, plan.batches())?;
+    if !partial && plan.batches.len() > 1 {
+        bulk.upstream
+            .reserve(&context.request, plan.batches.len())?;
     }
-    context.record_bulk(plan.batches(), plan.ids());
+    context.record_bulk(plan.batches.len(), plan.ids());
 
     let (template, batches) = plan.dispatch(context, bulk)?;
     let sender = BatchSender {
@@ -149,12 +150,10 @@ struct BatchSender<'a, O> {
 }
 
 impl<'a, O: BulkRead> BatchSender<'a, O> {
-    async fn send(&self, batch: PlannedBatch) -> (usize, Vec<String>, BatchOutcome<'a>) {
-        let PlannedBatch {
-            index,
-            ids,
-            dispatch,
-        } = batch;
+    async fn send(
+        &self,
+        (index, ids, dispatch): PlannedBatch,
+    ) -> (usize, Vec<String>, BatchOutcome<'a>) {
         if let Some(failure) = self.rejected.get() {
             return (index, ids, BatchOutcome::Decoded(Err(failure.clone())));
         }

@@ -48,7 +48,8 @@ impl Bulk for Request {
         operation::check(&self)?;
         let batches = plan::batches(&self.body)?;
         let partial = self.allow_partial_results;
-        let ids = plan::ids(&self.body);
+        let ids = self.body.iter().map(|update| update.id.clone());
+        let ids: Vec<String> = ids.map(Option::unwrap_or_default).collect();
         if !partial {
             bulk.upstream.reserve(&context.request, batches.len())?;
         }

@@ -5,7 +5,6 @@
 //! batch with an error that may concern a single id, each call sends its own
 //! ids again.
 
-mod leader;
 mod pending;
 mod share;
 
@@ -24,9 +23,9 @@ use crate::telemetry::MERGED;
 use crate::token_key::TokenKey;
 use crate::upstream::singleflight::{SharedRequest, WeakSharedRequest};
 use crate::upstream::{RequestContext, Upstream};
-use leader::{SharedResult, lead};
 use pending::PendingBatch;
 pub(super) use share::BatchShare;
+use share::{SharedResult, lead};
 
 /// The registry of open batches. Clones share it.
 #[derive(Debug, Clone)]

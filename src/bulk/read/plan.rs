@@ -16,16 +16,11 @@ pub(super) struct Plan<O> {
     /// The first batch, encoded.
     first: RestRequest,
     /// The ids of each batch.
-    batches: Vec<Vec<String>>,
+    pub batches: Vec<Vec<String>>,
 }
 
-/// A batch and how it is sent.
-pub(super) struct PlannedBatch {
-    /// Its position in the call.
-    pub index: usize,
-    pub ids: Vec<String>,
-    pub dispatch: Dispatch,
-}
+/// A batch: its position in the call, its ids, and how it is sent.
+pub(super) type PlannedBatch = (usize, Vec<String>, Dispatch);
 
 /// How a batch is sent.
 pub(super) enum Dispatch {
@@ -48,7 +43,13 @@ impl<O: BulkRead> Plan<O> {
         let first = if ids.len() == request.ids().len() && ids.len() <= BATCH_SIZE {
             operation::encode(request)?
         } else {
-            check(request)?;
+            // Checked as a whole, so that an invalid id is named by its index in
+            // the request. Most requests are valid, and the first check is far
+            // cheaper than the second one.
+            let mut all = request.ids().iter();
+            if all.any(|id| operation::wrong_element(id).is_some()) {
+                operation::check(request)?;
+            }
             let first = ids.iter().take(BATCH_SIZE).cloned();
             operation::encode(&template.with_ids(first.collect()))?
         };
@@ -57,11 +58,6 @@ impl<O: BulkRead> Plan<O> {
             first,
             batches: ids.chunks(BATCH_SIZE).map(<[String]>::to_vec).collect(),
         })
-    }
-
-    /// How many batches there are.
-    pub(super) fn batches(&self) -> usize {
-        self.batches.len()
     }
 
     /// How many distinct ids there are.
@@ -84,19 +80,12 @@ impl<O: BulkRead> Plan<O> {
         {
             let shares = coalescer.join(&self.template, context, &bulk.upstream, ids)?;
             let shares = shares.into_iter().zip(self.batches.len()..);
-            planned.extend(shares.map(|((share, ids), index)| PlannedBatch {
-                index,
-                ids,
-                dispatch: Dispatch::Shared(share),
-            }));
+            planned
+                .extend(shares.map(|((share, ids), index)| (index, ids, Dispatch::Shared(share))));
         }
         let mut first = Some(self.first);
         let own = self.batches.into_iter().enumerate();
-        planned.extend(own.map(|(index, ids)| PlannedBatch {
-            index,
-            ids,
-            dispatch: Dispatch::Own(first.take()),
-        }));
+        planned.extend(own.map(|(index, ids)| (index, ids, Dispatch::Own(first.take()))));
         Ok((self.template, planned))
     }
 }
@@ -109,15 +98,4 @@ fn distinct(ids: &[String]) -> Vec<String> {
         .filter(|id| seen.insert(id_key(id)))
         .cloned()
         .collect()
-}
-
-/// Checks the ids of a request that is sent in parts, so that an invalid one is
-/// named by its index in the whole request.
-fn check<O: BulkRead>(request: &O) -> Result<(), Failure> {
-    let mut ids = request.ids().iter();
-    // Most requests are valid, and this check is far cheaper than the second one.
-    if ids.any(|id| operation::wrong_element(id).is_some()) {
-        operation::check(request)?;
-    }
-    Ok(())
 }

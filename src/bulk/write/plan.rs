@@ -56,14 +56,6 @@ pub(super) fn batches(updates: &[MutableUserPresence]) -> Result<Vec<Batch>, Err
     Ok(batches)
 }
 
-/// The id of each update's user.
-pub(super) fn ids(updates: &[MutableUserPresence]) -> Vec<String> {
-    updates
-        .iter()
-        .map(|update| update.id.clone().unwrap_or_default())
-        .collect()
-}
-
 /// Checks each update. Returns their sizes as JSON.
 fn check(updates: &[MutableUserPresence]) -> Result<Vec<usize>, Error> {
     let mut violations = Vec::new();

@@ -1,19 +1,81 @@
-//! Hands each call its share of a coalesced batch.
+//! Sends a coalesced batch once, and hands each of its calls its share.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::assemble::user_key;
 use super::super::collect::Presences;
-use super::leader::SharedResult;
+use super::OpenGuard;
+use super::pending::PendingIds;
 use crate::bulk::id_key;
 use crate::bulk::read::BulkRead;
 use crate::context::CallContext;
+use crate::deadline::Deadline;
 use crate::error::Error;
+use crate::memory::MemoryLease;
 use crate::operation;
 use crate::proto::v1::UcUserPresence;
-use crate::upstream::singleflight::{SharedRequest, caused_by_peers};
+use crate::upstream::singleflight::{QueueNotice, SharedRequest, caused_by_peers};
 use crate::upstream::{Reply, Upstream};
+
+/// The result of a batch, for all of its calls.
+#[derive(Debug)]
+pub(super) struct SharedResult {
+    presences: Presences,
+    /// The size of the response, divided by the number of ids.
+    bytes_per_id: usize,
+    calls: usize,
+    _lease: MemoryLease,
+}
+
+/// Sends a batch, `template` with the ids of all calls, when it is full or no
+/// call has joined it for the window. Whichever of its calls is there drives it.
+pub(super) async fn lead<O: BulkRead>(
+    guard: OpenGuard,
+    template: O,
+    mut context: CallContext,
+    upstream: Upstream,
+    deadline: Deadline,
+    notice: QueueNotice,
+) -> Arc<SharedResult> {
+    let pending = Arc::clone(&guard.pending);
+    tokio::select! {
+        () = pending.quiet_for(guard.coalescer.window) => {}
+        () = pending.full() => {}
+    }
+    // No call can join from here on.
+    drop(guard);
+    let PendingIds {
+        ids, keys, calls, ..
+    } = pending.take();
+    context.request.deadline = deadline;
+    let count = ids.len();
+    let mut bytes = 0;
+    let presences = async {
+        let request = operation::encode(&template.with_ids(ids))?;
+        let reply = upstream
+            .send_shared(&request, &context.request, &notice)
+            .await?;
+        bytes = reply.body.len();
+        Ok(context.decode::<O>(reply)?.map(O::presences))
+    };
+    let presences: Presences = presences.await;
+    // The only call of a batch gets all presences and counts these itself.
+    if let Ok(reply) = &presences
+        && calls > 1
+    {
+        let found = reply.body.iter().map(user_key);
+        let unrequested = found.filter(|key| key.as_ref().is_none_or(|key| !keys.contains(key)));
+        let access_log = &context.request.access_log;
+        access_log.unmatched_answers(unrequested.count());
+    }
+    Arc::new(SharedResult {
+        presences,
+        bytes_per_id: bytes.div_ceil(count.max(1)),
+        calls,
+        _lease: context.request.memory,
+    })
+}
 
 /// A call's share of a batch.
 pub(in crate::bulk::read) struct BatchShare(pub(super) SharedRequest<Arc<SharedResult>>);
