@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod certificates;
 pub mod faults;
 mod gateway;
+pub mod generated;
 pub mod http2;
 pub mod in_flight;
 #[path = "../../src/logging/captured.rs"]

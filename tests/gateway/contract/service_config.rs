@@ -2,12 +2,19 @@
 //! repeats, and how long each may take.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use prost_reflect::{MethodDescriptor, Value};
+use presence_gateway::rpc::Rpc;
+use prost_reflect::MethodDescriptor;
 use serde::Deserialize;
 
+use crate::support::generated::{self, COMMAND};
 use crate::support::{all_methods, path};
+
+const FILE: &str = "proto/service-config.json";
+
+static TEXT: LazyLock<String> = LazyLock::new(|| generated::read(FILE, with_names));
 
 /// The longest deadline that the gateway grants by default.
 const MAX_DEADLINE: Duration = Duration::from_mins(2);
@@ -55,13 +62,49 @@ struct RetryPolicy {
 }
 
 fn config() -> ServiceConfig {
-    serde_json::from_str(include_str!("../../../proto/service-config.json")).unwrap()
+    serde_json::from_str(&TEXT).unwrap()
 }
 
 /// A duration as protobuf's JSON has it.
 fn duration(text: &str) -> Duration {
     let seconds = text.strip_suffix('s').and_then(|text| text.parse().ok());
     Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("`{text}` is no duration")))
+}
+
+/// Returns the index of the group that an RPC belongs to, in the order of the file.
+fn group(rpc: &MethodDescriptor) -> usize {
+    let is_bulk = Rpc::find(&path(rpc)).unwrap().is_bulk;
+    match idempotency(rpc) {
+        _ if is_streaming(rpc) => 5,
+        1 if !is_bulk => 0,
+        1 => 1,
+        2 => 2,
+        _ if !is_bulk => 3,
+        _ => 4,
+    }
+}
+
+/// Returns the service config with the names that the protos give to each group.
+fn with_names(text: &str) -> String {
+    const NAMES: &str = "\"name\": [\n";
+    let (mut generated, groups) = text
+        .split_once(NAMES)
+        .map(|(head, groups)| (head.to_owned(), groups.split(NAMES)))
+        .unwrap();
+    for (index, text) in groups.enumerate() {
+        let (_, settings) = text.split_once("\n      ]").unwrap();
+        let rpcs = all_methods().into_iter();
+        let mut rpcs: Vec<_> = rpcs.filter(|rpc| group(rpc) == index).collect();
+        rpcs.sort_by_key(|rpc| rpc.parent_service().name() == "LegacyPresenceService");
+        let names = rpcs.iter().map(|rpc| {
+            let (service, method) = (rpc.parent_service(), rpc.name());
+            let service = service.full_name();
+            format!(r#"        {{"service": "{service}", "method": "{method}"}}"#)
+        });
+        let names = names.collect::<Vec<_>>().join(",\n");
+        generated.extend([NAMES, &names, "\n      ]", settings]);
+    }
+    generated
 }
 
 /// Each RPC with what is said of it.
@@ -72,7 +115,8 @@ fn configured() -> Vec<(MethodDescriptor, MethodConfig)> {
         config.retain(|config| config.name.iter().any(is_it));
         let named = config.iter().flat_map(|config| &config.name);
         let count = named.filter(|name| is_it(name)).count();
-        assert_eq!(count, 1, "{} is named {count} times", rpc.full_name());
+        let name = rpc.full_name();
+        assert_eq!(count, 1, "{name} is named {count} times; run `{COMMAND}`");
         config.remove(0)
     };
     let pair = |rpc: MethodDescriptor| {
@@ -88,9 +132,19 @@ fn is_streaming(rpc: &MethodDescriptor) -> bool {
 
 /// Whether an RPC may be repeated by somebody who does not know what became of it.
 fn is_repeatable(rpc: &MethodDescriptor) -> bool {
+    idempotency(rpc) != 0
+}
+
+/// The idempotency level: 0 for unknown, 1 for no side effects, 2 for idempotent.
+fn idempotency(rpc: &MethodDescriptor) -> i32 {
     let options = rpc.options();
     let level = options.get_field_by_name("idempotency_level").unwrap();
-    *level != Value::EnumNumber(0)
+    level.as_enum_number().unwrap()
+}
+
+#[test]
+fn the_names_of_the_service_config_follow_from_the_protos() {
+    generated::assert_current(FILE, &TEXT, with_names);
 }
 
 #[test]
