@@ -4,7 +4,7 @@
 //!
 //! - `settings`: the assumptions where public sources do not say.
 //! - `serve`: connections. `handler`: one request. `request`: its parts.
-//! - `routes`: the 27 operations. `operation`: what their handlers get and return.
+//! - `routes`: the operations. `operation`: what their handlers get and return.
 //! - `definitions`, `sources`, `organization`,
 //!   `presences`: the handlers.
 //! - `state`, `seed`, `users`, `limits`, `journal`: the state; `bounds`: its limits.

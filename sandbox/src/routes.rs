@@ -1,4 +1,4 @@
-//! The table of the 27 operations.
+//! The table of the operations.
 
 use super::api_error::ApiError;
 use super::definitions::{current, legacy};
@@ -20,7 +20,7 @@ const EDIT_PRESENCE: Permissions = Any(&["presence:userPresence:edit"]);
 
 /// All operations. If two templates match a path, the first one applies.
 #[rustfmt::skip]
-pub(super) const OPERATIONS: [Operation; 27] = [
+pub(super) const OPERATIONS: &[Operation] = &[
     Operation { name: "get_presence_definitions", method: "GET", template: "presence/definitions", permissions: VIEW_DEFINITION, body: None, run: current::list },
     Operation { name: "post_presence_definitions", method: "POST", template: "presence/definitions", permissions: ADD_DEFINITION, body: Some(shape::DEFINITION), run: current::create },
     Operation { name: "get_presence_definition", method: "GET", template: "presence/definitions/{}", permissions: VIEW_DEFINITION, body: None, run: current::get },
@@ -57,13 +57,12 @@ pub(super) fn find(
     method: &str,
     path: &str,
 ) -> Result<(&'static Operation, Vec<String>), ApiError> {
-    const TABLE: &[Operation] = &OPERATIONS;
     let segments: Option<Vec<&str>> = path
         .strip_prefix("/api/v2/")
         .map(|p| p.split('/').collect());
     let segments = segments.ok_or_else(|| ApiError::from_status(404))?;
     let fitting = || {
-        TABLE
+        OPERATIONS
             .iter()
             .filter_map(|one| Some((one, matched(one.template, &segments)?)))
     };
@@ -107,8 +106,8 @@ mod tests {
     }
 
     #[test]
-    fn each_of_the_27_is_found_by_its_own_path() {
-        for operation in &OPERATIONS {
+    fn each_operation_is_found_by_its_own_path() {
+        for operation in OPERATIONS {
             let path = format!("/api/v2/{}", operation.template.replace("{}", "x%2Fy"));
             let (found, variables) = find(operation.method, &path).unwrap();
             assert_eq!(found.name, operation.name);
@@ -118,7 +117,7 @@ mod tests {
             );
         }
         let names: HashSet<&str> = OPERATIONS.iter().map(|operation| operation.name).collect();
-        assert_eq!(names.len(), 27);
+        assert_eq!(names.len(), OPERATIONS.len());
     }
 
     #[test]
