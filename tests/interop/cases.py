@@ -5,6 +5,8 @@ empty map from none, a null from nothing. The gateway leaves such an argument
 out, where an SDK that is told to sends `id=`, `{}` or `null`.
 """
 
+from operations import OPERATIONS
+
 USER = "d5b7f0a4-3f1c-4c8e-9a55-0b6f1c2d3e4f"
 OTHER = "0e2a9f6b-7c1d-4e5f-8a9b-1c2d3e4f5a6b"
 SOURCE = "8f9c1f7e-52a6-4a44-9f0b-6f1d0b7a9c3e"
@@ -235,3 +237,18 @@ CASES = {
         "no updates": {"body": []},
     },
 }
+
+
+def derived(operation):
+    """Two cases for an operation without one above: what is required, and every argument, to escape."""
+    values = {"str": AWKWARD, "list[str]": [USER, AWKWARD], "int": 2}
+    if any(parameter.type not in values for parameter in operation.parameters):
+        return {}  # a model or a date: write its case above
+    every = {parameter.name: values[parameter.type] for parameter in operation.parameters}
+    required = {parameter.name: USER for parameter in operation.parameters_in("path")}
+    return {"what is required": required, "everything": every}
+
+
+for _name, _operation in OPERATIONS.items():
+    if _name not in CASES:
+        CASES[_name] = derived(_operation)

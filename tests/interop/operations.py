@@ -1,4 +1,4 @@
-"""The vendor's 27 operations, read from the fixture, and how each language names them."""
+"""The vendor's operations, read from the fixture, and how each language names them."""
 
 import json
 import re
