@@ -44,7 +44,6 @@ class PythonSdk:
         client = self._sdk.ApiClient(host=host)
         client.access_token = token
         self._client = client
-        self._presence = self._sdk.PresenceApi(client)
 
     def call(self, operation, **arguments):
         """Calls the SDK's method with models, dates and all, as its users do."""
@@ -55,10 +54,16 @@ class PythonSdk:
         try:
             # The SDK insists on warning of its deprecated methods, which we call on purpose.
             with warnings.catch_warnings(record=True):
-                answer = getattr(self._presence, operation)(**native)
+                answer = getattr(self._api(operation), operation)(**native)
         except self._sdk.rest.ApiException as error:
             raise Refused(f"{operation}: {error.status} {error.body}") from error
         return self._client.sanitize_for_serialization(answer)
+
+    def _api(self, operation):
+        """The class of the SDK that has an operation: PresenceApi, or else the first that does."""
+        names = [name for name in dir(self._sdk) if name.endswith("Api")]
+        apis = [self._sdk.PresenceApi, *(getattr(self._sdk, name) for name in names)]
+        return next(api for api in apis if hasattr(api, operation))(self._client)
 
     def _native(self, type_, value):
         listed = re.fullmatch(r"list\[(.*)\]", type_)
