@@ -78,7 +78,7 @@ def test_the_gateway_says_who_it_is_and_what_it_reads(operation, call, recorder,
     call(operation, [("authorization", f"Bearer {token}")])
 
     request = recorder.request_with(f"Bearer {token}")
-    version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["package"]["version"]
+    version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"]
     assert request.header("user-agent") == [f"presence-gateway/{version}"]
     assert request.header("accept") == ["application/json"]
 
