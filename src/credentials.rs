@@ -7,7 +7,7 @@ use crate::token_key::TokenKey;
 
 /// The longest `authorization` that is forwarded, in bytes. The vendor's tokens
 /// have about a hundred, and no server in front of it accepts longer headers.
-pub const MAX_AUTHORIZATION: usize = 16 * 1024;
+const MAX_AUTHORIZATION: usize = 16 * 1024;
 
 /// The caller, known by the vendor's token that it bears.
 #[derive(Debug, Clone)]

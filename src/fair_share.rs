@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 /// The part of the total that one key may hold, as its divisor.
-pub const PER_KEY_DIVISOR: usize = 4;
+const PER_KEY_DIVISOR: usize = 4;
 
 /// A total. Clones share it.
 #[derive(Debug, Clone)]

@@ -28,7 +28,7 @@ pub(crate) use prune::prune_mismatched;
 
 /// The most models in a list: a thousand times what the vendor answers to one
 /// request. An empty model is two bytes of JSON and hundreds in memory.
-pub const MAX_ELEMENTS: usize = 50_000;
+const MAX_ELEMENTS: usize = 50_000;
 
 /// Parses a model; `null` is `None`. Rejects anything but an object: serde alone
 /// would fill a model from an array by position.

@@ -12,7 +12,7 @@ use crate::token_key::TokenKey;
 
 /// How many bytes one byte on the wire becomes at most in all its forms
 /// together: as received, as a message, and as sent on. Measured: three.
-pub const EXPANSION_FACTOR: usize = 4;
+pub(crate) const EXPANSION_FACTOR: usize = 4;
 
 /// A number of bytes, a quarter of them for one holder. Clones share it.
 #[derive(Debug, Clone)]

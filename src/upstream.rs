@@ -30,13 +30,6 @@ use retry::Budget;
 use sender::Sender;
 use singleflight::QueueNotice;
 
-/// The fixed limits of requests upstream, which `docs/limits.md` lists.
-pub mod limits {
-    pub use super::client::{CONNECT_TIMEOUT, POOL_IDLE_TIMEOUT};
-    pub use super::response::{MAX_ANSWER, MAX_ERROR_BODY};
-    pub use super::retry::MAX_ATTEMPTS;
-}
-
 /// The upstream API. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Upstream {

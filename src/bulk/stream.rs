@@ -22,11 +22,11 @@ use crate::proto::v1::{StreamUsersPresenceBulkRequest, StreamUsersPresenceBulkRe
 use fetch::fetch;
 use state::StreamState;
 
-/// What both streams receive: their requests differ only in that one names its
-/// source in the path.
+/// A message of either stream's requests: they differ only in whether the path
+/// of the REST request names the source.
 pub(crate) type StreamRequest = StreamUsersPresenceBulkRequest;
 
-/// What both streams send.
+/// A message of either stream's responses.
 pub(crate) type StreamResponse = StreamUsersPresenceBulkResponse;
 
 /// Why a stream ends before all ids are read.
@@ -42,7 +42,7 @@ enum Abort {
 /// not checked the token, so an arbitrary text may hold the stream open.
 const FIRST_ID_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the last message of a failed stream waits for a caller that takes
+/// How long the last message of a failed stream waits for a caller that reads
 /// no messages.
 const FINAL_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -54,7 +54,7 @@ const FINAL_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 ///
-/// What ends the whole stream: a rejected token, a deadline, a drain, an invalid
+/// If the whole stream fails: a rejected token, the deadline, a drain, an invalid
 /// message, an exhausted rate limit, or an idle caller.
 pub(crate) async fn serve_stream<O: BulkRead>(
     context: &CallContext,
@@ -83,7 +83,7 @@ async fn run<O: BulkRead>(
     let mut parameters = None::<Parameters<O>>;
     let mut in_flight = FuturesUnordered::new();
     let (mut is_half_closed, mut abort) = (false, None::<Failure>);
-    // When the caller last did something, or the gateway last did something for it.
+    // When either side last sent, received or completed something.
     let mut last_activity = Instant::now();
     loop {
         let may_start = state.undelivered() < limits.concurrency && abort.is_none();
@@ -157,7 +157,7 @@ async fn run<O: BulkRead>(
     }
 }
 
-/// What the first message of a stream fixes for all of it.
+/// The parameters of a stream, which its first message sets.
 struct Parameters<O> {
     /// The request without ids.
     template: O,

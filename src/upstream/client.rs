@@ -25,11 +25,11 @@ use crate::tls::pem::Identity;
 /// the TLS handshake together. It has room for one silent name server (5 s in
 /// glibc) and for lost packets, which are sent again after one second and after
 /// three. The addresses of a name share the time for TCP.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an unused connection is kept: well under the 60 s after which an
 /// AWS load balancer closes it, because a request that meets the close is lost.
-pub const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How many unused connections are kept. After a burst, those beyond are
 /// closed at once, and files are free for callers again.

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Body, Client, Request};
 
 use super::client::CONNECT_TIMEOUT;
-use super::response::{expired, lost, read};
+use super::response::{deadline_exceeded, read_response, transport_error};
 use super::sender::Sender;
 use super::tracked_body::{TrackedBody, comes_with_head};
 use super::{Reply, RequestContext};
@@ -43,13 +43,13 @@ impl Sender {
         let mut response = match deadline.timeout(client.execute(request)).await {
             Some(Ok(response)) => response,
             None if state.never_sent() => return Err(Error::DeadlineExceeded.into()),
-            None => return Err(expired(spec).into()),
+            None => return Err(deadline_exceeded(spec).into()),
             Some(Err(error)) if state.never_sent() => {
                 // Boxed, because each call that waits has room for it.
                 let error = Box::pin(self.unreached(error, &client, deadline)).await;
                 return Err(error.into());
             }
-            Some(Err(error)) => return Err(lost(spec, error).into()),
+            Some(Err(error)) => return Err(transport_error(spec, error).into()),
         };
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
             && !self.endpoint.is_secure()
@@ -60,7 +60,7 @@ impl Sender {
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
         span.record_head(response.status().as_u16(), id.as_ref());
-        match read(spec, &mut response, deadline, memory).await {
+        match read_response(spec, &mut response, deadline, memory).await {
             Ok(body) => Ok(Reply {
                 body,
                 correlation_id: id,

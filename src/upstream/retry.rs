@@ -10,7 +10,7 @@ use crate::operation::Spec;
 
 /// The most attempts at a request, without those that the vendor refuses with
 /// 429: that is about the token, and may happen any number of times.
-pub const MAX_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// The longest backoff before the second attempt; twice that before the third.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);

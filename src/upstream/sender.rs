@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::client::RotatingClient;
 use super::endpoint::Endpoint;
 use super::rate_limit::{Permit, RateLimiter, Slot};
-use super::response::recalled;
+use super::response::cancelled;
 use super::retry::{Attempts, Budget, Decision};
 use super::singleflight::QueueNotice;
 use super::tracked_body::TrackedBody;
@@ -202,7 +202,7 @@ impl Sender {
                 Err(if state.never_sent() {
                     Error::RateLimited(self.rate_limiter.delay(context.caller.key())).into()
                 } else {
-                    recalled(request.spec).into()
+                    cancelled(request.spec).into()
                 })
             }
             result = self.exchange(request, context, body, &mut span) => result,

@@ -15,7 +15,7 @@ const BATCH_BYTES: usize = 500_000;
 /// The largest update that the vendor accepts, in bytes: its `request.bytes.max`
 /// for a body, without the brackets. An update larger than [`BATCH_BYTES`] is a
 /// batch by itself.
-const MAX_UPDATE_BYTES: usize = 512_000 - "[]".len();
+const MAX_UPDATE_BYTES: usize = 512_000 - 2;
 
 /// A batch of a bulk write, which contains each user at most once.
 #[derive(Debug)]
