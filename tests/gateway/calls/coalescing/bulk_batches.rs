@@ -1,4 +1,4 @@
-//! Batches that bulk reads share where they meet.
+//! Batches shared by concurrent bulk reads.
 
 use std::time::Duration;
 
@@ -7,52 +7,54 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
-use super::{call, ran_out, shared};
+use super::{assert_timed_out, coalescing_limits, spawn_call};
 use crate::support::bulk::{READ, all, failures, ids, texts, users, vendor};
 use crate::support::in_flight::soon;
 use crate::support::{Gateway, Limits, Received, Vendor, refused, reply};
 
-const LONG: u64 = 20_000;
+/// A timeout that no call of these tests reaches.
+const LONG_MS: u64 = 20_000;
 
-/// A gateway whose batches are open for so many milliseconds.
-async fn merging(vendor: &Vendor, milliseconds: u64) -> Gateway {
+/// A gateway that keeps batches open for other calls' ids during this window.
+async fn gateway_with_window(vendor: &Vendor, window_ms: u64) -> Gateway {
     let limits = Limits {
-        merge_window: Some(Duration::from_millis(milliseconds)),
-        ..shared()
+        merge_window: Some(Duration::from_millis(window_ms)),
+        ..coalescing_limits()
     };
     Gateway::with(vendor, limits).await
 }
 
-fn read(gateway: &Gateway, ids: &[String], token: &str) -> JoinHandle<Result<Value, Status>> {
-    call(gateway, READ, json!({"id": ids}), token, LONG)
+fn spawn_read(gateway: &Gateway, ids: &[String], token: &str) -> JoinHandle<Result<Value, Status>> {
+    spawn_call(gateway, READ, json!({"id": ids}), token, LONG_MS)
 }
 
-async fn answer(read: JoinHandle<Result<Value, Status>>) -> Value {
-    soon("the answer", read).await.unwrap().unwrap()
+async fn response(read: JoinHandle<Result<Value, Status>>) -> Value {
+    soon("the response", read).await.unwrap().unwrap()
 }
 
-/// Answers all but unknown users, and refuses what holds a malformed id.
-fn known(received: &Received) -> Response {
+/// Returns the presences of known users, and rejects a request with a malformed id.
+fn respond(received: &Received) -> Response {
     let ids = received.ids();
     if ids.iter().any(|id| id.starts_with("bad")) {
         return reply(400, r#"{"code": "bad.request", "message": "malformed id"}"#);
     }
     let known = ids.iter().filter(|id| !id.starts_with("none"));
-    // In another order.
+    // In reverse order, since the vendor promises none.
     let presences: Vec<_> = known.rev().map(|id| json!({"userId": id})).collect();
     reply(200, Value::Array(presences).to_string())
 }
 
 #[tokio::test]
-async fn fifty_reads_of_one_id_are_one_request_and_each_gets_its_own() {
-    let vendor = vendor(known).await;
-    // So long that all of them meet on any machine: what is full leaves at once.
-    let gateway = merging(&vendor, 1000).await;
+async fn fifty_reads_of_one_id_each_share_one_request() {
+    let vendor = vendor(respond).await;
+    // Long enough for all 50 reads on any machine. A full batch is sent at once,
+    // so the test does not wait for the window.
+    let gateway = gateway_with_window(&vendor, 1000).await;
     let reads: Vec<_> = (0..50)
-        .map(|n| read(&gateway, &ids(n..n + 1), "t"))
+        .map(|n| spawn_read(&gateway, &ids(n..n + 1), "t"))
         .collect();
     for (n, read) in reads.into_iter().enumerate() {
-        let answer = answer(read).await;
+        let answer = response(read).await;
         assert_eq!(users(&answer), ids(n..n + 1));
         assert!(texts(&answer["missingIds"]).is_empty());
     }
@@ -60,120 +62,126 @@ async fn fifty_reads_of_one_id_are_one_request_and_each_gets_its_own() {
 }
 
 #[tokio::test]
-async fn an_answer_that_nobody_asked_for_is_told_to_none_of_several_and_to_one_alone() {
+async fn an_unrequested_presence_is_dropped_from_a_shared_batch_only() {
     let vendor = vendor(|received| {
         let ids = received.ids();
-        let users = ids.iter().map(String::as_str).chain(["stranger"]);
+        let users = ids.iter().map(String::as_str).chain(["unrequested"]);
         let presences: Vec<_> = users.map(|id| json!({"userId": id})).collect();
         reply(200, Value::Array(presences).to_string())
     })
     .await;
-    let gateway = merging(&vendor, 300).await;
+    let gateway = gateway_with_window(&vendor, 300).await;
     let reads = [
-        read(&gateway, &ids(0..1), "t"),
-        read(&gateway, &ids(1..2), "t"),
+        spawn_read(&gateway, &ids(0..1), "t"),
+        spawn_read(&gateway, &ids(1..2), "t"),
     ];
     for (n, read) in reads.into_iter().enumerate() {
-        assert_eq!(users(&answer(read).await), ids(n..n + 1));
+        assert_eq!(users(&response(read).await), ids(n..n + 1));
     }
     assert_eq!(vendor.received().len(), 1);
-    let alone = answer(read(&gateway, &ids(2..3), "t")).await;
-    assert_eq!(users(&alone), ["user-2", "stranger"]);
+    let alone = response(spawn_read(&gateway, &ids(2..3), "t")).await;
+    assert_eq!(users(&alone), ["user-2", "unrequested"]);
 }
 
 #[tokio::test]
 async fn ids_that_do_not_fit_go_into_the_next_batch() {
-    let vendor = vendor(known).await;
-    let gateway = merging(&vendor, 500).await;
+    let vendor = vendor(respond).await;
+    let gateway = gateway_with_window(&vendor, 500).await;
     let reads: Vec<_> = (0..5)
-        .map(|n| read(&gateway, &ids(n * 30..n * 30 + 30), "t"))
+        .map(|n| spawn_read(&gateway, &ids(n * 30..n * 30 + 30), "t"))
         .collect();
     for (n, read) in reads.into_iter().enumerate() {
-        assert_eq!(users(&answer(read).await), ids(n * 30..n * 30 + 30));
+        assert_eq!(users(&response(read).await), ids(n * 30..n * 30 + 30));
     }
-    assert_eq!(vendor.received().len(), 3, "150 ids are three batches");
-    vendor.forget();
-    // Whole batches are not waited with.
     assert_eq!(
-        users(&answer(read(&gateway, &ids(0..100), "t")).await),
+        vendor.received().len(),
+        3,
+        "150 ids should be three batches"
+    );
+    vendor.forget();
+    // A full batch does not wait for the window.
+    assert_eq!(
+        users(&response(spawn_read(&gateway, &ids(0..100), "t")).await),
         ids(0..100)
     );
     assert_eq!(vendor.received().len(), 2);
 }
 
 #[tokio::test]
-async fn an_id_that_several_ask_is_asked_once() {
-    let vendor = vendor(known).await;
-    let gateway = merging(&vendor, 500).await;
-    let asked = ["a", "none", "b"].map(str::to_owned);
-    let reads: Vec<_> = (0..60).map(|_| read(&gateway, &asked, "t")).collect();
+async fn an_id_requested_by_several_reads_is_sent_once() {
+    let vendor = vendor(respond).await;
+    let gateway = gateway_with_window(&vendor, 500).await;
+    let requested = ["a", "none", "b"].map(str::to_owned);
+    let reads: Vec<_> = (0..60)
+        .map(|_| spawn_read(&gateway, &requested, "t"))
+        .collect();
     for read in reads {
-        let answer = answer(read).await;
+        let answer = response(read).await;
         assert_eq!(users(&answer), ["a", "b"]);
         assert_eq!(texts(&answer["missingIds"]), ["none"]);
     }
-    assert_eq!(vendor.only().ids(), asked);
+    assert_eq!(vendor.only().ids(), requested);
 }
 
 #[tokio::test]
-async fn tokens_and_sources_do_not_meet() {
+async fn reads_of_other_tokens_or_sources_share_no_batch() {
     let vendor = vendor(all).await;
-    let gateway = merging(&vendor, 300).await;
-    let other = |source: &str| {
+    let gateway = gateway_with_window(&vendor, 300).await;
+    let read_source = |source: &str| {
         let request = json!({"id": ids(0..1), "sourceId": source});
-        call(&gateway, "GetUsersPresenceBulk", request, "a", LONG)
+        spawn_call(&gateway, "GetUsersPresenceBulk", request, "a", LONG_MS)
     };
     let reads = [
-        read(&gateway, &ids(0..1), "a"),
-        read(&gateway, &ids(1..2), "b"),
-        other("x"),
-        other("y"),
+        spawn_read(&gateway, &ids(0..1), "a"),
+        spawn_read(&gateway, &ids(1..2), "b"),
+        read_source("x"),
+        read_source("y"),
     ];
     for read in reads {
-        assert_eq!(users(&answer(read).await).len(), 1);
+        assert_eq!(users(&response(read).await).len(), 1);
     }
     assert_eq!(vendor.received().len(), 4);
-    let of = |token: &str| {
+    let count = |token: &str| {
         vendor
             .received()
             .into_iter()
             .filter(|each| each.token() == token)
             .count()
     };
-    assert_eq!((of("Bearer a"), of("Bearer b")), (3, 1));
+    assert_eq!((count("Bearer a"), count("Bearer b")), (3, 1));
 }
 
 #[tokio::test]
-async fn a_malformed_id_harms_no_stranger() {
-    let vendor = vendor(known).await;
-    let gateway = merging(&vendor, 300).await;
+async fn a_malformed_id_fails_only_its_own_call() {
+    let vendor = vendor(respond).await;
+    let gateway = gateway_with_window(&vendor, 300).await;
     let good: Vec<_> = (0..4)
-        .map(|n| read(&gateway, &ids(n..n + 1), "t"))
+        .map(|n| spawn_read(&gateway, &ids(n..n + 1), "t"))
         .collect();
-    let bad = read(&gateway, &["bad".to_owned()], "t");
+    let bad = spawn_read(&gateway, &["bad".to_owned()], "t");
     let partial = json!({"id": ["bad2"], "allowPartialResults": true});
-    let partial = call(&gateway, READ, partial, "t", LONG);
+    let partial = spawn_call(&gateway, READ, partial, "t", LONG_MS);
     for (n, read) in good.into_iter().enumerate() {
-        assert_eq!(users(&answer(read).await), ids(n..n + 1));
+        assert_eq!(users(&response(read).await), ids(n..n + 1));
     }
     refused(bad.await.unwrap(), Code::InvalidArgument, "BAD_REQUEST");
-    let failed = failures(&answer(partial).await);
+    let failed = failures(&response(partial).await);
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].2, ["bad2"]);
     assert_eq!(
         vendor.received().len(),
         7,
-        "once together, and once each apart"
+        "one shared request should be followed by one for each of the six calls"
     );
 }
 
 #[tokio::test]
-async fn what_is_about_the_token_or_the_vendor_is_told_to_all_without_asking_again() {
+async fn an_error_of_the_token_or_the_vendor_fails_all_calls_after_one_request() {
     for (status, code) in [(401, Code::Unauthenticated), (500, Code::Internal)] {
         let vendor = vendor(move |_| reply(status, r#"{"code": "some.code"}"#)).await;
-        let gateway = merging(&vendor, 300).await;
+        let gateway = gateway_with_window(&vendor, 300).await;
         let reads: Vec<_> = (0..4)
-            .map(|n| read(&gateway, &ids(n..n + 1), "t"))
+            .map(|n| spawn_read(&gateway, &ids(n..n + 1), "t"))
             .collect();
         for read in reads {
             let answer = soon("the error", read).await.unwrap();
@@ -184,13 +192,13 @@ async fn what_is_about_the_token_or_the_vendor_is_told_to_all_without_asking_aga
 }
 
 #[tokio::test]
-async fn who_leaves_or_runs_out_of_time_harms_no_other() {
-    let vendor = vendor(known).await;
-    let gateway = merging(&vendor, 700).await;
-    let hurried = call(&gateway, READ, json!({"id": ids(0..1)}), "t", 200);
-    let going = read(&gateway, &ids(1..2), "t");
-    let patient = read(&gateway, &ids(2..3), "t");
-    ran_out(&hurried.await.unwrap().unwrap_err());
-    going.abort();
-    assert_eq!(users(&answer(patient).await), ids(2..3));
+async fn a_cancelled_or_timed_out_call_does_not_affect_a_shared_batch() {
+    let vendor = vendor(respond).await;
+    let gateway = gateway_with_window(&vendor, 700).await;
+    let hurried = spawn_call(&gateway, READ, json!({"id": ids(0..1)}), "t", 200);
+    let cancelled = spawn_read(&gateway, &ids(1..2), "t");
+    let patient = spawn_read(&gateway, &ids(2..3), "t");
+    assert_timed_out(&hurried.await.unwrap().unwrap_err());
+    cancelled.abort();
+    assert_eq!(users(&response(patient).await), ids(2..3));
 }

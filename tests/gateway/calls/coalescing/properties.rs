@@ -1,5 +1,6 @@
-//! What holds whatever calls meet: no answer reaches another token, everyone
-//! gets what they asked for, and no failure or leaving harms another.
+//! Properties of coalesced calls: no response reaches another token, each call
+//! gets the users that it requested, and no failed or cancelled call affects
+//! another.
 
 use std::time::Duration;
 
@@ -9,24 +10,24 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 
-use super::{call, shared};
+use super::{coalescing_limits, spawn_call};
 use crate::support::bulk::{READ, texts};
 use crate::support::{Gateway, Limits, Received, Vendor, reply};
 
-/// One call.
+/// One generated call.
 #[derive(Debug, Clone)]
-struct Asked {
+struct Call {
     token: usize,
-    /// A single user, or many.
+    /// Whether the call reads all ids, or only the first.
     is_bulk: bool,
     ids: Vec<u8>,
-    /// Whether its caller goes away.
-    leaves: bool,
-    /// Whether its caller has hardly any time.
-    hurries: bool,
+    /// Whether its caller cancels it.
+    is_cancelled: bool,
+    /// Whether its deadline is 3 ms.
+    is_hurried: bool,
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn any_call() -> impl Strategy<Value = Call> {
     (
         0..3_usize,
         any::<bool>(),
@@ -34,16 +35,16 @@ fn asked() -> impl Strategy<Value = Asked> {
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.2),
     )
-        .prop_map(|(token, is_bulk, ids, leaves, hurries)| Asked {
+        .prop_map(|(token, is_bulk, ids, is_cancelled, is_hurried)| Call {
             token,
             is_bulk,
             ids,
-            leaves,
-            hurries,
+            is_cancelled,
+            is_hurried,
         })
 }
 
-/// Of each token, some users are unknown, and one id is malformed.
+/// Each token has one unknown user and one malformed id.
 fn is_unknown(token: &str, id: &str) -> bool {
     id == format!("user-{}", token.len() % 5)
 }
@@ -56,7 +57,7 @@ fn token(number: usize) -> String {
     "x".repeat(number + 1)
 }
 
-fn told(received: &Received) -> axum::response::Response {
+fn respond(received: &Received) -> axum::response::Response {
     let token = received.token().trim_start_matches("Bearer ");
     if !received.path().ends_with("/bulk") {
         let id = received.path().split('/').nth(4).unwrap().to_owned();
@@ -75,31 +76,31 @@ fn told(received: &Received) -> axum::response::Response {
     reply(200, Value::Array(presences.collect()).to_string())
 }
 
-async fn play(gateway: &Gateway, asked: Vec<Asked>) {
-    let mut calls = Vec::new();
-    for one in asked {
-        let ids: Vec<String> = one.ids.iter().map(|id| format!("user-{id}")).collect();
-        let (rpc, request) = if one.is_bulk {
+async fn run_calls(gateway: &Gateway, calls: Vec<Call>) {
+    let mut running = Vec::new();
+    for call in calls {
+        let ids: Vec<String> = call.ids.iter().map(|id| format!("user-{id}")).collect();
+        let (rpc, request) = if call.is_bulk {
             (READ, json!({"id": ids}))
         } else {
             ("GetUserPresencesPurecloud", json!({"userId": ids[0]}))
         };
-        let time = if one.hurries { 3 } else { 20_000 };
-        let call = call(gateway, rpc, request, &token(one.token), time);
+        let timeout_ms = if call.is_hurried { 3 } else { 20_000 };
+        let task = spawn_call(gateway, rpc, request, &token(call.token), timeout_ms);
         yield_now().await;
-        if one.leaves {
-            call.abort();
+        if call.is_cancelled {
+            task.abort();
             continue;
         }
-        calls.push((one, ids, call));
+        running.push((call, ids, task));
     }
-    for (one, ids, call) in calls {
-        let token = token(one.token);
-        let answer = call.await.unwrap();
-        let ids = if one.is_bulk { &ids[..] } else { &ids[..1] };
+    for (call, ids, task) in running {
+        let token = token(call.token);
+        let answer = task.await.unwrap();
+        let ids = if call.is_bulk { &ids[..] } else { &ids[..1] };
         let expected = match () {
             () if ids.iter().any(|id| is_malformed(&token, id)) => "BAD_REQUEST",
-            () if !one.is_bulk && is_unknown(&token, &ids[0]) => "NOT_FOUND",
+            () if !call.is_bulk && is_unknown(&token, &ids[0]) => "NOT_FOUND",
             () => "",
         };
         let answer = match answer {
@@ -107,19 +108,19 @@ async fn play(gateway: &Gateway, asked: Vec<Asked>) {
             Err(status) => {
                 let info = tonic_types::StatusExt::get_details_error_info(&status);
                 let reason = info.map(|info| info.reason).unwrap_or_default();
-                let ran_out = one.hurries
+                let timed_out = call.is_hurried
                     && (reason == "DEADLINE_EXCEEDED"
                         || status.code() == tonic::Code::Cancelled
                         || status.code() == tonic::Code::DeadlineExceeded);
                 assert!(
-                    ran_out || (reason == expected && !expected.is_empty()),
-                    "{one:?}: {status:?} instead of {expected:?}"
+                    timed_out || (reason == expected && !expected.is_empty()),
+                    "{call:?}: {status:?} instead of {expected:?}"
                 );
                 continue;
             }
         };
-        assert_eq!(expected, "", "{one:?}: {answer}");
-        if !one.is_bulk {
+        assert_eq!(expected, "", "{call:?}: {answer}");
+        if !call.is_bulk {
             assert_eq!(answer["id"], ids[0].as_str());
             assert_eq!(answer["message"], token.as_str());
             continue;
@@ -136,27 +137,27 @@ async fn play(gateway: &Gateway, asked: Vec<Asked>) {
         let presences = presences.unwrap_or_default();
         let users = presences.iter().map(|each| each["userId"].as_str());
         let users: Vec<&str> = users.map(Option::unwrap).collect();
-        assert_eq!(users, known, "{one:?}");
-        assert_eq!(texts(&answer["missingIds"]), unknown, "{one:?}");
+        assert_eq!(users, known, "{call:?}");
+        assert_eq!(texts(&answer["missingIds"]), unknown, "{call:?}");
         let is_own = |each: &Value| each["message"] == token.as_str();
-        assert!(presences.iter().all(is_own), "{one:?}: {answer}");
+        assert!(presences.iter().all(is_own), "{call:?}: {answer}");
     }
 }
 
 #[test]
-fn nobody_is_harmed_by_whom_they_meet_and_gets_what_they_asked_for() {
+fn each_coalesced_call_gets_its_own_results() {
     let runtime = Runtime::new().unwrap();
     let gateways = runtime.block_on(async {
         let vendor = Vendor::start(|received| async move {
             tokio::task::yield_now().await;
-            told(&received)
+            respond(&received)
         })
         .await;
         let mut gateways = Vec::new();
-        for milliseconds in [None, Some(2), Some(15)] {
+        for window_ms in [None, Some(2), Some(15)] {
             let limits = Limits {
-                merge_window: milliseconds.map(Duration::from_millis),
-                ..shared()
+                merge_window: window_ms.map(Duration::from_millis),
+                ..coalescing_limits()
             };
             gateways.push(Gateway::with(&vendor, limits).await);
         }
@@ -167,7 +168,7 @@ fn nobody_is_harmed_by_whom_they_meet_and_gets_what_they_asked_for() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    proptest!(config, |(gateway in 0..3_usize, asked in vec(asked(), 1..60))| {
-        runtime.block_on(play(&gateways[gateway], asked));
+    proptest!(config, |(gateway in 0..3_usize, calls in vec(any_call(), 1..60))| {
+        runtime.block_on(run_calls(&gateways[gateway], calls));
     });
 }

@@ -1,4 +1,4 @@
-//! One request for identical reads.
+//! Identical reads that share one request.
 
 use std::sync::Arc;
 
@@ -7,137 +7,153 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
-use super::{call, ran_out, shared, told};
+use super::{assert_timed_out, coalescing_limits, echo, spawn_call};
 use crate::support::bulk::READ;
 use crate::support::in_flight::{Flight, gated, soon};
 use crate::support::{CORRELATION_ID, Gateway, Limits, Vendor, metadata, refused, reply};
 
 const RPC: &str = "GetUserPresencesPurecloud";
-const WRITE: &str = "PatchUserPresencesPurecloud";
-/// Longer than a test is patient.
-const LONG: u64 = 100_000;
+/// A timeout that no call reaches: a test fails before.
+pub(super) const LONG_MS: u64 = 100_000;
 
-fn user(id: &str) -> Value {
+fn user_request(id: &str) -> Value {
     json!({"userId": id})
 }
 
-fn read(gateway: &Gateway, id: &str, token: &str) -> JoinHandle<Result<Value, Status>> {
-    call(gateway, RPC, user(id), token, LONG)
+pub(super) fn spawn_read(
+    gateway: &Gateway,
+    id: &str,
+    token: &str,
+) -> JoinHandle<Result<Value, Status>> {
+    spawn_call(gateway, RPC, user_request(id), token, LONG_MS)
 }
 
-/// Waits until so many calls are in the gateway: what it has not been told by
-/// a request, it is told by none of them being refused a place.
-async fn are_in(gateway: &Gateway, reads: &[JoinHandle<Result<Value, Status>>]) {
-    // Each was sent before this one, on the same connection.
-    let probe = gateway.call("GetUserPresencesPurecloud", user(".")).await;
+/// Waits until the gateway has received these calls, and asserts that none of
+/// them has ended.
+pub(super) async fn wait_until_received(
+    gateway: &Gateway,
+    reads: &[JoinHandle<Result<Value, Status>>],
+) {
+    // Its rejection shows that the calls before it on the connection have arrived.
+    let probe = gateway
+        .call("GetUserPresencesPurecloud", user_request("."))
+        .await;
     refused(probe, Code::InvalidArgument, "INVALID_REQUEST");
     assert!(reads.iter().all(|read| !read.is_finished()));
 }
 
 #[tokio::test]
-async fn identical_reads_under_way_are_one_request_with_one_answer() {
+async fn concurrent_identical_reads_share_one_request() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, told).await;
-    let gateway = Gateway::with(&vendor, shared()).await;
-    let reads: Vec<_> = (0..50).map(|_| read(&gateway, "u", "t")).collect();
+    let vendor = gated(&flight, &gate, echo).await;
+    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let reads: Vec<_> = (0..50).map(|_| spawn_read(&gateway, "u", "t")).collect();
     flight
-        .until("one is asked", |counts| counts.begun == 1)
+        .until("one request has arrived", |counts| counts.begun == 1)
         .await;
-    are_in(&gateway, &reads).await;
+    wait_until_received(&gateway, &reads).await;
     gate.add_permits(9);
     for read in reads {
-        let answer = soon("the answer", read).await.unwrap().unwrap();
+        let answer = soon("the response", read).await.unwrap().unwrap();
         assert_eq!(answer["message"], "Bearer t");
     }
     assert_eq!(flight.counts().begun, 1);
-    // What has been answered is no one's answer any more.
-    read(&gateway, "u", "t").await.unwrap().unwrap();
+    // A finished request is not shared.
+    spawn_read(&gateway, "u", "t").await.unwrap().unwrap();
     assert_eq!(flight.counts().begun, 2);
 }
 
 #[tokio::test]
-async fn what_differs_in_anything_is_not_shared() {
+async fn reads_that_differ_share_no_request() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, told).await;
-    let gateway = Gateway::with(&vendor, shared()).await;
+    let vendor = gated(&flight, &gate, echo).await;
+    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
     let reads = [
-        read(&gateway, "u", "t"),
-        read(&gateway, "v", "t"),
-        read(&gateway, "u", "T"),
-        call(
+        spawn_read(&gateway, "u", "t"),
+        spawn_read(&gateway, "v", "t"),
+        spawn_read(&gateway, "u", "T"),
+        spawn_call(
             &gateway,
             "GetUserPresence",
             json!({"userId": "u", "sourceId": "purecloud"}),
             "t",
-            LONG,
+            LONG_MS,
         ),
     ];
     flight
-        .until("each is asked", |counts| counts.begun == 4)
+        .until("each request has arrived", |counts| counts.begun == 4)
         .await;
     gate.add_permits(9);
     let mut answers = Vec::new();
     for read in reads {
-        answers.push(soon("the answer", read).await.unwrap().unwrap());
+        answers.push(soon("the response", read).await.unwrap().unwrap());
     }
-    let said: Vec<_> = answers
+    let echoed: Vec<_> = answers
         .iter()
         .map(|answer| (&answer["id"], &answer["message"]))
         .collect();
     let path = |id: &str| json!(format!("/api/v2/users/{id}/presences/purecloud"));
     let (u, v) = (path("u"), path("v"));
     let (t, other) = (json!("Bearer t"), json!("Bearer T"));
-    assert_eq!(said, [(&u, &t), (&v, &t), (&u, &other), (&u, &t)]);
+    assert_eq!(echoed, [(&u, &t), (&v, &t), (&u, &other), (&u, &t)]);
 }
 
 #[tokio::test]
-async fn whoever_leaves_or_runs_out_of_time_harms_no_other() {
+async fn a_cancelled_or_timed_out_call_does_not_end_a_shared_request() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, told).await;
-    let gateway = Gateway::with(&vendor, shared()).await;
-    // The one that began it, with little time, and one that goes away.
-    let first = call(&gateway, RPC, user("u"), "t", 700);
+    let vendor = gated(&flight, &gate, echo).await;
+    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    // The call that started the request times out, and one that joined it is
+    // cancelled.
+    let first = spawn_call(&gateway, RPC, user_request("u"), "t", 700);
     flight
-        .until("it is asked", |counts| counts.begun == 1)
+        .until("the request has arrived", |counts| counts.begun == 1)
         .await;
-    let going = read(&gateway, "u", "t");
-    let patient = read(&gateway, "u", "t");
-    are_in(&gateway, &[]).await;
-    going.abort();
-    ran_out(&first.await.unwrap().unwrap_err());
-    assert_eq!(flight.counts().under_way, 1, "it goes on for the other");
+    let cancelled = spawn_read(&gateway, "u", "t");
+    let patient = spawn_read(&gateway, "u", "t");
+    wait_until_received(&gateway, &[]).await;
+    cancelled.abort();
+    assert_timed_out(&first.await.unwrap().unwrap_err());
+    assert_eq!(
+        flight.counts().under_way,
+        1,
+        "the request should continue for the other call"
+    );
     gate.add_permits(1);
-    soon("the answer", patient).await.unwrap().unwrap();
+    soon("the response", patient).await.unwrap().unwrap();
     assert_eq!(flight.counts().begun, 1);
 }
 
 #[tokio::test]
-async fn when_the_last_one_leaves_the_request_is_given_up() {
+async fn a_shared_request_is_cancelled_with_its_last_call() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, told).await;
-    let gateway = Gateway::with(&vendor, shared()).await;
-    let reads = [read(&gateway, "u", "t"), read(&gateway, "u", "t")];
+    let vendor = gated(&flight, &gate, echo).await;
+    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let reads = [
+        spawn_read(&gateway, "u", "t"),
+        spawn_read(&gateway, "u", "t"),
+    ];
     flight
-        .until("it is asked", |counts| counts.begun == 1)
+        .until("the request has arrived", |counts| counts.begun == 1)
         .await;
-    are_in(&gateway, &reads).await;
+    wait_until_received(&gateway, &reads).await;
     for read in reads {
         assert_eq!(flight.counts().under_way, 1);
         read.abort();
     }
     flight
-        .until("it is given up", |counts| counts.abandoned == 1)
+        .until("the request is cancelled", |counts| counts.abandoned == 1)
         .await;
-    let next = read(&gateway, "u", "t");
+    let next = spawn_read(&gateway, "u", "t");
     flight
-        .until("the next one is asked", |counts| counts.begun == 2)
+        .until("the next request has arrived", |counts| counts.begun == 2)
         .await;
     gate.add_permits(1);
-    soon("the answer", next).await.unwrap().unwrap();
+    soon("the response", next).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn an_error_is_told_to_all_with_the_same_correlation_id() {
+async fn an_error_reaches_all_calls_with_the_same_correlation_id() {
     let gate = Arc::new(Semaphore::new(0));
     let gated = Arc::clone(&gate);
     let vendor = Vendor::start(move |_| {
@@ -148,9 +164,9 @@ async fn an_error_is_told_to_all_with_the_same_correlation_id() {
         }
     })
     .await;
-    let gateway = Gateway::with(&vendor, shared()).await;
-    let reads: Vec<_> = (0..5).map(|_| read(&gateway, "u", "t")).collect();
-    are_in(&gateway, &reads).await;
+    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let reads: Vec<_> = (0..5).map(|_| spawn_read(&gateway, "u", "t")).collect();
+    wait_until_received(&gateway, &reads).await;
     gate.add_permits(9);
     for read in reads {
         let status = refused(
@@ -167,122 +183,28 @@ async fn an_error_is_told_to_all_with_the_same_correlation_id() {
 }
 
 #[tokio::test]
-async fn a_read_joins_none_that_was_sent_before_a_write_of_its_token_was_answered() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let counted = flight.clone();
-    let gated = Arc::clone(&gate);
-    let vendor = Vendor::start(move |received| {
-        let (held, gate) = (counted.begin(), Arc::clone(&gated));
-        async move {
-            if received.method == http::Method::GET {
-                gate.acquire().await.unwrap().forget();
-            }
-            let status = if received.token().ends_with("bad") {
-                400
-            } else {
-                200
-            };
-            held.answered(reply(status, r#"{"id": "p"}"#))
-        }
-    })
-    .await;
-    let gateway = Gateway::with(&vendor, shared()).await;
-    let (others, before) = (read(&gateway, "u", "other"), read(&gateway, "u", "t"));
-    flight
-        .until("both are asked", |counts| counts.begun == 2)
-        .await;
-    let write = call(
-        &gateway,
-        WRITE,
-        json!({"userId": "v", "body": {}}),
-        "t",
-        LONG,
-    );
-    soon("the write's answer", write).await.unwrap().unwrap();
-    assert_eq!(flight.counts().begun, 3);
-    let after = read(&gateway, "u", "t");
-    flight
-        .until("it is asked again", |counts| counts.begun == 4)
-        .await;
-    // What is under way since then is joined again, and so is that of another token.
-    let reads = [
-        after,
-        read(&gateway, "u", "t"),
-        read(&gateway, "u", "other"),
-        before,
-        others,
-    ];
-    are_in(&gateway, &reads).await;
-    assert_eq!(flight.counts().begun, 4);
-    gate.add_permits(9);
-    for read in reads {
-        soon("the answer", read).await.unwrap().unwrap();
-    }
-    assert_eq!(flight.counts().begun, 4);
-}
-
-#[tokio::test]
-async fn a_write_that_failed_or_was_given_up_parts_reads_too() {
-    for given_up in [false, true] {
-        let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-        let (counted, gated) = (flight.clone(), Arc::clone(&gate));
-        let vendor = Vendor::start(move |received| {
-            let (held, gate) = (counted.begin(), Arc::clone(&gated));
-            async move {
-                if received.method == http::Method::GET || given_up {
-                    gate.acquire().await.unwrap().forget();
-                    return held.answered(reply(200, r#"{"id": "p"}"#));
-                }
-                held.answered(reply(400, r#"{"code": "bad.request"}"#))
-            }
-        })
-        .await;
-        let gateway = Gateway::with(&vendor, shared()).await;
-        let before = read(&gateway, "u", "t");
-        flight
-            .until("it is asked", |counts| counts.begun == 1)
-            .await;
-        let write = call(
-            &gateway,
-            WRITE,
-            json!({"userId": "u", "body": {}}),
-            "t",
-            500,
-        );
-        soon("the write's end", write).await.unwrap().unwrap_err();
-        let after = read(&gateway, "u", "t");
-        flight
-            .until("it is asked again", |counts| counts.begun == 3)
-            .await;
-        gate.add_permits(9);
-        soon("the answer", before).await.unwrap().unwrap();
-        soon("the answer", after).await.unwrap().unwrap();
-    }
-}
-
-#[tokio::test]
-async fn reads_that_wait_for_their_turn_are_shared_and_the_hurried_are_told_at_once() {
+async fn reads_waiting_for_the_rate_limit_are_shared_and_hurried_ones_are_rejected_at_once() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(9)));
-    let vendor = gated(&flight, &gate, told).await;
+    let vendor = gated(&flight, &gate, echo).await;
     let limits = Limits {
         token_requests: 1,
-        ..shared()
+        ..coalescing_limits()
     };
     let gateway = Gateway::with(&vendor, limits).await;
-    read(&gateway, "first", "t").await.unwrap().unwrap();
-    // Its turn comes in a minute.
-    let patient = call(&gateway, RPC, user("u"), "t", LONG);
-    are_in(&gateway, &[]).await;
-    let hurried = call(&gateway, RPC, user("u"), "t", 20_000);
-    let hurried = soon("an answer at once", hurried).await.unwrap();
+    spawn_read(&gateway, "first", "t").await.unwrap().unwrap();
+    // The rate limiter delays it by a minute.
+    let patient = spawn_call(&gateway, RPC, user_request("u"), "t", LONG_MS);
+    wait_until_received(&gateway, &[]).await;
+    let hurried = spawn_call(&gateway, RPC, user_request("u"), "t", 20_000);
+    let hurried = soon("an immediate rejection", hurried).await.unwrap();
     refused(hurried, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
-    assert!(!patient.is_finished(), "who has time waits on");
+    assert!(!patient.is_finished(), "the patient call should wait");
     assert_eq!(flight.counts().begun, 1);
     patient.abort();
 }
 
 #[tokio::test]
-async fn a_retry_after_that_is_too_long_for_one_is_told_to_that_one_alone() {
+async fn a_retry_after_past_the_deadline_of_one_call_rejects_only_that_call() {
     let vendor = Vendor::start(|_| async {
         let mut answer = reply(429, r#"{"code": "too.many.requests"}"#);
         answer
@@ -291,36 +213,36 @@ async fn a_retry_after_that_is_too_long_for_one_is_told_to_that_one_alone() {
         answer
     })
     .await;
-    let gateway = Gateway::with(&vendor, shared()).await;
-    let patient = call(&gateway, RPC, user("u"), "t", LONG);
-    let hurried = call(&gateway, RPC, user("u"), "t", 9_000);
-    let status = soon("an answer at once", hurried).await.unwrap();
+    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let patient = spawn_call(&gateway, RPC, user_request("u"), "t", LONG_MS);
+    let hurried = spawn_call(&gateway, RPC, user_request("u"), "t", 9_000);
+    let status = soon("an immediate rejection", hurried).await.unwrap();
     refused(status, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
     assert!(!patient.is_finished());
     patient.abort();
 }
 
 #[tokio::test]
-async fn reads_are_not_shared_where_that_is_switched_off() {
+async fn reads_are_not_shared_when_coalescing_is_off() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, told).await;
+    let vendor = gated(&flight, &gate, echo).await;
     let limits = Limits {
         share_reads: false,
         ..Limits::default()
     };
     let gateway = Gateway::with(&vendor, limits).await;
-    let reads: Vec<_> = (0..3).map(|_| read(&gateway, "u", "t")).collect();
+    let reads: Vec<_> = (0..3).map(|_| spawn_read(&gateway, "u", "t")).collect();
     flight
-        .until("each is asked", |counts| counts.begun == 3)
+        .until("each request has arrived", |counts| counts.begun == 3)
         .await;
     gate.add_permits(9);
     for read in reads {
-        soon("the answer", read).await.unwrap().unwrap();
+        soon("the response", read).await.unwrap().unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_request_that_hangs_takes_none_with_it_that_come_later() {
+async fn later_reads_do_not_join_a_hanging_request_forever() {
     let flight = Flight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
@@ -330,48 +252,48 @@ async fn a_request_that_hangs_takes_none_with_it_that_come_later() {
             if is_first {
                 std::future::pending::<()>().await;
             }
-            held.answered(reply(200, super::presence(&received).to_string()))
+            held.answered(reply(200, super::echo_presence(&received).to_string()))
         }
     })
     .await;
-    let gateway = Gateway::with(&vendor, shared()).await;
-    let hanging = read(&gateway, "u", "t");
+    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let hanging = spawn_read(&gateway, "u", "t");
     flight
-        .until("the first is asked", |counts| counts.begun == 1)
+        .until("the first request has arrived", |counts| counts.begun == 1)
         .await;
-    // Each comes while the one before waits, until one is asked for itself.
+    // Each call starts while an earlier one waits, until one gets its own request.
     let later = async {
         loop {
-            let read = call(&gateway, RPC, user("u"), "t", 700);
+            let read = spawn_call(&gateway, RPC, user_request("u"), "t", 700);
             if let Ok(answer) = read.await.unwrap() {
                 break answer;
             }
         }
     };
-    soon("an answer", later).await;
+    soon("a response", later).await;
     assert_eq!(flight.counts().begun, 2);
     hanging.abort();
 }
 
 #[tokio::test]
-async fn a_bulk_read_is_shared_also_where_the_token_has_no_turn_left() {
+async fn a_bulk_read_is_shared_when_the_token_has_no_quota_left() {
     let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, told).await;
+    let vendor = gated(&flight, &gate, echo).await;
     let limits = Limits {
         token_requests: 1,
-        ..shared()
+        ..coalescing_limits()
     };
     let gateway = Gateway::with(&vendor, limits).await;
     let request = || json!({"id": ["a", "b"]});
     let reads: Vec<_> = (0..5)
-        .map(|_| call(&gateway, READ, request(), "t", 20_000))
+        .map(|_| spawn_call(&gateway, READ, request(), "t", 20_000))
         .collect();
     flight
-        .until("one is asked", |counts| counts.begun == 1)
+        .until("one request has arrived", |counts| counts.begun == 1)
         .await;
     gate.add_permits(9);
     for read in reads {
-        soon("the answer", read).await.unwrap().unwrap();
+        soon("the response", read).await.unwrap().unwrap();
     }
     assert_eq!(flight.counts().begun, 1);
 }
