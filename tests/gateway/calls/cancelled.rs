@@ -1,5 +1,4 @@
-//! A client that goes away: nothing more is done for it, and what was under
-//! way is given up.
+//! Cancelled calls: the gateway stops their retries and closes their requests.
 
 use std::time::Duration;
 
@@ -17,12 +16,13 @@ use crate::support::in_flight::soon;
 use crate::support::raw_http::{RawVendor, read_request};
 use crate::support::{Answer, Gateway, Limits, Received, Vendor, reply};
 
-/// How long the vendor asks to wait: less than the call's 30 s, so that the
-/// wait is begun, and more than a test is patient.
+/// The vendor's `Retry-After`: less than the call's 30 s, so that the gateway
+/// waits, and longer than [`PATIENCE`], so that the wait does not end in the test.
 const RETRY_AFTER: &str = "25";
+/// The limit for the end of a cancelled call's tasks, less than [`RETRY_AFTER`].
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What does not make the vendor refuse.
+/// An RPC to which the vendor always responds with success.
 const PROBE: &str = "GetPresenceSettings";
 
 async fn call(
@@ -30,15 +30,15 @@ async fn call(
     rpc: &str,
     request: Value,
     token: &str,
-    time: &str,
+    timeout: &str,
 ) -> Result<Answer, Status> {
     let token = format!("Bearer {token}");
-    let metadata = [("authorization", token.as_str()), ("grpc-timeout", time)];
+    let metadata = [("authorization", token.as_str()), ("grpc-timeout", timeout)];
     gateway.call_with(rpc, request, &metadata).await
 }
 
-/// A vendor that asks everybody to come back later, but for the probe.
-async fn refusing(status: u16) -> Vendor {
+/// A vendor that responds with this status and [`RETRY_AFTER`], except to the probe.
+async fn throttling(status: u16) -> Vendor {
     Vendor::start(move |received| async move {
         if received.path().ends_with("/settings") {
             return reply(200, "{}");
@@ -55,17 +55,17 @@ fn is_call(received: &Received) -> bool {
     !received.path().ends_with("/settings")
 }
 
-/// Waits until the refusal of a call is known to the gateway.
-async fn refused(gateway: &Gateway, vendor: &Vendor, status: u16) {
+/// Waits until the gateway has read the vendor's response to the call.
+async fn wait_until_throttled(gateway: &Gateway, vendor: &Vendor, status: u16) {
     while !vendor.received().iter().any(is_call) {
         yield_now().await;
     }
     loop {
-        let probe = call(gateway, PROBE, json!({}), "gone", "5S").await;
+        let probe = call(gateway, PROBE, json!({}), "cancelled", "5S").await;
         match probe {
-            // The token is parked: the gateway has read the 429.
+            // The token is throttled: the gateway has read the 429.
             Err(status) if reason(&status) == "TOKEN_QUOTA_EXHAUSTED" => return,
-            // Asked and answered after the call was, on the one thread there is.
+            // The probe was sent and answered after the call, on the only thread.
             Ok(_) if status != 429 => return,
             Ok(_) => {}
             Err(status) => panic!("{status:?}"),
@@ -81,7 +81,7 @@ fn reason(status: &Status) -> String {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_while_a_retry_waits_leaves_nothing_behind() {
+async fn a_cancelled_call_stops_its_pending_retry() {
     let ids: Vec<_> = (0..60).map(|n| n.to_string()).collect();
     let updates: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
     for (status, rpc, request) in [
@@ -98,32 +98,33 @@ async fn a_client_that_goes_away_while_a_retry_waits_leaves_nothing_behind() {
         (503, "GetUsersPresencesPurecloudBulk", json!({ "id": ids })),
     ] {
         let case = format!("{rpc} after {status}");
-        let vendor = refusing(status).await;
+        let vendor = throttling(status).await;
         let limits = Limits {
             concurrency: 1,
             token_requests: 300,
             ..Limits::default()
         };
         let gateway = Gateway::with(&vendor, limits).await;
-        // From here on there is a connection to the vendor, and one from here.
-        call(&gateway, PROBE, json!({}), "another", "20S")
+        // Opens the connections of the client and of the gateway, so that their
+        // tasks are counted before the call.
+        call(&gateway, PROBE, json!({}), "other", "20S")
             .await
             .unwrap();
         let tasks = Handle::current().metrics();
         let before = tasks.num_alive_tasks();
         tokio::select! {
-            answer = call(&gateway, rpc, request, "gone", "30S") => panic!("{case}: {answer:?}"),
-            () = refused(&gateway, &vendor, status) => {
-                assert!(tasks.num_alive_tasks() > before, "{case}: nothing waits");
+            answer = call(&gateway, rpc, request, "cancelled", "30S") => panic!("{case}: {answer:?}"),
+            () = wait_until_throttled(&gateway, &vendor, status) => {
+                assert!(tasks.num_alive_tasks() > before, "{case}: no retry is pending");
             }
         }
-        let gone = async {
+        let stopped = async {
             while tasks.num_alive_tasks() > before {
                 yield_now().await;
             }
         };
-        let gone = timeout(PATIENCE, gone).await;
-        gone.unwrap_or_else(|_| panic!("{case}: something still waits to send it again"));
+        let stopped = timeout(PATIENCE, stopped).await;
+        stopped.unwrap_or_else(|_| panic!("{case}: the retry should have been stopped"));
         let sent = vendor.received();
         let sent = sent.iter().filter(|received| is_call(received)).count();
         assert_eq!(sent, 1, "{case}");
@@ -131,7 +132,7 @@ async fn a_client_that_goes_away_while_a_retry_waits_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_write_that_arrived_is_given_up_and_neither_sent_again_nor_mixed_up_with_the_next() {
+async fn a_cancelled_write_closes_its_connection_and_is_not_retried() {
     let (arrive, mut arrived) = unbounded_channel();
     let (close, mut closed) = unbounded_channel();
     let vendor = RawVendor::start(move |mut stream| {
@@ -139,12 +140,12 @@ async fn a_write_that_arrived_is_given_up_and_neither_sent_again_nor_mixed_up_wi
         async move {
             let head = read_request(&mut stream).await;
             if head.starts_with("patch") {
-                // It has it whole, and may apply it whatever comes.
+                // The vendor has the whole write, and may apply it.
                 arrive.send(()).unwrap();
                 let more = stream.read(&mut [0]).await;
                 close.send(more.unwrap_or(0)).unwrap();
             }
-            // Nobody is there to read it where it was the write.
+            // Fails for the write, whose connection is closed.
             let answer = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{\"id\":\"p\"}";
             let _ = stream.write_all(answer.as_bytes()).await;
         }
@@ -157,9 +158,13 @@ async fn a_write_that_arrived_is_given_up_and_neither_sent_again_nor_mixed_up_wi
         () = async { soon("the write", arrived.recv()).await.unwrap() } => {}
     }
     let more = soon("the end of the connection", closed.recv()).await;
-    assert_eq!(more, Some(0), "more was sent after the client had gone");
+    assert_eq!(
+        more,
+        Some(0),
+        "the gateway sent more after the cancellation"
+    );
     let next = gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
     assert_eq!(next.await.unwrap(), json!({"id": "p"}));
     assert_eq!(vendor.connections(), 2);
-    assert!(arrived.try_recv().is_err(), "the write was sent again");
+    assert!(arrived.try_recv().is_err(), "the write was retried");
 }

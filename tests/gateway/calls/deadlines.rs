@@ -1,47 +1,48 @@
-//! How much time a call has, what happens when there is none left, and what
-//! when its caller goes away.
+//! Deadlines: how long a call runs, and what it returns when its deadline expires.
+
+mod grpc_timeout;
 
 use std::future::pending;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use futures_util::{StreamExt, future::join_all, stream};
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use crate::support::raw_http::{RawVendor, frame, head, read_request, send};
-use crate::support::{
-    Gateway, Limits, Vendor, encoded, metadata, method, path, refused, reply, sample,
-};
+use crate::support::{Gateway, Limits, Vendor, encoded, metadata, method, path, refused, sample};
 
+/// A default deadline that expires in any test.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// A vendor that never answers, and tells what becomes of each request.
-struct Hanging {
+/// A vendor that never responds, and reports when requests arrive and are cancelled.
+struct HangingVendor {
     vendor: Vendor,
     arrived: UnboundedReceiver<()>,
-    dropped: UnboundedReceiver<()>,
+    cancelled: UnboundedReceiver<()>,
 }
 
-struct TellsDrop(UnboundedSender<()>);
+/// Reports that the request which holds it was cancelled.
+struct DropNotice(UnboundedSender<()>);
 
-impl Drop for TellsDrop {
+impl Drop for DropNotice {
     fn drop(&mut self) {
         let _ = self.0.send(());
     }
 }
 
-impl Hanging {
+impl HangingVendor {
     async fn start() -> Self {
         let (arrive, arrived) = unbounded_channel();
-        let (drop, dropped) = unbounded_channel();
+        let (cancel, cancelled) = unbounded_channel();
         let vendor = Vendor::start(move |_| {
-            let tells_drop = TellsDrop(drop.clone());
+            let notice = DropNotice(cancel.clone());
             arrive.send(()).unwrap();
             async move {
-                let _tells_drop = tells_drop;
+                let _notice = notice;
                 pending().await
             }
         })
@@ -49,27 +50,28 @@ impl Hanging {
         Self {
             vendor,
             arrived,
-            dropped,
+            cancelled,
         }
     }
 
-    async fn arrived(&mut self, requests: usize) {
+    /// Waits until this number of requests has arrived.
+    async fn wait_for_arrival(&mut self, requests: usize) {
         for _ in 0..requests {
             let arrived = timeout(Duration::from_secs(20), self.arrived.recv()).await;
             arrived.expect("a request should arrive at the vendor");
         }
     }
 
-    /// Waits until requests that had arrived were given up by the gateway.
-    async fn dropped(&mut self, requests: usize) {
+    /// Waits until the gateway has cancelled this number of requests that had arrived.
+    async fn wait_for_cancellation(&mut self, requests: usize) {
         for _ in 0..requests {
-            let dropped = timeout(Duration::from_secs(20), self.dropped.recv()).await;
-            dropped.expect("the gateway should give its request up");
+            let cancelled = timeout(Duration::from_secs(20), self.cancelled.recv()).await;
+            cancelled.expect("the gateway should cancel its request");
         }
     }
 }
 
-/// Makes a call whose client asks for a deadline, but does not keep it itself.
+/// Makes a call with this `grpc-timeout`, which the client does not enforce itself.
 async fn call(gateway: &Gateway, rpc: &str, timeout: Option<&str>) -> Result<Bytes, Status> {
     let method = method(rpc);
     call_with(gateway, rpc, sample(&method), timeout).await
@@ -92,8 +94,9 @@ async fn call_with(
         .result()
 }
 
+/// Asserts that the call expired and changed nothing.
 #[track_caller]
-fn expired(answer: Result<Bytes, Status>) -> Status {
+fn assert_expired(answer: Result<Bytes, Status>) -> Status {
     let status = refused(answer, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), None);
     assert!(
@@ -114,110 +117,7 @@ const WRITES: [&str; 5] = [
 ];
 
 #[tokio::test]
-async fn the_callers_deadline_ends_the_call_and_its_request_to_the_vendor() {
-    for timeout in ["200m", "200000u", "99999999n"] {
-        let mut hanging = Hanging::start().await;
-        let gateway = Gateway::before(&hanging.vendor).await;
-        expired(call(&gateway, READ, Some(timeout)).await);
-        hanging.arrived(1).await;
-        hanging.dropped(1).await;
-    }
-}
-
-#[tokio::test]
-async fn without_a_deadline_of_the_callers_the_default_holds() {
-    let mut hanging = Hanging::start().await;
-    let limits = Limits {
-        default_deadline: SHORT,
-        ..Limits::default()
-    };
-    let gateway = Gateway::with(&hanging.vendor, limits).await;
-    expired(call(&gateway, READ, None).await);
-    hanging.dropped(1).await;
-}
-
-#[tokio::test]
-async fn a_deadline_that_cannot_be_read_counts_as_none() {
-    let hanging = Hanging::start().await;
-    let limits = Limits {
-        default_deadline: SHORT,
-        ..Limits::default()
-    };
-    let gateway = Gateway::with(&hanging.vendor, limits).await;
-    let malformed = ["", "5", "S", "1s", "-1S", "+1S", "1.5S", "1 S", "soon", "0"];
-    for answer in join_all(malformed.map(|timeout| call(&gateway, READ, Some(timeout)))).await {
-        expired(answer);
-    }
-    assert_eq!(
-        hanging.vendor.received().len(),
-        malformed.len(),
-        "each had time at first"
-    );
-}
-
-#[tokio::test]
-async fn a_deadline_of_more_digits_than_there_may_be_is_a_long_one() {
-    let (answer, answered) = tokio::sync::watch::channel(false);
-    let vendor = Vendor::start(move |_| {
-        let mut answered = answered.clone();
-        async move {
-            answered.wait_for(|is_answered| *is_answered).await.unwrap();
-            reply(200, "{}")
-        }
-    })
-    .await;
-    let limits = Limits {
-        default_deadline: SHORT,
-        ..Limits::default()
-    };
-    let gateway = Gateway::with(&vendor, limits).await;
-    // connect-node writes 1000 hours like the first.
-    let long = ["3600000000m", "123456789S", "999999999999999999999999H"];
-    let long = join_all(long.map(|timeout| call(&gateway, READ, Some(timeout))));
-    let after_one_without = async {
-        expired(call(&gateway, READ, None).await);
-        answer.send(true).unwrap();
-    };
-    let (answers, ()) = tokio::join!(long, after_one_without);
-    for answer in answers {
-        answer.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_deadline_that_is_too_long_is_capped() {
-    let mut hanging = Hanging::start().await;
-    let limits = Limits {
-        default_deadline: SHORT,
-        max_deadline: SHORT,
-        ..Limits::default()
-    };
-    let gateway = Gateway::with(&hanging.vendor, limits).await;
-    for timeout in ["1H", "99999999H", "60S"] {
-        expired(call(&gateway, READ, Some(timeout)).await);
-        hanging.dropped(1).await;
-    }
-}
-
-#[tokio::test]
-async fn without_any_time_nothing_is_sent() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let gateway = Gateway::before(&vendor).await;
-    for timeout in ["0n", "0u", "0m", "0S", "00000000H"] {
-        for rpc in [READ, "GetUsersPresencesPurecloudBulk", WRITES[0], WRITES[3]] {
-            expired(call(&gateway, rpc, Some(timeout)).await);
-        }
-        // Its updates may have been told as not tried.
-        let answer = call(&gateway, "PutUsersPresencesBulk", Some(timeout)).await;
-        let status = answer.unwrap_err();
-        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
-    }
-    let sent = vendor.received();
-    assert!(sent.is_empty(), "{sent:#?}");
-}
-
-#[tokio::test]
-async fn the_clock_runs_while_the_message_is_on_its_way() {
+async fn the_deadline_includes_the_time_to_receive_the_message() {
     let vendor = Vendor::answering(200, "{}").await;
     let limits = Limits {
         default_deadline: SHORT,
@@ -227,17 +127,17 @@ async fn the_clock_runs_while_the_message_is_on_its_way() {
     let method = method(READ);
     let message = frame(&encoded(&method, sample(&method)));
     for timeout in [Some("200m"), None] {
-        for arrived in [0, 3, message.len() - 1] {
-            let first = Bytes::copy_from_slice(&message[..arrived]);
-            let first = stream::iter([Ok::<_, std::io::Error>(first)]);
+        for length in [0, 3, message.len() - 1] {
+            let start = Bytes::copy_from_slice(&message[..length]);
+            let start = stream::iter([Ok::<_, std::io::Error>(start)]);
             let call = head(&path(&method));
             let call = match timeout {
                 Some(timeout) => call.header("grpc-timeout", timeout),
                 None => call,
             };
-            let body = Body::from_stream(first.chain(stream::pending()));
+            let body = Body::from_stream(start.chain(stream::pending()));
             let answer = send(&gateway, call.body(body).unwrap()).await;
-            expired(answer.result());
+            assert_expired(answer.result());
         }
     }
     let sent = vendor.received();
@@ -245,9 +145,9 @@ async fn the_clock_runs_while_the_message_is_on_its_way() {
 }
 
 #[tokio::test]
-async fn a_write_that_left_before_the_time_ran_out_may_have_been_applied() {
+async fn a_write_sent_before_the_deadline_expired_is_of_unknown_outcome() {
     for rpc in WRITES {
-        let mut hanging = Hanging::start().await;
+        let mut hanging = HangingVendor::start().await;
         let gateway = Gateway::before(&hanging.vendor).await;
         let answer = call(&gateway, rpc, Some("200m")).await;
         let status = refused(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
@@ -256,15 +156,15 @@ async fn a_write_that_left_before_the_time_ran_out_may_have_been_applied() {
             Some("-1"),
             "{rpc}"
         );
-        hanging.arrived(1).await;
-        hanging.dropped(1).await;
+        hanging.wait_for_arrival(1).await;
+        hanging.wait_for_cancellation(1).await;
     }
 }
 
 #[tokio::test]
-async fn a_write_that_had_not_left_was_not_applied() {
+async fn a_write_that_was_never_sent_is_not_of_unknown_outcome() {
     let (arrive, mut arrived) = unbounded_channel();
-    // It never answers a TLS handshake, so that nothing can be sent.
+    // The vendor never answers a TLS handshake, so that nothing can be sent.
     let vendor = RawVendor::start(move |stream| {
         arrive.send(()).unwrap();
         async move {
@@ -280,37 +180,37 @@ async fn a_write_that_had_not_left_was_not_applied() {
         if rpc == "PutUsersPresencesBulk" {
             refused(answer, Code::DeadlineExceeded, "NOT_TRIED");
         } else {
-            expired(answer);
+            assert_expired(answer);
         }
         arrived.recv().await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_stops_in_the_middle_is_awaited_until_the_deadline() {
+async fn an_incomplete_response_is_awaited_until_the_deadline() {
     for length in ["content-length: 100", "transfer-encoding: chunked"] {
         let vendor = RawVendor::start(move |mut stream| async move {
             use tokio::io::AsyncWriteExt;
             read_request(&mut stream).await;
-            let half = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n2\r\n{{\"");
-            stream.write_all(half.as_bytes()).await.unwrap();
+            let start = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n2\r\n{{\"");
+            stream.write_all(start.as_bytes()).await.unwrap();
             pending::<()>().await;
         })
         .await;
         let gateway = Gateway::before_url(&vendor.url()).await;
-        expired(call(&gateway, READ, Some("200m")).await);
+        assert_expired(call(&gateway, READ, Some("200m")).await);
         let answer = call(&gateway, "PatchUserPresencesPurecloud", Some("200m")).await;
         refused(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
     }
 }
 
 #[tokio::test]
-async fn a_refusal_whose_body_does_not_come_in_time_is_a_refusal_all_the_same() {
+async fn an_error_response_with_an_incomplete_body_keeps_its_status() {
     let vendor = RawVendor::start(move |mut stream| async move {
         use tokio::io::AsyncWriteExt;
         read_request(&mut stream).await;
-        let half = "HTTP/1.1 409 Conflict\r\ncontent-length: 100\r\n\r\n{\"";
-        stream.write_all(half.as_bytes()).await.unwrap();
+        let start = "HTTP/1.1 409 Conflict\r\ncontent-length: 100\r\n\r\n{\"";
+        stream.write_all(start.as_bytes()).await.unwrap();
         pending::<()>().await;
     })
     .await;
@@ -320,8 +220,8 @@ async fn a_refusal_whose_body_does_not_come_in_time_is_a_refusal_all_the_same() 
 }
 
 #[tokio::test]
-async fn every_batch_of_a_bulk_read_ends_with_the_call() {
-    let mut hanging = Hanging::start().await;
+async fn the_deadline_cancels_every_batch_of_a_bulk_read() {
+    let mut hanging = HangingVendor::start().await;
     let gateway = Gateway::before(&hanging.vendor).await;
     let ids: Vec<_> = (0..400).map(|n| n.to_string()).collect();
     let request = json!({"id": ids});
@@ -332,13 +232,13 @@ async fn every_batch_of_a_bulk_read_ends_with_the_call() {
         Some("300m"),
     )
     .await;
-    expired(answer);
-    hanging.arrived(8).await;
-    hanging.dropped(8).await;
+    assert_expired(answer);
+    hanging.wait_for_arrival(8).await;
+    hanging.wait_for_cancellation(8).await;
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_takes_its_requests_to_the_vendor_along() {
+async fn a_cancelled_call_cancels_its_upstream_requests() {
     let ids: Vec<_> = (0..400).map(|n| n.to_string()).collect();
     for (rpc, request, requests) in [
         (READ, json!({"userId": "u"}), 1),
@@ -350,25 +250,12 @@ async fn a_caller_that_goes_away_takes_its_requests_to_the_vendor_along() {
         ("DeletePresenceSource", json!({"sourceId": "s"}), 1),
         ("GetUsersPresencesPurecloudBulk", json!({"id": ids}), 8),
     ] {
-        let mut hanging = Hanging::start().await;
+        let mut hanging = HangingVendor::start().await;
         let gateway = Gateway::before(&hanging.vendor).await;
         tokio::select! {
             answer = gateway.call(rpc, request) => panic!("{rpc} was answered: {answer:?}"),
-            () = hanging.arrived(requests) => {}
+            () = hanging.wait_for_arrival(requests) => {}
         }
-        hanging.dropped(requests).await;
-    }
-}
-
-#[tokio::test]
-async fn a_call_that_is_done_in_time_is_not_touched_by_its_deadline() {
-    let vendor = Vendor::start(async |_| {
-        tokio::task::yield_now().await;
-        reply(200, "{}")
-    })
-    .await;
-    let gateway = Gateway::before(&vendor).await;
-    for timeout in ["20S", "1H", "99999999H", "20000m"] {
-        call(&gateway, READ, Some(timeout)).await.unwrap();
+        hanging.wait_for_cancellation(requests).await;
     }
 }

@@ -1,19 +1,18 @@
-//! What the gateway sends again by itself, and what it never does.
+//! Retries: which requests the gateway sends again, and how often.
 
-use std::collections::HashSet;
+mod throttled;
+
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::HeaderValue;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::raw_http::RawVendor;
-use crate::support::{Gateway, Limits, ONCE, Vendor, cut, metadata, refused, reply};
+use crate::support::{Gateway, ONCE, Vendor, cut, metadata, refused, reply};
 
-/// An operation of each kind, with a request that is right.
+/// An operation of each kind, with a valid request.
 fn operations() -> [(&'static str, Value); 8] {
     [
         ("GetUserPresencesPurecloud", json!({"userId": "u"})),
@@ -33,8 +32,8 @@ fn operations() -> [(&'static str, Value); 8] {
     ]
 }
 
-/// Whether a repetition of the operation changes nothing more.
-fn is_repeatable(rpc: &str) -> bool {
+/// Whether a repetition of the operation has no further effect.
+fn is_idempotent(rpc: &str) -> bool {
     ![
         "PutUsersPresencesBulk",
         "PatchUserPresencesPurecloud",
@@ -43,14 +42,14 @@ fn is_repeatable(rpc: &str) -> bool {
     .contains(&rpc)
 }
 
-/// How the first answers of a vendor fail; 0 is a connection that is cut.
+/// A status that stands for a closed connection without a response.
 const CUT: u16 = 0;
 
-/// A vendor whose first answers fail.
+/// A vendor whose first `failures` responses have this status, or are [`CUT`].
 async fn failing(failures: usize, status: u16) -> Vendor {
-    let asked = AtomicUsize::new(0);
+    let requests = AtomicUsize::new(0);
     Vendor::start(move |received| {
-        let fails = asked.fetch_add(1, SeqCst) < failures;
+        let fails = requests.fetch_add(1, SeqCst) < failures;
         async move {
             match status {
                 CUT if fails => cut(),
@@ -71,7 +70,7 @@ async fn failing(failures: usize, status: u16) -> Vendor {
 }
 
 #[tokio::test]
-async fn what_may_be_lost_in_the_middle_is_sent_again_where_a_repetition_changes_nothing() {
+async fn an_idempotent_request_is_retried_after_a_lost_connection_or_a_5xx_of_a_proxy() {
     for status in [CUT, 502, 503, 504] {
         for (rpc, request) in operations() {
             let vendor = failing(2, status).await;
@@ -79,15 +78,15 @@ async fn what_may_be_lost_in_the_middle_is_sent_again_where_a_repetition_changes
             let answer = gateway.call(rpc, request).await;
             let sent = vendor.received();
             let case = format!("{rpc} after {status}");
-            if is_repeatable(rpc) {
+            if is_idempotent(rpc) {
                 answer.unwrap_or_else(|status| panic!("{case}: {status:?}"));
                 assert_eq!(sent.len(), 3, "{case}");
                 assert!(
                     sent.iter()
-                        .all(|again| again.path_and_query == sent[0].path_and_query
-                            && again.body == sent[0].body
-                            && again.token() == sent[0].token()),
-                    "{case}: another request was sent: {sent:?}"
+                        .all(|retry| retry.path_and_query == sent[0].path_and_query
+                            && retry.body == sent[0].body
+                            && retry.token() == sent[0].token()),
+                    "{case}: the retries should equal the first request: {sent:?}"
                 );
             } else {
                 answer.expect_err(&case);
@@ -98,10 +97,10 @@ async fn what_may_be_lost_in_the_middle_is_sent_again_where_a_repetition_changes
 }
 
 #[tokio::test]
-async fn three_attempts_are_all() {
+async fn a_request_gets_three_attempts() {
     for (rpc, request) in operations()
         .into_iter()
-        .filter(|(rpc, _)| is_repeatable(rpc))
+        .filter(|(rpc, _)| is_idempotent(rpc))
     {
         let vendor = failing(usize::MAX, 503).await;
         let gateway = Gateway::before(&vendor).await;
@@ -115,56 +114,7 @@ async fn three_attempts_are_all() {
 }
 
 #[tokio::test]
-async fn what_the_vendor_refused_for_its_rate_is_sent_again_whatever_it_is() {
-    let one = |(rpc, request)| async move {
-        let vendor = failing(1, 429).await;
-        let gateway = Gateway::before(&vendor).await;
-        gateway.call(rpc, request).await.unwrap();
-        assert_eq!(vendor.received().len(), 2, "{rpc}");
-    };
-    join_all(operations().map(one)).await;
-}
-
-#[tokio::test]
-async fn a_429_costs_no_attempt() {
-    // With the pace of a token, and without any.
-    let one = |token_requests| async move {
-        let vendor = failing(3, 429).await;
-        let limits = Limits {
-            token_requests,
-            ..Limits::default()
-        };
-        let gateway = Gateway::with(&vendor, limits).await;
-        let request = json!({"userId": "u", "body": {}});
-        let answer = gateway.call("PatchUserPresencesPurecloud", request).await;
-        answer.unwrap_or_else(|status| panic!("at {token_requests} a minute: {status:?}"));
-        assert_eq!(vendor.received().len(), 4, "at {token_requests} a minute");
-    };
-    join_all([0, 300].map(one)).await;
-}
-
-#[tokio::test]
-async fn what_is_always_refused_ends_when_the_next_attempt_comes_too_late() {
-    let one = |token_requests| async move {
-        let vendor = failing(usize::MAX, 429).await;
-        let limits = Limits {
-            token_requests,
-            default_deadline: Duration::from_secs(5),
-            ..Limits::default()
-        };
-        let gateway = Gateway::with(&vendor, limits).await;
-        let request = json!({"userId": "u"});
-        let answer = gateway.call("GetUserPresencesPurecloud", request).await;
-        let status = refused(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
-        assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
-        // After 1 s, and after 2.5 to 3.5 s; the next would be after 5.5 s or more.
-        assert_eq!(vendor.received().len(), 3, "at {token_requests} a minute");
-    };
-    join_all([0, 300].map(one)).await;
-}
-
-#[tokio::test]
-async fn what_the_vendor_refused_for_good_is_not_sent_again() {
+async fn a_permanent_error_is_not_retried() {
     for status in [400, 401, 403, 404, 408, 409, 413, 500, 501] {
         for (rpc, request) in operations() {
             let vendor = failing(usize::MAX, status).await;
@@ -176,9 +126,9 @@ async fn what_the_vendor_refused_for_good_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn what_never_left_is_sent_again_whatever_it_is() {
+async fn a_request_that_was_never_sent_is_retried() {
     for (rpc, request) in operations() {
-        // It hangs up instead of shaking hands.
+        // Closes the connection before the TLS handshake.
         let vendor = RawVendor::start(async |_| {}).await;
         let upstream = format!("https://{}", vendor.address);
         let gateway = Gateway::before_url(&upstream).await;
@@ -192,7 +142,7 @@ async fn what_never_left_is_sent_again_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_again_for_a_client_that_repeats_the_call_itself() {
+async fn the_gateway_does_not_retry_a_retry_of_its_client() {
     for status in [CUT, 429, 503] {
         for (rpc, request) in operations() {
             let vendor = failing(usize::MAX, status).await;
@@ -208,36 +158,11 @@ async fn nothing_is_sent_again_for_a_client_that_repeats_the_call_itself() {
 }
 
 #[tokio::test]
-async fn a_wait_that_is_longer_than_the_time_left_is_not_begun() {
-    for (rpc, request) in operations() {
-        let vendor = Vendor::start(async |_| {
-            let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
-            answer
-                .headers_mut()
-                .insert("retry-after", HeaderValue::from_static("3600"));
-            answer
-        })
-        .await;
-        let gateway = Gateway::before(&vendor).await;
-        let begun = Instant::now();
-        let status = refused(
-            gateway.call(rpc, request).await,
-            Code::ResourceExhausted,
-            "TOO_MANY_REQUESTS",
-        );
-        // The deadline is 30 s away.
-        assert!(begun.elapsed() < Duration::from_secs(20), "it waited");
-        assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
-        assert_eq!(vendor.received().len(), 1, "{rpc}");
-    }
-}
-
-#[tokio::test]
-async fn what_a_first_attempt_deleted_is_not_missed_by_the_second() {
+async fn a_404_to_the_retry_of_a_delete_that_may_have_succeeded_is_success() {
     for first in [CUT, 502, 504] {
-        let asked = AtomicUsize::new(0);
+        let requests = AtomicUsize::new(0);
         let vendor = Vendor::start(move |_| {
-            let is_first = asked.fetch_add(1, SeqCst) == 0;
+            let is_first = requests.fetch_add(1, SeqCst) == 0;
             async move {
                 match first {
                     CUT if is_first => cut(),
@@ -255,11 +180,11 @@ async fn what_a_first_attempt_deleted_is_not_missed_by_the_second() {
 }
 
 #[tokio::test]
-async fn what_was_not_there_at_the_first_attempt_is_missed() {
-    // The first answer says that nothing was done.
-    let asked = AtomicUsize::new(0);
+async fn a_404_to_the_retry_of_a_delete_that_was_not_applied_is_not_found() {
+    // A 503 means that nothing was applied.
+    let requests = AtomicUsize::new(0);
     let vendor = Vendor::start(move |_| {
-        let is_first = asked.fetch_add(1, SeqCst) == 0;
+        let is_first = requests.fetch_add(1, SeqCst) == 0;
         async move {
             if is_first {
                 reply(503, "")
@@ -277,14 +202,14 @@ async fn what_was_not_there_at_the_first_attempt_is_missed() {
 }
 
 #[tokio::test]
-async fn an_attempt_of_unknown_outcome_makes_the_call_one() {
+async fn a_write_is_of_unknown_outcome_when_any_attempt_was() {
     for (rpc, request) in operations() {
-        if !is_repeatable(rpc) || rpc.starts_with("Get") {
+        if !is_idempotent(rpc) || rpc.starts_with("Get") {
             continue;
         }
-        let asked = AtomicUsize::new(0);
+        let requests = AtomicUsize::new(0);
         let vendor = Vendor::start(move |_| {
-            let is_first = asked.fetch_add(1, SeqCst) == 0;
+            let is_first = requests.fetch_add(1, SeqCst) == 0;
             async move {
                 if is_first {
                     cut()
@@ -306,7 +231,7 @@ async fn an_attempt_of_unknown_outcome_makes_the_call_one() {
 }
 
 #[tokio::test]
-async fn a_vendor_in_trouble_gets_few_more_requests_than_calls() {
+async fn the_retry_budget_limits_retries_to_a_failing_vendor() {
     const CALLS: usize = 200;
     let vendor = failing(usize::MAX, 503).await;
     let gateway = Gateway::before(&vendor).await;
@@ -314,41 +239,14 @@ async fn a_vendor_in_trouble_gets_few_more_requests_than_calls() {
     let answers = join_all((0..CALLS).map(|_| call())).await;
     assert!(answers.iter().all(Result::is_err));
     let sent = vendor.received().len();
-    assert_eq!(sent, CALLS + 100, "a hundred retries, and then none");
+    assert_eq!(sent, CALLS + 100, "the budget allows 100 retries");
 }
 
 #[tokio::test]
-async fn what_is_limited_leaves_the_repetitions_to_the_others() {
-    const CALLS: usize = 200;
-    let asked = Mutex::new(HashSet::new());
+async fn only_the_failed_batch_of_a_bulk_read_is_retried() {
+    let requests = AtomicUsize::new(0);
     let vendor = Vendor::start(move |received| {
-        let is_first = asked.lock().insert(received.path().to_owned());
-        async move {
-            if !is_first {
-                return reply(200, "{}");
-            }
-            let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
-            let at_once = HeaderValue::from_static("0");
-            answer.headers_mut().insert("retry-after", at_once);
-            answer
-        }
-    })
-    .await;
-    let gateway = Gateway::before(&vendor).await;
-    let calls = (0..CALLS).map(|number| {
-        let user = json!({"userId": number.to_string()});
-        gateway.call("GetUserPresencesPurecloud", user)
-    });
-    let answers = join_all(calls).await;
-    let refused = answers.iter().filter(|answer| answer.is_err()).count();
-    assert_eq!(refused, 0, "of {CALLS} that were limited once");
-}
-
-#[tokio::test]
-async fn one_batch_that_failed_is_sent_again_and_the_others_are_not() {
-    let asked = AtomicUsize::new(0);
-    let vendor = Vendor::start(move |received| {
-        let is_third = asked.fetch_add(1, SeqCst) == 2;
+        let is_third = requests.fetch_add(1, SeqCst) == 2;
         async move {
             let ids = received.ids().into_iter().map(|id| json!({"userId": id}));
             let ids: Vec<_> = ids.collect();
