@@ -15,7 +15,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tonic::Status;
 
-use crate::support::{Answer, Gateway};
+use crate::support::{Gateway, JsonResponse};
 
 /// One RPC for each method, with a request that is right.
 fn rpc(method: &Method) -> (&'static str, Value) {
@@ -42,16 +42,16 @@ const METHODS: [Method; 5] = [
 
 /// Makes a call that is a repetition already, so that the gateway leaves
 /// further ones to its caller and each answer of the vendor's is seen alone.
-async fn ask(gateway: &Gateway, rpc: &str, request: Value) -> Result<Answer, Status> {
+async fn ask(gateway: &Gateway, rpc: &str, request: Value) -> Result<JsonResponse, Status> {
     let metadata = [
         ("authorization", "Bearer token"),
         ("grpc-previous-rpc-attempts", "1"),
     ];
-    gateway.call_with(rpc, request, &metadata).await
+    gateway.call_with_metadata(rpc, request, &metadata).await
 }
 
 /// Makes the call of a method.
-async fn ask_by(gateway: &Gateway, method: &Method) -> Result<Answer, Status> {
+async fn ask_by(gateway: &Gateway, method: &Method) -> Result<JsonResponse, Status> {
     let (rpc, request) = rpc(method);
     ask(gateway, rpc, request).await
 }

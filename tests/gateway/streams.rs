@@ -15,12 +15,12 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::support::bulk::{all, ids, presence, vendor};
-use crate::support::in_flight::{Flight, gated};
-use crate::support::stream_caller::{STREAMS, Said, Stream, count};
-use crate::support::{Gateway, Limits, Received, Vendor, refused, reply};
+use crate::support::in_flight::{InFlight, gated_vendor};
+use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall, count};
+use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, reply};
 
 /// The vendor's answer for all ids but those that begin with `none`.
-fn some(received: &Received) -> Response {
+fn some(received: &ReceivedRequest) -> Response {
     let ids = received.ids();
     let known = ids.iter().filter(|id| !id.starts_with("none"));
     let presences: Vec<_> = known.map(|id| presence(id)).collect();
@@ -31,8 +31,8 @@ fn some(received: &Received) -> Response {
 async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
     for stream in STREAMS {
         let vendor = vendor(some).await;
-        let gateway = Gateway::before(&vendor).await;
-        let mut call = Stream::open(&gateway, stream).await;
+        let gateway = Gateway::start(&vendor).await;
+        let mut call = StreamCall::open(&gateway, stream).await;
         let asked: Vec<String> = (0..1234)
             .map(|n| match n % 7 {
                 3 => format!("none-{n}"),
@@ -40,8 +40,8 @@ async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
             })
             .collect();
         // All at once, so that no batch leaves before it is full.
-        call.ask(asked.clone()).await;
-        call.ask_no_more();
+        call.send(asked.clone()).await;
+        call.close_send();
         let told = call.all().await;
         told.status.clone().unwrap();
         let found = asked.iter().filter(|id| id.starts_with("user"));
@@ -61,28 +61,30 @@ async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
 #[tokio::test]
 async fn as_many_batches_are_asked_at_once_as_are_allowed_and_never_more() {
     for unordered in [false, true] {
-        let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-        let vendor = gated(&flight, &gate, all).await;
+        let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+        let vendor = gated_vendor(&flight, &gate, all).await;
         let limits = Limits {
             concurrency: 3,
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
-        let mut call = Stream::open(&gateway, STREAMS[1]).await;
-        call.begin(ids(0..1000), unordered).await;
-        call.ask_no_more();
+        let gateway = Gateway::start_with(&vendor, limits).await;
+        let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+        call.send_first(ids(0..1000), unordered).await;
+        call.close_send();
         let told = tokio::spawn(call.all());
         for answered in 0..=17 {
             let begun = answered + 3;
             let what = format!("{begun} batches have begun");
-            flight.until(&what, |counts| counts.begun == begun).await;
+            flight
+                .wait_until(&what, |counts| counts.started == begun)
+                .await;
             gate.add_permits(1);
         }
         gate.add_permits(20);
         let told = told.await.unwrap();
         told.status.clone().unwrap();
         assert_eq!(told.users.len(), 1000);
-        assert_eq!(flight.counts().most, 3, "{:?}", flight.counts());
+        assert_eq!(flight.counts().peak, 3, "{:?}", flight.counts());
     }
 }
 
@@ -106,9 +108,9 @@ async fn slow_at_first(gate: &Arc<Semaphore>) -> Vendor {
 async fn a_slow_batch_holds_up_the_others_only_where_order_is_asked_for() {
     let gate = Arc::new(Semaphore::new(0));
     let vendor = slow_at_first(&gate).await;
-    let gateway = Gateway::before(&vendor).await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.begin(ids(0..150), true).await;
+    let gateway = Gateway::start(&vendor).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send_first(ids(0..150), true).await;
     let first = call.next().await.unwrap();
     let second = call.next().await.unwrap();
     let mut users = [first.users(), second.users()].concat();
@@ -119,11 +121,11 @@ async fn a_slow_batch_holds_up_the_others_only_where_order_is_asked_for() {
     assert_eq!(second.progress.unwrap().done, 100);
     gate.add_permits(1);
     assert_eq!(call.next().await.unwrap().users(), ids(0..50));
-    call.ask_no_more();
+    call.close_send();
     assert!(call.next().await.is_none());
 
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.ask(ids(0..150)).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send(ids(0..150)).await;
     gate.add_permits(1);
     for batch in 0..3 {
         let results = call.next().await.unwrap();
@@ -134,10 +136,10 @@ async fn a_slow_batch_holds_up_the_others_only_where_order_is_asked_for() {
 #[tokio::test]
 async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
     let vendor = vendor(all).await;
-    let gateway = Gateway::before(&vendor).await;
-    let mut call = Stream::open(&gateway, STREAMS[0]).await;
+    let gateway = Gateway::start(&vendor).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
     for n in 0..5 {
-        call.ask(ids(n..n + 1)).await;
+        call.send(ids(n..n + 1)).await;
         let results = call.next().await.unwrap();
         assert_eq!(results.users(), ids(n..n + 1));
         let progress = results.progress.unwrap();
@@ -146,35 +148,35 @@ async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
             (count(&ids(0..n + 1)), count(&ids(0..n + 1)))
         );
     }
-    call.ask_no_more();
+    call.close_send();
     assert!(call.next().await.is_none());
     call.status().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_id_that_is_being_asked_is_not_asked_again_and_one_that_was_answered_is() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, all).await;
-    let gateway = Gateway::before(&vendor).await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.ask(vec!["a".into(), "B".into(), "A".into()]).await;
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&flight, &gate, all).await;
+    let gateway = Gateway::start(&vendor).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send(vec!["a".into(), "B".into(), "A".into()]).await;
     flight
-        .until("the batch is asked", |counts| counts.begun == 1)
+        .wait_until("the batch is asked", |counts| counts.started == 1)
         .await;
-    call.ask(vec!["b".into(), "a".into(), "c".into()]).await;
+    call.send(vec!["b".into(), "a".into(), "c".into()]).await;
     flight
-        .until("the new id is asked", |counts| counts.begun == 2)
+        .wait_until("the new id is asked", |counts| counts.started == 2)
         .await;
     gate.add_permits(2);
     assert_eq!(call.next().await.unwrap().users(), ["a", "B"]);
     assert_eq!(call.next().await.unwrap().users(), ["c"]);
     gate.add_permits(1);
-    call.ask(vec!["a".into()]).await;
-    call.ask_no_more();
+    call.send(vec!["a".into()]).await;
+    call.close_send();
     assert_eq!(call.next().await.unwrap().users(), ["a"]);
     let told = call.all().await;
     told.status.clone().unwrap();
-    let asked: Vec<_> = vendor.received().iter().map(Received::ids).collect();
+    let asked: Vec<_> = vendor.received().iter().map(ReceivedRequest::ids).collect();
     assert_eq!(asked, [vec!["a", "B"], vec!["c"], vec!["a"]]);
 }
 
@@ -185,10 +187,10 @@ async fn a_batch_that_fails_is_told_id_by_id_and_the_others_go_on() {
         _ => all(received),
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.ask(ids(0..150)).await;
-    call.ask_no_more();
+    let gateway = Gateway::start(&vendor).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send(ids(0..150)).await;
+    call.close_send();
     let told = call.all().await;
     told.status.clone().unwrap();
     assert_eq!(told.users, [ids(0..50), ids(100..150)].concat());
@@ -204,14 +206,15 @@ async fn the_pace_of_the_token_is_kept_and_the_default_deadline_does_not_apply()
         default_deadline: Duration::from_millis(30),
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
-    let mut call = Stream::open_for(&gateway, STREAMS[1], Some(Duration::from_secs(1))).await;
-    call.ask(ids(0..150)).await;
-    call.ask_no_more();
+    let gateway = Gateway::start_with(&vendor, limits).await;
+    let mut call =
+        StreamCall::open_with_deadline(&gateway, STREAMS[1], Some(Duration::from_secs(1))).await;
+    call.send(ids(0..150)).await;
+    call.close_send();
     // The third turn comes in a minute, which the caller does not have: that
     // is told once what is under way is answered.
     let told = call.all().await;
-    let status = refused(
+    let status = expect_error(
         told.status.clone(),
         Code::ResourceExhausted,
         "TOKEN_QUOTA_EXHAUSTED",
@@ -238,11 +241,11 @@ async fn as_many_streams_as_a_token_has_places_are_answered_whole() {
         message_memory: 64 << 20,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let streams = (0..100).map(|_| async {
-        let mut call = Stream::open(&gateway, STREAMS[1]).await;
-        call.ask(ids(0..400)).await;
-        call.ask_no_more();
+        let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+        call.send(ids(0..400)).await;
+        call.close_send();
         call.all().await
     });
     for told in futures_util::future::join_all(streams).await {

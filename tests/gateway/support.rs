@@ -20,7 +20,9 @@ pub mod telemetry;
 mod vendor;
 pub mod vendor_api;
 
-pub use gateway::{Answer, Gateway, Limits, ONCE};
-pub use rpc::{all_methods, encoded, method, methods, path, sample};
-pub use status::{check_form, info, metadata, refused, report, rpc_status, violations};
-pub use vendor::{CORRELATION_ID, Received, Vendor, cut, reply};
+pub use gateway::{Gateway, JsonResponse, Limits, NO_RETRIES};
+pub use rpc::{all_methods, encode, method, methods, minimal_request, path};
+pub use status::{
+    assert_well_formed, expect_error, info, metadata, report, rpc_status, violations,
+};
+pub use vendor::{CORRELATION_ID, ReceivedRequest, Vendor, disconnect, reply};

@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 use serde_json::Value;
 use tonic::Status;
 
-use crate::support::process::Serving;
+use crate::support::process::ServerProcess;
 use crate::support::{Gateway, Vendor};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -31,21 +31,21 @@ async fn gateway(
     vendor: &Vendor,
     flags: &[&str],
     variables: &[(&str, String)],
-) -> (Serving, Gateway) {
+) -> (ServerProcess, Gateway) {
     let upstream = format!("http://{}", vendor.address);
     let flags = [&["serve", "--upstream-url", &upstream], flags].concat();
     let variables: Vec<(&str, &str)> = variables
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let serving = Serving::start(&flags, &variables);
+    let serving = ServerProcess::start(&flags, &variables);
     let gateway = Gateway::connect(serving.address.parse().unwrap()).await;
     (serving, gateway)
 }
 
 /// Ends the program in good order; gives its status and its log. The test
 /// goes on meanwhile, as its collector does.
-async fn ended(serving: Serving) -> (ExitStatus, Vec<String>) {
+async fn ended(serving: ServerProcess) -> (ExitStatus, Vec<String>) {
     serving.signal("TERM");
     let ended = tokio::task::spawn_blocking(|| serving.wait());
     ended.await.unwrap()
@@ -57,6 +57,6 @@ async fn call(gateway: &Gateway, rpc: &str, request: Value) -> Result<Value, Sta
         ("authorization", "Bearer s3cret-token"),
         ("traceparent", TRACEPARENT),
     ];
-    let answer = gateway.call_with(rpc, request, &metadata).await;
+    let answer = gateway.call_with_metadata(rpc, request, &metadata).await;
     answer.map(|answer| answer.json)
 }

@@ -20,10 +20,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::support::certificates::{Authority, Issued};
+use crate::support::certificates::{Authority, IssuedCertificate};
 
 /// A client that trusts this authority, and shows a certificate if it has one.
-fn trusting(authority: &Authority, shown: Option<&Issued>) -> ClientConfig {
+fn trusting(authority: &Authority, shown: Option<&IssuedCertificate>) -> ClientConfig {
     let trusted = pem::certificates(authority.pem.as_bytes());
     let trusted = trusted.and_then(gateway_tls::roots).unwrap();
     let identity = shown.map(|issued| {

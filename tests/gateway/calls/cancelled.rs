@@ -12,9 +12,9 @@ use tokio::time::timeout;
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use crate::support::in_flight::soon;
+use crate::support::in_flight::wait_for;
 use crate::support::raw_http::{RawVendor, read_request};
-use crate::support::{Answer, Gateway, Limits, Received, Vendor, reply};
+use crate::support::{Gateway, JsonResponse, Limits, ReceivedRequest, Vendor, reply};
 
 /// The vendor's `Retry-After`: less than the call's 30 s, so that the gateway
 /// waits, and longer than [`PATIENCE`], so that the wait does not end in the test.
@@ -31,10 +31,10 @@ async fn call(
     request: Value,
     token: &str,
     timeout: &str,
-) -> Result<Answer, Status> {
+) -> Result<JsonResponse, Status> {
     let token = format!("Bearer {token}");
     let metadata = [("authorization", token.as_str()), ("grpc-timeout", timeout)];
-    gateway.call_with(rpc, request, &metadata).await
+    gateway.call_with_metadata(rpc, request, &metadata).await
 }
 
 /// A vendor that responds with this status and [`RETRY_AFTER`], except to the probe.
@@ -51,7 +51,7 @@ async fn throttling(status: u16) -> Vendor {
     .await
 }
 
-fn is_call(received: &Received) -> bool {
+fn is_call(received: &ReceivedRequest) -> bool {
     !received.path().ends_with("/settings")
 }
 
@@ -104,7 +104,7 @@ async fn a_cancelled_call_stops_its_pending_retry() {
             token_requests: 300,
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         // Opens the connections of the client and of the gateway, so that their
         // tasks are counted before the call.
         call(&gateway, PROBE, json!({}), "other", "20S")
@@ -151,13 +151,13 @@ async fn a_cancelled_write_closes_its_connection_and_is_not_retried() {
         }
     })
     .await;
-    let gateway = Gateway::before_url(&vendor.url()).await;
+    let gateway = Gateway::start_at(&vendor.url()).await;
     let request = json!({"userId": "u", "body": {"message": "m"}});
     tokio::select! {
         answer = gateway.call("PatchUserPresencesPurecloud", request) => panic!("{answer:?}"),
-        () = async { soon("the write", arrived.recv()).await.unwrap() } => {}
+        () = async { wait_for("the write", arrived.recv()).await.unwrap() } => {}
     }
-    let more = soon("the end of the connection", closed.recv()).await;
+    let more = wait_for("the end of the connection", closed.recv()).await;
     assert_eq!(
         more,
         Some(0),

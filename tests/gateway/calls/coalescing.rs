@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
 use crate::support::bulk::all;
-use crate::support::{Gateway, Limits, Received, reply};
+use crate::support::{Gateway, Limits, ReceivedRequest, reply};
 
 /// Limits with read coalescing on, as `serve` has by default.
 fn coalescing_limits() -> Limits {
@@ -23,13 +23,13 @@ fn coalescing_limits() -> Limits {
 }
 
 /// A presence that holds the path and the token of the request.
-fn echo_presence(received: &Received) -> Value {
+fn echo_presence(received: &ReceivedRequest) -> Value {
     json!({"id": received.path(), "message": received.token()})
 }
 
 /// Responds to a single read with [`echo_presence`], and to a bulk read with
 /// all its ids.
-fn echo(received: &Received) -> Response {
+fn echo(received: &ReceivedRequest) -> Response {
     if received.path().ends_with("/bulk") {
         all(received)
     } else {
@@ -52,7 +52,7 @@ fn spawn_call(
             ("authorization", token.as_str()),
             ("grpc-timeout", timeout.as_str()),
         ];
-        let answer = gateway.call_with(rpc, request, &metadata).await;
+        let answer = gateway.call_with_metadata(rpc, request, &metadata).await;
         answer.map(|answer| answer.json)
     })
 }

@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use presence_gateway::proto::v1::GetUsersPresencesPurecloudBulkRequest;
 use prost::Message;
 
-use crate::support::raw_http::{Travelled, frame, head, send};
+use crate::support::raw_http::{RawResponse, frame, head, send};
 use crate::support::{Gateway, Vendor, method, path, reply};
 
 const RPC: &str = "GetUsersPresencesPurecloudBulk";
@@ -53,7 +53,7 @@ async fn call(
     gateway: &Gateway,
     frame: impl Into<Body>,
     headers: &[(&'static str, &str)],
-) -> Travelled {
+) -> RawResponse {
     let call = headers
         .iter()
         .fold(head(&path(&method(RPC))), |call, (name, value)| {

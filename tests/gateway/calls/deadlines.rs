@@ -13,7 +13,9 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use crate::support::raw_http::{RawVendor, frame, head, read_request, send};
-use crate::support::{Gateway, Limits, Vendor, encoded, metadata, method, path, refused, sample};
+use crate::support::{
+    Gateway, Limits, Vendor, encode, expect_error, metadata, method, minimal_request, path,
+};
 
 /// A default deadline that expires in any test.
 const SHORT: Duration = Duration::from_millis(200);
@@ -74,7 +76,7 @@ impl HangingVendor {
 /// Makes a call with this `grpc-timeout`, which the client does not enforce itself.
 async fn call(gateway: &Gateway, rpc: &str, timeout: Option<&str>) -> Result<Bytes, Status> {
     let method = method(rpc);
-    call_with(gateway, rpc, sample(&method), timeout).await
+    call_with(gateway, rpc, minimal_request(&method), timeout).await
 }
 
 async fn call_with(
@@ -84,7 +86,7 @@ async fn call_with(
     timeout: Option<&str>,
 ) -> Result<Bytes, Status> {
     let method = method(rpc);
-    let message = frame(&encoded(&method, request));
+    let message = frame(&encode(&method, request));
     let mut call = head(&path(&method));
     if let Some(timeout) = timeout {
         call = call.header("grpc-timeout", timeout);
@@ -97,7 +99,7 @@ async fn call_with(
 /// Asserts that the call expired and changed nothing.
 #[track_caller]
 fn assert_expired(answer: Result<Bytes, Status>) -> Status {
-    let status = refused(answer, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    let status = expect_error(answer, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), None);
     assert!(
         status.message().contains("nothing was changed"),
@@ -118,14 +120,14 @@ const WRITES: [&str; 5] = [
 
 #[tokio::test]
 async fn the_deadline_includes_the_time_to_receive_the_message() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let limits = Limits {
         default_deadline: SHORT,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let method = method(READ);
-    let message = frame(&encoded(&method, sample(&method)));
+    let message = frame(&encode(&method, minimal_request(&method)));
     for timeout in [Some("200m"), None] {
         for length in [0, 3, message.len() - 1] {
             let start = Bytes::copy_from_slice(&message[..length]);
@@ -148,9 +150,9 @@ async fn the_deadline_includes_the_time_to_receive_the_message() {
 async fn a_write_sent_before_the_deadline_expired_is_of_unknown_outcome() {
     for rpc in WRITES {
         let mut hanging = HangingVendor::start().await;
-        let gateway = Gateway::before(&hanging.vendor).await;
+        let gateway = Gateway::start(&hanging.vendor).await;
         let answer = call(&gateway, rpc, Some("200m")).await;
-        let status = refused(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
+        let status = expect_error(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
         assert_eq!(
             metadata(&status, "grpc-retry-pushback-ms"),
             Some("-1"),
@@ -174,11 +176,11 @@ async fn a_write_that_was_never_sent_is_not_of_unknown_outcome() {
     })
     .await;
     let upstream = format!("https://{}", vendor.address);
-    let gateway = Gateway::before_url(&upstream).await;
+    let gateway = Gateway::start_at(&upstream).await;
     for rpc in [READ].into_iter().chain(WRITES) {
         let answer = call(&gateway, rpc, Some("200m")).await;
         if rpc == "PutUsersPresencesBulk" {
-            refused(answer, Code::DeadlineExceeded, "NOT_TRIED");
+            expect_error(answer, Code::DeadlineExceeded, "NOT_TRIED");
         } else {
             assert_expired(answer);
         }
@@ -197,10 +199,10 @@ async fn an_incomplete_response_is_awaited_until_the_deadline() {
             pending::<()>().await;
         })
         .await;
-        let gateway = Gateway::before_url(&vendor.url()).await;
+        let gateway = Gateway::start_at(&vendor.url()).await;
         assert_expired(call(&gateway, READ, Some("200m")).await);
         let answer = call(&gateway, "PatchUserPresencesPurecloud", Some("200m")).await;
-        refused(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
+        expect_error(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
     }
 }
 
@@ -214,15 +216,15 @@ async fn an_error_response_with_an_incomplete_body_keeps_its_status() {
         pending::<()>().await;
     })
     .await;
-    let gateway = Gateway::before_url(&vendor.url()).await;
+    let gateway = Gateway::start_at(&vendor.url()).await;
     let answer = call(&gateway, "PatchUserPresencesPurecloud", Some("200m")).await;
-    refused(answer, Code::Aborted, "UPSTREAM_ERROR");
+    expect_error(answer, Code::Aborted, "UPSTREAM_ERROR");
 }
 
 #[tokio::test]
 async fn the_deadline_cancels_every_batch_of_a_bulk_read() {
     let mut hanging = HangingVendor::start().await;
-    let gateway = Gateway::before(&hanging.vendor).await;
+    let gateway = Gateway::start(&hanging.vendor).await;
     let ids: Vec<_> = (0..400).map(|n| n.to_string()).collect();
     let request = json!({"id": ids});
     let answer = call_with(
@@ -251,7 +253,7 @@ async fn a_cancelled_call_cancels_its_upstream_requests() {
         ("GetUsersPresencesPurecloudBulk", json!({"id": ids}), 8),
     ] {
         let mut hanging = HangingVendor::start().await;
-        let gateway = Gateway::before(&hanging.vendor).await;
+        let gateway = Gateway::start(&hanging.vendor).await;
         tokio::select! {
             answer = gateway.call(rpc, request) => panic!("{rpc} was answered: {answer:?}"),
             () = hanging.wait_for_arrival(requests) => {}

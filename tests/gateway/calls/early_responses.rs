@@ -12,9 +12,9 @@ use crate::support::http2::{
     ACK, Client, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, RST_STREAM, frame,
     head,
 };
-use crate::support::in_flight::soon;
+use crate::support::in_flight::wait_for;
 use crate::support::raw_http;
-use crate::support::{Gateway, Limits, Received, Vendor, encoded, method, path, reply};
+use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, encode, method, path, reply};
 
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 const TOKEN: (&str, &str) = ("authorization", "Bearer token");
@@ -26,7 +26,7 @@ const STREAM: &str = "/genesys.presence.v1.PresenceStreamService/StreamUsersPres
 
 /// How many calls are made before the first of them goes on, and how often:
 /// more than h2 remembers, and than it forgives.
-const AT_ONCE: u32 = 100;
+const EXPORT_AT_ONCE: u32 = 100;
 const ROUNDS: u32 = 8;
 
 /// Calls that are answered early.
@@ -56,7 +56,7 @@ async fn others_go_on(early: Early) {
     let (arrive, mut arrived) = mpsc::unbounded_channel();
     let answers = Arc::new(Semaphore::new(0));
     let permits = Arc::clone(&answers);
-    let vendor = Vendor::start(move |_: Received| {
+    let vendor = Vendor::start(move |_: ReceivedRequest| {
         let (arrive, permits) = (arrive.clone(), Arc::clone(&permits));
         async move {
             let _ = arrive.send(());
@@ -65,31 +65,31 @@ async fn others_go_on(early: Early) {
         }
     })
     .await;
-    let gateway = Gateway::with(&vendor, early.limits).await;
+    let gateway = Gateway::start_with(&vendor, early.limits).await;
     let mut client = Client::connect(gateway.address).await;
 
     let write = method("PatchUserPresencesPurecloud");
-    let message = encoded(&write, json!({"userId": "u", "body": {"message": "m"}}));
+    let message = encode(&write, json!({"userId": "u", "body": {"message": "m"}}));
     let writer = ("authorization", "Bearer writer");
     let writer = [GRPC, writer, ("grpc-timeout", "60S")];
     let call = frame(HEADERS, END_HEADERS, 1, &head(&path(&write), &writer));
     let message = frame(DATA, END_STREAM, 1, &raw_http::frame(&message));
-    client.say(&[call, message]).await;
-    soon("the write", arrived.recv()).await.unwrap();
+    client.write_frames(&[call, message]).await;
+    wait_for("the write", arrived.recv()).await.unwrap();
 
     let call = head(early.path, early.metadata);
     for round in 0..ROUNDS {
-        let streams = (0..AT_ONCE).map(|call| 3 + 2 * (round * AT_ONCE + call));
+        let streams = (0..EXPORT_AT_ONCE).map(|call| 3 + 2 * (round * EXPORT_AT_ONCE + call));
         let begun = streams.clone().flat_map(|stream| {
             let begins = (!early.begins.is_empty()).then(|| frame(DATA, 0, stream, early.begins));
             [frame(HEADERS, END_HEADERS, stream, &call)]
                 .into_iter()
                 .chain(begins)
         });
-        client.say(&begun.collect::<Vec<_>>()).await;
-        for _ in 0..AT_ONCE {
+        client.write_frames(&begun.collect::<Vec<_>>()).await;
+        for _ in 0..EXPORT_AT_ONCE {
             client
-                .until("an early answer", |frame| ends_its_call(not_hung_up(frame)))
+                .wait_until("an early answer", |frame| ends_its_call(not_hung_up(frame)))
                 .await;
         }
         // Some send their messages to the end, some break off.
@@ -100,16 +100,16 @@ async fn others_go_on(early: Early) {
             };
             [frame(DATA, 0, stream, &[0; 900]), ends]
         });
-        client.say(&rest.collect::<Vec<_>>()).await;
+        client.write_frames(&rest.collect::<Vec<_>>()).await;
     }
-    client.say(&[frame(PING, 0, 0, b"anybody?")]).await;
+    client.write_frames(&[frame(PING, 0, 0, b"anybody?")]).await;
     let pong = |frame: &Frame| not_hung_up(frame).kind == PING && frame.flags == ACK;
-    client.until("the answer to a ping", pong).await;
+    client.wait_until("the answer to a ping", pong).await;
 
     answers.add_permits(1);
     // An error has no message.
     let answered = |frame: &Frame| not_hung_up(frame).stream == 1 && frame.kind == DATA;
-    client.until("the answer to the write", answered).await;
+    client.wait_until("the answer to the write", answered).await;
 }
 
 /// Whether an answer is there whole; what is no gRPC is answered in words.
@@ -209,14 +209,14 @@ async fn questions_about_health_that_are_too_large() {
 
 #[tokio::test]
 async fn who_is_answered_and_then_silent_is_reset() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "{}").await;
+    let gateway = Gateway::start(&vendor).await;
     let mut client = Client::connect(gateway.address).await;
     let call = frame(HEADERS, END_HEADERS, 1, &head(READ, &[GRPC]));
-    client.say(&[call]).await;
-    client.until("the answer", Frame::is_status).await;
+    client.write_frames(&[call]).await;
+    client.wait_until("the answer", Frame::is_status).await;
     let reset = client
-        .until("the reset", |frame| frame.kind == RST_STREAM)
+        .wait_until("the reset", |frame| frame.kind == RST_STREAM)
         .await;
     // NO_ERROR: the answer stands.
     assert_eq!((reset.stream, reset.payload.as_slice()), (1, &[0; 4][..]));

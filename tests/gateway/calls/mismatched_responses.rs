@@ -4,7 +4,7 @@ use serde_json::json;
 use tonic::Code;
 
 use super::responses::answer;
-use crate::support::{metadata, refused};
+use crate::support::{expect_error, metadata};
 
 /// Values that are of no kind of the table's.
 const ODD: [&str; 7] = ["5", "-1.5", "true", "[]", "[\"x\"]", "{}", "{\"x\":{}}"];
@@ -98,7 +98,7 @@ async fn an_answer_that_would_say_something_false_without_a_field_is_not_read() 
         ("GetPresenceSources", r#"{"entities":[{"deactivated":[]}]}"#),
     ] {
         let answer = answer(rpc, body).await;
-        refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+        expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
     }
     // A page is none the worse for these.
     let body = r#"{"entities":[],"pageSize":"x","pageNumber":[],"firstUri":1,"lastUri":2,"selfUri":3,"total":4}"#;
@@ -214,7 +214,7 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
         ),
     ] as [(&str, &str, &[&str]); 19]
     {
-        let status = refused(answer(rpc, body).await, Code::Internal, "UNREADABLE_ANSWER");
+        let status = expect_error(answer(rpc, body).await, Code::Internal, "UNREADABLE_ANSWER");
         for part in named {
             assert!(
                 status.message().contains(part),
@@ -241,7 +241,7 @@ async fn a_write_whose_answer_cannot_be_read_says_that_it_was_applied() {
         r#"{"presenceDefinition":1}"#,
     ] {
         let answer = answer("PatchUserPresencesPurecloud", body).await;
-        let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+        let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
         assert_eq!(
             crate::support::info(&status, "outcome").as_deref(),
             Some("applied"),
@@ -253,7 +253,7 @@ async fn a_write_whose_answer_cannot_be_read_says_that_it_was_applied() {
             status.message()
         );
     }
-    let status = refused(
+    let status = expect_error(
         answer("GetUserPresencesPurecloud", "").await,
         Code::Internal,
         "UNREADABLE_ANSWER",

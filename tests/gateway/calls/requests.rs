@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Received, Vendor, methods};
+use crate::support::{Gateway, ReceivedRequest, Vendor, methods};
 
 /// What an RPC is called with, and what must go out.
 struct Row {
@@ -263,11 +263,11 @@ fn every_rpc_has_a_row() {
 #[tokio::test]
 async fn every_rpc_sends_its_rest_request() {
     for row in table() {
-        let vendor = Vendor::answering(200, row.answer).await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(200, row.answer).await;
+        let gateway = Gateway::start(&vendor).await;
         let answer = gateway.call(row.rpc, row.request).await;
         answer.unwrap_or_else(|status| panic!("{}: {status:?}", row.rpc));
-        let sent = vendor.only();
+        let sent = vendor.single_request();
         assert_eq!(
             (&sent.method, sent.path()),
             (&row.method, row.path),
@@ -290,7 +290,7 @@ async fn every_rpc_sends_its_rest_request() {
     }
 }
 
-fn check_headers(sent: &Received, has_body: bool) {
+fn check_headers(sent: &ReceivedRequest, has_body: bool) {
     let header = |name: &str| sent.headers.get(name).map(|value| value.to_str().unwrap());
     assert_eq!(header("authorization"), Some("Bearer token"));
     assert_eq!(header("accept"), Some("application/json"));
@@ -322,8 +322,8 @@ fn check_headers(sent: &Received, has_body: bool) {
 
 #[tokio::test]
 async fn an_id_is_one_segment_whatever_it_holds() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "{}").await;
+    let gateway = Gateway::start(&vendor).await;
     for (id, segment) in [
         ("a/b", "a%2Fb"),
         ("/", "%2F"),
@@ -357,14 +357,14 @@ async fn an_id_is_one_segment_whatever_it_holds() {
 
 #[tokio::test]
 async fn a_list_is_one_parameter_and_nothing_in_it_can_become_another() {
-    let vendor = Vendor::answering(200, "[]").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "[]").await;
+    let gateway = Gateway::start(&vendor).await;
     let ids = json!({"id": ["a&id=b", "c=d", "#", "+", "%2C", "?"]});
     gateway
         .call("GetUsersPresencesPurecloudBulk", ids)
         .await
         .unwrap();
-    let sent = vendor.only();
+    let sent = vendor.single_request();
     assert_eq!(
         sent.path_and_query,
         "/api/v2/users/presences/purecloud/bulk?id=a%26id%3Db%2Cc%3Dd%2C%23%2C%2B%2C%252C%2C%3F"
@@ -373,8 +373,8 @@ async fn a_list_is_one_parameter_and_nothing_in_it_can_become_another() {
 
 #[tokio::test]
 async fn a_date_is_written_as_the_vendor_writes_it() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "{}").await;
+    let gateway = Gateway::start(&vendor).await;
     for (date, written) in [
         ("2026-11-23T10:15:30Z", "2026-11-23T10:15:30.000Z"),
         ("2026-11-23T10:15:30.123456789Z", "2026-11-23T10:15:30.123Z"),
@@ -394,10 +394,10 @@ async fn a_date_is_written_as_the_vendor_writes_it() {
 
 #[tokio::test]
 async fn a_prefix_of_the_upstreams_path_stands_before_the_path() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     for prefix in ["/genesys/eu", "/genesys/eu/"] {
         let upstream = format!("http://{}{prefix}", vendor.address);
-        let gateway = Gateway::before_url(&upstream).await;
+        let gateway = Gateway::start_at(&upstream).await;
         gateway
             .call("GetPresenceSettings", json!({}))
             .await

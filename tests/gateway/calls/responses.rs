@@ -7,14 +7,14 @@ use crate::support::{Gateway, Vendor};
 
 /// What the gateway answers where the vendor answers with `body`.
 pub(super) async fn answer(rpc: &str, body: impl Into<String>) -> Result<Value, tonic::Status> {
-    let vendor = Vendor::answering(200, body).await;
+    let vendor = Vendor::with_response(200, body).await;
     let request = match rpc {
         "GetUserPresencesPurecloud" => json!({"userId": "u"}),
         "PatchUserPresencesPurecloud" => json!({"userId": "u", "body": {}}),
         "DeletePresenceSource" => json!({"sourceId": "s"}),
         _ => json!({}),
     };
-    Gateway::before(&vendor).await.call(rpc, request).await
+    Gateway::start(&vendor).await.call(rpc, request).await
 }
 
 #[tokio::test]
@@ -233,8 +233,8 @@ async fn any_body_is_ignored_where_nothing_is_promised() {
             "{body}"
         );
     }
-    let vendor = Vendor::answering(204, "").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(204, "").await;
+    let gateway = Gateway::start(&vendor).await;
     gateway
         .call("DeletePresenceSource", json!({"sourceId": "s"}))
         .await

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::raw_http::RawVendor;
-use crate::support::{Gateway, ONCE, Vendor, cut, metadata, refused, reply};
+use crate::support::{Gateway, NO_RETRIES, Vendor, disconnect, expect_error, metadata, reply};
 
 /// An operation of each kind, with a valid request.
 fn operations() -> [(&'static str, Value); 8] {
@@ -52,7 +52,7 @@ async fn failing(failures: usize, status: u16) -> Vendor {
         let fails = requests.fetch_add(1, SeqCst) < failures;
         async move {
             match status {
-                CUT if fails => cut(),
+                CUT if fails => disconnect(),
                 429 if fails => {
                     let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
                     answer
@@ -74,7 +74,7 @@ async fn an_idempotent_request_is_retried_after_a_lost_connection_or_a_5xx_of_a_
     for status in [CUT, 502, 503, 504] {
         for (rpc, request) in operations() {
             let vendor = failing(2, status).await;
-            let gateway = Gateway::before(&vendor).await;
+            let gateway = Gateway::start(&vendor).await;
             let answer = gateway.call(rpc, request).await;
             let sent = vendor.received();
             let case = format!("{rpc} after {status}");
@@ -103,8 +103,8 @@ async fn a_request_gets_three_attempts() {
         .filter(|(rpc, _)| is_idempotent(rpc))
     {
         let vendor = failing(usize::MAX, 503).await;
-        let gateway = Gateway::before(&vendor).await;
-        refused(
+        let gateway = Gateway::start(&vendor).await;
+        expect_error(
             gateway.call(rpc, request).await,
             Code::Unavailable,
             "SOME_CODE",
@@ -118,7 +118,7 @@ async fn a_permanent_error_is_not_retried() {
     for status in [400, 401, 403, 404, 408, 409, 413, 500, 501] {
         for (rpc, request) in operations() {
             let vendor = failing(usize::MAX, status).await;
-            let gateway = Gateway::before(&vendor).await;
+            let gateway = Gateway::start(&vendor).await;
             gateway.call(rpc, request).await.unwrap_err();
             assert_eq!(vendor.received().len(), 1, "{rpc} after {status}");
         }
@@ -131,8 +131,8 @@ async fn a_request_that_was_never_sent_is_retried() {
         // Closes the connection before the TLS handshake.
         let vendor = RawVendor::start(async |_| {}).await;
         let upstream = format!("https://{}", vendor.address);
-        let gateway = Gateway::before_url(&upstream).await;
-        refused(
+        let gateway = Gateway::start_at(&upstream).await;
+        expect_error(
             gateway.call(rpc, request).await,
             Code::Unavailable,
             "UPSTREAM_UNREACHABLE",
@@ -146,10 +146,10 @@ async fn the_gateway_does_not_retry_a_retry_of_its_client() {
     for status in [CUT, 429, 503] {
         for (rpc, request) in operations() {
             let vendor = failing(usize::MAX, status).await;
-            let gateway = Gateway::before(&vendor).await;
+            let gateway = Gateway::start(&vendor).await;
             let token = ("authorization", "Bearer token");
             gateway
-                .call_with(rpc, request, &[token, ONCE])
+                .call_with_metadata(rpc, request, &[token, NO_RETRIES])
                 .await
                 .unwrap_err();
             assert_eq!(vendor.received().len(), 1, "{rpc} after {status}");
@@ -165,14 +165,14 @@ async fn a_404_to_the_retry_of_a_delete_that_may_have_succeeded_is_success() {
             let is_first = requests.fetch_add(1, SeqCst) == 0;
             async move {
                 match first {
-                    CUT if is_first => cut(),
+                    CUT if is_first => disconnect(),
                     status if is_first => reply(status, ""),
                     _ => reply(404, r#"{"code":"not.found","message":"m"}"#),
                 }
             }
         })
         .await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         let request = json!({"sourceId": "s"});
         gateway.call("DeletePresenceSource", request).await.unwrap();
         assert_eq!(vendor.received().len(), 2, "after {first}");
@@ -194,11 +194,11 @@ async fn a_404_to_the_retry_of_a_delete_that_was_not_applied_is_not_found() {
         }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let answer = gateway
         .call("DeletePresenceSource", json!({"sourceId": "s"}))
         .await;
-    refused(answer, Code::NotFound, "NOT_FOUND");
+    expect_error(answer, Code::NotFound, "NOT_FOUND");
 }
 
 #[tokio::test]
@@ -212,15 +212,15 @@ async fn a_write_is_of_unknown_outcome_when_any_attempt_was() {
             let is_first = requests.fetch_add(1, SeqCst) == 0;
             async move {
                 if is_first {
-                    cut()
+                    disconnect()
                 } else {
                     reply(403, r#"{"code":"missing.permissions","message":"m"}"#)
                 }
             }
         })
         .await;
-        let gateway = Gateway::before(&vendor).await;
-        let status = refused(
+        let gateway = Gateway::start(&vendor).await;
+        let status = expect_error(
             gateway.call(rpc, request).await,
             Code::Unknown,
             "OUTCOME_UNKNOWN",
@@ -234,7 +234,7 @@ async fn a_write_is_of_unknown_outcome_when_any_attempt_was() {
 async fn the_retry_budget_limits_retries_to_a_failing_vendor() {
     const CALLS: usize = 200;
     let vendor = failing(usize::MAX, 503).await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let call = || gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
     let answers = join_all((0..CALLS).map(|_| call())).await;
     assert!(answers.iter().all(Result::is_err));
@@ -258,7 +258,7 @@ async fn only_the_failed_batch_of_a_bulk_read_is_retried() {
         }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let ids: Vec<String> = (0..200).map(|n| n.to_string()).collect();
     let answer = gateway
         .call("GetUsersPresencesPurecloudBulk", json!({"id": ids}))

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::support::raw_http::{RawVendor, read_request};
-use crate::support::{Gateway, Limits, refused};
+use crate::support::{Gateway, Limits, expect_error};
 
 const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
 
@@ -72,7 +72,7 @@ async fn gateway(vendor: &RawVendor) -> Gateway {
         default_deadline: Duration::from_secs(10),
         ..Limits::default()
     };
-    Gateway::at(&vendor.url(), limits).await
+    Gateway::start_at_with(&vendor.url(), limits).await
 }
 
 const READ: (&str, fn() -> Value) = ("GetUserPresencesPurecloud", || json!({"userId": "u"}));
@@ -173,7 +173,7 @@ async fn a_408_on_a_kept_connection_is_repeated_on_another_as_a_lost_connection_
             let gateway = gateway(&vendor).await;
             call(&gateway, READ).await;
             let answer = gateway.call(rpc, request).await;
-            refused(answer, Code::Unavailable, "UPSTREAM_ERROR");
+            expect_error(answer, Code::Unavailable, "UPSTREAM_ERROR");
             assert_eq!(vendor.connections(), 1, "{rpc} must not be repeated");
         }
     }
@@ -183,9 +183,9 @@ async fn a_408_on_a_kept_connection_is_repeated_on_another_as_a_lost_connection_
 async fn a_408_with_the_vendors_body_is_the_vendors_answer() {
     let answer = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 32\r\n\r\n\
                   {\"code\":\"timeout\",\"message\":\"m\"}";
-    let vendor = RawVendor::writing(answer).await;
+    let vendor = RawVendor::with_bytes(answer).await;
     let gateway = gateway(&vendor).await;
     let answer = gateway.call(READ.0, READ.1()).await;
-    refused(answer, Code::Unavailable, "TIMEOUT");
+    expect_error(answer, Code::Unavailable, "TIMEOUT");
     assert_eq!(vendor.connections(), 1);
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::support::process::{Run, Serving, run};
+use crate::support::process::{ProcessOutput, ServerProcess, run};
 
 /// Where in a call the gateway falls silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ async fn silent(when: Silent) -> (String, JoinHandle<()>) {
     (address, serving)
 }
 
-async fn call(arguments: &[&str], address: String) -> Run {
+async fn call(arguments: &[&str], address: String) -> ProcessOutput {
     let mut words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
     words.extend(["--deadline".to_owned(), "300ms".to_owned()]);
     words.extend(["--address".to_owned(), address]);
@@ -67,7 +67,7 @@ async fn call(arguments: &[&str], address: String) -> Run {
 }
 
 #[track_caller]
-fn ran_out_of_time(called: &Run) {
+fn ran_out_of_time(called: &ProcessOutput) {
     assert_eq!(called.code, Some(1), "{called:#?}");
     assert!(
         called.stderr.starts_with("DEADLINE_EXCEEDED: ") && called.stderr.contains("--deadline"),
@@ -107,7 +107,7 @@ async fn a_stream_without_an_answer_is_deadline_exceeded() {
 
 #[test]
 fn a_deadline_may_be_longer_than_a_clock_can_tell() {
-    let serving = Serving::start(&["serve", "--sandbox"], &[]);
+    let serving = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let stream = r#"{"ids": ["00000000-0000-4000-8000-000000000001"]}"#;
     for (rpc, request) in [
         ("GetSystempresences", "{}"),

@@ -5,33 +5,33 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::support::bulk::presence;
-use crate::support::in_flight::Flight;
-use crate::support::process::{Running, Serving, TestFile};
-use crate::support::{Received, Vendor, reply};
+use crate::support::in_flight::InFlight;
+use crate::support::process::{RunningProcess, ServerProcess, TempFile};
+use crate::support::{ReceivedRequest, Vendor, reply};
 
 const STREAM: &str = "StreamUsersPresencesPurecloudBulk";
 const TOKEN: [(&str, &str); 1] = [("PRESENCE_GATEWAY_TOKEN", "any")];
 const REST: &str = "; interrupted: the other ids were not sent or not answered\n";
 
 /// A gateway before this vendor.
-fn before(vendor: &Vendor) -> Serving {
+fn before(vendor: &Vendor) -> ServerProcess {
     let upstream = format!("http://{}", vendor.address);
     let flags = ["serve", "--upstream-url", &upstream];
     let unpaced = ["--token-requests-per-minute=0", "--bulk-concurrency=8"];
-    Serving::start(&[&flags[..], &unpaced].concat(), &[])
+    ServerProcess::start(&[&flags[..], &unpaced].concat(), &[])
 }
 
 /// A call that asks for the ids of the request, and then for those of the file.
-fn call(serving: &Serving, request: &Value, file: &str) -> Running {
+fn call(serving: &ServerProcess, request: &Value, file: &str) -> RunningProcess {
     let call = ["call", STREAM, &request.to_string(), "--ids", file];
     let call = [&call[..], &["--address", &serving.address]].concat();
-    Running::start(&call, &TOKEN)
+    RunningProcess::start(&call, &TOKEN)
 }
 
 /// A vendor that never answers a batch with an id `held`, and knows nobody `none`.
-async fn holding(flight: &Flight) -> Vendor {
+async fn holding(flight: &InFlight) -> Vendor {
     let flight = flight.clone();
-    Vendor::start(move |received: Received| {
+    Vendor::start(move |received: ReceivedRequest| {
         let ids = received.ids();
         let flight = flight.clone();
         async move {
@@ -49,7 +49,7 @@ async fn holding(flight: &Flight) -> Vendor {
 
 /// A vendor with more to say of two users than a pipe holds.
 async fn verbose() -> Vendor {
-    Vendor::start(move |received: Received| async move {
+    Vendor::start(move |received: ReceivedRequest| async move {
         let presences = received
             .ids()
             .into_iter()
@@ -60,16 +60,16 @@ async fn verbose() -> Vendor {
 }
 
 /// A call whose lines nobody reads: it is in the midst of one.
-fn stuck(serving: &Serving) -> Running {
+fn stuck(serving: &ServerProcess) -> RunningProcess {
     let mut call = call(serving, &json!({"ids": ["user-1", "user-2"]}), "-");
-    call.until_writing();
+    call.wait_for_output();
     call
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_a_stream_that_waits_and_tells_what_it_came_to() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let flight = Flight::default();
+        let flight = InFlight::default();
         let vendor = holding(&flight).await;
         let serving = before(&vendor);
         // Its standard input stays open and says no more, as a terminal does.
@@ -78,7 +78,7 @@ async fn a_signal_ends_a_stream_that_waits_and_tells_what_it_came_to() {
         let lines: Vec<String> = (0..4).map(|_| call.line()).collect();
         call.input("held-1\n");
         flight
-            .until("the last one is asked", |counts| counts.begun == 1)
+            .wait_until("the last one is asked", |counts| counts.started == 1)
             .await;
         call.signal(signal);
         let ended = call.end();
@@ -86,14 +86,14 @@ async fn a_signal_ends_a_stream_that_waits_and_tells_what_it_came_to() {
         assert_eq!(ended.stderr, format!("2 done, 1 missing, 1 failed{REST}"));
         assert_eq!(ended.stdout, "", "after {lines:#?}");
         flight
-            .until("the vendor is left alone", |counts| counts.abandoned == 1)
+            .wait_until("the vendor is left alone", |counts| counts.abandoned == 1)
             .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_is_heeded_where_the_standard_input_never_said_a_word() {
-    let vendor = holding(&Flight::default()).await;
+    let vendor = holding(&InFlight::default()).await;
     let serving = before(&vendor);
     let mut call = call(&serving, &json!({"ids": ["user-1"]}), "-");
     assert!(call.line().contains("user-1"));
@@ -105,17 +105,17 @@ async fn a_signal_is_heeded_where_the_standard_input_never_said_a_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rest_of_a_file_is_not_asked_after_a_signal() {
-    let flight = Flight::default();
+    let flight = InFlight::default();
     let vendor = holding(&flight).await;
     let serving = before(&vendor);
     let mut ids = String::new();
     for number in 0..10_000 {
         let _ = writeln!(ids, "held-{number}");
     }
-    let file = TestFile::new("interrupted", &ids);
+    let file = TempFile::new("interrupted", &ids);
     let mut call = call(&serving, &json!({}), file.path());
     flight
-        .until("all that may be is asked", |counts| counts.begun == 8)
+        .wait_until("all that may be is asked", |counts| counts.started == 8)
         .await;
     call.signal("TERM");
     let ended = call.end();
@@ -123,9 +123,9 @@ async fn the_rest_of_a_file_is_not_asked_after_a_signal() {
     assert_eq!(ended.stderr, format!("0 done, 0 missing, 0 failed{REST}"));
     assert_eq!(ended.stdout, "");
     flight
-        .until("the vendor is left alone", |counts| counts.under_way == 0)
+        .wait_until("the vendor is left alone", |counts| counts.pending == 0)
         .await;
-    assert_eq!(flight.counts().begun, 8, "more was asked");
+    assert_eq!(flight.counts().started, 8, "more was asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]

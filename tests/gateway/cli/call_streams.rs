@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::support::process::{Run, Serving, TestFile, run, run_with_input};
+use crate::support::process::{ProcessOutput, ServerProcess, TempFile, run, run_with_input};
 
 const STREAM: &str = "StreamUsersPresencesPurecloudBulk";
 const TOKEN: [(&str, &str); 1] = [("PRESENCE_GATEWAY_TOKEN", "any")];
@@ -15,19 +15,19 @@ fn user(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-fn sandbox() -> Serving {
-    Serving::start(
+fn sandbox() -> ServerProcess {
+    ServerProcess::start(
         &["serve", "--sandbox", "--token-requests-per-minute=0"],
         &[],
     )
 }
 
-fn call(serving: &Serving, arguments: &[&str], input: &str) -> Run {
+fn call(serving: &ServerProcess, arguments: &[&str], input: &str) -> ProcessOutput {
     let call = [&["call"], arguments, &["--address", &serving.address]].concat();
     run_with_input(&call, &TOKEN, input)
 }
 
-fn lines(run: &Run) -> Vec<Value> {
+fn lines(run: &ProcessOutput) -> Vec<Value> {
     let lines = run.stdout.lines();
     lines
         .map(|line| serde_json::from_str(line).unwrap())
@@ -41,7 +41,7 @@ fn each_id_of_a_file_is_a_line_of_json_in_the_order_of_the_file() {
     for number in 1..=20 {
         let _ = writeln!(text, "{}\r\n\n  nobody-{number}  ", user(number));
     }
-    let file = TestFile::new("ids", &text);
+    let file = TempFile::new("ids", &text);
     let called = call(&serving, &[STREAM, "--ids", file.path()], "");
     assert_eq!(called.code, Some(0), "{called:#?}");
     assert_eq!(called.stderr, "20 done, 20 missing, 0 failed\n");

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::support::process::{Serving, run};
+use crate::support::process::{ServerProcess, run};
 use crate::support::serve_flags::flags_of_serve;
 
 #[test]
@@ -28,7 +28,7 @@ fn everything_wrong_is_told_at_once_before_a_port_is_bound() {
         &[("PRESENCE_GATEWAY_MAX_IN_FLIGHT", "-1")],
     );
     assert_eq!(
-        refused.problems(),
+        refused.config_errors(),
         [
             "--upstream-url: `ftp://example.com` must begin with `https://` or `http://`",
             "--default-deadline: `5` is not a duration with a unit, for example `5s`, `250ms` or `1m`",
@@ -46,7 +46,7 @@ fn the_memory_for_messages_has_a_unit_and_bounds() {
     let problem = |size: &str| {
         let flag = format!("--message-memory={size}");
         let refused = run(&["serve", "--sandbox", &flag], &[]);
-        refused.problems().join("\n")
+        refused.config_errors().join("\n")
     };
     for size in ["256", "256MB", "-1MiB", "1.5GiB", "MiB", "99999999999GiB"] {
         let wrong = format!("--message-memory: `{size}` is not a whole number with a unit");
@@ -71,7 +71,7 @@ fn what_is_wrong_besides_the_flags_is_told_with_them() {
         ],
         &[("RUST_LOG", "a=b=c"), ("TOKIO_WORKER_THREADS", "0")],
     );
-    let problems = refused.problems();
+    let problems = refused.config_errors();
     let expected = [
         "--listen: `nope` is not an IP address",
         "--max-in-flight: `-1` is not a whole number",
@@ -120,7 +120,7 @@ fn a_variable_that_is_set_to_nothing_is_not_set() {
         ("PRESENCE_GATEWAY_LOG_FORMAT", ""),
         ("PRESENCE_GATEWAY_SANDBOX_USERS", ""),
     ];
-    Serving::start(&["serve", "--sandbox"], &nothing);
+    ServerProcess::start(&["serve", "--sandbox"], &nothing);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_password_in_the_upstreams_url_is_refused_and_not_shown() {
     let url = "https://user:s3cret@example.com/";
     let refused = run(&["serve", "--upstream-url", url], &[]);
     assert_eq!(
-        refused.problems(),
+        refused.config_errors(),
         ["--upstream-url: `…` must not hold a user or a password"]
     );
 }
@@ -137,7 +137,7 @@ fn a_password_in_the_upstreams_url_is_refused_and_not_shown() {
 fn one_upstream_must_be_chosen_and_only_one() {
     let none = run(&["serve"], &[]);
     assert_eq!(
-        none.problems(),
+        none.config_errors(),
         ["no upstream: give one of --region, --upstream-url, --sandbox"]
     );
     let two = run(
@@ -145,7 +145,7 @@ fn one_upstream_must_be_chosen_and_only_one() {
         &[("PRESENCE_GATEWAY_REGION", "us-east-1")],
     );
     assert_eq!(
-        two.problems(),
+        two.config_errors(),
         [
             "more than one upstream: give one of --region, --sandbox (each may also come from the \
              environment)"
@@ -156,7 +156,7 @@ fn one_upstream_must_be_chosen_and_only_one() {
 #[test]
 fn an_unknown_region_is_refused_with_the_known_ones() {
     let refused = run(&["serve", "--region", "mars"], &[]);
-    let [problem] = refused.problems()[..] else {
+    let [problem] = refused.config_errors()[..] else {
         panic!("{refused:#?}")
     };
     assert!(problem.starts_with("--region: `mars` is no region"));
@@ -170,7 +170,7 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
     let url = "http://10.1.2.3:8080/prefix";
     let refused = run(&["serve", "--upstream-url", url], &[]);
     assert!(
-        refused.problems()[0].ends_with("use https, or give --allow-insecure-upstream"),
+        refused.config_errors()[0].ends_with("use https, or give --allow-insecure-upstream"),
         "{refused:#?}"
     );
     let allowed: [&[&str]; 3] = [
@@ -179,7 +179,7 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
         &["serve", "--upstream-url", "https://10.1.2.3"],
     ];
     for arguments in allowed {
-        Serving::start(arguments, &[]);
+        ServerProcess::start(arguments, &[]);
     }
 }
 
@@ -212,7 +212,10 @@ fn every_flag_of_serve_is_a_variable_too() {
         let refused = run(&["serve"], &[(&variable, "\u{1f6ab}")]);
         let expected = format!("--{flag}: `\u{1f6ab}`");
         assert!(
-            refused.problems().iter().any(|p| p.starts_with(&expected)),
+            refused
+                .config_errors()
+                .iter()
+                .any(|p| p.starts_with(&expected)),
             "{variable} is not read: {refused:#?}"
         );
     }
@@ -225,7 +228,7 @@ fn the_sandbox_inside_the_gateway_is_set_by_variables() {
         &[("PRESENCE_GATEWAY_SANDBOX_USERS", "few")],
     );
     assert_eq!(
-        refused.problems(),
+        refused.config_errors(),
         ["the sandbox's --users: `few` is not a whole number from 0 to 10000"]
     );
 }
@@ -241,5 +244,5 @@ fn a_variable_that_nobody_knows_does_not_stop_the_start() {
         ("PRESENCE_GATEWAY_SERVICE_PORT_GRPC", "50051"),
         ("PRESENCE_GATEWAY_SANDBOX_SERVICE_HOST", "10.0.0.1"),
     ];
-    Serving::start(&["serve", "--sandbox"], &injected);
+    ServerProcess::start(&["serve", "--sandbox"], &injected);
 }

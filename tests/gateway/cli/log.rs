@@ -5,11 +5,11 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::USER;
-use crate::support::process::{Serving, run};
+use crate::support::process::{ServerProcess, run};
 
 #[test]
 fn a_call_is_one_line_of_the_log() {
-    let gateway = Serving::start(&["serve", "--sandbox"], &[("RUST_LOG", "trace")]);
+    let gateway = ServerProcess::start(&["serve", "--sandbox"], &[("RUST_LOG", "trace")]);
     let address = gateway.address.clone();
     let ids: Vec<String> = (1..=51)
         .map(|n| format!("00000000-0000-4000-8000-{n:012}"))
@@ -82,7 +82,7 @@ fn a_call_is_one_line_of_the_log() {
 
 #[test]
 fn the_log_is_readable_text_where_that_is_asked_for() {
-    let sandbox = Serving::start(&["sandbox"], &[]);
+    let sandbox = ServerProcess::start(&["sandbox"], &[]);
     let url = format!("http://{}", sandbox.address);
     let mut gateway = Command::new(env!("CARGO_BIN_EXE_presence-gateway"))
         .args(["serve", "--listen", "127.0.0.1:0", "--log-format", "text"])

@@ -5,12 +5,12 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::process::{Serving, run};
+use crate::support::process::{ServerProcess, run};
 
 #[test]
 fn what_the_start_prints_to_be_pasted_works() {
-    let mut gateway = Serving::start(&["serve", "--sandbox"], &[]);
-    let greeting = gateway.greeting();
+    let mut gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
+    let greeting = gateway.quickstart();
     let from = greeting.find("call GetUser").expect(&greeting);
     let command = format!(
         "{} {}",
@@ -81,9 +81,9 @@ fn two_ports_that_are_the_same_are_told_before_one_is_bound() {
 
 #[test]
 fn the_sandbox_alone_is_an_upstream() {
-    let sandbox = Serving::start(&["sandbox"], &[]);
+    let sandbox = ServerProcess::start(&["sandbox"], &[]);
     let url = format!("http://{}", sandbox.address);
-    let gateway = Serving::start(&["serve", "--upstream-url", &url], &[]);
+    let gateway = ServerProcess::start(&["serve", "--upstream-url", &url], &[]);
     let call = ["call", "GetSystempresences", "--token", "any", "--address"];
     let called = run(&[&call[..], &[&gateway.address]].concat(), &[]);
     assert_eq!(called.code, Some(0), "{called:#?}");

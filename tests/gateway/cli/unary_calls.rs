@@ -5,11 +5,11 @@ use std::net::TcpListener;
 use serde_json::{Value, json};
 
 use super::USER;
-use crate::support::process::{Serving, run, run_with_input};
+use crate::support::process::{ServerProcess, run, run_with_input};
 
 #[test]
 fn a_call_prints_its_answer_as_json() {
-    let gateway = Serving::start(&["serve", "--sandbox"], &[]);
+    let gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let request = json!({"id": [USER, "nobody"]}).to_string();
     let call = ["call", "GetUsersPresencesPurecloudBulk", "-", "--address"];
     let called = run_with_input(
@@ -29,7 +29,7 @@ fn a_call_prints_its_answer_as_json() {
 
 #[test]
 fn a_call_that_fails_prints_the_status_with_its_details() {
-    let gateway = Serving::start(&["serve", "--sandbox"], &[]);
+    let gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let address = gateway.address.as_str();
     let flags = ["--address", address, "--token", "secret-of-the-caller"];
     let get = |user: &str| {

@@ -82,7 +82,7 @@ const SERVICES: [&str; 2] = [
 
 #[tokio::test]
 async fn every_service_is_listed_in_both_versions() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     for listed in [
         v1::services(&gateway).await,
         v1alpha::services(&gateway).await,
@@ -140,7 +140,7 @@ async fn fetched(gateway: &Gateway, alpha: bool) -> DescriptorPool {
 
 #[tokio::test]
 async fn the_files_come_whole_with_every_annotation() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     for alpha in [false, true] {
         let pool = fetched(&gateway, alpha).await;
         let http = pool.get_extension_by_name("google.api.http").unwrap();

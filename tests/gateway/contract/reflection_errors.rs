@@ -98,7 +98,7 @@ fn files(answer: &MessageResponse) -> Vec<String> {
 
 #[tokio::test]
 async fn what_is_not_known_is_an_error_of_its_own_and_the_stream_goes_on() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     for version in VERSIONS {
         for (wrong, code, says) in [
             (
@@ -162,7 +162,7 @@ async fn what_is_not_known_is_an_error_of_its_own_and_the_stream_goes_on() {
 
 #[tokio::test]
 async fn every_kind_of_symbol_is_found() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     let health = "health.proto";
     let options = "genesys/presence/v1/options.proto";
     for version in VERSIONS {
@@ -207,7 +207,7 @@ async fn every_kind_of_symbol_is_found() {
 
 #[tokio::test]
 async fn extensions_are_told_with_the_files_that_have_them() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     for version in VERSIONS {
         let all = async |name: &str| {
             let all = AllExtensionNumbersOfType(name.to_owned());
@@ -235,7 +235,7 @@ async fn extensions_are_told_with_the_files_that_have_them() {
 
 #[tokio::test]
 async fn both_versions_list_both_of_them() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     for version in VERSIONS {
         let list = answer(&gateway, version, ListServices(String::new())).await;
         let ListServicesResponse(list) = list else {

@@ -10,12 +10,12 @@ use tonic_types::StatusExt;
 
 use super::{METHODS, ask, ask_by};
 use crate::support::raw_http::RawVendor;
-use crate::support::{Gateway, info, metadata, refused};
+use crate::support::{Gateway, expect_error, info, metadata};
 
 /// A status of ours, that tells nothing of where the vendor is or was asked.
 #[track_caller]
-fn ours(answer: Result<crate::support::Answer, Status>, code: Code, reason: &str) -> Status {
-    let status = refused(answer, code, reason);
+fn ours(answer: Result<crate::support::JsonResponse, Status>, code: Code, reason: &str) -> Status {
+    let status = expect_error(answer, code, reason);
     assert_eq!(
         status.get_details_error_info().unwrap().domain,
         "presence-gateway"
@@ -29,7 +29,7 @@ async fn a_request_that_never_left_is_unavailable_whatever_it_would_have_done() 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = listener.local_addr().unwrap();
     drop(listener);
-    let no_tls = RawVendor::writing("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let no_tls = RawVendor::with_bytes("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let hangs_up = RawVendor::start(async |_| {}).await;
     for upstream in [
         format!("http://{nobody}"),
@@ -37,7 +37,7 @@ async fn a_request_that_never_left_is_unavailable_whatever_it_would_have_done() 
         format!("https://{}", no_tls.address),
         format!("https://{}", hangs_up.address),
     ] {
-        let gateway = Gateway::before_url(&upstream).await;
+        let gateway = Gateway::start_at(&upstream).await;
         // All at once: to find no host by its name can take some seconds.
         let answers = join_all(METHODS.iter().map(|method| ask_by(&gateway, method)));
         for answer in answers.await {
@@ -70,7 +70,7 @@ const CUT_IN_THE_BODY: [&str; 3] = [
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{\"id\":\"p\"\r\n",
 ];
 
-fn check(answer: Result<crate::support::Answer, Status>, method: &Method) {
+fn check(answer: Result<crate::support::JsonResponse, Status>, method: &Method) {
     if *method == Method::GET {
         let status = ours(answer, Code::Unavailable, "UPSTREAM_CONNECTION_LOST");
         assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), None);
@@ -85,8 +85,8 @@ fn check(answer: Result<crate::support::Answer, Status>, method: &Method) {
 #[tokio::test]
 async fn a_connection_lost_before_the_answer_is_unavailable_for_a_read_alone() {
     for answer in CUT {
-        let vendor = RawVendor::writing(answer).await;
-        let gateway = Gateway::before_url(&vendor.url()).await;
+        let vendor = RawVendor::with_bytes(answer).await;
+        let gateway = Gateway::start_at(&vendor.url()).await;
         for method in METHODS {
             check(ask_by(&gateway, &method).await, &method);
         }
@@ -96,8 +96,8 @@ async fn a_connection_lost_before_the_answer_is_unavailable_for_a_read_alone() {
 #[tokio::test]
 async fn a_connection_lost_in_the_middle_of_the_answer_is_too() {
     for answer in CUT_IN_THE_BODY {
-        let vendor = RawVendor::writing(answer).await;
-        let gateway = Gateway::before_url(&vendor.url()).await;
+        let vendor = RawVendor::with_bytes(answer).await;
+        let gateway = Gateway::start_at(&vendor.url()).await;
         for method in METHODS {
             let answer = ask_by(&gateway, &method).await;
             if method == Method::DELETE {
@@ -114,8 +114,8 @@ async fn a_connection_lost_in_the_middle_of_the_answer_is_too() {
 async fn what_was_refused_stays_refused_where_the_error_body_is_cut() {
     for head in ["content-length: 1000", "transfer-encoding: chunked"] {
         let cut = format!("HTTP/1.1 400 Bad Request\r\n{head}\r\n\r\n{{\"code\":\"bad.requ");
-        let vendor = RawVendor::writing(cut).await;
-        let gateway = Gateway::before_url(&vendor.url()).await;
+        let vendor = RawVendor::with_bytes(cut).await;
+        let gateway = Gateway::start_at(&vendor.url()).await;
         for method in METHODS {
             let answer = ask_by(&gateway, &method).await;
             ours(answer, Code::InvalidArgument, "UPSTREAM_ERROR");
@@ -125,8 +125,8 @@ async fn what_was_refused_stays_refused_where_the_error_body_is_cut() {
 
 #[tokio::test]
 async fn a_bulk_call_tells_it_like_a_single_one() {
-    let vendor = RawVendor::writing("").await;
-    let lost = Gateway::before_url(&vendor.url()).await;
+    let vendor = RawVendor::with_bytes("").await;
+    let lost = Gateway::start_at(&vendor.url()).await;
     let ids = json!({"id": ["a", "b"]});
     let answer = ask(&lost, "GetUsersPresencesPurecloudBulk", ids).await;
     check(answer, &Method::GET);

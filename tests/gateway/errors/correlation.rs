@@ -11,7 +11,7 @@ use crate::support::{CORRELATION_ID, Gateway, Vendor, metadata, reply};
 /// The correlation id that a caller sees: in the metadata, and in the details
 /// of an error, which must be the same.
 async fn seen(vendor: &Vendor, method: &Method) -> Option<String> {
-    let gateway = Gateway::before(vendor).await;
+    let gateway = Gateway::start(vendor).await;
     match ask_by(&gateway, method).await {
         Ok(answer) => {
             let id = answer.metadata.get("inin-correlation-id");
@@ -58,7 +58,7 @@ async fn it_is_told_on_success_and_on_every_kind_of_error() {
             (502, ""),
             (504, ""),
         ] {
-            let vendor = Vendor::answering(status, body).await;
+            let vendor = Vendor::with_response(status, body).await;
             let id = seen(&vendor, &method).await;
             assert_eq!(
                 id.as_deref(),
@@ -67,7 +67,7 @@ async fn it_is_told_on_success_and_on_every_kind_of_error() {
             );
         }
         if method != Method::DELETE {
-            let unreadable = Vendor::answering(200, "[").await;
+            let unreadable = Vendor::with_response(200, "[").await;
             let id = seen(&unreadable, &method).await;
             assert_eq!(
                 id.as_deref(),
@@ -128,7 +128,7 @@ async fn an_id_that_metadata_cannot_hold_is_none() {
 #[tokio::test]
 async fn a_call_that_never_reached_the_vendor_has_none() {
     let vendor = Vendor::start(async |_| reply(200, "{}")).await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let status = gateway
         .call("GetUserPresencesPurecloud", json!({"userId": ""}))
         .await

@@ -6,15 +6,15 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::ask;
-use crate::support::{Gateway, Vendor, info, method, refused, sample, violations};
+use crate::support::{Gateway, Vendor, expect_error, info, method, minimal_request, violations};
 
 /// The fields that a caller sees where the vendor refuses with this error body.
 async fn named(rpc: &str, mut body: Value) -> Vec<String> {
     body["code"] = json!("bad.request");
-    let vendor = Vendor::answering(400, body.to_string()).await;
-    let gateway = Gateway::before(&vendor).await;
-    let answer = ask(&gateway, rpc, sample(&method(rpc))).await;
-    violations(&refused(answer, Code::InvalidArgument, "BAD_REQUEST"))
+    let vendor = Vendor::with_response(400, body.to_string()).await;
+    let gateway = Gateway::start(&vendor).await;
+    let answer = ask(&gateway, rpc, minimal_request(&method(rpc))).await;
+    violations(&expect_error(answer, Code::InvalidArgument, "BAD_REQUEST"))
 }
 
 #[tokio::test]
@@ -137,14 +137,14 @@ async fn what_is_wrong_is_the_details_code_else_the_vendors_words() {
         "details": [{"fieldName": "name", "errorCode": "invalid.value"}, {"fieldName": "type"}],
     });
     for status in [400, 413, 414, 422] {
-        let vendor = Vendor::answering(status, body.to_string()).await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(status, body.to_string()).await;
+        let gateway = Gateway::start(&vendor).await;
         let answer = ask(
             &gateway,
             "PutPresenceDefinition",
-            sample(&method("PutPresenceDefinition")),
+            minimal_request(&method("PutPresenceDefinition")),
         );
-        let refusal = refused(answer.await, Code::InvalidArgument, "BAD_REQUEST");
+        let refusal = expect_error(answer.await, Code::InvalidArgument, "BAD_REQUEST");
         let details = refusal.get_details_bad_request().unwrap().field_violations;
         let told: Vec<_> = details
             .iter()
@@ -165,12 +165,12 @@ async fn what_is_wrong_is_the_details_code_else_the_vendors_words() {
 async fn a_refusal_for_another_cause_names_no_field() {
     let body = json!({"code": "c.d", "message": "m", "details": [{"fieldName": "name"}]});
     for status in [401, 404, 409, 500] {
-        let vendor = Vendor::answering(status, body.to_string()).await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(status, body.to_string()).await;
+        let gateway = Gateway::start(&vendor).await;
         let answer = ask(
             &gateway,
             "PutPresenceDefinition",
-            sample(&method("PutPresenceDefinition")),
+            minimal_request(&method("PutPresenceDefinition")),
         );
         let refusal = answer.await.unwrap_err();
         assert_eq!(violations(&refusal), [""; 0], "{status}");
@@ -183,10 +183,10 @@ async fn of_many_fields_the_first_are_told_and_the_others_counted() {
         .map(|n| json!({"fieldName": format!("f{n}")}))
         .collect();
     let body = json!({"code": "bad.request", "message": "m", "details": details});
-    let vendor = Vendor::answering(400, body.to_string()).await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(400, body.to_string()).await;
+    let gateway = Gateway::start(&vendor).await;
     let answer = ask(&gateway, "GetPresenceSettings", json!({})).await;
-    let refusal = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+    let refusal = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
     let told = violations(&refusal);
     let expected: Vec<_> = (0..told.len()).map(|n| format!("f{n}")).collect();
     assert!(!told.is_empty());

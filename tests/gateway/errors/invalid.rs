@@ -11,11 +11,11 @@ use serde_json::Value;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{Gateway, Received, Vendor, refused, reply, violations};
+use crate::support::{Gateway, ReceivedRequest, Vendor, expect_error, reply, violations};
 
 /// A vendor that answers every request as its operation promises.
 async fn vendor() -> Vendor {
-    Vendor::start(async |received: Received| {
+    Vendor::start(async |received: ReceivedRequest| {
         let path = received.path();
         let is_list = path.ends_with("/bulk") || path.ends_with("/systempresences");
         reply(200, if is_list { "[]" } else { "{}" })
@@ -44,7 +44,7 @@ async fn wrong(
 /// A refusal of the gateway's own, whose message names the first field.
 #[track_caller]
 fn invalid<T: std::fmt::Debug>(answer: Result<T, Status>) -> Status {
-    let status = refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
+    let status = expect_error(answer, Code::InvalidArgument, "INVALID_REQUEST");
     assert_eq!(
         status.get_details_error_info().unwrap().domain,
         "presence-gateway"

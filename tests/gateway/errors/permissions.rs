@@ -5,13 +5,13 @@ use tonic::Code;
 
 use super::ask;
 use crate::support::vendor_api::{api, rpc_name};
-use crate::support::{Gateway, Vendor, info, method, refused, sample};
+use crate::support::{Gateway, Vendor, expect_error, info, method, minimal_request};
 
 #[tokio::test]
 async fn a_403_names_the_permissions_of_its_operation() {
     let body = json!({"code": "missing.any.permissions", "message": "words", "status": 403});
-    let vendor = Vendor::answering(403, body.to_string()).await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(403, body.to_string()).await;
+    let gateway = Gateway::start(&vendor).await;
     let mut with_permissions = 0;
     for operation in api().operations {
         let rpc = rpc_name(&operation);
@@ -21,9 +21,9 @@ async fn a_403_names_the_permissions_of_its_operation() {
             (None, "PATCH") => Some(("presence:userPresence:edit".to_owned(), "ALL")),
             (None, _) => None,
         };
-        let request = sample(&method(&rpc));
+        let request = minimal_request(&method(&rpc));
         let answer = ask(&gateway, &rpc, request).await;
-        let status = refused(answer, Code::PermissionDenied, "MISSING_ANY_PERMISSIONS");
+        let status = expect_error(answer, Code::PermissionDenied, "MISSING_ANY_PERMISSIONS");
         let (names, mode) = needs.clone().unzip();
         assert_eq!(info(&status, "required_permissions"), names, "{rpc}");
         assert_eq!(
@@ -50,8 +50,8 @@ async fn a_403_names_the_permissions_of_its_operation() {
 #[tokio::test]
 async fn no_other_status_names_permissions() {
     for status in [400, 401, 404, 500] {
-        let vendor = Vendor::answering(status, "").await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(status, "").await;
+        let gateway = Gateway::start(&vendor).await;
         let answer = ask(&gateway, "GetPresenceSettings", json!({})).await;
         let status = answer.unwrap_err();
         assert_eq!(info(&status, "required_permissions"), None, "{status:?}");
@@ -61,10 +61,10 @@ async fn no_other_status_names_permissions() {
 
 #[tokio::test]
 async fn a_403_without_a_body_names_them_too() {
-    let vendor = Vendor::answering(403, "").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(403, "").await;
+    let gateway = Gateway::start(&vendor).await;
     let answer = ask(&gateway, "GetPresenceSettings", json!({})).await;
-    let status = refused(answer, Code::PermissionDenied, "UPSTREAM_ERROR");
+    let status = expect_error(answer, Code::PermissionDenied, "UPSTREAM_ERROR");
     let names = info(&status, "required_permissions");
     assert_eq!(names.as_deref(), Some("presence:settings:view"));
 }

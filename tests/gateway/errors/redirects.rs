@@ -6,11 +6,11 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::{METHODS, ask_by};
-use crate::support::{Gateway, Vendor, info, metadata, refused};
+use crate::support::{Gateway, Vendor, expect_error, info, metadata};
 
 #[tokio::test]
 async fn a_redirect_is_an_error_and_its_target_is_never_contacted() {
-    let elsewhere = Vendor::answering(200, "{}").await;
+    let elsewhere = Vendor::with_response(200, "{}").await;
     for status in [300, 301, 302, 303, 304, 305, 307, 308, 399] {
         for method in METHODS {
             let target = format!("http://{}/stolen", elsewhere.address);
@@ -22,9 +22,9 @@ async fn a_redirect_is_an_error_and_its_target_is_never_contacted() {
                 async move { answer }
             })
             .await;
-            let gateway = Gateway::before(&vendor).await;
+            let gateway = Gateway::start(&vendor).await;
             let answer = ask_by(&gateway, &method).await;
-            let refusal = refused(answer, Code::Internal, "UPSTREAM_REDIRECT");
+            let refusal = expect_error(answer, Code::Internal, "UPSTREAM_REDIRECT");
             assert_eq!(
                 refusal.get_details_error_info().unwrap().domain,
                 "presence-gateway"
@@ -38,7 +38,7 @@ async fn a_redirect_is_an_error_and_its_target_is_never_contacted() {
             // The target may hold anything.
             assert!(!format!("{refusal:?}").contains("stolen"), "{refusal:?}");
             assert_eq!(metadata(&refusal, "grpc-retry-pushback-ms"), None);
-            vendor.only();
+            vendor.single_request();
         }
     }
     let contacted = elsewhere.received();
@@ -57,8 +57,8 @@ async fn a_redirect_within_the_vendor_is_not_followed_either() {
         answer.body(axum::body::Body::empty()).unwrap()
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let answer = ask_by(&gateway, &Method::GET).await;
-    refused(answer, Code::Internal, "UPSTREAM_REDIRECT");
-    vendor.only();
+    expect_error(answer, Code::Internal, "UPSTREAM_REDIRECT");
+    vendor.single_request();
 }

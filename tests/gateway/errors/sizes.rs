@@ -14,8 +14,10 @@ use tokio::time::timeout;
 use tonic::Code;
 
 use super::{ask, ask_by};
-use crate::support::raw_http::{Travelled, frame, head, send};
-use crate::support::{Gateway, Vendor, check_form, encoded, method, path, refused, reply, sample};
+use crate::support::raw_http::{RawResponse, frame, head, send};
+use crate::support::{
+    Gateway, Vendor, assert_well_formed, encode, expect_error, method, minimal_request, path, reply,
+};
 
 /// A gateway before a vendor that refuses as the test says.
 struct Refused {
@@ -36,15 +38,15 @@ impl Refused {
             async move { answer }
         })
         .await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         Self { gateway, refusal }
     }
 
     /// The error of an RPC, as it travels, where the vendor refuses like this.
-    async fn travelled(&self, rpc: &str, status: u16, body: &Value) -> Travelled {
+    async fn travelled(&self, rpc: &str, status: u16, body: &Value) -> RawResponse {
         *self.refusal.lock() = (status, body.to_string());
         let method = method(rpc);
-        let message = frame(&encoded(&method, sample(&method)));
+        let message = frame(&encode(&method, minimal_request(&method)));
         let call = head(&path(&method)).header("grpc-previous-rpc-attempts", "1");
         send(&self.gateway, call.body(message.into()).unwrap()).await
     }
@@ -100,7 +102,7 @@ async fn message_and_details_are_under_4_kib_whatever_the_vendor_says() {
                     travelled.size("grpc-message") + travelled.size("grpc-status-details-bin");
                 assert!(size <= 4096, "{case}: {size} bytes");
                 let refusal = travelled.status();
-                check_form(&refusal);
+                assert_well_formed(&refusal);
                 let message = refusal.message();
                 assert!(
                     !message.contains(char::REPLACEMENT_CHARACTER),
@@ -169,9 +171,9 @@ async fn an_error_body_counts_up_to_1_mib_whether_its_size_is_declared_or_not() 
                 async move { answer }
             })
             .await;
-            let gateway = Gateway::before(&vendor).await;
+            let gateway = Gateway::start(&vendor).await;
             for method in [Method::GET, Method::PATCH] {
-                refused(
+                expect_error(
                     ask_by(&gateway, &method).await,
                     Code::InvalidArgument,
                     reason,
@@ -189,17 +191,17 @@ async fn an_error_body_without_an_end_is_given_up() {
         reply(500, Body::from_stream(endless))
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for method in [Method::GET, Method::PATCH] {
         let answer = timeout(Duration::from_secs(20), ask_by(&gateway, &method));
         let answer = answer.await.expect("the gateway reads on without an end");
-        refused(answer, Code::Internal, "UPSTREAM_ERROR");
+        expect_error(answer, Code::Internal, "UPSTREAM_ERROR");
     }
 }
 
 #[tokio::test]
 async fn a_bulk_write_of_many_batches_says_what_happened_within_the_size() {
-    let vendor = Vendor::start(async |received: crate::support::Received| {
+    let vendor = Vendor::start(async |received: crate::support::ReceivedRequest| {
         let first = received.json()[0]["id"].as_str().unwrap().to_owned();
         match first.trim_start_matches('u').parse::<usize>().unwrap() / 50 % 2 {
             0 => reply(200, "[]"),
@@ -210,10 +212,10 @@ async fn a_bulk_write_of_many_batches_says_what_happened_within_the_size() {
         }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let updates: Vec<_> = (0..2000).map(|n| json!({"id": format!("u{n}")})).collect();
     let answer = ask(&gateway, "PutUsersPresencesBulk", json!({"body": updates})).await;
-    let status = refused(answer, Code::Unknown, "OUTCOME_UNKNOWN");
+    let status = expect_error(answer, Code::Unknown, "OUTCOME_UNKNOWN");
     let size = status.message().len() * 3 + status.details().len().div_ceil(3) * 4;
     assert!(size < 3 * 4096, "{size}");
     assert!(

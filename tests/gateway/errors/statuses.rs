@@ -10,7 +10,7 @@ use tonic::Status;
 use tonic_types::StatusExt;
 
 use super::{METHODS, ask_by};
-use crate::support::{Gateway, Vendor, check_form, info, metadata, reply};
+use crate::support::{Gateway, Vendor, assert_well_formed, info, metadata, reply};
 
 /// A status of the vendor's, and the code for each of GET, POST, PUT, PATCH
 /// and DELETE where a body of the vendor's comes with it.
@@ -65,7 +65,7 @@ struct Expected {
 }
 
 fn check(status: &Status, expected: &Expected, http: u16, case: &str) {
-    check_form(status);
+    assert_well_formed(status);
     let details = status.get_details_error_info().unwrap();
     let (domain, reason) = match expected {
         Expected {
@@ -136,7 +136,7 @@ async fn every_status_of_the_vendors_becomes_the_code_of_the_contract() {
         async move { reply(status, body) }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for (http, codes) in TABLE {
         for (method, code) in METHODS.into_iter().zip(codes) {
             let outcome_unknown = [502, 504].contains(&http) && method != Method::GET;
@@ -172,10 +172,10 @@ async fn every_status_of_the_vendors_becomes_the_code_of_the_contract() {
 /// The domain and the reason where the vendor refuses with this code.
 async fn reason(code: &str) -> (String, String) {
     let body = json!({"code": code, "message": "m", "status": 400, "contextId": "c"});
-    let vendor = Vendor::answering(400, body.to_string()).await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(400, body.to_string()).await;
+    let gateway = Gateway::start(&vendor).await;
     let status = ask_by(&gateway, &Method::GET).await.unwrap_err();
-    check_form(&status);
+    assert_well_formed(&status);
     let info = status.get_details_error_info().unwrap();
     (info.domain, info.reason)
 }
@@ -250,10 +250,10 @@ async fn a_code_or_a_message_of_another_type_does_not_cost_the_rest() {
             "400",
         ),
     ] {
-        let vendor = Vendor::answering(400, body).await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(400, body).await;
+        let gateway = Gateway::start(&vendor).await;
         let answer = ask_by(&gateway, &Method::GET).await;
-        let status = crate::support::refused(answer, InvalidArgument, reason);
+        let status = crate::support::expect_error(answer, InvalidArgument, reason);
         assert!(
             status.message().contains(says),
             "{body}: {}",

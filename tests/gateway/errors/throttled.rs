@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{StatusExt, pb};
 
 use super::{METHODS, ask_by};
-use crate::support::{Gateway, Vendor, metadata, refused, rpc_status};
+use crate::support::{Gateway, Vendor, expect_error, metadata, rpc_status};
 
 const BODY: &str = r#"{"code":"too.many.requests.retry.after","message":"m","status":429}"#;
 
@@ -28,7 +28,7 @@ async fn refusal(method: &Method, status: u16, retry_after: Option<&str>) -> Sta
         async move { answer }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     ask_by(&gateway, method).await.unwrap_err()
 }
 
@@ -78,14 +78,14 @@ async fn a_429_says_when_to_come_back_and_pushes_back_where_that_is_in_time() {
 
 #[tokio::test]
 async fn a_429_without_the_header_says_what_its_message_does() {
-    let vendor = Vendor::answering(
+    let vendor = Vendor::with_response(
         429,
         r#"{"message":"Rate limit exceeded the maximum. Retry the request in [17] seconds",
             "code":"too.many.requests.retry.after","status":429,"contextId":"c",
             "details":[],"errors":[]}"#,
     )
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let status = ask_by(&gateway, &Method::GET).await.unwrap_err();
     assert_eq!(delay(&status), Some(Duration::from_secs(17)));
     assert_eq!(pushback(&status), Some(17_000));
@@ -115,7 +115,7 @@ async fn a_date_to_come_back_at_is_a_delay() {
 async fn a_write_that_was_throttled_was_not_applied_and_is_told_the_same() {
     for method in METHODS {
         let status = refusal(&method, 429, Some("7")).await;
-        let status = refused(
+        let status = expect_error(
             Err::<(), _>(status),
             Code::ResourceExhausted,
             "TOO_MANY_REQUESTS_RETRY_AFTER",
@@ -168,8 +168,8 @@ async fn the_limit_that_was_reached_is_named() {
         "code": "too.many.requests.retry.after", "message": "Rate limit exceeded", "status": 429,
         "limit": {"key": "token.rate.per.minute", "namespace": "platform.api", "value": 300},
     });
-    let vendor = Vendor::answering(429, body.to_string()).await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(429, body.to_string()).await;
+    let gateway = Gateway::start(&vendor).await;
     let status = ask_by(&gateway, &Method::GET).await.unwrap_err();
     let detail = rpc_status(&status).details.into_iter();
     let detail = detail.map(|any| (any.type_url, any.value));

@@ -19,7 +19,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
 use crate::lifecycle::health::{NAMES, check, named};
 use crate::support::raw_http::PREFACE;
-use crate::support::{Gateway, Limits, Vendor, refused, reply};
+use crate::support::{Gateway, Limits, Vendor, expect_error, reply};
 
 /// Well under the times after which the server would give up waiting, for the
 /// end of its calls or for the first word of a connection.
@@ -41,7 +41,7 @@ impl Ending {
         let mut limits = Limits::default();
         limits.shutdown_timeouts.lame_duck = lame_duck;
         limits.shutdown_timeouts.drain_timeout = drain_timeout;
-        let (gateway, serving) = Gateway::until(upstream, limits, stopped).await;
+        let (gateway, serving) = Gateway::start_until(upstream, limits, stopped).await;
         Self {
             gateway,
             stop,
@@ -85,7 +85,7 @@ pub const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn a_lame_duck_says_so_and_serves_all_who_come() {
-    let vendor = Vendor::answering(200, r#"{"id":"p"}"#).await;
+    let vendor = Vendor::with_response(200, r#"{"id":"p"}"#).await;
     let upstream = format!("http://{}", vendor.address);
     let ending = Ending::new(&upstream, HOUR, HOUR).await;
     let mut watches = Vec::new();
@@ -170,10 +170,10 @@ async fn streams_without_an_end_are_told_what_is_and_then_closed() {
             assert_eq!(last.unwrap().unwrap().status(), NotServing, "{name}");
         }
         let end = timeout(SOON, watch.message()).await.expect(name);
-        refused(end, Code::Unavailable, "SHUTTING_DOWN");
+        expect_error(end, Code::Unavailable, "SHUTTING_DOWN");
     }
     let end = timeout(SOON, reflection.into_inner().next()).await.unwrap();
-    refused(end.unwrap(), Code::Unavailable, "SHUTTING_DOWN");
+    expect_error(end.unwrap(), Code::Unavailable, "SHUTTING_DOWN");
     ends_soon(ending.serving).await;
 }
 
@@ -190,13 +190,13 @@ async fn calls_that_outlast_the_drain_get_their_status_at_its_end() {
 
     let told = Instant::now();
     ending.stop.send(()).unwrap();
-    refused(
+    expect_error(
         read.await.unwrap(),
         Code::DeadlineExceeded,
         "DEADLINE_EXCEEDED",
     );
     assert!(told.elapsed() >= drain, "cut after {:?}", told.elapsed());
-    refused(
+    expect_error(
         write.await.unwrap(),
         Code::DeadlineExceeded,
         "OUTCOME_UNKNOWN",
@@ -227,7 +227,7 @@ async fn what_the_vendor_keeps_waiting_is_told_so_and_not_sent_again_too_early()
             429 => Code::ResourceExhausted,
             _ => Code::Unavailable,
         };
-        refused(call.await.unwrap(), code, "LATER");
+        expect_error(call.await.unwrap(), code, "LATER");
         assert_eq!(vendor.received().len(), 1, "after {status}");
     }
 }
@@ -261,7 +261,7 @@ async fn connections_without_calls_do_not_hold_it_up() {
 #[tokio::test]
 async fn a_caller_that_does_not_take_its_answer_holds_it_up_for_the_drain_alone() {
     let list = json!([{"name": "x".repeat(1_000_000)}]);
-    let vendor = Vendor::answering(200, list.to_string()).await;
+    let vendor = Vendor::with_response(200, list.to_string()).await;
     let upstream = format!("http://{}", vendor.address);
     let drain = Duration::from_millis(300);
     let ending = Ending::new(&upstream, Duration::ZERO, drain).await;

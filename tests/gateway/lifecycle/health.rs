@@ -12,7 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus::{self, ServiceUnknow
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::lifecycle::drain::{Ending, HOUR, SOON, ends_soon};
-use crate::support::{Gateway, Limits, Vendor, refused};
+use crate::support::{Gateway, Limits, Vendor, expect_error};
 
 /// The names that can be asked for.
 pub const NAMES: [&str; 5] = [
@@ -36,9 +36,9 @@ pub async fn check(channel: &Channel, service: &str) -> Result<ServingStatus, to
 
 #[tokio::test]
 async fn it_is_serving_under_every_name_without_a_token_and_without_a_vendor() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     let answer = gateway.call("GetPresenceSettings", json!({})).await;
-    refused(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
+    expect_error(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
     for name in NAMES {
         let status = check(&gateway.channel, name).await;
         assert_eq!(status.unwrap(), Serving, "{name}");
@@ -47,7 +47,7 @@ async fn it_is_serving_under_every_name_without_a_token_and_without_a_vendor() {
 
 #[tokio::test]
 async fn an_unknown_name_is_not_found() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     for name in [
         "x",
         "PresenceService",
@@ -80,14 +80,14 @@ async fn a_watch_of_an_unknown_name_says_so_and_stays_open_until_the_drain() {
     ending.stop.send(()).unwrap();
     for (name, mut watch) in watches {
         let end = timeout(SOON, watch.message()).await.expect(name);
-        refused(end, Code::Unavailable, "SHUTTING_DOWN");
+        expect_error(end, Code::Unavailable, "SHUTTING_DOWN");
     }
     ends_soon(ending.serving).await;
 }
 
 #[tokio::test]
 async fn a_watch_begins_with_what_is() {
-    let gateway = Gateway::before_nobody().await;
+    let gateway = Gateway::start_without_vendor().await;
     for name in NAMES {
         let mut client = HealthClient::new(gateway.channel.clone());
         let mut watch = client.watch(named(name)).await.unwrap().into_inner();
@@ -98,12 +98,12 @@ async fn a_watch_begins_with_what_is() {
 
 #[tokio::test]
 async fn watches_take_no_places_of_calls() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let limits = Limits {
         max_in_flight: 4,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let mut watches = Vec::new();
     for _ in 0..10 {
         let mut client = HealthClient::new(gateway.channel.clone());

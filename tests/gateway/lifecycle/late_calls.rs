@@ -17,19 +17,25 @@ async fn a_late_call_is_served_or_named_as_one_that_is_not() {
     arrived.notified().await;
 
     ending.stop.send(()).unwrap();
-    let first = client.until("GOAWAY", |frame| frame.kind == GOAWAY).await;
+    let first = client
+        .wait_until("GOAWAY", |frame| frame.kind == GOAWAY)
+        .await;
     assert_eq!(
         first.last_stream(),
         u32::MAX >> 1,
         "any call may be under way"
     );
     let is_ping = |frame: &Frame| frame.kind == PING && frame.flags != ACK;
-    let ping = client.until("a ping", is_ping).await;
+    let ping = client.wait_until("a ping", is_ping).await;
     // It was under way when its client was told.
     client.call(3).await;
     arrived.notified().await;
-    client.say(&[frame(PING, ACK, 0, &ping.payload)]).await;
-    let last = client.until("GOAWAY", |frame| frame.kind == GOAWAY).await;
+    client
+        .write_frames(&[frame(PING, ACK, 0, &ping.payload)])
+        .await;
+    let last = client
+        .wait_until("GOAWAY", |frame| frame.kind == GOAWAY)
+        .await;
     assert_eq!(last.last_stream(), 3);
     // Its client was told that it is not looked at.
     client.call(5).await;
@@ -58,11 +64,11 @@ async fn a_call_that_comes_at_the_very_end_is_not_sent() {
     arrived.notified().await;
     // The message of this one never comes.
     let head = frame(HEADERS, END_HEADERS, 3, &call_head());
-    client.say(&[head]).await;
+    client.write_frames(&[head]).await;
     ending.stop.send(()).unwrap();
     let mut ended = Vec::new();
     while ended.len() < 2 {
-        let status = client.until("two statuses", Frame::is_status);
+        let status = client.wait_until("two statuses", Frame::is_status);
         ended.push(status.await.stream);
     }
     ended.sort_unstable();

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use crate::support::process::{Serving, run};
+use crate::support::process::{ServerProcess, run};
 
 /// Well under the pause of the test that it is compared with.
 const SOON: Duration = Duration::from_secs(30);
@@ -16,7 +16,7 @@ const LONG_PAUSE: [(&str, &str); 1] = [("PRESENCE_GATEWAY_LAME_DUCK", "10m")];
 fn the_end_that_was_asked_for_is_a_success() {
     for command in [&["serve", "--sandbox"][..], &["sandbox"]] {
         for signal in ["TERM", "INT"] {
-            let server = Serving::start(command, &[]);
+            let server = ServerProcess::start(command, &[]);
             server.signal(signal);
             let (status, log) = server.wait();
             assert!(status.success(), "{command:?} {signal}: {status} {log:#?}");
@@ -28,10 +28,10 @@ fn the_end_that_was_asked_for_is_a_success() {
 fn it_pauses_as_long_as_it_is_told_and_serves_meanwhile() {
     let pause = Duration::from_millis(1500);
     let environment = [("PRESENCE_GATEWAY_LAME_DUCK", "1500ms")];
-    let server = Serving::start(&["serve", "--sandbox"], &environment);
+    let server = ServerProcess::start(&["serve", "--sandbox"], &environment);
     let told = Instant::now();
     server.signal("TERM");
-    server.until_logged("ending");
+    server.wait_for_log("ending");
     let call = ["call", "GetSystempresences", "--token", "any", "--address"];
     let called = run(&[&call[..], &[&server.address]].concat(), &[]);
     // On a machine so slow that the pause is over, this shows nothing.
@@ -53,11 +53,11 @@ fn a_second_signal_ends_it_at_once() {
         ("INT", "INT", 130),
         ("TERM", "INT", 130),
     ] {
-        let server = Serving::start(&["serve", "--sandbox"], &LONG_PAUSE);
+        let server = ServerProcess::start(&["serve", "--sandbox"], &LONG_PAUSE);
         let told = Instant::now();
         server.signal(first);
         // Two of the same kind are one unless the first was taken.
-        server.until_logged("ending");
+        server.wait_for_log("ending");
         server.signal(second);
         let (status, log) = server.wait();
         assert!(told.elapsed() < SOON, "{log:#?}");
@@ -67,7 +67,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 /// Sends a request to a sandbox that makes the answer wrong in this way.
-fn asked(sandbox: &Serving, path: &str, misbehave: &str) -> TcpStream {
+fn asked(sandbox: &ServerProcess, path: &str, misbehave: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&sandbox.address).unwrap();
     let request = format!(
         "GET {path} HTTP/1.1\r\nhost: sandbox\r\nauthorization: Bearer any\r\n\
@@ -87,7 +87,7 @@ fn rest(mut stream: TcpStream) -> String {
 
 #[test]
 fn the_sandbox_gives_the_answers_under_way_and_cuts_those_without_an_end() {
-    let sandbox = Serving::start(&["sandbox"], &[]);
+    let sandbox = ServerProcess::start(&["sandbox"], &[]);
     let path = "/api/v2/systempresences";
     let slow = asked(&sandbox, path, "delay=100ms");
     let never = asked(&sandbox, path, "never");
@@ -127,7 +127,7 @@ fn the_pauses_have_bounds() {
         &[],
     );
     assert_eq!(
-        refused.problems(),
+        refused.config_errors(),
         [
             "--lame-duck: `5` is not a duration with a unit, for example `5s`, `250ms` or `1m`",
             "--drain-timeout: `61m` is longer than 1h",

@@ -6,14 +6,14 @@ use futures_util::future::join_all;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::support::process::Serving;
+use crate::support::process::ServerProcess;
 
 /// As many calls at once as go through an nginx, which opens a connection for each.
 const BURST: usize = 600;
 
 #[tokio::test]
 async fn connections_that_come_at_once_wait_for_the_gateway_to_accept_them() {
-    let gateway = Serving::start(&["serve", "--sandbox"], &[]);
+    let gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
     // It accepts nothing meanwhile, as where it has no processor for a moment.
     gateway.signal("STOP");
 

@@ -16,7 +16,9 @@ use tonic_types::StatusExt;
 
 use crate::contract::reflection::{v1, v1alpha};
 use crate::lifecycle::health::{NAMES, check};
-use crate::support::{Answer, Gateway, Limits, Received, Vendor, metadata, refused, reply};
+use crate::support::{
+    Gateway, JsonResponse, Limits, ReceivedRequest, Vendor, expect_error, metadata, reply,
+};
 
 /// How many calls the gateways of these tests take.
 const PLACES: usize = 4;
@@ -28,7 +30,7 @@ const RPC: &str = "GetUserPresencesPurecloud";
 struct Full {
     gateway: Gateway,
     vendor: Vendor,
-    calls: Vec<JoinHandle<Result<Answer, Status>>>,
+    calls: Vec<JoinHandle<Result<JsonResponse, Status>>>,
     answers: Arc<Semaphore>,
 }
 
@@ -36,7 +38,7 @@ async fn full(status: u16) -> Full {
     let (arrive, mut arrived) = mpsc::unbounded_channel();
     let answers = Arc::new(Semaphore::new(0));
     let permits = Arc::clone(&answers);
-    let vendor = Vendor::start(move |received: Received| {
+    let vendor = Vendor::start(move |received: ReceivedRequest| {
         let (arrive, permits) = (arrive.clone(), Arc::clone(&permits));
         async move {
             if received.token().contains("holder") {
@@ -51,7 +53,7 @@ async fn full(status: u16) -> Full {
         max_in_flight: PLACES,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let mut calls = Vec::new();
     for caller in 0..PLACES {
         let gateway = gateway.clone();
@@ -68,20 +70,20 @@ async fn full(status: u16) -> Full {
     }
 }
 
-async fn call(gateway: &Gateway, caller: &str) -> Result<Answer, Status> {
+async fn call(gateway: &Gateway, caller: &str) -> Result<JsonResponse, Status> {
     let token = format!("Bearer {caller}");
     let metadata = [
         ("authorization", token.as_str()),
         ("grpc-previous-rpc-attempts", "1"),
     ];
     gateway
-        .call_with(RPC, json!({"userId": "u"}), &metadata)
+        .call_with_metadata(RPC, json!({"userId": "u"}), &metadata)
         .await
 }
 
 #[track_caller]
 fn overloaded<T: std::fmt::Debug>(answer: Result<T, Status>) -> Status {
-    refused(answer, Code::Unavailable, "OVERLOADED")
+    expect_error(answer, Code::Unavailable, "OVERLOADED")
 }
 
 #[tokio::test]
@@ -132,7 +134,7 @@ async fn a_caller_with_too_little_time_to_come_back_is_told_not_to() {
     let metadata_ = [("authorization", "Bearer late"), ("grpc-timeout", "100m")];
     let answer = full
         .gateway
-        .call_with(RPC, json!({"userId": "u"}), &metadata_)
+        .call_with_metadata(RPC, json!({"userId": "u"}), &metadata_)
         .await;
     let status = overloaded(answer);
     assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
@@ -181,21 +183,23 @@ async fn a_place_comes_back_from_a_caller_that_goes_away() {
 
 #[tokio::test]
 async fn a_call_that_is_refused_before_it_is_sent_gives_its_place_back() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let limits = Limits {
         max_in_flight: PLACES,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     for _ in 0..PLACES * 3 {
-        let answer = gateway.call_with(RPC, json!({"userId": "u"}), &[]).await;
-        refused(answer, Code::Unauthenticated, "MISSING_TOKEN");
-        let answer = gateway.call(RPC, json!({"userId": ""})).await;
-        refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
-        let unknown = gateway
-            .raw("/no.such.Service/Rpc", Request::new(Vec::new()))
+        let answer = gateway
+            .call_with_metadata(RPC, json!({"userId": "u"}), &[])
             .await;
-        refused(unknown, Code::Unimplemented, "UNKNOWN_METHOD");
+        expect_error(answer, Code::Unauthenticated, "MISSING_TOKEN");
+        let answer = gateway.call(RPC, json!({"userId": ""})).await;
+        expect_error(answer, Code::InvalidArgument, "INVALID_REQUEST");
+        let unknown = gateway
+            .call_raw("/no.such.Service/Rpc", Request::new(Vec::new()))
+            .await;
+        expect_error(unknown, Code::Unimplemented, "UNKNOWN_METHOD");
     }
     gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
 }
@@ -216,7 +220,7 @@ async fn unread(gateway: &Gateway, caller: usize) -> Streaming<Vec<u8>> {
 
 #[tokio::test]
 async fn a_place_is_held_until_the_answer_was_read() {
-    let vendor = Vendor::start(async |received: Received| {
+    let vendor = Vendor::start(async |received: ReceivedRequest| {
         assert_eq!(received.method, Method::GET);
         let list: Vec<_> = (0..2000)
             .map(|n| json!({"name": "x".repeat(2000), "id": n.to_string()}))
@@ -231,7 +235,7 @@ async fn a_place_is_held_until_the_answer_was_read() {
         max_in_flight: PLACES,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     // A connection each, whose window is far smaller than the answer.
     let mut readers = Vec::new();
     for caller in 0..PLACES {

@@ -12,13 +12,17 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{Answer, Gateway, Limits, ONCE, Vendor, metadata, refused, reply};
+use crate::support::{
+    Gateway, JsonResponse, Limits, NO_RETRIES, Vendor, expect_error, metadata, reply,
+};
 
 const RPC: &str = "GetUserPresencesPurecloud";
 const BULK: &str = "GetUsersPresencesPurecloudBulk";
 
-async fn call(gateway: &Gateway, token: &str) -> Result<Answer, Status> {
-    gateway.call_as(token, RPC, json!({"userId": "u"})).await
+async fn call(gateway: &Gateway, token: &str) -> Result<JsonResponse, Status> {
+    gateway
+        .call_with_token(token, RPC, json!({"userId": "u"}))
+        .await
 }
 
 /// A gateway that gives each token three requests a minute.
@@ -27,7 +31,7 @@ async fn three_a_minute(vendor: &Vendor) -> Gateway {
         token_requests: 3,
         ..Limits::default()
     };
-    Gateway::with(vendor, limits).await
+    Gateway::start_with(vendor, limits).await
 }
 
 fn ids(count: usize) -> Value {
@@ -36,13 +40,13 @@ fn ids(count: usize) -> Value {
 
 #[tokio::test]
 async fn what_would_wait_too_long_is_refused_at_once_and_costs_nothing() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let gateway = three_a_minute(&vendor).await;
     for answer in join_all((0..3).map(|_| call(&gateway, "a"))).await {
         answer.unwrap();
     }
     let begun = Instant::now();
-    let status = refused(
+    let status = expect_error(
         call(&gateway, "a").await,
         Code::ResourceExhausted,
         "TOKEN_QUOTA_EXHAUSTED",
@@ -64,19 +68,19 @@ async fn what_would_wait_too_long_is_refused_at_once_and_costs_nothing() {
 
 #[tokio::test]
 async fn a_bulk_call_that_cannot_be_whole_in_time_is_refused_before_its_first_request() {
-    let vendor = Vendor::answering(200, "[]").await;
+    let vendor = Vendor::with_response(200, "[]").await;
     let gateway = three_a_minute(&vendor).await;
     let updates: Vec<Value> = (0..200).map(|n| json!({"id": n.to_string()})).collect();
     for (rpc, request) in [
         (BULK, json!({"id": ids(200)})),
         ("PutUsersPresencesBulk", json!({"body": updates})),
     ] {
-        let answer = gateway.call_as("a", rpc, request).await;
-        refused(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+        let answer = gateway.call_with_token("a", rpc, request).await;
+        expect_error(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
         assert_eq!(vendor.received().len(), 0, "{rpc}");
     }
     gateway
-        .call_as("a", BULK, json!({"id": ids(150)}))
+        .call_with_token("a", BULK, json!({"id": ids(150)}))
         .await
         .unwrap();
 }
@@ -90,7 +94,11 @@ async fn with_partial_results_what_has_no_turn_is_named() {
     .await;
     let gateway = three_a_minute(&vendor).await;
     let request = json!({"id": ids(200), "allowPartialResults": true});
-    let answer = gateway.call_as("a", BULK, request).await.unwrap().json;
+    let answer = gateway
+        .call_with_token("a", BULK, request)
+        .await
+        .unwrap()
+        .json;
     assert_eq!(answer["presences"].as_array().unwrap().len(), 150);
     assert_eq!(answer["failures"][0]["ids"].as_array().unwrap().len(), 50);
     assert_eq!(
@@ -116,9 +124,9 @@ async fn a_token_that_the_vendor_refuses_is_parked_and_no_other() {
     .await;
     let gateway = three_a_minute(&vendor).await;
     let answer = call(&gateway, "greedy").await;
-    refused(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
+    expect_error(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
     // Now the gateway knows, and need not ask.
-    let status = refused(
+    let status = expect_error(
         call(&gateway, "greedy").await,
         Code::ResourceExhausted,
         "TOKEN_QUOTA_EXHAUSTED",
@@ -136,17 +144,17 @@ async fn a_token_that_the_vendor_refuses_is_parked_and_no_other() {
 #[tokio::test]
 async fn a_refused_token_is_counted_all_the_same() {
     // One that is refused now and then would else have no limit.
-    let vendor = Vendor::answering(401, r#"{"code":"bad.credentials","message":"m"}"#).await;
+    let vendor = Vendor::with_response(401, r#"{"code":"bad.credentials","message":"m"}"#).await;
     let gateway = three_a_minute(&vendor).await;
     for _ in 0..3 {
-        refused(
+        expect_error(
             call(&gateway, "a").await,
             Code::Unauthenticated,
             "BAD_CREDENTIALS",
         );
     }
     let paced = call(&gateway, "a").await;
-    refused(paced, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+    expect_error(paced, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
     assert_eq!(vendor.received().len(), 3);
 }
 
@@ -159,10 +167,10 @@ async fn a_request_that_never_left_does_not_count() {
         token_requests: 3,
         ..Limits::default()
     };
-    let gateway = Gateway::at(&format!("http://{address}"), limits).await;
+    let gateway = Gateway::start_at_with(&format!("http://{address}"), limits).await;
     for _ in 0..5 {
         let answer = call(&gateway, "a").await;
-        refused(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
+        expect_error(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
     }
 }
 
@@ -179,8 +187,8 @@ async fn a_refusal_tells_of_the_wait_for_the_next_turn_if_that_is_longer() {
         token_requests: 1,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
-    let status = refused(
+    let gateway = Gateway::start_with(&vendor, limits).await;
+    let status = expect_error(
         call(&gateway, "a").await,
         Code::ResourceExhausted,
         "TOO_MANY_REQUESTS",
@@ -194,16 +202,16 @@ async fn a_refusal_tells_of_the_wait_for_the_next_turn_if_that_is_longer() {
 
 #[tokio::test]
 async fn a_request_that_is_sent_again_counts_again() {
-    let vendor = Vendor::answering(503, "").await;
+    let vendor = Vendor::with_response(503, "").await;
     let gateway = three_a_minute(&vendor).await;
-    refused(
+    expect_error(
         call(&gateway, "a").await,
         Code::Unavailable,
         "UPSTREAM_ERROR",
     );
     assert_eq!(vendor.received().len(), 3);
     let answer = call(&gateway, "a").await;
-    refused(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+    expect_error(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
 }
 
 #[tokio::test]
@@ -224,7 +232,7 @@ async fn one_token_holds_a_quarter_of_the_places_at_most() {
         max_in_flight: 8,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let mut held = Vec::new();
     for token in ["greedy", "greedy", "modest"] {
         let gateway = gateway.clone();
@@ -234,9 +242,11 @@ async fn one_token_holds_a_quarter_of_the_places_at_most() {
     // However the scheme is spelt, it is the same token.
     for scheme in ["Bearer", "BEARER "] {
         let token = format!("{scheme} greedy");
-        let token = [("authorization", token.as_str()), ONCE];
-        let answer = gateway.call_with(RPC, json!({"userId": "u"}), &token).await;
-        let status = refused(answer, Code::ResourceExhausted, "TOKEN_OVERLOADED");
+        let token = [("authorization", token.as_str()), NO_RETRIES];
+        let answer = gateway
+            .call_with_metadata(RPC, json!({"userId": "u"}), &token)
+            .await;
+        let status = expect_error(answer, Code::ResourceExhausted, "TOKEN_OVERLOADED");
         assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("200"));
     }
     assert_eq!(vendor.received().len(), 3);
@@ -279,7 +289,7 @@ async fn a_limit_of_the_vendors_under_ours_is_learnt_and_everybody_is_served() {
         token_requests: 300,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let answers = join_all((0..CALLS).map(|_| call(&gateway, "a"))).await;
     let failed = answers.iter().filter(|answer| answer.is_err()).count();
     let refused = vendor.received().len() - (CALLS - failed);
@@ -304,9 +314,9 @@ async fn a_token_that_is_always_refused_costs_little() {
             default_deadline: Duration::from_millis(2500),
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         for answer in join_all((0..CALLS).map(|_| call(&gateway, "a"))).await {
-            refused(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
+            expect_error(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
         }
         // All at once, and then one to see whether it is over, or two.
         let sent = vendor.received().len();

@@ -14,13 +14,13 @@ use presence_gateway::upstream::{RequestContext, Reservations, Upstream};
 
 use crate::support::raw_http::{frame, head, send};
 use crate::support::{
-    Gateway, Limits, Received, Vendor, encoded, method, methods, path, reply, sample,
+    Gateway, Limits, ReceivedRequest, Vendor, encode, method, methods, minimal_request, path, reply,
 };
 
 #[tokio::test]
 async fn it_arrives_byte_for_byte() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "{}").await;
+    let gateway = Gateway::start(&vendor).await;
     let method = method("GetPresenceSettings");
     let long = format!("Bearer {}", "t".repeat(16 * 1024 - 7));
     for authorization in [
@@ -36,7 +36,7 @@ async fn it_arrives_byte_for_byte() {
         "Bearer %20%0d%0a",
         &long,
     ] {
-        let message = frame(&encoded(&method, sample(&method)));
+        let message = frame(&encode(&method, minimal_request(&method)));
         let mut call = head(&path(&method)).body(message.into()).unwrap();
         let value = HeaderValue::from_str(authorization).unwrap();
         call.headers_mut().insert("authorization", value);
@@ -51,16 +51,16 @@ async fn it_arrives_byte_for_byte() {
 
 #[tokio::test]
 async fn nothing_else_of_the_callers_goes_along() {
-    let vendor = Vendor::start(async |received: Received| {
+    let vendor = Vendor::start(async |received: ReceivedRequest| {
         let is_list =
             received.path().ends_with("/bulk") || received.path().ends_with("/systempresences");
         reply(200, if is_list { "[]" } else { "{}" })
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let traceparent = "00-1eab1eab1eab1eab1eab1eab1eab1eab-1eab1eab1eab1eab-01";
     for method in methods() {
-        let message = frame(&encoded(&method, sample(&method)));
+        let message = frame(&encode(&method, minimal_request(&method)));
         let call = head(&path(&method))
             .header("user-agent", "leak/1.0")
             .header("cookie", "leak=1")

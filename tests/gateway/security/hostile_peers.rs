@@ -11,7 +11,7 @@ use crate::support::Gateway;
 use crate::support::http2::{
     CONTINUATION, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, call_body, call_head, frame,
 };
-use crate::support::process::Serving;
+use crate::support::process::ServerProcess;
 use crate::support::raw_http::PREFACE;
 
 /// How much more memory an attack may take, in KiB: some times what was measured,
@@ -24,17 +24,17 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
 
 /// A gateway that is attacked, and a caller who means well.
 struct Scene {
-    server: Serving,
+    server: ServerProcess,
     caller: Gateway,
     resident: usize,
 }
 
 impl Scene {
     async fn new() -> Self {
-        let server = Serving::start(&["serve", "--sandbox"], &[]);
+        let server = ServerProcess::start(&["serve", "--sandbox"], &[]);
         let caller = Gateway::connect(server.address.parse().unwrap()).await;
         let scene = Self {
-            resident: server.resident(),
+            resident: server.resident_kib(),
             server,
             caller,
         };
@@ -60,7 +60,7 @@ impl Scene {
     }
 
     fn memory_is_bounded(&self) {
-        let grown = self.server.resident().saturating_sub(self.resident);
+        let grown = self.server.resident_kib().saturating_sub(self.resident);
         assert!(
             grown < MARGIN,
             "grown by {grown} KiB from {} KiB",

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Received, Vendor, reply};
+use crate::support::{Gateway, ReceivedRequest, Vendor, reply};
 
 /// What no line may hold. The token and its parts, ids, and bodies either way.
 const SECRETS: [&str; 8] = [
@@ -145,7 +145,7 @@ fn table() -> Vec<(&'static str, Value, &'static str, (&'static str, u64))> {
 }
 
 async fn vendor() -> Vendor {
-    Vendor::start(async |received: Received| {
+    Vendor::start(async |received: ReceivedRequest| {
         let refusal = json!({
             "code": "some.code", "message": "refused-text of user-id-1",
             "details": [{"fieldName": "user-id-1", "errorCode": "refused-text"}],
@@ -176,12 +176,12 @@ async fn log(format: &str) -> Vec<String> {
     let gateway = Gateway::connect(address).await;
     for (rpc, request, authorization, (status, _)) in table() {
         let metadata = [("authorization", authorization), ("x-custom", "s3cret")];
-        let answer = gateway.call_with(rpc, request, &metadata).await;
+        let answer = gateway.call_with_metadata(rpc, request, &metadata).await;
         assert_eq!(answer.is_ok(), status == "OK", "{rpc}: {answer:?}");
     }
     let unknown = tonic::Request::new(Vec::new());
     gateway
-        .raw("/s3cret.Service/user-id-1", unknown)
+        .call_raw("/s3cret.Service/user-id-1", unknown)
         .await
         .unwrap_err();
     let log = program.log();

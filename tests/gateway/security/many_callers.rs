@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tonic::Status;
 
-use crate::support::{Gateway, Received, Vendor, metadata, reply};
+use crate::support::{Gateway, ReceivedRequest, Vendor, metadata, reply};
 
 const CALLERS: usize = 50;
 const CALLS: usize = 40;
@@ -16,7 +16,7 @@ fn mark(token: &str) -> String {
 
 /// A vendor that answers each token with its mark, in its own time and order.
 async fn vendor() -> Vendor {
-    Vendor::start(async |received: Received| {
+    Vendor::start(async |received: ReceivedRequest| {
         let mark = mark(received.token());
         let size = received.path_and_query.len() + received.body.len();
         for _ in 0..size % 7 {
@@ -87,7 +87,7 @@ async fn calls(gateway: Gateway, caller: usize) {
                 json!({"userId": "refuse", "body": {}}),
             ),
         };
-        match gateway.call_with(rpc, request, &metadata_).await {
+        match gateway.call_with_metadata(rpc, request, &metadata_).await {
             Ok(answer) => {
                 let correlation_id = answer.metadata.get("inin-correlation-id").unwrap();
                 assert_eq!(correlation_id.to_str().unwrap(), mark);
@@ -116,7 +116,7 @@ fn check_refusal(call: usize, status: &Status, mark: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_on_one_connection_see_their_own_answers_alone() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let callers = (0..CALLERS).map(|caller| tokio::spawn(calls(gateway.clone(), caller)));
     for caller in join_all(callers).await {
         caller.unwrap();
@@ -126,7 +126,7 @@ async fn callers_on_one_connection_see_their_own_answers_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_on_connections_of_their_own_do_too() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let callers = (0..CALLERS).map(|caller| {
         let address = gateway.address;
         tokio::spawn(async move { calls(Gateway::connect(address).await, caller).await })

@@ -8,13 +8,13 @@ use tokio::sync::Notify;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::raw_http::{Travelled, frame, head, send};
-use crate::support::{Gateway, Vendor, encoded, method, path, refused, reply, sample};
+use crate::support::raw_http::{RawResponse, frame, head, send};
+use crate::support::{Gateway, Vendor, encode, expect_error, method, minimal_request, path, reply};
 
 /// Makes a call with these `authorization` headers, and no other.
-async fn call(gateway: &Gateway, rpc: &str, authorization: &[&[u8]]) -> Travelled {
+async fn call(gateway: &Gateway, rpc: &str, authorization: &[&[u8]]) -> RawResponse {
     let method = method(rpc);
-    let message = frame(&encoded(&method, sample(&method)));
+    let message = frame(&encode(&method, minimal_request(&method)));
     let mut call = head(&path(&method)).body(message.into()).unwrap();
     call.headers_mut().remove("authorization");
     for value in authorization {
@@ -33,8 +33,8 @@ const RPCS: [&str; 4] = [
 
 #[tokio::test]
 async fn what_is_no_single_bearer_token_is_refused_before_the_vendor_is_asked() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "{}").await;
+    let gateway = Gateway::start(&vendor).await;
     let cases: [(&str, &[&[u8]]); 20] = [
         ("MISSING_TOKEN", &[]),
         ("MALFORMED_TOKEN", &[b"Bearer s3cret", b"Bearer s3cret"]),
@@ -66,7 +66,7 @@ async fn what_is_no_single_bearer_token_is_refused_before_the_vendor_is_asked() 
     for (reason, authorization) in cases {
         for rpc in RPCS {
             let answer = call(&gateway, rpc, authorization).await.result();
-            let status = refused(answer, Code::Unauthenticated, reason);
+            let status = expect_error(answer, Code::Unauthenticated, reason);
             let info = status.get_details_error_info().unwrap();
             assert_eq!(info.domain, "presence-gateway");
             let says = status.message();
@@ -95,7 +95,7 @@ async fn a_huge_token_is_refused_and_disturbs_no_other_call() {
         }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let other = gateway.clone();
     let other = tokio::spawn(async move { other.call(RPCS[0], json!({"userId": "u"})).await });
     arrived.notified().await;
@@ -104,9 +104,9 @@ async fn a_huge_token_is_refused_and_disturbs_no_other_call() {
         // Over the connection on which the other call waits.
         let metadata = [("authorization", huge.as_str())];
         let answer = gateway
-            .call_with(RPCS[0], json!({"userId": "u"}), &metadata)
+            .call_with_metadata(RPCS[0], json!({"userId": "u"}), &metadata)
             .await;
-        let status = refused(answer, Code::Unauthenticated, "MALFORMED_TOKEN");
+        let status = expect_error(answer, Code::Unauthenticated, "MALFORMED_TOKEN");
         assert!(status.message().contains("16 KiB"), "{}", status.message());
         assert!(!format!("{status:?}").contains("s3cret"), "{status:?}");
     }
@@ -121,11 +121,11 @@ async fn a_huge_token_is_refused_and_disturbs_no_other_call() {
 #[tokio::test]
 async fn a_token_that_the_vendor_refuses_is_unauthenticated_too() {
     let body = json!({"code": "bad.credentials", "message": "Invalid login credentials."});
-    let vendor = Vendor::answering(401, body.to_string()).await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(401, body.to_string()).await;
+    let gateway = Gateway::start(&vendor).await;
     for rpc in RPCS {
         let answer = call(&gateway, rpc, &[b"Bearer s3cret"]).await.result();
-        let status = refused(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
+        let status = expect_error(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
         assert_eq!(
             status.get_details_error_info().unwrap().domain,
             "genesys.cloud"
@@ -145,8 +145,8 @@ async fn an_error_that_repeats_the_token_is_the_vendors_alone() {
         (502, ""),
         (504, ""),
     ] {
-        let vendor = Vendor::answering(status, body).await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(status, body).await;
+        let gateway = Gateway::start(&vendor).await;
         for rpc in RPCS {
             let answer = call(&gateway, rpc, &[b"Bearer s3cret"]).await.result();
             let status = answer.unwrap_err();

@@ -6,8 +6,8 @@ use std::time::Instant;
 use serde_json::Value;
 use tokio::task::yield_now;
 
-use crate::support::process::Serving;
-use crate::support::stream_caller::{STREAMS, Stream};
+use crate::support::process::ServerProcess;
+use crate::support::stream_caller::{STREAMS, StreamCall};
 use crate::support::{Gateway, Vendor};
 
 /// As many as are enough for either side of the stream to end first.
@@ -17,12 +17,12 @@ const CANCELLED: usize = 40;
 async fn a_stream_that_its_caller_cancels_is_logged_as_cancelled() {
     let vendor = Vendor::start(|_| pending()).await;
     let upstream = format!("http://{}", vendor.address);
-    let serving = Serving::start(&["serve", "--upstream-url", &upstream], &[]);
+    let serving = ServerProcess::start(&["serve", "--upstream-url", &upstream], &[]);
     let gateway = Gateway::connect(serving.address.parse().unwrap()).await;
 
     for number in 1..=CANCELLED {
-        let mut stream = Stream::open(&gateway, STREAMS[1]).await;
-        stream.ask(vec![format!("user-{number}")]).await;
+        let mut stream = StreamCall::open(&gateway, STREAMS[1]).await;
+        stream.send(vec![format!("user-{number}")]).await;
         while vendor.received().len() < number {
             yield_now().await;
         }
@@ -34,7 +34,7 @@ async fn a_stream_that_its_caller_cancels_is_logged_as_cancelled() {
 }
 
 /// The status of each stream, once all are logged.
-async fn logged(serving: &Serving) -> Vec<String> {
+async fn logged(serving: &ServerProcess) -> Vec<String> {
     let begun = Instant::now();
     loop {
         let lines = serving.log.lines();

@@ -4,12 +4,12 @@ use presence_gateway::proto::v1::StreamProgress;
 use tonic::Code;
 
 use crate::support::bulk::{all, ids, vendor};
-use crate::support::stream_caller::{STREAMS, Said, Stream, count};
-use crate::support::{Gateway, Limits, Received, Vendor, refused, violations};
+use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall, count};
+use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, violations};
 
 async fn gateway() -> (Vendor, Gateway) {
     let vendor = vendor(all).await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     (vendor, gateway)
 }
 
@@ -18,11 +18,11 @@ async fn a_stream_without_ids_is_answered_with_counts_of_nothing() {
     let (vendor, gateway) = gateway().await;
     for stream in STREAMS {
         for messages in [0, 1] {
-            let mut call = Stream::open(&gateway, stream).await;
+            let mut call = StreamCall::open(&gateway, stream).await;
             for _ in 0..messages {
-                call.ask(Vec::new()).await;
+                call.send(Vec::new()).await;
             }
-            call.ask_no_more();
+            call.close_send();
             let only = call.next().await.expect("the counts");
             assert_eq!(only.progress, Some(StreamProgress::default()));
             assert!(call.next().await.is_none());
@@ -35,11 +35,11 @@ async fn a_stream_without_ids_is_answered_with_counts_of_nothing() {
 #[tokio::test]
 async fn the_same_id_a_hundred_thousand_times_is_asked_a_few_times() {
     let (vendor, gateway) = gateway().await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     for _ in 0..20 {
-        call.ask(vec!["a".to_owned(); 5000]).await;
+        call.send(vec!["a".to_owned(); 5000]).await;
     }
-    call.ask_no_more();
+    call.close_send();
     let told = call.all().await;
     told.status.clone().unwrap();
     let progress = told.progress;
@@ -53,18 +53,22 @@ async fn the_same_id_a_hundred_thousand_times_is_asked_a_few_times() {
 #[tokio::test]
 async fn an_id_that_cannot_be_asked_fails_alone_and_is_named() {
     let (vendor, gateway) = gateway().await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     let long = "x".repeat(257);
     let asked = ["a", "", "b,c", "d", &long, "."].map(str::to_owned);
-    call.ask(asked.to_vec()).await;
-    call.ask(vec!["after".into()]).await;
-    call.ask_no_more();
+    call.send(asked.to_vec()).await;
+    call.send(vec!["after".into()]).await;
+    call.close_send();
     let told = call.all().await;
     told.status.clone().unwrap();
     assert_eq!(told.users, ["a", "d", ".", "after"]);
     assert_eq!(told.failed_with("INVALID_REQUEST"), ["", "b,c", &long]);
     assert_eq!((told.progress.failed, told.progress.done), (3, 4));
-    let asked: Vec<_> = vendor.received().iter().flat_map(Received::ids).collect();
+    let asked: Vec<_> = vendor
+        .received()
+        .iter()
+        .flat_map(ReceivedRequest::ids)
+        .collect();
     assert_eq!(asked, ["a", "d", ".", "after"]);
 }
 
@@ -75,13 +79,13 @@ async fn a_message_of_too_many_ids_ends_the_stream_and_says_so() {
         max_ids: 100,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.ask(ids(0..50)).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send(ids(0..50)).await;
     assert_eq!(call.next().await.unwrap().users(), ids(0..50));
-    call.ask(ids(50..151)).await;
-    call.ask(ids(151..200)).await;
-    let status = refused(
+    call.send(ids(50..151)).await;
+    call.send(ids(151..200)).await;
+    let status = expect_error(
         call.status().await,
         Code::InvalidArgument,
         "INVALID_REQUEST",
@@ -98,9 +102,9 @@ async fn a_message_of_too_many_ids_ends_the_stream_and_says_so() {
 #[tokio::test]
 async fn a_message_that_is_too_large_is_refused_by_its_size() {
     let (_vendor, gateway) = gateway().await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.ask(vec!["x".repeat(300 * 1024)]).await;
-    let status = refused(
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send(vec!["x".repeat(300 * 1024)]).await;
+    let status = expect_error(
         call.status().await,
         Code::ResourceExhausted,
         "MESSAGE_TOO_LARGE",
@@ -111,20 +115,20 @@ async fn a_message_that_is_too_large_is_refused_by_its_size() {
 #[tokio::test]
 async fn bytes_that_are_no_message_end_the_stream() {
     let (_vendor, gateway) = gateway().await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.ask(ids(0..1)).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send(ids(0..1)).await;
     assert_eq!(call.next().await.unwrap().users(), ids(0..1));
-    call.ask_raw(vec![0xff; 20]).await;
-    refused(call.status().await, Code::Internal, "MALFORMED_REQUEST");
+    call.send_raw(vec![0xff; 20]).await;
+    expect_error(call.status().await, Code::Internal, "MALFORMED_REQUEST");
 }
 
 #[tokio::test]
 async fn the_source_is_needed_first_and_cannot_be_changed() {
     let (vendor, gateway) = gateway().await;
     for wrong in ["", ".", ".."] {
-        let mut call = Stream::open(&gateway, STREAMS[0]).await;
-        call.ask_at(wrong, ids(0..3), false).await;
-        let status = refused(
+        let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
+        call.send_for_source(wrong, ids(0..3), false).await;
+        let status = expect_error(
             call.status().await,
             Code::InvalidArgument,
             "INVALID_REQUEST",
@@ -132,11 +136,11 @@ async fn the_source_is_needed_first_and_cannot_be_changed() {
         assert_eq!(violations(&status), ["source_id"], "{wrong:?}");
     }
     assert_eq!(vendor.received().len(), 0);
-    let mut call = Stream::open(&gateway, STREAMS[0]).await;
-    call.ask_at("a/b", ids(0..1), false).await;
-    call.ask_at("", ids(1..2), false).await;
-    call.ask_at("a/b", ids(2..3), false).await;
-    call.ask_no_more();
+    let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
+    call.send_for_source("a/b", ids(0..1), false).await;
+    call.send_for_source("", ids(1..2), false).await;
+    call.send_for_source("a/b", ids(2..3), false).await;
+    call.close_send();
     assert_eq!(call.all().await.users, ids(0..3));
     assert!(
         vendor
@@ -144,10 +148,10 @@ async fn the_source_is_needed_first_and_cannot_be_changed() {
             .iter()
             .all(|each| each.path().contains("/a%2Fb/"))
     );
-    let mut call = Stream::open(&gateway, STREAMS[0]).await;
-    call.ask_at("a/b", ids(0..1), false).await;
-    call.ask_at("c", ids(1..2), false).await;
-    let status = refused(
+    let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
+    call.send_for_source("a/b", ids(0..1), false).await;
+    call.send_for_source("c", ids(1..2), false).await;
+    let status = expect_error(
         call.status().await,
         Code::InvalidArgument,
         "INVALID_REQUEST",
@@ -158,19 +162,19 @@ async fn the_source_is_needed_first_and_cannot_be_changed() {
 #[tokio::test]
 async fn the_order_is_settled_by_the_first_message() {
     let (_vendor, gateway) = gateway().await;
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.begin(ids(0..1), false).await;
-    call.begin(ids(1..2), true).await;
-    let status = refused(
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send_first(ids(0..1), false).await;
+    call.send_first(ids(1..2), true).await;
+    let status = expect_error(
         call.status().await,
         Code::InvalidArgument,
         "INVALID_REQUEST",
     );
     assert_eq!(violations(&status), ["unordered"]);
-    let mut call = Stream::open(&gateway, STREAMS[1]).await;
-    call.begin(ids(0..1), true).await;
-    call.begin(ids(1..2), false).await;
-    call.ask_no_more();
+    let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+    call.send_first(ids(0..1), true).await;
+    call.send_first(ids(1..2), false).await;
+    call.close_send();
     call.status().await.unwrap();
 }
 
@@ -181,11 +185,11 @@ async fn a_stream_without_a_token_is_refused_before_anything_is_read() {
         (None, "MISSING_TOKEN"),
         (Some("Basic x"), "MALFORMED_TOKEN"),
     ] {
-        let opened = Stream::opened(&gateway, STREAMS[1], None, token).await;
+        let opened = StreamCall::try_open(&gateway, STREAMS[1], None, token).await;
         let status = match opened {
             Err(status) => Err(status),
             Ok(call) => call.status().await,
         };
-        refused(status, Code::Unauthenticated, reason);
+        expect_error(status, Code::Unauthenticated, reason);
     }
 }

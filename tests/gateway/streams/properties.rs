@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 
 use super::some;
-use crate::support::stream_caller::{STREAMS, Stream, count as length};
-use crate::support::{Gateway, Limits, Vendor, cut, reply};
+use crate::support::stream_caller::{STREAMS, StreamCall, count as length};
+use crate::support::{Gateway, Limits, Vendor, disconnect, reply};
 
 /// One stream, and what the vendor makes of it.
 #[derive(Debug, Clone)]
@@ -51,14 +51,14 @@ fn spelt(id: u16) -> String {
 
 async fn play(gateway: &Gateway, fates: &Mutex<Vec<(bool, usize)>>, scene: Scene) {
     fates.lock().clone_from(&scene.fates);
-    let mut call = Stream::open(gateway, STREAMS[scene.stream]).await;
+    let mut call = StreamCall::open(gateway, STREAMS[scene.stream]).await;
     let mut asked = Vec::new();
     for message in &scene.messages {
         let ids: Vec<String> = message.iter().copied().map(spelt).collect();
         asked.extend(ids.clone());
-        call.begin(ids, scene.unordered).await;
+        call.send_first(ids, scene.unordered).await;
     }
-    call.ask_no_more();
+    call.close_send();
     let told = call.all().await;
     told.status.clone().unwrap();
     let progress = told.progress;
@@ -118,7 +118,7 @@ fn every_id_is_named_and_counted_whatever_is_asked_and_answered() {
                     (false, _) => some(&received),
                     (true, 0) => reply(404, r#"{"code": "not.found"}"#),
                     (true, 1) => reply(200, "{}"),
-                    (true, _) => cut(),
+                    (true, _) => disconnect(),
                 }
             }
         })
@@ -127,7 +127,7 @@ fn every_id_is_named_and_counted_whatever_is_asked_and_answered() {
             concurrency: 3,
             ..Limits::default()
         };
-        Gateway::with(&vendor, limits).await
+        Gateway::start_with(&vendor, limits).await
     });
     let config = ProptestConfig {
         cases: 60,

@@ -10,8 +10,8 @@ use axum::response::Response;
 use futures_util::stream::{self, StreamExt};
 
 use crate::support::bulk::{all, ids};
-use crate::support::stream_caller::{STREAMS, Said, Stream};
-use crate::support::{Gateway, Limits, Received, Vendor};
+use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall};
+use crate::support::{Gateway, Limits, ReceivedRequest, Vendor};
 
 /// How the vendor fails to answer.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ impl Fails {
 
 /// A vendor that fails to answer batches that begin with one of `first`.
 async fn failing(fails: Fails, first: &'static [&'static str]) -> Vendor {
-    Vendor::start(move |received: Received| async move {
+    Vendor::start(move |received: ReceivedRequest| async move {
         if first.contains(&received.ids()[0].as_str()) {
             return fails.answer().await;
         }
@@ -63,9 +63,9 @@ async fn a_batch_that_is_never_answered_is_told_and_the_rest_goes_on() {
         (Fails::Never, true),
     ] {
         let vendor = failing(fails, &["user-50"]).await;
-        let gateway = Gateway::with(&vendor, limits(2, share_reads)).await;
-        let mut call = Stream::open(&gateway, STREAMS[1]).await;
-        call.ask(ids(0..300)).await;
+        let gateway = Gateway::start_with(&vendor, limits(2, share_reads)).await;
+        let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
+        call.send(ids(0..300)).await;
         let mut users = Vec::new();
         let failed = loop {
             let results = call.next().await.expect("the stream should not end");
@@ -88,8 +88,8 @@ async fn a_batch_that_is_never_answered_is_told_and_the_rest_goes_on() {
         );
         assert!(status.message.contains("--max-deadline"), "{status:?}");
         // Those behind it, and what is asked for later.
-        call.ask(ids(300..350)).await;
-        call.ask_no_more();
+        call.send(ids(300..350)).await;
+        call.close_send();
         let told = call.all().await;
         told.status.clone().unwrap();
         assert_eq!(told.users, ids(100..350), "{fails:?}");
@@ -100,10 +100,10 @@ async fn a_batch_that_is_never_answered_is_told_and_the_rest_goes_on() {
 #[tokio::test]
 async fn as_many_batches_without_an_answer_as_are_sent_at_once_do_not_stop_a_stream() {
     let vendor = failing(Fails::Never, &["user-0", "user-50"]).await;
-    let gateway = Gateway::with(&vendor, limits(2, false)).await;
-    let mut call = Stream::open(&gateway, STREAMS[0]).await;
-    call.begin(ids(0..200), true).await;
-    call.ask_no_more();
+    let gateway = Gateway::start_with(&vendor, limits(2, false)).await;
+    let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
+    call.send_first(ids(0..200), true).await;
+    call.close_send();
     let told = call.all().await;
     told.status.clone().unwrap();
     let mut users = told.users.clone();

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
-use crate::support::{Received, Vendor, reply};
+use crate::support::{ReceivedRequest, Vendor, reply};
 
 /// The two bulk reads, and the path of each.
 pub const READS: [(&str, &str); 2] = [
@@ -38,13 +38,15 @@ pub fn presence(id: &str) -> Value {
 }
 
 /// The vendor's answer for all the ids of a request.
-pub fn all(received: &Received) -> Response {
+pub fn all(received: &ReceivedRequest) -> Response {
     let presences: Vec<Value> = received.ids().iter().map(|id| presence(id)).collect();
     reply(200, Value::Array(presences).to_string())
 }
 
 /// A vendor that answers at once.
-pub async fn vendor(answer: impl Fn(&Received) -> Response + Send + Sync + 'static) -> Vendor {
+pub async fn vendor(
+    answer: impl Fn(&ReceivedRequest) -> Response + Send + Sync + 'static,
+) -> Vendor {
     Vendor::start(move |received| {
         let answer = answer(&received);
         async { answer }
@@ -85,7 +87,7 @@ pub fn update(user: &str, message: &str) -> Value {
 }
 
 /// The vendor's answer to a bulk write: it names the users in the URIs alone.
-pub fn applied(received: &Received) -> Response {
+pub fn applied(received: &ReceivedRequest) -> Response {
     let updates = received.json();
     let presences = updates.as_array().unwrap().iter().map(|update| {
         let uri = format!("/api/v2/users/{}/presences", update["id"].as_str().unwrap());
@@ -95,7 +97,7 @@ pub fn applied(received: &Received) -> Response {
 }
 
 /// The user of the first update in a batch.
-pub fn first_user(received: &Received) -> String {
+pub fn first_user(received: &ReceivedRequest) -> String {
     received.json()[0]["id"].as_str().unwrap().to_owned()
 }
 

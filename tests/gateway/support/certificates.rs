@@ -12,7 +12,7 @@ pub struct Authority {
 }
 
 /// A certificate and its key, in PEM.
-pub struct Issued {
+pub struct IssuedCertificate {
     pub cert: String,
     pub key: String,
 }
@@ -28,27 +28,27 @@ impl Authority {
     }
 
     /// A certificate for these names and addresses.
-    pub fn issue(&self, names: &[&str]) -> Issued {
+    pub fn issue(&self, names: &[&str]) -> IssuedCertificate {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(names).unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Issued {
+        IssuedCertificate {
             cert,
             key: key.serialize_pem(),
         }
     }
 
     /// A certificate for this machine.
-    pub fn local(&self) -> Issued {
+    pub fn local(&self) -> IssuedCertificate {
         self.issue(&["localhost", "127.0.0.1"])
     }
 }
 
 /// A folder that goes away with its test.
-pub struct Folder(PathBuf);
+pub struct TempDir(PathBuf);
 
-impl Folder {
+impl TempDir {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
@@ -70,7 +70,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TempDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

@@ -21,12 +21,12 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{self, Channel};
 
-use super::rpc::{encoded, method, path};
+use super::rpc::{encode, method, path};
 use super::vendor::Vendor;
 
 /// Metadata by which a client says that it repeats the call, so that the
 /// gateway sends each request once.
-pub const ONCE: (&str, &str) = ("grpc-previous-rpc-attempts", "1");
+pub const NO_RETRIES: (&str, &str) = ("grpc-previous-rpc-attempts", "1");
 
 /// What a gateway under test grants.
 #[derive(Debug, Clone, Copy)]
@@ -80,35 +80,35 @@ pub struct Gateway {
 
 /// An answer of the gateway's with its metadata.
 #[derive(Debug)]
-pub struct Answer {
+pub struct JsonResponse {
     pub json: Value,
     pub metadata: MetadataMap,
 }
 
 impl Gateway {
-    pub async fn before(vendor: &Vendor) -> Self {
-        Self::with(vendor, Limits::default()).await
+    pub async fn start(vendor: &Vendor) -> Self {
+        Self::start_with(vendor, Limits::default()).await
     }
 
-    pub async fn before_url(upstream: &str) -> Self {
-        Self::at(upstream, Limits::default()).await
+    pub async fn start_at(upstream: &str) -> Self {
+        Self::start_at_with(upstream, Limits::default()).await
     }
 
     /// A gateway whose vendor is not there.
-    pub async fn before_nobody() -> Self {
-        Self::before_url("http://127.0.0.1:1").await
+    pub async fn start_without_vendor() -> Self {
+        Self::start_at("http://127.0.0.1:1").await
     }
 
-    pub async fn with(vendor: &Vendor, limits: Limits) -> Self {
-        Self::at(&format!("http://{}", vendor.address), limits).await
+    pub async fn start_with(vendor: &Vendor, limits: Limits) -> Self {
+        Self::start_at_with(&format!("http://{}", vendor.address), limits).await
     }
 
-    pub async fn at(upstream: &str, limits: Limits) -> Self {
-        Self::until(upstream, limits, pending()).await.0
+    pub async fn start_at_with(upstream: &str, limits: Limits) -> Self {
+        Self::start_until(upstream, limits, pending()).await.0
     }
 
     /// A gateway that is told to end by `shutdown`, and the task that serves.
-    pub async fn until(
+    pub async fn start_until(
         upstream: &str,
         limits: Limits,
         shutdown: impl Future<Output = ()> + Send + 'static,
@@ -157,41 +157,46 @@ impl Gateway {
     /// Makes a call with a token.
     pub async fn call(&self, rpc: &str, request: Value) -> Result<Value, Status> {
         let answer = self
-            .call_with(rpc, request, &[("authorization", "Bearer token")])
+            .call_with_metadata(rpc, request, &[("authorization", "Bearer token")])
             .await;
         answer.map(|answer| answer.json)
     }
 
     /// Makes a call with this token.
-    pub async fn call_as(&self, token: &str, rpc: &str, request: Value) -> Result<Answer, Status> {
+    pub async fn call_with_token(
+        &self,
+        token: &str,
+        rpc: &str,
+        request: Value,
+    ) -> Result<JsonResponse, Status> {
         let token = format!("Bearer {token}");
         let metadata = [("authorization", token.as_str())];
-        self.call_with(rpc, request, &metadata).await
+        self.call_with_metadata(rpc, request, &metadata).await
     }
 
     /// Makes a call with metadata of the test's choice.
-    pub async fn call_with(
+    pub async fn call_with_metadata(
         &self,
         rpc: &str,
         request: Value,
         metadata: &[(&'static str, &str)],
-    ) -> Result<Answer, Status> {
+    ) -> Result<JsonResponse, Status> {
         let method = method(rpc);
-        let mut request = tonic::Request::new(encoded(&method, request));
+        let mut request = tonic::Request::new(encode(&method, request));
         for (name, value) in metadata {
             request.metadata_mut().append(*name, value.parse().unwrap());
         }
-        let (metadata, answer, _) = self.raw(&path(&method), request).await?.into_parts();
+        let (metadata, answer, _) = self.call_raw(&path(&method), request).await?.into_parts();
         let answer = DynamicMessage::decode(method.output(), answer.as_slice()).unwrap();
         let options = SerializeOptions::new().stringify_64_bit_integers(false);
         let json = answer
             .serialize_with_options(serde_json::value::Serializer, &options)
             .unwrap();
-        Ok(Answer { json, metadata })
+        Ok(JsonResponse { json, metadata })
     }
 
     /// Makes a call of any path, with a message that is encoded already.
-    pub async fn raw(
+    pub async fn call_raw(
         &self,
         path: &str,
         request: tonic::Request<Vec<u8>>,

@@ -89,14 +89,14 @@ impl Client {
     }
 
     /// Writes frames; where nobody listens any more, that is no matter.
-    pub async fn say(&mut self, frames: &[Vec<u8>]) {
+    pub async fn write_frames(&mut self, frames: &[Vec<u8>]) {
         let _ = self.0.write_all(&frames.concat()).await;
     }
 
     /// Makes a call without fields.
     pub async fn call(&mut self, stream: u32) {
         let head = frame(HEADERS, END_HEADERS, stream, &call_head());
-        self.say(&[head, call_body(stream)]).await;
+        self.write_frames(&[head, call_body(stream)]).await;
     }
 
     /// The next frame; none where the connection has ended.
@@ -119,7 +119,7 @@ impl Client {
     }
 
     /// The next frame that is such; those before are passed over.
-    pub async fn until(&mut self, what: &str, is_it: impl Fn(&Frame) -> bool) -> Frame {
+    pub async fn wait_until(&mut self, what: &str, is_it: impl Fn(&Frame) -> bool) -> Frame {
         loop {
             match self.next().await {
                 Some(frame) if is_it(&frame) => return frame,

@@ -7,7 +7,7 @@ use axum::response::Response;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use crate::support::{Received, Vendor};
+use crate::support::{ReceivedRequest, Vendor};
 
 /// How long an event is waited for that must come: much longer than it takes,
 /// so that a test which hangs says what it waits for.
@@ -15,17 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Counts the vendor's requests; a test can wait for what it counts.
 #[derive(Debug, Clone, Default)]
-pub struct Flight(watch::Sender<Counts>);
+pub struct InFlight(watch::Sender<Counts>);
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
     /// Requests that arrived.
-    pub begun: usize,
+    pub started: usize,
     /// Requests that wait for their answer.
-    pub under_way: usize,
+    pub pending: usize,
     /// The most that ever waited for their answer at once.
-    pub most: usize,
+    pub peak: usize,
     /// Requests that were answered.
     pub answered: usize,
     /// Requests whose client went away before the answer.
@@ -34,20 +34,20 @@ pub struct Counts {
 
 /// A request under way. Dropped unanswered, it counts as abandoned.
 #[derive(Debug)]
-pub struct Held {
-    flight: Flight,
+pub struct PendingRequest {
+    flight: InFlight,
     is_answered: bool,
 }
 
-impl Flight {
+impl InFlight {
     /// Counts a request that has arrived.
-    pub fn begin(&self) -> Held {
+    pub fn begin(&self) -> PendingRequest {
         self.0.send_modify(|counts| {
-            counts.begun += 1;
-            counts.under_way += 1;
-            counts.most = counts.most.max(counts.under_way);
+            counts.started += 1;
+            counts.pending += 1;
+            counts.peak = counts.peak.max(counts.pending);
         });
-        Held {
+        PendingRequest {
             flight: self.clone(),
             is_answered: false,
         }
@@ -59,7 +59,7 @@ impl Flight {
     }
 
     /// Waits until the counts are so.
-    pub async fn until(&self, what: &str, are_so: impl Fn(Counts) -> bool) {
+    pub async fn wait_until(&self, what: &str, are_so: impl Fn(Counts) -> bool) {
         let mut counts = self.0.subscribe();
         let waited = timeout(PATIENCE, counts.wait_for(|counts| are_so(*counts))).await;
         assert!(
@@ -70,7 +70,7 @@ impl Flight {
     }
 }
 
-impl Held {
+impl PendingRequest {
     /// Counts the request as answered.
     pub fn answered<T>(mut self, answer: T) -> T {
         self.is_answered = true;
@@ -78,10 +78,10 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         self.flight.0.send_modify(|counts| {
-            counts.under_way -= 1;
+            counts.pending -= 1;
             if self.is_answered {
                 counts.answered += 1;
             } else {
@@ -92,10 +92,10 @@ impl Drop for Held {
 }
 
 /// A vendor that answers one request for each permit of the gate.
-pub async fn gated(
-    flight: &Flight,
+pub async fn gated_vendor(
+    flight: &InFlight,
     gate: &Arc<Semaphore>,
-    answer: fn(&Received) -> Response,
+    answer: fn(&ReceivedRequest) -> Response,
 ) -> Vendor {
     let (flight, gate) = (flight.clone(), Arc::clone(gate));
     Vendor::start(move |received| {
@@ -109,7 +109,7 @@ pub async fn gated(
 }
 
 /// Waits for what must come soon.
-pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+pub async fn wait_for<F: Future>(what: &str, future: F) -> F::Output {
     let waited = timeout(PATIENCE, future).await;
     waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }

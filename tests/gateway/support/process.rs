@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a run of the program came to.
 #[derive(Debug)]
-pub struct Run {
+pub struct ProcessOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -43,27 +43,31 @@ fn piped(arguments: &[&str], environment: &[(&str, &str)]) -> Child {
 }
 
 /// Runs the program to its end.
-pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Run {
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> ProcessOutput {
     run_with_input(arguments, environment, "")
 }
 
 /// Runs the program to its end, with something on its standard input.
-pub fn run_with_input(arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Run {
+pub fn run_with_input(
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    input: &str,
+) -> ProcessOutput {
     let mut child = piped(arguments, environment);
     // One that does not read its input may have closed it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
-    Run {
+    ProcessOutput {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 
-impl Run {
+impl ProcessOutput {
     /// The problems that a wrong command line was refused with.
     #[track_caller]
-    pub fn problems(&self) -> Vec<&str> {
+    pub fn config_errors(&self) -> Vec<&str> {
         assert_eq!(
             self.code,
             Some(64),
@@ -80,7 +84,7 @@ impl Run {
 
 /// A server process with a port of its own.
 #[derive(Debug)]
-pub struct Serving {
+pub struct ServerProcess {
     child: Child,
     pub address: String,
     pub log: Log,
@@ -96,7 +100,7 @@ impl Log {
     }
 }
 
-impl Serving {
+impl ServerProcess {
     /// Starts a server and waits until it serves, as its log says in JSON. It
     /// ends without a pause unless the environment says so.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
@@ -130,7 +134,7 @@ impl Serving {
     }
 
     /// What it prints for the one who tries it out.
-    pub fn greeting(&mut self) -> String {
+    pub fn quickstart(&mut self) -> String {
         let mut lines = BufReader::new(self.child.stdout.take().unwrap()).lines();
         let mut greeting = String::new();
         while let Some(Ok(line)) = lines.next() {
@@ -149,7 +153,7 @@ impl Serving {
     }
 
     /// Waits until the log has a line that begins so.
-    pub fn until_logged(&self, message: &str) {
+    pub fn wait_for_log(&self, message: &str) {
         let is_it = |line: &String| {
             let line: Value = serde_json::from_str(line).unwrap();
             line["message"]
@@ -164,7 +168,7 @@ impl Serving {
     }
 
     /// How much memory it has, in KiB.
-    pub fn resident(&self) -> usize {
+    pub fn resident_kib(&self) -> usize {
         let ps = Command::new("ps")
             .args(["-o", "rss=", "-p", &self.child.id().to_string()])
             .output();
@@ -174,7 +178,7 @@ impl Serving {
 
     /// The most memory that it ever had, in KiB.
     #[cfg(target_os = "linux")]
-    pub fn peak(&self) -> usize {
+    pub fn peak_kib(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|peak| peak.split_whitespace().next());
@@ -192,7 +196,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -209,12 +213,12 @@ fn signal(child: &Child, name: &str) {
 
 /// A run of the program that is looked at before its end.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningProcess {
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
 }
 
-impl Running {
+impl RunningProcess {
     /// Starts the program; its standard input stays open.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = piped(arguments, environment);
@@ -236,7 +240,7 @@ impl Running {
     }
 
     /// Waits until it has begun to write, and takes none of it.
-    pub fn until_writing(&mut self) {
+    pub fn wait_for_output(&mut self) {
         assert_ne!(self.stdout.as_mut().unwrap().fill_buf().unwrap(), b"");
     }
 
@@ -263,8 +267,8 @@ impl Running {
     }
 
     /// Reads what it still writes, and waits until it has ended.
-    pub fn end(&mut self) -> Run {
-        let mut run = Run {
+    pub fn end(&mut self) -> ProcessOutput {
+        let mut run = ProcessOutput {
             code: None,
             stdout: String::new(),
             stderr: String::new(),
@@ -279,7 +283,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -288,9 +292,9 @@ impl Drop for Running {
 
 /// A file of this test's own; removed with it.
 #[derive(Debug)]
-pub struct TestFile(PathBuf);
+pub struct TempFile(PathBuf);
 
-impl TestFile {
+impl TempFile {
     pub fn new(name: &str, text: &str) -> Self {
         let file = format!("presence-gateway-{}-{name}", std::process::id());
         let file = std::env::temp_dir().join(file);
@@ -303,7 +307,7 @@ impl TestFile {
     }
 }
 
-impl Drop for TestFile {
+impl Drop for TempFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }

@@ -53,7 +53,7 @@ impl RawVendor {
     }
 
     /// A vendor that answers each request with these bytes, and hangs up.
-    pub async fn writing(answer: impl Into<Bytes>) -> Self {
+    pub async fn with_bytes(answer: impl Into<Bytes>) -> Self {
         let answer = answer.into();
         Self::start(move |mut stream| {
             let answer = answer.clone();
@@ -102,7 +102,7 @@ pub async fn read_request(stream: &mut TcpStream) -> String {
 
 /// An answer of the gateway's as it travels.
 #[derive(Debug)]
-pub struct Travelled {
+pub struct RawResponse {
     pub http: StatusCode,
     /// With the trailers, where there were any.
     pub headers: HeaderMap,
@@ -110,7 +110,7 @@ pub struct Travelled {
     has_trailers: bool,
 }
 
-impl Travelled {
+impl RawResponse {
     /// Reads an answer to its end.
     pub async fn read(response: http::Response<Incoming>) -> hyper::Result<Self> {
         let (parts, body) = response.into_parts();
@@ -168,7 +168,7 @@ pub fn frame(message: &[u8]) -> Vec<u8> {
 
 /// Sends a call as it is, over a connection of its own and by a client that
 /// never gives up by itself; the answer is read to its end.
-pub async fn send(gateway: &Gateway, call: http::Request<Body>) -> Travelled {
+pub async fn send(gateway: &Gateway, call: http::Request<Body>) -> RawResponse {
     let stream = TcpStream::connect(gateway.address).await.unwrap();
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
@@ -177,7 +177,7 @@ pub async fn send(gateway: &Gateway, call: http::Request<Body>) -> Travelled {
     let travelled = async {
         let response = client.send_request(call).await;
         let response = response.expect("the gateway should answer");
-        let travelled = Travelled::read(response).await;
+        let travelled = RawResponse::read(response).await;
         travelled.expect("the answer should have an end")
     };
     let travelled = timeout(Duration::from_secs(20), travelled).await;

@@ -28,13 +28,13 @@ pub fn path(method: &MethodDescriptor) -> String {
 }
 
 /// A request as it travels.
-pub fn encoded(method: &MethodDescriptor, request: Value) -> Vec<u8> {
+pub fn encode(method: &MethodDescriptor, request: Value) -> Vec<u8> {
     let message = DynamicMessage::deserialize(method.input(), request).unwrap();
     message.encode_to_vec()
 }
 
 /// A request of an RPC that is as small as it can be and right.
-pub fn sample(method: &MethodDescriptor) -> Value {
+pub fn minimal_request(method: &MethodDescriptor) -> Value {
     let message = method.input();
     let fields = message.fields().filter_map(|field| {
         let is_path_variable =

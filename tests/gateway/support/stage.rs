@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
 use tokio::runtime::Runtime;
 
-use super::{Received, Vendor, cut};
+use super::{ReceivedRequest, Vendor, disconnect};
 
 /// A scene as it is played, with what the vendor remembers of it.
 pub struct Play<S, M> {
@@ -37,7 +37,7 @@ where
 {
     /// A vendor that answers the requests of the scene as `answer` says.
     pub async fn new<A>(
-        answer: impl Fn(Arc<Play<S, M>>, Received) -> A + Send + Sync + 'static,
+        answer: impl Fn(Arc<Play<S, M>>, ReceivedRequest) -> A + Send + Sync + 'static,
     ) -> Self
     where
         A: Future<Output = Response> + Send + 'static,
@@ -50,7 +50,7 @@ where
             async {
                 match answer {
                     Some(answer) => answer.await,
-                    None => cut(),
+                    None => disconnect(),
                 }
             }
         })
@@ -71,12 +71,12 @@ where
             memory: M::default(),
         });
         *self.playing.lock() = Some(Arc::clone(&play));
-        self.vendor.forget();
+        self.vendor.clear();
         play
     }
 
     /// The requests of a scene.
-    pub fn received(&self, play: &Play<S, M>) -> Vec<Received> {
+    pub fn received(&self, play: &Play<S, M>) -> Vec<ReceivedRequest> {
         let mut received = self.vendor.received();
         received.retain(|received| received.token() == play.token);
         received

@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{StatusExt, pb};
 
 /// What every error must be, besides its code.
-pub fn check_form(status: &Status) {
+pub fn assert_well_formed(status: &Status) {
     let info = status.get_details_error_info();
     let info = info.unwrap_or_else(|| panic!("an error without ErrorInfo: {status:?}"));
     let is_reason = |reason: &str| {
@@ -53,9 +53,13 @@ pub fn report(status: &Status) -> BulkWriteReport {
 
 /// The failure of a call, which must have this code and this reason.
 #[track_caller]
-pub fn refused<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, reason: &str) -> Status {
+pub fn expect_error<T: std::fmt::Debug>(
+    answer: Result<T, Status>,
+    code: Code,
+    reason: &str,
+) -> Status {
     let status = answer.expect_err("the call should have failed");
-    check_form(&status);
+    assert_well_formed(&status);
     let actual = status.get_details_error_info().unwrap().reason;
     assert_eq!(
         (status.code(), actual.as_str()),

@@ -12,8 +12,8 @@ use tonic::{Code, Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tonic_types::StatusExt;
 
-use crate::support::in_flight::soon;
-use crate::support::{Gateway, check_form, method, path};
+use crate::support::in_flight::wait_for;
+use crate::support::{Gateway, assert_well_formed, method, path};
 
 /// The two streams; the source of the first is `a/b`.
 pub const STREAMS: [&str; 2] = [
@@ -30,7 +30,7 @@ pub fn count<T>(list: &[T]) -> i64 {
 }
 
 /// A stream that is open.
-pub struct Stream {
+pub struct StreamCall {
     is_purecloud: bool,
     asking: Option<mpsc::Sender<Vec<u8>>>,
     is_first: bool,
@@ -40,7 +40,7 @@ pub struct Stream {
 
 /// All that was told.
 #[derive(Debug)]
-pub struct Told {
+pub struct StreamOutcome {
     pub users: Vec<String>,
     pub missing: Vec<String>,
     /// The reason of each failure, with its ids.
@@ -49,7 +49,7 @@ pub struct Told {
     pub status: Result<(), Status>,
 }
 
-impl Told {
+impl StreamOutcome {
     pub fn failed_with(&self, reason: &str) -> Vec<String> {
         let failures = self.failures.iter().filter(|(why, _)| why == reason);
         failures.flat_map(|(_, ids)| ids.clone()).collect()
@@ -66,14 +66,14 @@ impl Told {
 }
 
 /// What results say of users.
-pub trait Said {
+pub trait ResultsExt {
     /// The users who were found.
     fn users(&self) -> Vec<String>;
     /// The reason of each failure, with its ids.
     fn failed(&self) -> Vec<(String, Vec<String>)>;
 }
 
-impl Said for Results {
+impl ResultsExt for Results {
     fn users(&self) -> Vec<String> {
         let users = self.presences.iter().map(|presence| &presence.user_id);
         users.map(|id| id.clone().unwrap_or_default()).collect()
@@ -92,18 +92,22 @@ impl Said for Results {
     }
 }
 
-impl Stream {
+impl StreamCall {
     pub async fn open(gateway: &Gateway, rpc: &str) -> Self {
-        Self::open_for(gateway, rpc, None).await
+        Self::open_with_deadline(gateway, rpc, None).await
     }
 
-    pub async fn open_for(gateway: &Gateway, rpc: &str, deadline: Option<Duration>) -> Self {
-        Self::opened(gateway, rpc, deadline, Some("Bearer token"))
+    pub async fn open_with_deadline(
+        gateway: &Gateway,
+        rpc: &str,
+        deadline: Option<Duration>,
+    ) -> Self {
+        Self::try_open(gateway, rpc, deadline, Some("Bearer token"))
             .await
             .unwrap()
     }
 
-    pub async fn opened(
+    pub async fn try_open(
         gateway: &Gateway,
         rpc: &str,
         deadline: Option<Duration>,
@@ -124,7 +128,7 @@ impl Stream {
         client.ready().await.unwrap();
         let path = path(&method(rpc)).parse().unwrap();
         let opened = client.streaming(request, path, Encoded);
-        let opened = soon("the answer's headers", opened).await?;
+        let opened = wait_for("the answer's headers", opened).await?;
         Ok(Self {
             is_purecloud: rpc == STREAMS[1],
             asking: Some(asking),
@@ -135,18 +139,18 @@ impl Stream {
     }
 
     /// Asks for these ids.
-    pub async fn ask(&mut self, ids: Vec<String>) {
-        self.begin(ids, false).await;
+    pub async fn send(&mut self, ids: Vec<String>) {
+        self.send_first(ids, false).await;
     }
 
     /// Asks for these ids, with what the first message says besides.
-    pub async fn begin(&mut self, ids: Vec<String>, unordered: bool) {
+    pub async fn send_first(&mut self, ids: Vec<String>, unordered: bool) {
         let source = if self.is_first { "a/b" } else { "" };
         self.is_first = false;
-        self.ask_at(source, ids, unordered).await;
+        self.send_for_source(source, ids, unordered).await;
     }
 
-    pub async fn ask_at(&mut self, source: &str, ids: Vec<String>, unordered: bool) {
+    pub async fn send_for_source(&mut self, source: &str, ids: Vec<String>, unordered: bool) {
         let message = if self.is_purecloud {
             prost::Message::encode_to_vec(&StreamUsersPresencesPurecloudBulkRequest {
                 ids,
@@ -160,18 +164,18 @@ impl Stream {
                 unordered,
             })
         };
-        self.ask_raw(message).await;
+        self.send_raw(message).await;
     }
 
     /// Sends this as a message. A stream that has ended takes none.
-    pub async fn ask_raw(&mut self, message: Vec<u8>) {
+    pub async fn send_raw(&mut self, message: Vec<u8>) {
         if let Some(asking) = &self.asking {
-            let _ = soon("room for a message", asking.send(message)).await;
+            let _ = wait_for("room for a message", asking.send(message)).await;
         }
     }
 
     /// Says that nothing more is asked.
-    pub fn ask_no_more(&mut self) {
+    pub fn close_send(&mut self) {
         self.asking = None;
     }
 
@@ -183,10 +187,10 @@ impl Stream {
 
     /// The next results; none at the end.
     pub async fn next(&mut self) -> Option<Results> {
-        match soon("results", self.results.message()).await {
+        match wait_for("results", self.results.message()).await {
             Ok(results) => results,
             Err(status) => {
-                check_form(&status);
+                assert_well_formed(&status);
                 self.end = Some(status);
                 None
             }
@@ -200,8 +204,8 @@ impl Stream {
     }
 
     /// All that is told from now on, until the end.
-    pub async fn all(mut self) -> Told {
-        let mut told = Told {
+    pub async fn all(mut self) -> StreamOutcome {
+        let mut told = StreamOutcome {
             users: Vec::new(),
             missing: Vec::new(),
             failures: Vec::new(),

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 /// What the vendor was asked.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub struct ReceivedRequest {
     pub method: Method,
     /// As it stands in the request line.
     pub path_and_query: String,
@@ -26,7 +26,7 @@ pub struct Received {
     pub body: Vec<u8>,
 }
 
-impl Received {
+impl ReceivedRequest {
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap()
     }
@@ -68,17 +68,17 @@ type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 #[derive(Clone)]
 pub struct Vendor {
     pub address: SocketAddr,
-    received: Arc<Mutex<Vec<Received>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 impl Vendor {
     /// A vendor that answers each request as `answer` says.
     pub async fn start<F, A>(answer: F) -> Self
     where
-        F: Fn(Received) -> A + Send + Sync + 'static,
+        F: Fn(ReceivedRequest) -> A + Send + Sync + 'static,
         A: Future<Output = Response> + Send + 'static,
     {
-        let answer: Arc<dyn Fn(Received) -> Answering + Send + Sync> =
+        let answer: Arc<dyn Fn(ReceivedRequest) -> Answering + Send + Sync> =
             Arc::new(move |received| Box::pin(answer(received)));
         let received = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&received);
@@ -87,7 +87,7 @@ impl Vendor {
             async move {
                 let (parts, body) = request.into_parts();
                 let body = to_bytes(Body::new(body), usize::MAX).await;
-                let received = Received {
+                let received = ReceivedRequest {
                     method: parts.method,
                     path_and_query: parts.uri.path_and_query().unwrap().to_string(),
                     headers: parts.headers,
@@ -115,7 +115,7 @@ impl Vendor {
     }
 
     /// A vendor that answers everything alike.
-    pub async fn answering(status: u16, body: impl Into<String>) -> Self {
+    pub async fn with_response(status: u16, body: impl Into<String>) -> Self {
         let body = body.into();
         Self::start(move |_| {
             let body = body.clone();
@@ -125,17 +125,17 @@ impl Vendor {
     }
 
     /// What it was asked up to now.
-    pub fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.received.lock().clone()
     }
 
     /// Lets it forget what it was asked up to now.
-    pub fn forget(&self) {
+    pub fn clear(&self) {
         self.received.lock().clear();
     }
 
     /// The one thing that it was asked.
-    pub fn only(&self) -> Received {
+    pub fn single_request(&self) -> ReceivedRequest {
         let mut received = self.received();
         assert_eq!(
             received.len(),
@@ -159,7 +159,7 @@ impl std::fmt::Display for Cut {
 impl std::error::Error for Cut {}
 
 /// No answer: the connection is closed instead.
-pub fn cut() -> Response {
+pub fn disconnect() -> Response {
     let mut response = Response::default();
     response.extensions_mut().insert(Cut);
     response

@@ -13,7 +13,9 @@ use tonic::Code;
 
 use super::{ended, gateway};
 use crate::support::process::Log;
-use crate::support::telemetry::collector::{AT_ONCE, Answers, Collector, PATIENCE};
+use crate::support::telemetry::collector::{
+    Collector, CollectorResponse, EXPORT_AT_ONCE, PATIENCE,
+};
 use crate::support::{Gateway, Vendor};
 
 /// For more calls than a token may make.
@@ -24,7 +26,7 @@ const RPC: &str = "GetUserPresencesPurecloud";
 fn variables(address: impl std::fmt::Display, protocol: &str) -> Vec<(&'static str, String)> {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
     let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned());
-    let at_once = AT_ONCE.map(|(name, value)| (name, value.to_owned()));
+    let at_once = EXPORT_AT_ONCE.map(|(name, value)| (name, value.to_owned()));
     [&[endpoint, protocol], &at_once[..]].concat()
 }
 
@@ -60,7 +62,7 @@ async fn call_until(gateway: &Gateway, log: &Log, is_told: impl Fn(&[Value]) -> 
 #[tokio::test]
 async fn a_collector_that_is_not_there_is_told_once_with_the_setting_and_the_remedy() {
     for protocol in ["grpc", "http/protobuf"] {
-        let vendor = Vendor::answering(200, "{}").await;
+        let vendor = Vendor::with_response(200, "{}").await;
         // Bound, so that nobody else takes the port, and let go of.
         let address = {
             let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -111,10 +113,14 @@ async fn a_collector_that_is_not_there_is_told_once_with_the_setting_and_the_rem
 
 /// What the log of a process says is lost at its end, before such a collector:
 /// signals, each with why.
-async fn lost(protocol: &str, traces: Answers, metrics: Answers) -> Vec<[String; 2]> {
+async fn lost(
+    protocol: &str,
+    traces: CollectorResponse,
+    metrics: CollectorResponse,
+) -> Vec<[String; 2]> {
     let (vendor, collector) = (
-        Vendor::answering(200, "{}").await,
-        Collector::answering(traces, metrics).await,
+        Vendor::with_response(200, "{}").await,
+        Collector::responding(traces, metrics).await,
     );
     let address = match protocol {
         "grpc" => collector.grpc,
@@ -130,14 +136,14 @@ async fn lost(protocol: &str, traces: Answers, metrics: Answers) -> Vec<[String;
     let invalid = async || gateway.call(RPC, json!({"userId": ""})).await;
     assert_eq!(invalid().await.unwrap_err().code(), Code::InvalidArgument);
     gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
-    if [traces, metrics].contains(&Answers::Refused) {
+    if [traces, metrics].contains(&CollectorResponse::Reject) {
         // The log says so, long before the end.
-        let refused = collector.until(|received| received.refused > 0).await;
-        if metrics == Answers::Taken {
+        let refused = collector.wait_until(|received| received.refused > 0).await;
+        if metrics == CollectorResponse::Accept {
             // So that nothing of that export is under way any more.
             let count = refused.metrics_exports + 2;
             collector
-                .until(|received| received.metrics_exports >= count)
+                .wait_until(|received| received.metrics_exports >= count)
                 .await;
         }
     }
@@ -160,13 +166,13 @@ async fn lost(protocol: &str, traces: Answers, metrics: Answers) -> Vec<[String;
 
 #[tokio::test]
 async fn what_a_collector_does_not_take_of_one_signal_is_reported_at_each_end() {
-    use Answers::{Never, Refused, Taken};
+    use CollectorResponse::{Accept, Never, Reject};
     // The ends of those that are never answered are races, so there are some.
-    let never = [(Never, Taken); 3].into_iter().chain([(Taken, Never)]);
+    let never = [(Never, Accept); 3].into_iter().chain([(Accept, Never)]);
     let cases: Vec<_> = ["grpc", "http/protobuf"]
         .into_iter()
         .flat_map(|protocol| {
-            let others = [(Refused, Taken), (Taken, Refused), (Taken, Taken)];
+            let others = [(Reject, Accept), (Accept, Reject), (Accept, Accept)];
             let all = never.clone().chain(others);
             all.map(move |(traces, metrics)| (protocol, traces, metrics))
         })
@@ -177,8 +183,8 @@ async fn what_a_collector_does_not_take_of_one_signal_is_reported_at_each_end() 
     let ends = join_all(ends).await;
     for (case, lost) in cases.iter().zip(ends) {
         let (signal, how) = match case {
-            (_, Taken, Taken) => ("", Taken),
-            (_, Taken, metrics) => ("metrics", *metrics),
+            (_, Accept, Accept) => ("", Accept),
+            (_, Accept, metrics) => ("metrics", *metrics),
             (_, traces, _) => ("traces", *traces),
         };
         let why = match (how, case.0) {
@@ -187,7 +193,7 @@ async fn what_a_collector_does_not_take_of_one_signal_is_reported_at_each_end() 
             _ => "the answer is 404 Not Found",
         };
         match &lost[..] {
-            [] => assert_eq!(how, Taken, "nothing is reported of {case:?}"),
+            [] => assert_eq!(how, Accept, "nothing is reported of {case:?}"),
             [[reported, error]] => {
                 assert_eq!(reported, signal, "{case:?}: {error}");
                 assert!(error.contains(why), "{case:?}: {error}");
@@ -223,7 +229,10 @@ async fn passing_on(address: SocketAddr, frozen: watch::Receiver<bool>) -> Socke
 #[tokio::test]
 async fn a_connection_that_leads_nowhere_any_more_is_made_anew() {
     for protocol in ["grpc", "http/protobuf"] {
-        let (vendor, collector) = (Vendor::answering(200, "{}").await, Collector::start().await);
+        let (vendor, collector) = (
+            Vendor::with_response(200, "{}").await,
+            Collector::start().await,
+        );
         let mut exported = collector.variables(protocol);
         let address = exported[0].1.trim_start_matches("http://").parse().unwrap();
         let (freeze, frozen) = watch::channel(false);
@@ -232,7 +241,9 @@ async fn a_connection_that_leads_nowhere_any_more_is_made_anew() {
         exported.push(("OTEL_EXPORTER_OTLP_TIMEOUT", "400".to_owned()));
         let (serving, gateway) = gateway(&vendor, &UNPACED, &exported).await;
         gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
-        collector.until(|received| !received.spans.is_empty()).await;
+        collector
+            .wait_until(|received| !received.spans.is_empty())
+            .await;
         freeze.send(true).unwrap();
         // Metrics may be told to fail, too, before it is found out.
         let is_again = |line: &Value| line["message"] == "telemetry is exported again";
@@ -243,7 +254,7 @@ async fn a_connection_that_leads_nowhere_any_more_is_made_anew() {
 
 #[tokio::test]
 async fn a_collector_that_never_answers_slows_neither_calls_nor_the_end() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     // Accepts connections, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
@@ -278,7 +289,7 @@ async fn a_collector_that_never_answers_slows_neither_calls_nor_the_end() {
 
 #[tokio::test]
 async fn a_collector_that_comes_back_is_told() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let collector = Collector::start().await;
     // A way to it that is closed at first.
     let address = {
@@ -306,8 +317,8 @@ async fn a_collector_that_comes_back_is_told() {
 
 #[tokio::test]
 async fn a_collector_that_refuses_is_told_with_its_answer() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let wrong = Vendor::answering(404, "no such place").await;
+    let vendor = Vendor::with_response(200, "{}").await;
+    let wrong = Vendor::with_response(404, "no such place").await;
     let (serving, gateway) = gateway(
         &vendor,
         &UNPACED,

@@ -10,12 +10,12 @@ use super::gateway;
 use super::metrics_page::{FLAGS, ask, page_of, samples};
 use crate::support::bulk::{READ, all, ids};
 use crate::support::telemetry::collector::Collector;
-use crate::support::{Gateway, Received, Vendor, reply};
+use crate::support::{Gateway, ReceivedRequest, Vendor, reply};
 
 /// A vendor that knows nobody but `u`, and is away once.
 async fn vendor() -> Vendor {
     let asked = std::sync::atomic::AtomicUsize::new(0);
-    Vendor::start(move |received: Received| {
+    Vendor::start(move |received: ReceivedRequest| {
         let is_first = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
         async move {
             if is_first {
@@ -50,7 +50,7 @@ async fn use_it(gateway: &Gateway) {
     gateway.call(bulk, json!({"id": ids})).await.unwrap();
     let nowhere = tonic::Request::new(Vec::new());
     gateway
-        .raw("/s3cret.Service/Method", nowhere)
+        .call_raw("/s3cret.Service/Method", nowhere)
         .await
         .unwrap_err();
 }
@@ -170,7 +170,7 @@ const COUNTERS: [(&str, &[&str]); 2] = [
 #[tokio::test]
 async fn what_alerts_count_begins_at_zero_so_that_the_first_is_in_a_rate() {
     // Each user's reads are answered with a status of their own.
-    let vendor = Vendor::start(async |received: Received| {
+    let vendor = Vendor::start(async |received: ReceivedRequest| {
         let status = received.path().split('/').nth(4).unwrap().parse();
         match status.unwrap() {
             200 => reply(200, "{}"),
@@ -201,7 +201,7 @@ async fn what_alerts_count_begins_at_zero_so_that_the_first_is_in_a_rate() {
     let failed = gateway.call("PatchUserPresence", patch).await;
     failed.unwrap_err();
     let nowhere = tonic::Request::new(Vec::new());
-    gateway.raw("/no.Such/Rpc", nowhere).await.unwrap_err();
+    gateway.call_raw("/no.Such/Rpc", nowhere).await.unwrap_err();
     assert_eq!(
         counted().await,
         [vec![1.0, 1.0, 2.0], vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0]]
@@ -210,7 +210,7 @@ async fn what_alerts_count_begins_at_zero_so_that_the_first_is_in_a_rate() {
 
 #[tokio::test]
 async fn what_was_refused_for_want_of_quota_is_counted() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let flags = [&FLAGS[..], &["--token-requests-per-minute", "1"]].concat();
     let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
     let rpc = "GetUserPresencesPurecloud";
@@ -223,7 +223,7 @@ async fn what_was_refused_for_want_of_quota_is_counted() {
 
 #[tokio::test]
 async fn requests_that_the_budget_does_not_repeat_are_counted() {
-    let vendor = Vendor::answering(503, "").await;
+    let vendor = Vendor::with_response(503, "").await;
     let flags = [&FLAGS[..], &["--token-requests-per-minute", "0"]].concat();
     let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
     // Users of their own, so that no request serves two calls.
@@ -290,7 +290,7 @@ async fn requests_that_are_saved_are_counted_by_how() {
 async fn fields_that_the_vendor_adds_are_counted_by_their_model() {
     let answer =
         r#"{"id": "p", "s3cret-new": 1, "presenceDefinition": {"id": "d", "x": 1, "y": 2}}"#;
-    let vendor = Vendor::answering(200, answer).await;
+    let vendor = Vendor::with_response(200, answer).await;
     let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
     let rpc = "GetUserPresencesPurecloud";
     gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
@@ -312,7 +312,7 @@ async fn fields_that_the_vendor_adds_are_counted_by_their_model() {
 async fn fields_whose_value_is_of_another_kind_are_counted_by_their_names() {
     let answer = r#"{"id": "p", "primary": "s3cret", "modifiedDate": 7,
         "presenceDefinition": {"id": 5}}"#;
-    let vendor = Vendor::answering(200, answer).await;
+    let vendor = Vendor::with_response(200, answer).await;
     let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
     let rpc = "GetUserPresencesPurecloud";
     // Beyond those answers of each RPC that are searched in any case.
@@ -354,7 +354,7 @@ async fn the_same_metrics_are_pushed_over_both_transports() {
             "presence_gateway.build.info",
         ];
         let received = collector
-            .until(|received| {
+            .wait_until(|received| {
                 let is_there =
                     |name: &&str| received.metrics.iter().any(|metric| metric.name == **name);
                 names.iter().all(is_there)

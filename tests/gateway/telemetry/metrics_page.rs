@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::gateway;
-use crate::support::process::Serving;
+use crate::support::process::ServerProcess;
 use crate::support::{Vendor, reply};
 
 pub(super) const FLAGS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
@@ -25,7 +25,7 @@ pub(super) async fn ask(address: SocketAddr, request: &str) -> (String, String) 
     (head.to_lowercase(), body.to_owned())
 }
 
-pub(super) fn page_of(serving: &Serving) -> SocketAddr {
+pub(super) fn page_of(serving: &ServerProcess) -> SocketAddr {
     let first: Value = serde_json::from_str(&serving.log.lines()[0]).unwrap();
     first["metrics"].as_str().unwrap().parse().unwrap()
 }
@@ -42,7 +42,7 @@ pub(super) fn samples(page: &str) -> BTreeMap<String, f64> {
 
 #[tokio::test]
 async fn the_page_says_when_the_process_started() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let now = || {
         let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
         since.unwrap().as_secs_f64()
@@ -59,7 +59,7 @@ async fn the_page_says_when_the_process_started() {
 
 #[tokio::test]
 async fn other_questions_get_a_fitting_answer() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
     let address = page_of(&serving);
     let (head, body) = ask(address, "HEAD /metrics").await;
@@ -82,7 +82,7 @@ async fn other_questions_get_a_fitting_answer() {
 
 #[tokio::test]
 async fn the_page_is_there_however_many_connections_say_nothing() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
     let address = page_of(&serving);
     // More than there may be, and they are accepted in their order.

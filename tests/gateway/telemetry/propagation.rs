@@ -4,19 +4,21 @@ use serde_json::json;
 
 use super::{TRACE, TRACEPARENT, bytes, call, gateway};
 use crate::support::telemetry::collector::Collector;
-use crate::support::{Received, Vendor};
+use crate::support::{ReceivedRequest, Vendor};
 
 #[tokio::test]
 async fn the_vendor_is_told_of_the_trace_if_a_setting_says_so() {
     let collector = Collector::start().await;
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let variables = collector.variables("http/protobuf");
     let (_serving, gateway) = gateway(&vendor, &["--propagate-trace"], &variables).await;
     let rpc = "GetUserPresencesPurecloud";
     call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-    let received = collector.until(|received| received.spans.len() >= 2).await;
+    let received = collector
+        .wait_until(|received| received.spans.len() >= 2)
+        .await;
     let attempt = received.spans.iter().find(|span| span.kind == 3).unwrap();
-    let told = vendor.only().headers["traceparent"]
+    let told = vendor.single_request().headers["traceparent"]
         .to_str()
         .unwrap()
         .to_owned();
@@ -26,7 +28,7 @@ async fn the_vendor_is_told_of_the_trace_if_a_setting_says_so() {
 }
 
 /// What a vendor was sent of a trace.
-fn propagated(received: &Received) -> [Option<&str>; 2] {
+fn propagated(received: &ReceivedRequest) -> [Option<&str>; 2] {
     let value = |name| received.headers.get(name).map(|it| it.to_str().unwrap());
     ["traceparent", "tracestate"].map(value)
 }
@@ -46,7 +48,7 @@ async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_
         (&page[..1], disabled),
         (&page[..1], no_traces),
     ] {
-        let vendor = Vendor::answering(200, "{}").await;
+        let vendor = Vendor::with_response(200, "{}").await;
         let (_serving, gateway) = gateway(&vendor, flags, &variables).await;
         let (rpc, request) = ("GetUserPresencesPurecloud", json!({"userId": "u"}));
         for traced in [
@@ -58,7 +60,9 @@ async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_
         ] {
             let token = [("authorization", "Bearer s3cret-token")];
             let metadata = [&token, traced].concat();
-            let called = gateway.call_with(rpc, request.clone(), &metadata).await;
+            let called = gateway
+                .call_with_metadata(rpc, request.clone(), &metadata)
+                .await;
             called.unwrap();
         }
         let received = vendor.received();
@@ -76,7 +80,7 @@ async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_
 
 #[tokio::test]
 async fn where_callers_traces_are_not_joined_none_is_passed_on() {
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     for propagators in ["none", "baggage", "none,b3"] {
         let variables = [("OTEL_PROPAGATORS", propagators.to_owned())];
         let (_serving, gateway) = gateway(&vendor, &["--propagate-trace"], &variables).await;

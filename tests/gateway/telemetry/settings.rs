@@ -6,7 +6,7 @@ use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
 use crate::contract::documents::{rows, section};
-use crate::support::process::{Serving, run};
+use crate::support::process::{ServerProcess, run};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
 
@@ -17,7 +17,11 @@ fn problems(variables: &[(&str, &str)]) -> Vec<String> {
         &["serve", "--sandbox", "--listen", "127.0.0.1:0"],
         variables,
     );
-    refused.problems().into_iter().map(str::to_owned).collect()
+    refused
+        .config_errors()
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Values that are malformed, each with a part of what would be right.
@@ -129,7 +133,7 @@ fn a_typo_in_a_list_is_a_mistake_beside_names_that_are_known() {
 
 /// What the log of a gateway with these variables warns of: variable and value.
 fn ignored(variables: &[(&str, &str)]) -> Vec<[String; 2]> {
-    let serving = Serving::start(&["serve", "--sandbox"], variables);
+    let serving = ServerProcess::start(&["serve", "--sandbox"], variables);
     serving.signal("TERM");
     let (status, log) = serving.wait();
     assert_eq!(status.code(), Some(0), "{variables:?}: {log:#?}");

@@ -14,10 +14,10 @@ use tonic::Code;
 use super::{BULK, PARENT, TRACE, bytes, call, ended, gateway};
 use crate::support::telemetry::collector::Collector;
 use crate::support::telemetry::span_tree::{attributes, tree};
-use crate::support::{Received, Vendor, reply};
+use crate::support::{ReceivedRequest, Vendor, reply};
 
 /// Answers with a presence for each id asked for.
-fn presences(received: &Received) -> String {
+fn presences(received: &ReceivedRequest) -> String {
     let presences = received.ids();
     let presences = presences.iter().map(|id| json!({"userId": id}));
     Value::Array(presences.collect()).to_string()
@@ -103,7 +103,9 @@ async fn a_bulk_call_with_batches_that_are_sent_again_is_one_tree() {
         let answer = call(&gateway, BULK, json!({"id": asked})).await.unwrap();
         assert_eq!(answer["presences"].as_array().unwrap().len(), 120);
 
-        let received = collector.until(|received| received.spans.len() >= 9).await;
+        let received = collector
+            .wait_until(|received| received.spans.len() >= 9)
+            .await;
         let spans = received.spans;
         let actual = tree(&spans, &bytes(PARENT));
         assert_eq!(actual, TREE, "over {protocol}, it is\n{actual}");
@@ -178,7 +180,7 @@ genesys.presence.v1.PresenceService/PutUsersPresencesBulk [SERVER] ERROR(UNKNOWN
 #[tokio::test]
 async fn a_bulk_write_of_which_a_batch_fails_is_one_tree_too() {
     let collector = Collector::start().await;
-    let vendor = Vendor::start(async |received: Received| {
+    let vendor = Vendor::start(async |received: ReceivedRequest| {
         let updates = received.json();
         match updates[0]["id"].as_str() {
             Some("s3cret-50") => reply(502, ""),
@@ -200,7 +202,7 @@ async fn a_bulk_write_of_which_a_batch_fails_is_one_tree_too() {
 #[tokio::test]
 async fn a_batch_that_nobody_waits_for_any_more_says_so() {
     let collector = Collector::start().await;
-    let vendor = Vendor::start(async |received: Received| {
+    let vendor = Vendor::start(async |received: ReceivedRequest| {
         if received.ids().contains(&"s3cret-0".to_owned()) {
             return reply(404, r#"{"code":"not.found","message":"m"}"#);
         }
@@ -242,7 +244,9 @@ async fn statuses_follow_the_conventions() {
     let invalid = call(&gateway, rpc, json!({"userId": ""})).await;
     assert_eq!(invalid.unwrap_err().code(), Code::InvalidArgument);
 
-    let received = collector.until(|received| received.spans.len() >= 5).await;
+    let received = collector
+        .wait_until(|received| received.spans.len() >= 5)
+        .await;
     let tree = tree(&received.spans, &bytes(PARENT));
     let lines: Vec<&str> = tree
         .lines()

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{TRACE, bytes, call, ended, gateway};
 use crate::support::Vendor;
-use crate::support::telemetry::collector::{AT_ONCE, Collector};
+use crate::support::telemetry::collector::{Collector, EXPORT_AT_ONCE};
 
 #[tokio::test]
 async fn the_sampler_decides_and_the_log_names_the_trace_all_the_same() {
@@ -18,7 +18,7 @@ async fn the_sampler_decides_and_the_log_names_the_trace_all_the_same() {
         ("parentbased_always_off", "", true),
     ] {
         let collector = Collector::start().await;
-        let vendor = Vendor::answering(200, "{}").await;
+        let vendor = Vendor::with_response(200, "{}").await;
         let mut variables = collector.variables("grpc");
         variables.push(("OTEL_TRACES_SAMPLER", sampler.to_owned()));
         variables.push(("OTEL_TRACES_SAMPLER_ARG", argument.to_owned()));
@@ -40,7 +40,7 @@ async fn the_sampler_decides_and_the_log_names_the_trace_all_the_same() {
 #[tokio::test]
 async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in_the_log() {
     let collector = Collector::start().await;
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let mut disabled = collector.variables("grpc");
     disabled.push(("OTEL_SDK_DISABLED", "true".to_owned()));
     // Nobody reads it then.
@@ -48,7 +48,7 @@ async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in
     let mut none = collector.variables("grpc");
     none.push(("OTEL_TRACES_EXPORTER", "none".to_owned()));
     none.push(("OTEL_METRICS_EXPORTER", "none".to_owned()));
-    let no_endpoint = AT_ONCE.map(|(name, value)| (name, value.to_owned()));
+    let no_endpoint = EXPORT_AT_ONCE.map(|(name, value)| (name, value.to_owned()));
     for variables in [disabled, none, no_endpoint.to_vec()] {
         let (serving, gateway) = gateway(&vendor, &[], &variables).await;
         let rpc = "GetUserPresencesPurecloud";
@@ -68,7 +68,7 @@ async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in
 #[tokio::test]
 async fn where_values_of_the_standard_are_not_supported_the_defaults_hold() {
     let collector = Collector::start().await;
-    let vendor = Vendor::answering(200, "{}").await;
+    let vendor = Vendor::with_response(200, "{}").await;
     let mut variables = collector.variables("http/json");
     for (name, value) in [
         ("OTEL_TRACES_EXPORTER", "console"),
@@ -97,7 +97,7 @@ async fn where_values_of_the_standard_are_not_supported_the_defaults_hold() {
 async fn what_the_process_says_of_itself_and_its_headers_are_sent() {
     for protocol in ["grpc", "http/protobuf"] {
         let collector = Collector::start().await;
-        let vendor = Vendor::answering(200, "{}").await;
+        let vendor = Vendor::with_response(200, "{}").await;
         let mut variables = collector.variables(protocol);
         for (name, value) in [
             ("OTEL_SERVICE_NAME", "presence"),
@@ -109,7 +109,9 @@ async fn what_the_process_says_of_itself_and_its_headers_are_sent() {
         let (serving, gateway) = gateway(&vendor, &[], &variables).await;
         let rpc = "GetUserPresencesPurecloud";
         call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-        let received = collector.until(|received| received.spans.len() >= 2).await;
+        let received = collector
+            .wait_until(|received| received.spans.len() >= 2)
+            .await;
         assert_eq!(received.headers["x-key"], "s3cret value");
         let resource = &received.resources[0];
         for said in [

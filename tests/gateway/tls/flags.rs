@@ -1,12 +1,12 @@
 //! Files that cannot be used are mistakes of the configuration, told with all
 //! the others.
 
-use crate::support::certificates::{Authority, Folder};
+use crate::support::certificates::{Authority, TempDir};
 use crate::support::process::run;
 
 #[test]
 fn every_bad_file_is_named_with_what_is_wrong_with_it() {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let issued = authority.local();
     let cert = folder.file("cert.pem", &issued.cert);
     let key = folder.file("key.pem", &issued.key);
@@ -16,7 +16,7 @@ fn every_bad_file_is_named_with_what_is_wrong_with_it() {
     let missing = missing.to_str().unwrap();
     let problems = |flags: &[&str]| -> Vec<String> {
         let refused = run(&[&["serve", "--sandbox"], flags].concat(), &[]);
-        let problems = refused.problems();
+        let problems = refused.config_errors();
         problems
             .into_iter()
             .map(|problem| problem.replace(folder.path().to_str().unwrap(), ""))
@@ -70,7 +70,7 @@ fn every_bad_file_is_named_with_what_is_wrong_with_it() {
 
 #[test]
 fn the_client_says_what_is_wrong_with_its_flags() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let empty = folder.file("empty.pem", "");
     let call = |flags: &[&str]| run(&[&["call", "GetSystempresences"], flags].concat(), &[]);
     for (flags, says) in [

@@ -10,10 +10,10 @@ use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 
 use super::upstream::{acceptor, read_head};
-use crate::support::certificates::{Authority, Folder};
-use crate::support::process::Serving;
+use crate::support::certificates::{Authority, TempDir};
+use crate::support::process::ServerProcess;
 use crate::support::raw_http::RawVendor;
-use crate::support::{Gateway, ONCE, refused};
+use crate::support::{Gateway, NO_RETRIES, expect_error};
 
 const REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\n\
                          content-length: 0\r\nconnection: close\r\n\r\n";
@@ -59,7 +59,7 @@ impl Vendor {
 
 #[tokio::test]
 async fn a_request_that_waits_for_a_connection_does_not_leave_once_its_token_is_parked() {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let (asked, mut is_asked) = mpsc::unbounded_channel();
     let (connected, mut is_connected) = mpsc::unbounded_channel();
     let (sent, mut was_sent) = mpsc::unbounded_channel();
@@ -88,7 +88,7 @@ async fn a_request_that_waits_for_a_connection_does_not_leave_once_its_token_is_
     let url = format!("https://{}", raw.address);
     let ca = folder.file("ca.pem", &authority.pem);
     let serving = tokio::task::spawn_blocking(move || {
-        Serving::start(
+        ServerProcess::start(
             &["serve", "--upstream-url", &url, "--upstream-ca", &ca],
             &[],
         )
@@ -101,22 +101,22 @@ async fn a_request_that_waits_for_a_connection_does_not_leave_once_its_token_is_
     let call = |user: &'static str, metadata: &'static [(&str, &str)]| {
         let gateway = gateway.clone();
         let request = json!({"userId": user, "body": {}});
-        tokio::spawn(async move { gateway.call_with(patch, request, metadata).await })
+        tokio::spawn(async move { gateway.call_with_metadata(patch, request, metadata).await })
     };
-    let first = call("a", &[("authorization", "Bearer token"), ONCE]);
+    let first = call("a", &[("authorization", "Bearer token"), NO_RETRIES]);
     is_asked.recv().await.unwrap();
     let second = call("b", &[("authorization", "Bearer token")]);
     is_connected.recv().await.unwrap();
     refuses.add_permits(1);
     // The caller knows: the token is parked.
-    refused(
+    expect_error(
         first.await.unwrap(),
         Code::ResourceExhausted,
         "UPSTREAM_ERROR",
     );
     shakes_hands.add_permits(1);
     let answer = second.await.unwrap();
-    refused(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+    expect_error(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
     // Nor does it leave any more.
     drop(serving);
     assert_eq!(was_sent.recv().await.unwrap(), b"", "it left");

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 use super::upstream::{called, unreachable, vendor};
-use crate::support::certificates::{Authority, Folder};
+use crate::support::certificates::{Authority, TempDir};
 use crate::support::raw_http::{RawVendor, read_request};
 
 /// A proxy that takes so long, and opens a tunnel with each of these pieces of
@@ -31,7 +31,7 @@ async fn opening(takes: Duration, answer: &'static [&'static str]) -> RawVendor 
 
 #[tokio::test]
 async fn a_200_opens_a_tunnel_however_it_comes() {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), None).await;
     let url = format!("https://{}", vendor.address);
     let ca = folder.file("ca.pem", &authority.pem);
@@ -54,7 +54,7 @@ async fn a_200_opens_a_tunnel_however_it_comes() {
 /// It looks up a name and connects, each of which may take its seconds.
 #[tokio::test]
 async fn a_proxy_may_take_its_time_to_open_a_tunnel() {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), None).await;
     let url = format!("https://{}", vendor.address);
     let ca = folder.file("ca.pem", &authority.pem);
@@ -116,7 +116,7 @@ const REFUSALS: [(&str, &str, usize); 8] = [
 async fn a_refusal_names_the_proxy_and_its_status_and_no_password() {
     let url = ["--upstream-url", "https://presence.invalid"];
     for (answer, why, attempts) in REFUSALS {
-        let proxy = RawVendor::writing(answer).await;
+        let proxy = RawVendor::with_bytes(answer).await;
         let proxied = format!("http://user:secret@{}", proxy.address);
         let refused = called(&[&url[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
         unreachable(&refused, &format!("the proxy {} {why}", proxy.address));
@@ -129,7 +129,7 @@ async fn a_refusal_names_the_proxy_and_its_status_and_no_password() {
 #[tokio::test]
 async fn a_proxy_that_refuses_a_plain_request_for_lack_of_a_password_is_named_too() {
     let answer = "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
-    let proxy = RawVendor::writing(answer).await;
+    let proxy = RawVendor::with_bytes(answer).await;
     let proxied = format!("http://user:secret@{}", proxy.address);
     let flags = ["--upstream-url", "http://127.0.0.1:1", "--upstream-proxy"];
     let refused = called(&[&flags[..], &[&proxied]].concat(), &[]).await;

@@ -8,20 +8,20 @@ use tonic_health::pb::health_check_response::ServingStatus::Serving;
 
 use super::{channel, handshake, trusting};
 use crate::lifecycle::health::check;
-use crate::support::certificates::{Authority, Folder, Issued};
-use crate::support::process::Serving as Program;
+use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
+use crate::support::process::ServerProcess as Program;
 
 /// As Kubernetes mounts a secret: the files are links through a link to a
 /// folder, and a change moves that link alone.
 struct Secret {
-    folder: Folder,
+    folder: TempDir,
     version: usize,
 }
 
 impl Secret {
-    fn new(issued: &Issued, client_ca: &str) -> Self {
+    fn new(issued: &IssuedCertificate, client_ca: &str) -> Self {
         let mut secret = Self {
-            folder: Folder::new(),
+            folder: TempDir::new(),
             version: 0,
         };
         for name in ["tls.crt", "tls.key", "ca.crt"] {

@@ -4,12 +4,12 @@ use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion, version};
 
 use super::served::{Secure, secure};
 use super::{handshake, trusting};
-use crate::support::certificates::{Authority, Folder, Issued};
+use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
 
 /// A client of one version of TLS, which remembers its sessions.
 fn client(
     authority: &Authority,
-    shown: Option<&Issued>,
+    shown: Option<&IssuedCertificate>,
     version: &'static SupportedProtocolVersion,
 ) -> ClientConfig {
     let any = trusting(authority, shown);
@@ -31,7 +31,7 @@ fn client(
 /// How the second handshake of a client is made that has kept its session.
 async fn second_handshake(
     secure: &Secure,
-    shown: Option<&Issued>,
+    shown: Option<&IssuedCertificate>,
     version: &'static SupportedProtocolVersion,
 ) -> HandshakeKind {
     let config = client(&secure.authority, shown, version);
@@ -48,7 +48,7 @@ async fn second_handshake(
 
 #[tokio::test]
 async fn a_session_that_began_with_a_client_certificate_is_not_resumed() {
-    let (clients, folder) = (Authority::new(), Folder::new());
+    let (clients, folder) = (Authority::new(), TempDir::new());
     let client_ca = folder.file("clients.pem", &clients.pem);
     let secure = secure(&["--tls-client-ca", &client_ca], &[]);
     let shown = clients.issue(&["caller"]);

@@ -11,19 +11,19 @@ use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving
 use super::{channel, handshake, trusting};
 use crate::lifecycle::health::{NAMES, check};
 use crate::support::Gateway;
-use crate::support::certificates::{Authority, Folder, Issued};
-use crate::support::process::{Run, Serving as Program, run};
+use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
+use crate::support::process::{ProcessOutput, ServerProcess as Program, run};
 
 /// A gateway with a certificate of an authority.
 pub struct Secure {
     pub authority: Authority,
-    pub folder: Folder,
+    pub folder: TempDir,
     pub ca: String,
     pub gateway: Program,
 }
 
 pub fn secure(more: &[&str], environment: &[(&str, &str)]) -> Secure {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let issued = authority.local();
     let cert = folder.file("cert.pem", &issued.cert);
     let key = folder.file("key.pem", &issued.key);
@@ -38,7 +38,7 @@ pub fn secure(more: &[&str], environment: &[(&str, &str)]) -> Secure {
     }
 }
 
-fn call(address: &str, flags: &[&str]) -> Run {
+fn call(address: &str, flags: &[&str]) -> ProcessOutput {
     let call = [
         "call",
         "GetSystempresences",
@@ -89,10 +89,10 @@ fn a_caller_that_trusts_the_authority_is_served_and_no_other() {
 
 #[test]
 fn where_an_authority_of_clients_is_named_they_must_show_its_certificate() {
-    let (clients, folder) = (Authority::new(), Folder::new());
+    let (clients, folder) = (Authority::new(), TempDir::new());
     let client_ca = folder.file("clients.pem", &clients.pem);
     let secure = secure(&["--tls-client-ca", &client_ca], &[]);
-    let show = |issued: &Issued| {
+    let show = |issued: &IssuedCertificate| {
         let cert = folder.file("client.pem", &issued.cert);
         let key = folder.file("client.key", &issued.key);
         let flags = [

@@ -11,15 +11,15 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::certificates::{Authority, Folder, Issued};
-use crate::support::process::{Run, Serving, run};
+use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
+use crate::support::process::{ProcessOutput, ServerProcess, run};
 use crate::support::raw_http::RawVendor;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
 
 /// What accepts TLS with this certificate, and asks for one of `clients`.
-pub fn acceptor(issued: &Issued, clients: Option<&Authority>) -> TlsAcceptor {
+pub fn acceptor(issued: &IssuedCertificate, clients: Option<&Authority>) -> TlsAcceptor {
     let authority = |pem: &str| roots(pem::certificates(pem.as_bytes()).unwrap()).unwrap();
     let verifier = match clients {
         None => WebPkiClientVerifier::no_client_auth(),
@@ -58,7 +58,7 @@ fn has_head(read: &[u8]) -> bool {
 }
 
 /// A vendor with this certificate, which asks for one of `clients`.
-pub(super) async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawVendor {
+pub(super) async fn vendor(issued: &IssuedCertificate, clients: Option<&Authority>) -> RawVendor {
     let acceptor = acceptor(issued, clients);
     RawVendor::start(move |stream| {
         let acceptor = acceptor.clone();
@@ -77,12 +77,16 @@ pub(super) async fn vendor(issued: &Issued, clients: Option<&Authority>) -> RawV
 }
 
 /// Makes a call through a gateway with these flags and variables.
-pub(super) async fn called(flags: &[&str], environment: &[(&str, &str)]) -> Run {
+pub(super) async fn called(flags: &[&str], environment: &[(&str, &str)]) -> ProcessOutput {
     called_with(["GetPresenceSettings", "{}"], flags, environment).await
 }
 
 /// Makes a call of this RPC with this request.
-async fn called_with(rpc: [&str; 2], flags: &[&str], environment: &[(&str, &str)]) -> Run {
+async fn called_with(
+    rpc: [&str; 2],
+    flags: &[&str],
+    environment: &[(&str, &str)],
+) -> ProcessOutput {
     let rpc = rpc.map(str::to_owned);
     let owned = |text: &&str| (*text).to_owned();
     let flags: Vec<String> = flags.iter().map(owned).collect();
@@ -97,7 +101,7 @@ async fn called_with(rpc: [&str; 2], flags: &[&str], environment: &[(&str, &str)
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let gateway = Serving::start(&[&["serve"], &flags[..]].concat(), &environment);
+        let gateway = ServerProcess::start(&[&["serve"], &flags[..]].concat(), &environment);
         let call = ["call", &rpc[0], &rpc[1], "--token", "any", "--address"];
         run(&[&call[..], &[&gateway.address]].concat(), &[])
     })
@@ -106,7 +110,7 @@ async fn called_with(rpc: [&str; 2], flags: &[&str], environment: &[(&str, &str)
 }
 
 #[track_caller]
-pub(super) fn unreachable(run: &Run, why: &str) {
+pub(super) fn unreachable(run: &ProcessOutput, why: &str) {
     assert_eq!(run.code, Some(1), "{run:#?}");
     assert!(run.stderr.contains("UPSTREAM_UNREACHABLE"), "{run:#?}");
     assert!(run.stderr.contains(why), "{run:#?}");
@@ -114,7 +118,7 @@ pub(super) fn unreachable(run: &Run, why: &str) {
 
 #[tokio::test]
 async fn the_vendor_must_show_a_certificate_of_an_authority_that_is_trusted() {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor_ = vendor(&authority.local(), None).await;
     let url = format!("https://{}", vendor_.address);
     let ca = folder.file("ca.pem", &authority.pem);
@@ -135,7 +139,7 @@ async fn the_vendor_must_show_a_certificate_of_an_authority_that_is_trusted() {
 
 #[tokio::test]
 async fn a_certificate_of_the_gateways_own_is_shown_to_who_asks_for_it() {
-    let (authority, clients, folder) = (Authority::new(), Authority::new(), Folder::new());
+    let (authority, clients, folder) = (Authority::new(), Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), Some(&clients)).await;
     let url = format!("https://{}", vendor.address);
     let ca = folder.file("ca.pem", &authority.pem);
@@ -157,7 +161,7 @@ async fn a_certificate_of_the_gateways_own_is_shown_to_who_asks_for_it() {
 
 #[tokio::test]
 async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), None).await;
     let seen = Arc::new(Mutex::new(Vec::new()));
     let heads = Arc::clone(&seen);
@@ -216,7 +220,7 @@ fn data_records(mut bytes: &[u8]) -> Vec<usize> {
 /// its connection can carry other requests.
 #[tokio::test]
 async fn a_body_of_12_kib_is_in_one_record_with_its_head() {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), None).await;
     let sent = Arc::new(Mutex::new(Vec::new()));
     let (address, recorded) = (vendor.address, Arc::clone(&sent));
@@ -256,7 +260,7 @@ async fn a_body_of_12_kib_is_in_one_record_with_its_head() {
 
 #[test]
 fn flags_that_cannot_be_heeded_are_mistakes() {
-    let (authority, folder) = (Authority::new(), Folder::new());
+    let (authority, folder) = (Authority::new(), TempDir::new());
     let ca = folder.file("ca.pem", &authority.pem);
     let secret = "socks5://user:secret@proxy.example:1080";
     for (flags, problem) in [
@@ -297,7 +301,7 @@ fn flags_that_cannot_be_heeded_are_mistakes() {
         ),
     ] {
         let refused = run(&[&["serve"], flags].concat(), &[]);
-        assert_eq!(refused.problems(), [problem]);
+        assert_eq!(refused.config_errors(), [problem]);
         assert!(!refused.stderr.contains("secret"), "{refused:#?}");
     }
 }

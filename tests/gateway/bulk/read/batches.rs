@@ -8,7 +8,7 @@ use crate::support::bulk::{
     READ, READS, all, failed, failures, ids, presence, read, texts, users, vendor,
 };
 use crate::support::{
-    CORRELATION_ID, Gateway, Limits, Received, Vendor, metadata, refused, violations,
+    CORRELATION_ID, Gateway, Limits, ReceivedRequest, Vendor, expect_error, metadata, violations,
 };
 
 #[tokio::test]
@@ -21,7 +21,7 @@ async fn fifty_ids_are_one_request_and_each_batch_repeats_the_other_parameters()
             (101, vec![ids(0..50), ids(50..100), ids(100..101)]),
         ] {
             let vendor = vendor(all).await;
-            let gateway = Gateway::before(&vendor).await;
+            let gateway = Gateway::start(&vendor).await;
             let request = read(rpc, json!({"id": ids(0..count)}));
             let answer = gateway.call(rpc, request).await.unwrap();
             assert_eq!(users(&answer), ids(0..count), "{rpc}");
@@ -29,7 +29,7 @@ async fn fifty_ids_are_one_request_and_each_batch_repeats_the_other_parameters()
 
             let mut received = vendor.received();
             received.sort_by_key(|received| received.ids()[0][5..].parse::<usize>().unwrap());
-            let asked: Vec<_> = received.iter().map(Received::ids).collect();
+            let asked: Vec<_> = received.iter().map(ReceivedRequest::ids).collect();
             assert_eq!(asked, batches, "{rpc} of {count} ids");
             for received in received {
                 let names = received.query().into_iter().map(|(name, _)| name);
@@ -44,11 +44,11 @@ async fn fifty_ids_are_one_request_and_each_batch_repeats_the_other_parameters()
 #[tokio::test]
 async fn an_id_that_is_repeated_is_asked_once_as_it_was_first_spelt() {
     let vendor = vendor(all).await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     // More than 50 with the repetitions, and 50 without.
     let repeated = [ids(0..30), vec!["USER-3".to_owned(); 20], ids(10..50)].concat();
     let answer = gateway.call(READ, json!({"id": repeated})).await.unwrap();
-    assert_eq!(vendor.only().ids(), ids(0..50));
+    assert_eq!(vendor.single_request().ids(), ids(0..50));
     assert_eq!(users(&answer), ids(0..50));
 }
 
@@ -56,12 +56,12 @@ async fn an_id_that_is_repeated_is_asked_once_as_it_was_first_spelt() {
 async fn without_ids_the_vendor_is_asked_once_and_its_answer_is_returned() {
     for (rpc, path) in READS {
         let list = json!([presence("b"), presence("a"), presence("b"), {}]);
-        let vendor = Vendor::answering(200, list.to_string()).await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(200, list.to_string()).await;
+        let gateway = Gateway::start(&vendor).await;
         let request = read(rpc, json!({"allowPartialResults": true}));
         let answer = gateway.call(rpc, request).await.unwrap();
         assert_eq!(answer, json!({"presences": list}), "{rpc}");
-        assert_eq!(vendor.only().path_and_query, path, "{rpc}");
+        assert_eq!(vendor.single_request().path_and_query, path, "{rpc}");
     }
 }
 
@@ -73,7 +73,7 @@ async fn as_many_ids_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
             max_ids: 60,
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         let request = |count| {
             let request = json!({"id": ids(0..count), "allowPartialResults": true});
             read(rpc, request)
@@ -83,7 +83,7 @@ async fn as_many_ids_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
         let sent = vendor.received().len();
 
         let answer = gateway.call(rpc, request(61)).await;
-        let status = refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
+        let status = expect_error(answer, Code::InvalidArgument, "INVALID_REQUEST");
         assert_eq!(violations(&status), ["ids"], "{rpc}");
         for part in ["60", "61", "--max-bulk-ids"] {
             assert!(status.message().contains(part), "{}", status.message());
@@ -98,14 +98,14 @@ async fn an_id_that_cannot_be_asked_is_named_and_nothing_is_sent() {
     let too_long = "x".repeat(257);
     for (rpc, _) in READS {
         let vendor = vendor(all).await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         // Also where the batch before is without fault.
         let mut wrong = ids(0..70);
         wrong[55] = "a,b".to_owned();
         wrong[60] = String::new();
         wrong[69].clone_from(&too_long);
         let mut request = read(rpc, json!({"id": wrong, "allowPartialResults": true}));
-        let status = refused(
+        let status = expect_error(
             gateway.call(rpc, request.clone()).await,
             Code::InvalidArgument,
             "INVALID_REQUEST",
@@ -116,7 +116,7 @@ async fn an_id_that_cannot_be_asked_is_named_and_nothing_is_sent() {
 
         request["id"] = json!([longest, ".", ".."]);
         gateway.call(rpc, request).await.unwrap();
-        assert_eq!(vendor.only().ids(), [&longest, ".", ".."]);
+        assert_eq!(vendor.single_request().ids(), [&longest, ".", ".."]);
     }
 }
 
@@ -140,8 +140,8 @@ async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
         presence("loud"),
         null,
     ]);
-    let vendor = Vendor::answering(200, answer.to_string()).await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, answer.to_string()).await;
+    let gateway = Gateway::start(&vendor).await;
     let asked = [ids(0..6), vec!["LOUD".to_owned(), "z\u{eb} /".to_owned()]].concat();
     let answer = gateway.call(READ, json!({"id": asked})).await.unwrap();
     let expected = json!([
@@ -162,11 +162,11 @@ async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
 #[tokio::test]
 async fn what_is_no_array_is_an_error_and_never_means_that_all_are_missing() {
     for body in ["", " ", "null", "{}", r#"{"entities":[]}"#, "[", "<html>"] {
-        let vendor = Vendor::answering(200, body).await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(200, body).await;
+        let gateway = Gateway::start(&vendor).await;
         for request in [json!({"id": ids(0..60)}), json!({})] {
             let answer = gateway.call(READ, request).await;
-            let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+            let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
             assert_eq!(
                 metadata(&status, "inin-correlation-id"),
                 Some(CORRELATION_ID)
@@ -181,8 +181,8 @@ async fn what_is_no_array_is_an_error_and_never_means_that_all_are_missing() {
         );
         assert_eq!(answer["missingIds"], Value::Null, "{body}");
     }
-    let vendor = Vendor::answering(200, "[]").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "[]").await;
+    let gateway = Gateway::start(&vendor).await;
     let answer = gateway.call(READ, json!({"id": ids(0..60)})).await.unwrap();
     assert_eq!(answer, json!({"missingIds": ids(0..60)}));
 }
@@ -196,8 +196,8 @@ async fn a_user_whose_id_is_of_another_kind_is_matched_by_the_path_and_else_neve
             {"userId": 7, "selfUri": "/api/v2/users/a/presences/purecloud", "message": "m"},
             {"userId": "b", "selfUri": 7},
         ]);
-        let vendor = Vendor::answering(200, list.to_string()).await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(200, list.to_string()).await;
+        let gateway = Gateway::start(&vendor).await;
         let request = read(rpc, json!({"id": ["a", "b"]}));
         let answer = gateway.call(rpc, request).await.unwrap();
         let expected = json!({"presences": [
@@ -215,11 +215,11 @@ async fn a_user_whose_id_is_of_another_kind_is_matched_by_the_path_and_else_neve
             json!({"userId": 7, "selfUri": "/elsewhere"}),
         ] {
             let list = json!([presence("b"), odd]);
-            let vendor = Vendor::answering(200, list.to_string()).await;
-            let gateway = Gateway::before(&vendor).await;
+            let vendor = Vendor::with_response(200, list.to_string()).await;
+            let gateway = Gateway::start(&vendor).await;
             let mut request = read(rpc, json!({"id": ["a", "b"]}));
             let answer = gateway.call(rpc, request.clone()).await;
-            refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+            expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
             request["allowPartialResults"] = true.into();
             let answer = gateway.call(rpc, request).await.unwrap();
             assert_eq!(answer["missingIds"], Value::Null, "{rpc}: {odd}");

@@ -10,7 +10,9 @@ use crate::support::bulk::{
     READ, READS, all, failed, failures, ids, presence, read, texts, users, vendor,
     with_correlation_id,
 };
-use crate::support::{CORRELATION_ID, Gateway, Limits, Vendor, cut, metadata, refused, reply};
+use crate::support::{
+    CORRELATION_ID, Gateway, Limits, Vendor, disconnect, expect_error, metadata, reply,
+};
 
 #[tokio::test]
 async fn with_partial_results_what_failed_stands_beside_what_worked() {
@@ -21,11 +23,11 @@ async fn with_partial_results_what_failed_stands_beside_what_worked() {
                 r#"{"code":"missing.any.permissions","message":"no","status":403}"#,
             ),
             "user-100" => reply(500, ""),
-            "user-150" => cut(),
+            "user-150" => disconnect(),
             _ => all(received),
         })
         .await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         let mut request = read(rpc, json!({"id": ids(0..201)}));
         gateway.call(rpc, request.clone()).await.unwrap_err();
 
@@ -68,8 +70,8 @@ async fn with_partial_results_what_failed_stands_beside_what_worked() {
 
 #[tokio::test]
 async fn with_partial_results_it_is_ok_although_every_batch_failed() {
-    let vendor = Vendor::answering(500, "").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(500, "").await;
+    let gateway = Gateway::start(&vendor).await;
     let request = json!({"id": ids(0..120), "allowPartialResults": true});
     let answer = gateway.call(READ, request).await.unwrap();
     let failed: Vec<_> = failures(&answer)
@@ -83,17 +85,17 @@ async fn with_partial_results_it_is_ok_although_every_batch_failed() {
 
 #[tokio::test]
 async fn a_refused_token_holds_for_the_whole_call_and_is_not_tried_again() {
-    let vendor = Vendor::answering(401, r#"{"code":"bad.credentials","message":"no"}"#).await;
+    let vendor = Vendor::with_response(401, r#"{"code":"bad.credentials","message":"no"}"#).await;
     let limits = Limits {
         concurrency: 2,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     for partial in [false, true] {
         let request = json!({"id": ids(0..500), "allowPartialResults": partial});
         let before = vendor.received().len();
         let answer = gateway.call(READ, request).await;
-        let status = refused(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
+        let status = expect_error(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
         assert_eq!(
             metadata(&status, "inin-correlation-id"),
             Some(CORRELATION_ID)
@@ -114,7 +116,7 @@ async fn a_token_refused_on_the_way_does_not_cost_what_was_read_before() {
         concurrency: 1,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let request = json!({"id": ids(0..160), "allowPartialResults": true});
     let answer = gateway.call(READ, request).await.unwrap();
     assert_eq!(users(&answer), ids(0..50));
@@ -140,7 +142,7 @@ async fn an_answer_in_another_batch_serves_also_where_the_own_batch_failed() {
         reply(200, answer.to_string())
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let request = json!({"id": ids(0..52), "allowPartialResults": true});
     let answer = gateway.call(READ, request).await.unwrap();
     assert_eq!(users(&answer), ["user-3", "user-50"]);
@@ -159,7 +161,7 @@ async fn a_batch_that_failed_is_no_failure_where_another_one_answers_for_all_of_
         _ => reply(200, json!([presence("user-50")]).to_string()),
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let request = json!({"id": ids(0..51), "allowPartialResults": true});
     let answer = gateway.call(READ, request).await.unwrap();
     assert_eq!(users(&answer), ["user-50"]);
@@ -180,18 +182,21 @@ async fn the_correlation_id_is_the_failed_batchs_else_the_last_ones() {
         with_correlation_id(response, &first)
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for (failing, expected) in [(None, "user-100"), (Some("user-50"), "user-50")] {
         *fails.lock() = failing.map(str::to_owned);
         let request = json!({"id": ids(0..120), "allowPartialResults": true});
         let token = [("authorization", "Bearer token")];
-        let answer = gateway.call_with(READ, request, &token).await.unwrap();
+        let answer = gateway
+            .call_with_metadata(READ, request, &token)
+            .await
+            .unwrap();
         assert_eq!(
             answer.metadata.get("inin-correlation-id").unwrap(),
             expected
         );
     }
     let answer = gateway.call(READ, json!({"id": ids(0..120)})).await;
-    let status = refused(answer, Code::Internal, "UPSTREAM_ERROR");
+    let status = expect_error(answer, Code::Internal, "UPSTREAM_ERROR");
     assert_eq!(metadata(&status, "inin-correlation-id"), Some("user-50"));
 }

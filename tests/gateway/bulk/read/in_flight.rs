@@ -12,11 +12,11 @@ use tonic::Code;
 use crate::support::bulk::{
     READ, READS, all, failed, failures, ids, read, users, vendor, with_correlation_id,
 };
-use crate::support::in_flight::{Flight, gated, soon};
-use crate::support::{Gateway, Limits, Vendor, metadata, refused, reply};
+use crate::support::in_flight::{InFlight, gated_vendor, wait_for};
+use crate::support::{Gateway, Limits, Vendor, expect_error, metadata, reply};
 
 /// A vendor that never answers, but counts.
-async fn silent_vendor(flight: &Flight) -> Vendor {
+async fn silent_vendor(flight: &InFlight) -> Vendor {
     let flight = flight.clone();
     Vendor::start(move |received| {
         let held = flight.begin();
@@ -35,26 +35,28 @@ async fn silent_vendor(flight: &Flight) -> Vendor {
 async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
     for (rpc, _) in READS {
         for concurrency in [1, 3] {
-            let flight = Flight::default();
+            let flight = InFlight::default();
             let gate = Arc::new(Semaphore::new(0));
-            let vendor = gated(&flight, &gate, all).await;
+            let vendor = gated_vendor(&flight, &gate, all).await;
             let limits = Limits {
                 concurrency,
                 ..Limits::default()
             };
-            let gateway = Gateway::with(&vendor, limits).await;
+            let gateway = Gateway::start_with(&vendor, limits).await;
             let request = read(rpc, json!({"id": ids(0..500)}));
             let call = tokio::spawn(async move { gateway.call(rpc, request).await });
             for answered in 0..=(10 - concurrency) {
                 let begun = answered + concurrency;
                 let what = format!("{begun} batches have begun");
-                flight.until(&what, |counts| counts.begun == begun).await;
+                flight
+                    .wait_until(&what, |counts| counts.started == begun)
+                    .await;
                 gate.add_permits(1);
             }
             gate.add_permits(10);
-            let answer = soon("the answer", call).await.unwrap().unwrap();
+            let answer = wait_for("the answer", call).await.unwrap().unwrap();
             assert_eq!(users(&answer), ids(0..500));
-            assert_eq!(flight.counts().most, concurrency, "{:?}", flight.counts());
+            assert_eq!(flight.counts().peak, concurrency, "{:?}", flight.counts());
         }
     }
 }
@@ -62,7 +64,7 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
 #[tokio::test]
 async fn the_first_failure_is_the_calls_and_ends_what_is_in_flight() {
     for (rpc, _) in READS {
-        let flight = Flight::default();
+        let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
             let (flight, held) = (counted.clone(), counted.begin());
@@ -71,7 +73,9 @@ async fn the_first_failure_is_the_calls_and_ends_what_is_in_flight() {
                     "last" => held.answered(all(&received)),
                     // Neither the first of the request nor the last.
                     "user-50" => {
-                        flight.until("three have begun", |c| c.begun == 3).await;
+                        flight
+                            .wait_until("three have begun", |c| c.started == 3)
+                            .await;
                         let refusal = reply(409, r#"{"code":"first","message":"first"}"#);
                         held.answered(with_correlation_id(refusal, "first"))
                     }
@@ -84,67 +88,75 @@ async fn the_first_failure_is_the_calls_and_ends_what_is_in_flight() {
             concurrency: 3,
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         let call = gateway.call(rpc, read(rpc, json!({"id": ids(0..500)})));
-        let status = refused(soon("the failure", call).await, Code::Aborted, "FIRST");
+        let status = expect_error(wait_for("the failure", call).await, Code::Aborted, "FIRST");
         assert_eq!(metadata(&status, "inin-correlation-id"), Some("first"));
         flight
-            .until("the others are given up", |counts| counts.abandoned == 2)
+            .wait_until("the others are given up", |counts| counts.abandoned == 2)
             .await;
         let last = gateway.call(rpc, read(rpc, json!({"id": ["last"]})));
         last.await.unwrap();
-        assert_eq!(flight.counts().begun, 4, "a batch began after the failure");
+        assert_eq!(
+            flight.counts().started,
+            4,
+            "a batch began after the failure"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_client_that_goes_away_ends_what_is_in_flight() {
     for partial in [false, true] {
-        let flight = Flight::default();
+        let flight = InFlight::default();
         let vendor = silent_vendor(&flight).await;
         let limits = Limits {
             concurrency: 3,
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         let client = gateway.clone();
         let request = json!({"id": ids(0..500), "allowPartialResults": partial});
         let call = tokio::spawn(async move { client.call(READ, request).await });
         flight
-            .until("three batches have begun", |c| c.begun == 3)
+            .wait_until("three batches have begun", |c| c.started == 3)
             .await;
         call.abort();
         flight
-            .until("the three are given up", |counts| counts.abandoned == 3)
+            .wait_until("the three are given up", |counts| counts.abandoned == 3)
             .await;
         gateway.call(READ, json!({"id": ["last"]})).await.unwrap();
-        assert_eq!(flight.counts().begun, 4, "a batch began for nobody");
+        assert_eq!(flight.counts().started, 4, "a batch began for nobody");
     }
 }
 
 #[tokio::test]
 async fn when_time_runs_out_the_call_ends_with_what_is_in_flight() {
-    let flight = Flight::default();
+    let flight = InFlight::default();
     let vendor = silent_vendor(&flight).await;
     let limits = Limits {
         concurrency: 2,
         default_deadline: Duration::from_secs(1),
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let call = gateway.call(READ, json!({"id": ids(0..200)}));
-    let answer = soon("the deadline", call).await;
-    refused(answer, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    let answer = wait_for("the deadline", call).await;
+    expect_error(answer, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     flight
-        .until("the two are given up", |counts| counts.abandoned == 2)
+        .wait_until("the two are given up", |counts| counts.abandoned == 2)
         .await;
     gateway.call(READ, json!({"id": ["last"]})).await.unwrap();
-    assert_eq!(flight.counts().begun, 3, "a batch began after the deadline");
+    assert_eq!(
+        flight.counts().started,
+        3,
+        "a batch began after the deadline"
+    );
 }
 
 #[tokio::test]
 async fn when_time_runs_out_partial_results_name_what_was_not_answered_and_not_tried() {
-    let flight = Flight::default();
+    let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
         let held = counted.begin();
@@ -161,9 +173,9 @@ async fn when_time_runs_out_partial_results_name_what_was_not_answered_and_not_t
         default_deadline: Duration::from_secs(1),
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let request = json!({"id": ids(0..220), "allowPartialResults": true});
-    let answer = soon("the deadline", gateway.call(READ, request)).await;
+    let answer = wait_for("the deadline", gateway.call(READ, request)).await;
     let answer = answer.unwrap();
     let late = |ids| failed(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", ids);
     assert_eq!(users(&answer), ids(50..100));
@@ -178,12 +190,12 @@ async fn when_time_runs_out_partial_results_name_what_was_not_answered_and_not_t
     );
     assert_eq!(answer["missingIds"], json!(null));
     // The first, the one that was answered, and the one in its place.
-    assert_eq!(flight.counts().begun, 3, "{:?}", flight.counts());
+    assert_eq!(flight.counts().started, 3, "{:?}", flight.counts());
 }
 
 #[tokio::test]
 async fn a_batch_that_is_answered_last_stands_in_its_place_all_the_same() {
-    let flight = Flight::default();
+    let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
         let (flight, held) = (counted.clone(), counted.begin());
@@ -192,15 +204,15 @@ async fn a_batch_that_is_answered_last_stands_in_its_place_all_the_same() {
             let number: usize = received.ids()[0][5..].parse().unwrap();
             let behind = 3 - number / 50;
             flight
-                .until("those behind it are answered", |c| c.answered == behind)
+                .wait_until("those behind it are answered", |c| c.answered == behind)
                 .await;
             held.answered(all(&received))
         }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let call = gateway.call(READ, json!({"id": ids(0..200)}));
-    let answer = soon("the answer", call).await.unwrap();
+    let answer = wait_for("the answer", call).await.unwrap();
     assert_eq!(users(&answer), ids(0..200));
 }
 
@@ -208,7 +220,7 @@ async fn a_batch_that_is_answered_last_stands_in_its_place_all_the_same() {
 async fn an_id_is_never_asked_for_another_caller() {
     // Calls beside each other share connections and nothing else.
     let vendor = vendor(all).await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let calls = (0..8).map(|caller| {
         let gateway = gateway.clone();
         tokio::spawn(async move {
@@ -216,12 +228,15 @@ async fn an_id_is_never_asked_for_another_caller() {
             let token = format!("Bearer {caller}");
             let metadata = [("authorization", token.as_str())];
             let request = json!({"id": mine});
-            let answer = gateway.call_with(READ, request, &metadata).await.unwrap();
+            let answer = gateway
+                .call_with_metadata(READ, request, &metadata)
+                .await
+                .unwrap();
             assert_eq!(users(&answer.json), mine);
         })
     });
     for call in calls.collect::<Vec<_>>() {
-        soon("an answer", call).await.unwrap();
+        wait_for("an answer", call).await.unwrap();
     }
     for received in vendor.received() {
         for id in received.ids() {

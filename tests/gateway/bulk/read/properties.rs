@@ -15,17 +15,17 @@ use tonic_types::StatusExt;
 
 use crate::support::bulk::read_scene::{CONCURRENCY, End, Scene, failure, scene};
 use crate::support::bulk::{READS, failures, read, texts};
-use crate::support::in_flight::{Flight, soon};
+use crate::support::in_flight::{InFlight, wait_for};
 use crate::support::stage::{Play, Stage, check};
-use crate::support::{Gateway, Limits, ONCE, Received, check_form};
+use crate::support::{Gateway, Limits, NO_RETRIES, ReceivedRequest, assert_well_formed};
 
 /// The vendor, and a gateway for each concurrency.
 struct Theatre {
-    stage: Stage<Scene, Flight>,
+    stage: Stage<Scene, InFlight>,
     gateways: Vec<Gateway>,
 }
 
-fn batch_of(received: &Received, scene: &Scene) -> usize {
+fn batch_of(received: &ReceivedRequest, scene: &Scene) -> usize {
     let first = received.ids().swap_remove(0);
     let place = scene.distinct().iter().position(|id| *id == first);
     place.unwrap_or_else(|| panic!("{first} was not asked so")) / 50
@@ -33,7 +33,7 @@ fn batch_of(received: &Received, scene: &Scene) -> usize {
 
 impl Theatre {
     async fn new() -> Self {
-        let stage = Stage::new(async |play: Arc<Play<Scene, Flight>>, received| {
+        let stage = Stage::new(async |play: Arc<Play<Scene, InFlight>>, received| {
             let held = play.memory.begin();
             let batch = batch_of(&received, &play.scene);
             for _ in 0..play.scene.batches[batch].1 {
@@ -48,7 +48,7 @@ impl Theatre {
                 concurrency,
                 ..Limits::default()
             };
-            gateways.push(Gateway::with(&stage.vendor, limits).await);
+            gateways.push(Gateway::start_with(&stage.vendor, limits).await);
         }
         Self { stage, gateways }
     }
@@ -63,19 +63,20 @@ impl Theatre {
 
         let rpc = READS[scene.rpc].0;
         let request = json!({"id": scene.asked(), "allowPartialResults": scene.partial});
-        let metadata = [("authorization", token.as_str()), ONCE];
-        let call = self.gateways[scene.gateway].call_with(rpc, read(rpc, request), &metadata);
-        let answer = soon("an answer", call).await;
+        let metadata = [("authorization", token.as_str()), NO_RETRIES];
+        let call =
+            self.gateways[scene.gateway].call_with_metadata(rpc, read(rpc, request), &metadata);
+        let answer = wait_for("an answer", call).await;
 
         let received = self.stage.received(&play);
         check_requests(scene, &received)?;
         let counts = flight.counts();
-        prop_assert!(counts.most <= CONCURRENCY[scene.gateway], "{counts:?}");
+        prop_assert!(counts.peak <= CONCURRENCY[scene.gateway], "{counts:?}");
         let batches: BTreeSet<usize> = received.iter().map(|r| batch_of(r, scene)).collect();
         match answer {
             Ok(answer) => check_answer(scene, &batches, &answer.json),
             Err(status) => {
-                check_form(&status);
+                assert_well_formed(&status);
                 let reason = status.get_details_error_info().unwrap().reason;
                 check_failure(scene, &batches, &(status.code(), reason))
             }
@@ -84,7 +85,7 @@ impl Theatre {
 }
 
 /// No request has too many ids, and no id is in two.
-fn check_requests(scene: &Scene, received: &[Received]) -> TestCaseResult {
+fn check_requests(scene: &Scene, received: &[ReceivedRequest]) -> TestCaseResult {
     let distinct = scene.distinct();
     for received in received {
         prop_assert!(
@@ -93,7 +94,7 @@ fn check_requests(scene: &Scene, received: &[Received]) -> TestCaseResult {
             received.ids().len()
         );
     }
-    let mut asked: Vec<String> = received.iter().flat_map(Received::ids).collect();
+    let mut asked: Vec<String> = received.iter().flat_map(ReceivedRequest::ids).collect();
     asked.sort();
     let count = asked.len();
     asked.dedup();

@@ -9,12 +9,16 @@ use tonic::Code;
 use crate::support::bulk::{
     WRITE, applied, first_user, messages, numbers, update, updates, vendor,
 };
-use crate::support::in_flight::{Flight, soon};
-use crate::support::{Gateway, Limits, Received, Vendor, refused, reply, violations};
+use crate::support::in_flight::{InFlight, wait_for};
+use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, reply, violations};
 
 /// The bodies that the vendor was sent, in the order of the request's messages.
 fn bodies(vendor: &Vendor) -> Vec<Value> {
-    let mut bodies: Vec<Value> = vendor.received().iter().map(Received::json).collect();
+    let mut bodies: Vec<Value> = vendor
+        .received()
+        .iter()
+        .map(ReceivedRequest::json)
+        .collect();
     bodies.sort_by_key(|body| {
         body[0]["message"]
             .as_str()
@@ -37,7 +41,7 @@ async fn fifty_updates_are_one_request_and_a_batch_is_a_slice_of_the_list() {
         ),
     ] {
         let vendor = vendor(applied).await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         let request = json!({"body": updates(0..count), "allowPartialResults": count % 2 == 0});
         let answer = gateway.call(WRITE, request).await.unwrap();
         assert_eq!(messages(&answer), numbers(0..count));
@@ -54,11 +58,11 @@ async fn fifty_updates_are_one_request_and_a_batch_is_a_slice_of_the_list() {
 #[tokio::test]
 async fn an_empty_list_is_sent_once_as_it_is() {
     for partial in [false, true] {
-        let vendor = Vendor::answering(200, "[]").await;
-        let gateway = Gateway::before(&vendor).await;
+        let vendor = Vendor::with_response(200, "[]").await;
+        let gateway = Gateway::start(&vendor).await;
         let request = json!({"body": [], "allowPartialResults": partial});
         assert_eq!(gateway.call(WRITE, request).await.unwrap(), json!({}));
-        assert_eq!(vendor.only().body, b"[]");
+        assert_eq!(vendor.single_request().body, b"[]");
     }
 }
 
@@ -71,7 +75,7 @@ async fn an_answer_comes_back_as_it_is_batch_after_batch() {
         _ => reply(200, json!([{"message": "1"}, {"message": "2"}]).to_string()),
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let answer = gateway.call(WRITE, json!({"body": updates(0..101)})).await;
     let expected = json!([
         {"message": "z"}, {"id": "x"}, {"message": "a"}, {"message": "1"}, {"message": "2"},
@@ -86,14 +90,14 @@ async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one
         (vec!["a", "a", "A", "a"], vec![1, 1, 1, 1]),
         (vec!["a", "b", "A", "c", "b", "a"], vec![2, 3, 1]),
     ] {
-        let flight = Flight::default();
+        let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
             let held = counted.begin();
             async move { held.answered(applied(&received)) }
         })
         .await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         let list: Vec<Value> = users
             .iter()
             .enumerate()
@@ -102,7 +106,11 @@ async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one
         let answer = gateway.call(WRITE, json!({"body": list})).await.unwrap();
         assert_eq!(messages(&answer), numbers(0..users.len()));
 
-        let received: Vec<Value> = vendor.received().iter().map(Received::json).collect();
+        let received: Vec<Value> = vendor
+            .received()
+            .iter()
+            .map(ReceivedRequest::json)
+            .collect();
         let sizes: Vec<_> = received
             .iter()
             .map(|body| body.as_array().unwrap().len())
@@ -114,7 +122,7 @@ async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one
             .collect();
         assert_eq!(sent, list, "not sent in the order of the request");
         assert_eq!(
-            flight.counts().most,
+            flight.counts().peak,
             1,
             "two updates of one user at once: {users:?}"
         );
@@ -125,7 +133,7 @@ async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one
 async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
     // The second batch has other users; the third has one of the first's.
     let list = [updates(0..100), vec![update("USER-7", "100")]].concat();
-    let (flight, events) = (Flight::default(), Arc::new(Mutex::new(Vec::new())));
+    let (flight, events) = (InFlight::default(), Arc::new(Mutex::new(Vec::new())));
     let (counted, noted) = (flight.clone(), Arc::clone(&events));
     let vendor = Vendor::start(move |received| {
         let (flight, held, events) = (counted.clone(), counted.begin(), Arc::clone(&noted));
@@ -134,15 +142,15 @@ async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
             events.lock().push(format!("{user} begins"));
             if user == "user-0" {
                 let what = "the second batch is answered beside the first";
-                flight.until(what, |counts| counts.answered == 1).await;
+                flight.wait_until(what, |counts| counts.answered == 1).await;
             }
             events.lock().push(format!("{user} ends"));
             held.answered(applied(&received))
         }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
-    let answer = soon("the answer", gateway.call(WRITE, json!({"body": list}))).await;
+    let gateway = Gateway::start(&vendor).await;
+    let answer = wait_for("the answer", gateway.call(WRITE, json!({"body": list}))).await;
     assert_eq!(messages(&answer.unwrap()), numbers(0..101));
     let events = events.lock();
     let place = |event: &str| events.iter().position(|other| other == event).unwrap();
@@ -171,13 +179,13 @@ async fn a_batch_has_at_most_500_000_bytes() {
         // Too large for a batch of ours, not for the vendor: alone.
         (vec![40, 511_998, 40], vec![42, 512_000, 42]),
     ] {
-        let vendor = Vendor::answering(200, "[]").await;
+        let vendor = Vendor::with_response(200, "[]").await;
         // One at a time, so that they arrive in order.
         let limits = Limits {
             concurrency: 1,
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         let list = sized(&sizes);
         gateway.call(WRITE, json!({"body": list})).await.unwrap();
         let received = vendor.received();
@@ -198,11 +206,11 @@ async fn a_batch_has_at_most_500_000_bytes() {
 
 #[tokio::test]
 async fn an_update_that_the_vendor_would_refuse_for_its_size_is_named_and_nothing_is_sent() {
-    let vendor = Vendor::answering(200, "[]").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "[]").await;
+    let gateway = Gateway::start(&vendor).await;
     let request = json!({"body": sized(&[40, 511_999]), "allowPartialResults": true});
     let answer = gateway.call(WRITE, request).await;
-    let status = refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
+    let status = expect_error(answer, Code::InvalidArgument, "INVALID_REQUEST");
     assert_eq!(violations(&status), ["body[1]"]);
     for part in ["511999", "511998"] {
         assert!(status.message().contains(part), "{}", status.message());
@@ -212,8 +220,8 @@ async fn an_update_that_the_vendor_would_refuse_for_its_size_is_named_and_nothin
 
 #[tokio::test]
 async fn an_update_that_names_no_user_is_named_and_nothing_is_sent() {
-    let vendor = Vendor::answering(200, "[]").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "[]").await;
+    let gateway = Gateway::start(&vendor).await;
     // Also where the batch before is without fault.
     let mut list = updates(0..70);
     list[52] = json!({"message": "for whom?"});
@@ -221,7 +229,7 @@ async fn an_update_that_names_no_user_is_named_and_nothing_is_sent() {
     list[69] = update(&"x".repeat(257), "");
     let request = json!({"body": list, "allowPartialResults": true});
     let answer = gateway.call(WRITE, request).await;
-    let status = refused(answer, Code::InvalidArgument, "INVALID_REQUEST");
+    let status = expect_error(answer, Code::InvalidArgument, "INVALID_REQUEST");
     assert_eq!(
         violations(&status),
         ["body[52].id", "body[60].id", "body[69].id"]
@@ -239,13 +247,13 @@ async fn as_many_updates_as_the_limit_are_taken_and_one_more_is_refused_unsent()
         max_ids: 60,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let answer = gateway.call(WRITE, json!({"body": updates(0..60)})).await;
     assert_eq!(messages(&answer.unwrap()), numbers(0..60));
     let sent = vendor.received().len();
 
     let request = json!({"body": updates(0..61), "allowPartialResults": true});
-    let status = refused(
+    let status = expect_error(
         gateway.call(WRITE, request).await,
         Code::InvalidArgument,
         "INVALID_REQUEST",

@@ -12,9 +12,10 @@ use crate::support::bulk::{
     WRITE, applied, failed, failures, first_user, ids, messages, numbers, size, updates, vendor,
     with_correlation_id,
 };
-use crate::support::in_flight::{Flight, soon};
+use crate::support::in_flight::{InFlight, wait_for};
 use crate::support::{
-    Gateway, Limits, Received, Vendor, cut, info, metadata, refused, reply, report, violations,
+    Gateway, Limits, ReceivedRequest, Vendor, disconnect, expect_error, info, metadata, reply,
+    report, violations,
 };
 
 /// A gateway that sends one batch after the other.
@@ -23,21 +24,21 @@ async fn one_by_one(vendor: &Vendor) -> Gateway {
         concurrency: 1,
         ..Limits::default()
     };
-    Gateway::with(vendor, limits).await
+    Gateway::start_with(vendor, limits).await
 }
 
 /// A vendor that answers no batch before all of them have come: the fate of
 /// each is its own.
 async fn vendor_of_all(
     batches: usize,
-    answer: impl Fn(&Received) -> Response + Send + Sync + 'static,
+    answer: impl Fn(&ReceivedRequest) -> Response + Send + Sync + 'static,
 ) -> Vendor {
-    let flight = Flight::default();
+    let flight = InFlight::default();
     Vendor::start(move |received| {
         let (flight, held, answer) = (flight.clone(), flight.begin(), answer(&received));
         async move {
             flight
-                .until("all batches have begun", |counts| counts.begun >= batches)
+                .wait_until("all batches have begun", |counts| counts.started >= batches)
                 .await;
             held.answered(answer)
         }
@@ -62,7 +63,7 @@ async fn a_failure_reports_what_was_applied_what_failed_and_what_was_not_tried()
     .await;
     let gateway = one_by_one(&vendor).await;
     let answer = gateway.call(WRITE, json!({"body": updates(0..220)})).await;
-    let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+    let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
     let expected = BulkWriteReport {
         applied: vec![range(0, 99)],
         failed: vec![range(100, 149)],
@@ -88,9 +89,9 @@ async fn a_failure_reports_what_was_applied_what_failed_and_what_was_not_tried()
 #[tokio::test]
 async fn a_call_of_one_batch_reports_like_any_other() {
     let vendor = vendor(|_| refusal("bad.request")).await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let answer = gateway.call(WRITE, json!({"body": updates(0..3)})).await;
-    let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+    let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
     let expected = BulkWriteReport {
         failed: vec![range(0, 2)],
         ..BulkWriteReport::default()
@@ -108,7 +109,7 @@ fn for_an_hour(mut refusal: Response) -> Response {
 #[tokio::test]
 async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
     for (end, code) in [
-        (cut as fn() -> Response, Code::Unknown),
+        (disconnect as fn() -> Response, Code::Unknown),
         (|| reply(502, ""), Code::Unknown),
         (|| reply(504, ""), Code::DeadlineExceeded),
     ] {
@@ -120,9 +121,9 @@ async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
             _ => applied(received),
         })
         .await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         let call = gateway.call(WRITE, json!({"body": updates(0..200)}));
-        let status = refused(soon("the failure", call).await, code, "OUTCOME_UNKNOWN");
+        let status = expect_error(wait_for("the failure", call).await, code, "OUTCOME_UNKNOWN");
         let expected = BulkWriteReport {
             applied: vec![range(50, 99)],
             failed: vec![range(0, 49), range(150, 199)],
@@ -145,9 +146,9 @@ async fn of_several_failures_the_first_of_the_request_speaks_for_the_call() {
         _ => with_correlation_id(reply(403, r#"{"code":"third"}"#), "third"),
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let call = gateway.call(WRITE, json!({"body": updates(0..150)}));
-    let status = refused(soon("the failure", call).await, Code::Aborted, "SECOND");
+    let status = expect_error(wait_for("the failure", call).await, Code::Aborted, "SECOND");
     assert_eq!(metadata(&status, "inin-correlation-id"), Some("second"));
 }
 
@@ -161,7 +162,7 @@ async fn an_answer_that_cannot_be_read_counts_as_applied_and_stops_the_call() {
         .await;
         let gateway = one_by_one(&vendor).await;
         let answer = gateway.call(WRITE, json!({"body": updates(0..100)})).await;
-        let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+        let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
         let all = BulkWriteReport {
             applied: vec![range(0, 99)],
             ..BulkWriteReport::default()
@@ -175,7 +176,7 @@ async fn an_answer_that_cannot_be_read_counts_as_applied_and_stops_the_call() {
 
         // Of a call that was not applied as a whole it must not be said.
         let answer = gateway.call(WRITE, json!({"body": updates(0..160)})).await;
-        let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+        let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
         let expected = BulkWriteReport {
             applied: vec![range(0, 99)],
             not_tried: vec![range(100, 159)],
@@ -198,10 +199,10 @@ async fn what_was_refused_is_told_before_an_answer_that_cannot_be_read() {
         _ => refusal("bad.request"),
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let call = gateway.call(WRITE, json!({"body": updates(0..60)}));
-    let status = refused(
-        soon("the failure", call).await,
+    let status = expect_error(
+        wait_for("the failure", call).await,
         Code::InvalidArgument,
         "BAD_REQUEST",
     );
@@ -219,7 +220,7 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
     let vendor = vendor_of_all(4, move |received| match first_user(received).as_str() {
         "user-0" => with_correlation_id(reply(200, "{"), "unreadable"),
         "user-50" => with_correlation_id(reply(403, denied.to_string()), "denied"),
-        "user-150" => cut(),
+        "user-150" => disconnect(),
         _ => applied(received),
     })
     .await;
@@ -227,11 +228,11 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
         concurrency: 4,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let request = json!({"body": updates(0..320), "allowPartialResults": true});
     let token = [("authorization", "Bearer token")];
-    let call = gateway.call_with(WRITE, request, &token);
-    let answer = soon("the answer", call).await.unwrap();
+    let call = gateway.call_with_metadata(WRITE, request, &token);
+    let answer = wait_for("the answer", call).await.unwrap();
     let id = answer.metadata.get("inin-correlation-id");
     assert_eq!(id.unwrap(), "unreadable");
     // The batches behind those that failed were sent.
@@ -295,7 +296,7 @@ async fn a_refused_token_holds_for_the_whole_call_unless_something_was_applied()
         .await
         .call(WRITE, request.clone())
         .await;
-    let status = refused(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
+    let status = expect_error(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
     let expected = BulkWriteReport {
         failed: vec![range(0, 49)],
         not_tried: vec![range(50, 119)],
@@ -345,7 +346,7 @@ async fn the_worst_report_fits_into_a_status() {
                     reply(status, wordy.clone()),
                     &"x".repeat(128),
                 )),
-                _ => cut(),
+                _ => disconnect(),
             }
         })
         .await;
@@ -353,9 +354,9 @@ async fn the_worst_report_fits_into_a_status() {
             concurrency: batches,
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         let call = gateway.call(WRITE, json!({"body": updates(0..5000)}));
-        let status = soon("the failure", call).await.unwrap_err();
+        let status = wait_for("the failure", call).await.unwrap_err();
         let report = report(&status);
         let ranges = report.applied.len() + report.failed.len() + report.unknown.len();
         assert!(ranges >= batches / 3 * 2, "{report:?}");
@@ -387,7 +388,7 @@ async fn a_position_that_the_vendor_names_is_told_as_one_of_the_whole_request() 
         .await;
         let gateway = one_by_one(&vendor).await;
         let answer = gateway.call(WRITE, json!({"body": updates(0..120)})).await;
-        let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+        let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
         assert_eq!(violations(&status), [expected], "{name}");
     }
 }

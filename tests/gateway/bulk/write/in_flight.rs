@@ -11,8 +11,8 @@ use tonic::Code;
 use crate::support::bulk::{
     WRITE, applied, failed, failures, first_user, ids, messages, numbers, updates,
 };
-use crate::support::in_flight::{Flight, soon};
-use crate::support::{Gateway, Limits, Vendor, metadata, refused, reply, report};
+use crate::support::in_flight::{InFlight, wait_for};
+use crate::support::{Gateway, Limits, Vendor, expect_error, metadata, reply, report};
 
 fn range(first: i64, last: i64) -> IndexRange {
     IndexRange { first, last }
@@ -29,64 +29,66 @@ fn in_flight(concurrency: usize) -> Limits {
 #[tokio::test]
 async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
     for concurrency in [1, 3] {
-        let flight = Flight::default();
+        let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
             let (flight, held) = (counted.clone(), counted.begin());
             async move {
                 // As many as there can be; at the end there are fewer.
                 flight
-                    .until("the allowed number is under way", |counts| {
-                        counts.most == concurrency
+                    .wait_until("the allowed number is under way", |counts| {
+                        counts.peak == concurrency
                     })
                     .await;
                 held.answered(applied(&received))
             }
         })
         .await;
-        let gateway = Gateway::with(&vendor, in_flight(concurrency)).await;
+        let gateway = Gateway::start_with(&vendor, in_flight(concurrency)).await;
         let call = gateway.call(WRITE, json!({"body": updates(0..500)}));
-        let answer = soon("the answer", call).await.unwrap();
+        let answer = wait_for("the answer", call).await.unwrap();
         assert_eq!(messages(&answer), numbers(0..500));
-        assert_eq!(flight.counts().most, concurrency, "{:?}", flight.counts());
+        assert_eq!(flight.counts().peak, concurrency, "{:?}", flight.counts());
     }
 }
 
 #[tokio::test]
 async fn after_a_failure_no_batch_begins_and_those_in_flight_are_awaited() {
-    let flight = Flight::default();
+    let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
         let (flight, held) = (counted.clone(), counted.begin());
         async move {
             match first_user(&received).as_str() {
                 "user-50" => {
-                    flight.until("three have begun", |c| c.begun == 3).await;
+                    flight
+                        .wait_until("three have begun", |c| c.started == 3)
+                        .await;
                     held.answered(reply(400, r#"{"code":"bad.request","message":"no"}"#))
                 }
                 "last" => held.answered(applied(&received)),
                 _ => {
                     // The last call comes when the failure has been seen.
                     let what = "another call was answered after the failure";
-                    flight.until(what, |c| c.answered >= 2).await;
+                    flight.wait_until(what, |c| c.answered >= 2).await;
                     held.answered(applied(&received))
                 }
             }
         }
     })
     .await;
-    let gateway = Gateway::with(&vendor, in_flight(3)).await;
+    let gateway = Gateway::start_with(&vendor, in_flight(3)).await;
     let client = gateway.clone();
     let call =
         tokio::spawn(async move { client.call(WRITE, json!({"body": updates(0..300)})).await });
     flight
-        .until("one has failed", |counts| counts.answered == 1)
+        .wait_until("one has failed", |counts| counts.answered == 1)
         .await;
     let last = json!({"body": [{"id": "last", "message": "0"}]});
     gateway.call(WRITE, last).await.unwrap();
 
-    let answer = soon("the failure", call).await.unwrap();
-    let status = refused(answer, Code::InvalidArgument, "BAD_REQUEST");
+    let answer = wait_for("the failure", call).await.unwrap();
+    let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
     let expected = BulkWriteReport {
         applied: vec![range(0, 49), range(100, 149)],
         failed: vec![range(50, 99)],
@@ -95,13 +97,13 @@ async fn after_a_failure_no_batch_begins_and_those_in_flight_are_awaited() {
     };
     assert_eq!(report(&status), expected);
     let counts = flight.counts();
-    assert_eq!((counts.begun, counts.abandoned), (4, 0), "{counts:?}");
+    assert_eq!((counts.started, counts.abandoned), (4, 0), "{counts:?}");
 }
 
 #[tokio::test]
 async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried() {
     for partial in [false, true] {
-        let flight = Flight::default();
+        let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
             let held = counted.begin();
@@ -117,9 +119,9 @@ async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried(
             default_deadline: Duration::from_secs(1),
             ..in_flight(2)
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         let request = json!({"body": updates(0..220), "allowPartialResults": partial});
-        let answer = soon("the deadline", gateway.call(WRITE, request)).await;
+        let answer = wait_for("the deadline", gateway.call(WRITE, request)).await;
         if partial {
             let answer = answer.unwrap();
             assert_eq!(messages(&answer), numbers(50..100));
@@ -133,7 +135,7 @@ async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried(
                 ]
             );
         } else {
-            let status = refused(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
+            let status = expect_error(answer, Code::DeadlineExceeded, "OUTCOME_UNKNOWN");
             let expected = BulkWriteReport {
                 applied: vec![range(50, 99)],
                 failed: Vec::new(),
@@ -144,22 +146,26 @@ async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried(
             assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
         }
         flight
-            .until("both are given up", |counts| counts.abandoned == 2)
+            .wait_until("both are given up", |counts| counts.abandoned == 2)
             .await;
-        assert_eq!(flight.counts().begun, 3, "a batch began after the deadline");
+        assert_eq!(
+            flight.counts().started,
+            3,
+            "a batch began after the deadline"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_later() {
-    let flight = Flight::default();
+    let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
         let (flight, held) = (counted.clone(), counted.begin());
         async move {
             if first_user(&received) == "user-0" {
                 flight
-                    .until("two have begun", |counts| counts.begun == 2)
+                    .wait_until("two have begun", |counts| counts.started == 2)
                     .await;
                 return held.answered(reply(401, r#"{"code":"bad.credentials"}"#));
             }
@@ -171,9 +177,9 @@ async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_la
         default_deadline: Duration::from_secs(1),
         ..in_flight(2)
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let request = json!({"body": updates(0..120), "allowPartialResults": true});
-    let answer = soon("the deadline", gateway.call(WRITE, request)).await;
+    let answer = wait_for("the deadline", gateway.call(WRITE, request)).await;
     assert_eq!(
         failures(&answer.unwrap()),
         [
@@ -187,7 +193,7 @@ async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_la
 #[tokio::test]
 async fn a_client_that_goes_away_ends_what_is_in_flight_and_nothing_more_is_sent() {
     for partial in [false, true] {
-        let flight = Flight::default();
+        let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
             let held = counted.begin();
@@ -199,19 +205,19 @@ async fn a_client_that_goes_away_ends_what_is_in_flight_and_nothing_more_is_sent
             }
         })
         .await;
-        let gateway = Gateway::with(&vendor, in_flight(3)).await;
+        let gateway = Gateway::start_with(&vendor, in_flight(3)).await;
         let client = gateway.clone();
         let request = json!({"body": updates(0..500), "allowPartialResults": partial});
         let call = tokio::spawn(async move { client.call(WRITE, request).await });
         flight
-            .until("three have begun", |counts| counts.begun == 3)
+            .wait_until("three have begun", |counts| counts.started == 3)
             .await;
         call.abort();
         flight
-            .until("the three are given up", |counts| counts.abandoned == 3)
+            .wait_until("the three are given up", |counts| counts.abandoned == 3)
             .await;
         let last = json!({"body": [{"id": "last", "message": "0"}]});
         gateway.call(WRITE, last).await.unwrap();
-        assert_eq!(flight.counts().begun, 4, "a batch began for nobody");
+        assert_eq!(flight.counts().started, 4, "a batch began for nobody");
     }
 }

@@ -12,7 +12,7 @@ use tonic::Code;
 use crate::support::bulk::{
     WRITE, applied, failed, failures, first_user, ids, messages, numbers, update, updates, vendor,
 };
-use crate::support::{Gateway, Limits, ONCE, Vendor, cut, reply};
+use crate::support::{Gateway, Limits, NO_RETRIES, Vendor, disconnect, reply};
 
 /// A gateway that sends one batch after the other.
 async fn one_by_one(vendor: &Vendor) -> Gateway {
@@ -21,7 +21,7 @@ async fn one_by_one(vendor: &Vendor) -> Gateway {
         default_deadline: Duration::from_secs(20),
         ..Limits::default()
     };
-    Gateway::with(vendor, limits).await
+    Gateway::start_with(vendor, limits).await
 }
 
 /// A vendor that answers the batch that begins with `user` so, and applies the others.
@@ -92,9 +92,9 @@ async fn a_batch_that_was_not_applied_stops_no_other() {
         let vendor = failing("user-50", move || refusal(status)).await;
         let gateway = one_by_one(&vendor).await;
         // No repetition of the gateway's own, which some of these would get.
-        let metadata = [("authorization", "Bearer token"), ONCE];
+        let metadata = [("authorization", "Bearer token"), NO_RETRIES];
         let request = partial(&updates(0..170));
-        let answer = gateway.call_with(WRITE, request, &metadata).await;
+        let answer = gateway.call_with_metadata(WRITE, request, &metadata).await;
         let answer = answer.unwrap().json;
         assert_eq!(
             failures(&answer),
@@ -110,7 +110,7 @@ async fn a_batch_that_was_not_applied_stops_no_other() {
 async fn a_batch_of_unknown_outcome_or_without_a_readable_answer_stops_no_other_users() {
     type End = fn() -> Response;
     for (end, code, reason) in [
-        (cut as End, Code::Unknown, "OUTCOME_UNKNOWN"),
+        (disconnect as End, Code::Unknown, "OUTCOME_UNKNOWN"),
         (|| refusal(502), Code::Unknown, "OUTCOME_UNKNOWN"),
         (|| refusal(504), Code::DeadlineExceeded, "OUTCOME_UNKNOWN"),
         (|| reply(200, "{"), Code::Internal, "UNREADABLE_ANSWER"),
@@ -142,7 +142,7 @@ async fn the_later_update_of_a_user_whose_earlier_one_was_refused_is_sent() {
 #[tokio::test]
 async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_others_are() {
     let vendor = vendor(|received| match received.json()[0]["message"].as_str() {
-        Some("0") => cut(),
+        Some("0") => disconnect(),
         _ => applied(received),
     })
     .await;
@@ -186,7 +186,7 @@ async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_ot
 async fn a_position_in_a_batch_that_was_not_sent_whole_is_told_as_one_of_the_request() {
     let vendor = vendor(|received| {
         if received.json()[0]["message"] == "0" {
-            return cut();
+            return disconnect();
         }
         let details = json!([{"fieldName": "[1].message", "errorCode": "wrong"}]);
         let body = json!({"code": "bad.request", "message": "m", "details": details});
@@ -251,9 +251,9 @@ async fn a_limit_that_ends_within_the_deadline_stops_no_other() {
     })
     .await;
     let gateway = one_by_one(&vendor).await;
-    let metadata = [("authorization", "Bearer token"), ONCE];
+    let metadata = [("authorization", "Bearer token"), NO_RETRIES];
     let request = partial(&updates(0..120));
-    let answer = gateway.call_with(WRITE, request, &metadata).await;
+    let answer = gateway.call_with_metadata(WRITE, request, &metadata).await;
     let answer = answer.unwrap().json;
     let limited = failed(Code::ResourceExhausted, "SOME_CODE", ids(0..50));
     assert_eq!(failures(&answer), [limited]);

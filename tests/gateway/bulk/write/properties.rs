@@ -17,9 +17,11 @@ use tonic_types::StatusExt;
 
 use crate::support::bulk::write_scene::{End, Memory, Scene, places, scene, user};
 use crate::support::bulk::{WRITE, messages, size};
-use crate::support::in_flight::soon;
+use crate::support::in_flight::wait_for;
 use crate::support::stage::{Play, Stage, check};
-use crate::support::{Gateway, Limits, ONCE, Received, check_form, metadata, report};
+use crate::support::{
+    Gateway, Limits, NO_RETRIES, ReceivedRequest, assert_well_formed, metadata, report,
+};
 
 const CONCURRENCY: [usize; 3] = [1, 3, 8];
 
@@ -56,12 +58,12 @@ impl Theatre {
                 concurrency,
                 ..Limits::default()
             };
-            patient.push(Gateway::with(&stage.vendor, limits).await);
+            patient.push(Gateway::start_with(&stage.vendor, limits).await);
             let limits = Limits {
                 default_deadline: HASTE,
                 ..limits
             };
-            hasty.push(Gateway::with(&stage.vendor, limits).await);
+            hasty.push(Gateway::start_with(&stage.vendor, limits).await);
         }
         Self {
             stage,
@@ -85,9 +87,9 @@ impl Theatre {
             &self.patient
         };
         let request = json!({"body": list, "allowPartialResults": scene.partial});
-        let metadata = [("authorization", token.as_str()), ONCE];
-        let call = gateways[scene.gateway].call_with(WRITE, request, &metadata);
-        let answer = soon("an answer", call).await;
+        let metadata = [("authorization", token.as_str()), NO_RETRIES];
+        let call = gateways[scene.gateway].call_with_metadata(WRITE, request, &metadata);
+        let answer = wait_for("an answer", call).await;
 
         let mut received = self.stage.received(&play);
         received.sort_by_key(|received| places(received)[0]);
@@ -140,7 +142,7 @@ fn batches(list: &[Value]) -> Vec<Range<usize>> {
 /// The requests are the batches of the list in their order, without the
 /// updates of users whose earlier update has an unknown outcome; and none is
 /// missing that should have been sent.
-fn check_requests(scene: &Scene, list: &[Value], received: &[Received]) -> TestCaseResult {
+fn check_requests(scene: &Scene, list: &[Value], received: &[ReceivedRequest]) -> TestCaseResult {
     let mut requests = received.iter().peekable();
     let mut uncertain = HashSet::new();
     let (mut is_stopped, mut is_missing) = (false, None);
@@ -197,7 +199,7 @@ fn check_order(list: &[Value], memory: &Memory) -> TestCaseResult {
 
 /// What a failed call tells of each update.
 fn told_as_a_whole(count: usize, status: &Status) -> Result<Vec<Fate>, TestCaseError> {
-    check_form(status);
+    assert_well_formed(status);
     let size = size(status);
     prop_assert!(size <= MAX_STATUS_BYTES, "{size} bytes of status");
     let report = report(status);
@@ -265,7 +267,7 @@ fn told_in_part(list: &[Value], answer: &Value) -> Result<Vec<Fate>, TestCaseErr
 /// What is told of each update is what became of it.
 fn check_fates(
     scene: &Scene,
-    received: &[Received],
+    received: &[ReceivedRequest],
     memory: &Memory,
     told: &[Fate],
 ) -> TestCaseResult {
@@ -308,7 +310,7 @@ fn check_fates(
 /// The status is that of the gravest failure, and of the first of these.
 fn check_status(
     scene: &Scene,
-    received: &[Received],
+    received: &[ReceivedRequest],
     told: &[Fate],
     status: &Status,
 ) -> TestCaseResult {

@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 
 use super::{assert_timed_out, coalescing_limits, spawn_call};
 use crate::support::bulk::{READ, all, failures, ids, texts, users, vendor};
-use crate::support::in_flight::soon;
-use crate::support::{Gateway, Limits, Received, Vendor, refused, reply};
+use crate::support::in_flight::wait_for;
+use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, reply};
 
 /// A timeout that no call of these tests reaches.
 const LONG_MS: u64 = 20_000;
@@ -21,7 +21,7 @@ async fn gateway_with_window(vendor: &Vendor, window_ms: u64) -> Gateway {
         merge_window: Some(Duration::from_millis(window_ms)),
         ..coalescing_limits()
     };
-    Gateway::with(vendor, limits).await
+    Gateway::start_with(vendor, limits).await
 }
 
 fn spawn_read(gateway: &Gateway, ids: &[String], token: &str) -> JoinHandle<Result<Value, Status>> {
@@ -29,11 +29,11 @@ fn spawn_read(gateway: &Gateway, ids: &[String], token: &str) -> JoinHandle<Resu
 }
 
 async fn response(read: JoinHandle<Result<Value, Status>>) -> Value {
-    soon("the response", read).await.unwrap().unwrap()
+    wait_for("the response", read).await.unwrap().unwrap()
 }
 
 /// Returns the presences of known users, and rejects a request with a malformed id.
-fn respond(received: &Received) -> Response {
+fn respond(received: &ReceivedRequest) -> Response {
     let ids = received.ids();
     if ids.iter().any(|id| id.starts_with("bad")) {
         return reply(400, r#"{"code": "bad.request", "message": "malformed id"}"#);
@@ -98,7 +98,7 @@ async fn ids_that_do_not_fit_go_into_the_next_batch() {
         3,
         "150 ids should be three batches"
     );
-    vendor.forget();
+    vendor.clear();
     // A full batch does not wait for the window.
     assert_eq!(
         users(&response(spawn_read(&gateway, &ids(0..100), "t")).await),
@@ -120,7 +120,7 @@ async fn an_id_requested_by_several_reads_is_sent_once() {
         assert_eq!(users(&answer), ["a", "b"]);
         assert_eq!(texts(&answer["missingIds"]), ["none"]);
     }
-    assert_eq!(vendor.only().ids(), requested);
+    assert_eq!(vendor.single_request().ids(), requested);
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_malformed_id_fails_only_its_own_call() {
     for (n, read) in good.into_iter().enumerate() {
         assert_eq!(users(&response(read).await), ids(n..n + 1));
     }
-    refused(bad.await.unwrap(), Code::InvalidArgument, "BAD_REQUEST");
+    expect_error(bad.await.unwrap(), Code::InvalidArgument, "BAD_REQUEST");
     let failed = failures(&response(partial).await);
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].2, ["bad2"]);
@@ -184,8 +184,8 @@ async fn an_error_of_the_token_or_the_vendor_fails_all_calls_after_one_request()
             .map(|n| spawn_read(&gateway, &ids(n..n + 1), "t"))
             .collect();
         for read in reads {
-            let answer = soon("the error", read).await.unwrap();
-            refused(answer, code, "SOME_CODE");
+            let answer = wait_for("the error", read).await.unwrap();
+            expect_error(answer, code, "SOME_CODE");
         }
         assert_eq!(vendor.received().len(), 1);
     }

@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 
 use super::{coalescing_limits, spawn_call};
 use crate::support::bulk::{READ, texts};
-use crate::support::{Gateway, Limits, Received, Vendor, reply};
+use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, reply};
 
 /// One generated call.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ fn token(number: usize) -> String {
     "x".repeat(number + 1)
 }
 
-fn respond(received: &Received) -> axum::response::Response {
+fn respond(received: &ReceivedRequest) -> axum::response::Response {
     let token = received.token().trim_start_matches("Bearer ");
     if !received.path().ends_with("/bulk") {
         let id = received.path().split('/').nth(4).unwrap().to_owned();
@@ -159,7 +159,7 @@ fn each_coalesced_call_gets_its_own_results() {
                 merge_window: window_ms.map(Duration::from_millis),
                 ..coalescing_limits()
             };
-            gateways.push(Gateway::with(&vendor, limits).await);
+            gateways.push(Gateway::start_with(&vendor, limits).await);
         }
         gateways
     });

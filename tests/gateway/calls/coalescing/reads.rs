@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 
 use super::{assert_timed_out, coalescing_limits, echo, spawn_call};
 use crate::support::bulk::READ;
-use crate::support::in_flight::{Flight, gated, soon};
-use crate::support::{CORRELATION_ID, Gateway, Limits, Vendor, metadata, refused, reply};
+use crate::support::in_flight::{InFlight, gated_vendor, wait_for};
+use crate::support::{CORRELATION_ID, Gateway, Limits, Vendor, expect_error, metadata, reply};
 
 const RPC: &str = "GetUserPresencesPurecloud";
 /// A timeout that no call reaches: a test fails before.
@@ -38,36 +38,36 @@ pub(super) async fn wait_until_received(
     let probe = gateway
         .call("GetUserPresencesPurecloud", user_request("."))
         .await;
-    refused(probe, Code::InvalidArgument, "INVALID_REQUEST");
+    expect_error(probe, Code::InvalidArgument, "INVALID_REQUEST");
     assert!(reads.iter().all(|read| !read.is_finished()));
 }
 
 #[tokio::test]
 async fn concurrent_identical_reads_share_one_request() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, echo).await;
-    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let reads: Vec<_> = (0..50).map(|_| spawn_read(&gateway, "u", "t")).collect();
     flight
-        .until("one request has arrived", |counts| counts.begun == 1)
+        .wait_until("one request has arrived", |counts| counts.started == 1)
         .await;
     wait_until_received(&gateway, &reads).await;
     gate.add_permits(9);
     for read in reads {
-        let answer = soon("the response", read).await.unwrap().unwrap();
+        let answer = wait_for("the response", read).await.unwrap().unwrap();
         assert_eq!(answer["message"], "Bearer t");
     }
-    assert_eq!(flight.counts().begun, 1);
+    assert_eq!(flight.counts().started, 1);
     // A finished request is not shared.
     spawn_read(&gateway, "u", "t").await.unwrap().unwrap();
-    assert_eq!(flight.counts().begun, 2);
+    assert_eq!(flight.counts().started, 2);
 }
 
 #[tokio::test]
 async fn reads_that_differ_share_no_request() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, echo).await;
-    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let reads = [
         spawn_read(&gateway, "u", "t"),
         spawn_read(&gateway, "v", "t"),
@@ -81,12 +81,12 @@ async fn reads_that_differ_share_no_request() {
         ),
     ];
     flight
-        .until("each request has arrived", |counts| counts.begun == 4)
+        .wait_until("each request has arrived", |counts| counts.started == 4)
         .await;
     gate.add_permits(9);
     let mut answers = Vec::new();
     for read in reads {
-        answers.push(soon("the response", read).await.unwrap().unwrap());
+        answers.push(wait_for("the response", read).await.unwrap().unwrap());
     }
     let echoed: Vec<_> = answers
         .iter()
@@ -100,14 +100,14 @@ async fn reads_that_differ_share_no_request() {
 
 #[tokio::test]
 async fn a_cancelled_or_timed_out_call_does_not_end_a_shared_request() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, echo).await;
-    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     // The call that started the request times out, and one that joined it is
     // cancelled.
     let first = spawn_call(&gateway, RPC, user_request("u"), "t", 700);
     flight
-        .until("the request has arrived", |counts| counts.begun == 1)
+        .wait_until("the request has arrived", |counts| counts.started == 1)
         .await;
     let cancelled = spawn_read(&gateway, "u", "t");
     let patient = spawn_read(&gateway, "u", "t");
@@ -115,41 +115,41 @@ async fn a_cancelled_or_timed_out_call_does_not_end_a_shared_request() {
     cancelled.abort();
     assert_timed_out(&first.await.unwrap().unwrap_err());
     assert_eq!(
-        flight.counts().under_way,
+        flight.counts().pending,
         1,
         "the request should continue for the other call"
     );
     gate.add_permits(1);
-    soon("the response", patient).await.unwrap().unwrap();
-    assert_eq!(flight.counts().begun, 1);
+    wait_for("the response", patient).await.unwrap().unwrap();
+    assert_eq!(flight.counts().started, 1);
 }
 
 #[tokio::test]
 async fn a_shared_request_is_cancelled_with_its_last_call() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, echo).await;
-    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let reads = [
         spawn_read(&gateway, "u", "t"),
         spawn_read(&gateway, "u", "t"),
     ];
     flight
-        .until("the request has arrived", |counts| counts.begun == 1)
+        .wait_until("the request has arrived", |counts| counts.started == 1)
         .await;
     wait_until_received(&gateway, &reads).await;
     for read in reads {
-        assert_eq!(flight.counts().under_way, 1);
+        assert_eq!(flight.counts().pending, 1);
         read.abort();
     }
     flight
-        .until("the request is cancelled", |counts| counts.abandoned == 1)
+        .wait_until("the request is cancelled", |counts| counts.abandoned == 1)
         .await;
     let next = spawn_read(&gateway, "u", "t");
     flight
-        .until("the next request has arrived", |counts| counts.begun == 2)
+        .wait_until("the next request has arrived", |counts| counts.started == 2)
         .await;
     gate.add_permits(1);
-    soon("the response", next).await.unwrap().unwrap();
+    wait_for("the response", next).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -164,13 +164,13 @@ async fn an_error_reaches_all_calls_with_the_same_correlation_id() {
         }
     })
     .await;
-    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let reads: Vec<_> = (0..5).map(|_| spawn_read(&gateway, "u", "t")).collect();
     wait_until_received(&gateway, &reads).await;
     gate.add_permits(9);
     for read in reads {
-        let status = refused(
-            soon("the error", read).await.unwrap(),
+        let status = expect_error(
+            wait_for("the error", read).await.unwrap(),
             Code::NotFound,
             "NOT_FOUND",
         );
@@ -184,22 +184,22 @@ async fn an_error_reaches_all_calls_with_the_same_correlation_id() {
 
 #[tokio::test]
 async fn reads_waiting_for_the_rate_limit_are_shared_and_hurried_ones_are_rejected_at_once() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(9)));
-    let vendor = gated(&flight, &gate, echo).await;
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(9)));
+    let vendor = gated_vendor(&flight, &gate, echo).await;
     let limits = Limits {
         token_requests: 1,
         ..coalescing_limits()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     spawn_read(&gateway, "first", "t").await.unwrap().unwrap();
     // The rate limiter delays it by a minute.
     let patient = spawn_call(&gateway, RPC, user_request("u"), "t", LONG_MS);
     wait_until_received(&gateway, &[]).await;
     let hurried = spawn_call(&gateway, RPC, user_request("u"), "t", 20_000);
-    let hurried = soon("an immediate rejection", hurried).await.unwrap();
-    refused(hurried, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+    let hurried = wait_for("an immediate rejection", hurried).await.unwrap();
+    expect_error(hurried, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
     assert!(!patient.is_finished(), "the patient call should wait");
-    assert_eq!(flight.counts().begun, 1);
+    assert_eq!(flight.counts().started, 1);
     patient.abort();
 }
 
@@ -213,41 +213,41 @@ async fn a_retry_after_past_the_deadline_of_one_call_rejects_only_that_call() {
         answer
     })
     .await;
-    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let patient = spawn_call(&gateway, RPC, user_request("u"), "t", LONG_MS);
     let hurried = spawn_call(&gateway, RPC, user_request("u"), "t", 9_000);
-    let status = soon("an immediate rejection", hurried).await.unwrap();
-    refused(status, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
+    let status = wait_for("an immediate rejection", hurried).await.unwrap();
+    expect_error(status, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
     assert!(!patient.is_finished());
     patient.abort();
 }
 
 #[tokio::test]
 async fn reads_are_not_shared_when_coalescing_is_off() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, echo).await;
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&flight, &gate, echo).await;
     let limits = Limits {
         share_reads: false,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let reads: Vec<_> = (0..3).map(|_| spawn_read(&gateway, "u", "t")).collect();
     flight
-        .until("each request has arrived", |counts| counts.begun == 3)
+        .wait_until("each request has arrived", |counts| counts.started == 3)
         .await;
     gate.add_permits(9);
     for read in reads {
-        soon("the response", read).await.unwrap().unwrap();
+        wait_for("the response", read).await.unwrap().unwrap();
     }
 }
 
 #[tokio::test]
 async fn later_reads_do_not_join_a_hanging_request_forever() {
-    let flight = Flight::default();
+    let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
         let held = counted.begin();
-        let is_first = counted.counts().begun == 1;
+        let is_first = counted.counts().started == 1;
         async move {
             if is_first {
                 std::future::pending::<()>().await;
@@ -256,10 +256,12 @@ async fn later_reads_do_not_join_a_hanging_request_forever() {
         }
     })
     .await;
-    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let hanging = spawn_read(&gateway, "u", "t");
     flight
-        .until("the first request has arrived", |counts| counts.begun == 1)
+        .wait_until("the first request has arrived", |counts| {
+            counts.started == 1
+        })
         .await;
     // Each call starts while an earlier one waits, until one gets its own request.
     let later = async {
@@ -270,30 +272,30 @@ async fn later_reads_do_not_join_a_hanging_request_forever() {
             }
         }
     };
-    soon("a response", later).await;
-    assert_eq!(flight.counts().begun, 2);
+    wait_for("a response", later).await;
+    assert_eq!(flight.counts().started, 2);
     hanging.abort();
 }
 
 #[tokio::test]
 async fn a_bulk_read_is_shared_when_the_token_has_no_quota_left() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated(&flight, &gate, echo).await;
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&flight, &gate, echo).await;
     let limits = Limits {
         token_requests: 1,
         ..coalescing_limits()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let request = || json!({"id": ["a", "b"]});
     let reads: Vec<_> = (0..5)
         .map(|_| spawn_call(&gateway, READ, request(), "t", 20_000))
         .collect();
     flight
-        .until("one request has arrived", |counts| counts.begun == 1)
+        .wait_until("one request has arrived", |counts| counts.started == 1)
         .await;
     gate.add_permits(9);
     for read in reads {
-        soon("the response", read).await.unwrap().unwrap();
+        wait_for("the response", read).await.unwrap().unwrap();
     }
-    assert_eq!(flight.counts().begun, 1);
+    assert_eq!(flight.counts().started, 1);
 }

@@ -7,14 +7,14 @@ use tokio::sync::Semaphore;
 
 use super::reads::{LONG_MS, spawn_read, wait_until_received};
 use super::{coalescing_limits, spawn_call};
-use crate::support::in_flight::{Flight, soon};
+use crate::support::in_flight::{InFlight, wait_for};
 use crate::support::{Gateway, Vendor, reply};
 
 const WRITE: &str = "PatchUserPresencesPurecloud";
 
 #[tokio::test]
 async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
-    let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
+    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
     let counted = flight.clone();
     let gated = Arc::clone(&gate);
     let vendor = Vendor::start(move |received| {
@@ -32,13 +32,13 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
         }
     })
     .await;
-    let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let (other_token, before) = (
         spawn_read(&gateway, "u", "other"),
         spawn_read(&gateway, "u", "t"),
     );
     flight
-        .until("both requests have arrived", |counts| counts.begun == 2)
+        .wait_until("both requests have arrived", |counts| counts.started == 2)
         .await;
     let write = spawn_call(
         &gateway,
@@ -47,14 +47,14 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
         "t",
         LONG_MS,
     );
-    soon("the response to the write", write)
+    wait_for("the response to the write", write)
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(flight.counts().begun, 3);
+    assert_eq!(flight.counts().started, 3);
     let after = spawn_read(&gateway, "u", "t");
     flight
-        .until("the read is sent again", |counts| counts.begun == 4)
+        .wait_until("the read is sent again", |counts| counts.started == 4)
         .await;
     // Later reads join the read sent after the write, and reads of another token
     // still join its earlier one.
@@ -66,18 +66,18 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
         other_token,
     ];
     wait_until_received(&gateway, &reads).await;
-    assert_eq!(flight.counts().begun, 4);
+    assert_eq!(flight.counts().started, 4);
     gate.add_permits(9);
     for read in reads {
-        soon("the response", read).await.unwrap().unwrap();
+        wait_for("the response", read).await.unwrap().unwrap();
     }
-    assert_eq!(flight.counts().begun, 4);
+    assert_eq!(flight.counts().started, 4);
 }
 
 #[tokio::test]
 async fn a_failed_or_timed_out_write_also_separates_reads() {
     for times_out in [false, true] {
-        let (flight, gate) = (Flight::default(), Arc::new(Semaphore::new(0)));
+        let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
         let (counted, gated) = (flight.clone(), Arc::clone(&gate));
         let vendor = Vendor::start(move |received| {
             let (held, gate) = (counted.begin(), Arc::clone(&gated));
@@ -90,10 +90,10 @@ async fn a_failed_or_timed_out_write_also_separates_reads() {
             }
         })
         .await;
-        let gateway = Gateway::with(&vendor, coalescing_limits()).await;
+        let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
         let before = spawn_read(&gateway, "u", "t");
         flight
-            .until("the request has arrived", |counts| counts.begun == 1)
+            .wait_until("the request has arrived", |counts| counts.started == 1)
             .await;
         let write = spawn_call(
             &gateway,
@@ -102,16 +102,16 @@ async fn a_failed_or_timed_out_write_also_separates_reads() {
             "t",
             500,
         );
-        soon("the end of the write", write)
+        wait_for("the end of the write", write)
             .await
             .unwrap()
             .unwrap_err();
         let after = spawn_read(&gateway, "u", "t");
         flight
-            .until("the read is sent again", |counts| counts.begun == 3)
+            .wait_until("the read is sent again", |counts| counts.started == 3)
             .await;
         gate.add_permits(9);
-        soon("the response", before).await.unwrap().unwrap();
-        soon("the response", after).await.unwrap().unwrap();
+        wait_for("the response", before).await.unwrap().unwrap();
+        wait_for("the response", after).await.unwrap().unwrap();
     }
 }

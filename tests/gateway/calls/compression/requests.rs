@@ -4,28 +4,28 @@ use tonic::Code;
 
 use super::{RPC, call, gzip, gzip_frame, request_with_ids, vendor};
 use crate::support::raw_http::{head, send};
-use crate::support::{Gateway, Limits, encoded, method, path, refused, sample};
+use crate::support::{Gateway, Limits, encode, expect_error, method, minimal_request, path};
 
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
 async fn a_stream_message_that_inflates_beyond_the_limit_is_too_large() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let path = path(&method("StreamUsersPresencesPurecloudBulk"));
     let bomb = gzip_frame(&gzip(&vec![0; 20 * MIB]));
     assert!(bomb.len() < 256 * 1024);
     let call = head(&path).header("grpc-encoding", "gzip");
     let answer = send(&gateway, call.body(bomb.into()).unwrap()).await;
     let status = tonic::Status::from_header_map(&answer.headers).unwrap();
-    refused::<()>(Err(status), Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    expect_error::<()>(Err(status), Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
     assert!(vendor.received().is_empty());
 }
 
 #[tokio::test]
 async fn a_message_that_inflates_beyond_the_limit_is_too_large() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     // An unknown field of zeros pads the message: to the limit, to one byte more,
     // and to a decompression bomb.
     let padded = |length: usize| {
@@ -41,12 +41,12 @@ async fn a_message_that_inflates_beyond_the_limit_is_too_large() {
     let largest = gzip_frame(&gzip(&padded(4 * MIB)));
     let answer = call(&gateway, largest, &headers).await;
     answer.result().expect("4 MiB are within the limit");
-    vendor.forget();
+    vendor.clear();
     for length in [4 * MIB + 1, 200 * MIB] {
         let message = gzip_frame(&gzip(&padded(length)));
         assert!(message.len() < 4 * MIB);
         let answer = call(&gateway, message, &headers).await;
-        refused(
+        expect_error(
             answer.result(),
             Code::ResourceExhausted,
             "MESSAGE_TOO_LARGE",
@@ -62,12 +62,12 @@ async fn elements_and_memory_are_counted_after_decompression() {
         message_memory: 2 * MIB,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     let headers = [("grpc-encoding", "gzip")];
 
     let too_many = gzip_frame(&gzip(&request_with_ids(5001)));
     let answer = call(&gateway, too_many, &headers).await;
-    refused(answer.result(), Code::InvalidArgument, "INVALID_REQUEST");
+    expect_error(answer.result(), Code::InvalidArgument, "INVALID_REQUEST");
 
     // The limit counts four bytes for each byte of a message, so 1 MiB exceeds it.
     let mut message = request_with_ids(1);
@@ -75,15 +75,15 @@ async fn elements_and_memory_are_counted_after_decompression() {
     prost::encoding::encode_varint(MIB as u64, &mut message);
     message.resize(message.len() + MIB, 0);
     let answer = call(&gateway, gzip_frame(&gzip(&message)), &headers).await;
-    refused(answer.result(), Code::Unavailable, "OVERLOADED");
+    expect_error(answer.result(), Code::Unavailable, "OVERLOADED");
     assert!(vendor.received().is_empty());
 }
 
 #[tokio::test]
 async fn a_compressed_message_that_is_not_gzip_is_malformed() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
-    let good = gzip(&encoded(&method(RPC), sample(&method(RPC))));
+    let gateway = Gateway::start(&vendor).await;
+    let good = gzip(&encode(&method(RPC), minimal_request(&method(RPC))));
     let mut wrong_checksum = good.clone();
     let checksum = wrong_checksum.len() - 8;
     wrong_checksum[checksum] ^= 1;
@@ -97,7 +97,7 @@ async fn a_compressed_message_that_is_not_gzip_is_malformed() {
     ];
     for (what, message) in messages {
         let answer = call(&gateway, gzip_frame(&message), &[("grpc-encoding", "gzip")]).await;
-        let status = refused(answer.result(), Code::Internal, "MALFORMED_REQUEST");
+        let status = expect_error(answer.result(), Code::Internal, "MALFORMED_REQUEST");
         assert!(
             status.message().contains("gzip"),
             "{what}: {}",
@@ -106,6 +106,6 @@ async fn a_compressed_message_that_is_not_gzip_is_malformed() {
     }
     // A compressed message needs `grpc-encoding`.
     let answer = call(&gateway, gzip_frame(&good), &[]).await;
-    refused(answer.result(), Code::Internal, "MALFORMED_REQUEST");
+    expect_error(answer.result(), Code::Internal, "MALFORMED_REQUEST");
     assert!(vendor.received().is_empty());
 }

@@ -8,8 +8,8 @@ use prost::Message;
 use tonic::Code;
 
 use super::{RPC, call, gzip, gzip_frame, request_with_ids, vendor};
-use crate::support::raw_http::{Travelled, frame, head, send};
-use crate::support::{Gateway, encoded, method, path, refused};
+use crate::support::raw_http::{RawResponse, frame, head, send};
+use crate::support::{Gateway, encode, expect_error, method, path};
 
 /// The encodings that some core clients accept in every call.
 const CLIENT_DEFAULT: &str = "identity,deflate,gzip";
@@ -21,7 +21,7 @@ fn count_presences(message: &[u8]) -> usize {
 
 /// Decompresses the message of a response, which must be compressed.
 #[track_caller]
-fn decompressed_message(answer: &Travelled) -> Vec<u8> {
+fn decompressed_message(answer: &RawResponse) -> Vec<u8> {
     assert_eq!(answer.headers["grpc-encoding"], "gzip");
     assert_eq!(answer.body[0], 1, "the response is not compressed");
     let mut message = Vec::new();
@@ -33,7 +33,7 @@ fn decompressed_message(answer: &Travelled) -> Vec<u8> {
 
 /// Returns the message of a response, which must not be compressed.
 #[track_caller]
-fn plain_message(answer: &Travelled) -> &[u8] {
+fn plain_message(answer: &RawResponse) -> &[u8] {
     let encoding = answer.headers.get("grpc-encoding");
     assert!(
         encoding.is_none(),
@@ -44,7 +44,7 @@ fn plain_message(answer: &Travelled) -> &[u8] {
 }
 
 /// Splits the response of a stream into messages, each with its compression flag.
-fn messages(answer: &Travelled) -> Vec<(bool, Vec<u8>)> {
+fn messages(answer: &RawResponse) -> Vec<(bool, Vec<u8>)> {
     let mut rest = &answer.body[..];
     let mut messages = Vec::new();
     while let Some((prefix, tail)) = rest.split_first_chunk::<5>() {
@@ -59,7 +59,7 @@ fn messages(answer: &Travelled) -> Vec<(bool, Vec<u8>)> {
 #[tokio::test]
 async fn a_compressed_call_gets_a_compressed_response() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let headers = [
         ("grpc-encoding", "gzip"),
         ("grpc-accept-encoding", CLIENT_DEFAULT),
@@ -73,14 +73,14 @@ async fn a_compressed_call_gets_a_compressed_response() {
         answer.body.len(),
         message.len()
     );
-    assert_eq!(vendor.only().ids().len(), 50);
+    assert_eq!(vendor.single_request().ids().len(), 50);
 }
 
 /// Some clients send small messages uncompressed and still want compressed responses.
 #[tokio::test]
 async fn an_uncompressed_message_with_grpc_encoding_gets_a_compressed_response() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let headers = [("grpc-encoding", "gzip"), ("grpc-accept-encoding", "gzip")];
     let answer = call(&gateway, frame(&request_with_ids(1)), &headers).await;
     assert_eq!(count_presences(&decompressed_message(&answer)), 1);
@@ -89,7 +89,7 @@ async fn an_uncompressed_message_with_grpc_encoding_gets_a_compressed_response()
 #[tokio::test]
 async fn only_a_compressed_stream_gets_compressed_responses() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let path = path(&method("StreamUsersPresencesPurecloudBulk"));
     let accepts = |path: &str| head(path).header("grpc-accept-encoding", CLIENT_DEFAULT);
     // Field 1 holds the ids, as in a bulk read.
@@ -123,7 +123,7 @@ async fn only_a_compressed_stream_gets_compressed_responses() {
 #[tokio::test]
 async fn grpc_accept_encoding_alone_gets_an_uncompressed_response() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for headers in [
         &[("grpc-accept-encoding", CLIENT_DEFAULT)][..],
         &[("grpc-accept-encoding", "gzip")],
@@ -140,7 +140,7 @@ async fn grpc_accept_encoding_alone_gets_an_uncompressed_response() {
 #[tokio::test]
 async fn a_caller_that_does_not_accept_gzip_gets_an_uncompressed_response() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for accepted in [None, Some("identity"), Some("deflate,identity")] {
         let mut headers = vec![("grpc-encoding", "gzip")];
         headers.extend(accepted.map(|accepted| ("grpc-accept-encoding", accepted)));
@@ -152,9 +152,9 @@ async fn a_caller_that_does_not_accept_gzip_gets_an_uncompressed_response() {
 #[tokio::test]
 async fn a_compressed_call_gets_the_usual_error() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let headers = [("grpc-encoding", "gzip"), ("grpc-accept-encoding", "gzip")];
-    let request = encoded(&method(RPC), serde_json::json!({"id": ["a,b"]}));
+    let request = encode(&method(RPC), serde_json::json!({"id": ["a,b"]}));
     let answer = call(&gateway, gzip_frame(&gzip(&request)), &headers).await;
-    refused(answer.result(), Code::InvalidArgument, "INVALID_REQUEST");
+    expect_error(answer.result(), Code::InvalidArgument, "INVALID_REQUEST");
 }

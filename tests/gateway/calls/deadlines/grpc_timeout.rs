@@ -10,7 +10,7 @@ use crate::support::{Gateway, Limits, Vendor, reply};
 async fn the_callers_deadline_ends_the_call_and_its_upstream_request() {
     for timeout in ["200m", "200000u", "99999999n"] {
         let mut hanging = HangingVendor::start().await;
-        let gateway = Gateway::before(&hanging.vendor).await;
+        let gateway = Gateway::start(&hanging.vendor).await;
         assert_expired(call(&gateway, READ, Some(timeout)).await);
         hanging.wait_for_arrival(1).await;
         hanging.wait_for_cancellation(1).await;
@@ -24,7 +24,7 @@ async fn a_call_without_a_deadline_gets_the_default() {
         default_deadline: SHORT,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&hanging.vendor, limits).await;
+    let gateway = Gateway::start_with(&hanging.vendor, limits).await;
     assert_expired(call(&gateway, READ, None).await);
     hanging.wait_for_cancellation(1).await;
 }
@@ -36,7 +36,7 @@ async fn a_malformed_deadline_is_ignored() {
         default_deadline: SHORT,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&hanging.vendor, limits).await;
+    let gateway = Gateway::start_with(&hanging.vendor, limits).await;
     let malformed = ["", "5", "S", "1s", "-1S", "+1S", "1.5S", "1 S", "soon", "0"];
     for answer in join_all(malformed.map(|timeout| call(&gateway, READ, Some(timeout)))).await {
         assert_expired(answer);
@@ -63,7 +63,7 @@ async fn a_deadline_with_too_many_digits_is_a_long_one() {
         default_deadline: SHORT,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     // connect-node sends 1000 hours as the first of these.
     let long = ["3600000000m", "123456789S", "999999999999999999999999H"];
     let long = join_all(long.map(|timeout| call(&gateway, READ, Some(timeout))));
@@ -85,7 +85,7 @@ async fn a_deadline_over_the_maximum_is_capped() {
         max_deadline: SHORT,
         ..Limits::default()
     };
-    let gateway = Gateway::with(&hanging.vendor, limits).await;
+    let gateway = Gateway::start_with(&hanging.vendor, limits).await;
     for timeout in ["1H", "99999999H", "60S"] {
         assert_expired(call(&gateway, READ, Some(timeout)).await);
         hanging.wait_for_cancellation(1).await;
@@ -94,8 +94,8 @@ async fn a_deadline_over_the_maximum_is_capped() {
 
 #[tokio::test]
 async fn a_call_whose_deadline_has_expired_sends_nothing() {
-    let vendor = Vendor::answering(200, "{}").await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, "{}").await;
+    let gateway = Gateway::start(&vendor).await;
     for timeout in ["0n", "0u", "0m", "0S", "00000000H"] {
         for rpc in [READ, "GetUsersPresencesPurecloudBulk", WRITES[0], WRITES[3]] {
             assert_expired(call(&gateway, rpc, Some(timeout)).await);
@@ -116,7 +116,7 @@ async fn a_call_within_its_deadline_succeeds() {
         reply(200, "{}")
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for timeout in ["20S", "1H", "99999999H", "20000m"] {
         call(&gateway, READ, Some(timeout)).await.unwrap();
     }

@@ -10,13 +10,13 @@ use serde_json::json;
 use tonic::Code;
 
 use super::{failing, operations};
-use crate::support::{Gateway, Limits, Vendor, metadata, refused, reply};
+use crate::support::{Gateway, Limits, Vendor, expect_error, metadata, reply};
 
 #[tokio::test]
 async fn every_request_is_retried_after_a_429() {
     let check = |(rpc, request)| async move {
         let vendor = failing(1, 429).await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         gateway.call(rpc, request).await.unwrap();
         assert_eq!(vendor.received().len(), 2, "{rpc}");
     };
@@ -32,7 +32,7 @@ async fn a_429_does_not_count_as_an_attempt() {
             token_requests,
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         let request = json!({"userId": "u", "body": {}});
         let answer = gateway.call("PatchUserPresencesPurecloud", request).await;
         answer.unwrap_or_else(|status| panic!("{token_requests} requests a minute: {status:?}"));
@@ -54,10 +54,10 @@ async fn a_call_under_constant_429_fails_when_the_next_retry_would_miss_its_dead
             default_deadline: Duration::from_secs(5),
             ..Limits::default()
         };
-        let gateway = Gateway::with(&vendor, limits).await;
+        let gateway = Gateway::start_with(&vendor, limits).await;
         let request = json!({"userId": "u"});
         let answer = gateway.call("GetUserPresencesPurecloud", request).await;
-        let status = refused(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
+        let status = expect_error(answer, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
         assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
         // Retries come after 1 s and after 2.5 to 3.5 s. The next would come after
         // 5.5 s or more, past the deadline of 5 s.
@@ -81,9 +81,9 @@ async fn a_retry_after_past_the_deadline_fails_the_call_at_once() {
             answer
         })
         .await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         let begun = Instant::now();
-        let status = refused(
+        let status = expect_error(
             gateway.call(rpc, request).await,
             Code::ResourceExhausted,
             "TOO_MANY_REQUESTS",
@@ -112,7 +112,7 @@ async fn retries_after_a_429_do_not_use_the_retry_budget() {
         }
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let calls = (0..CALLS).map(|number| {
         let user = json!({"userId": number.to_string()});
         gateway.call("GetUserPresencesPurecloud", user)

@@ -6,24 +6,24 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
 use super::vendor;
-use crate::support::raw_http::{Travelled, frame, head, send};
-use crate::support::{Gateway, encoded, method, path, refused, sample};
+use crate::support::raw_http::{RawResponse, frame, head, send};
+use crate::support::{Gateway, encode, expect_error, method, minimal_request, path};
 
 const RPC: &str = "GetUserPresencesPurecloud";
 
-async fn call(gateway: &Gateway, body: impl Into<Body>) -> Travelled {
+async fn call(gateway: &Gateway, body: impl Into<Body>) -> RawResponse {
     let call = head(&path(&method(RPC))).body(body.into()).unwrap();
     send(gateway, call).await
 }
 
 fn good() -> Vec<u8> {
-    frame(&encoded(&method(RPC), sample(&method(RPC))))
+    frame(&encode(&method(RPC), minimal_request(&method(RPC))))
 }
 
 #[tokio::test]
 async fn an_unknown_rpc_is_told_where_to_find_the_known_ones() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for path in [
         "/genesys.presence.v1.PresenceService/GetUserPresences",
         "/genesys.presence.v1.PresenceService/getUserPresence",
@@ -41,8 +41,8 @@ async fn an_unknown_rpc_is_told_where_to_find_the_known_ones() {
         request
             .metadata_mut()
             .insert("authorization", "Bearer token".parse().unwrap());
-        let answer = gateway.raw(path, request).await;
-        let status = refused(answer, Code::Unimplemented, "UNKNOWN_METHOD");
+        let answer = gateway.call_raw(path, request).await;
+        let status = expect_error(answer, Code::Unimplemented, "UNKNOWN_METHOD");
         assert_eq!(
             status.get_details_error_info().unwrap().domain,
             "presence-gateway"
@@ -61,8 +61,8 @@ async fn an_unknown_rpc_is_told_where_to_find_the_known_ones() {
 #[tokio::test]
 async fn what_is_no_message_of_the_rpc_is_malformed() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
-    let message = encoded(&method(RPC), sample(&method(RPC)));
+    let gateway = Gateway::start(&vendor).await;
+    let message = encode(&method(RPC), minimal_request(&method(RPC)));
     let invalid_text = [0x0a, 0x02, 0xff, 0xfe];
     let bodies: Vec<(&str, Vec<u8>)> = vec![
         ("garbage", frame(b"\xff\xff\xff\xff\xff")),
@@ -82,7 +82,7 @@ async fn what_is_no_message_of_the_rpc_is_malformed() {
     ];
     for (what, body) in bodies {
         let answer = call(&gateway, body).await.result();
-        let status = refused(answer, Code::Internal, "MALFORMED_REQUEST");
+        let status = expect_error(answer, Code::Internal, "MALFORMED_REQUEST");
         assert_eq!(
             status.get_details_error_info().unwrap().domain,
             "presence-gateway"
@@ -101,13 +101,13 @@ async fn what_is_no_message_of_the_rpc_is_malformed() {
 #[tokio::test]
 async fn a_compression_that_is_not_spoken_is_told_with_what_is() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for encoding in ["zstd", "deflate", "x", "gzip,identity", ""] {
         let body = [&[1][..], &good()[1..]].concat();
         let call = head(&path(&method(RPC))).header("grpc-encoding", encoding);
         let answer = send(&gateway, call.body(body.into()).unwrap()).await;
         let accepted = answer.headers.get("grpc-accept-encoding").cloned();
-        let status = refused(answer.result(), Code::Unimplemented, "MALFORMED_REQUEST");
+        let status = expect_error(answer.result(), Code::Unimplemented, "MALFORMED_REQUEST");
         assert!(
             status.message().contains("uncompressed"),
             "{}",
@@ -124,24 +124,24 @@ async fn a_compression_that_is_not_spoken_is_told_with_what_is() {
 #[tokio::test]
 async fn a_message_may_arrive_in_pieces() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let bytes = good()
         .into_iter()
         .map(|byte| Ok::<_, std::io::Error>(Bytes::from(vec![byte])));
     let pieces: Vec<_> = bytes.collect();
     let answer = call(&gateway, Body::from_stream(stream::iter(pieces))).await;
     answer.result().unwrap();
-    vendor.only();
+    vendor.single_request();
 }
 
 #[tokio::test]
 async fn two_messages_in_one_call_are_refused_and_neither_is_sent() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
-    let second = encoded(&method(RPC), serde_json::json!({"userId": "second"}));
+    let gateway = Gateway::start(&vendor).await;
+    let second = encode(&method(RPC), serde_json::json!({"userId": "second"}));
     for second in [frame(&second), frame(b"\xff\xff"), vec![0]] {
         let answer = call(&gateway, [good(), second].concat()).await;
-        let status = refused(answer.result(), Code::Unimplemented, "MALFORMED_REQUEST");
+        let status = expect_error(answer.result(), Code::Unimplemented, "MALFORMED_REQUEST");
         let message = status.message();
         assert!(message.contains("more than one message"), "{message}");
     }
@@ -151,10 +151,10 @@ async fn two_messages_in_one_call_are_refused_and_neither_is_sent() {
 #[tokio::test]
 async fn fields_that_the_proto_does_not_know_are_passed_over() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
-    let message = encoded(&method(RPC), sample(&method(RPC)));
+    let gateway = Gateway::start(&vendor).await;
+    let message = encode(&method(RPC), minimal_request(&method(RPC)));
     // Field 1000, of a newer client.
     let newer = [&message[..], &[0xc2, 0x3e, 0x01, b'x']].concat();
     call(&gateway, frame(&newer)).await.result().unwrap();
-    vendor.only();
+    vendor.single_request();
 }

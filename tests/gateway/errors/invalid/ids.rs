@@ -5,7 +5,7 @@ use prost_reflect::{Kind, MethodDescriptor};
 use serde_json::{Value, json};
 
 use super::{vendor, wrong};
-use crate::support::{Gateway, methods, sample};
+use crate::support::{Gateway, methods, minimal_request};
 
 /// The fields of an RPC's path, in the proto's and in JSON's spelling.
 fn path_variables(method: &MethodDescriptor) -> Vec<(String, String)> {
@@ -30,7 +30,7 @@ fn lists(method: &MethodDescriptor) -> Vec<(String, String)> {
 }
 
 fn with(method: &MethodDescriptor, json_name: &str, value: impl Into<Value>) -> Value {
-    let mut request = sample(method);
+    let mut request = minimal_request(method);
     request[json_name] = value.into();
     request
 }
@@ -38,7 +38,7 @@ fn with(method: &MethodDescriptor, json_name: &str, value: impl Into<Value>) -> 
 #[tokio::test]
 async fn every_path_variable_is_needed_and_cannot_climb_out_of_its_place() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let long = "x".repeat(257);
     let wide = "\u{1f355}".repeat(64) + "x";
     let mut checked = 0;
@@ -72,7 +72,7 @@ async fn every_path_variable_is_needed_and_cannot_climb_out_of_its_place() {
 #[tokio::test]
 async fn an_id_with_a_dot_segment_in_it_is_refused_and_nothing_is_sent() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for method in methods() {
         for (field, json_name) in path_variables(&method) {
             for id in [
@@ -155,7 +155,7 @@ fn odd() -> Vec<String> {
 #[tokio::test]
 async fn any_other_id_is_one_segment_and_arrives_as_it_was_asked() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for id in odd() {
         let request = json!({"userId": id, "sourceId": id, "body": {}});
         gateway.call("PatchUserPresence", request).await.unwrap();
@@ -180,7 +180,7 @@ async fn any_other_id_is_one_segment_and_arrives_as_it_was_asked() {
 #[tokio::test]
 async fn an_element_of_a_list_is_no_list_and_is_not_empty() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let long = "x".repeat(257);
     let mut checked = 0;
     for method in methods() {
@@ -211,7 +211,7 @@ async fn an_element_of_a_list_is_no_list_and_is_not_empty() {
 #[tokio::test]
 async fn any_other_element_arrives_as_it_was_asked() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     // In a query, no dot segment is folded.
     let climbing = ["../x", "a/../b", "..\\x"].map(str::to_owned);
     for id in odd().into_iter().chain(climbing) {
@@ -229,7 +229,7 @@ async fn any_other_element_arrives_as_it_was_asked() {
 #[tokio::test]
 async fn every_update_of_a_bulk_write_names_its_user() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let updates = json!([{"id": "a"}, {}, {"id": ""}, {"id": "x".repeat(257)}, {"id": "b"}]);
     let wrong = wrong(
         &gateway,

@@ -11,18 +11,18 @@ use tokio::time::timeout;
 
 use super::vendor;
 use crate::support::raw_http::{frame, head, send};
-use crate::support::{Gateway, encoded, method, path, sample};
+use crate::support::{Gateway, encode, method, minimal_request, path};
 
 const RPC: &str = "GetUserPresencesPurecloud";
 
 fn good() -> Vec<u8> {
-    frame(&encoded(&method(RPC), sample(&method(RPC))))
+    frame(&encode(&method(RPC), minimal_request(&method(RPC))))
 }
 
 #[tokio::test]
 async fn another_content_type_is_unsupported() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for content_type in [
         None,
         Some(""),
@@ -61,7 +61,7 @@ async fn another_content_type_is_unsupported() {
 #[tokio::test]
 async fn the_subtypes_of_grpc_are_taken() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for content_type in [
         "application/grpc",
         "application/grpc+proto",
@@ -78,7 +78,7 @@ async fn the_subtypes_of_grpc_are_taken() {
 #[tokio::test]
 async fn another_method_than_post_reaches_nobody() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for method_ in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS] {
         for path in [path(&method(RPC)), "/".to_owned()] {
             let call = http::Request::builder()
@@ -99,7 +99,7 @@ async fn another_method_than_post_reaches_nobody() {
 #[tokio::test]
 async fn who_does_not_speak_http_2_is_hung_up_on() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for bytes in [
         "GET / HTTP/1.1\r\nhost: gateway\r\nuser-agent: browser\r\n\r\n",
         "POST /genesys.presence.v1.PresenceService/GetPresenceSettings HTTP/1.1\r\nhost: x\r\n\

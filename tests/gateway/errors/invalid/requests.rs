@@ -6,20 +6,20 @@ use tonic::{Code, Request};
 
 use super::{invalid, vendor, wrong};
 use crate::support::raw_http::{frame, head, send};
-use crate::support::{Gateway, method, methods, path, refused, sample};
+use crate::support::{Gateway, expect_error, method, methods, minimal_request, path};
 
 const MAX: usize = 4 * 1024 * 1024;
 
 #[tokio::test]
 async fn a_missing_body_is_named_whatever_the_rpc() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let mut checked = 0;
     for method in methods() {
         let Some(body) = method.input().get_field_by_name("body") else {
             continue;
         };
-        let mut request = sample(&method);
+        let mut request = minimal_request(&method);
         request.as_object_mut().unwrap().remove("body");
         if body.is_list() {
             // None is sent as `[]`: an empty bulk write is allowed.
@@ -42,7 +42,7 @@ async fn a_missing_body_is_named_whatever_the_rpc() {
 #[tokio::test]
 async fn all_that_is_wrong_is_told_at_once() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let fields = async |rpc: &str, request: Value| {
         let wrong = wrong(&gateway, &vendor, rpc, request).await;
         wrong
@@ -68,7 +68,7 @@ async fn all_that_is_wrong_is_told_at_once() {
 #[tokio::test]
 async fn of_a_list_that_is_wrong_throughout_a_hundred_elements_are_told() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let request = json!({"divisionId": vec![""; 5000]});
     let status = invalid(gateway.call("GetPresenceDefinitions", request).await);
     let says = status.message();
@@ -78,7 +78,7 @@ async fn of_a_list_that_is_wrong_throughout_a_hundred_elements_are_told() {
 #[tokio::test]
 async fn a_date_out_of_range_is_named_by_its_place() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for (seconds, nanos) in [
         (253_402_300_800_i64, 0),
         (-62_135_596_801, 0),
@@ -117,7 +117,7 @@ async fn a_date_out_of_range_is_named_by_its_place() {
             call.metadata_mut()
                 .insert("authorization", "Bearer token".parse().unwrap());
             assert_eq!(request.descriptor(), method.input());
-            let status = invalid(gateway.raw(&path(&method), call).await);
+            let status = invalid(gateway.call_raw(&path(&method), call).await);
             let field = if in_list {
                 "body[1].modified_date"
             } else {
@@ -156,17 +156,17 @@ fn sized(bytes: usize) -> Vec<u8> {
 #[tokio::test]
 async fn a_message_is_taken_up_to_the_limit_and_beyond_it_told_what_to_do() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let path = path(&method("PatchUserPresencesPurecloud"));
     let call = async |bytes: usize| {
         let call = head(&path).body(frame(&sized(bytes)).into()).unwrap();
         send(&gateway, call).await.result()
     };
     call(MAX).await.unwrap();
-    let sent = vendor.only();
+    let sent = vendor.single_request();
     assert_eq!(sent.json()["message"].as_str().unwrap().len(), MAX - 13);
     for bytes in [MAX + 1, 2 * MAX, 8 * MAX] {
-        let status = refused(
+        let status = expect_error(
             call(bytes).await,
             Code::ResourceExhausted,
             "MESSAGE_TOO_LARGE",
@@ -186,8 +186,8 @@ async fn a_message_is_taken_up_to_the_limit_and_beyond_it_told_what_to_do() {
     let claims = [&[0, 0xff, 0xff, 0xff, 0xff][..], &[0; 100]].concat();
     let call = head(&path).body(claims.into()).unwrap();
     let answer = send(&gateway, call).await.result();
-    refused(answer, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
-    vendor.only();
+    expect_error(answer, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
+    vendor.single_request();
 }
 
 #[tokio::test]
@@ -197,9 +197,9 @@ async fn more_ids_than_the_limit_are_refused_by_field_and_limit() {
         max_ids: 3,
         ..Default::default()
     };
-    let gateway = Gateway::with(&vendor, limits).await;
+    let gateway = Gateway::start_with(&vendor, limits).await;
     for rpc in ["GetUsersPresenceBulk", "GetUsersPresencesPurecloudBulk"] {
-        let mut request = sample(&method(rpc));
+        let mut request = minimal_request(&method(rpc));
         request["id"] = json!(["a", "b", "c", "d"]);
         let wrong = wrong(&gateway, &vendor, rpc, request.clone()).await;
         assert_eq!(wrong[0].0, "ids");
@@ -221,7 +221,7 @@ async fn more_ids_than_the_limit_are_refused_by_field_and_limit() {
 #[tokio::test]
 async fn more_than_a_url_holds_is_refused_by_its_field() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let ids: Vec<String> = (0..3000).map(|n| format!("{n:036}")).collect();
     for (request, field) in [
         (
@@ -246,12 +246,12 @@ async fn more_than_a_url_holds_is_refused_by_its_field() {
 #[tokio::test]
 async fn what_bears_no_token_is_not_even_read() {
     let vendor = vendor().await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     let huge = vec![0_u8; MAX + 1];
     for message in [&b"\xff\xff\xff"[..], &huge] {
         let method = method("GetUserPresence");
         let request = Request::new(message.to_vec());
-        let answer = gateway.raw(&path(&method), request).await;
-        refused(answer, Code::Unauthenticated, "MISSING_TOKEN");
+        let answer = gateway.call_raw(&path(&method), request).await;
+        expect_error(answer, Code::Unauthenticated, "MISSING_TOKEN");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use crate::support::raw_http::RawVendor;
-use crate::support::{Gateway, Vendor, info, refused};
+use crate::support::{Gateway, Vendor, expect_error, info};
 
 /// A read, a write, and both of bulk.
 const RPCS: [(&str, &str); 4] = [
@@ -18,7 +18,7 @@ const RPCS: [(&str, &str); 4] = [
 ];
 
 async fn answers(vendor: &Vendor) -> Vec<(&'static str, Result<serde_json::Value, Status>)> {
-    let gateway = Gateway::before(vendor).await;
+    let gateway = Gateway::start(vendor).await;
     let mut answers = Vec::new();
     for (rpc, request) in RPCS {
         let request = serde_json::from_str(request).unwrap();
@@ -48,7 +48,7 @@ async fn content(
 /// is told to have been applied.
 #[track_caller]
 fn unreadable(rpc: &str, answer: Result<serde_json::Value, Status>, says: &str) {
-    let status = refused(answer, Code::Internal, "UNREADABLE_ANSWER");
+    let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
     assert!(
         status.message().contains(says),
         "{rpc}: {}",
@@ -142,16 +142,16 @@ fn too_large_a_head() -> [String; 3] {
 async fn a_head_that_is_too_large_is_no_connection_that_broke() {
     let why = "its head has more than 100 lines, or more than 400 KB";
     for answer in too_large_a_head() {
-        let vendor = RawVendor::writing(answer).await;
-        let gateway = Gateway::before_url(&vendor.url()).await;
+        let vendor = RawVendor::with_bytes(answer).await;
+        let gateway = Gateway::start_at(&vendor.url()).await;
         let read = gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
-        let status = refused(read.await, Code::Internal, "UNREADABLE_ANSWER");
+        let status = expect_error(read.await, Code::Internal, "UNREADABLE_ANSWER");
         assert!(status.message().contains(why), "{status:?}");
         assert_eq!(vendor.connections(), 1, "it would be the same again");
 
         // Of what it answers nothing is known, not even the status.
         let write = gateway.call("PutPresenceSettings", json!({"body": {}}));
-        let status = refused(write.await, Code::Unknown, "OUTCOME_UNKNOWN");
+        let status = expect_error(write.await, Code::Unknown, "OUTCOME_UNKNOWN");
         assert!(status.message().contains(why), "{status:?}");
         assert!(!status.message().contains("broke"), "{status:?}");
         assert_eq!(vendor.connections(), 2, "it would be the same again");
@@ -170,7 +170,7 @@ async fn the_content_type_and_identity_do_not_matter_where_the_answer_is_good() 
         &[],
     ] {
         let vendor = content(headers, r#"{"id":"p"}"#).await;
-        let gateway = Gateway::before(&vendor).await;
+        let gateway = Gateway::start(&vendor).await;
         let answer = gateway
             .call("GetUserPresencesPurecloud", json!({"userId": "u"}))
             .await;
@@ -185,9 +185,9 @@ async fn html_in_place_of_a_refusal_is_the_gateways_word_alone() {
         (404, Code::Internal),
         (500, Code::Internal),
     ] {
-        let vendor = Vendor::answering(status, "<html>s3cret</html>").await;
+        let vendor = Vendor::with_response(status, "<html>s3cret</html>").await;
         for (rpc, answer) in answers(&vendor).await {
-            let refusal = refused(answer, code, "UPSTREAM_ERROR");
+            let refusal = expect_error(answer, code, "UPSTREAM_ERROR");
             assert!(
                 !format!("{refusal:?}").contains("s3cret"),
                 "{rpc}: {refusal:?}"
@@ -206,8 +206,8 @@ async fn html_in_place_of_a_refusal_is_the_gateways_word_alone() {
 async fn an_answer_that_declares_more_than_the_cap_is_not_read() {
     // It is never sent, so that waiting for it would end in a lost connection.
     let declares = "HTTP/1.1 200 OK\r\ncontent-length: 8388609\r\n\r\n[";
-    let vendor = RawVendor::writing(declares).await;
-    let gateway = Gateway::before_url(&vendor.url()).await;
+    let vendor = RawVendor::with_bytes(declares).await;
+    let gateway = Gateway::start_at(&vendor.url()).await;
     for (rpc, request) in RPCS {
         let answer = gateway
             .call(rpc, serde_json::from_str(request).unwrap())
@@ -219,8 +219,8 @@ async fn an_answer_that_declares_more_than_the_cap_is_not_read() {
 #[tokio::test]
 async fn a_list_that_is_small_on_the_wire_and_huge_in_memory_is_given_up() {
     let body = format!("[{}{{}}]", "{},".repeat(50_000));
-    let vendor = Vendor::answering(200, body).await;
-    let gateway = Gateway::before(&vendor).await;
+    let vendor = Vendor::with_response(200, body).await;
+    let gateway = Gateway::start(&vendor).await;
     let answer = gateway
         .call("GetUsersPresencesPurecloudBulk", json!({"id": ["u"]}))
         .await;
@@ -239,7 +239,7 @@ async fn an_answer_without_an_end_is_given_up() {
         Response::new(Body::from_stream(endless))
     })
     .await;
-    let gateway = Gateway::before(&vendor).await;
+    let gateway = Gateway::start(&vendor).await;
     for (rpc, request) in &RPCS[..2] {
         let answer = gateway
             .call(rpc, serde_json::from_str(request).unwrap())
@@ -261,8 +261,8 @@ async fn an_answer_with_odd_heads_does_no_harm() {
         "content-length: 2\r\ntransfer-encoding: chunked\r\n",
         "transfer-encoding: x\r\n",
     ] {
-        let vendor = RawVendor::writing(format!("HTTP/1.1 200 OK\r\n{head}\r\n{{}}")).await;
-        let gateway = Gateway::before_url(&vendor.url()).await;
+        let vendor = RawVendor::with_bytes(format!("HTTP/1.1 200 OK\r\n{head}\r\n{{}}")).await;
+        let gateway = Gateway::start_at(&vendor.url()).await;
         let answer = gateway
             .call("GetUserPresencesPurecloud", json!({"userId": "u"}))
             .await;

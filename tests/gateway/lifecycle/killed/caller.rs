@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tonic::Status;
 
 use super::write::Write;
-use crate::support::raw_http::{Travelled, frame, head};
-use crate::support::{encoded, method, path};
+use crate::support::raw_http::{RawResponse, frame, head};
+use crate::support::{encode, method, path};
 
 /// How a call ended for its caller.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Caller {
     /// Makes a call, and waits for as long as its connection lasts.
     pub async fn call(&self, write: &Write) -> End {
         let method = method(write.rpc);
-        let message = frame(&encoded(&method, write.request.clone()));
+        let message = frame(&encode(&method, write.request.clone()));
         let mut call = head(&path(&method)).body(Body::from(message)).unwrap();
         let token = format!("Bearer {}", write.token).parse().unwrap();
         call.headers_mut().insert("authorization", token);
@@ -68,7 +68,7 @@ impl Caller {
         }
         let travelled = async {
             let response = self.client.clone().send_request(call).await?;
-            Travelled::read(response).await
+            RawResponse::read(response).await
         };
         match travelled.await {
             Ok(travelled) => match travelled.result() {

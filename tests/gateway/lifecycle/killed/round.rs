@@ -15,7 +15,7 @@ use super::tally::Tally;
 use super::told::{info_of, told};
 use super::vendor::Vendor;
 use super::write::{Write, Writes};
-use crate::support::process::Serving;
+use crate::support::process::ServerProcess;
 
 /// How many connections there are, and how many calls on each at a time.
 const CONNECTIONS: usize = 4;
@@ -116,7 +116,7 @@ async fn judge(vendor: &mut Vendor, ending: Ending, ends: &[(Write, End)]) -> Ta
     tally
 }
 
-fn start(vendor: &str, lame_duck: Duration, drain: Duration) -> Serving {
+fn start(vendor: &str, lame_duck: Duration, drain: Duration) -> ServerProcess {
     let turns = TURNS.to_string();
     let (lame_duck, drain) = (
         format!("{}ms", lame_duck.as_millis()),
@@ -139,7 +139,7 @@ fn start(vendor: &str, lame_duck: Duration, drain: Duration) -> Serving {
         "--drain-timeout",
         &drain,
     ];
-    Serving::start(&arguments, &[])
+    ServerProcess::start(&arguments, &[])
 }
 
 fn check_exit(ending: Ending, status: ExitStatus, took: Duration, end: Duration, log: &[String]) {

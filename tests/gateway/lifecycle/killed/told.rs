@@ -8,7 +8,7 @@ use tonic_types::pb::{ErrorInfo, Status as RpcStatus};
 
 use super::caller::End;
 use super::write::Write;
-use crate::support::{check_form, report, rpc_status};
+use crate::support::{assert_well_formed, report, rpc_status};
 
 /// What is certain about a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,7 +38,7 @@ pub fn told(write: &Write, end: &End) -> Vec<Told> {
         ),
         End::Answered(_) => all(Claim::Applied, "OK"),
         End::Failed(status) => {
-            check_form(status);
+            assert_well_formed(status);
             let (claim, word) = of_status(status);
             let has_report = rpc_status(status)
                 .details

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use super::fate::{LONGEST, rules};
 use super::write::{Stock, definition, gone, user};
-use crate::support::process::Serving;
+use crate::support::process::ServerProcess;
 
 /// As many as the sandbox can have.
 const USERS: usize = 10_000;
@@ -22,7 +22,7 @@ const RESOURCES: usize = 24;
 
 /// The sandbox, and a connection to it that passes by the gateway.
 pub struct Vendor {
-    server: Serving,
+    server: ServerProcess,
     client: SendRequest<Body>,
 }
 
@@ -36,7 +36,7 @@ impl Vendor {
             // What was deleted by an attempt before is not there for the next.
             ("PRESENCE_GATEWAY_SANDBOX_REPEATED_DELETE", "404"),
         ];
-        let server = Serving::start(&["sandbox"], &settings);
+        let server = ServerProcess::start(&["sandbox"], &settings);
         let stream = TcpStream::connect(&server.address).await.unwrap();
         let (client, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::bulk::READS;
-use crate::support::{cut, reply};
+use crate::support::{disconnect, reply};
 
 /// How the vendor answers for one id.
 #[derive(Debug, Clone, Copy)]
@@ -183,7 +183,7 @@ impl Scene {
                 reply(status, json!({"code": format!("c.{status}")}).to_string())
             }
             End::Unreadable => reply(200, "{}"),
-            End::Cut => cut(),
+            End::Cut => disconnect(),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::yield_now;
 
 use crate::support::bulk::update;
-use crate::support::{Received, cut, reply};
+use crate::support::{ReceivedRequest, disconnect, reply};
 
 /// How the vendor treats a batch.
 #[derive(Debug, Clone, Copy)]
@@ -129,7 +129,7 @@ pub fn place(message: &Value) -> usize {
 }
 
 /// The places of a request's updates.
-pub fn places(received: &Received) -> Vec<usize> {
+pub fn places(received: &ReceivedRequest) -> Vec<usize> {
     received
         .json()
         .as_array()
@@ -168,7 +168,7 @@ impl Drop for UnderWay<'_> {
 
 impl Memory {
     /// Treats a request as the scene says.
-    pub async fn treat(&self, scene: &Scene, received: &Received) -> Response {
+    pub async fn treat(&self, scene: &Scene, received: &ReceivedRequest) -> Response {
         let places = places(received);
         let (_, before, after) = scene.batch(places[0]);
         let end = scene.end(places[0]);
@@ -200,7 +200,7 @@ impl Memory {
                 response
             }
             End::Lost(Some(status), _) => reply(status, ""),
-            End::Lost(None, _) => cut(),
+            End::Lost(None, _) => disconnect(),
             End::Garbled => reply(200, "{}"),
             End::Applied | End::Never(_) => {
                 let presences = places
@@ -211,7 +211,7 @@ impl Memory {
         }
     }
 
-    fn begin(&self, received: &Received) -> UnderWay<'_> {
+    fn begin(&self, received: &ReceivedRequest) -> UnderWay<'_> {
         let mut under_way = self.under_way.lock();
         let mut users = Vec::new();
         for update in received.json().as_array().unwrap() {

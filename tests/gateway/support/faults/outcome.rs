@@ -11,7 +11,9 @@ use tonic_types::StatusExt;
 use super::column::{Column, USERS};
 use crate::errors::faults::table::Row;
 use crate::support::vendor_api::permissions;
-use crate::support::{CORRELATION_ID, check_form, metadata, method, rpc_status, violations};
+use crate::support::{
+    CORRELATION_ID, assert_well_formed, metadata, method, rpc_status, violations,
+};
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,7 +193,7 @@ const MAYBE: &str = "may or may not have been applied";
 impl Told {
     /// What a status tells, which should say `says`.
     pub fn by(status: &Status, says: &str) -> Self {
-        check_form(status);
+        assert_well_formed(status);
         let info = status.get_details_error_info().unwrap();
         let text = |name| metadata(status, name).map(str::to_owned);
         let details = rpc_status(status).details;

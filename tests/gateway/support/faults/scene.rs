@@ -20,7 +20,7 @@ use super::outcome::{Outcome, Told};
 use crate::errors::faults::table::{Cell, Row};
 use crate::support::log::CapturedLog;
 use crate::support::raw_http::{RawVendor, read_request};
-use crate::support::{Answer, CORRELATION_ID, Gateway, Limits, ONCE, rpc_status};
+use crate::support::{CORRELATION_ID, Gateway, JsonResponse, Limits, NO_RETRIES, rpc_status};
 
 /// What every token begins with, and what is in no output.
 const SECRET: &str = "s3cret";
@@ -150,7 +150,7 @@ async fn meet(rows: &'static [Row], places: &[usize], log: &CapturedLog) -> Vec<
         default_deadline: Duration::from_secs(first.deadline),
         ..Limits::default()
     };
-    let gateway = Gateway::at(&upstream, limits).await;
+    let gateway = Gateway::start_at_with(&upstream, limits).await;
     let columns = columns();
     let cells = places
         .iter()
@@ -198,11 +198,11 @@ async fn call(
     row: &Row,
     column: &Column,
     token: &str,
-) -> Result<Answer, Status> {
+) -> Result<JsonResponse, Status> {
     let authorization = format!("Bearer {token}");
-    let metadata = [("authorization", authorization.as_str()), ONCE];
+    let metadata = [("authorization", authorization.as_str()), NO_RETRIES];
     let metadata = &metadata[..=usize::from(row.is_repeated)];
-    let answer = gateway.call_with(column.rpc, column.request.clone(), metadata);
+    let answer = gateway.call_with_metadata(column.rpc, column.request.clone(), metadata);
     answer.await
 }
 
@@ -223,7 +223,12 @@ fn logged(log: &CapturedLog, rpc: &str) -> usize {
 }
 
 /// Compares what a caller was told with what it should have been.
-fn check(answer: Result<Answer, Status>, row: &Row, column: &Column, cell: Cell) -> Vec<String> {
+fn check(
+    answer: Result<JsonResponse, Status>,
+    row: &Row,
+    column: &Column,
+    cell: Cell,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let (outcome, _) = cell;
     let expected = outcome.told(row, column);

@@ -40,14 +40,14 @@ use tonic::{Request, Response, Status, async_trait};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The variables that make everything be exported without delay.
-pub const AT_ONCE: [(&str, &str); 2] = [
+pub const EXPORT_AT_ONCE: [(&str, &str); 2] = [
     ("OTEL_BSP_SCHEDULE_DELAY", "20"),
     ("OTEL_METRIC_EXPORT_INTERVAL", "50"),
 ];
 
 /// What a collector was sent.
 #[derive(Debug, Clone, Default)]
-pub struct Received {
+pub struct Exported {
     pub spans: Vec<Span>,
     pub metrics: Vec<Metric>,
     /// The resources of the spans.
@@ -61,9 +61,9 @@ pub struct Received {
 
 /// How a collector answers the exports of one signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answers {
-    Taken,
-    Refused,
+pub enum CollectorResponse {
+    Accept,
+    Reject,
     Never,
 }
 
@@ -72,18 +72,18 @@ pub enum Answers {
 pub struct Collector {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
-    traces: Answers,
-    metrics: Answers,
-    received: Arc<watch::Sender<Received>>,
+    traces: CollectorResponse,
+    metrics: CollectorResponse,
+    received: Arc<watch::Sender<Exported>>,
 }
 
 impl Collector {
     pub async fn start() -> Self {
-        Self::answering(Answers::Taken, Answers::Taken).await
+        Self::responding(CollectorResponse::Accept, CollectorResponse::Accept).await
     }
 
     /// One that answers traces and metrics so.
-    pub async fn answering(traces: Answers, metrics: Answers) -> Self {
+    pub async fn responding(traces: CollectorResponse, metrics: CollectorResponse) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let collector = Self {
@@ -126,17 +126,17 @@ impl Collector {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
         ];
-        variables.extend(AT_ONCE.map(|(name, value)| (name, value.to_owned())));
+        variables.extend(EXPORT_AT_ONCE.map(|(name, value)| (name, value.to_owned())));
         variables
     }
 
     /// What it was sent up to now.
-    pub fn received(&self) -> Received {
+    pub fn received(&self) -> Exported {
         self.received.borrow().clone()
     }
 
     /// Waits until what it was sent is enough.
-    pub async fn until(&self, is_enough: impl Fn(&Received) -> bool) -> Received {
+    pub async fn wait_until(&self, is_enough: impl Fn(&Exported) -> bool) -> Exported {
         let mut received = self.received.subscribe();
         let enough = timeout(PATIENCE, received.wait_for(is_enough)).await;
         let Ok(enough) = enough else {
@@ -145,7 +145,7 @@ impl Collector {
         enough.unwrap().clone()
     }
 
-    fn take(&self, headers: HeaderMap, change: impl FnOnce(&mut Received)) {
+    fn take(&self, headers: HeaderMap, change: impl FnOnce(&mut Exported)) {
         self.received.send_modify(|received| {
             received.headers = headers;
             change(received);
@@ -173,14 +173,14 @@ impl Collector {
     }
 
     /// Waits for ever, refuses, or goes on.
-    async fn answered(&self, how: Answers) -> Result<(), Status> {
+    async fn answered(&self, how: CollectorResponse) -> Result<(), Status> {
         match how {
-            Answers::Taken => Ok(()),
-            Answers::Refused => {
+            CollectorResponse::Accept => Ok(()),
+            CollectorResponse::Reject => {
                 self.received.send_modify(|received| received.refused += 1);
                 Err(Status::unimplemented("no such pipeline"))
             }
-            Answers::Never => std::future::pending().await,
+            CollectorResponse::Never => std::future::pending().await,
         }
     }
 }
