@@ -6,8 +6,8 @@ pub mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
-use crate::support::faults::fault::{Answer, Content, Fault};
-use crate::support::faults::scene;
+use crate::support::faults::fault::{Content, Fault, VendorResponse};
+use crate::support::faults::harness;
 use parking_lot::Mutex;
 use table::TABLE;
 
@@ -15,28 +15,28 @@ use table::TABLE;
 const TOGETHER: usize = 7;
 
 /// The rows in groups that meet their faults together, the slowest first.
-fn scenes() -> Vec<Vec<usize>> {
-    let (mut answered, mut scenes) = (BTreeMap::<u64, Vec<usize>>::new(), Vec::new());
+fn groups() -> Vec<Vec<usize>> {
+    let (mut answered, mut groups) = (BTreeMap::<u64, Vec<usize>>::new(), Vec::new());
     for (place, row) in TABLE.iter().enumerate() {
         match row.fault {
-            Fault::Answers(_) => answered.entry(row.deadline).or_default().push(place),
-            _ => scenes.push(vec![place]),
+            Fault::Responds(_) => answered.entry(row.deadline).or_default().push(place),
+            _ => groups.push(vec![place]),
         }
     }
     for rows in answered.values() {
-        scenes.extend(rows.rchunks(TOGETHER).map(<[usize]>::to_vec));
+        groups.extend(rows.rchunks(TOGETHER).map(<[usize]>::to_vec));
     }
-    scenes
+    groups
 }
 
 #[test]
 fn every_fault_is_told_to_every_caller_as_the_contract_says() {
     let wrong = Mutex::new(Vec::new());
     thread::scope(|scope| {
-        for scene in scenes() {
+        for group in groups() {
             let wrong = &wrong;
             scope.spawn(move || {
-                let found = scene::play(TABLE, &scene);
+                let found = harness::run_rows(TABLE, &group);
                 wrong.lock().extend(found);
             });
         }
@@ -62,7 +62,9 @@ fn documented() -> BTreeSet<u16> {
 /// The statuses of the fault table with this content.
 fn statuses(with: impl Fn(Content) -> bool) -> BTreeSet<u16> {
     let answers = TABLE.iter().filter_map(|row| match row.fault {
-        Fault::Answers(Answer::Whole(status, None, content)) if with(content) => Some(status),
+        Fault::Responds(VendorResponse::Whole(status, None, content)) if with(content) => {
+            Some(status)
+        }
         _ => None,
     });
     answers.collect()
@@ -79,9 +81,9 @@ fn every_status_that_is_documented_has_its_rows() {
     for (with, shown) in [
         (
             "the vendor's body",
-            statuses(|content| content == Content::Vendors),
+            statuses(|content| content == Content::ApiError),
         ),
-        ("no body", statuses(|content| content == Content::Nothing)),
+        ("no body", statuses(|content| content == Content::NoBody)),
     ] {
         let missing: Vec<_> = documented.difference(&shown).collect();
         assert!(missing.is_empty(), "no row with {with} for {missing:?}");
@@ -91,7 +93,7 @@ fn every_status_that_is_documented_has_its_rows() {
             assert!(has_other, "no row with {with} for another of {other:?}");
         }
     }
-    let redirects = statuses(|content| content == Content::Elsewhere);
+    let redirects = statuses(|content| content == Content::Redirect);
     assert!(redirects.iter().all(|status| (300..400).contains(status)) && !redirects.is_empty());
 }
 

@@ -1,7 +1,7 @@
 //! What the tests of bulk calls share.
 
-pub mod read_scene;
-pub mod write_scene;
+pub mod read_scenario;
+pub mod write_scenario;
 
 use std::ops::Range;
 

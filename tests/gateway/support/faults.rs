@@ -3,5 +3,5 @@
 pub mod column;
 pub mod fault;
 mod gzip;
+pub mod harness;
 pub mod outcome;
-pub mod scene;

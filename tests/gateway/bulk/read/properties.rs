@@ -13,15 +13,15 @@ use tokio::task::yield_now;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::bulk::read_scene::{CONCURRENCY, End, Scene, failure, scene};
+use crate::support::bulk::read_scenario::{CONCURRENCY, End, Scene, failure, scene};
 use crate::support::bulk::{READS, failures, read, texts};
 use crate::support::in_flight::{InFlight, wait_for};
-use crate::support::stage::{Play, Stage, check};
+use crate::support::scenario::{ActiveScenario, ScenarioVendor, check};
 use crate::support::{Gateway, Limits, NO_RETRIES, ReceivedRequest, assert_well_formed};
 
 /// The vendor, and a gateway for each concurrency.
 struct Theatre {
-    stage: Stage<Scene, InFlight>,
+    stage: ScenarioVendor<Scene, InFlight>,
     gateways: Vec<Gateway>,
 }
 
@@ -33,14 +33,16 @@ fn batch_of(received: &ReceivedRequest, scene: &Scene) -> usize {
 
 impl Theatre {
     async fn new() -> Self {
-        let stage = Stage::new(async |play: Arc<Play<Scene, InFlight>>, received| {
-            let held = play.memory.begin();
-            let batch = batch_of(&received, &play.scene);
-            for _ in 0..play.scene.batches[batch].1 {
-                yield_now().await;
-            }
-            held.answered(play.scene.answer(batch))
-        })
+        let stage = ScenarioVendor::new(
+            async |play: Arc<ActiveScenario<Scene, InFlight>>, received| {
+                let held = play.memory.begin();
+                let batch = batch_of(&received, &play.scene);
+                for _ in 0..play.scene.batches[batch].1 {
+                    yield_now().await;
+                }
+                held.answered(play.scene.answer(batch))
+            },
+        )
         .await;
         let mut gateways = Vec::new();
         for concurrency in CONCURRENCY {
@@ -55,7 +57,7 @@ impl Theatre {
 
     async fn play(&self, scene: Scene) -> TestCaseResult {
         let play = self.stage.begin(scene);
-        let Play {
+        let ActiveScenario {
             scene,
             token,
             memory: flight,

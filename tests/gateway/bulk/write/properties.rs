@@ -15,10 +15,10 @@ use tokio::runtime::Runtime;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::bulk::write_scene::{End, Memory, Scene, places, scene, user};
+use crate::support::bulk::write_scenario::{End, Memory, Scene, places, scene, user};
 use crate::support::bulk::{WRITE, messages, size};
 use crate::support::in_flight::wait_for;
-use crate::support::stage::{Play, Stage, check};
+use crate::support::scenario::{ActiveScenario, ScenarioVendor, check};
 use crate::support::{
     Gateway, Limits, NO_RETRIES, ReceivedRequest, assert_well_formed, metadata, report,
 };
@@ -41,17 +41,18 @@ enum Fate {
 
 /// The vendor, and gateways for each concurrency.
 struct Theatre {
-    stage: Stage<Scene, Memory>,
+    stage: ScenarioVendor<Scene, Memory>,
     patient: Vec<Gateway>,
     hasty: Vec<Gateway>,
 }
 
 impl Theatre {
     async fn new() -> Self {
-        let stage = Stage::new(async |play: Arc<Play<Scene, Memory>>, received| {
-            play.memory.treat(&play.scene, &received).await
-        })
-        .await;
+        let stage =
+            ScenarioVendor::new(async |play: Arc<ActiveScenario<Scene, Memory>>, received| {
+                play.memory.treat(&play.scene, &received).await
+            })
+            .await;
         let (mut patient, mut hasty) = (Vec::new(), Vec::new());
         for concurrency in CONCURRENCY {
             let limits = Limits {
@@ -74,7 +75,7 @@ impl Theatre {
 
     async fn play(&self, scene: Scene) -> TestCaseResult {
         let play = self.stage.begin(scene);
-        let Play {
+        let ActiveScenario {
             scene,
             token,
             memory,

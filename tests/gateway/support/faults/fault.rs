@@ -20,16 +20,16 @@ pub enum Fault {
     HangsUpInHandshake,
     UnknownAuthority,
     /// The request arrives, and this is the answer.
-    Answers(Answer),
+    Responds(VendorResponse),
 }
 
 /// An answer of the vendor's.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum VendorResponse {
     /// These bytes, and the end of the connection.
     Raw(&'static str),
     /// A head of so many lines, and nothing else wrong.
-    Lines(usize),
+    HeadLines(usize),
     /// A head with one line of so many bytes.
     LongLine(usize),
     Never,
@@ -41,24 +41,24 @@ pub enum Answer {
 /// What follows the head of an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    Nothing,
+    NoBody,
     /// The vendor's error.
-    Vendors,
+    ApiError,
     /// The target of a redirect.
-    Elsewhere,
+    Redirect,
     Html,
     Text(&'static str),
     CutInBody,
     CutInChunks,
     Drips,
     /// What was asked for, byte by byte.
-    DripsToItsEnd,
+    DripsToEnd,
     Oversized,
     OversizedInChunks,
     /// What was asked for, compressed.
     Compressed,
     /// The vendor's error, compressed.
-    VendorsCompressed,
+    ApiErrorCompressed,
     /// Named as compressed in a way that the gateway does not read.
     Brotli,
     /// Named as compressed, and cut or garbled.
@@ -70,7 +70,7 @@ impl Fault {
     /// The answer's status, where it has one.
     pub fn status(self) -> Option<u16> {
         match self {
-            Self::Answers(Answer::Whole(status, _, _)) => Some(status),
+            Self::Responds(VendorResponse::Whole(status, _, _)) => Some(status),
             _ => None,
         }
     }
@@ -79,10 +79,10 @@ impl Fault {
     pub fn is_vendors(self) -> bool {
         matches!(
             self,
-            Self::Answers(Answer::Whole(
+            Self::Responds(VendorResponse::Whole(
                 _,
                 _,
-                Content::Vendors | Content::VendorsCompressed
+                Content::ApiError | Content::ApiErrorCompressed
             ))
         )
     }
@@ -98,29 +98,29 @@ const TOO_LARGE: usize = 8 * 1024 * 1024 + 1;
 /// Answers a request that bore the token `token`.
 pub async fn answer(
     stream: &mut (impl AsyncWrite + Unpin),
-    answer: Answer,
+    answer: VendorResponse,
     column: &Column,
     token: &str,
 ) -> std::io::Result<()> {
     let (status, when, content) = match answer {
-        Answer::Raw(answer) => return stream.write_all(answer.as_bytes()).await,
-        Answer::Lines(lines) => {
+        VendorResponse::Raw(answer) => return stream.write_all(answer.as_bytes()).await,
+        VendorResponse::HeadLines(lines) => {
             let lines = "x-line: of many\r\n".repeat(lines - 1);
             let head = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\n{{}}");
             return stream.write_all(head.as_bytes()).await;
         }
-        Answer::LongLine(length) => {
+        VendorResponse::LongLine(length) => {
             let line = "x".repeat(length);
             let head =
                 format!("HTTP/1.1 200 OK\r\nx-long: {line}\r\ncontent-length: 2\r\n\r\n{{}}");
             return stream.write_all(head.as_bytes()).await;
         }
-        Answer::Never => pending().await,
-        Answer::DripsHead => {
+        VendorResponse::Never => pending().await,
+        VendorResponse::DripsHead => {
             stream.write_all(b"HTTP/1.1 200 OK\r\nx-drip: ").await?;
             return drip(stream).await;
         }
-        Answer::Whole(status, when, content) => (status, when, content),
+        VendorResponse::Whole(status, when, content) => (status, when, content),
     };
     let retry_after = when.map(|when| format!("retry-after: {when}\r\n"));
     let head = format!(
@@ -141,10 +141,10 @@ async fn body(
     token: &str,
 ) -> std::io::Result<()> {
     match content {
-        Content::Nothing if status == 204 => stream.write_all(b"\r\n").await,
-        Content::Nothing => sized(stream, "", b"").await,
-        Content::Vendors => sized(stream, "", error(status, column).as_bytes()).await,
-        Content::Elsewhere => {
+        Content::NoBody if status == 204 => stream.write_all(b"\r\n").await,
+        Content::NoBody => sized(stream, "", b"").await,
+        Content::ApiError => sized(stream, "", error(status, column).as_bytes()).await,
+        Content::Redirect => {
             let location = format!("location: /elsewhere?token={token}\r\n");
             sized(stream, &location, b"").await
         }
@@ -165,7 +165,7 @@ async fn body(
             stream.write_all(b"content-length: 100000\r\n\r\n").await?;
             drip(stream).await
         }
-        Content::DripsToItsEnd => {
+        Content::DripsToEnd => {
             let length = column.answer.len() + 10;
             let head = format!("content-length: {length}\r\n\r\n");
             stream.write_all(head.as_bytes()).await?;
@@ -196,7 +196,7 @@ async fn body(
             let answer = gzip::wrapped(column.answer);
             sized(stream, "content-encoding: gzip\r\n", &answer).await
         }
-        Content::VendorsCompressed => {
+        Content::ApiErrorCompressed => {
             let body = gzip::wrapped(&error(status, column));
             sized(stream, "Content-Encoding: X-GZIP\r\n", &body).await
         }

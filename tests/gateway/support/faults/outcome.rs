@@ -32,9 +32,9 @@ pub enum Outcome {
     /// A write that may have been applied when time ran out.
     UnsureLate,
     /// The answer is none; a write was applied.
-    Garbled,
+    Unreadable,
     /// The answer is compressed; a write was applied.
-    Zipped,
+    NotGzip,
     /// The answer is more than is read; a write was applied.
     TooLarge,
     /// The head of the answer is more than is read.
@@ -46,12 +46,12 @@ pub enum Outcome {
 
 /// What a caller is told of a failure.
 #[derive(Debug, PartialEq, Default)]
-pub struct Told {
+pub struct ErrorContent {
     code: i32,
     domain: String,
     reason: String,
     /// The metadata of the reason.
-    besides: BTreeMap<String, String>,
+    metadata: BTreeMap<String, String>,
     /// The words that matter, or all of them where those are missing.
     says: String,
     retry_after: Option<Duration>,
@@ -65,11 +65,11 @@ pub struct Told {
 
 impl Outcome {
     /// What the caller of `column` is told when this comes of the fault `row`.
-    pub fn told(self, row: &Row, column: &Column) -> Told {
+    pub fn expected_error(self, row: &Row, column: &Column) -> ErrorContent {
         let status = row.fault.status();
         let is_vendors = row.fault.is_vendors();
         let (code, reason, says) = match self {
-            Self::Done => return Told::default(),
+            Self::Done => return ErrorContent::default(),
             Self::Unreached => (
                 Code::Unavailable,
                 "UPSTREAM_UNREACHABLE",
@@ -84,11 +84,11 @@ impl Outcome {
             Self::Lost => (Code::Unavailable, "UPSTREAM_CONNECTION_LOST", "broke"),
             Self::Unsure => (Code::Unknown, "OUTCOME_UNKNOWN", MAYBE),
             Self::UnsureLate => (Code::DeadlineExceeded, "OUTCOME_UNKNOWN", MAYBE),
-            Self::Garbled if column.is_write() => {
+            Self::Unreadable if column.is_write() => {
                 (Code::Internal, "UNREADABLE_ANSWER", "was applied")
             }
-            Self::Garbled => (Code::Internal, "UNREADABLE_ANSWER", "cannot be read"),
-            Self::Zipped => (Code::Internal, "UNREADABLE_ANSWER", "not by gzip"),
+            Self::Unreadable => (Code::Internal, "UNREADABLE_ANSWER", "cannot be read"),
+            Self::NotGzip => (Code::Internal, "UNREADABLE_ANSWER", "not by gzip"),
             Self::TooLarge => (Code::Internal, "UNREADABLE_ANSWER", "it is larger than"),
             Self::HeadTooLarge => (
                 Code::Internal,
@@ -114,7 +114,7 @@ impl Outcome {
         let is_domain = is_refused && is_vendors;
         let names_fields = is_domain && code == Code::InvalidArgument;
         let correlation = status.map(|_| CORRELATION_ID.to_owned());
-        Told {
+        ErrorContent {
             code: code as i32,
             domain: if is_domain {
                 "genesys.cloud"
@@ -123,7 +123,7 @@ impl Outcome {
             }
             .to_owned(),
             reason: reason.to_owned(),
-            besides: self.besides(row, column),
+            metadata: self.error_metadata(row, column),
             says: says.to_owned(),
             retry_after: retry_after.map(Duration::from_secs),
             pushback,
@@ -137,9 +137,9 @@ impl Outcome {
         }
     }
 
-    fn besides(self, row: &Row, column: &Column) -> BTreeMap<String, String> {
-        let mut besides = BTreeMap::new();
-        let mut put = |key: &str, value: String| besides.insert(key.to_owned(), value);
+    fn error_metadata(self, row: &Row, column: &Column) -> BTreeMap<String, String> {
+        let mut metadata = BTreeMap::new();
+        let mut put = |key: &str, value: String| metadata.insert(key.to_owned(), value);
         match (self, row.fault.status()) {
             (Self::Is(_) | Self::Redirected, Some(status)) => {
                 put("http_status", status.to_string());
@@ -151,7 +151,7 @@ impl Outcome {
                 }
             }
             // Of a bulk write, the report says it: there is a batch that was not.
-            (Self::Garbled | Self::Zipped | Self::TooLarge, _)
+            (Self::Unreadable | Self::NotGzip | Self::TooLarge, _)
                 if column.is_write() && !column.is_bulk_write() =>
             {
                 put("outcome", "applied".to_owned());
@@ -165,7 +165,7 @@ impl Outcome {
             let mode = if needed.mode == 1 { "ANY" } else { "ALL" };
             put("required_permissions_mode", mode.to_owned());
         }
-        besides
+        metadata
     }
 
     /// What is told of the updates of a bulk write: the first batch met the
@@ -181,7 +181,7 @@ impl Outcome {
         match self {
             Self::NotSent => report.not_tried = range(0, last),
             Self::Unsure | Self::UnsureLate => report.unknown = first,
-            Self::Garbled | Self::Zipped | Self::TooLarge => report.applied = first,
+            Self::Unreadable | Self::NotGzip | Self::TooLarge => report.applied = first,
             _ => report.failed = first,
         }
         report
@@ -190,9 +190,9 @@ impl Outcome {
 
 const MAYBE: &str = "may or may not have been applied";
 
-impl Told {
+impl ErrorContent {
     /// What a status tells, which should say `says`.
-    pub fn by(status: &Status, says: &str) -> Self {
+    pub fn from_status(status: &Status, says: &str) -> Self {
         assert_well_formed(status);
         let info = status.get_details_error_info().unwrap();
         let text = |name| metadata(status, name).map(str::to_owned);
@@ -205,7 +205,7 @@ impl Told {
             code: status.code() as i32,
             domain: info.domain,
             reason: info.reason,
-            besides: info.metadata.into_iter().collect(),
+            metadata: info.metadata.into_iter().collect(),
             says: if status.message().contains(says) {
                 says
             } else {

@@ -16,7 +16,7 @@ use tonic::Status;
 
 use super::column::{Column, columns};
 use super::fault::{self, Fault};
-use super::outcome::{Outcome, Told};
+use super::outcome::{ErrorContent, Outcome};
 use crate::errors::faults::table::{Cell, Row};
 use crate::support::log::CapturedLog;
 use crate::support::raw_http::{RawVendor, read_request};
@@ -33,10 +33,10 @@ fn token(row: usize, column: usize) -> String {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often each token was seen.
-type Asked = Arc<Mutex<HashMap<String, usize>>>;
+type Attempts = Arc<Mutex<HashMap<String, usize>>>;
 
 /// A vendor that does to a request what the row says that its token names.
-async fn answering(rows: &'static [Row], asked: &Asked) -> RawVendor {
+async fn answering(rows: &'static [Row], asked: &Attempts) -> RawVendor {
     let asked = Arc::clone(asked);
     let columns = Arc::new(columns());
     RawVendor::start(move |mut stream| {
@@ -54,7 +54,7 @@ async fn answering(rows: &'static [Row], asked: &Asked) -> RawVendor {
                 .map(|n| n.parse::<usize>().unwrap());
             let row = &rows[place.next().unwrap()];
             let column = &columns[place.next().unwrap()];
-            if let Fault::Answers(answer) = row.fault {
+            if let Fault::Responds(answer) = row.fault {
                 // The gateway may have seen enough before the end.
                 let _ = fault::answer(&mut stream, answer, column, &token).await;
             }
@@ -90,7 +90,11 @@ async fn unknown() -> RawVendor {
 }
 
 /// Where the gateway finds the vendor of some rows, and what counts connections.
-async fn vendor(rows: &'static [Row], fault: Fault, asked: &Asked) -> (String, Option<RawVendor>) {
+async fn vendor(
+    rows: &'static [Row],
+    fault: Fault,
+    asked: &Attempts,
+) -> (String, Option<RawVendor>) {
     let vendor = match fault {
         Fault::Refused => {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -107,7 +111,7 @@ async fn vendor(rows: &'static [Row], fault: Fault, asked: &Asked) -> (String, O
         }
         Fault::HangsUpInHandshake => RawVendor::start(async |_| {}).await,
         Fault::UnknownAuthority => unknown().await,
-        Fault::Answers(_) => {
+        Fault::Responds(_) => {
             let vendor = answering(rows, asked).await;
             return (vendor.url(), None);
         }
@@ -118,7 +122,7 @@ async fn vendor(rows: &'static [Row], fault: Fault, asked: &Asked) -> (String, O
 /// Lets every caller meet the rows at these places, all at once; gives what
 /// was not as the table says. Rows that play together have the same kind of
 /// fault and the same deadline.
-pub fn play(rows: &'static [Row], places: &[usize]) -> Vec<String> {
+pub fn run_rows(rows: &'static [Row], places: &[usize]) -> Vec<String> {
     let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -141,7 +145,7 @@ pub fn play(rows: &'static [Row], places: &[usize]) -> Vec<String> {
 
 async fn meet(rows: &'static [Row], places: &[usize], log: &CapturedLog) -> Vec<String> {
     let first = &rows[places[0]];
-    let asked = Asked::default();
+    let asked = Attempts::default();
     let (upstream, connections) = vendor(rows, first.fault, &asked).await;
     let limits = Limits {
         // One batch after the other.
@@ -163,7 +167,7 @@ async fn meet(rows: &'static [Row], places: &[usize], log: &CapturedLog) -> Vec<
         let cell = rows[row].cells[column];
         let mut wrong = check(answer, &rows[row], &columns[column], cell);
         let attempts = match rows[row].fault {
-            Fault::Answers(_) => asked.lock().get(&token).copied().unwrap_or(0),
+            Fault::Responds(_) => asked.lock().get(&token).copied().unwrap_or(0),
             _ => logged(log, columns[column].rpc),
         };
         if attempts != cell.1 {
@@ -231,7 +235,7 @@ fn check(
 ) -> Vec<String> {
     let mut wrong = Vec::new();
     let (outcome, _) = cell;
-    let expected = outcome.told(row, column);
+    let expected = outcome.expected_error(row, column);
     let shown = match answer {
         Ok(answer) => {
             if outcome != Outcome::Done {
@@ -244,7 +248,7 @@ fn check(
             format!("{answer:?}")
         }
         Err(status) => {
-            let told = Told::by(&status, expected.says());
+            let told = ErrorContent::from_status(&status, expected.says());
             if told != expected {
                 wrong.push(format!(
                     "{outcome:?} should be\n{expected:#?}\nbut is\n{told:#?}"

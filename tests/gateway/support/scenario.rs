@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use super::{ReceivedRequest, Vendor, disconnect};
 
 /// A scene as it is played, with what the vendor remembers of it.
-pub struct Play<S, M> {
+pub struct ActiveScenario<S, M> {
     pub scene: S,
     /// The caller's token, which tells a request of this scene from a late one
     /// of the scene before.
@@ -21,23 +21,23 @@ pub struct Play<S, M> {
 }
 
 /// The scene that is being played.
-type Playing<S, M> = Arc<Mutex<Option<Arc<Play<S, M>>>>>;
+type Playing<S, M> = Arc<Mutex<Option<Arc<ActiveScenario<S, M>>>>>;
 
 /// A vendor that plays one scene after the other.
-pub struct Stage<S, M> {
+pub struct ScenarioVendor<S, M> {
     playing: Playing<S, M>,
     played: AtomicUsize,
     pub vendor: Vendor,
 }
 
-impl<S, M> Stage<S, M>
+impl<S, M> ScenarioVendor<S, M>
 where
     S: Send + Sync + 'static,
     M: Default + Send + Sync + 'static,
 {
     /// A vendor that answers the requests of the scene as `answer` says.
     pub async fn new<A>(
-        answer: impl Fn(Arc<Play<S, M>>, ReceivedRequest) -> A + Send + Sync + 'static,
+        answer: impl Fn(Arc<ActiveScenario<S, M>>, ReceivedRequest) -> A + Send + Sync + 'static,
     ) -> Self
     where
         A: Future<Output = Response> + Send + 'static,
@@ -63,9 +63,9 @@ where
     }
 
     /// Begins a scene.
-    pub fn begin(&self, scene: S) -> Arc<Play<S, M>> {
+    pub fn begin(&self, scene: S) -> Arc<ActiveScenario<S, M>> {
         let number = self.played.fetch_add(1, Relaxed);
-        let play = Arc::new(Play {
+        let play = Arc::new(ActiveScenario {
             scene,
             token: format!("Bearer {number}"),
             memory: M::default(),
@@ -76,7 +76,7 @@ where
     }
 
     /// The requests of a scene.
-    pub fn received(&self, play: &Play<S, M>) -> Vec<ReceivedRequest> {
+    pub fn received(&self, play: &ActiveScenario<S, M>) -> Vec<ReceivedRequest> {
         let mut received = self.vendor.received();
         received.retain(|received| received.token() == play.token);
         received
