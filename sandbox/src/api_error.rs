@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_429_is_the_documented_body() {
+    fn a_429_has_the_documented_body() {
         let reply = too_many_requests(42).into_reply("the-context");
         assert_eq!(
             reply.body.unwrap(),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_templated_message_carries_its_parameters() {
+    fn a_templated_message_includes_its_parameters() {
         let reply = ApiError::parameter_value("deleted", "maybe", "TRUE, FALSE").into_reply("c");
         let body = reply.body.unwrap();
         assert_eq!(

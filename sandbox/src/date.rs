@@ -12,7 +12,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_has_milliseconds_and_a_z() {
+    fn a_date_ends_with_milliseconds_and_z() {
         let moment: Timestamp = "2026-11-23T10:15:30.123456+00:00".parse().unwrap();
         assert_eq!(date(moment), "2026-11-23T10:15:30.123Z");
         assert_eq!(date(Timestamp::UNIX_EPOCH), "1970-01-01T00:00:00.000Z");

@@ -120,7 +120,7 @@ impl Definitions {
             modified: now,
         };
         definition.change(body)?;
-        // A new definition is active, whatever the body says.
+        // A new definition is active; the body cannot change that.
         definition.deactivated = false;
         self.0.push(definition);
         self.0.last().ok_or_else(|| ApiError::from_status(500))
@@ -165,16 +165,16 @@ impl Definition {
         check_length("name", text("name").map_or(0, str::len), MAX_TEXT)?;
         check_length("divisionId", text("divisionId").map_or(0, str::len), MAX_ID)?;
         // Clients send an empty text for an absent one.
-        if let Some(asked) = text("systemPresence").filter(|asked| !asked.is_empty()) {
-            let asked = SystemPresence::read(asked).ok_or_else(|| unknown_presence(asked))?;
+        if let Some(name) = text("systemPresence").filter(|name| !name.is_empty()) {
+            let requested = SystemPresence::read(name).ok_or_else(|| unknown_presence(name))?;
             if self
                 .system_presence
-                .is_some_and(|presence| presence != asked)
+                .is_some_and(|presence| presence != requested)
             {
                 let message = "The field [systemPresence] cannot be changed.";
                 return Err(ApiError::field("bad.request", "systemPresence", message));
             }
-            self.system_presence = Some(asked);
+            self.system_presence = Some(requested);
         }
         self.labels.clone_from(labels);
         if let Some(name) = text("name") {
@@ -190,7 +190,7 @@ impl Definition {
     }
 }
 
-fn unknown_presence(asked: &str) -> ApiError {
+fn unknown_presence(name: &str) -> ApiError {
     let allowed: Vec<String> = seed::DEFAULTS
         .iter()
         .map(|(known, ..)| known.joined())
@@ -200,7 +200,7 @@ fn unknown_presence(asked: &str) -> ApiError {
     let params = [
         ("type", "SystemPresence"),
         ("allowed", &allowed.join(", ")),
-        ("value", asked),
+        ("value", name),
     ];
     ApiError::templated(400, "invalid.value", template, &params)
         .detail("invalid.value", "systemPresence")
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_presence_is_set_once() {
+    fn the_system_presence_of_a_definition_is_immutable() {
         let mut definitions = Definitions::seeded();
         let labels = json!({"en_US": "Lunch"});
         let made = definitions
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn definitions_are_bounded() {
+    fn the_number_of_definitions_is_limited() {
         let mut definitions = Definitions::seeded();
         let lunch = body(&json!({"languageLabels": {"en_US": "Lunch"}}));
         let made = (0..2000)

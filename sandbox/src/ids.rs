@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_are_uuids_and_fresh() {
+    fn ids_are_unique_uuids() {
         let ids: HashSet<String> = (0..1000).map(|_| fresh()).collect();
         assert_eq!(ids.len(), 1000);
         assert!(ids.iter().all(|id| is_uuid(id)), "{ids:?}");
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_stable_and_is_not_the_token() {
+    fn the_label_of_a_token_is_stable_and_hides_the_token() {
         assert_eq!(token_label("secret"), token_label("secret"));
         assert_ne!(token_label("secret"), token_label("other"));
         assert!(!token_label("secret").contains("secret"));

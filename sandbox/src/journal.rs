@@ -116,7 +116,7 @@ mod tests {
     use crate::seed::user_id;
 
     #[test]
-    fn the_journal_is_bounded() {
+    fn the_journal_is_limited_in_entries_and_bytes() {
         let mut journal = Journal::default();
         let long = "x".repeat(10_000);
         for _ in 0..MAX_JOURNAL + 5 {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_for_fifty_users_is_remembered_whole_and_a_thousand_parameters_are_not() {
+    fn the_journal_keeps_fifty_ids_of_a_request_but_not_a_thousand_parameters() {
         let mut journal = Journal::default();
         for (count, cut) in [(50, false), (1000, true)] {
             let ids: Vec<_> = (1..=count)

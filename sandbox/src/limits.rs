@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_window_begins_with_the_first_request() {
+    fn a_fixed_window_starts_with_the_first_request() {
         let (start, mut limits) = (Instant::now(), limits(2, RateWindow::Fixed));
         assert_eq!(limits.spend(1, start), Ok(()));
         assert_eq!(limits.spend(1, at(start, 50.0)), Ok(()));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sliding_window_gives_back_one_request_at_a_time() {
+    fn a_sliding_window_frees_one_request_at_a_time() {
         let (start, mut limits) = (Instant::now(), limits(2, RateWindow::Sliding));
         assert_eq!(limits.spend(1, start), Ok(()));
         assert_eq!(limits.spend(1, at(start, 50.0)), Ok(()));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_is_as_long_as_is_set() {
+    fn the_period_setting_is_the_length_of_the_window() {
         for window in [RateWindow::Fixed, RateWindow::Sliding] {
             let (start, mut limits) = (Instant::now(), limits(1, window));
             limits.period = Duration::from_secs(2);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_nothing_is_counted_and_the_table_is_bounded() {
+    fn a_limit_of_zero_counts_nothing_and_the_table_is_limited() {
         let start = Instant::now();
         let mut none = limits(0, RateWindow::Fixed);
         assert!((0..1000).all(|_| none.spend(1, start).is_ok()));

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_is_given_in_its_locale_in_english_or_in_all() {
+    fn labels_are_in_the_requested_locale_or_in_english_or_in_all() {
         let labels = |value: Value| value.as_object().unwrap().clone();
         let both = labels(json!({"en_US": "Meal", "de": "Essen"}));
         assert_eq!(choose(&both, "de"), labels(json!({"de": "Essen"})));

@@ -36,20 +36,20 @@ pub(super) fn primary_source(call: &mut OperationRequest<'_>) -> HandlerResult {
 /// `PUT /api/v2/presence/users/{userId}/primarysource`
 pub(super) fn update_primary_source(call: &mut OperationRequest<'_>) -> HandlerResult {
     let (body, id) = (call.body()?, call.variable(0));
-    let asked = body
+    let source_id = body
         .get("sourceId")
         .and_then(Value::as_str)
         .unwrap_or_default();
     let user = call.state.users.find(id, call.settings)?;
-    let registered = call.state.sources.is_active(asked);
-    if asked.eq_ignore_ascii_case(PURECLOUD) {
+    let registered = call.state.sources.is_active(source_id);
+    if source_id.eq_ignore_ascii_case(PURECLOUD) {
         PURECLOUD.clone_into(&mut user.primary_source);
-    } else if registered || user.presence(asked).is_some() {
-        asked.clone_into(&mut user.primary_source);
+    } else if registered || user.presence(source_id).is_some() {
+        source_id.clone_into(&mut user.primary_source);
     } else {
-        let message = format!("The presence source [{asked}] does not exist.");
+        let message = format!("The presence source [{source_id}] does not exist.");
         return Err(
-            ApiError::field("bad.request", "sourceId", &message).about("PresenceSource", asked)
+            ApiError::field("bad.request", "sourceId", &message).about("PresenceSource", source_id)
         );
     }
     Ok(Reply::ok(view(user, registered)))

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_json_by_its_type_whatever_its_charset() {
+    fn a_content_type_is_json_with_any_charset() {
         for (content_type, expected) in [
             ("application/json", true),
             ("Application/JSON; charset=UTF-8", true),

@@ -63,7 +63,7 @@ impl Change {
     fn read(body: &Map<String, Value>, known: &Definitions, at: &str) -> Result<Self, ApiError> {
         let definition = body
             .get("presenceDefinition")
-            .and_then(|asked| asked["id"].as_str());
+            .and_then(|definition| definition["id"].as_str());
         let field = format!("{at}presenceDefinition.id");
         Ok(Self {
             primary: body.get("primary") == Some(&json!(true)),
@@ -106,19 +106,19 @@ fn changes_something(body: &Map<String, Value>) -> bool {
 }
 
 /// The source in the path: PURECLOUD in any case, or a custom one.
-fn source(call: &OperationRequest<'_>, asked: &str, field: &str) -> Result<String, ApiError> {
-    if asked.eq_ignore_ascii_case(PURECLOUD) {
+fn source(call: &OperationRequest<'_>, id: &str, field: &str) -> Result<String, ApiError> {
+    if id.eq_ignore_ascii_case(PURECLOUD) {
         return Ok(PURECLOUD.to_owned());
     }
-    if call.state.sources.is_registered(asked) {
+    if call.state.sources.is_registered(id) {
         let message = "This endpoint does not support registered presence sources.";
-        return Err(ApiError::field("bad.request", field, message).about("PresenceSource", asked));
+        return Err(ApiError::field("bad.request", field, message).about("PresenceSource", id));
     }
     if call.settings.custom_sources == Tolerance::Refused {
-        return Err(ApiError::not_found("PresenceSource", asked));
+        return Err(ApiError::not_found("PresenceSource", id));
     }
-    check_length(field, asked.len(), MAX_ID)?;
-    Ok(asked.to_owned())
+    check_length(field, id.len(), MAX_ID)?;
+    Ok(id.to_owned())
 }
 
 /// `UserPresence`

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_read_in_every_encoding() {
+    fn a_list_is_parsed_in_every_encoding() {
         for raw in [
             "id=a%2Cb%2Cc",
             "id=a,b,c",

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn each_operation_is_found_by_its_own_path() {
+    fn every_operation_is_found_by_its_path() {
         for operation in OPERATIONS {
             let path = format!("/api/v2/{}", operation.template.replace("{}", "x%2Fy"));
             let (found, variables) = find(operation.method, &path).unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_comes_before_a_variable() {
+    fn a_literal_segment_takes_precedence_over_a_variable() {
         let path = "/api/v2/users/presences/purecloud/bulk";
         assert_eq!(name("GET", path), "get_users_presences_purecloud_bulk");
         assert_eq!(

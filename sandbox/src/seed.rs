@@ -62,7 +62,7 @@ pub(super) const DEFAULTS: [(SystemPresence, &str, [&str; 3]); 10] = [
 ];
 
 impl SystemPresence {
-    /// Parses any of the vendor's spellings.
+    /// Parses any spelling that the vendor uses.
     pub(super) fn read(text: &str) -> Option<Self> {
         let plain = |text: &str| text.replace([' ', '_'], "").to_ascii_lowercase();
         let wanted = plain(text);
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_system_presence_is_read_in_every_spelling_and_written_in_three() {
+    fn a_system_presence_is_parsed_in_every_spelling_and_written_in_three() {
         for spelling in ["On Queue", "OnQueue", "ON_QUEUE", "on queue"] {
             let presence = SystemPresence::read(spelling).unwrap();
             assert_eq!(presence.spaced(), "On Queue");

@@ -143,10 +143,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_have_no_problem() {
-        let mut problems = ConfigErrors::default();
-        let settings = Settings::read(&defaults::<Args>(), &mut problems);
-        assert_eq!(problems.into_vec(), Vec::<String>::new());
+    fn the_defaults_are_valid() {
+        let mut errors = ConfigErrors::default();
+        let settings = Settings::read(&defaults::<Args>(), &mut errors);
+        assert_eq!(errors.into_vec(), Vec::<String>::new());
         assert_eq!((settings.users, settings.rate_limit), (100, 300));
         assert_eq!(settings.rate_period, Duration::from_mins(1));
         assert_eq!(settings.bulk_write_limit, 50);
@@ -155,34 +155,34 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_is_read_and_every_mistake_is_told() {
+    fn an_invalid_value_of_every_flag_is_reported() {
         let names: Vec<String> = flags().into_iter().map(|flag| flag.name).collect();
         let words = names
             .iter()
             .flat_map(|name| [format!("--{name}"), "?".into()]);
         let command = Args::augment_args(clap::Command::new("sandbox").no_binary_name(true));
         let matches = command.try_get_matches_from(words).unwrap();
-        let mut problems = ConfigErrors::default();
-        let _ = Settings::read(&Args::from_arg_matches(&matches).unwrap(), &mut problems);
-        let told = problems.into_vec();
-        assert_eq!(told.len(), names.len(), "{told:?}");
-        for (name, told) in names.iter().zip(told) {
-            assert!(told.starts_with(&format!("--{name}: `?` is n")), "{told}");
+        let mut errors = ConfigErrors::default();
+        let _ = Settings::read(&Args::from_arg_matches(&matches).unwrap(), &mut errors);
+        let errors = errors.into_vec();
+        assert_eq!(errors.len(), names.len(), "{errors:?}");
+        for (name, error) in names.iter().zip(errors) {
+            assert!(error.starts_with(&format!("--{name}: `?` is n")), "{error}");
         }
     }
 
     #[test]
-    fn a_mistake_says_what_would_be_right_and_gets_the_default() {
+    fn an_invalid_value_reports_the_accepted_ones_and_becomes_the_default() {
         let mut args: Args = defaults();
         args.users = "10001".into();
         args.rate_period = "900ms".into();
         args.rate_window = "wide".into();
         args.default_locale = "en".into();
         args.latency = "5".into();
-        let mut problems = ConfigErrors::default();
-        let settings = Settings::read(&args, &mut problems);
+        let mut errors = ConfigErrors::default();
+        let settings = Settings::read(&args, &mut errors);
         assert_eq!(
-            problems.into_vec(),
+            errors.into_vec(),
             [
                 "--users: `10001` is not a whole number from 0 to 10000",
                 "--rate-period: `900ms` is not between 1s and 1h",

@@ -204,7 +204,7 @@ pub(super) fn wrong_type(name: &str, expected: &str) -> ApiError {
 mod tests {
     use super::*;
 
-    fn refused(body: &Value, shape: Shape, nulls: Nulls) -> String {
+    fn rejected_field(body: &Value, shape: Shape, nulls: Nulls) -> String {
         let body = read(body, shape, nulls, "")
             .unwrap_err()
             .into_reply("c")
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_field_is_named_by_its_path() {
+    fn an_invalid_field_is_named_by_its_path() {
         for (body, field) in [
             (json!([]), "body"),
             (json!({"message": 5}), "message"),
@@ -228,30 +228,30 @@ mod tests {
             (json!({"modifiedDate": "yesterday"}), "modifiedDate"),
         ] {
             assert_eq!(
-                refused(&body, USER_PRESENCE, Nulls::Absent),
+                rejected_field(&body, USER_PRESENCE, Nulls::Absent),
                 field,
                 "{body}"
             );
         }
         assert_eq!(
-            refused(&json!({}), DEFINITION, Nulls::Absent),
+            rejected_field(&json!({}), DEFINITION, Nulls::Absent),
             "languageLabels"
         );
         let number = json!({"languageLabels": {"de": 1}});
         assert_eq!(
-            refused(&number, DEFINITION, Nulls::Absent),
+            rejected_field(&number, DEFINITION, Nulls::Absent),
             "languageLabels.de"
         );
         let half =
             json!({"restorePresenceSettings": {"enabled": true, "restoreTimeMilliseconds": 1.5}});
         assert_eq!(
-            refused(&half, PRESENCE_SETTINGS, Nulls::Absent),
+            rejected_field(&half, PRESENCE_SETTINGS, Nulls::Absent),
             "restorePresenceSettings.restoreTimeMilliseconds"
         );
     }
 
     #[test]
-    fn what_is_loose_is_understood_and_what_is_unknown_is_dropped() {
+    fn lenient_values_are_accepted_and_unknown_fields_dropped() {
         let body = json!({
             "primary": "true", "modifiedDate": "2026-11-23T10:15:30.123456Z", "colour": "red",
         });
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_means_what_the_setting_says() {
+    fn the_nulls_setting_decides_what_a_null_means() {
         let body = json!({"message": null, "primary": null});
         assert!(
             read(&body, USER_PRESENCE, Nulls::Absent, "")
@@ -270,6 +270,9 @@ mod tests {
         );
         let cleared = read(&body, USER_PRESENCE, Nulls::Clear, "").unwrap();
         assert_eq!(Value::Object(cleared), json!({"message": ""}));
-        assert_eq!(refused(&body, USER_PRESENCE, Nulls::Refused), "primary");
+        assert_eq!(
+            rejected_field(&body, USER_PRESENCE, Nulls::Refused),
+            "primary"
+        );
     }
 }

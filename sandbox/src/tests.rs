@@ -1,4 +1,4 @@
-//! Properties of the sandbox under any input, and its documentation.
+//! Tests the sandbox with random requests, and against its documentation.
 
 mod documentation;
 mod robustness;

@@ -10,7 +10,7 @@ use super::ids;
 use super::seed;
 use super::settings::{MalformedIds, Settings, UnknownUsers};
 
-/// The source of the vendor's own clients.
+/// The source that the vendor's clients use.
 pub(super) const PURECLOUD: &str = "PURECLOUD";
 
 /// The modification time of every seeded presence: 2026-01-01.
@@ -161,18 +161,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_are_bounded() {
+    fn the_number_of_users_is_limited() {
         let mut users = Users::seeded(MAX_USERS - 1);
         let there = seed::user_id(1);
         assert!(users.add(["a", "b"]).unwrap_err().contains("10000"));
-        assert!(users.add(["a", "A", &there]).is_ok(), "it is one");
-        assert!(users.add([there.as_str()]).is_ok(), "no room is needed");
+        assert!(
+            users.add(["a", "A", &there]).is_ok(),
+            "the same id in two cases is one user"
+        );
+        assert!(
+            users.add([there.as_str()]).is_ok(),
+            "an existing user needs no room"
+        );
         assert!(users.add(["b"]).is_err());
         assert!(Users::default().add(["a", &"x".repeat(257)]).is_err());
     }
 
     #[test]
-    fn messages_are_bounded_and_give_their_room_back() {
+    fn messages_share_a_limit_and_a_shorter_one_frees_room() {
         let mut users = Users::seeded(3);
         let mut saying = |number: usize, bytes: usize| {
             let id = seed::user_id(number);

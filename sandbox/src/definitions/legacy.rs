@@ -14,7 +14,7 @@ use crate::seed;
 /// The default page size.
 const PAGE_SIZE: usize = 25;
 
-/// The largest value of the vendor's `int`.
+/// The largest `int` of the vendor.
 const MAX_INT: usize = 0x7fff_ffff;
 
 /// `GET /api/v2/presencedefinitions`

@@ -65,7 +65,7 @@ impl Plan {
             _ => {
                 return Err(format!(
                     "is not how it is written:\n  {}  {}",
-                    word.written, word.told
+                    word.written, word.description
                 ));
             }
         }
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(plan.delay, Duration::from_millis(250));
         assert_eq!((plan.end, plan.after), (Some(End::HalfJson), true));
         let plan = Plan::read("retry-after=7").unwrap();
-        assert_eq!(plan.status, Some(429), "alone it is a 429");
+        assert_eq!(plan.status, Some(429), "`retry-after` implies a 429");
         let plan = Plan::read("shuffle,drop=2,duplicate,drip").unwrap();
         assert_eq!(
             plan.changes,
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn each_behaviour_can_be_asked_for_as_it_is_told() {
+    fn every_listed_behaviour_is_parsed_and_changes_the_plan() {
         for written in WORDS.iter().flat_map(|word| word.written.split(", ")) {
             let text = match written {
                 "status=N" => "status=200".to_owned(),
@@ -128,27 +128,27 @@ mod tests {
                 other => other.to_owned(),
             };
             let plan = Plan::read(&text).unwrap_or_else(|wrong| panic!("{text}: {wrong}"));
-            let nothing = Plan {
+            let no_effect = Plan {
                 text: text.clone(),
                 ..Plan::default()
             };
-            assert_eq!(plan == nothing, text == "before", "{text} does nothing");
+            assert_eq!(plan == no_effect, text == "before", "{text} has no effect");
         }
     }
 
     #[test]
-    fn all_behaviours_that_agree_fit_together() {
-        let ends = "status=500,code=internal.server.error,retry-after=1,delay=250ms,wrong-shape,\
+    fn a_plan_holds_all_compatible_behaviours_within_500_bytes() {
+        let compatible = "status=500,code=internal.server.error,retry-after=1,delay=250ms,wrong-shape,\
                     null-list,null-items,unknown-field,shuffle,drop,duplicate,stranger,after,drip";
-        assert!(Plan::read(ends).is_ok());
-        let endless = "wrong-shape,".repeat(5000) + "cut";
-        let wrong = Plan::read(&endless).unwrap_err();
+        assert!(Plan::read(compatible).is_ok());
+        let too_long = "wrong-shape,".repeat(5000) + "cut";
+        let wrong = Plan::read(&too_long).unwrap_err();
         assert!(wrong.contains("no more than 500 bytes"), "{wrong}");
     }
 
     #[test]
-    fn a_mistake_is_told_with_what_would_be_right() {
-        for (text, told) in [
+    fn an_error_lists_the_accepted_values() {
+        for (text, expected) in [
             ("", "Behaviours are separated by commas"),
             (
                 "explode",
@@ -170,7 +170,7 @@ mod tests {
             ("status=503,,cut", "is no behaviour"),
         ] {
             let wrong = Plan::read(text).unwrap_err();
-            assert!(wrong.contains(told), "{text}: {wrong}");
+            assert!(wrong.contains(expected), "{text}: {wrong}");
         }
     }
 }

@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_for_the_whole_path() {
+    fn a_pattern_matches_the_whole_path() {
         for (pattern, path, fits) in [
             ("bulk", "/a/bulk/b", true),
             ("/a*", "/a/bulk", true),

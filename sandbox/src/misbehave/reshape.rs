@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_is_rearranged() {
+    fn a_change_rearranges_a_list() {
         let list = json!([{"userId": "a"}, {"userId": "b"}, {"userId": "c"}]);
         let ids = |change: Change| -> Vec<Value> {
             let changed = change.apply(list.clone());
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_changed_within() {
+    fn a_change_of_a_listing_applies_to_its_entities() {
         let listing = json!({"entities": [{"languageLabels": {"de": "x"}}], "total": 1});
         let nulls = Change::NullList.apply(listing.clone());
         assert_eq!(nulls, json!({"entities": null, "total": 1}));

@@ -103,59 +103,59 @@ impl Rule {
 mod tests {
     use super::*;
 
-    fn used(rules: &mut Rules, method: &str, path: &str, token: &str) -> Option<String> {
+    fn apply(rules: &mut Rules, method: &str, path: &str, token: &str) -> Option<String> {
         rules
             .apply(method, path, Some(token))
             .map(|plan| plan.text().to_owned())
     }
 
     #[test]
-    fn a_rule_is_used_where_all_its_selectors_fit() {
+    fn a_rule_applies_only_if_all_its_selectors_match() {
         let mut rules = Rules::default();
         rules
             .add("# a comment\n\nstatus=500 method=get path=/bulk token=t times=2 after=1")
             .unwrap();
-        assert_eq!(used(&mut rules, "PUT", "/x/bulk", "t"), None);
-        assert_eq!(used(&mut rules, "GET", "/x", "t"), None);
-        assert_eq!(used(&mut rules, "GET", "/x/bulk", "u"), None);
+        assert_eq!(apply(&mut rules, "PUT", "/x/bulk", "t"), None);
+        assert_eq!(apply(&mut rules, "GET", "/x", "t"), None);
+        assert_eq!(apply(&mut rules, "GET", "/x/bulk", "u"), None);
         assert_eq!(
-            used(&mut rules, "GET", "/x/bulk", "t"),
+            apply(&mut rules, "GET", "/x/bulk", "t"),
             None,
-            "lets one pass"
+            "`after=1` skips one request"
         );
         assert_eq!(
-            used(&mut rules, "GET", "/x/bulk", "t").as_deref(),
+            apply(&mut rules, "GET", "/x/bulk", "t").as_deref(),
             Some("status=500")
         );
         assert_eq!(
-            used(&mut rules, "GET", "/x/bulk", "t").as_deref(),
+            apply(&mut rules, "GET", "/x/bulk", "t").as_deref(),
             Some("status=500")
         );
-        assert_eq!(used(&mut rules, "GET", "/x/bulk", "t"), None, "used up");
+        assert_eq!(apply(&mut rules, "GET", "/x/bulk", "t"), None, "used up");
         assert_eq!(rules.list(), json!([]));
     }
 
     #[test]
-    fn the_first_rule_that_fits_is_used() {
+    fn the_first_matching_rule_applies() {
         let mut rules = Rules::default();
         rules
             .add(r#"[{"misbehave": "cut", "times": 1}, {"misbehave": "html", "path": "*/presences/*"}]"#)
             .unwrap();
         assert_eq!(
-            used(&mut rules, "GET", "/a/presences/b", "t").as_deref(),
+            apply(&mut rules, "GET", "/a/presences/b", "t").as_deref(),
             Some("cut")
         );
         assert_eq!(
-            used(&mut rules, "GET", "/a/presences/b", "t").as_deref(),
+            apply(&mut rules, "GET", "/a/presences/b", "t").as_deref(),
             Some("html")
         );
-        assert_eq!(used(&mut rules, "GET", "/a/presences", "t"), None);
+        assert_eq!(apply(&mut rules, "GET", "/a/presences", "t"), None);
     }
 
     #[test]
-    fn mistakes_add_nothing_and_are_told() {
+    fn malformed_rules_are_rejected_and_add_nothing() {
         let mut rules = Rules::default();
-        for (text, told) in [
+        for (text, expected) in [
             ("", "There is no rule here"),
             ("cut\nexplode", "Line 2: `explode` is no behaviour"),
             ("cut colour=red", "`colour=red` is no selector"),
@@ -170,14 +170,14 @@ mod tests {
             ),
         ] {
             let wrong = rules.add(text).unwrap_err();
-            assert!(wrong.contains(told), "{text}: {wrong}");
+            assert!(wrong.contains(expected), "{text}: {wrong}");
         }
         assert_eq!(rules.list(), json!([]));
         assert!(rules.add(&"cut\n".repeat(101)).unwrap_err().contains("100"));
     }
 
     #[test]
-    fn a_token_is_not_shown() {
+    fn the_token_of_a_rule_is_never_listed() {
         let mut rules = Rules::default();
         rules.add("cut token=secret").unwrap();
         assert!(!rules.list().to_string().contains("secret"));

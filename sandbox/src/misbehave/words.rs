@@ -9,7 +9,8 @@ use super::{Change, End};
 pub(crate) struct Word {
     /// Its syntax; an alternative follows a comma.
     pub(crate) written: &'static str,
-    pub(crate) told: &'static str,
+    /// Its effect, for the list in error messages.
+    pub(crate) description: &'static str,
     pub(super) means: Means,
 }
 
@@ -28,10 +29,10 @@ pub(super) enum Means {
     Drip,
 }
 
-const fn word(written: &'static str, means: Means, told: &'static str) -> Word {
+const fn word(written: &'static str, means: Means, description: &'static str) -> Word {
     Word {
         written,
-        told,
+        description,
         means,
     }
 }
@@ -88,7 +89,7 @@ pub(super) fn find(name: &str) -> Option<&'static Word> {
 pub(crate) fn help() -> String {
     let mut help = String::from("Behaviours are separated by commas:\n");
     for word in &WORDS {
-        let _ = writeln!(help, "  {:<15} {}", word.written, word.told);
+        let _ = writeln!(help, "  {:<15} {}", word.written, word.description);
     }
     let ends: Vec<&str> = WORDS
         .iter()
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_told_and_found_by_its_name() {
+    fn every_word_is_listed_and_found_by_its_name() {
         let help = help();
         for word in &WORDS {
             assert!(help.contains(&format!("  {} ", word.written)), "{help}");

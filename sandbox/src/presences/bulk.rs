@@ -115,11 +115,11 @@ fn write(
         Err(_) => return Err(missing("User", id, &field)),
     };
     let field = format!("[{at}].sourceId");
-    let asked = text("sourceId").or(text("source")).unwrap_or(PURECLOUD);
-    let source = source(call, asked, &field).map_err(|api_error| {
+    let source_id = text("sourceId").or(text("source")).unwrap_or(PURECLOUD);
+    let source = source(call, source_id, &field).map_err(|api_error| {
         let is_missing = api_error.is_not_found();
         if is_missing {
-            missing("PresenceSource", asked, &field)
+            missing("PresenceSource", source_id, &field)
         } else {
             api_error
         }

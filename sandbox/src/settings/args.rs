@@ -94,7 +94,7 @@ pub(crate) struct Flag {
 /// All flags, for the control page.
 pub(crate) fn flags() -> Vec<Flag> {
     let command = Args::augment_args(clap::Command::new("sandbox"));
-    let told = |arg: &clap::Arg| {
+    let flag = |arg: &clap::Arg| {
         Some(Flag {
             name: arg.get_long()?.to_owned(),
             default: arg.get_default_values().first()?.to_str()?.to_owned(),
@@ -102,7 +102,7 @@ pub(crate) fn flags() -> Vec<Flag> {
             help: arg.get_help()?.to_string(),
         })
     };
-    command.get_arguments().filter_map(told).collect()
+    command.get_arguments().filter_map(flag).collect()
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn no_flag_can_be_mistaken_for_what_kubernetes_injects() {
+    fn no_variable_of_a_flag_collides_with_those_that_kubernetes_injects() {
         for Flag { name, .. } in flags() {
             for prefix in ["port", "host", "service"] {
                 assert!(!name.starts_with(prefix), "{name}");

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_read_by_its_exact_name() {
+    fn a_choice_is_parsed_by_its_exact_name() {
         assert_eq!(choice("sorted"), Ok(BulkOrder::Sorted));
         assert_eq!(choice("404"), Ok(RepeatedDelete::Missing));
         assert_eq!(

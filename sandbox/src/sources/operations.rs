@@ -45,7 +45,7 @@ pub(crate) fn create(call: &mut OperationRequest<'_>) -> HandlerResult {
         deactivated: false,
     };
     change(&mut source, &body)?;
-    // A new source is active, whatever the body says.
+    // A new source is active; the body cannot change that.
     source.deactivated = false;
     let answer = view(&source);
     sources.push(source);

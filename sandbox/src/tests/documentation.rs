@@ -1,4 +1,4 @@
-//! docs/sandbox.md documents exactly what exists.
+//! docs/sandbox.md documents every flag, behaviour, endpoint and bound, and no other.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::settings::flags;
 
 const GUIDE: &str = include_str!("../../../docs/sandbox.md");
 
-/// The rows of the table below a heading, split into cells.
+/// The rows of the table below a heading, as cells.
 fn table(heading: &str) -> Vec<Vec<&'static str>> {
     let (_, section) = GUIDE.split_once(&format!("\n{heading}\n")).unwrap();
     let rows = section.lines().skip_while(|line| !line.starts_with('|'));
@@ -26,9 +26,10 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The words with a prefix, up to the first character outside `letters`.
-fn words_with<'a>(start: &str, text: &'a str, letters: fn(char) -> bool) -> BTreeSet<&'a str> {
-    let found = text.match_indices(start).map(|(at, _)| &text[at..]);
+/// The words that start with a prefix; each ends before the first character
+/// outside `letters`.
+fn words_with<'a>(prefix: &str, text: &'a str, letters: fn(char) -> bool) -> BTreeSet<&'a str> {
+    let found = text.match_indices(prefix).map(|(at, _)| &text[at..]);
     found
         .map(|rest| {
             let end = rest.find(|letter| !letters(letter));
@@ -38,7 +39,7 @@ fn words_with<'a>(start: &str, text: &'a str, letters: fn(char) -> bool) -> BTre
 }
 
 #[test]
-fn every_flag_is_documented_with_its_default_its_variable_and_its_values() {
+fn every_flag_is_documented_with_its_variable_default_and_values() {
     let rows = table("## Settings");
     assert_eq!(rows.len(), flags().len());
     for (flag, row) in flags().iter().zip(rows) {
@@ -47,8 +48,8 @@ fn every_flag_is_documented_with_its_default_its_variable_and_its_values() {
         let variable = format!("`{}`", flag.variable);
         assert_eq!(row[..3], [name, default, variable]);
         for value in quoted(&flag.help) {
-            let told = format!("`{value}`");
-            assert!(row[3].contains(&told), "{told}: {row:?}");
+            let value = format!("`{value}`");
+            assert!(row[3].contains(&value), "{value}: {row:?}");
         }
         let reason = format!("\n- **`--{}`**: ", flag.name);
         assert_eq!(GUIDE.matches(&reason).count(), 1, "{reason}");
@@ -56,12 +57,12 @@ fn every_flag_is_documented_with_its_default_its_variable_and_its_values() {
 }
 
 #[test]
-fn no_flag_is_documented_that_does_not_exist() {
+fn every_documented_flag_exists() {
     let mut known: BTreeSet<String> = flags()
         .into_iter()
         .flat_map(|flag| [format!("--{}", flag.name), flag.variable])
         .collect();
-    // Flags of the commands around the sandbox.
+    // Flags of the commands that start the sandbox.
     for other in ["--listen", "--sandbox", "--upstream-url", "--token"] {
         known.insert(other.to_owned());
     }
@@ -81,7 +82,7 @@ fn no_flag_is_documented_that_does_not_exist() {
 }
 
 #[test]
-fn every_behaviour_is_documented_and_no_other() {
+fn the_documented_behaviours_are_all_behaviours() {
     let documented: Vec<String> = table("### Behaviours")
         .into_iter()
         .map(|row| quoted(row[0]).join(", "))
@@ -90,7 +91,7 @@ fn every_behaviour_is_documented_and_no_other() {
 }
 
 #[test]
-fn every_selector_is_documented_and_no_other() {
+fn the_documented_selectors_are_all_selectors() {
     let example = rules::HELP.lines().nth(1).unwrap();
     let selectors = example.split_whitespace().skip(1);
     let selectors: Vec<&str> = selectors
@@ -102,7 +103,7 @@ fn every_selector_is_documented_and_no_other() {
 }
 
 #[test]
-fn every_endpoint_is_documented_and_no_other() {
+fn the_documented_endpoints_are_all_endpoints() {
     let lines = PAGE.lines().map(|line| line.split_whitespace().take(2));
     let endpoints = lines.map(|words| words.collect::<Vec<_>>().join(" "));
     let endpoints: Vec<String> = endpoints

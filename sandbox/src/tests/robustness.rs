@@ -1,6 +1,6 @@
-//! Every request gets a response in the vendor's format.
+//! Every request receives a response in the vendor's format.
 
-mod wild;
+mod random_request;
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use http::Response;
 use http_body_util::BodyExt as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use random_request::{RandomRequest, random_request};
 use tokio::time::timeout;
 use tower::ServiceExt as _;
-use wild::{Wild, wild};
 
 use super::*;
 
-/// The bytes of a body, at most about a megabyte of an endless or broken one.
+/// Reads a body, but at most about a megabyte of an endless one.
 async fn read(response: Response<Body>) -> Vec<u8> {
     let mut body = response.into_body();
     let mut bytes = Vec::new();
@@ -29,15 +29,16 @@ async fn read(response: Response<Body>) -> Vec<u8> {
 }
 
 /// Sends a request, and checks the response unless a fault was injected.
-async fn check(sandbox: &Sandbox, wild: &Wild) {
-    let longest = Duration::from_secs(1_000_000);
-    let answer = timeout(longest, sandbox.router().oneshot(wild.request())).await;
+async fn check(sandbox: &Sandbox, request: &RandomRequest) {
+    // Longer than any delay that a behaviour injects.
+    let max_wait = Duration::from_secs(1_000_000);
+    let result = timeout(max_wait, sandbox.router().oneshot(request.request())).await;
     let latest = sandbox.lock().journal.list()["requests"]
         .as_array()
         .and_then(|all| all.last().cloned());
     let misbehaved = latest.is_some_and(|latest| latest["misbehaved"].is_string());
-    let Ok(Ok(response)) = answer else {
-        assert!(misbehaved, "no answer");
+    let Ok(Ok(response)) = result else {
+        assert!(misbehaved, "no response");
         return;
     };
     let status = response.status().as_u16();
@@ -47,16 +48,16 @@ async fn check(sandbox: &Sandbox, wild: &Wild) {
         return;
     }
     assert!(matches!(status, 200..=204 | 400..=429), "{status}");
-    if wild.uri.starts_with("/sandbox") {
+    if request.uri.starts_with("/sandbox") {
         return;
     }
     let correlation = correlation.unwrap();
-    if status == 204 || wild.method == "HEAD" {
+    if status == 204 || request.method == "HEAD" {
         assert!(bytes.is_empty());
         return;
     }
     let body: Value = serde_json::from_slice(&bytes).unwrap();
-    if status >= 400 && !wild.uri.starts_with("/oauth/token") {
+    if status >= 400 && !request.uri.starts_with("/oauth/token") {
         assert_eq!(body["contextId"], correlation.to_str().unwrap());
         assert_eq!(body["status"], status);
         assert!(
@@ -70,7 +71,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_request_goes_without_an_answer_or_breaks_the_sandbox(requests in vec(wild(), 1..12)) {
+    fn every_random_request_receives_a_valid_response(requests in vec(random_request(), 1..12)) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -78,8 +79,8 @@ proptest! {
             .unwrap();
         runtime.block_on(async {
             let sandbox = Sandbox::new(Settings::default());
-            for wild in &requests {
-                check(&sandbox, wild).await;
+            for request in &requests {
+                check(&sandbox, request).await;
             }
         });
     }

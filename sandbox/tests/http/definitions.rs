@@ -16,22 +16,25 @@ pub(super) fn lunch() -> Value {
 }
 
 #[tokio::test]
-async fn the_default_definitions_have_the_vendors_ids_and_two_spellings() {
-    let served = sandbox().await;
-    let current = served.get(CURRENT).await.json(200);
+async fn default_definitions_have_vendor_ids_and_a_spelling_per_view() {
+    let sandbox = start().await;
+    let current = sandbox.get(CURRENT).await.json(200);
     assert_eq!(
         (current["total"].as_u64(), ids(&current).len()),
         (Some(10), 10)
     );
-    let legacy = served.get(LEGACY).await.json(200);
+    let legacy = sandbox.get(LEGACY).await.json(200);
     assert_eq!(ids(&legacy), ids(&current));
 
-    let queue = served.get(&format!("{CURRENT}/{ON_QUEUE}")).await.json(200);
+    let queue = sandbox
+        .get(&format!("{CURRENT}/{ON_QUEUE}"))
+        .await
+        .json(200);
     assert_eq!(
         (&queue["systemPresence"], &queue["type"]),
         (&json!("OnQueue"), &json!("System"))
     );
-    let queue = served.get(&format!("{LEGACY}/{ON_QUEUE}")).await.json(200);
+    let queue = sandbox.get(&format!("{LEGACY}/{ON_QUEUE}")).await.json(200);
     assert_eq!(
         queue,
         json!({
@@ -46,15 +49,15 @@ async fn the_default_definitions_have_the_vendors_ids_and_two_spellings() {
 }
 
 #[tokio::test]
-async fn a_definition_made_in_one_view_is_there_in_the_other() {
-    let served = sandbox().await;
-    let made = served.send("POST", CURRENT, lunch()).await.json(200);
+async fn a_definition_created_in_one_view_appears_in_the_other() {
+    let sandbox = start().await;
+    let made = sandbox.send_json("POST", CURRENT, lunch()).await.json(200);
     assert_eq!(
         (&made["type"], &made["divisionId"]),
         (&json!("User"), &json!("*"))
     );
     let id = made["id"].as_str().unwrap();
-    let seen = served
+    let seen = sandbox
         .get(&format!("{LEGACY}/{id}?localeCode=ALL"))
         .await
         .json(200);
@@ -66,32 +69,32 @@ async fn a_definition_made_in_one_view_is_there_in_the_other() {
     assert!(seen["createdDate"].as_str().unwrap().ends_with('Z'));
     assert_eq!(seen["createdBy"]["id"], FIRST);
 
-    let legacy = served.send("POST", LEGACY, lunch()).await.json(200);
+    let legacy = sandbox.send_json("POST", LEGACY, lunch()).await.json(200);
     let id = legacy["id"].as_str().unwrap();
     assert_eq!(
-        served.get(&format!("{CURRENT}/{id}")).await.json(200)["name"],
+        sandbox.get(&format!("{CURRENT}/{id}")).await.json(200)["name"],
         "Lunch"
     );
-    assert_eq!(served.delete(&format!("{LEGACY}/{id}")).await.status, 204);
-    assert!(!ids(&served.get(CURRENT).await.json(200)).contains(&id));
+    assert_eq!(sandbox.delete(&format!("{LEGACY}/{id}")).await.status, 204);
+    assert!(!ids(&sandbox.get(CURRENT).await.json(200)).contains(&id));
 }
 
 #[tokio::test]
 async fn system_definitions_cannot_be_changed_or_deleted() {
-    let served = sandbox().await;
+    let sandbox = start().await;
     for path in [CURRENT, LEGACY] {
         let path = format!("{path}/{AVAILABLE}");
-        served.delete(&path).await.error(400, "bad.request");
-        served
-            .send("PUT", &path, lunch())
+        sandbox.delete(&path).await.error(400, "bad.request");
+        sandbox
+            .send_json("PUT", &path, lunch())
             .await
             .error(400, "bad.request");
-        assert_eq!(served.get(&path).await.json(200)["deactivated"], false);
-        served
+        assert_eq!(sandbox.get(&path).await.json(200)["deactivated"], false);
+        sandbox
             .delete(&path.replace(AVAILABLE, "none"))
             .await
             .error(404, "not.found");
-        served
+        sandbox
             .get(&path.replace(AVAILABLE, "none"))
             .await
             .error(404, "not.found");
@@ -99,8 +102,8 @@ async fn system_definitions_cannot_be_changed_or_deleted() {
 }
 
 #[tokio::test]
-async fn a_wrong_definition_is_refused_by_field() {
-    let served = sandbox().await;
+async fn an_invalid_definition_is_rejected_with_its_field() {
+    let sandbox = start().await;
     for path in [CURRENT, LEGACY] {
         for (body, field) in [
             (json!({"name": "x"}), "languageLabels"),
@@ -114,33 +117,33 @@ async fn a_wrong_definition_is_refused_by_field() {
             (json!({"languageLabels": {"de": "x"}, "name": []}), "name"),
         ] {
             assert_eq!(
-                served
-                    .send("POST", path, body.clone())
+                sandbox
+                    .send_json("POST", path, body.clone())
                     .await
-                    .refused_field(),
+                    .rejected_field(),
                 field,
                 "{body}"
             );
         }
-        let made = served.send("POST", path, lunch()).await.json(200);
+        let made = sandbox.send_json("POST", path, lunch()).await.json(200);
         let path = format!("{path}/{}", made["id"].as_str().unwrap());
         let mut away = lunch();
         away["systemPresence"] = json!("Away");
-        let refused = served.send("PUT", &path, away).await;
+        let rejected = sandbox.send_json("PUT", &path, away).await;
         assert_eq!(
-            refused.refused_field(),
+            rejected.rejected_field(),
             "systemPresence",
-            "it cannot be changed"
+            "the system presence of a definition is immutable"
         );
-        assert_eq!(served.send("PUT", &path, lunch()).await.status, 200);
+        assert_eq!(sandbox.send_json("PUT", &path, lunch()).await.status, 200);
     }
     let unknown = json!({"languageLabels": {"de": "x"}, "systemPresence": "Lunch"});
-    let refused = served
-        .send("POST", CURRENT, unknown)
+    let rejected = sandbox
+        .send_json("POST", CURRENT, unknown)
         .await
         .error(400, "invalid.value");
     assert!(
-        refused["message"]
+        rejected["message"]
             .as_str()
             .unwrap()
             .contains("Allowable values are: Available")
@@ -148,8 +151,8 @@ async fn a_wrong_definition_is_refused_by_field() {
 }
 
 #[tokio::test]
-async fn a_definition_has_texts_of_bounded_length() {
-    let served = sandbox().await;
+async fn texts_of_a_definition_have_a_maximum_length() {
+    let sandbox = start().await;
     let long = "x".repeat(16 * 1024 + 1);
     for (field, value) in [
         ("name", json!(long)),
@@ -158,8 +161,8 @@ async fn a_definition_has_texts_of_bounded_length() {
     ] {
         let mut body = lunch();
         body[field] = value;
-        let refused = served.send("POST", CURRENT, body).await;
-        assert_eq!(refused.refused_field(), field);
+        let rejected = sandbox.send_json("POST", CURRENT, body).await;
+        assert_eq!(rejected.rejected_field(), field);
     }
-    assert_eq!(ids(&served.get(CURRENT).await.json(200)).len(), 10);
+    assert_eq!(ids(&sandbox.get(CURRENT).await.json(200)).len(), 10);
 }

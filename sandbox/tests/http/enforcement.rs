@@ -1,4 +1,4 @@
-//! What the vendor enforces, and the shape of its errors.
+//! Limits that the vendor enforces, and the format of its errors.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,23 +8,23 @@ use super::*;
 
 const ANY: &str = "/api/v2/systempresences";
 
-fn patched() -> String {
+fn presence_path() -> String {
     format!("/api/v2/users/{FIRST}/presences/purecloud")
 }
 
-async fn as_token(served: &Served, method: &str, path: &str, token: &str) -> Received {
-    let url = format!("http://{}{path}", served.address);
-    let request = served
+async fn send_with_token(sandbox: &RunningSandbox, method: &str, path: &str, token: &str) -> Reply {
+    let url = format!("http://{}{path}", sandbox.address);
+    let request = sandbox
         .client
         .request(method.parse().unwrap(), url)
         .bearer_auth(token);
-    received(json(request, &json!({"message": "x"}))).await
+    send(json(request, &json!({"message": "x"}))).await
 }
 
 #[tokio::test]
-async fn a_bearer_token_is_needed() {
-    let served = sandbox().await;
-    let url = format!("http://{}{ANY}", served.address);
+async fn a_request_needs_a_bearer_token() {
+    let sandbox = start().await;
+    let url = format!("http://{}{ANY}", sandbox.address);
     for authorization in [
         None,
         Some("Basic abc"),
@@ -32,27 +32,25 @@ async fn a_bearer_token_is_needed() {
         Some("Bearer  "),
         Some("t"),
     ] {
-        let mut request = served.client.get(&url);
+        let mut request = sandbox.client.get(&url);
         if let Some(value) = authorization {
             request = request.header("authorization", value);
         }
-        received(request)
-            .await
-            .error(401, "authentication.required");
+        send(request).await.error(401, "authentication.required");
     }
-    let lower = served.client.get(&url).header("authorization", "bearer t");
-    assert_eq!(received(lower).await.status, 200);
+    let lower = sandbox.client.get(&url).header("authorization", "bearer t");
+    assert_eq!(send(lower).await.status, 200);
 }
 
 #[tokio::test]
-async fn magic_tokens_are_refused_as_their_names_say() {
-    let served = sandbox().await;
-    as_token(&served, "GET", ANY, "expired")
+async fn magic_tokens_cause_the_error_of_their_name() {
+    let sandbox = start().await;
+    send_with_token(&sandbox, "GET", ANY, "expired")
         .await
         .error(401, "credentials.expired");
 
     let path = "/api/v2/presence/settings";
-    let one = as_token(&served, "GET", path, "forbidden")
+    let one = send_with_token(&sandbox, "GET", path, "forbidden")
         .await
         .error(403, "missing.permissions");
     assert_eq!(
@@ -73,22 +71,22 @@ async fn magic_tokens_are_refused_as_their_names_say() {
     );
 
     let path = format!("/api/v2/presence/definitions/{BUSY}");
-    let any = as_token(&served, "DELETE", &path, "forbidden").await;
+    let any = send_with_token(&sandbox, "DELETE", &path, "forbidden").await;
     let any = any.error(403, "missing.any.permissions");
     assert_eq!(
         any["messageParams"]["permissions"],
         "presence:presenceDefinition:delete, presence:presenceDefinition:edit"
     );
-    let change = as_token(&served, "PATCH", &patched(), "forbidden").await;
+    let change = send_with_token(&sandbox, "PATCH", &presence_path(), "forbidden").await;
     change.error(403, "missing.any.permissions");
-    as_token(&served, "GET", ANY, "forbidden")
+    send_with_token(&sandbox, "GET", ANY, "forbidden")
         .await
         .error(403, "not.authorized");
 }
 
 #[tokio::test]
-async fn unknown_paths_and_wrong_methods_are_told_in_the_vendors_shape() {
-    let served = sandbox().await;
+async fn unknown_paths_and_methods_return_errors_in_the_vendor_format() {
+    let sandbox = start().await;
     for path in [
         "/",
         "/api/v2",
@@ -96,67 +94,70 @@ async fn unknown_paths_and_wrong_methods_are_told_in_the_vendors_shape() {
         "/api/v2/presence/sources/",
         "/api/v2//x",
     ] {
-        served.get(path).await.error(404, "not.found");
+        sandbox.get(path).await.error(404, "not.found");
     }
-    let wrong = received(served.request("POST", "/api/v2/presence/settings")).await;
+    let wrong = send(sandbox.request("POST", "/api/v2/presence/settings")).await;
     wrong.error(405, "method.not.allowed");
     assert_eq!(wrong.header("allow"), "GET, PUT");
-    let wrong = received(served.request("PATCH", "/api/v2/users/presences/purecloud/bulk")).await;
+    let wrong = send(sandbox.request("PATCH", "/api/v2/users/presences/purecloud/bulk")).await;
     assert_eq!((wrong.status, wrong.header("allow")), (405, "GET"));
 }
 
 #[tokio::test]
-async fn a_body_must_be_json_of_bounded_size() {
-    let served = sandbox().await;
-    let patch = || served.request("PATCH", &patched());
-    received(patch().body("{}"))
+async fn a_body_must_be_json_of_at_most_512000_bytes() {
+    let sandbox = start().await;
+    let patch = || sandbox.request("PATCH", &presence_path());
+    send(patch().body("{}"))
         .await
         .error(415, "unsupported.media.type");
     let form = patch()
         .header("content-type", "application/x-www-form-urlencoded")
         .body("a=b");
-    received(form).await.error(415, "unsupported.media.type");
+    send(form).await.error(415, "unsupported.media.type");
     let typed = || patch().header("content-type", "application/json; charset=utf-8");
     for malformed in ["", "{", "{\"message\":}", "nonsense"] {
-        received(typed().body(malformed))
+        send(typed().body(malformed))
             .await
             .error(400, "bad.request");
     }
     let sized = |bytes: usize| json!({"message": "x".repeat(bytes - r#"{"message":""}"#.len())});
-    assert_eq!(received(json(patch(), &sized(512_000))).await.status, 200);
-    let large = received(json(patch(), &sized(512_001))).await;
+    assert_eq!(send(json(patch(), &sized(512_000))).await.status, 200);
+    let large = send(json(patch(), &sized(512_001))).await;
     let large = large.error(413, "request.entity.too.large");
     assert_eq!(
         large["message"],
         "The request is over the size limit. Maximum bytes: 512000"
     );
-    assert_eq!(received(json(patch(), &sized(4_000_000))).await.status, 413);
+    assert_eq!(send(json(patch(), &sized(4_000_000))).await.status, 413);
 }
 
 #[tokio::test]
-async fn three_hundred_requests_a_minute_are_allowed_to_a_token() {
-    let served = sandbox().await;
+async fn a_token_may_send_300_requests_a_minute() {
+    let sandbox = start().await;
     for _ in 0..300 {
-        assert_eq!(served.get(ANY).await.status, 200);
+        assert_eq!(sandbox.get(ANY).await.status, 200);
     }
-    let refused = served.get(ANY).await;
-    let seconds: u64 = refused.header("retry-after").parse().unwrap();
+    let rejected = sandbox.get(ANY).await;
+    let seconds: u64 = rejected.header("retry-after").parse().unwrap();
     assert!((1..=60).contains(&seconds));
-    let body = refused.error(429, "too.many.requests.retry.after");
+    let body = rejected.error(429, "too.many.requests.retry.after");
     assert_eq!(
         body["message"],
         format!("Rate limit exceeded the maximum. Retry the request in [{seconds}] seconds")
     );
-    assert_eq!(as_token(&served, "GET", ANY, "other").await.status, 200);
-    assert_eq!(served.control("GET", "/sandbox", "").await.status, 200);
+    assert_eq!(
+        send_with_token(&sandbox, "GET", ANY, "other").await.status,
+        200
+    );
+    assert_eq!(sandbox.control("GET", "/sandbox", "").await.status, 200);
 }
 
 #[tokio::test]
-async fn every_answer_has_a_fresh_correlation_id() {
-    let served = sandbox().await;
+async fn every_reply_has_a_new_correlation_id() {
+    let sandbox = start().await;
     let mut seen = std::collections::HashSet::new();
     for path in [ANY, ANY, "/nowhere", "/api/v2/presence/sources/none"] {
-        let id = served
+        let id = sandbox
             .get(path)
             .await
             .header("inin-correlation-id")
@@ -167,10 +168,10 @@ async fn every_answer_has_a_fresh_correlation_id() {
 }
 
 #[tokio::test]
-async fn headers_are_spelt_as_the_official_sdks_look_for_them() {
-    let served = sandbox_with(|args| args.rate_limit = "1".into()).await;
-    served.get(ANY).await;
-    let mut stream = TcpStream::connect(&served.address).await.unwrap();
+async fn header_names_have_the_case_that_the_official_sdks_expect() {
+    let sandbox = start_with(|args| args.rate_limit = "1".into()).await;
+    sandbox.get(ANY).await;
+    let mut stream = TcpStream::connect(&sandbox.address).await.unwrap();
     let request = format!(
         "GET {ANY} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer t\r\nconnection: close\r\n\r\n"
     );
@@ -190,8 +191,8 @@ async fn headers_are_spelt_as_the_official_sdks_look_for_them() {
 
 #[tokio::test]
 async fn a_path_segment_is_decoded_once() {
-    let served = sandbox().await;
-    served
+    let sandbox = start().await;
+    sandbox
         .control("POST", "/sandbox/users", r#"["a/b", "100%25", "é?#"]"#)
         .await
         .json(200);
@@ -200,7 +201,7 @@ async fn a_path_segment_is_decoded_once() {
         ("100%2525", "100%25"),
         ("%C3%A9%3F%23", "é?#"),
     ] {
-        let presence = served
+        let presence = sandbox
             .get(&format!("/api/v2/users/{segment}/presences/purecloud"))
             .await;
         assert_eq!(
@@ -212,14 +213,14 @@ async fn a_path_segment_is_decoded_once() {
 
 #[tokio::test]
 async fn client_credentials_get_a_token() {
-    let served = sandbox().await;
-    let url = format!("http://{}/oauth/token", served.address);
+    let sandbox = start().await;
+    let url = format!("http://{}/oauth/token", sandbox.address);
     let form = "application/x-www-form-urlencoded";
-    let ask = |body: &'static str| {
-        let request = served.client.post(&url).basic_auth("id", Some("secret"));
+    let request_token = |body: &'static str| {
+        let request = sandbox.client.post(&url).basic_auth("id", Some("secret"));
         request.header("content-type", form).body(body)
     };
-    let granted = received(ask("grant_type=client_credentials"))
+    let granted = send(request_token("grant_type=client_credentials"))
         .await
         .json(200);
     assert_eq!(
@@ -227,19 +228,19 @@ async fn client_credentials_get_a_token() {
         (&json!("bearer"), &json!(86399))
     );
     let token = granted["access_token"].as_str().unwrap();
-    assert_eq!(as_token(&served, "GET", ANY, token).await.status, 200);
+    assert_eq!(
+        send_with_token(&sandbox, "GET", ANY, token).await.status,
+        200
+    );
 
-    let refused = received(ask("grant_type=password")).await.json(400);
-    assert_eq!(refused["error"], "unsupported_grant_type");
-    let refused = received(ask("")).await.json(400);
-    assert_eq!(refused["error"], "invalid_request");
-    assert!(refused["error_description"].is_string());
-    let anonymous = served
+    let rejected = send(request_token("grant_type=password")).await.json(400);
+    assert_eq!(rejected["error"], "unsupported_grant_type");
+    let rejected = send(request_token("")).await.json(400);
+    assert_eq!(rejected["error"], "invalid_request");
+    assert!(rejected["error_description"].is_string());
+    let anonymous = sandbox
         .client
         .post(&url)
         .body("grant_type=client_credentials");
-    assert_eq!(
-        received(anonymous).await.json(401)["error"],
-        "invalid_client"
-    );
+    assert_eq!(send(anonymous).await.json(401)["error"], "invalid_client");
 }

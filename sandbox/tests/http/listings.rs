@@ -6,11 +6,11 @@ use super::definitions::{CURRENT, LEGACY, lunch};
 use super::*;
 
 #[tokio::test]
-async fn a_deactivated_definition_is_listed_only_where_it_is_asked_for() {
-    let served = sandbox().await;
-    let made = served.send("POST", CURRENT, lunch()).await.json(200);
+async fn a_deactivated_definition_is_listed_only_on_request() {
+    let sandbox = start().await;
+    let made = sandbox.send_json("POST", CURRENT, lunch()).await.json(200);
     let id = made["id"].as_str().unwrap();
-    assert_eq!(served.delete(&format!("{CURRENT}/{id}")).await.status, 204);
+    assert_eq!(sandbox.delete(&format!("{CURRENT}/{id}")).await.status, 204);
     for (path, listed) in [
         (CURRENT.to_owned(), 10),
         (format!("{CURRENT}?deactivated=false"), 10),
@@ -22,7 +22,7 @@ async fn a_deactivated_definition_is_listed_only_where_it_is_asked_for() {
         (format!("{LEGACY}?deleted=all"), 11),
     ] {
         assert_eq!(
-            ids(&served.get(&path).await.json(200)).len(),
+            ids(&sandbox.get(&path).await.json(200)).len(),
             listed,
             "{path}"
         );
@@ -31,18 +31,18 @@ async fn a_deactivated_definition_is_listed_only_where_it_is_asked_for() {
         format!("{CURRENT}?deactivated=maybe"),
         format!("{LEGACY}?deleted=maybe"),
     ] {
-        served
+        sandbox
             .get(&path)
             .await
             .error(400, "invalid.query.param.value");
     }
     assert_eq!(
-        served.get(&format!("{CURRENT}/{id}")).await.json(200)["deactivated"],
+        sandbox.get(&format!("{CURRENT}/{id}")).await.json(200)["deactivated"],
         true
     );
     let back = json!({"languageLabels": {"en_US": "Lunch"}, "deactivated": false});
-    let back = served
-        .send("PUT", &format!("{CURRENT}/{id}"), back)
+    let back = sandbox
+        .send_json("PUT", &format!("{CURRENT}/{id}"), back)
         .await
         .json(200);
     assert_eq!(
@@ -52,9 +52,9 @@ async fn a_deactivated_definition_is_listed_only_where_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn labels_come_in_the_locale_that_is_asked_for() {
-    let served = sandbox().await;
-    let made = served.send("POST", CURRENT, lunch()).await.json(200);
+async fn labels_are_in_the_requested_locale() {
+    let sandbox = start().await;
+    let made = sandbox.send_json("POST", CURRENT, lunch()).await.json(200);
     let id = made["id"].as_str().unwrap();
     for path in [CURRENT, LEGACY] {
         for (locale, labels) in [
@@ -63,12 +63,12 @@ async fn labels_come_in_the_locale_that_is_asked_for() {
             ("", json!({"en_US": "Lunch"})),
             ("ALL", lunch()["languageLabels"].clone()),
         ] {
-            let one = served
+            let one = sandbox
                 .get(&format!("{path}/{id}?localeCode={locale}"))
                 .await
                 .json(200);
             assert_eq!(one["languageLabels"], labels, "{path} {locale}");
-            let all = served
+            let all = sandbox
                 .get(&format!("{path}?localeCode={locale}"))
                 .await
                 .json(200);
@@ -78,19 +78,19 @@ async fn labels_come_in_the_locale_that_is_asked_for() {
             );
         }
     }
-    let wrong = served.get(&format!("{CURRENT}?localeCode=xx")).await;
-    assert_eq!(wrong.refused_field(), "localeCode");
+    let wrong = sandbox.get(&format!("{CURRENT}?localeCode=xx")).await;
+    assert_eq!(wrong.rejected_field(), "localeCode");
 }
 
 #[tokio::test]
 async fn a_listing_is_filtered_by_division() {
-    let served = sandbox().await;
+    let sandbox = start().await;
     for division in ["north", "south"] {
         let mut body = lunch();
         body["divisionId"] = json!(division);
-        served.send("POST", CURRENT, body).await.json(200);
+        sandbox.send_json("POST", CURRENT, body).await.json(200);
     }
-    // The ten of the vendor's are in every division.
+    // The vendor's ten definitions are in every division.
     for (query, listed) in [
         ("", 12),
         ("?divisionId=north", 11),
@@ -100,15 +100,15 @@ async fn a_listing_is_filtered_by_division() {
         ("?divisionId=%2A", 12),
         ("?divisionId=elsewhere", 10),
     ] {
-        let listing = served.get(&format!("{CURRENT}{query}")).await.json(200);
+        let listing = sandbox.get(&format!("{CURRENT}{query}")).await.json(200);
         assert_eq!(ids(&listing).len(), listed, "{query}");
     }
 }
 
 #[tokio::test]
-async fn the_legacy_listing_is_paged() {
-    let served = sandbox().await;
-    let first = served
+async fn the_legacy_listing_has_pages() {
+    let sandbox = start().await;
+    let first = sandbox
         .get(&format!("{LEGACY}?pageSize=4&localeCode=de"))
         .await
         .json(200);
@@ -122,11 +122,11 @@ async fn the_legacy_listing_is_paged() {
     );
     assert_eq!(first.get("previousUri"), None);
 
-    // Following the pages from the first sees everything once.
+    // The pages from the first to the last list every definition once.
     let mut seen: Vec<String> = ids(&first).into_iter().map(str::to_owned).collect();
     let mut page = first.clone();
     while let Some(next) = page["nextUri"].as_str() {
-        let next = served.get(next).await.json(200);
+        let next = sandbox.get(next).await.json(200);
         assert_eq!(next["previousUri"], page["selfUri"]);
         assert_eq!(
             next["entities"][0]["languageLabels"]
@@ -142,14 +142,14 @@ async fn the_legacy_listing_is_paged() {
     }
     assert_eq!((seen.len(), &page["selfUri"]), (10, &first["lastUri"]));
     assert_eq!(
-        ids(&served
+        ids(&sandbox
             .get(first["firstUri"].as_str().unwrap())
             .await
             .json(200)),
         ids(&first)
     );
 
-    let beyond = served
+    let beyond = sandbox
         .get(&format!("{LEGACY}?pageSize=4&pageNumber=9"))
         .await
         .json(200);
@@ -164,7 +164,7 @@ async fn the_legacy_listing_is_paged() {
         "pageNumber=-1",
         "pageSize=2147483648",
     ] {
-        let refused = served.get(&format!("{LEGACY}?{query}")).await;
-        refused.error(400, "invalid.query.param.value");
+        let rejected = sandbox.get(&format!("{LEGACY}?{query}")).await;
+        rejected.error(400, "invalid.query.param.value");
     }
 }

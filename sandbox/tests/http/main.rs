@@ -1,10 +1,10 @@
-//! What users of the sandbox rely on, over a real socket.
+//! Tests the sandbox over a real socket, as its users see it.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::unwrap_used,
-    reason = "a client of the sandbox, whose failures are a test's"
+    reason = "a client of the sandbox, in tests"
 )]
 
 mod assumptions;
@@ -35,47 +35,51 @@ const BUSY: &str = "31fe3bac-dea6-44b7-bed7-47f91660a1a0";
 const MEAL: &str = "3fd96123-badb-4f69-bc03-1b1ccc6d8014";
 const ON_QUEUE: &str = "e08eaf1b-ee47-4fa9-a231-1200e284798f";
 
-/// A sandbox that is being served until this is dropped.
-struct Served {
+/// A sandbox that listens on a port of its own, and its client.
+struct RunningSandbox {
     address: String,
     client: reqwest::Client,
     shutdown: Option<oneshot::Sender<()>>,
-    done: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
+    server: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
 }
 
-/// An answer, received whole.
-struct Received {
+/// A complete response.
+struct Reply {
     status: u16,
     headers: reqwest::header::HeaderMap,
     text: String,
 }
 
-/// The defaults, changed.
+/// The default settings with a change.
 fn settings_with(change: impl FnOnce(&mut Args)) -> Settings {
     let mut args: Args = defaults();
     change(&mut args);
-    let mut problems = ConfigErrors::default();
-    let settings = Settings::read(&args, &mut problems);
-    assert_eq!(problems.into_vec(), Vec::<String>::new());
+    let mut errors = ConfigErrors::default();
+    let settings = Settings::read(&args, &mut errors);
+    assert_eq!(errors.into_vec(), Vec::<String>::new());
     settings
 }
 
-/// Serves a sandbox with the defaults.
-async fn sandbox() -> Served {
-    sandbox_with(|_| {}).await
+/// Starts a sandbox with the default settings.
+async fn start() -> RunningSandbox {
+    start_with(|_| {}).await
 }
 
-/// Serves a sandbox with other settings.
-async fn sandbox_with(change: impl FnOnce(&mut Args)) -> Served {
+/// Starts a sandbox with changed settings.
+async fn start_with(change: impl FnOnce(&mut Args)) -> RunningSandbox {
     let settings = settings_with(change);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let (shutdown, stopped) = oneshot::channel();
-    let until = async {
+    let until_shutdown = async {
         stopped.await.ok();
     };
-    let done = Some(tokio::spawn(serve(listener, Sandbox::new(settings), until)));
-    // Plain HTTP needs no provider, but a client is not made without one.
+    let server = Some(tokio::spawn(serve(
+        listener,
+        Sandbox::new(settings),
+        until_shutdown,
+    )));
+    // reqwest builds no client without a TLS provider, not even for plain HTTP.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
@@ -84,16 +88,16 @@ async fn sandbox_with(change: impl FnOnce(&mut Args)) -> Served {
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
-    Served {
+    RunningSandbox {
         address,
         client,
         shutdown: Some(shutdown),
-        done,
+        server,
     }
 }
 
-impl Served {
-    /// A request with the token `t`.
+impl RunningSandbox {
+    /// Builds a request with the token `t`.
     fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://{}{path}", self.address);
         self.client
@@ -101,28 +105,29 @@ impl Served {
             .bearer_auth("t")
     }
 
-    async fn get(&self, path: &str) -> Received {
-        received(self.request("GET", path)).await
+    async fn get(&self, path: &str) -> Reply {
+        send(self.request("GET", path)).await
     }
 
-    async fn delete(&self, path: &str) -> Received {
-        received(self.request("DELETE", path)).await
+    async fn delete(&self, path: &str) -> Reply {
+        send(self.request("DELETE", path)).await
     }
 
-    /// Sends JSON.
-    async fn send(&self, method: &str, path: &str, body: Value) -> Received {
-        received(json(self.request(method, path), &body)).await
+    /// Sends a JSON body.
+    async fn send_json(&self, method: &str, path: &str, body: Value) -> Reply {
+        send(json(self.request(method, path), &body)).await
     }
 
-    /// A GET that misbehaves.
-    async fn misbehaving(&self, path: &str, how: &str) -> Received {
-        received(self.request("GET", path).header("X-Sandbox-Misbehave", how)).await
+    /// Sends a GET whose reply shows the given behaviours.
+    async fn misbehaving(&self, path: &str, behaviours: &str) -> Reply {
+        let request = self.request("GET", path);
+        send(request.header("X-Sandbox-Misbehave", behaviours)).await
     }
 
-    /// Asks the sandbox's own endpoints.
-    async fn control(&self, method: &str, path: &str, body: &str) -> Received {
+    /// Calls one of the sandbox's own endpoints, without a token.
+    async fn control(&self, method: &str, path: &str, body: &str) -> Reply {
         let url = format!("http://{}{path}", self.address);
-        received(
+        send(
             self.client
                 .request(method.parse().unwrap(), url)
                 .body(body.to_owned()),
@@ -131,15 +136,15 @@ impl Served {
     }
 }
 
-impl Received {
-    /// The JSON of an answer of this status.
+impl Reply {
+    /// Returns the JSON body; panics if the status is another one.
     #[track_caller]
     fn json(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text);
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
     }
 
-    /// The body of an error, checked for what all of them have.
+    /// Returns the body of an error, after checking the fields that all errors share.
     #[track_caller]
     fn error(&self, status: u16, code: &str) -> Value {
         let body = self.json(status);
@@ -161,9 +166,9 @@ impl Received {
         body
     }
 
-    /// The field that a 400 names.
+    /// Returns the field that a 400 names.
     #[track_caller]
-    fn refused_field(&self) -> String {
+    fn rejected_field(&self) -> String {
         let body = self.json(400);
         body["details"][0]["fieldName"]
             .as_str()
@@ -184,22 +189,22 @@ fn json(request: reqwest::RequestBuilder, body: &Value) -> reqwest::RequestBuild
         .body(body.to_string())
 }
 
-async fn received(request: reqwest::RequestBuilder) -> Received {
+async fn send(request: reqwest::RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Received {
+    Reply {
         status,
         headers,
         text: response.text().await.unwrap(),
     }
 }
 
-/// The id of the seeded user with this number, from 1.
+/// The id of the seeded user with this number, counted from 1.
 fn user_id(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-/// The ids of a listing.
+/// The ids of the entities in a listing.
 fn ids(listing: &Value) -> Vec<&str> {
     let entities = listing["entities"].as_array().unwrap();
     entities
@@ -208,7 +213,7 @@ fn ids(listing: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The values of a field throughout a list.
+/// The values of a field in all items of a list.
 fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
     list.as_array()
         .unwrap()
@@ -218,12 +223,12 @@ fn each<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn it_ends_when_told_to_even_where_an_answer_never_comes() {
-    let mut served = sandbox().await;
-    let request = served.request("GET", "/api/v2/systempresences");
+async fn a_shutdown_ends_the_server_although_a_reply_never_comes() {
+    let mut sandbox = start().await;
+    let request = sandbox.request("GET", "/api/v2/systempresences");
     let hanging = tokio::spawn(request.header("X-Sandbox-Misbehave", "never").send());
-    // The request is under way once it is in the journal.
-    while !served
+    // The journal lists a request as soon as it is in flight.
+    while !sandbox
         .control("GET", "/sandbox/requests", "")
         .await
         .text
@@ -231,13 +236,13 @@ async fn it_ends_when_told_to_even_where_an_answer_never_comes() {
     {
         tokio::task::yield_now().await;
     }
-    served.shutdown.take().unwrap().send(()).unwrap();
-    assert!(served.done.take().unwrap().await.unwrap().is_ok());
+    sandbox.shutdown.take().unwrap().send(()).unwrap();
+    assert!(sandbox.server.take().unwrap().await.unwrap().is_ok());
     assert!(hanging.await.unwrap().is_err());
 }
 
-/// Asks a sandbox without a socket, so that a test can stop the clock.
-async fn unserved(sandbox: &Sandbox, path: &str) -> http::Response<axum::body::Body> {
+/// Calls the router without a socket, so that a test can pause the clock.
+async fn call_router(sandbox: &Sandbox, path: &str) -> http::Response<axum::body::Body> {
     let request = http::Request::get(path)
         .header("authorization", "bearer t")
         .body(axum::body::Body::empty())
@@ -246,13 +251,13 @@ async fn unserved(sandbox: &Sandbox, path: &str) -> http::Response<axum::body::B
 }
 
 #[tokio::test]
-async fn the_router_alone_serves_the_same_state() {
+async fn clones_of_a_sandbox_share_their_state() {
     let sandbox = Sandbox::new(Settings::default());
-    let response = unserved(&sandbox, "/api/v2/systempresences").await;
+    let response = call_router(&sandbox, "/api/v2/systempresences").await;
     assert_eq!(response.status(), 200);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(body.starts_with(b"[{"));
-    let journal = unserved(&sandbox.clone(), "/sandbox/requests").await;
+    let journal = call_router(&sandbox.clone(), "/sandbox/requests").await;
     let journal = journal.into_body().collect().await.unwrap().to_bytes();
     let journal: Value = serde_json::from_slice(&journal).unwrap();
     assert_eq!(journal["requests"].as_array().unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! Wrong answers, on request.
+//! Faulty replies on request.
 
 use std::time::Duration;
 
@@ -15,26 +15,30 @@ fn presence() -> String {
     format!("/api/v2/users/{FIRST}/presences/purecloud")
 }
 
-/// A PATCH that misbehaves; whether there was a whole answer, and the message thereafter.
-async fn patched(served: &Served, how: &str) -> (Result<u16, reqwest::Error>, String) {
-    let body = json!({"message": how});
-    let request = served
+/// Sends a PATCH whose reply shows the given behaviours. Returns the status of
+/// a complete reply, and the message that the user has afterwards.
+async fn patch(
+    sandbox: &RunningSandbox,
+    behaviours: &str,
+) -> (Result<u16, reqwest::Error>, String) {
+    let body = json!({"message": behaviours});
+    let request = sandbox
         .request("PATCH", &presence())
-        .header("X-Sandbox-Misbehave", how);
-    let answer = match json(request, &body).send().await {
+        .header("X-Sandbox-Misbehave", behaviours);
+    let status = match json(request, &body).send().await {
         Ok(response) => {
             let status = response.status().as_u16();
             response.bytes().await.map(|_| status)
         }
         Err(error) => Err(error),
     };
-    let read = served.get(&presence()).await.json(200);
-    (answer, read["message"].as_str().unwrap().to_owned())
+    let read = sandbox.get(&presence()).await.json(200);
+    (status, read["message"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test]
-async fn an_error_is_the_vendors_with_any_status() {
-    let served = sandbox().await;
+async fn an_injected_error_has_the_vendor_format_at_any_status() {
+    let sandbox = start().await;
     for (status, code) in [
         (400, "bad.request"),
         (401, "authentication.required"),
@@ -44,19 +48,19 @@ async fn an_error_is_the_vendors_with_any_status() {
         (503, "service.unavailable"),
         (504, "request.timeout"),
     ] {
-        served
+        sandbox
             .misbehaving(BULK, &format!("status={status}"))
             .await
             .error(status, code);
     }
-    let coded = served
+    let coded = sandbox
         .misbehaving(BULK, "status=400,code=invalid.date")
         .await;
     coded.error(400, "invalid.date");
-    let busy = served.misbehaving(BULK, "status=503,retry-after=7").await;
+    let busy = sandbox.misbehaving(BULK, "status=503,retry-after=7").await;
     assert_eq!(busy.header("retry-after"), "7");
     busy.error(503, "service.unavailable");
-    let limited = served.misbehaving(BULK, "retry-after=42").await;
+    let limited = sandbox.misbehaving(BULK, "retry-after=42").await;
     assert_eq!(limited.header("retry-after"), "42");
     let limited = limited.error(429, "too.many.requests.retry.after");
     assert!(
@@ -66,7 +70,7 @@ async fn an_error_is_the_vendors_with_any_status() {
             .contains("[42] seconds")
     );
     assert_eq!(
-        served
+        sandbox
             .misbehaving(BULK, "status=202")
             .await
             .json(202)
@@ -78,9 +82,9 @@ async fn an_error_is_the_vendors_with_any_status() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_has_no_answer_and_the_next_one_works() {
-    let served = sandbox().await;
-    let cut = served
+async fn a_cut_connection_gives_no_reply_and_the_next_one_works() {
+    let sandbox = start().await;
+    let cut = sandbox
         .request("GET", BULK)
         .header("X-Sandbox-Misbehave", "cut")
         .send()
@@ -90,96 +94,104 @@ async fn a_cut_connection_has_no_answer_and_the_next_one_works() {
         cut.is_request() && !cut.is_connect() && !cut.is_timeout(),
         "{cut:?}"
     );
-    assert_eq!(served.get(BULK).await.status, 200);
+    assert_eq!(sandbox.get(BULK).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_cut_body_has_headers_and_half_of_it() {
-    let served = sandbox().await;
-    let whole = served.get(BULK).await.text;
-    let request = served
+async fn a_cut_body_ends_after_its_first_half() {
+    let sandbox = start().await;
+    let whole = sandbox.get(BULK).await.text;
+    let request = sandbox
         .request("GET", BULK)
         .header("X-Sandbox-Misbehave", "cut-body");
     let mut response = request.send().await.unwrap();
     assert_eq!(response.status(), 200);
     let mut bytes = Vec::new();
-    let broken = loop {
+    let is_cut = loop {
         match response.chunk().await {
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
             Ok(None) => break false,
             Err(_) => break true,
         }
     };
-    assert!(broken, "the body must not end as if it were whole");
+    assert!(is_cut, "the body ends as if it were complete");
     assert_eq!(bytes, &whole.as_bytes()[..whole.len() / 2]);
 }
 
 #[tokio::test]
-async fn what_is_sent_is_not_what_it_should_be() {
-    let served = sandbox().await;
-    let whole = served.get(BULK).await.text;
+async fn a_reply_can_have_another_body_type_or_status() {
+    let sandbox = start().await;
+    let whole = sandbox.get(BULK).await.text;
 
-    let half = served.misbehaving(BULK, "half-json").await;
+    let half = sandbox.misbehaving(BULK, "half-json").await;
     assert_eq!(
         (half.status, half.text.as_str()),
         (200, &whole[..whole.len() / 2])
     );
-    assert_eq!(served.misbehaving(BULK, "drip=0ms").await.text, whole);
-    let empty = served.misbehaving(BULK, "empty").await;
+    assert_eq!(sandbox.misbehaving(BULK, "drip=0ms").await.text, whole);
+    let empty = sandbox.misbehaving(BULK, "empty").await;
     assert_eq!((empty.status, empty.text.as_str()), (200, ""));
-    let empty = served.misbehaving(BULK, "status=500,empty").await;
+    let empty = sandbox.misbehaving(BULK, "status=500,empty").await;
     assert_eq!((empty.status, empty.text.as_str()), (500, ""));
 
-    let html = served.misbehaving(BULK, "html").await;
+    let html = sandbox.misbehaving(BULK, "html").await;
     assert_eq!(
         (html.status, html.header("content-type")),
         (200, "text/html; charset=utf-8")
     );
     assert!(html.text.starts_with("<!DOCTYPE html>"));
     assert_eq!(
-        served.misbehaving(BULK, "status=502,html").await.status,
+        sandbox.misbehaving(BULK, "status=502,html").await.status,
         502
     );
-    let garbage = served.misbehaving(BULK, "garbage").await;
+    let garbage = sandbox.misbehaving(BULK, "garbage").await;
     assert!(serde_json::from_str::<Value>(&garbage.text).is_err());
-    let redirect = served.misbehaving(BULK, "redirect").await;
+    let redirect = sandbox.misbehaving(BULK, "redirect").await;
     assert_eq!(
         (redirect.status, redirect.header("location")),
         (302, "https://redirected.invalid/api/v2")
     );
     assert_eq!(
-        served.misbehaving(BULK, "status=307,redirect").await.status,
+        sandbox
+            .misbehaving(BULK, "status=307,redirect")
+            .await
+            .status,
         307
     );
     assert!(
-        served
+        sandbox
             .misbehaving(BULK, "wrong-shape")
             .await
             .json(200)
             .is_object()
     );
-    let listing = served
+    let listing = sandbox
         .misbehaving("/api/v2/presence/sources", "wrong-shape")
         .await;
     assert!(listing.json(200).is_array());
 }
 
 #[tokio::test]
-async fn a_huge_body_goes_on() {
-    let served = sandbox().await;
-    let request = served
+async fn a_huge_body_has_no_end() {
+    let sandbox = start().await;
+    let request = sandbox
         .request("GET", BULK)
         .header("X-Sandbox-Misbehave", "huge");
     let mut response = request.send().await.unwrap();
     let mut read = 0;
     while read < 10_000_000 {
-        read += response.chunk().await.unwrap().expect("it ended").len();
+        read += response
+            .chunk()
+            .await
+            .unwrap()
+            .expect("the body ended")
+            .len();
     }
 }
 
 #[tokio::test]
-async fn a_bulk_answer_can_be_rearranged() {
-    let served = sandbox().await;
+async fn the_items_of_a_bulk_reply_can_be_changed() {
+    let sandbox = start().await;
     for (how, expected) in [
         ("shuffle", vec![THIRD, SECOND, FIRST]),
         ("drop", vec![FIRST, SECOND]),
@@ -187,23 +199,23 @@ async fn a_bulk_answer_can_be_rearranged() {
         ("duplicate", vec![FIRST, SECOND, THIRD, FIRST]),
         ("shuffle,drop=2,duplicate", vec![THIRD, THIRD]),
     ] {
-        let list = served.misbehaving(BULK, how).await.json(200);
+        let list = sandbox.misbehaving(BULK, how).await.json(200);
         assert_eq!(each(&list, "userId"), expected, "{how}");
     }
-    let list = served.misbehaving(BULK, "stranger").await.json(200);
+    let list = sandbox.misbehaving(BULK, "stranger").await.json(200);
     assert_eq!(each(&list, "userId").len(), 4);
     assert_eq!(
-        served.misbehaving(BULK, "null-list").await.json(200),
+        sandbox.misbehaving(BULK, "null-list").await.json(200),
         Value::Null
     );
     assert_eq!(
-        served.misbehaving(BULK, "null-items").await.json(200)[0],
+        sandbox.misbehaving(BULK, "null-items").await.json(200)[0],
         Value::Null
     );
-    let marked = served.misbehaving(BULK, "unknown-field").await.json(200);
+    let marked = sandbox.misbehaving(BULK, "unknown-field").await.json(200);
     assert!(marked[2]["sandboxUnknownField"].is_object());
     assert!(marked[2]["presenceDefinition"]["sandboxUnknownField"].is_object());
-    let listing = served
+    let listing = sandbox
         .misbehaving("/api/v2/presence/definitions", "null-list")
         .await
         .json(200);
@@ -214,11 +226,11 @@ async fn a_bulk_answer_can_be_rearranged() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_delayed_or_missing_answer_makes_its_caller_wait() {
-    let served = sandbox().await;
+async fn a_client_waits_for_a_delayed_or_missing_reply() {
+    let sandbox = start().await;
     let start = Instant::now();
     assert_eq!(
-        served
+        sandbox
             .misbehaving(BULK, "delay=80ms,status=503")
             .await
             .status,
@@ -226,7 +238,7 @@ async fn a_delayed_or_missing_answer_makes_its_caller_wait() {
     );
     assert!(start.elapsed() >= Duration::from_millis(80));
 
-    let never = served
+    let never = sandbox
         .request("GET", BULK)
         .header("X-Sandbox-Misbehave", "never");
     let waited = never.timeout(Duration::from_millis(50)).send().await;
@@ -234,8 +246,8 @@ async fn a_delayed_or_missing_answer_makes_its_caller_wait() {
 }
 
 #[tokio::test]
-async fn a_write_is_applied_only_where_that_is_asked_for() {
-    let served = sandbox().await;
+async fn a_faulty_write_is_applied_only_if_the_behaviour_says_after() {
+    let sandbox = start().await;
     let mut last = String::new();
     for (how, status, applied) in [
         ("status=503", Some(503), false),
@@ -255,8 +267,8 @@ async fn a_write_is_applied_only_where_that_is_asked_for() {
         ("unknown-field", Some(200), true),
         ("status=201", Some(201), true),
     ] {
-        let (answer, message) = patched(&served, how).await;
-        assert_eq!(answer.ok(), status, "{how}");
+        let (received, message) = patch(&sandbox, how).await;
+        assert_eq!(received.ok(), status, "{how}");
         if applied {
             how.clone_into(&mut last);
         }
@@ -265,12 +277,12 @@ async fn a_write_is_applied_only_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_malformed_wish_is_refused_with_what_would_be_right() {
-    let served = sandbox().await;
-    let refused = served.misbehaving(BULK, "status=42").await;
-    assert_eq!(refused.refused_field(), "X-Sandbox-Misbehave");
+async fn a_malformed_behaviour_is_rejected_with_the_accepted_range() {
+    let sandbox = start().await;
+    let rejected = sandbox.misbehaving(BULK, "status=42").await;
+    assert_eq!(rejected.rejected_field(), "X-Sandbox-Misbehave");
     assert!(
-        refused
+        rejected
             .text
             .contains("is not a whole number from 200 to 599")
     );

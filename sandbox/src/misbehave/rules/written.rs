@@ -45,8 +45,9 @@ impl Rule {
 
 fn from_lines(text: &str) -> Result<Vec<Rule>, String> {
     let lines = text.lines().map(str::trim).enumerate();
-    let told = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    told.map(|(at, line)| from_line(line).map_err(|wrong| format!("Line {}: {wrong}", at + 1)))
+    let rules = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    rules
+        .map(|(at, line)| from_line(line).map_err(|wrong| format!("Line {}: {wrong}", at + 1)))
         .collect()
 }
 
@@ -91,9 +92,9 @@ fn from_object(value: &Value) -> Result<Rule, String> {
     };
     for (name, value) in fields.iter().filter(|(name, _)| *name != "misbehave") {
         if !value.is_null() {
-            let told =
+            let value =
                 text(value).ok_or_else(|| format!("`{name}` is neither text nor number."))?;
-            rule.select(name, &told)
+            rule.select(name, &value)
                 .map_err(|wrong| format!("`{name}` {wrong}"))?;
         }
     }

@@ -1,4 +1,4 @@
-//! Random requests, some of them nearly right.
+//! Random requests; many are nearly valid.
 
 use axum::body::Body;
 use http::{HeaderValue, Request};
@@ -12,8 +12,8 @@ use crate::misbehave::words::WORDS;
 use crate::routes::OPERATIONS;
 use crate::tests::{BUSY, FIRST, MEAL, SECOND};
 
-/// Names and values with and without a meaning.
-const WORDS_OF_USE: [&str; 32] = [
+/// Names and values that the sandbox knows, and a few that it does not.
+const VOCABULARY: [&str; 32] = [
     "id",
     "name",
     "source",
@@ -48,9 +48,9 @@ const WORDS_OF_USE: [&str; 32] = [
     "é\u{1f355}",
 ];
 
-/// A request, as far as it can be wrong.
+/// A request whose parts may each be invalid.
 #[derive(Debug, Clone)]
-pub(super) struct Wild {
+pub(super) struct RandomRequest {
     pub(super) method: &'static str,
     pub(super) uri: String,
     authorization: Option<&'static [u8]>,
@@ -60,7 +60,7 @@ pub(super) struct Wild {
 }
 
 fn word() -> impl Strategy<Value = String> {
-    prop_oneof![4 => select(&WORDS_OF_USE[..]).prop_map(str::to_owned), 1 => ".{0,20}"]
+    prop_oneof![4 => select(&VOCABULARY[..]).prop_map(str::to_owned), 1 => ".{0,20}"]
 }
 
 fn encoded(text: &str) -> String {
@@ -104,10 +104,11 @@ fn target() -> impl Strategy<Value = (&'static str, String)> {
         (method, format!("/api/v2/{path}"))
     });
     let operation = operation.boxed();
-    let right = operation.clone();
-    let wrong = (any_method.clone(), operation).prop_map(|(method, (_, path))| (method, path));
+    let valid = operation.clone();
+    let wrong_method =
+        (any_method.clone(), operation).prop_map(|(method, (_, path))| (method, path));
     let other = (any_method, fixed.prop_map(str::to_owned));
-    prop_oneof![6 => right, 1 => wrong, 1 => other]
+    prop_oneof![6 => valid, 1 => wrong_method, 1 => other]
 }
 
 fn query() -> impl Strategy<Value = String> {
@@ -138,7 +139,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 /// A valid body, in half of the cases with one value replaced.
 fn near_miss() -> impl Strategy<Value = Value> {
-    let right = select(vec![
+    let valid = select(vec![
         json!({"id": FIRST, "sourceId": "Phone", "primary": true, "presenceDefinition": {"id": BUSY}, "message": "x"}),
         json!([{"id": FIRST, "message": "x"}, {"id": SECOND, "presenceDefinition": {"id": MEAL}}]),
         json!({"name": "x", "languageLabels": {"de": "x"}, "systemPresence": "Meal", "divisionId": "x"}),
@@ -147,7 +148,7 @@ fn near_miss() -> impl Strategy<Value = Value> {
         json!({"misbehave": "cut", "path": "*", "times": 1}),
         json!([FIRST, "new"]),
     ]);
-    (right, word(), value(), any::<bool>()).prop_map(|(mut body, name, value, replace)| {
+    (valid, word(), value(), any::<bool>()).prop_map(|(mut body, name, value, replace)| {
         match &mut body {
             Value::Object(fields) if replace => drop(fields.insert(name, value)),
             Value::Array(items) if replace => items.push(value),
@@ -177,9 +178,9 @@ fn behaviours() -> impl Strategy<Value = String> {
     prop_oneof![4 => vec(one, 1..4).prop_map(|some| some.join(",")), 1 => "[ -~]{0,30}"]
 }
 
-pub(super) fn wild() -> impl Strategy<Value = Wild> {
-    let good: &[u8] = b"Bearer t";
-    let bad: [Option<&[u8]>; 6] = [
+pub(super) fn random_request() -> impl Strategy<Value = RandomRequest> {
+    let valid: &[u8] = b"Bearer t";
+    let invalid: [Option<&[u8]>; 6] = [
         Some(b"bearer  expired"),
         Some(b"Bearer forbidden"),
         Some(b"Basic aWQ6c2VjcmV0"),
@@ -187,22 +188,22 @@ pub(super) fn wild() -> impl Strategy<Value = Wild> {
         Some(b"\xff"),
         None,
     ];
-    let bad_types = [Some("text/plain"), Some(""), None];
+    let invalid_types = [Some("text/plain"), Some(""), None];
     (
         (target(), query()),
-        prop_oneof![4 => Just(Some(good)), 1 => select(bad.to_vec())],
-        prop_oneof![4 => Just(Some("application/json")), 1 => select(bad_types.to_vec())],
+        prop_oneof![4 => Just(Some(valid)), 1 => select(invalid.to_vec())],
+        prop_oneof![4 => Just(Some("application/json")), 1 => select(invalid_types.to_vec())],
         prop_oneof![4 => Just(None), 1 => behaviours().prop_map(Some)],
         body(),
     )
-        .prop_map(|(asked, authorization, content_type, misbehave, body)| {
-            let ((method, path), query) = asked;
+        .prop_map(|(target, authorization, content_type, misbehave, body)| {
+            let ((method, path), query) = target;
             let uri = if query.is_empty() {
                 path
             } else {
                 format!("{path}?{query}")
             };
-            Wild {
+            RandomRequest {
                 method,
                 uri,
                 authorization,
@@ -213,7 +214,7 @@ pub(super) fn wild() -> impl Strategy<Value = Wild> {
         })
 }
 
-impl Wild {
+impl RandomRequest {
     pub(super) fn request(&self) -> Request<Body> {
         let mut request = Request::builder().method(self.method).uri(&self.uri);
         if let Some(value) = self.authorization {
