@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::bulk::{all, ids, presence, vendor};
+use crate::support::bulk::{all_presences, ids, presence, start_vendor};
 use crate::support::in_flight::{InFlight, gated_vendor};
 use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall, count};
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, reply};
@@ -30,7 +30,7 @@ fn some(received: &ReceivedRequest) -> Response {
 #[tokio::test]
 async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
     for stream in STREAMS {
-        let vendor = vendor(some).await;
+        let vendor = start_vendor(some).await;
         let gateway = Gateway::start(&vendor).await;
         let mut call = StreamCall::open(&gateway, stream).await;
         let asked: Vec<String> = (0..1234)
@@ -62,7 +62,7 @@ async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
 async fn as_many_batches_are_asked_at_once_as_are_allowed_and_never_more() {
     for unordered in [false, true] {
         let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-        let vendor = gated_vendor(&flight, &gate, all).await;
+        let vendor = gated_vendor(&flight, &gate, all_presences).await;
         let limits = Limits {
             concurrency: 3,
             ..Limits::default()
@@ -98,7 +98,7 @@ async fn slow_at_first(gate: &Arc<Semaphore>) -> Vendor {
             if received.ids()[0] == "user-0" {
                 gate.acquire().await.unwrap().forget();
             }
-            all(&received)
+            all_presences(&received)
         }
     })
     .await
@@ -135,7 +135,7 @@ async fn a_slow_batch_holds_up_the_others_only_where_order_is_asked_for() {
 
 #[tokio::test]
 async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let gateway = Gateway::start(&vendor).await;
     let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
     for n in 0..5 {
@@ -156,7 +156,7 @@ async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
 #[tokio::test]
 async fn an_id_that_is_being_asked_is_not_asked_again_and_one_that_was_answered_is() {
     let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated_vendor(&flight, &gate, all).await;
+    let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let gateway = Gateway::start(&vendor).await;
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(vec!["a".into(), "B".into(), "A".into()]).await;
@@ -182,9 +182,9 @@ async fn an_id_that_is_being_asked_is_not_asked_again_and_one_that_was_answered_
 
 #[tokio::test]
 async fn a_batch_that_fails_is_told_id_by_id_and_the_others_go_on() {
-    let vendor = vendor(|received| match received.ids()[0].as_str() {
+    let vendor = start_vendor(|received| match received.ids()[0].as_str() {
         "user-50" => reply(404, r#"{"code": "not.found", "message": "no"}"#),
-        _ => all(received),
+        _ => all_presences(received),
     })
     .await;
     let gateway = Gateway::start(&vendor).await;
@@ -200,7 +200,7 @@ async fn a_batch_that_fails_is_told_id_by_id_and_the_others_go_on() {
 
 #[tokio::test]
 async fn the_pace_of_the_token_is_kept_and_the_default_deadline_does_not_apply() {
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let limits = Limits {
         token_requests: 2,
         default_deadline: Duration::from_millis(30),
@@ -228,7 +228,7 @@ async fn the_pace_of_the_token_is_kept_and_the_default_deadline_does_not_apply()
 #[tokio::test]
 async fn as_many_streams_as_a_token_has_places_are_answered_whole() {
     // Answers of some 20 KB, of which all streams together have hundreds.
-    let vendor = vendor(|received| {
+    let vendor = start_vendor(|received| {
         let presences = received
             .ids()
             .into_iter()

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
-use crate::support::bulk::all;
+use crate::support::bulk::all_presences;
 use crate::support::{Gateway, Limits, ReceivedRequest, reply};
 
 /// Limits with read coalescing on, as `serve` has by default.
@@ -31,7 +31,7 @@ fn echo_presence(received: &ReceivedRequest) -> Value {
 /// all its ids.
 fn echo(received: &ReceivedRequest) -> Response {
     if received.path().ends_with("/bulk") {
-        all(received)
+        all_presences(received)
     } else {
         reply(200, echo_presence(received).to_string())
     }

@@ -36,7 +36,7 @@ async fn holding(flight: &InFlight) -> Vendor {
         let flight = flight.clone();
         async move {
             if ids.iter().any(|id| id.starts_with("held")) {
-                let _held = flight.begin();
+                let _held = flight.start_request();
                 std::future::pending::<()>().await;
             }
             let known = ids.iter().filter(|id| !id.starts_with("none"));

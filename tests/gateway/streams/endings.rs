@@ -9,7 +9,7 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 
 use crate::lifecycle::drain::ends_soon;
-use crate::support::bulk::{all, ids, vendor};
+use crate::support::bulk::{all_presences, ids, start_vendor};
 use crate::support::in_flight::{InFlight, gated_vendor, wait_for};
 use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall};
 use crate::support::{Gateway, Limits, Vendor, expect_error, reply};
@@ -26,7 +26,7 @@ fn no_answers() -> (InFlight, Arc<Semaphore>) {
 #[tokio::test]
 async fn a_deadline_that_passes_names_what_was_not_read() {
     let (flight, gate) = no_answers();
-    let vendor = gated_vendor(&flight, &gate, all).await;
+    let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let limits = Limits {
         concurrency: 2,
         ..Limits::default()
@@ -54,9 +54,9 @@ async fn a_deadline_that_passes_names_what_was_not_read() {
 
 #[tokio::test]
 async fn a_token_that_is_refused_ends_the_stream_and_names_what_was_not_read() {
-    let vendor = vendor(|received| match received.ids()[0].as_str() {
+    let vendor = start_vendor(|received| match received.ids()[0].as_str() {
         "user-50" => reply(401, r#"{"code": "bad.credentials", "message": "no"}"#),
-        _ => all(received),
+        _ => all_presences(received),
     })
     .await;
     let limits = Limits {
@@ -86,7 +86,7 @@ async fn a_token_that_is_refused_ends_the_stream_and_names_what_was_not_read() {
 
 #[tokio::test]
 async fn a_caller_who_sends_nothing_is_not_waited_for_beyond_the_idle_timeout() {
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let limits = Limits {
         stream_idle: Duration::from_millis(300),
         ..Limits::default()
@@ -107,7 +107,7 @@ async fn a_caller_who_sends_nothing_is_not_waited_for_beyond_the_idle_timeout() 
 #[tokio::test]
 async fn a_vendor_who_is_slow_is_not_the_callers_idleness() {
     let (flight, gate) = no_answers();
-    let vendor = gated_vendor(&flight, &gate, all).await;
+    let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let limits = Limits {
         stream_idle: Duration::from_millis(100),
         ..Limits::default()
@@ -131,7 +131,7 @@ async fn a_vendor_who_is_slow_is_not_the_callers_idleness() {
 #[tokio::test]
 async fn a_caller_who_goes_away_stops_what_is_under_way() {
     let (flight, gate) = no_answers();
-    let vendor = gated_vendor(&flight, &gate, all).await;
+    let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let limits = Limits {
         concurrency: 4,
         max_in_flight: 1,
@@ -168,14 +168,14 @@ async fn a_caller_who_takes_nothing_is_asked_for_no_more_and_let_go() {
     let counted = flight.clone();
     // Answers of 20 KB, so that a few fill what is on its way.
     let vendor = Vendor::start(move |received| {
-        let held = counted.begin();
+        let held = counted.start_request();
         async move {
             let presences = received
                 .ids()
                 .into_iter()
                 .map(|id| serde_json::json!({"userId": id, "message": "x".repeat(400)}));
             let presences = serde_json::Value::Array(presences.collect());
-            held.answered(reply(200, presences.to_string()))
+            held.respond(reply(200, presences.to_string()))
         }
     })
     .await;
@@ -221,7 +221,7 @@ async fn a_caller_who_takes_nothing_is_asked_for_no_more_and_let_go() {
 #[tokio::test]
 async fn a_gateway_that_ends_answers_what_is_under_way_and_names_the_rest() {
     let (flight, gate) = no_answers();
-    let vendor = gated_vendor(&flight, &gate, all).await;
+    let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let limits = Limits {
         concurrency: 2,
@@ -258,7 +258,7 @@ async fn a_gateway_that_ends_answers_what_is_under_way_and_names_the_rest() {
 
 #[tokio::test]
 async fn a_stream_that_only_waits_ends_with_the_gateway() {
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let upstream = format!("http://{}", vendor.address);
     let stopped = async { drop(stopped.await) };
@@ -274,7 +274,7 @@ async fn a_stream_that_only_waits_ends_with_the_gateway() {
 #[tokio::test]
 async fn what_the_end_of_the_drain_cuts_off_is_told_as_the_gateways_end() {
     let (flight, gate) = no_answers();
-    let vendor = gated_vendor(&flight, &gate, all).await;
+    let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut limits = Limits::default();
     limits.shutdown_timeouts.drain_timeout = Duration::from_millis(500);

@@ -3,12 +3,12 @@
 use presence_gateway::proto::v1::StreamProgress;
 use tonic::Code;
 
-use crate::support::bulk::{all, ids, vendor};
+use crate::support::bulk::{all_presences, ids, start_vendor};
 use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall, count};
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, violations};
 
 async fn gateway() -> (Vendor, Gateway) {
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let gateway = Gateway::start(&vendor).await;
     (vendor, gateway)
 }
@@ -74,7 +74,7 @@ async fn an_id_that_cannot_be_asked_fails_alone_and_is_named() {
 
 #[tokio::test]
 async fn a_message_of_too_many_ids_ends_the_stream_and_says_so() {
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let limits = Limits {
         max_ids: 100,
         ..Limits::default()

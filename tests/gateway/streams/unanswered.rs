@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::stream::{self, StreamExt};
 
-use crate::support::bulk::{all, ids};
+use crate::support::bulk::{all_presences, ids};
 use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall};
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor};
 
@@ -40,7 +40,7 @@ async fn failing(fails: Fails, first: &'static [&'static str]) -> Vendor {
         if first.contains(&received.ids()[0].as_str()) {
             return fails.answer().await;
         }
-        all(&received)
+        all_presences(&received)
     })
     .await
 }

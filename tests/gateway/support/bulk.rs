@@ -21,7 +21,7 @@ pub const READS: [(&str, &str); 2] = [
 pub const READ: &str = "GetUsersPresencesPurecloudBulk";
 
 /// A request of a bulk read, with the source that one of them needs.
-pub fn read(rpc: &str, mut request: Value) -> Value {
+pub fn read_request(rpc: &str, mut request: Value) -> Value {
     if rpc != READ {
         request["sourceId"] = json!("a/b");
     }
@@ -38,13 +38,13 @@ pub fn presence(id: &str) -> Value {
 }
 
 /// The vendor's answer for all the ids of a request.
-pub fn all(received: &ReceivedRequest) -> Response {
+pub fn all_presences(received: &ReceivedRequest) -> Response {
     let presences: Vec<Value> = received.ids().iter().map(|id| presence(id)).collect();
     reply(200, Value::Array(presences).to_string())
 }
 
 /// A vendor that answers at once.
-pub async fn vendor(
+pub async fn start_vendor(
     answer: impl Fn(&ReceivedRequest) -> Response + Send + Sync + 'static,
 ) -> Vendor {
     Vendor::start(move |received| {
@@ -61,12 +61,12 @@ pub fn with_correlation_id(mut response: Response, id: &str) -> Response {
 }
 
 /// The texts of a list in the answer; a list that is not there is empty.
-pub fn texts(list: &Value) -> Vec<&str> {
+pub fn strings(list: &Value) -> Vec<&str> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
     list.iter().map(|text| text.as_str().unwrap()).collect()
 }
 
-pub fn users(answer: &Value) -> Vec<&str> {
+pub fn user_ids(answer: &Value) -> Vec<&str> {
     let presences = answer["presences"].as_array().unwrap();
     let ids = presences.iter().map(|presence| &presence["userId"]);
     ids.map(|id| id.as_str().unwrap_or("")).collect()
@@ -87,7 +87,7 @@ pub fn update(user: &str, message: &str) -> Value {
 }
 
 /// The vendor's answer to a bulk write: it names the users in the URIs alone.
-pub fn applied(received: &ReceivedRequest) -> Response {
+pub fn applied_updates(received: &ReceivedRequest) -> Response {
     let updates = received.json();
     let presences = updates.as_array().unwrap().iter().map(|update| {
         let uri = format!("/api/v2/users/{}/presences", update["id"].as_str().unwrap());
@@ -117,7 +117,7 @@ pub fn numbers(range: Range<usize>) -> Vec<String> {
 }
 
 /// How large the message and the details of a status are as they travel.
-pub fn size(status: &Status) -> usize {
+pub fn encoded_size(status: &Status) -> usize {
     let message = status.message().bytes();
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte);
     let message = message.map(|byte| if is_plain(byte) { 1 } else { 3 });
@@ -127,7 +127,7 @@ pub fn size(status: &Status) -> usize {
 /// A failure in an answer: the code, the reason, and the ids.
 pub type Failed = (i64, String, Vec<String>);
 
-pub fn failed(code: Code, reason: &str, ids: Vec<String>) -> Failed {
+pub fn failure(code: Code, reason: &str, ids: Vec<String>) -> Failed {
     (code as i64, reason.to_owned(), ids)
 }
 
@@ -139,7 +139,7 @@ pub fn failures(answer: &Value) -> Vec<Failed> {
         .iter()
         .map(|failure| {
             let status = &failure["status"];
-            let ids = texts(&failure["ids"]).into_iter().map(str::to_owned);
+            let ids = strings(&failure["ids"]).into_iter().map(str::to_owned);
             (
                 status["code"].as_i64().unwrap(),
                 status["details"][0]["reason"].as_str().unwrap().to_owned(),

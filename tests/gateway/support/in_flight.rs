@@ -41,7 +41,7 @@ pub struct PendingRequest {
 
 impl InFlight {
     /// Counts a request that has arrived.
-    pub fn begin(&self) -> PendingRequest {
+    pub fn start_request(&self) -> PendingRequest {
         self.0.send_modify(|counts| {
             counts.started += 1;
             counts.pending += 1;
@@ -72,7 +72,7 @@ impl InFlight {
 
 impl PendingRequest {
     /// Counts the request as answered.
-    pub fn answered<T>(mut self, answer: T) -> T {
+    pub fn respond<T>(mut self, answer: T) -> T {
         self.is_answered = true;
         answer
     }
@@ -99,10 +99,10 @@ pub async fn gated_vendor(
 ) -> Vendor {
     let (flight, gate) = (flight.clone(), Arc::clone(gate));
     Vendor::start(move |received| {
-        let (held, gate) = (flight.begin(), Arc::clone(&gate));
+        let (held, gate) = (flight.start_request(), Arc::clone(&gate));
         async move {
             gate.acquire().await.unwrap().forget();
-            held.answered(answer(&received))
+            held.respond(answer(&received))
         }
     })
     .await

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::gateway;
 use super::metrics_page::{FLAGS, ask, page_of, samples};
-use crate::support::bulk::{READ, all, ids};
+use crate::support::bulk::{READ, all_presences, ids};
 use crate::support::telemetry::collector::Collector;
 use crate::support::{Gateway, ReceivedRequest, Vendor, reply};
 
@@ -252,7 +252,7 @@ async fn requests_that_are_saved_are_counted_by_how() {
             if received.ids().is_empty() {
                 reply(200, "{}")
             } else {
-                all(&received)
+                all_presences(&received)
             }
         }
     })

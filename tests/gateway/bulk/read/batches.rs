@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::bulk::{
-    READ, READS, all, failed, failures, ids, presence, read, texts, users, vendor,
+    READ, READS, all_presences, failure, failures, ids, presence, read_request, start_vendor,
+    strings, user_ids,
 };
 use crate::support::{
     CORRELATION_ID, Gateway, Limits, ReceivedRequest, Vendor, expect_error, metadata, violations,
@@ -20,11 +21,11 @@ async fn fifty_ids_are_one_request_and_each_batch_repeats_the_other_parameters()
             (51, vec![ids(0..50), ids(50..51)]),
             (101, vec![ids(0..50), ids(50..100), ids(100..101)]),
         ] {
-            let vendor = vendor(all).await;
+            let vendor = start_vendor(all_presences).await;
             let gateway = Gateway::start(&vendor).await;
-            let request = read(rpc, json!({"id": ids(0..count)}));
+            let request = read_request(rpc, json!({"id": ids(0..count)}));
             let answer = gateway.call(rpc, request).await.unwrap();
-            assert_eq!(users(&answer), ids(0..count), "{rpc}");
+            assert_eq!(user_ids(&answer), ids(0..count), "{rpc}");
             assert_eq!(answer["missingIds"], Value::Null, "{rpc}");
 
             let mut received = vendor.received();
@@ -43,13 +44,13 @@ async fn fifty_ids_are_one_request_and_each_batch_repeats_the_other_parameters()
 
 #[tokio::test]
 async fn an_id_that_is_repeated_is_asked_once_as_it_was_first_spelt() {
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let gateway = Gateway::start(&vendor).await;
     // More than 50 with the repetitions, and 50 without.
     let repeated = [ids(0..30), vec!["USER-3".to_owned(); 20], ids(10..50)].concat();
     let answer = gateway.call(READ, json!({"id": repeated})).await.unwrap();
     assert_eq!(vendor.single_request().ids(), ids(0..50));
-    assert_eq!(users(&answer), ids(0..50));
+    assert_eq!(user_ids(&answer), ids(0..50));
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn without_ids_the_vendor_is_asked_once_and_its_answer_is_returned() {
         let list = json!([presence("b"), presence("a"), presence("b"), {}]);
         let vendor = Vendor::with_response(200, list.to_string()).await;
         let gateway = Gateway::start(&vendor).await;
-        let request = read(rpc, json!({"allowPartialResults": true}));
+        let request = read_request(rpc, json!({"allowPartialResults": true}));
         let answer = gateway.call(rpc, request).await.unwrap();
         assert_eq!(answer, json!({"presences": list}), "{rpc}");
         assert_eq!(vendor.single_request().path_and_query, path, "{rpc}");
@@ -68,7 +69,7 @@ async fn without_ids_the_vendor_is_asked_once_and_its_answer_is_returned() {
 #[tokio::test]
 async fn as_many_ids_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
     for (rpc, _) in READS {
-        let vendor = vendor(all).await;
+        let vendor = start_vendor(all_presences).await;
         let limits = Limits {
             max_ids: 60,
             ..Limits::default()
@@ -76,10 +77,10 @@ async fn as_many_ids_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
         let gateway = Gateway::start_with(&vendor, limits).await;
         let request = |count| {
             let request = json!({"id": ids(0..count), "allowPartialResults": true});
-            read(rpc, request)
+            read_request(rpc, request)
         };
         let answer = gateway.call(rpc, request(60)).await.unwrap();
-        assert_eq!(users(&answer).len(), 60, "{rpc}");
+        assert_eq!(user_ids(&answer).len(), 60, "{rpc}");
         let sent = vendor.received().len();
 
         let answer = gateway.call(rpc, request(61)).await;
@@ -97,14 +98,14 @@ async fn an_id_that_cannot_be_asked_is_named_and_nothing_is_sent() {
     let longest = "x".repeat(256);
     let too_long = "x".repeat(257);
     for (rpc, _) in READS {
-        let vendor = vendor(all).await;
+        let vendor = start_vendor(all_presences).await;
         let gateway = Gateway::start(&vendor).await;
         // Also where the batch before is without fault.
         let mut wrong = ids(0..70);
         wrong[55] = "a,b".to_owned();
         wrong[60] = String::new();
         wrong[69].clone_from(&too_long);
-        let mut request = read(rpc, json!({"id": wrong, "allowPartialResults": true}));
+        let mut request = read_request(rpc, json!({"id": wrong, "allowPartialResults": true}));
         let status = expect_error(
             gateway.call(rpc, request.clone()).await,
             Code::InvalidArgument,
@@ -156,7 +157,7 @@ async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
         presence("user-0"),
     ]);
     assert_eq!(answer["presences"], expected);
-    assert_eq!(texts(&answer["missingIds"]), ["user-1", "user-5"]);
+    assert_eq!(strings(&answer["missingIds"]), ["user-1", "user-5"]);
 }
 
 #[tokio::test]
@@ -174,7 +175,7 @@ async fn what_is_no_array_is_an_error_and_never_means_that_all_are_missing() {
         }
         let request = json!({"id": ids(0..60), "allowPartialResults": true});
         let answer = gateway.call(READ, request).await.unwrap();
-        let unreadable = |ids| failed(Code::Internal, "UNREADABLE_ANSWER", ids);
+        let unreadable = |ids| failure(Code::Internal, "UNREADABLE_ANSWER", ids);
         assert_eq!(
             failures(&answer),
             [unreadable(ids(0..50)), unreadable(ids(50..60))]
@@ -198,7 +199,7 @@ async fn a_user_whose_id_is_of_another_kind_is_matched_by_the_path_and_else_neve
         ]);
         let vendor = Vendor::with_response(200, list.to_string()).await;
         let gateway = Gateway::start(&vendor).await;
-        let request = read(rpc, json!({"id": ["a", "b"]}));
+        let request = read_request(rpc, json!({"id": ["a", "b"]}));
         let answer = gateway.call(rpc, request).await.unwrap();
         let expected = json!({"presences": [
             {"selfUri": "/api/v2/users/a/presences/purecloud", "message": "m"},
@@ -217,14 +218,14 @@ async fn a_user_whose_id_is_of_another_kind_is_matched_by_the_path_and_else_neve
             let list = json!([presence("b"), odd]);
             let vendor = Vendor::with_response(200, list.to_string()).await;
             let gateway = Gateway::start(&vendor).await;
-            let mut request = read(rpc, json!({"id": ["a", "b"]}));
+            let mut request = read_request(rpc, json!({"id": ["a", "b"]}));
             let answer = gateway.call(rpc, request.clone()).await;
             expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
             request["allowPartialResults"] = true.into();
             let answer = gateway.call(rpc, request).await.unwrap();
             assert_eq!(answer["missingIds"], Value::Null, "{rpc}: {odd}");
             let both = vec!["a".to_owned(), "b".to_owned()];
-            let unreadable = failed(Code::Internal, "UNREADABLE_ANSWER", both);
+            let unreadable = failure(Code::Internal, "UNREADABLE_ANSWER", both);
             assert_eq!(failures(&answer), [unreadable], "{rpc}: {odd}");
         }
     }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::bulk::{
-    READ, READS, all, failed, failures, ids, presence, read, texts, users, vendor,
-    with_correlation_id,
+    READ, READS, all_presences, failure, failures, ids, presence, read_request, start_vendor,
+    strings, user_ids, with_correlation_id,
 };
 use crate::support::{
     CORRELATION_ID, Gateway, Limits, Vendor, disconnect, expect_error, metadata, reply,
@@ -17,34 +17,34 @@ use crate::support::{
 #[tokio::test]
 async fn with_partial_results_what_failed_stands_beside_what_worked() {
     for (rpc, _) in READS {
-        let vendor = vendor(|received| match received.ids()[0].as_str() {
+        let vendor = start_vendor(|received| match received.ids()[0].as_str() {
             "user-50" => reply(
                 403,
                 r#"{"code":"missing.any.permissions","message":"no","status":403}"#,
             ),
             "user-100" => reply(500, ""),
             "user-150" => disconnect(),
-            _ => all(received),
+            _ => all_presences(received),
         })
         .await;
         let gateway = Gateway::start(&vendor).await;
-        let mut request = read(rpc, json!({"id": ids(0..201)}));
+        let mut request = read_request(rpc, json!({"id": ids(0..201)}));
         gateway.call(rpc, request.clone()).await.unwrap_err();
 
         request["allowPartialResults"] = json!(true);
         let answer = gateway.call(rpc, request).await.unwrap();
-        assert_eq!(users(&answer), [ids(0..50), ids(200..201)].concat());
+        assert_eq!(user_ids(&answer), [ids(0..50), ids(200..201)].concat());
         assert_eq!(answer["missingIds"], Value::Null);
         assert_eq!(
             failures(&answer),
             [
-                failed(
+                failure(
                     Code::PermissionDenied,
                     "MISSING_ANY_PERMISSIONS",
                     ids(50..100)
                 ),
-                failed(Code::Internal, "UPSTREAM_ERROR", ids(100..150)),
-                failed(Code::Unavailable, "UPSTREAM_CONNECTION_LOST", ids(150..200)),
+                failure(Code::Internal, "UPSTREAM_ERROR", ids(100..150)),
+                failure(Code::Unavailable, "UPSTREAM_CONNECTION_LOST", ids(150..200)),
             ]
         );
         let status = &answer["failures"][0]["status"];
@@ -107,8 +107,8 @@ async fn a_refused_token_holds_for_the_whole_call_and_is_not_tried_again() {
 
 #[tokio::test]
 async fn a_token_refused_on_the_way_does_not_cost_what_was_read_before() {
-    let vendor = vendor(|received| match received.ids()[0].as_str() {
-        "user-0" => all(received),
+    let vendor = start_vendor(|received| match received.ids()[0].as_str() {
+        "user-0" => all_presences(received),
         _ => reply(401, r#"{"code":"bad.credentials","message":"no"}"#),
     })
     .await;
@@ -119,8 +119,8 @@ async fn a_token_refused_on_the_way_does_not_cost_what_was_read_before() {
     let gateway = Gateway::start_with(&vendor, limits).await;
     let request = json!({"id": ids(0..160), "allowPartialResults": true});
     let answer = gateway.call(READ, request).await.unwrap();
-    assert_eq!(users(&answer), ids(0..50));
-    let refused = |ids| failed(Code::Unauthenticated, "BAD_CREDENTIALS", ids);
+    assert_eq!(user_ids(&answer), ids(0..50));
+    let refused = |ids| failure(Code::Unauthenticated, "BAD_CREDENTIALS", ids);
     assert_eq!(
         failures(&answer),
         [
@@ -134,7 +134,7 @@ async fn a_token_refused_on_the_way_does_not_cost_what_was_read_before() {
 
 #[tokio::test]
 async fn an_answer_in_another_batch_serves_also_where_the_own_batch_failed() {
-    let vendor = vendor(|received| {
+    let vendor = start_vendor(|received| {
         if received.ids()[0] == "user-0" {
             return reply(500, "");
         }
@@ -145,18 +145,18 @@ async fn an_answer_in_another_batch_serves_also_where_the_own_batch_failed() {
     let gateway = Gateway::start(&vendor).await;
     let request = json!({"id": ids(0..52), "allowPartialResults": true});
     let answer = gateway.call(READ, request).await.unwrap();
-    assert_eq!(users(&answer), ["user-3", "user-50"]);
-    assert_eq!(texts(&answer["missingIds"]), ["user-51"]);
+    assert_eq!(user_ids(&answer), ["user-3", "user-50"]);
+    assert_eq!(strings(&answer["missingIds"]), ["user-51"]);
     let others = [ids(0..3), ids(4..50)].concat();
     assert_eq!(
         failures(&answer),
-        [failed(Code::Internal, "UPSTREAM_ERROR", others)]
+        [failure(Code::Internal, "UPSTREAM_ERROR", others)]
     );
 }
 
 #[tokio::test]
 async fn a_batch_that_failed_is_no_failure_where_another_one_answers_for_all_of_it() {
-    let vendor = vendor(|received| match received.ids().as_slice() {
+    let vendor = start_vendor(|received| match received.ids().as_slice() {
         [_only] => reply(500, ""),
         _ => reply(200, json!([presence("user-50")]).to_string()),
     })
@@ -164,20 +164,20 @@ async fn a_batch_that_failed_is_no_failure_where_another_one_answers_for_all_of_
     let gateway = Gateway::start(&vendor).await;
     let request = json!({"id": ids(0..51), "allowPartialResults": true});
     let answer = gateway.call(READ, request).await.unwrap();
-    assert_eq!(users(&answer), ["user-50"]);
+    assert_eq!(user_ids(&answer), ["user-50"]);
     assert_eq!(failures(&answer), []);
-    assert_eq!(texts(&answer["missingIds"]), ids(0..50));
+    assert_eq!(strings(&answer["missingIds"]), ids(0..50));
 }
 
 #[tokio::test]
 async fn the_correlation_id_is_the_failed_batchs_else_the_last_ones() {
     let fails = Arc::new(Mutex::new(None));
     let failing = Arc::clone(&fails);
-    let vendor = vendor(move |received| {
+    let vendor = start_vendor(move |received| {
         let first = received.ids()[0].clone();
         let response = match &*failing.lock() {
             Some(fails) if *fails == first => reply(500, ""),
-            _ => all(received),
+            _ => all_presences(received),
         };
         with_correlation_id(response, &first)
     })

@@ -10,7 +10,8 @@ use tokio::sync::Semaphore;
 use tonic::Code;
 
 use crate::support::bulk::{
-    READ, READS, all, failed, failures, ids, read, users, vendor, with_correlation_id,
+    READ, READS, all_presences, failure, failures, ids, read_request, start_vendor, user_ids,
+    with_correlation_id,
 };
 use crate::support::in_flight::{InFlight, gated_vendor, wait_for};
 use crate::support::{Gateway, Limits, Vendor, expect_error, metadata, reply};
@@ -19,11 +20,11 @@ use crate::support::{Gateway, Limits, Vendor, expect_error, metadata, reply};
 async fn silent_vendor(flight: &InFlight) -> Vendor {
     let flight = flight.clone();
     Vendor::start(move |received| {
-        let held = flight.begin();
+        let held = flight.start_request();
         async move {
             // What a test asks last, to see that nothing came in between.
             if received.ids() == ["last"] {
-                return held.answered(all(&received));
+                return held.respond(all_presences(&received));
             }
             pending().await
         }
@@ -37,13 +38,13 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
         for concurrency in [1, 3] {
             let flight = InFlight::default();
             let gate = Arc::new(Semaphore::new(0));
-            let vendor = gated_vendor(&flight, &gate, all).await;
+            let vendor = gated_vendor(&flight, &gate, all_presences).await;
             let limits = Limits {
                 concurrency,
                 ..Limits::default()
             };
             let gateway = Gateway::start_with(&vendor, limits).await;
-            let request = read(rpc, json!({"id": ids(0..500)}));
+            let request = read_request(rpc, json!({"id": ids(0..500)}));
             let call = tokio::spawn(async move { gateway.call(rpc, request).await });
             for answered in 0..=(10 - concurrency) {
                 let begun = answered + concurrency;
@@ -55,7 +56,7 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
             }
             gate.add_permits(10);
             let answer = wait_for("the answer", call).await.unwrap().unwrap();
-            assert_eq!(users(&answer), ids(0..500));
+            assert_eq!(user_ids(&answer), ids(0..500));
             assert_eq!(flight.counts().peak, concurrency, "{:?}", flight.counts());
         }
     }
@@ -67,17 +68,17 @@ async fn the_first_failure_is_the_calls_and_ends_what_is_in_flight() {
         let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
-            let (flight, held) = (counted.clone(), counted.begin());
+            let (flight, held) = (counted.clone(), counted.start_request());
             async move {
                 match received.ids()[0].as_str() {
-                    "last" => held.answered(all(&received)),
+                    "last" => held.respond(all_presences(&received)),
                     // Neither the first of the request nor the last.
                     "user-50" => {
                         flight
                             .wait_until("three have begun", |c| c.started == 3)
                             .await;
                         let refusal = reply(409, r#"{"code":"first","message":"first"}"#);
-                        held.answered(with_correlation_id(refusal, "first"))
+                        held.respond(with_correlation_id(refusal, "first"))
                     }
                     _ => pending().await,
                 }
@@ -89,13 +90,13 @@ async fn the_first_failure_is_the_calls_and_ends_what_is_in_flight() {
             ..Limits::default()
         };
         let gateway = Gateway::start_with(&vendor, limits).await;
-        let call = gateway.call(rpc, read(rpc, json!({"id": ids(0..500)})));
+        let call = gateway.call(rpc, read_request(rpc, json!({"id": ids(0..500)})));
         let status = expect_error(wait_for("the failure", call).await, Code::Aborted, "FIRST");
         assert_eq!(metadata(&status, "inin-correlation-id"), Some("first"));
         flight
             .wait_until("the others are given up", |counts| counts.abandoned == 2)
             .await;
-        let last = gateway.call(rpc, read(rpc, json!({"id": ["last"]})));
+        let last = gateway.call(rpc, read_request(rpc, json!({"id": ["last"]})));
         last.await.unwrap();
         assert_eq!(
             flight.counts().started,
@@ -159,10 +160,10 @@ async fn when_time_runs_out_partial_results_name_what_was_not_answered_and_not_t
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
-        let held = counted.begin();
+        let held = counted.start_request();
         async move {
             if received.ids()[0] == "user-50" {
-                return held.answered(all(&received));
+                return held.respond(all_presences(&received));
             }
             pending().await
         }
@@ -177,8 +178,8 @@ async fn when_time_runs_out_partial_results_name_what_was_not_answered_and_not_t
     let request = json!({"id": ids(0..220), "allowPartialResults": true});
     let answer = wait_for("the deadline", gateway.call(READ, request)).await;
     let answer = answer.unwrap();
-    let late = |ids| failed(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", ids);
-    assert_eq!(users(&answer), ids(50..100));
+    let late = |ids| failure(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", ids);
+    assert_eq!(user_ids(&answer), ids(50..100));
     assert_eq!(
         failures(&answer),
         [
@@ -198,7 +199,7 @@ async fn a_batch_that_is_answered_last_stands_in_its_place_all_the_same() {
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
-        let (flight, held) = (counted.clone(), counted.begin());
+        let (flight, held) = (counted.clone(), counted.start_request());
         async move {
             // Each waits for the one behind it in the request.
             let number: usize = received.ids()[0][5..].parse().unwrap();
@@ -206,20 +207,20 @@ async fn a_batch_that_is_answered_last_stands_in_its_place_all_the_same() {
             flight
                 .wait_until("those behind it are answered", |c| c.answered == behind)
                 .await;
-            held.answered(all(&received))
+            held.respond(all_presences(&received))
         }
     })
     .await;
     let gateway = Gateway::start(&vendor).await;
     let call = gateway.call(READ, json!({"id": ids(0..200)}));
     let answer = wait_for("the answer", call).await.unwrap();
-    assert_eq!(users(&answer), ids(0..200));
+    assert_eq!(user_ids(&answer), ids(0..200));
 }
 
 #[tokio::test]
 async fn an_id_is_never_asked_for_another_caller() {
     // Calls beside each other share connections and nothing else.
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let gateway = Gateway::start(&vendor).await;
     let calls = (0..8).map(|caller| {
         let gateway = gateway.clone();
@@ -232,7 +233,7 @@ async fn an_id_is_never_asked_for_another_caller() {
                 .call_with_metadata(READ, request, &metadata)
                 .await
                 .unwrap();
-            assert_eq!(users(&answer.json), mine);
+            assert_eq!(user_ids(&answer.json), mine);
         })
     });
     for call in calls.collect::<Vec<_>>() {

@@ -14,7 +14,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::support::bulk::read_scenario::{CONCURRENCY, End, Scene, failure, scene};
-use crate::support::bulk::{READS, failures, read, texts};
+use crate::support::bulk::{READS, failures, read_request, strings};
 use crate::support::in_flight::{InFlight, wait_for};
 use crate::support::scenario::{ActiveScenario, ScenarioVendor, check};
 use crate::support::{Gateway, Limits, NO_RETRIES, ReceivedRequest, assert_well_formed};
@@ -35,12 +35,12 @@ impl Theatre {
     async fn new() -> Self {
         let stage = ScenarioVendor::new(
             async |play: Arc<ActiveScenario<Scene, InFlight>>, received| {
-                let held = play.memory.begin();
+                let held = play.memory.start_request();
                 let batch = batch_of(&received, &play.scene);
                 for _ in 0..play.scene.batches[batch].1 {
                     yield_now().await;
                 }
-                held.answered(play.scene.answer(batch))
+                held.respond(play.scene.answer(batch))
             },
         )
         .await;
@@ -66,8 +66,11 @@ impl Theatre {
         let rpc = READS[scene.rpc].0;
         let request = json!({"id": scene.asked(), "allowPartialResults": scene.partial});
         let metadata = [("authorization", token.as_str()), NO_RETRIES];
-        let call =
-            self.gateways[scene.gateway].call_with_metadata(rpc, read(rpc, request), &metadata);
+        let call = self.gateways[scene.gateway].call_with_metadata(
+            rpc,
+            read_request(rpc, request),
+            &metadata,
+        );
         let answer = wait_for("an answer", call).await;
 
         let received = self.stage.received(&play);
@@ -195,7 +198,7 @@ fn check_answer(scene: &Scene, asked: &BTreeSet<usize>, answer: &Value) -> TestC
     let missing = (0..scene.batch_count())
         .filter(|&batch| succeeded(batch))
         .flat_map(open);
-    prop_assert_eq!(texts(&answer["missingIds"]), missing.collect::<Vec<_>>());
+    prop_assert_eq!(strings(&answer["missingIds"]), missing.collect::<Vec<_>>());
     let failed = (0..scene.batch_count()).filter_map(|batch| {
         let (code, reason) = failed_with(batch)?;
         Some((code as i64, reason, open(batch))).filter(|(_, _, ids)| !ids.is_empty())

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::bulk::{
-    WRITE, applied, first_user, messages, numbers, update, updates, vendor,
+    WRITE, applied_updates, first_user, messages, numbers, start_vendor, update, updates,
 };
 use crate::support::in_flight::{InFlight, wait_for};
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, reply, violations};
@@ -40,7 +40,7 @@ async fn fifty_updates_are_one_request_and_a_batch_is_a_slice_of_the_list() {
             vec![updates(0..50), updates(50..100), updates(100..101)],
         ),
     ] {
-        let vendor = vendor(applied).await;
+        let vendor = start_vendor(applied_updates).await;
         let gateway = Gateway::start(&vendor).await;
         let request = json!({"body": updates(0..count), "allowPartialResults": count % 2 == 0});
         let answer = gateway.call(WRITE, request).await.unwrap();
@@ -69,7 +69,7 @@ async fn an_empty_list_is_sent_once_as_it_is() {
 #[tokio::test]
 async fn an_answer_comes_back_as_it_is_batch_after_batch() {
     // Fewer presences than updates, and more; a `null` is dropped.
-    let vendor = vendor(|received| match first_user(received).as_str() {
+    let vendor = start_vendor(|received| match first_user(received).as_str() {
         "user-0" => reply(200, r#"[{"message":"z"},null,{"id":"x"},{"message":"a"}]"#),
         "user-50" => reply(200, "[]"),
         _ => reply(200, json!([{"message": "1"}, {"message": "2"}]).to_string()),
@@ -93,8 +93,8 @@ async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one
         let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
-            let held = counted.begin();
-            async move { held.answered(applied(&received)) }
+            let held = counted.start_request();
+            async move { held.respond(applied_updates(&received)) }
         })
         .await;
         let gateway = Gateway::start(&vendor).await;
@@ -136,7 +136,7 @@ async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
     let (flight, events) = (InFlight::default(), Arc::new(Mutex::new(Vec::new())));
     let (counted, noted) = (flight.clone(), Arc::clone(&events));
     let vendor = Vendor::start(move |received| {
-        let (flight, held, events) = (counted.clone(), counted.begin(), Arc::clone(&noted));
+        let (flight, held, events) = (counted.clone(), counted.start_request(), Arc::clone(&noted));
         async move {
             let user = first_user(&received);
             events.lock().push(format!("{user} begins"));
@@ -145,7 +145,7 @@ async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
                 flight.wait_until(what, |counts| counts.answered == 1).await;
             }
             events.lock().push(format!("{user} ends"));
-            held.answered(applied(&received))
+            held.respond(applied_updates(&received))
         }
     })
     .await;
@@ -242,7 +242,7 @@ async fn an_update_that_names_no_user_is_named_and_nothing_is_sent() {
 
 #[tokio::test]
 async fn as_many_updates_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
-    let vendor = vendor(applied).await;
+    let vendor = start_vendor(applied_updates).await;
     let limits = Limits {
         max_ids: 60,
         ..Limits::default()

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::bulk::{
-    WRITE, applied, failed, failures, first_user, ids, messages, numbers, size, updates, vendor,
-    with_correlation_id,
+    WRITE, applied_updates, encoded_size, failure, failures, first_user, ids, messages, numbers,
+    start_vendor, updates, with_correlation_id,
 };
 use crate::support::in_flight::{InFlight, wait_for};
 use crate::support::{
@@ -35,12 +35,12 @@ async fn vendor_of_all(
 ) -> Vendor {
     let flight = InFlight::default();
     Vendor::start(move |received| {
-        let (flight, held, answer) = (flight.clone(), flight.begin(), answer(&received));
+        let (flight, held, answer) = (flight.clone(), flight.start_request(), answer(&received));
         async move {
             flight
                 .wait_until("all batches have begun", |counts| counts.started >= batches)
                 .await;
-            held.answered(answer)
+            held.respond(answer)
         }
     })
     .await
@@ -56,9 +56,9 @@ fn range(first: i64, last: i64) -> IndexRange {
 
 #[tokio::test]
 async fn a_failure_reports_what_was_applied_what_failed_and_what_was_not_tried() {
-    let vendor = vendor(|received| match first_user(received).as_str() {
+    let vendor = start_vendor(|received| match first_user(received).as_str() {
         "user-100" => with_correlation_id(refusal("bad.request"), "failed"),
-        _ => applied(received),
+        _ => applied_updates(received),
     })
     .await;
     let gateway = one_by_one(&vendor).await;
@@ -88,7 +88,7 @@ async fn a_failure_reports_what_was_applied_what_failed_and_what_was_not_tried()
 
 #[tokio::test]
 async fn a_call_of_one_batch_reports_like_any_other() {
-    let vendor = vendor(|_| refusal("bad.request")).await;
+    let vendor = start_vendor(|_| refusal("bad.request")).await;
     let gateway = Gateway::start(&vendor).await;
     let answer = gateway.call(WRITE, json!({"body": updates(0..3)})).await;
     let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
@@ -118,7 +118,7 @@ async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
             "user-0" => refusal("first"),
             "user-100" => with_correlation_id(end(), "unknown"),
             "user-150" => for_an_hour(reply(429, "")),
-            _ => applied(received),
+            _ => applied_updates(received),
         })
         .await;
         let gateway = Gateway::start(&vendor).await;
@@ -141,7 +141,7 @@ async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
 #[tokio::test]
 async fn of_several_failures_the_first_of_the_request_speaks_for_the_call() {
     let vendor = vendor_of_all(3, |received| match first_user(received).as_str() {
-        "user-0" => applied(received),
+        "user-0" => applied_updates(received),
         "user-50" => with_correlation_id(reply(409, r#"{"code":"second"}"#), "second"),
         _ => with_correlation_id(reply(403, r#"{"code":"third"}"#), "third"),
     })
@@ -155,9 +155,9 @@ async fn of_several_failures_the_first_of_the_request_speaks_for_the_call() {
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_counts_as_applied_and_stops_the_call() {
     for body in ["", "null", "{}", "[", "<html>"] {
-        let vendor = vendor(move |received| match first_user(received).as_str() {
+        let vendor = start_vendor(move |received| match first_user(received).as_str() {
             "user-50" => reply(200, body),
-            _ => applied(received),
+            _ => applied_updates(received),
         })
         .await;
         let gateway = one_by_one(&vendor).await;
@@ -221,7 +221,7 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
         "user-0" => with_correlation_id(reply(200, "{"), "unreadable"),
         "user-50" => with_correlation_id(reply(403, denied.to_string()), "denied"),
         "user-150" => disconnect(),
-        _ => applied(received),
+        _ => applied_updates(received),
     })
     .await;
     let limits = Limits {
@@ -241,13 +241,13 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
     assert_eq!(
         failures(&answer.json),
         [
-            failed(Code::Internal, "UNREADABLE_ANSWER", ids(0..50)),
-            failed(
+            failure(Code::Internal, "UNREADABLE_ANSWER", ids(0..50)),
+            failure(
                 Code::PermissionDenied,
                 "MISSING_ANY_PERMISSIONS",
                 ids(50..100)
             ),
-            failed(Code::Unknown, "OUTCOME_UNKNOWN", ids(150..200)),
+            failure(Code::Unknown, "OUTCOME_UNKNOWN", ids(150..200)),
         ]
     );
     let indexes = answer.json["failures"]
@@ -276,13 +276,13 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
 
 #[tokio::test]
 async fn with_partial_results_it_is_ok_although_nothing_worked() {
-    let vendor = vendor(|_| refusal("bad.request")).await;
+    let vendor = start_vendor(|_| refusal("bad.request")).await;
     let gateway = one_by_one(&vendor).await;
     let request = json!({"body": updates(0..120), "allowPartialResults": true});
     let answer = gateway.call(WRITE, request).await.unwrap();
     assert_eq!(answer["presences"], Value::Null);
     let each = [0..50, 50..100, 100..120];
-    let each = each.map(|range| failed(Code::InvalidArgument, "BAD_REQUEST", ids(range)));
+    let each = each.map(|range| failure(Code::InvalidArgument, "BAD_REQUEST", ids(range)));
     assert_eq!(failures(&answer), each);
 }
 
@@ -291,7 +291,7 @@ async fn a_refused_token_holds_for_the_whole_call_unless_something_was_applied()
     let refusal = || reply(401, r#"{"code":"bad.credentials","message":"no"}"#);
     let request = json!({"body": updates(0..120), "allowPartialResults": true});
 
-    let refusing = vendor(move |_| refusal()).await;
+    let refusing = start_vendor(move |_| refusal()).await;
     let answer = one_by_one(&refusing)
         .await
         .call(WRITE, request.clone())
@@ -304,8 +304,8 @@ async fn a_refused_token_holds_for_the_whole_call_unless_something_was_applied()
     };
     assert_eq!(report(&status), expected);
 
-    let refusing = vendor(move |received| match first_user(received).as_str() {
-        "user-0" => applied(received),
+    let refusing = start_vendor(move |received| match first_user(received).as_str() {
+        "user-0" => applied_updates(received),
         _ => refusal(),
     })
     .await;
@@ -318,8 +318,8 @@ async fn a_refused_token_holds_for_the_whole_call_unless_something_was_applied()
     assert_eq!(
         failures(&answer),
         [
-            failed(Code::Unauthenticated, "BAD_CREDENTIALS", ids(50..100)),
-            failed(Code::Aborted, "NOT_TRIED", ids(100..120)),
+            failure(Code::Unauthenticated, "BAD_CREDENTIALS", ids(50..100)),
+            failure(Code::Aborted, "NOT_TRIED", ids(100..120)),
         ]
     );
 }
@@ -341,7 +341,7 @@ async fn the_worst_report_fits_into_a_status() {
         let vendor = vendor_of_all(batches, move |received| {
             let number: usize = first_user(received)[5..].parse().unwrap();
             match number / 50 % if is_some_lost { 3 } else { 2 } {
-                0 => applied(received),
+                0 => applied_updates(received),
                 1 => for_an_hour(with_correlation_id(
                     reply(status, wordy.clone()),
                     &"x".repeat(128),
@@ -360,7 +360,7 @@ async fn the_worst_report_fits_into_a_status() {
         let report = report(&status);
         let ranges = report.applied.len() + report.failed.len() + report.unknown.len();
         assert!(ranges >= batches / 3 * 2, "{report:?}");
-        let size = size(&status);
+        let size = encoded_size(&status);
         assert!(size <= MAX_STATUS_BYTES, "{size} bytes");
     }
 }
@@ -377,13 +377,13 @@ async fn a_position_that_the_vendor_names_is_told_as_one_of_the_whole_request() 
         ("message", "body.message"),
         ("[x].message", "[x].message"),
     ] {
-        let vendor = vendor(move |received| match first_user(received).as_str() {
+        let vendor = start_vendor(move |received| match first_user(received).as_str() {
             "user-50" => {
                 let details = json!([{"fieldName": name, "errorCode": "wrong"}]);
                 let body = json!({"code": "bad.request", "message": "m", "details": details});
                 reply(400, body.to_string())
             }
-            _ => applied(received),
+            _ => applied_updates(received),
         })
         .await;
         let gateway = one_by_one(&vendor).await;

@@ -9,7 +9,7 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::support::bulk::{
-    WRITE, applied, failed, failures, first_user, ids, messages, numbers, updates,
+    WRITE, applied_updates, failure, failures, first_user, ids, messages, numbers, updates,
 };
 use crate::support::in_flight::{InFlight, wait_for};
 use crate::support::{Gateway, Limits, Vendor, expect_error, metadata, reply, report};
@@ -32,7 +32,7 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
         let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
-            let (flight, held) = (counted.clone(), counted.begin());
+            let (flight, held) = (counted.clone(), counted.start_request());
             async move {
                 // As many as there can be; at the end there are fewer.
                 flight
@@ -40,7 +40,7 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
                         counts.peak == concurrency
                     })
                     .await;
-                held.answered(applied(&received))
+                held.respond(applied_updates(&received))
             }
         })
         .await;
@@ -57,21 +57,21 @@ async fn after_a_failure_no_batch_begins_and_those_in_flight_are_awaited() {
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
-        let (flight, held) = (counted.clone(), counted.begin());
+        let (flight, held) = (counted.clone(), counted.start_request());
         async move {
             match first_user(&received).as_str() {
                 "user-50" => {
                     flight
                         .wait_until("three have begun", |c| c.started == 3)
                         .await;
-                    held.answered(reply(400, r#"{"code":"bad.request","message":"no"}"#))
+                    held.respond(reply(400, r#"{"code":"bad.request","message":"no"}"#))
                 }
-                "last" => held.answered(applied(&received)),
+                "last" => held.respond(applied_updates(&received)),
                 _ => {
                     // The last call comes when the failure has been seen.
                     let what = "another call was answered after the failure";
                     flight.wait_until(what, |c| c.answered >= 2).await;
-                    held.answered(applied(&received))
+                    held.respond(applied_updates(&received))
                 }
             }
         }
@@ -106,10 +106,10 @@ async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried(
         let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
-            let held = counted.begin();
+            let held = counted.start_request();
             async move {
                 match first_user(&received).as_str() {
-                    "user-50" => held.answered(applied(&received)),
+                    "user-50" => held.respond(applied_updates(&received)),
                     _ => pending().await,
                 }
             }
@@ -125,13 +125,13 @@ async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried(
         if partial {
             let answer = answer.unwrap();
             assert_eq!(messages(&answer), numbers(50..100));
-            let unknown = |ids| failed(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", ids);
+            let unknown = |ids| failure(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", ids);
             assert_eq!(
                 failures(&answer),
                 [
                     unknown(ids(0..50)),
                     unknown(ids(100..150)),
-                    failed(Code::DeadlineExceeded, "NOT_TRIED", ids(150..220)),
+                    failure(Code::DeadlineExceeded, "NOT_TRIED", ids(150..220)),
                 ]
             );
         } else {
@@ -161,13 +161,13 @@ async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_la
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
-        let (flight, held) = (counted.clone(), counted.begin());
+        let (flight, held) = (counted.clone(), counted.start_request());
         async move {
             if first_user(&received) == "user-0" {
                 flight
                     .wait_until("two have begun", |counts| counts.started == 2)
                     .await;
-                return held.answered(reply(401, r#"{"code":"bad.credentials"}"#));
+                return held.respond(reply(401, r#"{"code":"bad.credentials"}"#));
             }
             pending().await
         }
@@ -183,9 +183,9 @@ async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_la
     assert_eq!(
         failures(&answer.unwrap()),
         [
-            failed(Code::Unauthenticated, "BAD_CREDENTIALS", ids(0..50)),
-            failed(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", ids(50..100)),
-            failed(Code::Aborted, "NOT_TRIED", ids(100..120)),
+            failure(Code::Unauthenticated, "BAD_CREDENTIALS", ids(0..50)),
+            failure(Code::DeadlineExceeded, "OUTCOME_UNKNOWN", ids(50..100)),
+            failure(Code::Aborted, "NOT_TRIED", ids(100..120)),
         ]
     );
 }
@@ -196,10 +196,10 @@ async fn a_client_that_goes_away_ends_what_is_in_flight_and_nothing_more_is_sent
         let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
-            let held = counted.begin();
+            let held = counted.start_request();
             async move {
                 if first_user(&received) == "last" {
-                    return held.answered(applied(&received));
+                    return held.respond(applied_updates(&received));
                 }
                 pending().await
             }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::bulk::{
-    WRITE, applied, failed, failures, first_user, ids, messages, numbers, update, updates, vendor,
+    WRITE, applied_updates, failure, failures, first_user, ids, messages, numbers, start_vendor,
+    update, updates,
 };
 use crate::support::{Gateway, Limits, NO_RETRIES, Vendor, disconnect, reply};
 
@@ -29,9 +30,9 @@ async fn failing(
     user: &'static str,
     answer: impl Fn() -> Response + Send + Sync + 'static,
 ) -> Vendor {
-    vendor(move |received| match first_user(received).as_str() {
+    start_vendor(move |received| match first_user(received).as_str() {
         first if first == user => answer(),
-        _ => applied(received),
+        _ => applied_updates(received),
     })
     .await
 }
@@ -98,7 +99,7 @@ async fn a_batch_that_was_not_applied_stops_no_other() {
         let answer = answer.unwrap().json;
         assert_eq!(
             failures(&answer),
-            [failed(code, "SOME_CODE", ids(50..100))],
+            [failure(code, "SOME_CODE", ids(50..100))],
             "{status}: the failures are those of that batch alone"
         );
         assert_eq!(indexes(&answer), [(50..100).collect::<Vec<_>>()]);
@@ -119,31 +120,31 @@ async fn a_batch_of_unknown_outcome_or_without_a_readable_answer_stops_no_other_
         let gateway = one_by_one(&vendor).await;
         let answer = gateway.call(WRITE, partial(&updates(0..120))).await;
         let answer = answer.unwrap();
-        assert_eq!(failures(&answer), [failed(code, reason, ids(0..50))]);
+        assert_eq!(failures(&answer), [failure(code, reason, ids(0..50))]);
         assert_eq!(messages(&answer), numbers(50..120), "{code:?}");
     }
 }
 
 #[tokio::test]
 async fn the_later_update_of_a_user_whose_earlier_one_was_refused_is_sent() {
-    let vendor = vendor(|received| match received.json()[0]["message"].as_str() {
+    let vendor = start_vendor(|received| match received.json()[0]["message"].as_str() {
         Some("0") => refusal(400),
-        _ => applied(received),
+        _ => applied_updates(received),
     })
     .await;
     let gateway = one_by_one(&vendor).await;
     let list = [update("a", "0"), update("a", "1")];
     let answer = gateway.call(WRITE, partial(&list)).await.unwrap();
-    let refused = failed(Code::InvalidArgument, "SOME_CODE", vec!["a".to_owned()]);
+    let refused = failure(Code::InvalidArgument, "SOME_CODE", vec!["a".to_owned()]);
     assert_eq!(failures(&answer), [refused]);
     assert_eq!(messages(&answer), ["1"]);
 }
 
 #[tokio::test]
 async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_others_are() {
-    let vendor = vendor(|received| match received.json()[0]["message"].as_str() {
+    let vendor = start_vendor(|received| match received.json()[0]["message"].as_str() {
         Some("0") => disconnect(),
-        _ => applied(received),
+        _ => applied_updates(received),
     })
     .await;
     let gateway = one_by_one(&vendor).await;
@@ -163,8 +164,8 @@ async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_ot
     assert_eq!(
         failures(&answer),
         [
-            failed(Code::Unknown, "OUTCOME_UNKNOWN", names(&[0, 1])),
-            failed(Code::Aborted, "NOT_TRIED", names(&[2, 4, 5, 8])),
+            failure(Code::Unknown, "OUTCOME_UNKNOWN", names(&[0, 1])),
+            failure(Code::Aborted, "NOT_TRIED", names(&[2, 4, 5, 8])),
         ]
     );
     assert_eq!(indexes(&answer), [vec![0, 1], vec![2, 4, 5, 8]]);
@@ -184,7 +185,7 @@ async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_ot
 
 #[tokio::test]
 async fn a_position_in_a_batch_that_was_not_sent_whole_is_told_as_one_of_the_request() {
-    let vendor = vendor(|received| {
+    let vendor = start_vendor(|received| {
         if received.json()[0]["message"] == "0" {
             return disconnect();
         }
@@ -230,8 +231,8 @@ async fn what_holds_for_the_whole_call_ends_it() {
         assert_eq!(
             failures(&answer),
             [
-                failed(code, "SOME_CODE", ids(50..100)),
-                failed(Code::Aborted, "NOT_TRIED", ids(100..220)),
+                failure(code, "SOME_CODE", ids(50..100)),
+                failure(Code::Aborted, "NOT_TRIED", ids(100..220)),
             ]
         );
         assert_eq!(
@@ -255,7 +256,7 @@ async fn a_limit_that_ends_within_the_deadline_stops_no_other() {
     let request = partial(&updates(0..120));
     let answer = gateway.call_with_metadata(WRITE, request, &metadata).await;
     let answer = answer.unwrap().json;
-    let limited = failed(Code::ResourceExhausted, "SOME_CODE", ids(0..50));
+    let limited = failure(Code::ResourceExhausted, "SOME_CODE", ids(0..50));
     assert_eq!(failures(&answer), [limited]);
     assert_eq!(messages(&answer), numbers(50..120));
 }

@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::bulk::write_scenario::{End, Memory, Scene, places, scene, user};
-use crate::support::bulk::{WRITE, messages, size};
+use crate::support::bulk::{WRITE, encoded_size, messages};
 use crate::support::in_flight::wait_for;
 use crate::support::scenario::{ActiveScenario, ScenarioVendor, check};
 use crate::support::{
@@ -201,7 +201,7 @@ fn check_order(list: &[Value], memory: &Memory) -> TestCaseResult {
 /// What a failed call tells of each update.
 fn told_as_a_whole(count: usize, status: &Status) -> Result<Vec<Fate>, TestCaseError> {
     assert_well_formed(status);
-    let size = size(status);
+    let size = encoded_size(status);
     prop_assert!(size <= MAX_STATUS_BYTES, "{size} bytes of status");
     let report = report(status);
     let mut told = vec![None; count];

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
 use super::{assert_timed_out, coalescing_limits, spawn_call};
-use crate::support::bulk::{READ, all, failures, ids, texts, users, vendor};
+use crate::support::bulk::{READ, all_presences, failures, ids, start_vendor, strings, user_ids};
 use crate::support::in_flight::wait_for;
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, reply};
 
@@ -46,7 +46,7 @@ fn respond(received: &ReceivedRequest) -> Response {
 
 #[tokio::test]
 async fn fifty_reads_of_one_id_each_share_one_request() {
-    let vendor = vendor(respond).await;
+    let vendor = start_vendor(respond).await;
     // Long enough for all 50 reads on any machine. A full batch is sent at once,
     // so the test does not wait for the window.
     let gateway = gateway_with_window(&vendor, 1000).await;
@@ -55,15 +55,15 @@ async fn fifty_reads_of_one_id_each_share_one_request() {
         .collect();
     for (n, read) in reads.into_iter().enumerate() {
         let answer = response(read).await;
-        assert_eq!(users(&answer), ids(n..n + 1));
-        assert!(texts(&answer["missingIds"]).is_empty());
+        assert_eq!(user_ids(&answer), ids(n..n + 1));
+        assert!(strings(&answer["missingIds"]).is_empty());
     }
     assert_eq!(vendor.received().len(), 1);
 }
 
 #[tokio::test]
 async fn an_unrequested_presence_is_dropped_from_a_shared_batch_only() {
-    let vendor = vendor(|received| {
+    let vendor = start_vendor(|received| {
         let ids = received.ids();
         let users = ids.iter().map(String::as_str).chain(["unrequested"]);
         let presences: Vec<_> = users.map(|id| json!({"userId": id})).collect();
@@ -76,22 +76,22 @@ async fn an_unrequested_presence_is_dropped_from_a_shared_batch_only() {
         spawn_read(&gateway, &ids(1..2), "t"),
     ];
     for (n, read) in reads.into_iter().enumerate() {
-        assert_eq!(users(&response(read).await), ids(n..n + 1));
+        assert_eq!(user_ids(&response(read).await), ids(n..n + 1));
     }
     assert_eq!(vendor.received().len(), 1);
     let alone = response(spawn_read(&gateway, &ids(2..3), "t")).await;
-    assert_eq!(users(&alone), ["user-2", "unrequested"]);
+    assert_eq!(user_ids(&alone), ["user-2", "unrequested"]);
 }
 
 #[tokio::test]
 async fn ids_that_do_not_fit_go_into_the_next_batch() {
-    let vendor = vendor(respond).await;
+    let vendor = start_vendor(respond).await;
     let gateway = gateway_with_window(&vendor, 500).await;
     let reads: Vec<_> = (0..5)
         .map(|n| spawn_read(&gateway, &ids(n * 30..n * 30 + 30), "t"))
         .collect();
     for (n, read) in reads.into_iter().enumerate() {
-        assert_eq!(users(&response(read).await), ids(n * 30..n * 30 + 30));
+        assert_eq!(user_ids(&response(read).await), ids(n * 30..n * 30 + 30));
     }
     assert_eq!(
         vendor.received().len(),
@@ -101,7 +101,7 @@ async fn ids_that_do_not_fit_go_into_the_next_batch() {
     vendor.clear();
     // A full batch does not wait for the window.
     assert_eq!(
-        users(&response(spawn_read(&gateway, &ids(0..100), "t")).await),
+        user_ids(&response(spawn_read(&gateway, &ids(0..100), "t")).await),
         ids(0..100)
     );
     assert_eq!(vendor.received().len(), 2);
@@ -109,7 +109,7 @@ async fn ids_that_do_not_fit_go_into_the_next_batch() {
 
 #[tokio::test]
 async fn an_id_requested_by_several_reads_is_sent_once() {
-    let vendor = vendor(respond).await;
+    let vendor = start_vendor(respond).await;
     let gateway = gateway_with_window(&vendor, 500).await;
     let requested = ["a", "none", "b"].map(str::to_owned);
     let reads: Vec<_> = (0..60)
@@ -117,15 +117,15 @@ async fn an_id_requested_by_several_reads_is_sent_once() {
         .collect();
     for read in reads {
         let answer = response(read).await;
-        assert_eq!(users(&answer), ["a", "b"]);
-        assert_eq!(texts(&answer["missingIds"]), ["none"]);
+        assert_eq!(user_ids(&answer), ["a", "b"]);
+        assert_eq!(strings(&answer["missingIds"]), ["none"]);
     }
     assert_eq!(vendor.single_request().ids(), requested);
 }
 
 #[tokio::test]
 async fn reads_of_other_tokens_or_sources_share_no_batch() {
-    let vendor = vendor(all).await;
+    let vendor = start_vendor(all_presences).await;
     let gateway = gateway_with_window(&vendor, 300).await;
     let read_source = |source: &str| {
         let request = json!({"id": ids(0..1), "sourceId": source});
@@ -138,7 +138,7 @@ async fn reads_of_other_tokens_or_sources_share_no_batch() {
         read_source("y"),
     ];
     for read in reads {
-        assert_eq!(users(&response(read).await).len(), 1);
+        assert_eq!(user_ids(&response(read).await).len(), 1);
     }
     assert_eq!(vendor.received().len(), 4);
     let count = |token: &str| {
@@ -153,7 +153,7 @@ async fn reads_of_other_tokens_or_sources_share_no_batch() {
 
 #[tokio::test]
 async fn a_malformed_id_fails_only_its_own_call() {
-    let vendor = vendor(respond).await;
+    let vendor = start_vendor(respond).await;
     let gateway = gateway_with_window(&vendor, 300).await;
     let good: Vec<_> = (0..4)
         .map(|n| spawn_read(&gateway, &ids(n..n + 1), "t"))
@@ -162,7 +162,7 @@ async fn a_malformed_id_fails_only_its_own_call() {
     let partial = json!({"id": ["bad2"], "allowPartialResults": true});
     let partial = spawn_call(&gateway, READ, partial, "t", LONG_MS);
     for (n, read) in good.into_iter().enumerate() {
-        assert_eq!(users(&response(read).await), ids(n..n + 1));
+        assert_eq!(user_ids(&response(read).await), ids(n..n + 1));
     }
     expect_error(bad.await.unwrap(), Code::InvalidArgument, "BAD_REQUEST");
     let failed = failures(&response(partial).await);
@@ -178,7 +178,7 @@ async fn a_malformed_id_fails_only_its_own_call() {
 #[tokio::test]
 async fn an_error_of_the_token_or_the_vendor_fails_all_calls_after_one_request() {
     for (status, code) in [(401, Code::Unauthenticated), (500, Code::Internal)] {
-        let vendor = vendor(move |_| reply(status, r#"{"code": "some.code"}"#)).await;
+        let vendor = start_vendor(move |_| reply(status, r#"{"code": "some.code"}"#)).await;
         let gateway = gateway_with_window(&vendor, 300).await;
         let reads: Vec<_> = (0..4)
             .map(|n| spawn_read(&gateway, &ids(n..n + 1), "t"))
@@ -193,12 +193,12 @@ async fn an_error_of_the_token_or_the_vendor_fails_all_calls_after_one_request()
 
 #[tokio::test]
 async fn a_cancelled_or_timed_out_call_does_not_affect_a_shared_batch() {
-    let vendor = vendor(respond).await;
+    let vendor = start_vendor(respond).await;
     let gateway = gateway_with_window(&vendor, 700).await;
     let hurried = spawn_call(&gateway, READ, json!({"id": ids(0..1)}), "t", 200);
     let cancelled = spawn_read(&gateway, &ids(1..2), "t");
     let patient = spawn_read(&gateway, &ids(2..3), "t");
     assert_timed_out(&hurried.await.unwrap().unwrap_err());
     cancelled.abort();
-    assert_eq!(users(&response(patient).await), ids(2..3));
+    assert_eq!(user_ids(&response(patient).await), ids(2..3));
 }

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 
 use super::{coalescing_limits, spawn_call};
-use crate::support::bulk::{READ, texts};
+use crate::support::bulk::{READ, strings};
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, reply};
 
 /// One generated call.
@@ -138,7 +138,7 @@ async fn run_calls(gateway: &Gateway, calls: Vec<Call>) {
         let users = presences.iter().map(|each| each["userId"].as_str());
         let users: Vec<&str> = users.map(Option::unwrap).collect();
         assert_eq!(users, known, "{call:?}");
-        assert_eq!(texts(&answer["missingIds"]), unknown, "{call:?}");
+        assert_eq!(strings(&answer["missingIds"]), unknown, "{call:?}");
         let is_own = |each: &Value| each["message"] == token.as_str();
         assert!(presences.iter().all(is_own), "{call:?}: {answer}");
     }

@@ -246,13 +246,13 @@ async fn later_reads_do_not_join_a_hanging_request_forever() {
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
-        let held = counted.begin();
+        let held = counted.start_request();
         let is_first = counted.counts().started == 1;
         async move {
             if is_first {
                 std::future::pending::<()>().await;
             }
-            held.answered(reply(200, super::echo_presence(&received).to_string()))
+            held.respond(reply(200, super::echo_presence(&received).to_string()))
         }
     })
     .await;

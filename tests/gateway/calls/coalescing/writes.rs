@@ -18,7 +18,7 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
     let counted = flight.clone();
     let gated = Arc::clone(&gate);
     let vendor = Vendor::start(move |received| {
-        let (held, gate) = (counted.begin(), Arc::clone(&gated));
+        let (held, gate) = (counted.start_request(), Arc::clone(&gated));
         async move {
             if received.method == http::Method::GET {
                 gate.acquire().await.unwrap().forget();
@@ -28,7 +28,7 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
             } else {
                 200
             };
-            held.answered(reply(status, r#"{"id": "p"}"#))
+            held.respond(reply(status, r#"{"id": "p"}"#))
         }
     })
     .await;
@@ -80,13 +80,13 @@ async fn a_failed_or_timed_out_write_also_separates_reads() {
         let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
         let (counted, gated) = (flight.clone(), Arc::clone(&gate));
         let vendor = Vendor::start(move |received| {
-            let (held, gate) = (counted.begin(), Arc::clone(&gated));
+            let (held, gate) = (counted.start_request(), Arc::clone(&gated));
             async move {
                 if received.method == http::Method::GET || times_out {
                     gate.acquire().await.unwrap().forget();
-                    return held.answered(reply(200, r#"{"id": "p"}"#));
+                    return held.respond(reply(200, r#"{"id": "p"}"#));
                 }
-                held.answered(reply(400, r#"{"code": "bad.request"}"#))
+                held.respond(reply(400, r#"{"code": "bad.request"}"#))
             }
         })
         .await;
