@@ -1,4 +1,4 @@
-//! What the vendor's refusals become: one status, with all that is known.
+//! The status of a failed call: code, reason, message and details.
 
 mod connections;
 mod correlation;
@@ -17,7 +17,7 @@ use tonic::Status;
 
 use crate::support::{Gateway, JsonResponse};
 
-/// One RPC for each method, with a request that is right.
+/// An RPC of this HTTP method, with a valid request.
 fn rpc(method: &Method) -> (&'static str, Value) {
     match method.as_str() {
         "GET" => ("GetUserPresencesPurecloud", json!({"userId": "u"})),
@@ -28,7 +28,7 @@ fn rpc(method: &Method) -> (&'static str, Value) {
             json!({"userId": "u", "body": {}}),
         ),
         "DELETE" => ("DeletePresenceSource", json!({"sourceId": "s"})),
-        other => panic!("no RPC is a {other}"),
+        other => panic!("no RPC uses {other}"),
     }
 }
 
@@ -40,9 +40,9 @@ const METHODS: [Method; 5] = [
     Method::DELETE,
 ];
 
-/// Makes a call that is a repetition already, so that the gateway leaves
-/// further ones to its caller and each answer of the vendor's is seen alone.
-async fn ask(gateway: &Gateway, rpc: &str, request: Value) -> Result<JsonResponse, Status> {
+/// Makes a call marked as a retry, so that the gateway does not retry it and the
+/// caller gets the vendor's first response.
+async fn call_once(gateway: &Gateway, rpc: &str, request: Value) -> Result<JsonResponse, Status> {
     let metadata = [
         ("authorization", "Bearer token"),
         ("grpc-previous-rpc-attempts", "1"),
@@ -50,8 +50,8 @@ async fn ask(gateway: &Gateway, rpc: &str, request: Value) -> Result<JsonRespons
     gateway.call_with_metadata(rpc, request, &metadata).await
 }
 
-/// Makes the call of a method.
-async fn ask_by(gateway: &Gateway, method: &Method) -> Result<JsonResponse, Status> {
+/// Calls the RPC of an HTTP method, by [`call_once`].
+async fn call_method(gateway: &Gateway, method: &Method) -> Result<JsonResponse, Status> {
     let (rpc, request) = rpc(method);
-    ask(gateway, rpc, request).await
+    call_once(gateway, rpc, request).await
 }

@@ -1,6 +1,5 @@
-//! Calls that are answered before their messages have come: what their clients
-//! had on the way by then is no breach of HTTP/2, on a connection that others
-//! share.
+//! Early responses: frames that a client sends after its response are no
+//! protocol violation, and do not end the connection that other calls share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,49 +17,50 @@ use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, encode, method, p
 
 const GRPC: (&str, &str) = ("content-type", "application/grpc");
 const TOKEN: (&str, &str) = ("authorization", "Bearer token");
-/// A deadline that passes at once.
+/// A deadline that expires at once.
 const SHORT: (&str, &str) = ("grpc-timeout", "1m");
 
 const READ: &str = "/genesys.presence.v1.PresenceService/GetSystempresences";
 const STREAM: &str = "/genesys.presence.v1.PresenceStreamService/StreamUsersPresencesPurecloudBulk";
 
-/// How many calls are made before the first of them goes on, and how often:
-/// more than h2 remembers, and than it forgives.
-const EXPORT_AT_ONCE: u32 = 100;
+/// The calls of a round: more reset streams than h2 remembers.
+const CALLS: u32 = 100;
+/// The rounds: with their calls, more violations than h2 tolerates on a connection.
 const ROUNDS: u32 = 8;
 
-/// Calls that are answered early.
+/// Calls that get early responses.
 #[derive(Clone, Copy)]
-struct Early {
+struct EarlyCalls {
     path: &'static str,
     metadata: &'static [(&'static str, &'static str)],
-    /// What comes of the message before the answer.
-    begins: &'static [u8],
+    /// The start of the message, sent before the response.
+    message_start: &'static [u8],
     limits: Limits,
 }
 
-impl Early {
+impl EarlyCalls {
     fn new(path: &'static str, metadata: &'static [(&'static str, &'static str)]) -> Self {
         Self {
             path,
             metadata,
-            begins: &[],
+            message_start: &[],
             limits: Limits::default(),
         }
     }
 }
 
-/// Makes very many such calls on one connection, each of which sends more when
-/// it is answered, beside a write of another caller; all that is to end well.
-async fn others_go_on(early: Early) {
+/// Makes [`CALLS`] times [`ROUNDS`] such calls on one connection, each of which
+/// sends more after its response, and asserts that a concurrent write on the
+/// connection succeeds.
+async fn assert_connection_survives(early: EarlyCalls) {
     let (arrive, mut arrived) = mpsc::unbounded_channel();
-    let answers = Arc::new(Semaphore::new(0));
-    let permits = Arc::clone(&answers);
+    let gate = Arc::new(Semaphore::new(0));
+    let vendor_gate = Arc::clone(&gate);
     let vendor = Vendor::start(move |_: ReceivedRequest| {
-        let (arrive, permits) = (arrive.clone(), Arc::clone(&permits));
+        let (arrive, gate) = (arrive.clone(), Arc::clone(&vendor_gate));
         async move {
             let _ = arrive.send(());
-            permits.acquire().await.unwrap().forget();
+            gate.acquire().await.unwrap().forget();
             reply(200, "{}")
         }
     })
@@ -79,145 +79,156 @@ async fn others_go_on(early: Early) {
 
     let call = head(early.path, early.metadata);
     for round in 0..ROUNDS {
-        let streams = (0..EXPORT_AT_ONCE).map(|call| 3 + 2 * (round * EXPORT_AT_ONCE + call));
-        let begun = streams.clone().flat_map(|stream| {
-            let begins = (!early.begins.is_empty()).then(|| frame(DATA, 0, stream, early.begins));
+        let streams = (0..CALLS).map(|call| 3 + 2 * (round * CALLS + call));
+        let starts = streams.clone().flat_map(|stream| {
+            let message_start = (!early.message_start.is_empty())
+                .then(|| frame(DATA, 0, stream, early.message_start));
             [frame(HEADERS, END_HEADERS, stream, &call)]
                 .into_iter()
-                .chain(begins)
+                .chain(message_start)
         });
-        client.write_frames(&begun.collect::<Vec<_>>()).await;
-        for _ in 0..EXPORT_AT_ONCE {
+        client.write_frames(&starts.collect::<Vec<_>>()).await;
+        for _ in 0..CALLS {
             client
-                .wait_until("an early answer", |frame| ends_its_call(not_hung_up(frame)))
+                .wait_until("an early response", |frame| {
+                    ends_response(reject_goaway(frame))
+                })
                 .await;
         }
-        // Some send their messages to the end, some break off.
+        // Every other call completes its message, the others reset their streams.
         let rest = streams.flat_map(|stream| {
-            let ends = match stream % 4 {
+            let end = match stream % 4 {
                 1 => frame(DATA, END_STREAM, stream, &[0; 100]),
                 _ => frame(RST_STREAM, 0, stream, &[0; 4]),
             };
-            [frame(DATA, 0, stream, &[0; 900]), ends]
+            [frame(DATA, 0, stream, &[0; 900]), end]
         });
         client.write_frames(&rest.collect::<Vec<_>>()).await;
     }
-    client.write_frames(&[frame(PING, 0, 0, b"anybody?")]).await;
-    let pong = |frame: &Frame| not_hung_up(frame).kind == PING && frame.flags == ACK;
-    client.wait_until("the answer to a ping", pong).await;
+    client.write_frames(&[frame(PING, 0, 0, b"12345678")]).await;
+    let is_pong = |frame: &Frame| reject_goaway(frame).kind == PING && frame.flags == ACK;
+    client
+        .wait_until("the acknowledgement of a ping", is_pong)
+        .await;
 
-    answers.add_permits(1);
-    // An error has no message.
-    let answered = |frame: &Frame| not_hung_up(frame).stream == 1 && frame.kind == DATA;
-    client.wait_until("the answer to the write", answered).await;
+    gate.add_permits(1);
+    // An error has no DATA frame.
+    let is_success = |frame: &Frame| reject_goaway(frame).stream == 1 && frame.kind == DATA;
+    client
+        .wait_until("the response to the write", is_success)
+        .await;
 }
 
-/// Whether an answer is there whole; what is no gRPC is answered in words.
-fn ends_its_call(frame: &Frame) -> bool {
+/// Whether the frame ends a response. A call that is not gRPC gets DATA frames.
+fn ends_response(frame: &Frame) -> bool {
     matches!(frame.kind, HEADERS | DATA) && frame.flags & END_STREAM != 0
 }
 
-/// The same frame, which must not be the gateway's last word.
+/// Returns the frame. Panics if it is a GOAWAY.
 #[track_caller]
-fn not_hung_up(frame: &Frame) -> &Frame {
+fn reject_goaway(frame: &Frame) -> &Frame {
     if frame.kind == GOAWAY {
-        let (code, why) = (frame.payload[7], &frame.payload[8..]);
-        let why = String::from_utf8_lossy(why);
-        panic!("the gateway hung up on all calls of the connection: code {code} `{why}`");
+        let (code, reason) = (frame.payload[7], &frame.payload[8..]);
+        let reason = String::from_utf8_lossy(reason);
+        panic!("the gateway ended the connection: code {code} `{reason}`");
     }
     frame
 }
 
 #[tokio::test]
-async fn calls_without_a_token() {
-    others_go_on(Early::new(READ, &[GRPC])).await;
+async fn calls_without_a_token_keep_the_connection() {
+    assert_connection_survives(EarlyCalls::new(READ, &[GRPC])).await;
 }
 
 #[tokio::test]
-async fn calls_with_a_malformed_token() {
-    others_go_on(Early::new(READ, &[GRPC, ("authorization", "Basic dTpw")])).await;
+async fn calls_with_a_malformed_token_keep_the_connection() {
+    assert_connection_survives(EarlyCalls::new(
+        READ,
+        &[GRPC, ("authorization", "Basic dTpw")],
+    ))
+    .await;
 }
 
 #[tokio::test]
-async fn calls_of_an_unknown_method() {
+async fn calls_of_an_unknown_method_keep_the_connection() {
     let unknown = "/genesys.presence.v1.PresenceService/GetNothing";
-    others_go_on(Early::new(unknown, &[GRPC, TOKEN])).await;
-    others_go_on(Early::new("/no.such.Service/Rpc", &[GRPC, TOKEN])).await;
+    assert_connection_survives(EarlyCalls::new(unknown, &[GRPC, TOKEN])).await;
+    assert_connection_survives(EarlyCalls::new("/no.such.Service/Rpc", &[GRPC, TOKEN])).await;
 }
 
 #[tokio::test]
-async fn what_is_no_grpc() {
-    others_go_on(Early::new(READ, &[("content-type", "text/plain")])).await;
+async fn calls_that_are_not_grpc_keep_the_connection() {
+    assert_connection_survives(EarlyCalls::new(READ, &[("content-type", "text/plain")])).await;
 }
 
 #[tokio::test]
-async fn messages_that_are_too_large() {
-    others_go_on(Early {
-        begins: &[0, 0xff, 0xff, 0xff, 0xff],
-        ..Early::new(READ, &[GRPC, TOKEN])
+async fn calls_with_a_too_large_message_keep_the_connection() {
+    assert_connection_survives(EarlyCalls {
+        message_start: &[0, 0xff, 0xff, 0xff, 0xff],
+        ..EarlyCalls::new(READ, &[GRPC, TOKEN])
     })
     .await;
 }
 
 #[tokio::test]
-async fn calls_whose_deadline_passes_before_their_message_is_there() {
-    others_go_on(Early::new(READ, &[GRPC, TOKEN, SHORT])).await;
+async fn calls_that_expire_before_their_message_arrives_keep_the_connection() {
+    assert_connection_survives(EarlyCalls::new(READ, &[GRPC, TOKEN, SHORT])).await;
 }
 
 #[tokio::test]
-async fn calls_for_which_there_is_no_place() {
-    others_go_on(Early {
+async fn calls_over_the_concurrency_limit_keep_the_connection() {
+    assert_connection_survives(EarlyCalls {
         limits: Limits {
-            // The write has it.
+            // The write holds the only permit.
             max_in_flight: 1,
             ..Limits::default()
         },
-        ..Early::new(READ, &[GRPC, TOKEN])
+        ..EarlyCalls::new(READ, &[GRPC, TOKEN])
     })
     .await;
 }
 
 #[tokio::test]
-async fn messages_for_which_there_is_no_room_on_their_way() {
-    others_go_on(Early {
+async fn evicted_messages_keep_the_connection() {
+    assert_connection_survives(EarlyCalls {
         limits: Limits {
-            // So many more may be on their way: the others are given up.
+            // Also bounds the messages that are arriving: the gateway evicts the oldest.
             max_in_flight: 8,
             default_deadline: Duration::from_millis(200),
             ..Limits::default()
         },
-        begins: &[0, 0, 0],
-        ..Early::new(READ, &[GRPC, TOKEN])
+        message_start: &[0, 0, 0],
+        ..EarlyCalls::new(READ, &[GRPC, TOKEN])
     })
     .await;
 }
 
 #[tokio::test]
-async fn streams_of_ids_that_end_before_their_callers_end_them() {
-    others_go_on(Early::new(STREAM, &[GRPC, TOKEN, SHORT])).await;
+async fn expired_streams_of_ids_keep_the_connection() {
+    assert_connection_survives(EarlyCalls::new(STREAM, &[GRPC, TOKEN, SHORT])).await;
 }
 
 #[tokio::test]
-async fn questions_about_health_that_are_too_large() {
+async fn health_checks_with_a_too_large_message_keep_the_connection() {
     let check = "/grpc.health.v1.Health/Check";
-    others_go_on(Early {
-        begins: &[0, 0xff, 0xff, 0xff, 0xff],
-        ..Early::new(check, &[GRPC])
+    assert_connection_survives(EarlyCalls {
+        message_start: &[0, 0xff, 0xff, 0xff, 0xff],
+        ..EarlyCalls::new(check, &[GRPC])
     })
     .await;
 }
 
 #[tokio::test]
-async fn who_is_answered_and_then_silent_is_reset() {
+async fn a_call_that_sends_nothing_after_an_early_response_is_reset() {
     let vendor = Vendor::with_response(200, "{}").await;
     let gateway = Gateway::start(&vendor).await;
     let mut client = Client::connect(gateway.address).await;
     let call = frame(HEADERS, END_HEADERS, 1, &head(READ, &[GRPC]));
     client.write_frames(&[call]).await;
-    client.wait_until("the answer", Frame::is_status).await;
+    client.wait_until("the response", Frame::is_status).await;
     let reset = client
         .wait_until("the reset", |frame| frame.kind == RST_STREAM)
         .await;
-    // NO_ERROR: the answer stands.
+    // NO_ERROR, so that the client keeps the response.
     assert_eq!((reset.stream, reset.payload.as_slice()), (1, &[0; 4][..]));
 }

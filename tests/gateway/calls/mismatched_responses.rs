@@ -1,31 +1,34 @@
-//! Responses whose fields have other types than the proto says.
+//! Responses whose fields have other types than in the proto.
 
 use serde_json::json;
 use tonic::Code;
 
-use super::responses::answer;
-use crate::support::{expect_error, metadata};
+use super::responses::call_with_body;
+use crate::support::{expect_error, info, metadata};
 
-/// Values that are of no kind of the table's.
-const ODD: [&str; 7] = ["5", "-1.5", "true", "[]", "[\"x\"]", "{}", "{\"x\":{}}"];
+/// JSON values that are not text.
+const NOT_TEXT: [&str; 7] = ["5", "-1.5", "true", "[]", "[\"x\"]", "{}", "{\"x\":{}}"];
 
 #[tokio::test]
-async fn a_scalar_of_another_kind_is_left_out_and_the_rest_of_the_answer_stands() {
+async fn a_scalar_of_another_type_is_dropped_from_the_response() {
     let rest = json!({"id": "p", "message": "m", "presenceDefinition": {"id": "d"}});
     let with = |field: &str, value: &str| {
         let mut body = rest.to_string();
         body.pop();
         format!("{body},\"{field}\":{value}}}")
     };
-    let odd = |field: &'static str, kinds: &[&'static str]| {
-        kinds.iter().map(|kind| (field, *kind)).collect::<Vec<_>>()
+    let cases = |field: &'static str, values: &[&'static str]| {
+        values
+            .iter()
+            .map(|value| (field, *value))
+            .collect::<Vec<_>>()
     };
     let cases = [
-        odd("name", &ODD),
-        odd("source", &ODD),
-        odd("selfUri", &ODD),
-        odd("primary", &["5", "1.5", "\"yes\"", "[]", "{}"]),
-        odd(
+        cases("name", &NOT_TEXT),
+        cases("source", &NOT_TEXT),
+        cases("selfUri", &NOT_TEXT),
+        cases("primary", &["5", "1.5", "\"yes\"", "[]", "{}"]),
+        cases(
             "modifiedDate",
             &[
                 "1795428930123",
@@ -39,17 +42,19 @@ async fn a_scalar_of_another_kind_is_left_out_and_the_rest_of_the_answer_stands(
         ),
     ];
     for (field, value) in cases.concat() {
-        let presence = answer("GetUserPresencesPurecloud", with(field, value)).await;
+        let presence = call_with_body("GetUserPresencesPurecloud", with(field, value)).await;
         assert_eq!(presence.unwrap(), rest, "{field}: {value}");
     }
 }
 
 #[tokio::test]
-async fn a_scalar_of_another_kind_within_lists_and_maps_costs_nothing_else() {
+async fn a_scalar_of_another_type_is_dropped_from_lists_and_maps() {
     let body = r#"{"total":"many","entities":[
         {"id":"a","name":7,"languageLabels":{"en_US":"A","de":5,"fr":["x"]}},
         {"id":{"x":1},"name":"b","divisionId":true}]}"#;
-    let listing = answer("GetPresenceDefinitions", body).await.unwrap();
+    let listing = call_with_body("GetPresenceDefinitions", body)
+        .await
+        .unwrap();
     assert_eq!(
         listing,
         json!({"entities": [
@@ -58,11 +63,13 @@ async fn a_scalar_of_another_kind_within_lists_and_maps_costs_nothing_else() {
         ]})
     );
     let list = r#"[{"id":"a"},{"name":true,"id":"b"}]"#;
-    let list = answer("GetSystempresences", list).await.unwrap();
+    let list = call_with_body("GetSystempresences", list).await.unwrap();
     assert_eq!(list, json!({"systemPresences": [{"id": "a"}, {"id": "b"}]}));
     let settings = r#"{"requestingOffQueueEnabled":1,
         "restorePresenceSettings":{"enabled":true,"restoreTimeMilliseconds":"soon"}}"#;
-    let settings = answer("GetPresenceSettings", settings).await.unwrap();
+    let settings = call_with_body("GetPresenceSettings", settings)
+        .await
+        .unwrap();
     assert_eq!(
         settings,
         json!({"restorePresenceSettings": {"enabled": true}})
@@ -70,9 +77,9 @@ async fn a_scalar_of_another_kind_within_lists_and_maps_costs_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_answer_that_would_say_something_false_without_a_field_is_not_read() {
+async fn a_response_that_would_mislead_without_a_field_is_rejected() {
     for (rpc, body) in [
-        // The last page would look like one that has no other.
+        // Without these, a page would look like the last or the only one.
         (
             "GetOrganizationPresences",
             r#"{"entities":[],"nextUri":{}}"#,
@@ -86,7 +93,7 @@ async fn an_answer_that_would_say_something_false_without_a_field_is_not_read() 
             r#"{"entities":[],"pageCount":"many"}"#,
         ),
         ("GetOrganizationPresences", r#"{"entities":[],"total":1.5}"#),
-        // What is out of use would look like what is in use.
+        // Without this, a deactivated entity would look active.
         (
             "GetPresenceDefinitions",
             r#"{"entities":[{"deactivated":"yes"}]}"#,
@@ -97,18 +104,20 @@ async fn an_answer_that_would_say_something_false_without_a_field_is_not_read() 
         ),
         ("GetPresenceSources", r#"{"entities":[{"deactivated":[]}]}"#),
     ] {
-        let answer = answer(rpc, body).await;
+        let answer = call_with_body(rpc, body).await;
         expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
     }
-    // A page is none the worse for these.
+    // A page does not mislead without these.
     let body = r#"{"entities":[],"pageSize":"x","pageNumber":[],"firstUri":1,"lastUri":2,"selfUri":3,"total":4}"#;
-    let listing = answer("GetOrganizationPresences", body).await.unwrap();
+    let listing = call_with_body("GetOrganizationPresences", body)
+        .await
+        .unwrap();
     assert_eq!(listing, json!({"total": 4}));
 }
 
 #[tokio::test]
-async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_value() {
-    for (rpc, body, named) in [
+async fn the_error_of_a_mismatched_response_names_field_and_model_but_no_value() {
+    for (rpc, body, parts) in [
         (
             "GetPresenceDefinitions",
             r#"{"entities":[{"deactivated":"secret"}]}"#,
@@ -214,8 +223,12 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
         ),
     ] as [(&str, &str, &[&str]); 19]
     {
-        let status = expect_error(answer(rpc, body).await, Code::Internal, "UNREADABLE_ANSWER");
-        for part in named {
+        let status = expect_error(
+            call_with_body(rpc, body).await,
+            Code::Internal,
+            "UNREADABLE_ANSWER",
+        );
+        for part in parts {
             assert!(
                 status.message().contains(part),
                 "{body}: `{}`",
@@ -231,7 +244,7 @@ async fn an_answer_of_the_wrong_shape_names_the_field_and_the_model_but_not_the_
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_cannot_be_read_says_that_it_was_applied() {
+async fn the_error_of_a_write_with_an_unreadable_response_reports_it_as_applied() {
     for body in [
         "",
         "null",
@@ -240,10 +253,10 @@ async fn a_write_whose_answer_cannot_be_read_says_that_it_was_applied() {
         "<html>",
         r#"{"presenceDefinition":1}"#,
     ] {
-        let answer = answer("PatchUserPresencesPurecloud", body).await;
+        let answer = call_with_body("PatchUserPresencesPurecloud", body).await;
         let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
         assert_eq!(
-            crate::support::info(&status, "outcome").as_deref(),
+            info(&status, "outcome").as_deref(),
             Some("applied"),
             "{body}"
         );
@@ -254,9 +267,9 @@ async fn a_write_whose_answer_cannot_be_read_says_that_it_was_applied() {
         );
     }
     let status = expect_error(
-        answer("GetUserPresencesPurecloud", "").await,
+        call_with_body("GetUserPresencesPurecloud", "").await,
         Code::Internal,
         "UNREADABLE_ANSWER",
     );
-    assert_eq!(crate::support::info(&status, "outcome"), None);
+    assert_eq!(info(&status, "outcome"), None);
 }

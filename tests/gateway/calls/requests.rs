@@ -1,251 +1,11 @@
-//! What is sent: the REST request of each RPC, in every detail.
+//! The REST request of each RPC: method, path, query, body and headers.
 
-use http::Method;
-use serde_json::{Value, json};
+mod table;
+
+use serde_json::json;
 
 use crate::support::{Gateway, ReceivedRequest, Vendor, methods};
-
-/// What an RPC is called with, and what must go out.
-struct Row {
-    rpc: &'static str,
-    request: Value,
-    method: Method,
-    path: &'static str,
-    query: &'static [(&'static str, &'static str)],
-    body: Option<Value>,
-    answer: &'static str,
-}
-
-fn row(rpc: &'static str, request: Value, method: Method, path: &'static str) -> Row {
-    let answer = match rpc {
-        _ if method == Method::DELETE => "",
-        "GetSystempresences" => "[]",
-        _ if rpc.contains("Bulk") => "[]",
-        _ => "{}",
-    };
-    Row {
-        rpc,
-        request,
-        method,
-        path,
-        query: &[],
-        body: None,
-        answer,
-    }
-}
-
-impl Row {
-    fn query(self, query: &'static [(&'static str, &'static str)]) -> Self {
-        Self { query, ..self }
-    }
-
-    /// The body is the request's own, spelt by the vendor.
-    fn body(self) -> Self {
-        Self {
-            body: Some(self.request["body"].clone()),
-            ..self
-        }
-    }
-}
-
-/// One row or more for each RPC.
-fn table() -> Vec<Row> {
-    let definition = json!({
-        "id": "d", "name": "Lunch", "type": "User", "languageLabels": {"en_US": "Lunch", "": ""},
-        "systemPresence": "Meal", "divisionId": "*", "deactivated": false, "selfUri": "/x",
-    });
-    let organization_presence = json!({
-        "name": "", "languageLabels": {"de": "Mittag"}, "systemPresence": "On Queue",
-        "deactivated": false, "primary": true,
-        "createdBy": {"id": "u", "name": "Zo\u{eb}", "email": "", "selfUri": "/u"},
-        "createdDate": "2026-11-23T10:15:30.123Z", "modifiedDate": "0001-01-01T00:00:00.000Z",
-    });
-    let presence = json!({
-        "id": "p", "name": "n", "source": "PURECLOUD", "sourceId": "s", "primary": false,
-        "presenceDefinition": {"id": "d", "systemPresence": "Available", "selfUri": "/d"},
-        "futurePresenceDefinition": {"id": "f"}, "message": "",
-        "modifiedDate": "9999-12-31T23:59:59.999Z", "selfUri": "/p",
-    });
-    let settings = json!({
-        "id": "s", "name": "", "requestingOffQueueEnabled": false,
-        "restorePresenceSettings":
-            {"enabled": false, "restoreTimeMilliseconds": 0, "restoreOnQueueEnabled": true},
-        "defaultPrimaryPresenceRegisteredSourceId": "r", "selfUri": "/s",
-    });
-    let source =
-        json!({"name": "Door", "description": "", "type": "RegisteredSource", "deactivated": true});
-    let primary = json!({"sourceId": "s", "registered": false});
-    vec![
-        row(
-            "DeletePresenceDefinition",
-            json!({"definitionId": "d"}),
-            Method::DELETE,
-            "/api/v2/presence/definitions/d",
-        ),
-        row(
-            "DeletePresenceSource",
-            json!({"sourceId": "s"}),
-            Method::DELETE,
-            "/api/v2/presence/sources/s",
-        ),
-        row(
-            "GetPresenceDefinition",
-            json!({"definitionId": "d", "localeCode": "ALL"}),
-            Method::GET,
-            "/api/v2/presence/definitions/d",
-        )
-        .query(&[("localeCode", "ALL")]),
-        row("GetPresenceDefinitions", json!({}), Method::GET, "/api/v2/presence/definitions"),
-        row(
-            "GetPresenceDefinitions",
-            json!({"deactivated": "", "divisionId": ["*", "a b"], "localeCode": "pt_BR"}),
-            Method::GET,
-            "/api/v2/presence/definitions",
-        )
-        .query(&[("deactivated", ""), ("divisionId", "*,a b"), ("localeCode", "pt_BR")]),
-        row("GetPresenceSettings", json!({}), Method::GET, "/api/v2/presence/settings"),
-        row("GetPresenceSource", json!({"sourceId": "s"}), Method::GET, "/api/v2/presence/sources/s"),
-        row("GetPresenceSources", json!({}), Method::GET, "/api/v2/presence/sources"),
-        row(
-            "GetPresenceSources",
-            json!({"deactivated": "true"}),
-            Method::GET,
-            "/api/v2/presence/sources",
-        )
-        .query(&[("deactivated", "true")]),
-        row(
-            "GetPresenceUserPrimarysource",
-            json!({"userId": "u"}),
-            Method::GET,
-            "/api/v2/presence/users/u/primarysource",
-        ),
-        row("GetSystempresences", json!({}), Method::GET, "/api/v2/systempresences"),
-        row(
-            "GetUserPresence",
-            json!({"userId": "u", "sourceId": "s"}),
-            Method::GET,
-            "/api/v2/users/u/presences/s",
-        ),
-        row(
-            "GetUserPresencesPurecloud",
-            json!({"userId": "u"}),
-            Method::GET,
-            "/api/v2/users/u/presences/purecloud",
-        ),
-        row(
-            "GetUsersPresenceBulk",
-            json!({"sourceId": "s", "id": ["a", "b/%", "a", "\u{e9}"], "allowPartialResults": true}),
-            Method::GET,
-            "/api/v2/users/presences/s/bulk",
-        )
-        .query(&[("id", "a,b/%,\u{e9}")]),
-        row(
-            "GetUsersPresencesPurecloudBulk",
-            json!({}),
-            Method::GET,
-            "/api/v2/users/presences/purecloud/bulk",
-        ),
-        row(
-            "GetUsersPresencesPurecloudBulk",
-            json!({"id": ["a"]}),
-            Method::GET,
-            "/api/v2/users/presences/purecloud/bulk",
-        )
-        .query(&[("id", "a")]),
-        row(
-            "PatchUserPresence",
-            json!({"userId": "u", "sourceId": "s", "body": presence}),
-            Method::PATCH,
-            "/api/v2/users/u/presences/s",
-        )
-        .body(),
-        row(
-            "PatchUserPresencesPurecloud",
-            json!({"userId": "u", "body": {}}),
-            Method::PATCH,
-            "/api/v2/users/u/presences/purecloud",
-        )
-        .body(),
-        row(
-            "PostPresenceDefinitions",
-            json!({"body": definition}),
-            Method::POST,
-            "/api/v2/presence/definitions",
-        )
-        .body(),
-        row("PostPresenceSources", json!({"body": source}), Method::POST, "/api/v2/presence/sources")
-            .body(),
-        row(
-            "PutPresenceDefinition",
-            json!({"definitionId": "d", "body": definition}),
-            Method::PUT,
-            "/api/v2/presence/definitions/d",
-        )
-        .body(),
-        row("PutPresenceSettings", json!({"body": settings}), Method::PUT, "/api/v2/presence/settings")
-            .body(),
-        row(
-            "PutPresenceSource",
-            json!({"sourceId": "s", "body": source}),
-            Method::PUT,
-            "/api/v2/presence/sources/s",
-        )
-        .body(),
-        row(
-            "PutPresenceUserPrimarysource",
-            json!({"userId": "u", "body": primary}),
-            Method::PUT,
-            "/api/v2/presence/users/u/primarysource",
-        )
-        .body(),
-        row(
-            "PutUsersPresencesBulk",
-            json!({"body": [presence, {"id": "q", "primary": true}], "allowPartialResults": true}),
-            Method::PUT,
-            "/api/v2/users/presences/bulk",
-        )
-        .body(),
-        row(
-            "DeleteOrganizationPresence",
-            json!({"presenceId": "p"}),
-            Method::DELETE,
-            "/api/v2/presencedefinitions/p",
-        ),
-        row(
-            "GetOrganizationPresence",
-            json!({"presenceId": "p", "localeCode": "he"}),
-            Method::GET,
-            "/api/v2/presencedefinitions/p",
-        )
-        .query(&[("localeCode", "he")]),
-        row(
-            "GetOrganizationPresences",
-            json!({"pageNumber": 0, "pageSize": 5_000_000_000_i64, "deleted": "ALL", "localeCode": "en_US"}),
-            Method::GET,
-            "/api/v2/presencedefinitions",
-        )
-        .query(&[
-            ("pageNumber", "0"),
-            ("pageSize", "5000000000"),
-            ("deleted", "ALL"),
-            ("localeCode", "en_US"),
-        ]),
-        row(
-            "PostOrganizationPresences",
-            json!({"body": organization_presence}),
-            Method::POST,
-            "/api/v2/presencedefinitions",
-        )
-        .body(),
-        row(
-            "PutOrganizationPresence",
-            json!({"presenceId": "p", "body": organization_presence}),
-            Method::PUT,
-            "/api/v2/presencedefinitions/p",
-        )
-        .body(),
-    ]
-}
+use table::table;
 
 #[test]
 fn every_rpc_has_a_row() {
@@ -254,7 +14,7 @@ fn every_rpc_has_a_row() {
         let has_row = table.iter().any(|row| row.rpc == rpc.name());
         assert!(
             has_row,
-            "{} has no row in this file: say what it must send",
+            "{} has no row in requests/table.rs: add the request that it must send",
             rpc.name()
         );
     }
@@ -317,11 +77,11 @@ fn check_headers(sent: &ReceivedRequest, has_body: bool) {
         .keys()
         .filter(|key| !known.contains(&key.as_str()))
         .collect();
-    assert!(unknown.is_empty(), "the vendor was also sent {unknown:?}");
+    assert!(unknown.is_empty(), "the gateway also sent {unknown:?}");
 }
 
 #[tokio::test]
-async fn an_id_is_one_segment_whatever_it_holds() {
+async fn any_id_is_sent_as_one_path_segment() {
     let vendor = Vendor::with_response(200, "{}").await;
     let gateway = Gateway::start(&vendor).await;
     for (id, segment) in [
@@ -356,7 +116,7 @@ async fn an_id_is_one_segment_whatever_it_holds() {
 }
 
 #[tokio::test]
-async fn a_list_is_one_parameter_and_nothing_in_it_can_become_another() {
+async fn a_list_is_sent_as_one_parameter_with_its_elements_escaped() {
     let vendor = Vendor::with_response(200, "[]").await;
     let gateway = Gateway::start(&vendor).await;
     let ids = json!({"id": ["a&id=b", "c=d", "#", "+", "%2C", "?"]});
@@ -372,7 +132,7 @@ async fn a_list_is_one_parameter_and_nothing_in_it_can_become_another() {
 }
 
 #[tokio::test]
-async fn a_date_is_written_as_the_vendor_writes_it() {
+async fn a_date_is_sent_in_the_vendors_format() {
     let vendor = Vendor::with_response(200, "{}").await;
     let gateway = Gateway::start(&vendor).await;
     for (date, written) in [
@@ -393,7 +153,7 @@ async fn a_date_is_written_as_the_vendor_writes_it() {
 }
 
 #[tokio::test]
-async fn a_prefix_of_the_upstreams_path_stands_before_the_path() {
+async fn the_path_of_the_upstream_url_prefixes_the_path() {
     let vendor = Vendor::with_response(200, "{}").await;
     for prefix in ["/genesys/eu", "/genesys/eu/"] {
         let upstream = format!("http://{}{prefix}", vendor.address);

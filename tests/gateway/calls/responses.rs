@@ -1,12 +1,15 @@
-//! What is made of the vendor's answers: nothing that the proto models is lost
-//! over what it does not.
+//! Decoding of vendor responses: all that the proto models arrives, whatever else
+//! a response holds.
 
 use serde_json::{Value, json};
 
 use crate::support::{Gateway, Vendor};
 
-/// What the gateway answers where the vendor answers with `body`.
-pub(super) async fn answer(rpc: &str, body: impl Into<String>) -> Result<Value, tonic::Status> {
+/// Makes a call to which the vendor responds with `body`.
+pub(super) async fn call_with_body(
+    rpc: &str,
+    body: impl Into<String>,
+) -> Result<Value, tonic::Status> {
     let vendor = Vendor::with_response(200, body).await;
     let request = match rpc {
         "GetUserPresencesPurecloud" => json!({"userId": "u"}),
@@ -18,7 +21,7 @@ pub(super) async fn answer(rpc: &str, body: impl Into<String>) -> Result<Value, 
 }
 
 #[tokio::test]
-async fn every_model_comes_back_as_the_vendor_sent_it() {
+async fn every_model_arrives_as_the_vendor_sent_it() {
     let presence = json!({
         "id": "p", "name": "", "source": "PURECLOUD", "sourceId": "s", "primary": false,
         "presenceDefinition": {"id": "d", "systemPresence": "On Queue", "selfUri": "/d"},
@@ -45,12 +48,16 @@ async fn every_model_comes_back_as_the_vendor_sent_it() {
         ("GetOrganizationPresences", listing),
         ("GetPresenceSettings", settings),
     ] {
-        assert_eq!(answer(rpc, body.to_string()).await.unwrap(), body, "{rpc}");
+        assert_eq!(
+            call_with_body(rpc, body.to_string()).await.unwrap(),
+            body,
+            "{rpc}"
+        );
     }
     let list = json!([{"id": "1", "name": "ON_QUEUE", "selfUri": "/1"}, {}]);
     let wrapped = json!({"systemPresences": list});
     assert_eq!(
-        answer("GetSystempresences", list.to_string())
+        call_with_body("GetSystempresences", list.to_string())
             .await
             .unwrap(),
         wrapped
@@ -58,10 +65,12 @@ async fn every_model_comes_back_as_the_vendor_sent_it() {
 }
 
 #[tokio::test]
-async fn what_the_proto_does_not_know_is_passed_over() {
+async fn unknown_fields_are_ignored() {
     let body = r#"{"id":"p","new":{"deep":[1,{"x":null}]},"message":"m","presenceDefinition":
         {"id":"d","systemPresence":"Brand New Status","new":[]},"source":"NOT_YET"}"#;
-    let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+    let presence = call_with_body("GetUserPresencesPurecloud", body)
+        .await
+        .unwrap();
     assert_eq!(
         presence,
         json!({
@@ -72,15 +81,19 @@ async fn what_the_proto_does_not_know_is_passed_over() {
 }
 
 #[tokio::test]
-async fn null_is_absent_wherever_it_stands() {
+async fn null_counts_as_absent_everywhere() {
     let body = r#"{"id":null,"primary":null,"presenceDefinition":null,"modifiedDate":null,
         "message":"m"}"#;
-    let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+    let presence = call_with_body("GetUserPresencesPurecloud", body)
+        .await
+        .unwrap();
     assert_eq!(presence, json!({"message": "m"}));
 
     let body = r#"{"entities":[null,{"id":"a","languageLabels":null,"createdBy":null},null,
         {"id":"b","languageLabels":{"en_US":null,"de":"Mittag"}}],"total":null,"pageSize":25}"#;
-    let listing = answer("GetOrganizationPresences", body).await.unwrap();
+    let listing = call_with_body("GetOrganizationPresences", body)
+        .await
+        .unwrap();
     assert_eq!(
         listing,
         json!({
@@ -89,48 +102,49 @@ async fn null_is_absent_wherever_it_stands() {
         })
     );
 
-    let listing = answer("GetOrganizationPresences", r#"{"entities":null}"#)
+    let listing = call_with_body("GetOrganizationPresences", r#"{"entities":null}"#)
         .await
         .unwrap();
     assert_eq!(listing, json!({}));
-    let list = answer("GetSystempresences", r#"[null,{"id":"a"},null]"#)
+    let list = call_with_body("GetSystempresences", r#"[null,{"id":"a"},null]"#)
         .await
         .unwrap();
     assert_eq!(list, json!({"systemPresences": [{"id": "a"}]}));
 }
 
 #[tokio::test]
-async fn a_date_is_read_in_every_spelling_of_the_vendors() {
-    for spelling in [
+async fn a_date_is_parsed_in_every_format_of_the_vendor() {
+    for date in [
         "2026-11-23T10:15:30.123Z",
         "2026-11-23T10:15:30.123+00:00",
         "2026-11-23T10:15:30.123+0000",
         "2026-11-23T10:15:30.123000Z",
     ] {
-        let body = json!({"modifiedDate": spelling}).to_string();
-        let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+        let body = json!({"modifiedDate": date}).to_string();
+        let presence = call_with_body("GetUserPresencesPurecloud", body)
+            .await
+            .unwrap();
         assert_eq!(
             presence["modifiedDate"], "2026-11-23T10:15:30.123Z",
-            "{spelling}"
+            "{date}"
         );
     }
-    for spelling in [
+    for date in [
         "2026-11-23T10:15:30Z",
         "2026-11-23T10:15:30+00:00",
         "2026-11-23T10:15:30+0000",
     ] {
-        let body = json!({"modifiedDate": spelling}).to_string();
-        let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
-        assert_eq!(
-            presence["modifiedDate"], "2026-11-23T10:15:30Z",
-            "{spelling}"
-        );
+        let body = json!({"modifiedDate": date}).to_string();
+        let presence = call_with_body("GetUserPresencesPurecloud", body)
+            .await
+            .unwrap();
+        assert_eq!(presence["modifiedDate"], "2026-11-23T10:15:30Z", "{date}");
     }
 }
 
 #[tokio::test]
-async fn digits_of_a_fraction_beyond_nine_are_cut() {
-    for (spelling, read) in [
+async fn a_fraction_of_a_second_is_cut_to_nine_digits() {
+    for (date, parsed) in [
         (
             "2026-11-23T10:15:30.1234567891Z",
             "2026-11-23T10:15:30.123456789Z",
@@ -148,45 +162,56 @@ async fn digits_of_a_fraction_beyond_nine_are_cut() {
             "2026-11-23T10:15:30.123456789Z",
         ),
     ] {
-        let body = json!({"id": "p", "modifiedDate": spelling}).to_string();
-        let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+        let body = json!({"id": "p", "modifiedDate": date}).to_string();
+        let presence = call_with_body("GetUserPresencesPurecloud", body)
+            .await
+            .unwrap();
         assert_eq!(
             presence,
-            json!({"id": "p", "modifiedDate": read}),
-            "{spelling}"
+            json!({"id": "p", "modifiedDate": parsed}),
+            "{date}"
         );
     }
 }
 
 #[tokio::test]
-async fn an_empty_text_is_absent_where_no_text_is_promised() {
+async fn an_empty_text_counts_as_absent_in_a_field_of_another_type() {
     let body = r#"{"id":"","modifiedDate":"","primary":"","message":"m"}"#;
-    let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+    let presence = call_with_body("GetUserPresencesPurecloud", body)
+        .await
+        .unwrap();
     assert_eq!(presence, json!({"id": "", "message": "m"}));
     let body = r#"{"entities":[{"id":"a","deactivated":""}],"total":""}"#;
-    let listing = answer("GetPresenceDefinitions", body).await.unwrap();
+    let listing = call_with_body("GetPresenceDefinitions", body)
+        .await
+        .unwrap();
     assert_eq!(listing, json!({"entities": [{"id": "a"}]}));
 }
 
 #[tokio::test]
-async fn a_truth_value_is_read_as_text() {
+async fn a_boolean_is_parsed_from_text() {
     for (text, value) in [("true", true), ("false", false)] {
         let body = json!({"id": "p", "primary": text}).to_string();
-        let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+        let presence = call_with_body("GetUserPresencesPurecloud", body)
+            .await
+            .unwrap();
         assert_eq!(presence, json!({"id": "p", "primary": value}));
         let body = json!({"entities": [{"deactivated": text}]}).to_string();
-        let listing = answer("GetPresenceDefinitions", body).await.unwrap();
+        let listing = call_with_body("GetPresenceDefinitions", body)
+            .await
+            .unwrap();
         assert_eq!(listing, json!({"entities": [{"deactivated": value}]}));
     }
 }
 
 #[tokio::test]
-async fn a_number_is_read_beyond_32_bits_and_as_text() {
+async fn a_number_is_parsed_beyond_32_bits_and_from_text() {
     for total in ["9223372036854775807", "\"9223372036854775807\""] {
-        let listing = answer("GetOrganizationPresences", format!("{{\"total\":{total}}}")).await;
+        let listing =
+            call_with_body("GetOrganizationPresences", format!("{{\"total\":{total}}}")).await;
         assert_eq!(listing.unwrap(), json!({"total": i64::MAX}));
     }
-    let listing = answer(
+    let listing = call_with_body(
         "GetOrganizationPresences",
         r#"{"total":12.0,"pageSize":-1}"#,
     )
@@ -195,17 +220,19 @@ async fn a_number_is_read_beyond_32_bits_and_as_text() {
 }
 
 #[tokio::test]
-async fn text_that_is_not_quite_json_costs_nothing_else() {
+async fn slightly_invalid_json_is_decoded() {
     for body in [
         "\u{feff}{\"id\":\"a\"}",
         " \r\n{\"id\":\"a\"}\n ",
         r#"{"id":"b","id":"a"}"#,
         r#"{"new":1,"new":2,"id":"a"}"#,
     ] {
-        let presence = answer("GetUserPresencesPurecloud", body).await.unwrap();
+        let presence = call_with_body("GetUserPresencesPurecloud", body)
+            .await
+            .unwrap();
         assert_eq!(presence, json!({"id": "a"}), "{body}");
     }
-    let presence = answer(
+    let presence = call_with_body(
         "GetUserPresencesPurecloud",
         r#"{"id":"a","message":"x\ud83dy"}"#,
     )
@@ -217,18 +244,18 @@ async fn text_that_is_not_quite_json_costs_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_huge_list_comes_whole() {
+async fn a_long_list_arrives_complete() {
     let list: Vec<Value> = (0..20_000).map(|n| json!({"id": n.to_string()})).collect();
     let body = Value::Array(list.clone()).to_string();
-    let answered = answer("GetSystempresences", body).await.unwrap();
-    assert_eq!(answered["systemPresences"].as_array().unwrap(), &list);
+    let response = call_with_body("GetSystempresences", body).await.unwrap();
+    assert_eq!(response["systemPresences"].as_array().unwrap(), &list);
 }
 
 #[tokio::test]
-async fn any_body_is_ignored_where_nothing_is_promised() {
+async fn the_body_is_ignored_when_the_operation_returns_nothing() {
     for body in ["", "null", "{\"x\":1}", "<html>", "{", "[]"] {
         assert_eq!(
-            answer("DeletePresenceSource", body).await.unwrap(),
+            call_with_body("DeletePresenceSource", body).await.unwrap(),
             json!({}),
             "{body}"
         );

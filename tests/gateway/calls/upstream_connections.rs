@@ -1,5 +1,5 @@
-//! Connections to the vendor that are kept: which of them carry another
-//! request, and what an answer on one of them may mean.
+//! Reuse of upstream connections: which carry another request, and how the
+//! gateway handles a late 408 on one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -14,9 +14,10 @@ use tonic::Code;
 use crate::support::raw_http::{RawVendor, read_request};
 use crate::support::{Gateway, Limits, expect_error};
 
-const DONE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+/// The head of a success with a body of two bytes.
+const OK_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
 
-/// Reads the head of a request and not a byte of its body.
+/// Reads the head of a request, and no byte of its body.
 async fn read_head(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n\r\n") {
@@ -28,28 +29,28 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(read).unwrap().to_ascii_lowercase()
 }
 
-/// What answers a request: an array where a list is promised.
-fn answer(head: &str) -> &'static str {
+/// The response body: an array for an operation that returns a list.
+fn response_body(head: &str) -> &'static str {
     if head.contains("/bulk ") { "[]" } else { "{}" }
 }
 
-/// Answers requests as they come, for as long as they do.
+/// Responds to requests until the connection ends.
 async fn serve(mut stream: TcpStream) {
     loop {
         let head = read_request(&mut stream).await;
         if !head.contains("\r\n\r\n") {
             return;
         }
-        let answer = format!("{DONE}{}", answer(&head));
+        let answer = format!("{OK_HEAD}{}", response_body(&head));
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
     }
 }
 
-/// A vendor that answers the first request from its head, keeps the connection
-/// and never reads the body; on others it does what is right.
-async fn answering_from_the_head() -> RawVendor {
+/// A vendor that responds to its first request after the head, keeps the
+/// connection open and never reads the body. It serves other connections fully.
+async fn responding_after_the_head() -> RawVendor {
     let connections = Arc::new(AtomicUsize::new(0));
     RawVendor::start(move |mut stream| {
         let number = connections.fetch_add(1, SeqCst);
@@ -58,7 +59,7 @@ async fn answering_from_the_head() -> RawVendor {
                 return serve(stream).await;
             }
             let head = read_head(&mut stream).await;
-            let answer = format!("{DONE}{}", answer(&head));
+            let answer = format!("{OK_HEAD}{}", response_body(&head));
             stream.write_all(answer.as_bytes()).await.unwrap();
             pending::<()>().await;
         }
@@ -68,7 +69,7 @@ async fn answering_from_the_head() -> RawVendor {
 
 async fn gateway(vendor: &RawVendor) -> Gateway {
     let limits = Limits {
-        // What goes behind a body that nobody reads waits until then.
+        // A request sent after an unread body would wait until the deadline.
         default_deadline: Duration::from_secs(10),
         ..Limits::default()
     };
@@ -77,7 +78,7 @@ async fn gateway(vendor: &RawVendor) -> Gateway {
 
 const READ: (&str, fn() -> Value) = ("GetUserPresencesPurecloud", || json!({"userId": "u"}));
 
-/// A PATCH of some hundred bytes.
+/// A PATCH with a body of some hundred bytes.
 const PATCH: (&str, fn() -> Value) = (
     "PatchUserPresencesPurecloud",
     || json!({"userId": "u", "body": {"message": "m".repeat(300)}}),
@@ -85,11 +86,11 @@ const PATCH: (&str, fn() -> Value) = (
 
 async fn call(gateway: &Gateway, (rpc, request): (&str, fn() -> Value)) {
     let answer = gateway.call(rpc, request()).await;
-    answer.unwrap_or_else(|status| panic!("{rpc} should have been answered: {status:?}"));
+    answer.unwrap_or_else(|status| panic!("{rpc} should succeed: {status:?}"));
 }
 
 #[tokio::test]
-async fn a_connection_whose_body_may_not_be_read_carries_no_other_request() {
+async fn a_connection_with_a_possibly_unread_body_is_not_reused() {
     let large = || "m".repeat(13 * 1024);
     for (rpc, request) in [
         (
@@ -107,7 +108,7 @@ async fn a_connection_whose_body_may_not_be_read_carries_no_other_request() {
         ),
     ] {
         for next in [READ, PATCH] {
-            let vendor = answering_from_the_head().await;
+            let vendor = responding_after_the_head().await;
             let gateway = gateway(&vendor).await;
             let answer = gateway.call(rpc, request.clone()).await;
             answer.unwrap_or_else(|status| panic!("{rpc}: {status:?}"));
@@ -118,7 +119,7 @@ async fn a_connection_whose_body_may_not_be_read_carries_no_other_request() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_body_came_with_its_head_carries_the_next_request() {
+async fn a_connection_whose_body_was_sent_with_the_head_is_reused() {
     let vendor = RawVendor::start(serve).await;
     let gateway = gateway(&vendor).await;
     for next in [READ, PATCH, PATCH, READ] {
@@ -127,12 +128,12 @@ async fn a_connection_whose_body_came_with_its_head_carries_the_next_request() {
     assert_eq!(vendor.connections(), 1);
 }
 
-/// A front end that meant to close an idle connection: 408 instead of the
-/// answer to the second request on each connection.
+/// A front end that closes idle connections: it responds to the second request on
+/// each connection with a 408.
 async fn closing_idle_connections(status_line: &'static str) -> RawVendor {
     RawVendor::start(move |mut stream| async move {
         let head = read_request(&mut stream).await;
-        let answer = format!("{DONE}{}", answer(&head));
+        let answer = format!("{OK_HEAD}{}", response_body(&head));
         stream.write_all(answer.as_bytes()).await.unwrap();
         if read_request(&mut stream).await.is_empty() {
             return;
@@ -144,7 +145,7 @@ async fn closing_idle_connections(status_line: &'static str) -> RawVendor {
 }
 
 #[tokio::test]
-async fn a_408_on_a_kept_connection_is_repeated_on_another_as_a_lost_connection_is() {
+async fn a_408_on_a_reused_connection_is_retried_like_a_lost_connection() {
     for status_line in [
         "HTTP/1.1 408 Request Timeout",
         "HTTP/1.0 408 Request Time-out",
@@ -158,7 +159,7 @@ async fn a_408_on_a_kept_connection_is_repeated_on_another_as_a_lost_connection_
             let gateway = gateway(&vendor).await;
             call(&gateway, READ).await;
             let answer = gateway.call(rpc, request).await;
-            answer.unwrap_or_else(|status| panic!("{rpc} should be repeated: {status:?}"));
+            answer.unwrap_or_else(|status| panic!("{rpc} should be retried: {status:?}"));
             assert_eq!(vendor.connections(), 2, "{rpc}");
         }
         for (rpc, request) in [
@@ -174,13 +175,13 @@ async fn a_408_on_a_kept_connection_is_repeated_on_another_as_a_lost_connection_
             call(&gateway, READ).await;
             let answer = gateway.call(rpc, request).await;
             expect_error(answer, Code::Unavailable, "UPSTREAM_ERROR");
-            assert_eq!(vendor.connections(), 1, "{rpc} must not be repeated");
+            assert_eq!(vendor.connections(), 1, "{rpc} must not be retried");
         }
     }
 }
 
 #[tokio::test]
-async fn a_408_with_the_vendors_body_is_the_vendors_answer() {
+async fn a_408_with_a_vendor_error_body_is_not_retried() {
     let answer = "HTTP/1.1 408 Request Timeout\r\ncontent-length: 32\r\n\r\n\
                   {\"code\":\"timeout\",\"message\":\"m\"}";
     let vendor = RawVendor::with_bytes(answer).await;

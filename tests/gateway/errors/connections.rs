@@ -1,5 +1,5 @@
-//! When there is no whole answer: what never left is safe to repeat, what did
-//! leave is safe to repeat where it was a read, and else not known.
+//! Failed and lost connections. A request that was never sent, or a lost read, can
+//! be retried; the outcome of a lost write is unknown.
 
 use futures_util::future::join_all;
 use http::Method;
@@ -8,13 +8,17 @@ use tokio::net::TcpListener;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::{METHODS, ask, ask_by};
+use super::{METHODS, call_method, call_once};
 use crate::support::raw_http::RawVendor;
 use crate::support::{Gateway, expect_error, info, metadata};
 
-/// A status of ours, that tells nothing of where the vendor is or was asked.
+/// Asserts an error of the gateway itself, which reveals no path of the vendor.
 #[track_caller]
-fn ours(answer: Result<crate::support::JsonResponse, Status>, code: Code, reason: &str) -> Status {
+fn assert_own_error(
+    answer: Result<crate::support::JsonResponse, Status>,
+    code: Code,
+    reason: &str,
+) -> Status {
     let status = expect_error(answer, code, reason);
     assert_eq!(
         status.get_details_error_info().unwrap().domain,
@@ -25,23 +29,23 @@ fn ours(answer: Result<crate::support::JsonResponse, Status>, code: Code, reason
 }
 
 #[tokio::test]
-async fn a_request_that_never_left_is_unavailable_whatever_it_would_have_done() {
+async fn a_request_that_was_never_sent_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = listener.local_addr().unwrap();
+    let closed = listener.local_addr().unwrap();
     drop(listener);
     let no_tls = RawVendor::with_bytes("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let hangs_up = RawVendor::start(async |_| {}).await;
     for upstream in [
-        format!("http://{nobody}"),
+        format!("http://{closed}"),
         "https://presence.invalid".to_owned(),
         format!("https://{}", no_tls.address),
         format!("https://{}", hangs_up.address),
     ] {
         let gateway = Gateway::start_at(&upstream).await;
-        // All at once: to find no host by its name can take some seconds.
-        let answers = join_all(METHODS.iter().map(|method| ask_by(&gateway, method)));
+        // Concurrently, since a failing name lookup can take some seconds.
+        let answers = join_all(METHODS.iter().map(|method| call_method(&gateway, method)));
         for answer in answers.await {
-            let status = ours(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
+            let status = assert_own_error(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
             assert!(
                 status.message().contains("nothing was sent"),
                 "{}",
@@ -53,8 +57,8 @@ async fn a_request_that_never_left_is_unavailable_whatever_it_would_have_done() 
     }
 }
 
-/// Answers that end too early, or are none.
-const CUT: [&str; 6] = [
+/// Responses that end in the head, or are not HTTP.
+const CUT_IN_THE_HEAD: [&str; 6] = [
     "",
     "HTTP/1.1 2",
     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-le",
@@ -63,19 +67,20 @@ const CUT: [&str; 6] = [
     "HTTP/9.9 200 OK\r\n\r\n",
 ];
 
-/// Answers that end in the middle of their body.
+/// Responses that end in the body.
 const CUT_IN_THE_BODY: [&str; 3] = [
     "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n",
     "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"id\":\"p\"",
     "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n{\"id\":\"p\"\r\n",
 ];
 
-fn check(answer: Result<crate::support::JsonResponse, Status>, method: &Method) {
+/// Asserts UNAVAILABLE for a read, and an unknown outcome for a write.
+fn assert_connection_lost(answer: Result<crate::support::JsonResponse, Status>, method: &Method) {
     if *method == Method::GET {
-        let status = ours(answer, Code::Unavailable, "UPSTREAM_CONNECTION_LOST");
+        let status = assert_own_error(answer, Code::Unavailable, "UPSTREAM_CONNECTION_LOST");
         assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), None);
     } else {
-        let status = ours(answer, Code::Unknown, "OUTCOME_UNKNOWN");
+        let status = assert_own_error(answer, Code::Unknown, "OUTCOME_UNKNOWN");
         assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
         let warning = "may or may not have been applied";
         assert!(status.message().contains(warning), "{}", status.message());
@@ -83,55 +88,55 @@ fn check(answer: Result<crate::support::JsonResponse, Status>, method: &Method) 
 }
 
 #[tokio::test]
-async fn a_connection_lost_before_the_answer_is_unavailable_for_a_read_alone() {
-    for answer in CUT {
+async fn a_connection_lost_before_the_response_is_unavailable_for_a_read_only() {
+    for answer in CUT_IN_THE_HEAD {
         let vendor = RawVendor::with_bytes(answer).await;
         let gateway = Gateway::start_at(&vendor.url()).await;
         for method in METHODS {
-            check(ask_by(&gateway, &method).await, &method);
+            assert_connection_lost(call_method(&gateway, &method).await, &method);
         }
     }
 }
 
 #[tokio::test]
-async fn a_connection_lost_in_the_middle_of_the_answer_is_too() {
+async fn a_connection_lost_in_the_response_body_is_unavailable_for_a_read_only() {
     for answer in CUT_IN_THE_BODY {
         let vendor = RawVendor::with_bytes(answer).await;
         let gateway = Gateway::start_at(&vendor.url()).await;
         for method in METHODS {
-            let answer = ask_by(&gateway, &method).await;
+            let answer = call_method(&gateway, &method).await;
             if method == Method::DELETE {
-                // It promises nothing that would be missed.
+                // Its response has no body to lose.
                 answer.unwrap();
             } else {
-                check(answer, &method);
+                assert_connection_lost(answer, &method);
             }
         }
     }
 }
 
 #[tokio::test]
-async fn what_was_refused_stays_refused_where_the_error_body_is_cut() {
+async fn an_error_response_with_a_cut_body_keeps_its_status() {
     for head in ["content-length: 1000", "transfer-encoding: chunked"] {
         let cut = format!("HTTP/1.1 400 Bad Request\r\n{head}\r\n\r\n{{\"code\":\"bad.requ");
         let vendor = RawVendor::with_bytes(cut).await;
         let gateway = Gateway::start_at(&vendor.url()).await;
         for method in METHODS {
-            let answer = ask_by(&gateway, &method).await;
-            ours(answer, Code::InvalidArgument, "UPSTREAM_ERROR");
+            let answer = call_method(&gateway, &method).await;
+            assert_own_error(answer, Code::InvalidArgument, "UPSTREAM_ERROR");
         }
     }
 }
 
 #[tokio::test]
-async fn a_bulk_call_tells_it_like_a_single_one() {
+async fn a_bulk_call_reports_a_lost_connection_like_a_unary_call() {
     let vendor = RawVendor::with_bytes("").await;
-    let lost = Gateway::start_at(&vendor.url()).await;
+    let gateway = Gateway::start_at(&vendor.url()).await;
     let ids = json!({"id": ["a", "b"]});
-    let answer = ask(&lost, "GetUsersPresencesPurecloudBulk", ids).await;
-    check(answer, &Method::GET);
+    let answer = call_once(&gateway, "GetUsersPresencesPurecloudBulk", ids).await;
+    assert_connection_lost(answer, &Method::GET);
     let updates = json!({"body": [{"id": "a"}]});
-    let answer = ask(&lost, "PutUsersPresencesBulk", updates).await;
-    check(answer, &Method::PUT);
+    let answer = call_once(&gateway, "PutUsersPresencesBulk", updates).await;
+    assert_connection_lost(answer, &Method::PUT);
     assert!(vendor.connections() >= 2);
 }

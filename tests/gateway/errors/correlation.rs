@@ -1,18 +1,18 @@
-//! The vendor's name for a call, by which its support finds it again.
+//! The vendor's correlation id, by which its support finds a call.
 
 use axum::response::Response;
 use http::Method;
 use serde_json::json;
 use tonic_types::StatusExt;
 
-use super::{METHODS, ask_by};
+use super::{METHODS, call_method};
 use crate::support::{CORRELATION_ID, Gateway, Vendor, metadata, reply};
 
-/// The correlation id that a caller sees: in the metadata, and in the details
-/// of an error, which must be the same.
-async fn seen(vendor: &Vendor, method: &Method) -> Option<String> {
+/// Makes a call and returns the correlation id of its metadata. Asserts that the
+/// details of an error hold the same.
+async fn correlation_id(vendor: &Vendor, method: &Method) -> Option<String> {
     let gateway = Gateway::start(vendor).await;
-    match ask_by(&gateway, method).await {
+    match call_method(&gateway, method).await {
         Ok(answer) => {
             let id = answer.metadata.get("inin-correlation-id");
             id.map(|id| id.to_str().unwrap().to_owned())
@@ -26,7 +26,7 @@ async fn seen(vendor: &Vendor, method: &Method) -> Option<String> {
     }
 }
 
-/// A vendor that answers with a correlation id in its header, in its body, or both.
+/// A vendor that responds with a correlation id in its header, in its body, or both.
 async fn vendor(status: u16, header: Option<&'static [u8]>, context_id: Option<&str>) -> Vendor {
     let mut body = json!({"code": "some.code", "message": "m"});
     if let Some(id) = context_id {
@@ -46,7 +46,7 @@ async fn vendor(status: u16, header: Option<&'static [u8]>, context_id: Option<&
 }
 
 #[tokio::test]
-async fn it_is_told_on_success_and_on_every_kind_of_error() {
+async fn a_success_and_every_kind_of_error_have_the_correlation_id() {
     for method in METHODS {
         for (status, body) in [
             (200, "{}"),
@@ -59,7 +59,7 @@ async fn it_is_told_on_success_and_on_every_kind_of_error() {
             (504, ""),
         ] {
             let vendor = Vendor::with_response(status, body).await;
-            let id = seen(&vendor, &method).await;
+            let id = correlation_id(&vendor, &method).await;
             assert_eq!(
                 id.as_deref(),
                 Some(CORRELATION_ID),
@@ -68,65 +68,65 @@ async fn it_is_told_on_success_and_on_every_kind_of_error() {
         }
         if method != Method::DELETE {
             let unreadable = Vendor::with_response(200, "[").await;
-            let id = seen(&unreadable, &method).await;
+            let id = correlation_id(&unreadable, &method).await;
             assert_eq!(
                 id.as_deref(),
                 Some(CORRELATION_ID),
-                "an unreadable answer to a {method}"
+                "an unreadable response to a {method}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn the_header_counts_and_the_error_body_where_there_is_none() {
+async fn the_id_comes_from_the_header_or_else_from_the_error_body() {
     for method in METHODS {
         for status in [400, 404, 429, 500, 502, 503, 504] {
             let case = format!("{status} to a {method}");
             let both = vendor(status, Some(b"header"), Some("body")).await;
             assert_eq!(
-                seen(&both, &method).await.as_deref(),
+                correlation_id(&both, &method).await.as_deref(),
                 Some("header"),
                 "{case}"
             );
             let body = vendor(status, None, Some("body")).await;
             assert_eq!(
-                seen(&body, &method).await.as_deref(),
+                correlation_id(&body, &method).await.as_deref(),
                 Some("body"),
                 "{case}"
             );
             let neither = vendor(status, None, None).await;
-            assert_eq!(seen(&neither, &method).await, None, "{case}");
+            assert_eq!(correlation_id(&neither, &method).await, None, "{case}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_id_that_metadata_cannot_hold_is_none() {
+async fn an_id_that_is_invalid_in_metadata_is_dropped() {
     static LONG: [u8; 129] = [b'x'; 129];
     let long = "x".repeat(129);
-    for wrong in [&b""[..], b"\xc3\xa9", b"\xff", b"a\tb", &LONG] {
+    for invalid in [&b""[..], b"\xc3\xa9", b"\xff", b"a\tb", &LONG] {
         for status in [200, 400] {
-            let header = vendor(status, Some(wrong), None).await;
-            let id = seen(&header, &Method::GET).await;
-            assert_eq!(id, None, "{status} with the header {wrong:?}");
+            let header = vendor(status, Some(invalid), None).await;
+            let id = correlation_id(&header, &Method::GET).await;
+            assert_eq!(id, None, "{status} with the header {invalid:?}");
         }
-        let header = vendor(400, Some(wrong), Some("body")).await;
-        let id = seen(&header, &Method::GET).await;
-        assert_eq!(id.as_deref(), Some("body"), "with the header {wrong:?}");
+        let header = vendor(400, Some(invalid), Some("body")).await;
+        let id = correlation_id(&header, &Method::GET).await;
+        assert_eq!(id.as_deref(), Some("body"), "with the header {invalid:?}");
     }
-    for wrong in ["", "\u{e9}", "a\r\nb", "a\0b", "a\tb", "\u{1f355}", &long] {
-        let body = vendor(400, None, Some(wrong)).await;
-        let id = seen(&body, &Method::GET).await;
-        assert_eq!(id, None, "with the contextId {wrong:?}");
+    for invalid in ["", "\u{e9}", "a\r\nb", "a\0b", "a\tb", "\u{1f355}", &long] {
+        let body = vendor(400, None, Some(invalid)).await;
+        let id = correlation_id(&body, &Method::GET).await;
+        assert_eq!(id, None, "with the contextId {invalid:?}");
     }
     let longest = "x".repeat(128);
     let body = vendor(400, None, Some(&longest)).await;
-    assert_eq!(seen(&body, &Method::GET).await, Some(longest));
+    assert_eq!(correlation_id(&body, &Method::GET).await, Some(longest));
 }
 
 #[tokio::test]
-async fn a_call_that_never_reached_the_vendor_has_none() {
+async fn a_call_that_never_reached_the_vendor_has_no_correlation_id() {
     let vendor = Vendor::start(async |_| reply(200, "{}")).await;
     let gateway = Gateway::start(&vendor).await;
     let status = gateway

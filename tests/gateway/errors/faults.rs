@@ -1,5 +1,5 @@
-//! The fault table: whatever goes wrong between the gateway and the vendor,
-//! every kind of call gets the right answer after the right number of attempts.
+//! The fault table: for each fault between gateway and vendor, every kind of call
+//! returns the expected status after the expected number of attempts.
 
 pub mod table;
 
@@ -11,43 +11,47 @@ use crate::support::faults::harness;
 use parking_lot::Mutex;
 use table::TABLE;
 
-/// How many rows share a gateway. Each may take 14 of its 100 retries.
-const TOGETHER: usize = 7;
+/// The rows that share a gateway: each may use 14 of its 100 retries.
+const ROWS_PER_GATEWAY: usize = 7;
 
-/// The rows in groups that meet their faults together, the slowest first.
+/// The rows in groups that run against one gateway, the slowest first.
 fn groups() -> Vec<Vec<usize>> {
-    let (mut answered, mut groups) = (BTreeMap::<u64, Vec<usize>>::new(), Vec::new());
-    for (place, row) in TABLE.iter().enumerate() {
+    let (mut by_deadline, mut groups) = (BTreeMap::<u64, Vec<usize>>::new(), Vec::new());
+    for (index, row) in TABLE.iter().enumerate() {
         match row.fault {
-            Fault::Responds(_) => answered.entry(row.deadline).or_default().push(place),
-            _ => groups.push(vec![place]),
+            Fault::Responds(_) => by_deadline.entry(row.deadline).or_default().push(index),
+            _ => groups.push(vec![index]),
         }
     }
-    for rows in answered.values() {
-        groups.extend(rows.rchunks(TOGETHER).map(<[usize]>::to_vec));
+    for rows in by_deadline.values() {
+        groups.extend(rows.rchunks(ROWS_PER_GATEWAY).map(<[usize]>::to_vec));
     }
     groups
 }
 
 #[test]
-fn every_fault_is_told_to_every_caller_as_the_contract_says() {
-    let wrong = Mutex::new(Vec::new());
+fn every_fault_returns_its_status_to_every_kind_of_call() {
+    let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for group in groups() {
-            let wrong = &wrong;
+            let failures = &failures;
             scope.spawn(move || {
                 let found = harness::run_rows(TABLE, &group);
-                wrong.lock().extend(found);
+                failures.lock().extend(found);
             });
         }
     });
-    let wrong = wrong.into_inner();
-    let count = wrong.len();
-    assert!(wrong.is_empty(), "{count} wrong:\n{}", wrong.join("\n"));
+    let failures = failures.into_inner();
+    let count = failures.len();
+    assert!(
+        failures.is_empty(),
+        "{count} failures:\n{}",
+        failures.join("\n")
+    );
 }
 
-/// The HTTP statuses that docs/callers.md names in its table of errors.
-fn documented() -> BTreeSet<u16> {
+/// The HTTP statuses in the table of errors of docs/callers.md.
+fn documented_statuses() -> BTreeSet<u16> {
     let page = include_str!("../../../docs/callers.md");
     let (_, table) = page
         .split_once("| HTTP | gRPC |\n")
@@ -59,10 +63,10 @@ fn documented() -> BTreeSet<u16> {
         .collect()
 }
 
-/// The statuses of the fault table with this content.
-fn statuses(with: impl Fn(Content) -> bool) -> BTreeSet<u16> {
+/// The statuses of the fault table with such a content.
+fn statuses(is_content: impl Fn(Content) -> bool) -> BTreeSet<u16> {
     let answers = TABLE.iter().filter_map(|row| match row.fault {
-        Fault::Responds(VendorResponse::Whole(status, None, content)) if with(content) => {
+        Fault::Responds(VendorResponse::Whole(status, None, content)) if is_content(content) => {
             Some(status)
         }
         _ => None,
@@ -71,26 +75,26 @@ fn statuses(with: impl Fn(Content) -> bool) -> BTreeSet<u16> {
 }
 
 #[test]
-fn every_status_that_is_documented_has_its_rows() {
-    // The contract's, beside those that stand for "other 4xx" and "other 5xx".
+fn every_documented_status_has_rows() {
+    // All but those that stand for "other 4xx" and "other 5xx".
     let contract = [
         400, 401, 403, 404, 408, 409, 412, 413, 414, 415, 422, 429, 500, 501, 502, 503, 504,
     ];
-    let documented = documented();
+    let documented = documented_statuses();
     assert_eq!(documented, BTreeSet::from(contract), "in docs/callers.md");
-    for (with, shown) in [
+    for (content, covered) in [
         (
-            "the vendor's body",
+            "a vendor error body",
             statuses(|content| content == Content::ApiError),
         ),
         ("no body", statuses(|content| content == Content::NoBody)),
     ] {
-        let missing: Vec<_> = documented.difference(&shown).collect();
-        assert!(missing.is_empty(), "no row with {with} for {missing:?}");
+        let missing: Vec<_> = documented.difference(&covered).collect();
+        assert!(missing.is_empty(), "no row with {content} for {missing:?}");
         for other in [400..500, 500..600] {
             let has_other = { other.clone() }
-                .any(|status| shown.contains(&status) && !documented.contains(&status));
-            assert!(has_other, "no row with {with} for another of {other:?}");
+                .any(|status| covered.contains(&status) && !documented.contains(&status));
+            assert!(has_other, "no row with {content} for another of {other:?}");
         }
     }
     let redirects = statuses(|content| content == Content::Redirect);

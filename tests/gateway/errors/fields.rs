@@ -1,26 +1,25 @@
-//! Which field was wrong: told by the vendor in its spelling, and to the
-//! caller in the proto's.
+//! Field violations: the vendor's field names become proto paths.
 
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use super::ask;
+use super::call_once;
 use crate::support::{Gateway, Vendor, expect_error, info, method, minimal_request, violations};
 
-/// The fields that a caller sees where the vendor refuses with this error body.
-async fn named(rpc: &str, mut body: Value) -> Vec<String> {
+/// Returns the fields of the error when the vendor responds 400 with this body.
+async fn violated_fields(rpc: &str, mut body: Value) -> Vec<String> {
     body["code"] = json!("bad.request");
     let vendor = Vendor::with_response(400, body.to_string()).await;
     let gateway = Gateway::start(&vendor).await;
-    let answer = ask(&gateway, rpc, minimal_request(&method(rpc))).await;
+    let answer = call_once(&gateway, rpc, minimal_request(&method(rpc))).await;
     violations(&expect_error(answer, Code::InvalidArgument, "BAD_REQUEST"))
 }
 
 #[tokio::test]
-async fn a_field_that_the_vendor_names_is_told_by_its_proto_path() {
-    for (rpc, vendors, protos) in [
-        // Of the body.
+async fn a_vendor_field_name_becomes_a_proto_path() {
+    for (rpc, vendor_name, proto_path) in [
+        // In the body.
         (
             "PutPresenceDefinition",
             "systemPresence",
@@ -59,14 +58,14 @@ async fn a_field_that_the_vendor_names_is_told_by_its_proto_path() {
             "restorePresenceSettings.restoreTimeMilliseconds",
             "body.restore_presence_settings.restore_time_milliseconds",
         ),
-        // Of the query.
+        // In the query.
         ("GetPresenceDefinitions", "localeCode", "locale_code"),
         ("GetPresenceDefinitions", "divisionId", "division_ids"),
         ("GetPresenceDefinitions", "divisionId[1]", "division_ids[1]"),
         ("GetOrganizationPresences", "pageSize", "page_size"),
         ("GetUsersPresencesPurecloudBulk", "id", "ids"),
         ("GetUsersPresencesPurecloudBulk", "id[49]", "ids[49]"),
-        // Of the path.
+        // In the path.
         ("GetUserPresencesPurecloud", "userId", "user_id"),
         ("PatchUserPresencesPurecloud", "userId", "user_id"),
         ("PutPresenceDefinition", "definitionId", "definition_id"),
@@ -77,7 +76,7 @@ async fn a_field_that_the_vendor_names_is_told_by_its_proto_path() {
             "body[0].presenceDefinition.id",
             "body[0].presence_definition.id",
         ),
-        // What nobody knows stays as it is.
+        // Unknown names stay unchanged.
         ("PutPresenceDefinition", "brandNew", "brandNew"),
         (
             "PatchUserPresence",
@@ -93,23 +92,23 @@ async fn a_field_that_the_vendor_names_is_told_by_its_proto_path() {
         ("PutPresenceDefinition", "].x..y", "].x..y"),
         ("PutPresenceDefinition", ".", "."),
     ] {
-        let details = json!({"details": [{"errorCode": "e", "fieldName": vendors}]});
+        let details = json!({"details": [{"errorCode": "e", "fieldName": vendor_name}]});
         assert_eq!(
-            named(rpc, details).await,
-            [protos],
-            "{vendors} of {rpc}, in details"
+            violated_fields(rpc, details).await,
+            [proto_path],
+            "{vendor_name} of {rpc}, in details"
         );
-        let params = json!({"messageParams": {"fieldName": vendors, "value": "localeCode"}});
+        let params = json!({"messageParams": {"fieldName": vendor_name, "value": "localeCode"}});
         assert_eq!(
-            named(rpc, params).await,
-            [protos],
-            "{vendors} of {rpc}, in messageParams"
+            violated_fields(rpc, params).await,
+            [proto_path],
+            "{vendor_name} of {rpc}, in messageParams"
         );
     }
 }
 
 #[tokio::test]
-async fn every_place_of_the_error_body_is_looked_at_and_no_field_told_twice() {
+async fn fields_from_all_places_of_the_error_body_are_listed_once() {
     let body = json!({
         "message": "m",
         "details": [{"fieldName": "name"}, {"errorCode": "no.name"}, {"fieldName": ""}],
@@ -120,7 +119,7 @@ async fn every_place_of_the_error_body_is_looked_at_and_no_field_told_twice() {
         ],
     });
     assert_eq!(
-        named("PutPresenceDefinition", body).await,
+        violated_fields("PutPresenceDefinition", body).await,
         [
             "body.name",
             "body.system_presence",
@@ -131,7 +130,7 @@ async fn every_place_of_the_error_body_is_looked_at_and_no_field_told_twice() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_the_details_code_else_the_vendors_words() {
+async fn a_violation_is_described_by_its_code_or_else_the_vendors_message() {
     let body = json!({
         "code": "bad.request", "message": "the vendor's words",
         "details": [{"fieldName": "name", "errorCode": "invalid.value"}, {"fieldName": "type"}],
@@ -139,19 +138,19 @@ async fn what_is_wrong_is_the_details_code_else_the_vendors_words() {
     for status in [400, 413, 414, 422] {
         let vendor = Vendor::with_response(status, body.to_string()).await;
         let gateway = Gateway::start(&vendor).await;
-        let answer = ask(
+        let answer = call_once(
             &gateway,
             "PutPresenceDefinition",
             minimal_request(&method("PutPresenceDefinition")),
         );
-        let refusal = expect_error(answer.await, Code::InvalidArgument, "BAD_REQUEST");
-        let details = refusal.get_details_bad_request().unwrap().field_violations;
-        let told: Vec<_> = details
+        let status = expect_error(answer.await, Code::InvalidArgument, "BAD_REQUEST");
+        let details = status.get_details_bad_request().unwrap().field_violations;
+        let violations: Vec<_> = details
             .iter()
-            .map(|d| (&*d.field, &*d.description))
+            .map(|violation| (&*violation.field, &*violation.description))
             .collect();
         assert_eq!(
-            told,
+            violations,
             [
                 ("body.name", "invalid.value"),
                 ("body.type", "the vendor's words")
@@ -162,35 +161,35 @@ async fn what_is_wrong_is_the_details_code_else_the_vendors_words() {
 }
 
 #[tokio::test]
-async fn a_refusal_for_another_cause_names_no_field() {
+async fn an_error_of_another_status_has_no_field_violations() {
     let body = json!({"code": "c.d", "message": "m", "details": [{"fieldName": "name"}]});
     for status in [401, 404, 409, 500] {
         let vendor = Vendor::with_response(status, body.to_string()).await;
         let gateway = Gateway::start(&vendor).await;
-        let answer = ask(
+        let answer = call_once(
             &gateway,
             "PutPresenceDefinition",
             minimal_request(&method("PutPresenceDefinition")),
         );
-        let refusal = answer.await.unwrap_err();
-        assert_eq!(violations(&refusal), [""; 0], "{status}");
+        let status = answer.await.unwrap_err();
+        assert_eq!(violations(&status), [""; 0], "{status}");
     }
 }
 
 #[tokio::test]
-async fn of_many_fields_the_first_are_told_and_the_others_counted() {
+async fn the_first_of_many_fields_are_listed_and_the_others_counted() {
     let details: Vec<Value> = (0..3000)
         .map(|n| json!({"fieldName": format!("f{n}")}))
         .collect();
     let body = json!({"code": "bad.request", "message": "m", "details": details});
     let vendor = Vendor::with_response(400, body.to_string()).await;
     let gateway = Gateway::start(&vendor).await;
-    let answer = ask(&gateway, "GetPresenceSettings", json!({})).await;
-    let refusal = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
-    let told = violations(&refusal);
-    let expected: Vec<_> = (0..told.len()).map(|n| format!("f{n}")).collect();
-    assert!(!told.is_empty());
-    assert_eq!(told, expected);
-    let omitted = info(&refusal, "violations_omitted");
-    assert_eq!(omitted, Some((3000 - told.len()).to_string()));
+    let answer = call_once(&gateway, "GetPresenceSettings", json!({})).await;
+    let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
+    let listed = violations(&status);
+    let expected: Vec<_> = (0..listed.len()).map(|n| format!("f{n}")).collect();
+    assert!(!listed.is_empty());
+    assert_eq!(listed, expected);
+    let omitted = info(&status, "violations_omitted");
+    assert_eq!(omitted, Some((3000 - listed.len()).to_string()));
 }

@@ -1,5 +1,5 @@
-//! What is wrong, on either side: refused with what to do about it, and
-//! before anything is sent where the request is at fault.
+//! Invalid requests and responses. The gateway rejects an invalid request before
+//! it sends anything, with what to correct.
 
 mod frames;
 mod ids;
@@ -13,7 +13,7 @@ use tonic_types::StatusExt;
 
 use crate::support::{Gateway, ReceivedRequest, Vendor, expect_error, reply, violations};
 
-/// A vendor that answers every request as its operation promises.
+/// A vendor that sends an empty response of the type that the operation returns.
 async fn vendor() -> Vendor {
     Vendor::start(async |received: ReceivedRequest| {
         let path = received.path();
@@ -23,27 +23,31 @@ async fn vendor() -> Vendor {
     .await
 }
 
-/// The fields of a request that the gateway refuses by itself, each with what
-/// is wrong with it.
-async fn wrong(
+/// Makes a call that the gateway must reject unsent. Returns the invalid fields and
+/// what is wrong with each.
+async fn rejected_fields(
     gateway: &Gateway,
     vendor: &Vendor,
     rpc: &str,
     request: Value,
 ) -> Vec<(String, String)> {
     let before = vendor.received().len();
-    let status = invalid(gateway.call(rpc, request.clone()).await);
-    assert_eq!(vendor.received().len(), before, "{rpc} was sent: {request}");
+    let status = assert_invalid_request(gateway.call(rpc, request.clone()).await);
+    assert_eq!(
+        vendor.received().len(),
+        before,
+        "the gateway sent {rpc}: {request}"
+    );
     let details = status.get_details_bad_request().unwrap().field_violations;
     details
         .into_iter()
-        .map(|detail| (detail.field, detail.description))
+        .map(|violation| (violation.field, violation.description))
         .collect()
 }
 
-/// A refusal of the gateway's own, whose message names the first field.
+/// Asserts an `INVALID_REQUEST` of the gateway, whose message names the first field.
 #[track_caller]
-fn invalid<T: std::fmt::Debug>(answer: Result<T, Status>) -> Status {
+fn assert_invalid_request<T: std::fmt::Debug>(answer: Result<T, Status>) -> Status {
     let status = expect_error(answer, Code::InvalidArgument, "INVALID_REQUEST");
     assert_eq!(
         status.get_details_error_info().unwrap().domain,

@@ -1,5 +1,5 @@
-//! A status stays small enough to travel, whatever the vendor sends: a client
-//! refuses larger headers, and the status with them.
+//! Size limits of a status: a client rejects larger headers, and the status with
+//! them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,22 +13,22 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use tonic::Code;
 
-use super::{ask, ask_by};
+use super::{call_method, call_once};
 use crate::support::raw_http::{RawResponse, frame, head, send};
 use crate::support::{
     Gateway, Vendor, assert_well_formed, encode, expect_error, method, minimal_request, path, reply,
 };
 
-/// A gateway before a vendor that refuses as the test says.
-struct Refused {
+/// A gateway, and the error response that its vendor sends.
+struct FailingGateway {
     gateway: Gateway,
-    refusal: Arc<Mutex<(u16, String)>>,
+    response: Arc<Mutex<(u16, String)>>,
 }
 
-impl Refused {
+impl FailingGateway {
     async fn start() -> Self {
-        let refusal = Arc::new(Mutex::new((400, String::new())));
-        let next = Arc::clone(&refusal);
+        let response = Arc::new(Mutex::new((400, String::new())));
+        let next = Arc::clone(&response);
         let vendor = Vendor::start(move |_| {
             let (status, body) = next.lock().clone();
             let answer = Response::builder().status(status);
@@ -39,12 +39,13 @@ impl Refused {
         })
         .await;
         let gateway = Gateway::start(&vendor).await;
-        Self { gateway, refusal }
+        Self { gateway, response }
     }
 
-    /// The error of an RPC, as it travels, where the vendor refuses like this.
-    async fn travelled(&self, rpc: &str, status: u16, body: &Value) -> RawResponse {
-        *self.refusal.lock() = (status, body.to_string());
+    /// Calls an RPC to which the vendor responds with this status and body, and
+    /// returns the error as encoded on the wire.
+    async fn call(&self, rpc: &str, status: u16, body: &Value) -> RawResponse {
+        *self.response.lock() = (status, body.to_string());
         let method = method(rpc);
         let message = frame(&encode(&method, minimal_request(&method)));
         let call = head(&path(&method)).header("grpc-previous-rpc-attempts", "1");
@@ -52,9 +53,9 @@ impl Refused {
     }
 }
 
-/// Texts that grow on their way, or that are easily cut in two.
+/// Texts that grow when encoded, or that a cut can break.
 fn hostile() -> Vec<String> {
-    let unit = [
+    let units = [
         "\u{1}",
         "%",
         "\u{e9}",
@@ -66,21 +67,21 @@ fn hostile() -> Vec<String> {
         "a",
         " ",
     ];
-    let mut texts: Vec<String> = unit.iter().map(|unit| unit.repeat(4000)).collect();
-    // Every offset of the cut within a character.
+    let mut texts: Vec<String> = units.iter().map(|unit| unit.repeat(4000)).collect();
+    // Each puts the cut at another offset within a character.
     texts.extend((1..12).map(|n| "x".repeat(n) + &"\u{1f355}".repeat(2000)));
     texts
 }
 
 #[tokio::test]
-async fn message_and_details_are_under_4_kib_whatever_the_vendor_says() {
-    let vendor = Refused::start().await;
+async fn message_and_details_stay_under_4_kib_for_any_vendor_error() {
+    let failing = FailingGateway::start().await;
     for text in hostile() {
         let detail =
             json!({"errorCode": text, "fieldName": text, "entityId": text, "entityName": text});
-        let small = text.chars().take(100).collect::<String>();
-        let many = vec![json!({"errorCode": small, "fieldName": small}); 200];
-        let params = json!({"field": text, "fieldName": small, "property": "\u{1f355}"});
+        let short = text.chars().take(100).collect::<String>();
+        let many = vec![json!({"errorCode": short, "fieldName": short}); 200];
+        let params = json!({"field": text, "fieldName": short, "property": "\u{1f355}"});
         let limit = json!({"key": text, "namespace": text, "value": i64::MAX});
         for (rpc, status) in [
             ("PutPresenceDefinition", 400),
@@ -90,20 +91,19 @@ async fn message_and_details_are_under_4_kib_whatever_the_vendor_says() {
             ("PutUsersPresencesBulk", 429),
             ("PostPresenceSources", 502),
         ] {
-            // Once with one huge detail, once with many.
+            // One huge detail, or many short ones.
             for details in [vec![detail.clone()], many.clone()] {
                 let body = json!({
                     "code": text, "message": text, "messageParams": params, "limit": limit,
                     "details": details, "errors": [{"message": text, "details": details}],
                 });
                 let case = format!("{status} to {rpc} with {:?}...", &text.chars().next());
-                let travelled = vendor.travelled(rpc, status, &body).await;
-                let size =
-                    travelled.size("grpc-message") + travelled.size("grpc-status-details-bin");
+                let error = failing.call(rpc, status, &body).await;
+                let size = error.size("grpc-message") + error.size("grpc-status-details-bin");
                 assert!(size <= 4096, "{case}: {size} bytes");
-                let refusal = travelled.status();
-                assert_well_formed(&refusal);
-                let message = refusal.message();
+                let status = error.status();
+                assert_well_formed(&status);
+                let message = status.message();
                 assert!(
                     !message.contains(char::REPLACEMENT_CHARACTER),
                     "{case}: {message}"
@@ -115,29 +115,29 @@ async fn message_and_details_are_under_4_kib_whatever_the_vendor_says() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_cut_keeps_its_beginning_to_a_character() {
-    let vendor = Refused::start().await;
+async fn a_long_message_is_cut_between_characters() {
+    let failing = FailingGateway::start().await;
     for text in hostile() {
         let body = json!({"code": "some.code", "message": text});
-        let refusal = vendor
-            .travelled("GetPresenceSettings", 400, &body)
+        let status = failing
+            .call("GetPresenceSettings", 400, &body)
             .await
             .status();
-        let kept = refusal.message().strip_suffix("...");
-        let kept = kept.unwrap_or_else(|| panic!("not marked as cut: {}", refusal.message()));
+        let kept = status.message().strip_suffix("...");
+        let kept = kept.unwrap_or_else(|| panic!("not marked as cut: {}", status.message()));
         assert!(text.starts_with(kept), "{kept:?}");
-        assert!(kept.len() > 200, "hardly anything is left: {kept:?}");
+        assert!(kept.len() > 200, "too little is kept: {kept:?}");
     }
     let short = "n\u{f6}t c\u{fc}t: 100%\r\n\u{1f355}";
     let body = json!({"code": "some.code", "message": short});
-    let refusal = vendor
-        .travelled("GetPresenceSettings", 400, &body)
+    let status = failing
+        .call("GetPresenceSettings", 400, &body)
         .await
         .status();
-    assert_eq!(refusal.message(), short);
+    assert_eq!(status.message(), short);
 }
 
-/// An error body of the vendor's of exactly this size.
+/// A vendor error body of exactly this size.
 fn sized(bytes: usize) -> String {
     let body = json!({"code": "some.code", "message": ""}).to_string();
     body.replace(r#""""#, &format!("\"{}\"", "m".repeat(bytes - body.len())))
@@ -155,14 +155,14 @@ fn in_chunks(body: &str) -> Body {
 }
 
 #[tokio::test]
-async fn an_error_body_counts_up_to_1_mib_whether_its_size_is_declared_or_not() {
+async fn an_error_body_is_read_up_to_1_mib_with_or_without_a_content_length() {
     const MIB: usize = 1024 * 1024;
     for (size, reason) in [(MIB, "SOME_CODE"), (MIB + 1, "UPSTREAM_ERROR")] {
-        for declared in [true, false] {
+        for is_declared in [true, false] {
             let body = sized(size);
             assert_eq!(body.len(), size);
             let vendor = Vendor::start(move |_| {
-                let body = if declared {
+                let body = if is_declared {
                     body.clone().into()
                 } else {
                     in_chunks(&body)
@@ -174,7 +174,7 @@ async fn an_error_body_counts_up_to_1_mib_whether_its_size_is_declared_or_not() 
             let gateway = Gateway::start(&vendor).await;
             for method in [Method::GET, Method::PATCH] {
                 expect_error(
-                    ask_by(&gateway, &method).await,
+                    call_method(&gateway, &method).await,
                     Code::InvalidArgument,
                     reason,
                 );
@@ -184,7 +184,7 @@ async fn an_error_body_counts_up_to_1_mib_whether_its_size_is_declared_or_not() 
 }
 
 #[tokio::test]
-async fn an_error_body_without_an_end_is_given_up() {
+async fn an_endless_error_body_is_abandoned() {
     let vendor = Vendor::start(async |_| {
         let chunk = Bytes::from(vec![b' '; 64 * 1024]);
         let endless = stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone()));
@@ -193,14 +193,14 @@ async fn an_error_body_without_an_end_is_given_up() {
     .await;
     let gateway = Gateway::start(&vendor).await;
     for method in [Method::GET, Method::PATCH] {
-        let answer = timeout(Duration::from_secs(20), ask_by(&gateway, &method));
-        let answer = answer.await.expect("the gateway reads on without an end");
+        let answer = timeout(Duration::from_secs(20), call_method(&gateway, &method));
+        let answer = answer.await.expect("the gateway should stop reading");
         expect_error(answer, Code::Internal, "UPSTREAM_ERROR");
     }
 }
 
 #[tokio::test]
-async fn a_bulk_write_of_many_batches_says_what_happened_within_the_size() {
+async fn the_report_of_a_large_bulk_write_stays_within_the_limit() {
     let vendor = Vendor::start(async |received: crate::support::ReceivedRequest| {
         let first = received.json()[0]["id"].as_str().unwrap().to_owned();
         match first.trim_start_matches('u').parse::<usize>().unwrap() / 50 % 2 {
@@ -214,7 +214,7 @@ async fn a_bulk_write_of_many_batches_says_what_happened_within_the_size() {
     .await;
     let gateway = Gateway::start(&vendor).await;
     let updates: Vec<_> = (0..2000).map(|n| json!({"id": format!("u{n}")})).collect();
-    let answer = ask(&gateway, "PutUsersPresencesBulk", json!({"body": updates})).await;
+    let answer = call_once(&gateway, "PutUsersPresencesBulk", json!({"body": updates})).await;
     let status = expect_error(answer, Code::Unknown, "OUTCOME_UNKNOWN");
     let size = status.message().len() * 3 + status.details().len().div_ceil(3) * 4;
     assert!(size < 3 * 4096, "{size}");

@@ -1,4 +1,4 @@
-//! The table from HTTP to gRPC, and the vendor's code as the reason.
+//! The code for each HTTP status, and the reason from the vendor's error code.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use tonic::Code::{self, *};
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::{METHODS, ask_by};
+use super::{METHODS, call_method};
 use crate::support::{Gateway, Vendor, assert_well_formed, info, metadata, reply};
 
-/// A status of the vendor's, and the code for each of GET, POST, PUT, PATCH
-/// and DELETE where a body of the vendor's comes with it.
+/// An HTTP status with a vendor error body, and the code for each of GET, POST,
+/// PUT, PATCH and DELETE.
 const TABLE: [(u16, [Code; 5]); 40] = [
     (400, [InvalidArgument; 5]),
     (401, [Unauthenticated; 5]),
@@ -57,22 +57,25 @@ const TABLE: [(u16, [Code; 5]); 40] = [
     (599, [Internal; 5]),
 ];
 
-/// What a status must be.
+/// The status that a call must return.
 struct Expected {
     code: Code,
-    outcome_unknown: bool,
-    vendors: bool,
+    is_outcome_unknown: bool,
+    has_vendor_error: bool,
 }
 
-fn check(status: &Status, expected: &Expected, http: u16, case: &str) {
+fn assert_status(status: &Status, expected: &Expected, http: u16, case: &str) {
     assert_well_formed(status);
     let details = status.get_details_error_info().unwrap();
     let (domain, reason) = match expected {
         Expected {
-            outcome_unknown: true,
+            is_outcome_unknown: true,
             ..
         } => ("presence-gateway", "OUTCOME_UNKNOWN"),
-        Expected { vendors: true, .. } => ("genesys.cloud", "SOME_VENDOR_CODE"),
+        Expected {
+            has_vendor_error: true,
+            ..
+        } => ("genesys.cloud", "SOME_VENDOR_CODE"),
         _ => ("presence-gateway", "UPSTREAM_ERROR"),
     };
     assert_eq!(
@@ -85,8 +88,8 @@ fn check(status: &Status, expected: &Expected, http: u16, case: &str) {
         "{case}: {status:?}"
     );
     let pushback = match http {
-        _ if expected.outcome_unknown => Some("-1"),
-        // As long as a 429 asks for that does not say.
+        _ if expected.is_outcome_unknown => Some("-1"),
+        // The delay of a 429 without `Retry-After`.
         429 => Some("1000"),
         _ => None,
     };
@@ -100,35 +103,36 @@ fn check(status: &Status, expected: &Expected, http: u16, case: &str) {
         Some(http.to_string()),
         "{case}"
     );
-    let vendor_code = (expected.outcome_unknown && expected.vendors).then_some("some.vendor.code");
+    let vendor_code =
+        (expected.is_outcome_unknown && expected.has_vendor_error).then_some("some.vendor.code");
     assert_eq!(
         info(status, "vendor_code").as_deref(),
         vendor_code,
         "{case}"
     );
-    let says = if expected.vendors {
+    let message = if expected.has_vendor_error {
         "the vendor's words".to_owned()
     } else {
         http.to_string()
     };
     assert!(
-        status.message().contains(&says),
+        status.message().contains(&message),
         "{case}: {}",
         status.message()
     );
-    let warns = status
+    let has_warning = status
         .message()
         .contains("may or may not have been applied");
     assert_eq!(
-        warns,
-        expected.outcome_unknown,
+        has_warning,
+        expected.is_outcome_unknown,
         "{case}: {}",
         status.message()
     );
 }
 
 #[tokio::test]
-async fn every_status_of_the_vendors_becomes_the_code_of_the_contract() {
+async fn every_http_status_maps_to_its_code() {
     let answer = Arc::new(Mutex::new((0, String::new())));
     let next = Arc::clone(&answer);
     let vendor = Vendor::start(move |_| {
@@ -139,49 +143,49 @@ async fn every_status_of_the_vendors_becomes_the_code_of_the_contract() {
     let gateway = Gateway::start(&vendor).await;
     for (http, codes) in TABLE {
         for (method, code) in METHODS.into_iter().zip(codes) {
-            let outcome_unknown = [502, 504].contains(&http) && method != Method::GET;
-            let vendors = json!({
+            let is_outcome_unknown = [502, 504].contains(&http) && method != Method::GET;
+            let vendor_error = json!({
                 "code": "some.vendor.code", "message": "the vendor's words", "status": http,
                 "contextId": "c", "details": [], "errors": [],
             });
             for body in [
-                vendors.to_string(),
+                vendor_error.to_string(),
                 String::new(),
                 "<html>418</html>".to_owned(),
             ] {
                 let case = format!("{http} to a {method}, with `{body}`");
-                let is_vendors = body.starts_with('{');
+                let has_vendor_error = body.starts_with('{');
                 let code = match http {
-                    404 if !is_vendors => Internal,
+                    404 if !has_vendor_error => Internal,
                     _ => code,
                 };
                 *answer.lock() = (http, body);
-                let refused = ask_by(&gateway, &method).await;
-                let status = refused.expect_err(&case);
+                let answer = call_method(&gateway, &method).await;
+                let status = answer.expect_err(&case);
                 let expected = Expected {
                     code,
-                    outcome_unknown,
-                    vendors: is_vendors,
+                    is_outcome_unknown,
+                    has_vendor_error,
                 };
-                check(&status, &expected, http, &case);
+                assert_status(&status, &expected, http, &case);
             }
         }
     }
 }
 
-/// The domain and the reason where the vendor refuses with this code.
-async fn reason(code: &str) -> (String, String) {
+/// Returns domain and reason for a vendor error with this code.
+async fn domain_and_reason(code: &str) -> (String, String) {
     let body = json!({"code": code, "message": "m", "status": 400, "contextId": "c"});
     let vendor = Vendor::with_response(400, body.to_string()).await;
     let gateway = Gateway::start(&vendor).await;
-    let status = ask_by(&gateway, &Method::GET).await.unwrap_err();
+    let status = call_method(&gateway, &Method::GET).await.unwrap_err();
     assert_well_formed(&status);
     let info = status.get_details_error_info().unwrap();
     (info.domain, info.reason)
 }
 
 #[tokio::test]
-async fn the_vendors_code_is_the_reason() {
+async fn the_vendors_code_becomes_the_reason() {
     for (code, expected) in [
         ("not.found", "NOT_FOUND"),
         ("bad.request", "BAD_REQUEST"),
@@ -191,13 +195,13 @@ async fn the_vendors_code_is_the_reason() {
         ),
         ("MiXed-Case code", "MIXED_CASE_CODE"),
         ("already_UPPER_9", "ALREADY_UPPER_9"),
-        // A reason begins with a letter, and ends with no underscore.
+        // A reason begins with a letter and does not end with an underscore.
         ("404.not.found", "NOT_FOUND"),
         ("..dots..", "DOTS"),
         ("gr\u{fc}\u{df}e.\u{1f355}.x", "GR__E___X"),
         ("a\r\nb\0c", "A__B_C"),
     ] {
-        let actual = reason(code).await;
+        let actual = domain_and_reason(code).await;
         assert_eq!(
             actual,
             ("genesys.cloud".into(), expected.into()),
@@ -205,30 +209,36 @@ async fn the_vendors_code_is_the_reason() {
         );
     }
     let longest = "x".repeat(63);
-    assert_eq!(reason(&longest).await.1, longest.to_ascii_uppercase());
+    assert_eq!(
+        domain_and_reason(&longest).await.1,
+        longest.to_ascii_uppercase()
+    );
     for longer in [64, 5000] {
-        assert_eq!(reason(&"x".repeat(longer)).await.1, "X".repeat(63));
+        assert_eq!(
+            domain_and_reason(&"x".repeat(longer)).await.1,
+            "X".repeat(63)
+        );
     }
     let cut_at_a_dot = format!("{}.y", "x".repeat(62));
-    assert_eq!(reason(&cut_at_a_dot).await.1, "X".repeat(62));
+    assert_eq!(domain_and_reason(&cut_at_a_dot).await.1, "X".repeat(62));
 }
 
 #[tokio::test]
-async fn without_a_code_that_can_be_one_the_reason_is_ours() {
+async fn a_code_that_cannot_be_a_reason_yields_upstream_error() {
     for code in ["", "...", "404", "x", "\u{1f355}", "\u{fc}ber", " "] {
-        let (domain, reason) = reason(code).await;
+        let (domain, reason) = domain_and_reason(code).await;
         if code == "\u{fc}ber" {
             assert_eq!((domain.as_str(), reason.as_str()), ("genesys.cloud", "BER"));
             continue;
         }
-        let ours = ("presence-gateway", "UPSTREAM_ERROR");
-        assert_eq!((domain.as_str(), reason.as_str()), ours, "{code:?}");
+        let fallback = ("presence-gateway", "UPSTREAM_ERROR");
+        assert_eq!((domain.as_str(), reason.as_str()), fallback, "{code:?}");
     }
 }
 
 #[tokio::test]
-async fn a_code_or_a_message_of_another_type_does_not_cost_the_rest() {
-    for (body, reason, says) in [
+async fn a_vendor_error_with_a_field_of_another_type_keeps_the_other_fields() {
+    for (body, reason, message) in [
         (
             r#"{"code":5,"message":"m","status":400}"#,
             "UPSTREAM_ERROR",
@@ -252,10 +262,10 @@ async fn a_code_or_a_message_of_another_type_does_not_cost_the_rest() {
     ] {
         let vendor = Vendor::with_response(400, body).await;
         let gateway = Gateway::start(&vendor).await;
-        let answer = ask_by(&gateway, &Method::GET).await;
+        let answer = call_method(&gateway, &Method::GET).await;
         let status = crate::support::expect_error(answer, InvalidArgument, reason);
         assert!(
-            status.message().contains(says),
+            status.message().contains(message),
             "{body}: {}",
             status.message()
         );

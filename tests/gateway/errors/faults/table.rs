@@ -1,4 +1,5 @@
-//! The table: for each fault what every verb comes to, and after how many attempts.
+//! The table: for each fault, the outcome of every kind of call and its number of
+//! attempts.
 
 use tonic::Code::*;
 
@@ -7,21 +8,21 @@ use crate::support::faults::fault::Fault::{self, *};
 use crate::support::faults::fault::VendorResponse::{self, *};
 use crate::support::faults::outcome::Outcome::{self, *};
 
-/// A fault, and what is told of it.
+/// A fault, and the outcome of each kind of call.
 pub struct Row {
     pub name: &'static str,
     pub fault: Fault,
-    /// The seconds after which a repetition may help, where that is told.
+    /// The retry delay of the error in seconds, if it has one.
     pub retry_after: Option<u64>,
-    /// How long each call has, in seconds.
+    /// The deadline of each call, in seconds.
     pub deadline: u64,
-    /// Whether the caller repeats the call by itself.
-    pub is_repeated: bool,
-    /// What becomes of GET, PUT, PATCH, POST, DELETE, bulk read and bulk write.
+    /// Whether the call is a retry of its client, which the gateway does not retry.
+    pub is_client_retry: bool,
+    /// The outcomes of GET, PUT, PATCH, POST, DELETE, bulk read and bulk write.
     pub cells: [Cell; 7],
 }
 
-/// What a call comes to, and after how many attempts.
+/// The outcome of a call, and its number of attempts.
 pub type Cell = (Outcome, usize);
 
 const fn row(name: &'static str, fault: Fault, cells: [Cell; 7]) -> Row {
@@ -30,7 +31,7 @@ const fn row(name: &'static str, fault: Fault, cells: [Cell; 7]) -> Row {
         fault,
         retry_after: None,
         deadline: 30,
-        is_repeated: false,
+        is_client_retry: false,
         cells,
     }
 }
@@ -41,9 +42,9 @@ impl Row {
         self
     }
 
-    /// For faults that the gateway waits out until the deadline.
-    const fn repeated(mut self) -> Self {
-        self.is_repeated = true;
+    /// For faults that the gateway would retry until the deadline.
+    const fn client_retry(mut self) -> Self {
+        self.is_client_retry = true;
         self
     }
 
@@ -54,34 +55,34 @@ impl Row {
     }
 }
 
-/// An answer whose head is whole.
+/// A response with a complete head.
 const fn status(status: u16, content: crate::support::faults::fault::Content) -> Fault {
     Responds(Whole(status, None, content))
 }
 
-/// An answer that says when to come back.
-const fn after(status: u16, when: &'static str) -> Fault {
+/// A vendor error with a `Retry-After`.
+const fn retry_after(status: u16, when: &'static str) -> Fault {
     Responds(Whole(status, Some(when), ApiError))
 }
 
+/// A response of these bytes.
 const fn raw(answer: &'static str) -> Fault {
     Responds(VendorResponse::Raw(answer))
 }
 
-/// No verb is better off than another.
+/// The same outcome for all calls.
 const fn all(outcome: Outcome, attempts: usize) -> [Cell; 7] {
     [(outcome, attempts); 7]
 }
 
-/// A write that is applied, with an answer that is no use to its caller. A
-/// DELETE promises none that it would miss.
-const GARBLED: [Cell; 7] = garbled(Unreadable);
-const ZIPPED: [Cell; 7] = garbled(NotGzip);
-const TOO_LARGE: [Cell; 7] = garbled(TooLarge);
+/// An unreadable response of success: a write was applied. A DELETE needs no body
+/// and succeeds.
+const UNREADABLE: [Cell; 7] = unreadable(Unreadable);
+const NOT_GZIP: [Cell; 7] = unreadable(NotGzip);
+const TOO_LARGE: [Cell; 7] = unreadable(TooLarge);
 
-/// Nothing is known of the answer, not even its status; it would be the same
-/// another time.
-const ILLEGIBLE: [Cell; 7] = [
+/// A response of which not even the status can be read. A retry would get the same.
+const UNREADABLE_HEAD: [Cell; 7] = [
     (HeadTooLarge, 1),
     (Unsure, 1),
     (Unsure, 1),
@@ -91,12 +92,12 @@ const ILLEGIBLE: [Cell; 7] = [
     (Unsure, 1),
 ];
 
-const fn garbled(read: Outcome) -> [Cell; 7] {
+const fn unreadable(read: Outcome) -> [Cell; 7] {
     let once = (read, 1);
     [once, once, once, once, (Done, 1), once, once]
 }
 
-/// A bulk call has two batches, one after the other.
+/// Success. A bulk call sends two batches, one after the other.
 const DONE: [Cell; 7] = [
     (Done, 1),
     (Done, 1),
@@ -109,7 +110,7 @@ const DONE: [Cell; 7] = [
 
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
-    // It never leaves: safe to repeat, whatever it is.
+    // The request is never sent: safe to retry for any call.
     row("refused connection",                Refused,             all(Unreached, 3)),
     row("no such host",                      NoSuchHost,          all(Unreached, 3)),
     row("hangs up in the handshake",         HangsUpInHandshake,  all(Unreached, 3)),
@@ -118,13 +119,13 @@ pub const TABLE: &[Row] = &[
     //   GET             PUT              PATCH            POST             DELETE           bulk read        bulk write
         [(TooLate, 1),   (TooLate, 1),    (TooLate, 1),    (TooLate, 1),    (TooLate, 1),    (TooLate, 1),    (NotSent, 1)]).until_the_deadline(),
 
-    // It leaves, and no whole answer comes.
+    // The request is sent, and the response is incomplete.
     //   GET             PUT              PATCH            POST             DELETE           bulk read        bulk write
     row("cut before the answer",             raw(""),
         [(Lost, 3),      (Unsure, 3),     (Unsure, 1),     (Unsure, 1),     (Unsure, 3),     (Lost, 3),       (Unsure, 1)]),
     row("cut in the head",                   raw("HTTP/1.1 200 OK\r\ncontent-le"),
         [(Lost, 3),      (Unsure, 3),     (Unsure, 1),     (Unsure, 1),     (Unsure, 3),     (Lost, 3),       (Unsure, 1)]),
-    row("no HTTP",                           raw("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+    row("not HTTP",                          raw("SSH-2.0-OpenSSH_9.2\r\n\r\n"),
         [(Lost, 3),      (Unsure, 3),     (Unsure, 1),     (Unsure, 1),     (Unsure, 3),     (Lost, 3),       (Unsure, 1)]),
     row("cut in the body",                   status(200, CutInBody),
         [(Lost, 3),      (Unsure, 3),     (Unsure, 1),     (Unsure, 1),     (Done, 1),       (Lost, 3),       (Unsure, 1)]),
@@ -137,27 +138,27 @@ pub const TABLE: &[Row] = &[
     row("drips a body without an end",       status(200, Drips),
         [(TooLate, 1),   (UnsureLate, 1), (UnsureLate, 1), (UnsureLate, 1), (Done, 1),       (TooLate, 1),    (UnsureLate, 1)]).until_the_deadline(),
     row("drips, and ends in time",           status(200, DripsToEnd), DONE),
-    row("drips a refusal without an end",    status(400, Drips),  all(Is(InvalidArgument), 1)).until_the_deadline(),
-    row("cut in a refusal",                  status(400, CutInBody), all(Is(InvalidArgument), 1)),
+    row("drips an error without an end",     status(400, Drips),  all(Is(InvalidArgument), 1)).until_the_deadline(),
+    row("cut in an error",                   status(400, CutInBody), all(Is(InvalidArgument), 1)),
 
-    // It is answered with success, and nothing that could be one.
-    row("HTML with 200",                     status(200, Html),               GARBLED),
-    row("nothing with 200",                  status(200, NoBody),             GARBLED),
-    row("nothing with 204",                  status(204, NoBody),             GARBLED),
-    row("a number",                          status(200, Text("5")),          GARBLED),
-    row("null",                              status(200, Text("null")),       GARBLED),
-    row("half of an answer",                 status(200, Text("[{\"id\":")),  GARBLED),
-    row("an array in an array",              status(200, Text("[[]]")),       GARBLED),
-    row("oversized, declared",               status(200, Oversized),          GARBLED),
-    row("oversized, undeclared",             status(200, OversizedInChunks),  GARBLED),
+    // The response has a status of success, and mostly an unreadable body.
+    row("HTML with 200",                     status(200, Html),               UNREADABLE),
+    row("nothing with 200",                  status(200, NoBody),             UNREADABLE),
+    row("nothing with 204",                  status(204, NoBody),             UNREADABLE),
+    row("a number",                          status(200, Text("5")),          UNREADABLE),
+    row("null",                              status(200, Text("null")),       UNREADABLE),
+    row("half of an answer",                 status(200, Text("[{\"id\":")),  UNREADABLE),
+    row("an array in an array",              status(200, Text("[[]]")),       UNREADABLE),
+    row("oversized, declared",               status(200, Oversized),          UNREADABLE),
+    row("oversized, undeclared",             status(200, OversizedInChunks),  UNREADABLE),
     row("compressed",                        status(200, Compressed),         DONE),
-    row("compressed, cut or garbled",        status(200, BrokenGzip),         GARBLED),
+    row("compressed, cut or garbled",        status(200, BrokenGzip),         UNREADABLE),
     row("compressed bomb",                   status(200, Bomb),               TOO_LARGE),
-    row("compressed, not by gzip",           status(200, Brotli),             ZIPPED),
-    row("a head of 101 lines",               Responds(HeadLines(101)),        ILLEGIBLE),
-    row("a head of 5 MB",                    Responds(LongLine(5_000_000)),   ILLEGIBLE),
+    row("compressed, not by gzip",           status(200, Brotli),             NOT_GZIP),
+    row("a head of 101 lines",               Responds(HeadLines(101)),        UNREADABLE_HEAD),
+    row("a head of 5 MB",                    Responds(LongLine(5_000_000)),   UNREADABLE_HEAD),
 
-    // It is redirected.
+    // The response is a redirect.
     row("300", status(300, Redirect), all(Redirected, 1)),
     row("301", status(301, Redirect), all(Redirected, 1)),
     row("302", status(302, Redirect), all(Redirected, 1)),
@@ -166,7 +167,7 @@ pub const TABLE: &[Row] = &[
     row("307", status(307, Redirect), all(Redirected, 1)),
     row("308", status(308, Redirect), all(Redirected, 1)),
 
-    // It is refused: by the vendor, and by something before it.
+    // The response is an error: of the vendor, or of a proxy before it.
     row("400, vendor's", status(400, ApiError), all(Is(InvalidArgument), 1)),
     row("400",           status(400, NoBody),   all(Is(InvalidArgument), 1)),
     row("401, vendor's", status(401, ApiError), all(Is(Unauthenticated), 1)),
@@ -229,24 +230,24 @@ pub const TABLE: &[Row] = &[
     row("404, vendor's, compressed",  status(404, ApiErrorCompressed), all(Is(NotFound), 1)),
     row("400, compressed bomb",       status(400, Bomb),              all(Is(InvalidArgument), 1)),
 
-    // It is refused for now. The gateway comes back as often as there is time.
-    row("429, vendor's",            status(429, ApiError), all(Is(ResourceExhausted), 1)).retry_after(1).repeated(),
-    row("429",                      status(429, NoBody),   all(Is(ResourceExhausted), 1)).retry_after(1).repeated(),
-    row("429, Retry-After none",    after(429, "0"),       all(Is(ResourceExhausted), 1)).retry_after(1).repeated(),
-    row("429, Retry-After short",   after(429, "1"),       all(Is(ResourceExhausted), 1)).retry_after(1).repeated(),
-    row("429, Retry-After passed",  after(429, "Wed, 21 Oct 2015 07:28:00 GMT"),
-                                                           all(Is(ResourceExhausted), 1)).retry_after(1).repeated(),
-    row("429, Retry-After long",    after(429, "3600"),    all(Is(ResourceExhausted), 1)).retry_after(3600),
-    row("429, Retry-After absurd",  after(429, "99999999999999999999"),
-                                                           all(Is(ResourceExhausted), 1)).retry_after(86_400),
-    row("429, Retry-After malformed", after(429, "soon"),  all(Is(ResourceExhausted), 1)).retry_after(1).repeated(),
-    row("503, Retry-After short",   after(503, "1"),
+    // The response is a temporary error. The gateway retries within the deadline.
+    row("429, vendor's",            status(429, ApiError),      all(Is(ResourceExhausted), 1)).retry_after(1).client_retry(),
+    row("429",                      status(429, NoBody),        all(Is(ResourceExhausted), 1)).retry_after(1).client_retry(),
+    row("429, Retry-After none",    retry_after(429, "0"),      all(Is(ResourceExhausted), 1)).retry_after(1).client_retry(),
+    row("429, Retry-After short",   retry_after(429, "1"),      all(Is(ResourceExhausted), 1)).retry_after(1).client_retry(),
+    row("429, Retry-After passed",  retry_after(429, "Wed, 21 Oct 2015 07:28:00 GMT"),
+                                                                all(Is(ResourceExhausted), 1)).retry_after(1).client_retry(),
+    row("429, Retry-After long",    retry_after(429, "3600"),   all(Is(ResourceExhausted), 1)).retry_after(3600),
+    row("429, Retry-After absurd",  retry_after(429, "99999999999999999999"),
+                                                                all(Is(ResourceExhausted), 1)).retry_after(86_400),
+    row("429, Retry-After malformed", retry_after(429, "soon"), all(Is(ResourceExhausted), 1)).retry_after(1).client_retry(),
+    row("503, Retry-After short",   retry_after(503, "1"),
         [(Is(Unavailable), 3), (Is(Unavailable), 3), (Is(Unavailable), 1), (Is(Unavailable), 1), (Is(Unavailable), 3), (Is(Unavailable), 3), (Is(Unavailable), 1)]).retry_after(1),
-    row("503, Retry-After long",    after(503, "3600"),    all(Is(Unavailable), 1)).retry_after(3600),
-    row("503, Retry-After malformed", after(503, "soon"),
+    row("503, Retry-After long",    retry_after(503, "3600"),   all(Is(Unavailable), 1)).retry_after(3600),
+    row("503, Retry-After malformed", retry_after(503, "soon"),
         [(Is(Unavailable), 3), (Is(Unavailable), 3), (Is(Unavailable), 1), (Is(Unavailable), 1), (Is(Unavailable), 3), (Is(Unavailable), 3), (Is(Unavailable), 1)]),
-    // A date is not asked for by these, and means nothing with them.
-    row("500, Retry-After short",   after(500, "1"),       all(Is(Internal), 1)),
-    row("502, Retry-After long",    after(502, "3600"),
+    // `Retry-After` has no meaning with these.
+    row("500, Retry-After short",   retry_after(500, "1"),      all(Is(Internal), 1)),
+    row("502, Retry-After long",    retry_after(502, "3600"),
         [(Is(Unavailable), 3), (Unsure, 3),         (Unsure, 1),         (Unsure, 1),         (Unsure, 3),         (Is(Unavailable), 3),    (Unsure, 1)]),
 ];

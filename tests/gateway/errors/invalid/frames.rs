@@ -1,4 +1,4 @@
-//! Calls that are no message of their RPC, or not even one of gRPC's.
+//! Calls without a valid message of their RPC, or without a gRPC frame.
 
 use axum::body::{Body, Bytes};
 use futures_util::stream;
@@ -16,12 +16,12 @@ async fn call(gateway: &Gateway, body: impl Into<Body>) -> RawResponse {
     send(gateway, call).await
 }
 
-fn good() -> Vec<u8> {
+fn valid_body() -> Vec<u8> {
     frame(&encode(&method(RPC), minimal_request(&method(RPC))))
 }
 
 #[tokio::test]
-async fn an_unknown_rpc_is_told_where_to_find_the_known_ones() {
+async fn the_error_of_an_unknown_rpc_names_the_services_and_reflection() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     for path in [
@@ -59,7 +59,7 @@ async fn an_unknown_rpc_is_told_where_to_find_the_known_ones() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_of_the_rpc_is_malformed() {
+async fn an_invalid_message_is_malformed() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let message = encode(&method(RPC), minimal_request(&method(RPC)));
@@ -72,25 +72,31 @@ async fn what_is_no_message_of_the_rpc_is_malformed() {
         ("text that is not Unicode", frame(&invalid_text)),
         (
             "an unknown compression flag",
-            [&[7][..], &good()[1..]].concat(),
+            [&[7][..], &valid_body()[1..]].concat(),
         ),
-        ("a compressed frame", [&[1][..], &good()[1..]].concat()),
-        ("half a head", good()[..3].to_vec()),
-        ("half a frame", good()[..good().len() - 1].to_vec()),
-        ("a head alone", good()[..5].to_vec()),
+        (
+            "a compressed frame",
+            [&[1][..], &valid_body()[1..]].concat(),
+        ),
+        ("a truncated frame head", valid_body()[..3].to_vec()),
+        (
+            "a truncated frame",
+            valid_body()[..valid_body().len() - 1].to_vec(),
+        ),
+        ("a frame head without a message", valid_body()[..5].to_vec()),
         ("no message", Vec::new()),
     ];
-    for (what, body) in bodies {
+    for (case, body) in bodies {
         let answer = call(&gateway, body).await.result();
         let status = expect_error(answer, Code::Internal, "MALFORMED_REQUEST");
         assert_eq!(
             status.get_details_error_info().unwrap().domain,
             "presence-gateway"
         );
-        let says = "the request is not a message of this RPC";
+        let message = "the request is not a message of this RPC";
         assert!(
-            status.message().contains(says),
-            "{what}: {}",
+            status.message().contains(message),
+            "{case}: {}",
             status.message()
         );
     }
@@ -99,11 +105,11 @@ async fn what_is_no_message_of_the_rpc_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_compression_that_is_not_spoken_is_told_with_what_is() {
+async fn the_error_of_an_unsupported_compression_lists_the_supported_ones() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     for encoding in ["zstd", "deflate", "x", "gzip,identity", ""] {
-        let body = [&[1][..], &good()[1..]].concat();
+        let body = [&[1][..], &valid_body()[1..]].concat();
         let call = head(&path(&method(RPC))).header("grpc-encoding", encoding);
         let answer = send(&gateway, call.body(body.into()).unwrap()).await;
         let accepted = answer.headers.get("grpc-accept-encoding").cloned();
@@ -114,7 +120,7 @@ async fn a_compression_that_is_not_spoken_is_told_with_what_is() {
             status.message()
         );
         assert_eq!(
-            accepted.expect("what is accepted should be told"),
+            accepted.expect("the error should list the accepted encodings"),
             "gzip,identity"
         );
     }
@@ -125,7 +131,7 @@ async fn a_compression_that_is_not_spoken_is_told_with_what_is() {
 async fn a_message_may_arrive_in_pieces() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
-    let bytes = good()
+    let bytes = valid_body()
         .into_iter()
         .map(|byte| Ok::<_, std::io::Error>(Bytes::from(vec![byte])));
     let pieces: Vec<_> = bytes.collect();
@@ -135,12 +141,12 @@ async fn a_message_may_arrive_in_pieces() {
 }
 
 #[tokio::test]
-async fn two_messages_in_one_call_are_refused_and_neither_is_sent() {
+async fn two_messages_in_one_call_are_rejected_unsent() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let second = encode(&method(RPC), serde_json::json!({"userId": "second"}));
     for second in [frame(&second), frame(b"\xff\xff"), vec![0]] {
-        let answer = call(&gateway, [good(), second].concat()).await;
+        let answer = call(&gateway, [valid_body(), second].concat()).await;
         let status = expect_error(answer.result(), Code::Unimplemented, "MALFORMED_REQUEST");
         let message = status.message();
         assert!(message.contains("more than one message"), "{message}");
@@ -149,11 +155,11 @@ async fn two_messages_in_one_call_are_refused_and_neither_is_sent() {
 }
 
 #[tokio::test]
-async fn fields_that_the_proto_does_not_know_are_passed_over() {
+async fn unknown_fields_are_ignored() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let message = encode(&method(RPC), minimal_request(&method(RPC)));
-    // Field 1000, of a newer client.
+    // Field 1000, as of a newer client.
     let newer = [&message[..], &[0xc2, 0x3e, 0x01, b'x']].concat();
     call(&gateway, frame(&newer)).await.result().unwrap();
     vendor.single_request();

@@ -1,13 +1,13 @@
-//! Ids: what cannot be one segment of a path or one element of a list.
+//! Ids that cannot be a path segment or a list element, and ids that can.
 
 use percent_encoding::percent_decode_str;
 use prost_reflect::{Kind, MethodDescriptor};
 use serde_json::{Value, json};
 
-use super::{vendor, wrong};
+use super::{rejected_fields, vendor};
 use crate::support::{Gateway, methods, minimal_request};
 
-/// The fields of an RPC's path, in the proto's and in JSON's spelling.
+/// The path variables of an RPC, by proto name and JSON name.
 fn path_variables(method: &MethodDescriptor) -> Vec<(String, String)> {
     let message = method.input();
     let fields = message.fields().filter(|field| {
@@ -18,8 +18,8 @@ fn path_variables(method: &MethodDescriptor) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The lists of texts of an RPC, in the proto's and in JSON's spelling.
-fn lists(method: &MethodDescriptor) -> Vec<(String, String)> {
+/// The lists of texts of an RPC, by proto name and JSON name.
+fn text_lists(method: &MethodDescriptor) -> Vec<(String, String)> {
     let message = method.input();
     let fields = message
         .fields()
@@ -29,14 +29,14 @@ fn lists(method: &MethodDescriptor) -> Vec<(String, String)> {
         .collect()
 }
 
-fn with(method: &MethodDescriptor, json_name: &str, value: impl Into<Value>) -> Value {
+fn request_with(method: &MethodDescriptor, json_name: &str, value: impl Into<Value>) -> Value {
     let mut request = minimal_request(method);
     request[json_name] = value.into();
     request
 }
 
 #[tokio::test]
-async fn every_path_variable_is_needed_and_cannot_climb_out_of_its_place() {
+async fn every_path_variable_rejects_empty_dot_and_long_ids() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let long = "x".repeat(257);
@@ -44,21 +44,21 @@ async fn every_path_variable_is_needed_and_cannot_climb_out_of_its_place() {
     let mut checked = 0;
     for method in methods() {
         for (field, json_name) in path_variables(&method) {
-            for (id, says) in [
+            for (id, message) in [
                 ("", "must not be empty"),
                 (".", "must not be `.` or `..`"),
                 ("..", "must not be `.` or `..`"),
                 (&long, "at most 256 bytes"),
                 (&wide, "at most 256 bytes"),
             ] {
-                let request = with(&method, &json_name, id);
-                let wrong = wrong(&gateway, &vendor, method.name(), request).await;
-                let [(named, description)] = wrong.as_slice() else {
-                    panic!("{}: {wrong:?}", method.name());
+                let request = request_with(&method, &json_name, id);
+                let rejected = rejected_fields(&gateway, &vendor, method.name(), request).await;
+                let [(name, description)] = rejected.as_slice() else {
+                    panic!("{}: {rejected:?}", method.name());
                 };
-                assert_eq!(named, &field, "{}", method.name());
+                assert_eq!(name, &field, "{}", method.name());
                 assert!(
-                    description.contains(says),
+                    description.contains(message),
                     "{}: {description}",
                     method.name()
                 );
@@ -70,7 +70,7 @@ async fn every_path_variable_is_needed_and_cannot_climb_out_of_its_place() {
 }
 
 #[tokio::test]
-async fn an_id_with_a_dot_segment_in_it_is_refused_and_nothing_is_sent() {
+async fn an_id_with_a_dot_segment_is_rejected_unsent() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     for method in methods() {
@@ -79,12 +79,12 @@ async fn an_id_with_a_dot_segment_in_it_is_refused_and_nothing_is_sent() {
                 "../x", "./x", "a/..", "a/.", "a/../b", "a/./b", "/..", "/.", "../", "..\\x",
                 "a\\..", "a\\.\\b", "a/..\\b", "a\\../b", "..\\..", "//..//",
             ] {
-                let request = with(&method, &json_name, id);
-                let wrong = wrong(&gateway, &vendor, method.name(), request).await;
-                let [(named, description)] = wrong.as_slice() else {
-                    panic!("{} with {id:?}: {wrong:?}", method.name());
+                let request = request_with(&method, &json_name, id);
+                let rejected = rejected_fields(&gateway, &vendor, method.name(), request).await;
+                let [(name, description)] = rejected.as_slice() else {
+                    panic!("{} with {id:?}: {rejected:?}", method.name());
                 };
-                assert_eq!(named, &field, "{} with {id:?}", method.name());
+                assert_eq!(name, &field, "{} with {id:?}", method.name());
                 assert!(
                     description.contains("must not contain `.` or `..` between slashes"),
                     "{} with {id:?}: {description}",
@@ -95,16 +95,16 @@ async fn an_id_with_a_dot_segment_in_it_is_refused_and_nothing_is_sent() {
     }
 }
 
-/// Ids that are odd, and ids.
-fn odd() -> Vec<String> {
-    let mut odd: Vec<String> = [
+/// Unusual ids that are valid.
+fn unusual_ids() -> Vec<String> {
+    let mut ids: Vec<String> = [
         "a/b",
         "/",
         "//",
         "a//b",
         "a/.b/..c",
         "a/...",
-        // Encoded once more, a percent sign is one of the id.
+        // A percent sign of the id is encoded, so these decode to themselves.
         "..%2f",
         "a%2f..%2fb",
         "%",
@@ -145,18 +145,18 @@ fn odd() -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
-    odd.push("/".repeat(256));
-    odd.push("\0".repeat(256));
-    odd.push("\u{1f355}".repeat(64));
-    odd.push("x".repeat(256));
-    odd
+    ids.push("/".repeat(256));
+    ids.push("\0".repeat(256));
+    ids.push("\u{1f355}".repeat(64));
+    ids.push("x".repeat(256));
+    ids
 }
 
 #[tokio::test]
-async fn any_other_id_is_one_segment_and_arrives_as_it_was_asked() {
+async fn any_other_id_arrives_unchanged_as_one_segment() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
-    for id in odd() {
+    for id in unusual_ids() {
         let request = json!({"userId": id, "sourceId": id, "body": {}});
         gateway.call("PatchUserPresence", request).await.unwrap();
         let sent = vendor.received().pop().unwrap();
@@ -178,43 +178,50 @@ async fn any_other_id_is_one_segment_and_arrives_as_it_was_asked() {
 }
 
 #[tokio::test]
-async fn an_element_of_a_list_is_no_list_and_is_not_empty() {
+async fn a_list_element_must_not_be_empty_or_hold_a_comma() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let long = "x".repeat(257);
     let mut checked = 0;
     for method in methods() {
-        for (field, json_name) in lists(&method) {
-            for (element, says) in [
+        for (field, json_name) in text_lists(&method) {
+            for (element, message) in [
                 ("", "must not be empty"),
                 (",", "comma"),
                 ("a,b", "comma"),
                 ("a,", "comma"),
                 (&long, "at most 256 bytes"),
             ] {
-                let request = with(
+                let request = request_with(
                     &method,
                     &json_name,
-                    json!(["good", element, "good", element]),
+                    json!(["valid", element, "valid", element]),
                 );
-                let wrong = wrong(&gateway, &vendor, method.name(), request).await;
-                let fields: Vec<_> = wrong.iter().map(|(field, _)| field.clone()).collect();
+                let rejected = rejected_fields(&gateway, &vendor, method.name(), request).await;
+                let fields: Vec<_> = rejected.iter().map(|(field, _)| field.clone()).collect();
                 assert_eq!(fields, [format!("{field}[1]"), format!("{field}[3]")]);
-                assert!(wrong[0].1.contains(says), "{}: {wrong:?}", method.name());
+                assert!(
+                    rejected[0].1.contains(message),
+                    "{}: {rejected:?}",
+                    method.name()
+                );
             }
             checked += 1;
         }
     }
-    assert_eq!(checked, 3, "the ids of both bulk reads, and the divisions");
+    assert_eq!(
+        checked, 3,
+        "the ids of both bulk reads and the divisions should be checked"
+    );
 }
 
 #[tokio::test]
-async fn any_other_element_arrives_as_it_was_asked() {
+async fn any_other_list_element_arrives_unchanged() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
-    // In a query, no dot segment is folded.
-    let climbing = ["../x", "a/../b", "..\\x"].map(str::to_owned);
-    for id in odd().into_iter().chain(climbing) {
+    // Dot segments are valid in a query.
+    let dot_segments = ["../x", "a/../b", "..\\x"].map(str::to_owned);
+    for id in unusual_ids().into_iter().chain(dot_segments) {
         let request = json!({"divisionId": ["first", id]});
         gateway
             .call("GetPresenceDefinitions", request)
@@ -227,19 +234,19 @@ async fn any_other_element_arrives_as_it_was_asked() {
 }
 
 #[tokio::test]
-async fn every_update_of_a_bulk_write_names_its_user() {
+async fn a_bulk_write_rejects_updates_without_a_valid_id() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let updates = json!([{"id": "a"}, {}, {"id": ""}, {"id": "x".repeat(257)}, {"id": "b"}]);
-    let wrong = wrong(
+    let rejected = rejected_fields(
         &gateway,
         &vendor,
         "PutUsersPresencesBulk",
         json!({"body": updates}),
     )
     .await;
-    let fields: Vec<_> = wrong.iter().map(|(field, _)| field.as_str()).collect();
+    let fields: Vec<_> = rejected.iter().map(|(field, _)| field.as_str()).collect();
     assert_eq!(fields, ["body[1].id", "body[2].id", "body[3].id"]);
-    assert!(wrong[0].1.contains("is required"), "{wrong:?}");
-    assert!(wrong[2].1.contains("256 bytes"), "{wrong:?}");
+    assert!(rejected[0].1.contains("is required"), "{rejected:?}");
+    assert!(rejected[2].1.contains("256 bytes"), "{rejected:?}");
 }

@@ -1,5 +1,5 @@
-//! Those who do not speak gRPC get an answer that they understand, or are
-//! shown the door; nobody else notices.
+//! Clients of other protocols: each gets a response of its protocol or a closed
+//! connection, and calls of other clients continue.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::support::{Gateway, encode, method, minimal_request, path};
 
 const RPC: &str = "GetUserPresencesPurecloud";
 
-fn good() -> Vec<u8> {
+fn valid_body() -> Vec<u8> {
     frame(&encode(&method(RPC), minimal_request(&method(RPC))))
 }
 
 #[tokio::test]
-async fn another_content_type_is_unsupported() {
+async fn a_content_type_other_than_grpc_is_rejected() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     for content_type in [
@@ -39,7 +39,7 @@ async fn another_content_type_is_unsupported() {
             "/no.Service/Rpc".to_owned(),
             "/".to_owned(),
         ] {
-            let mut call = head(&path).body(good().into()).unwrap();
+            let mut call = head(&path).body(valid_body().into()).unwrap();
             call.headers_mut().remove("content-type");
             if let Some(content_type) = content_type {
                 call.headers_mut()
@@ -51,15 +51,15 @@ async fn another_content_type_is_unsupported() {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "{content_type:?} to {path}"
             );
-            let says = String::from_utf8_lossy(&answer.body).into_owned();
-            assert!(says.contains("application/grpc"), "{says}");
+            let message = String::from_utf8_lossy(&answer.body).into_owned();
+            assert!(message.contains("application/grpc"), "{message}");
         }
     }
     assert!(vendor.received().is_empty());
 }
 
 #[tokio::test]
-async fn the_subtypes_of_grpc_are_taken() {
+async fn the_subtypes_of_grpc_are_accepted() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     for content_type in [
@@ -67,7 +67,7 @@ async fn the_subtypes_of_grpc_are_taken() {
         "application/grpc+proto",
         "application/grpc;x=y",
     ] {
-        let mut call = head(&path(&method(RPC))).body(good().into()).unwrap();
+        let mut call = head(&path(&method(RPC))).body(valid_body().into()).unwrap();
         call.headers_mut()
             .insert("content-type", content_type.parse().unwrap());
         send(&gateway, call).await.result().unwrap();
@@ -76,20 +76,20 @@ async fn the_subtypes_of_grpc_are_taken() {
 }
 
 #[tokio::test]
-async fn another_method_than_post_reaches_nobody() {
+async fn an_http_method_other_than_post_is_rejected() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
-    for method_ in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS] {
+    for http_method in [Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS] {
         for path in [path(&method(RPC)), "/".to_owned()] {
             let call = http::Request::builder()
-                .method(method_.clone())
+                .method(http_method.clone())
                 .uri(format!("http://gateway{path}"))
                 .body(axum::body::Body::empty())
                 .unwrap();
             let answer = send(&gateway, call).await;
             assert!(
                 answer.http.is_client_error(),
-                "{method_} {path}: {answer:?}"
+                "{http_method} {path}: {answer:?}"
             );
         }
     }
@@ -97,7 +97,7 @@ async fn another_method_than_post_reaches_nobody() {
 }
 
 #[tokio::test]
-async fn who_does_not_speak_http_2_is_hung_up_on() {
+async fn a_connection_that_is_not_http_2_is_closed() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     for bytes in [
@@ -112,12 +112,12 @@ async fn who_does_not_speak_http_2_is_hung_up_on() {
         stream.write_all(bytes.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
-        // A reset is an end too.
+        // A reset counts as closed.
         assert!(ended.is_ok(), "the connection stays open after {bytes:?}");
     }
     assert!(vendor.received().is_empty());
     gateway
         .call("GetPresenceSettings", json!({}))
         .await
-        .expect("calls should go on");
+        .expect("calls of other clients should continue");
 }

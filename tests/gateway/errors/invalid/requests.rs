@@ -1,17 +1,17 @@
-//! Requests that are messages of their RPC, but cannot be sent.
+//! Valid messages of an RPC that cannot become a request.
 
 use prost_reflect::{DynamicMessage, ReflectMessage, Value as Field};
 use serde_json::{Value, json};
 use tonic::{Code, Request};
 
-use super::{invalid, vendor, wrong};
+use super::{assert_invalid_request, rejected_fields, vendor};
 use crate::support::raw_http::{frame, head, send};
 use crate::support::{Gateway, expect_error, method, methods, minimal_request, path};
 
 const MAX: usize = 4 * 1024 * 1024;
 
 #[tokio::test]
-async fn a_missing_body_is_named_whatever_the_rpc() {
+async fn every_rpc_rejects_a_missing_body_by_name() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let mut checked = 0;
@@ -22,13 +22,13 @@ async fn a_missing_body_is_named_whatever_the_rpc() {
         let mut request = minimal_request(&method);
         request.as_object_mut().unwrap().remove("body");
         if body.is_list() {
-            // None is sent as `[]`: an empty bulk write is allowed.
+            // An empty bulk write is valid, and sends `[]`.
             gateway.call(method.name(), request).await.unwrap();
             assert_eq!(vendor.received().pop().unwrap().body, b"[]");
         } else {
-            let wrong = wrong(&gateway, &vendor, method.name(), request).await;
+            let rejected = rejected_fields(&gateway, &vendor, method.name(), request).await;
             assert_eq!(
-                wrong,
+                rejected,
                 [("body".to_owned(), "is required".to_owned())],
                 "{}",
                 method.name()
@@ -36,16 +36,16 @@ async fn a_missing_body_is_named_whatever_the_rpc() {
         }
         checked += 1;
     }
-    assert_eq!(checked, 11, "one for each POST, PUT and PATCH");
+    assert_eq!(checked, 11, "each POST, PUT and PATCH should be checked");
 }
 
 #[tokio::test]
-async fn all_that_is_wrong_is_told_at_once() {
+async fn all_invalid_fields_are_reported_at_once() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let fields = async |rpc: &str, request: Value| {
-        let wrong = wrong(&gateway, &vendor, rpc, request).await;
-        wrong
+        let rejected = rejected_fields(&gateway, &vendor, rpc, request).await;
+        rejected
             .into_iter()
             .map(|(field, _)| field)
             .collect::<Vec<_>>()
@@ -57,7 +57,7 @@ async fn all_that_is_wrong_is_told_at_once() {
     let request = json!({"sourceId": ".", "id": ["", "a", "a,b"]});
     let named = fields("GetUsersPresenceBulk", request).await;
     assert_eq!(named, ["source_id", "ids[0]", "ids[2]"]);
-    let status = invalid(gateway.call("PutPresenceDefinition", json!({})).await);
+    let status = assert_invalid_request(gateway.call("PutPresenceDefinition", json!({})).await);
     assert!(
         status.message().contains("and 1 more"),
         "{}",
@@ -66,17 +66,17 @@ async fn all_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn of_a_list_that_is_wrong_throughout_a_hundred_elements_are_told() {
+async fn at_most_a_hundred_invalid_elements_are_reported() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let request = json!({"divisionId": vec![""; 5000]});
-    let status = invalid(gateway.call("GetPresenceDefinitions", request).await);
-    let says = status.message();
-    assert!(says.contains("(and 99 more)"), "{says}");
+    let status = assert_invalid_request(gateway.call("GetPresenceDefinitions", request).await);
+    let message = status.message();
+    assert!(message.contains("(and 99 more)"), "{message}");
 }
 
 #[tokio::test]
-async fn a_date_out_of_range_is_named_by_its_place() {
+async fn a_date_out_of_range_is_rejected_by_its_path() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     for (seconds, nanos) in [
@@ -101,14 +101,14 @@ async fn a_date_out_of_range_is_named_by_its_place() {
             let model = body.kind().as_message().unwrap().clone();
             let mut presence = DynamicMessage::new(model.clone());
             presence.set_field_by_name("id", Field::String("u".into()));
-            let good = presence.clone();
+            let valid = presence.clone();
             let date = model.get_field_by_name("modified_date").unwrap();
-            let mut moment = DynamicMessage::new(date.kind().as_message().unwrap().clone());
-            moment.set_field_by_name("seconds", Field::I64(seconds));
-            moment.set_field_by_name("nanos", Field::I32(nanos));
-            presence.set_field_by_name("modified_date", Field::Message(moment));
+            let mut timestamp = DynamicMessage::new(date.kind().as_message().unwrap().clone());
+            timestamp.set_field_by_name("seconds", Field::I64(seconds));
+            timestamp.set_field_by_name("nanos", Field::I32(nanos));
+            presence.set_field_by_name("modified_date", Field::Message(timestamp));
             let body = if in_list {
-                Field::List(vec![Field::Message(good), Field::Message(presence)])
+                Field::List(vec![Field::Message(valid), Field::Message(presence)])
             } else {
                 Field::Message(presence)
             };
@@ -117,7 +117,7 @@ async fn a_date_out_of_range_is_named_by_its_place() {
             call.metadata_mut()
                 .insert("authorization", "Bearer token".parse().unwrap());
             assert_eq!(request.descriptor(), method.input());
-            let status = invalid(gateway.call_raw(&path(&method), call).await);
+            let status = assert_invalid_request(gateway.call_raw(&path(&method), call).await);
             let field = if in_list {
                 "body[1].modified_date"
             } else {
@@ -138,14 +138,15 @@ async fn a_date_out_of_range_is_named_by_its_place() {
     assert!(vendor.received().is_empty());
 }
 
-/// A request whose message has exactly this size.
+/// An encoded request of exactly this size.
 fn sized(bytes: usize) -> Vec<u8> {
     let method = method("PatchUserPresencesPurecloud");
     let mut request = DynamicMessage::new(method.input());
     request.set_field_by_name("user_id", Field::String("u".into()));
     let model = method.input().get_field_by_name("body").unwrap();
     let mut body = DynamicMessage::new(model.kind().as_message().unwrap().clone());
-    // The lengths before the text take four bytes each, for any such size.
+    // 13 bytes precede the text: at any size used here, its length and the length of
+    // the body take four bytes each.
     body.set_field_by_name("message", Field::String("m".repeat(bytes - 13)));
     request.set_field_by_name("body", Field::Message(body));
     let encoded = prost::Message::encode_to_vec(&request);
@@ -154,7 +155,7 @@ fn sized(bytes: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_message_is_taken_up_to_the_limit_and_beyond_it_told_what_to_do() {
+async fn a_message_over_the_limit_is_rejected_with_advice() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let path = path(&method("PatchUserPresencesPurecloud"));
@@ -182,16 +183,16 @@ async fn a_message_is_taken_up_to_the_limit_and_beyond_it_told_what_to_do() {
             status.message()
         );
     }
-    // One that only says so.
-    let claims = [&[0, 0xff, 0xff, 0xff, 0xff][..], &[0; 100]].concat();
-    let call = head(&path).body(claims.into()).unwrap();
+    // A frame head that declares 4 GiB.
+    let declared = [&[0, 0xff, 0xff, 0xff, 0xff][..], &[0; 100]].concat();
+    let call = head(&path).body(declared.into()).unwrap();
     let answer = send(&gateway, call).await.result();
     expect_error(answer, Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
     vendor.single_request();
 }
 
 #[tokio::test]
-async fn more_ids_than_the_limit_are_refused_by_field_and_limit() {
+async fn the_error_of_too_many_ids_names_field_and_limit() {
     let vendor = vendor().await;
     let limits = crate::support::Limits {
         max_ids: 3,
@@ -201,25 +202,25 @@ async fn more_ids_than_the_limit_are_refused_by_field_and_limit() {
     for rpc in ["GetUsersPresenceBulk", "GetUsersPresencesPurecloudBulk"] {
         let mut request = minimal_request(&method(rpc));
         request["id"] = json!(["a", "b", "c", "d"]);
-        let wrong = wrong(&gateway, &vendor, rpc, request.clone()).await;
-        assert_eq!(wrong[0].0, "ids");
-        assert!(wrong[0].1.contains("at most 3 "), "{wrong:?}");
+        let rejected = rejected_fields(&gateway, &vendor, rpc, request.clone()).await;
+        assert_eq!(rejected[0].0, "ids");
+        assert!(rejected[0].1.contains("at most 3 "), "{rejected:?}");
         request["id"] = json!(["a", "b", "c"]);
         gateway.call(rpc, request).await.unwrap();
     }
     let body: Vec<_> = (0..4).map(|n| json!({"id": n.to_string()})).collect();
-    let wrong = wrong(
+    let rejected = rejected_fields(
         &gateway,
         &vendor,
         "PutUsersPresencesBulk",
         json!({"body": body}),
     )
     .await;
-    assert_eq!(wrong[0].0, "body");
+    assert_eq!(rejected[0].0, "body");
 }
 
 #[tokio::test]
-async fn more_than_a_url_holds_is_refused_by_its_field() {
+async fn the_error_of_a_too_long_url_names_the_field() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let ids: Vec<String> = (0..3000).map(|n| format!("{n:036}")).collect();
@@ -233,18 +234,18 @@ async fn more_than_a_url_holds_is_refused_by_its_field() {
             "locale_code",
         ),
     ] {
-        let wrong = wrong(&gateway, &vendor, "GetPresenceDefinitions", request).await;
-        assert_eq!(wrong.len(), 1, "{wrong:?}");
-        assert_eq!(wrong[0].0, field);
+        let rejected = rejected_fields(&gateway, &vendor, "GetPresenceDefinitions", request).await;
+        assert_eq!(rejected.len(), 1, "{rejected:?}");
+        assert_eq!(rejected[0].0, field);
         assert!(
-            wrong[0].1.contains("exceeds the limit of 60000 bytes"),
-            "{wrong:?}"
+            rejected[0].1.contains("exceeds the limit of 60000 bytes"),
+            "{rejected:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn what_bears_no_token_is_not_even_read() {
+async fn a_call_without_a_token_is_rejected_before_its_message_is_read() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let huge = vec![0_u8; MAX + 1];

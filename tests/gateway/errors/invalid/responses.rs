@@ -1,4 +1,4 @@
-//! Answers of the vendor's that are none, or of something in its place.
+//! Invalid responses of the vendor, or of a proxy before it.
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use crate::support::raw_http::RawVendor;
 use crate::support::{Gateway, Vendor, expect_error, info};
 
-/// A read, a write, and both of bulk.
+/// A read, a write, a bulk read and a bulk write.
 const RPCS: [(&str, &str); 4] = [
     ("GetUserPresencesPurecloud", r#"{"userId":"u"}"#),
     ("PatchUserPresencesPurecloud", r#"{"userId":"u","body":{}}"#),
@@ -17,7 +17,8 @@ const RPCS: [(&str, &str); 4] = [
     ("PutUsersPresencesBulk", r#"{"body":[{"id":"u"}]}"#),
 ];
 
-async fn answers(vendor: &Vendor) -> Vec<(&'static str, Result<serde_json::Value, Status>)> {
+/// Makes a call of each RPC.
+async fn call_all(vendor: &Vendor) -> Vec<(&'static str, Result<serde_json::Value, Status>)> {
     let gateway = Gateway::start(vendor).await;
     let mut answers = Vec::new();
     for (rpc, request) in RPCS {
@@ -27,8 +28,8 @@ async fn answers(vendor: &Vendor) -> Vec<(&'static str, Result<serde_json::Value
     answers
 }
 
-/// A vendor that answers with this content.
-async fn content(
+/// A vendor that responds with these headers and this body.
+async fn responding(
     headers: &'static [(&'static str, &'static str)],
     body: impl Into<Bytes>,
 ) -> Vendor {
@@ -44,13 +45,13 @@ async fn content(
     .await
 }
 
-/// An answer that cannot be read, of which the caller sees nothing; a write
-/// is told to have been applied.
+/// Asserts an unreadable response, of which the error reveals nothing. The error of
+/// a write reports it as applied.
 #[track_caller]
-fn unreadable(rpc: &str, answer: Result<serde_json::Value, Status>, says: &str) {
+fn assert_unreadable(rpc: &str, answer: Result<serde_json::Value, Status>, message: &str) {
     let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
     assert!(
-        status.message().contains(says),
+        status.message().contains(message),
         "{rpc}: {}",
         status.message()
     );
@@ -67,22 +68,22 @@ fn unreadable(rpc: &str, answer: Result<serde_json::Value, Status>, says: &str) 
 }
 
 #[tokio::test]
-async fn html_in_place_of_an_answer_is_unreadable() {
+async fn an_html_response_is_unreadable() {
     let html = "<!doctype html><title>s3cret portal</title>";
     for headers in [
         &[("content-type", "text/html")][..],
         &[("content-type", "application/json")],
         &[],
     ] {
-        for (rpc, answer) in answers(&content(headers, html).await).await {
-            unreadable(rpc, answer, "it is not JSON");
+        for (rpc, answer) in call_all(&responding(headers, html).await).await {
+            assert_unreadable(rpc, answer, "it is not JSON");
         }
     }
 }
 
 #[tokio::test]
-async fn half_of_an_answer_is_unreadable() {
-    for half in [
+async fn a_truncated_response_is_unreadable() {
+    for truncated in [
         r#"{"id":"s3cret"#,
         r#"[{"id":"s3cret"},"#,
         "[",
@@ -91,15 +92,15 @@ async fn half_of_an_answer_is_unreadable() {
         "nul",
         "-",
     ] {
-        for (rpc, answer) in answers(&content(&[], half).await).await {
-            unreadable(rpc, answer, "it is not JSON");
+        for (rpc, answer) in call_all(&responding(&[], truncated).await).await {
+            assert_unreadable(rpc, answer, "it is not JSON");
         }
     }
 }
 
 #[tokio::test]
-async fn an_answer_of_another_shape_is_unreadable() {
-    for other in [
+async fn a_response_of_another_type_is_unreadable() {
+    for body in [
         "null",
         "true",
         "5",
@@ -107,28 +108,28 @@ async fn an_answer_of_another_shape_is_unreadable() {
         r#"{"presences":"s3cret","id":7}"#,
         "[[]]",
     ] {
-        for (rpc, answer) in answers(&content(&[], other).await).await {
-            unreadable(rpc, answer, "");
+        for (rpc, answer) in call_all(&responding(&[], body).await).await {
+            assert_unreadable(rpc, answer, "");
         }
     }
-    for (rpc, answer) in answers(&content(&[], "").await).await {
-        unreadable(rpc, answer, "it is empty");
+    for (rpc, answer) in call_all(&responding(&[], "").await).await {
+        assert_unreadable(rpc, answer, "it is empty");
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_inflated_is_unreadable_and_named_so() {
-    // What it holds would be an answer, if it were not for the header.
+async fn a_response_that_cannot_be_decompressed_is_unreadable() {
+    // The body would be valid without the header.
     for encoding in ["gzip", "br", "deflate", "zstd", "x, gzip"] {
         let headers: &'static [_] = Box::leak(Box::new([("content-encoding", encoding)]));
-        for (rpc, answer) in answers(&content(headers, "[]").await).await {
-            unreadable(rpc, answer, "it is compressed");
+        for (rpc, answer) in call_all(&responding(headers, "[]").await).await {
+            assert_unreadable(rpc, answer, "it is compressed");
         }
     }
 }
 
-/// An answer whose head is larger than what is read of one.
-fn too_large_a_head() -> [String; 3] {
+/// Responses with a head over the limit.
+fn oversized_heads() -> [String; 3] {
     let lines = "x-line: of many\r\n".repeat(100);
     let long = "x".repeat(5_000_000);
     [
@@ -139,27 +140,27 @@ fn too_large_a_head() -> [String; 3] {
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_is_no_connection_that_broke() {
-    let why = "its head has more than 100 lines, or more than 400 KB";
-    for answer in too_large_a_head() {
+async fn a_response_with_a_too_large_head_is_unreadable_and_not_retried() {
+    let reason = "its head has more than 100 lines, or more than 400 KB";
+    for answer in oversized_heads() {
         let vendor = RawVendor::with_bytes(answer).await;
         let gateway = Gateway::start_at(&vendor.url()).await;
         let read = gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"}));
         let status = expect_error(read.await, Code::Internal, "UNREADABLE_ANSWER");
-        assert!(status.message().contains(why), "{status:?}");
-        assert_eq!(vendor.connections(), 1, "it would be the same again");
+        assert!(status.message().contains(reason), "{status:?}");
+        assert_eq!(vendor.connections(), 1, "a retry would get the same head");
 
-        // Of what it answers nothing is known, not even the status.
+        // Not even the status of the response can be read.
         let write = gateway.call("PutPresenceSettings", json!({"body": {}}));
         let status = expect_error(write.await, Code::Unknown, "OUTCOME_UNKNOWN");
-        assert!(status.message().contains(why), "{status:?}");
+        assert!(status.message().contains(reason), "{status:?}");
         assert!(!status.message().contains("broke"), "{status:?}");
-        assert_eq!(vendor.connections(), 2, "it would be the same again");
+        assert_eq!(vendor.connections(), 2, "a retry would get the same head");
     }
 }
 
 #[tokio::test]
-async fn the_content_type_and_identity_do_not_matter_where_the_answer_is_good() {
+async fn a_valid_response_is_read_with_any_content_type_or_identity_encoding() {
     for headers in [
         &[("content-type", "text/plain")][..],
         &[("content-type", "text/html; charset=x")],
@@ -169,7 +170,7 @@ async fn the_content_type_and_identity_do_not_matter_where_the_answer_is_good() 
         &[("content-encoding", "")],
         &[],
     ] {
-        let vendor = content(headers, r#"{"id":"p"}"#).await;
+        let vendor = responding(headers, r#"{"id":"p"}"#).await;
         let gateway = Gateway::start(&vendor).await;
         let answer = gateway
             .call("GetUserPresencesPurecloud", json!({"userId": "u"}))
@@ -179,60 +180,58 @@ async fn the_content_type_and_identity_do_not_matter_where_the_answer_is_good() 
 }
 
 #[tokio::test]
-async fn html_in_place_of_a_refusal_is_the_gateways_word_alone() {
+async fn an_html_error_response_yields_an_error_of_the_gateway() {
     for (status, code) in [
         (400, Code::InvalidArgument),
         (404, Code::Internal),
         (500, Code::Internal),
     ] {
         let vendor = Vendor::with_response(status, "<html>s3cret</html>").await;
-        for (rpc, answer) in answers(&vendor).await {
-            let refusal = expect_error(answer, code, "UPSTREAM_ERROR");
+        for (rpc, answer) in call_all(&vendor).await {
+            let error = expect_error(answer, code, "UPSTREAM_ERROR");
+            assert!(!format!("{error:?}").contains("s3cret"), "{rpc}: {error:?}");
+            let message = format!("answered {status} without a vendor error body");
             assert!(
-                !format!("{refusal:?}").contains("s3cret"),
-                "{rpc}: {refusal:?}"
-            );
-            let says = format!("answered {status} without a vendor error body");
-            assert!(
-                refusal.message().contains(&says),
+                error.message().contains(&message),
                 "{rpc}: {}",
-                refusal.message()
+                error.message()
             );
         }
     }
 }
 
 #[tokio::test]
-async fn an_answer_that_declares_more_than_the_cap_is_not_read() {
-    // It is never sent, so that waiting for it would end in a lost connection.
-    let declares = "HTTP/1.1 200 OK\r\ncontent-length: 8388609\r\n\r\n[";
-    let vendor = RawVendor::with_bytes(declares).await;
+async fn a_response_whose_content_length_exceeds_the_limit_is_not_read() {
+    // The vendor never sends the body, so a gateway that waited for it would lose
+    // the connection.
+    let response = "HTTP/1.1 200 OK\r\ncontent-length: 8388609\r\n\r\n[";
+    let vendor = RawVendor::with_bytes(response).await;
     let gateway = Gateway::start_at(&vendor.url()).await;
     for (rpc, request) in RPCS {
         let answer = gateway
             .call(rpc, serde_json::from_str(request).unwrap())
             .await;
-        unreadable(rpc, answer, "it is larger than 8388608 bytes");
+        assert_unreadable(rpc, answer, "it is larger than 8388608 bytes");
     }
 }
 
 #[tokio::test]
-async fn a_list_that_is_small_on_the_wire_and_huge_in_memory_is_given_up() {
+async fn a_list_with_too_many_elements_is_unreadable() {
     let body = format!("[{}{{}}]", "{},".repeat(50_000));
     let vendor = Vendor::with_response(200, body).await;
     let gateway = Gateway::start(&vendor).await;
     let answer = gateway
         .call("GetUsersPresencesPurecloudBulk", json!({"id": ["u"]}))
         .await;
-    unreadable(
-        "a list of nothing",
+    assert_unreadable(
+        "GetUsersPresencesPurecloudBulk",
         answer,
         "an array of at most 50000 objects is expected",
     );
 }
 
 #[tokio::test]
-async fn an_answer_without_an_end_is_given_up() {
+async fn an_endless_response_is_unreadable() {
     let vendor = Vendor::start(async |_| {
         let chunk = Bytes::from(vec![b' '; 1024 * 1024]);
         let endless = stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone()));
@@ -244,12 +243,12 @@ async fn an_answer_without_an_end_is_given_up() {
         let answer = gateway
             .call(rpc, serde_json::from_str(request).unwrap())
             .await;
-        unreadable(rpc, answer, "it is larger than 8388608 bytes");
+        assert_unreadable(rpc, answer, "it is larger than 8388608 bytes");
     }
 }
 
 #[tokio::test]
-async fn an_answer_with_odd_heads_does_no_harm() {
+async fn a_response_with_invalid_headers_ends_the_call() {
     let many = "x: y\r\n".repeat(2000);
     for head in [
         many.as_str(),
@@ -266,7 +265,7 @@ async fn an_answer_with_odd_heads_does_no_harm() {
         let answer = gateway
             .call("GetUserPresencesPurecloud", json!({"userId": "u"}))
             .await;
-        // It is read, or it is lost; it is never a hang or another's.
+        // The call succeeds or fails. It never hangs or gets another response.
         if let Err(status) = answer {
             assert!(
                 [Code::Unavailable, Code::Internal].contains(&status.code()),

@@ -205,7 +205,7 @@ async fn call(
 ) -> Result<JsonResponse, Status> {
     let authorization = format!("Bearer {token}");
     let metadata = [("authorization", authorization.as_str()), NO_RETRIES];
-    let metadata = &metadata[..=usize::from(row.is_repeated)];
+    let metadata = &metadata[..=usize::from(row.is_client_retry)];
     let answer = gateway.call_with_metadata(column.rpc, column.request.clone(), metadata);
     answer.await
 }
