@@ -97,7 +97,7 @@ pub fn services(operations: &[Operation]) -> String {
         let is_bulk = rpc.input().get_field_by_name(BULK).is_some();
         let _ = write!(
             code,
-            "    async fn {name}(&self, call: Request<{input}>) -> Answer<{output}> {{
+            "    async fn {name}(&self, call: Request<{input}>) -> GrpcResult<{output}> {{
         self.{handler}(call.into_inner()).await
     }}
 ",

@@ -11,7 +11,7 @@ use crate::context::CallContext;
 use crate::error::Failure;
 use crate::operation::Operation;
 use crate::rpc::DEFAULT_MAX_BULK_IDS;
-use crate::upstream::{Reply, Upstream};
+use crate::upstream::{Upstream, UpstreamResponse};
 pub use read::BatchCoalescer;
 pub(crate) use read::BulkRead;
 pub(crate) use stream::{StreamRequest, StreamResponse, serve_stream};
@@ -64,7 +64,7 @@ pub trait Bulk: Operation + Sized {
         self,
         context: &CallContext,
         bulk: &BulkContext,
-    ) -> impl Future<Output = Result<Reply<Self::Response>, Failure>> + Send;
+    ) -> impl Future<Output = Result<UpstreamResponse<Self::Response>, Failure>> + Send;
 }
 
 /// A length or position as a number of the protocol.

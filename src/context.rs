@@ -7,7 +7,7 @@ use std::ops::Deref;
 use crate::error::{Error, Failure};
 use crate::operation::{self, Operation, RestRequest};
 use crate::rpc::Rpc;
-use crate::upstream::{Reply, RequestContext, Upstream};
+use crate::upstream::{RequestContext, Upstream, UpstreamResponse};
 pub(crate) use stream_handle::StreamEnd;
 pub use stream_handle::{StreamHandle, WRITE_TIMEOUT};
 
@@ -102,7 +102,7 @@ impl CallContext {
         &self,
         upstream: &Upstream,
         request: &O,
-    ) -> Result<Reply<O::Response>, Failure> {
+    ) -> Result<UpstreamResponse<O::Response>, Failure> {
         self.send::<O>(upstream, &operation::encode(request)?).await
     }
 
@@ -115,9 +115,9 @@ impl CallContext {
         &self,
         upstream: &Upstream,
         call: &RestRequest,
-    ) -> Result<Reply<O::Response>, Failure> {
-        let reply = upstream.send(call, &self.request).await?;
-        self.decode::<O>(reply)
+    ) -> Result<UpstreamResponse<O::Response>, Failure> {
+        let response = upstream.send(call, &self.request).await?;
+        self.decode::<O>(response)
     }
 
     /// Decodes an answer to the operation `O`.
@@ -125,18 +125,21 @@ impl CallContext {
     /// # Errors
     ///
     /// If it is not what the operation promises.
-    pub(crate) fn decode<O: Operation>(&self, reply: Reply) -> Result<Reply<O::Response>, Failure> {
-        match operation::decode::<O>(&reply.body) {
-            Ok((response, pruned)) => {
+    pub(crate) fn decode<O: Operation>(
+        &self,
+        response: UpstreamResponse,
+    ) -> Result<UpstreamResponse<O::Response>, Failure> {
+        match operation::decode::<O>(&response.body) {
+            Ok((message, pruned)) => {
                 let scope = self.request.access_log.scope();
-                scope.sample_response::<O>(&self.rpc.drift, &reply.body);
+                scope.sample_response::<O>(&self.rpc.drift, &response.body);
                 if !pruned.is_empty() {
                     self.request.access_log.pruned_fields(pruned);
                 }
-                Ok(reply.map(|_| response))
+                Ok(response.map(|_| message))
             }
             Err(what) => Err(Failure {
-                correlation_id: reply.correlation_id,
+                correlation_id: response.correlation_id,
                 ..Error::Unreadable {
                     spec: O::SPEC,
                     what,

@@ -16,13 +16,13 @@ use crate::operation::Operation;
 #[allow(clippy::wildcard_imports, reason = "a message for each RPC")]
 use crate::proto::v1::*;
 use crate::rpc::{MAX_REQUEST, MAX_STREAM_MESSAGE};
-use crate::upstream::Reply;
+use crate::upstream::UpstreamResponse;
 
 use legacy_presence_service_server::{LegacyPresenceService, LegacyPresenceServiceServer};
 use presence_service_server::{PresenceService, PresenceServiceServer};
 use presence_stream_service_server::PresenceStreamServiceServer;
 
-type Answer<T> = Result<Response<T>, Status>;
+type GrpcResult<T> = Result<Response<T>, Status>;
 
 /// Serves calls in front of one upstream. Clones are the same gateway.
 #[derive(Debug, Clone)]
@@ -81,21 +81,21 @@ impl Gateway {
 
 impl Handler {
     /// One call, one request upstream.
-    async fn forward<O: Operation>(&self, request: O) -> Answer<O::Response> {
+    async fn forward<O: Operation>(&self, request: O) -> GrpcResult<O::Response> {
         let upstream = &self.gateway.0.upstream;
         self.respond(self.context.forward(upstream, &request).await)
     }
 
     /// One call, as many requests upstream as it takes.
-    async fn fan_out<O: Bulk>(&self, request: O) -> Answer<O::Response> {
+    async fn fan_out<O: Bulk>(&self, request: O) -> GrpcResult<O::Response> {
         self.respond(request.fan_out(&self.context, &self.gateway.0).await)
     }
 
-    fn respond<T>(&self, reply: Result<Reply<T>, Failure>) -> Answer<T> {
-        let reply = reply.map_err(|failure| status(&self.context, failure))?;
+    fn respond<T>(&self, result: Result<UpstreamResponse<T>, Failure>) -> GrpcResult<T> {
+        let upstream = result.map_err(|failure| status(&self.context, failure))?;
         self.context.request.access_log.finish(Code::Ok, None);
-        let mut response = Response::new(reply.body);
-        let id = reply.correlation_id;
+        let mut response = Response::new(upstream.body);
+        let id = upstream.correlation_id;
         if let Some(id) = id.and_then(|id| id.to_str().ok()?.parse().ok()) {
             response.metadata_mut().insert(CORRELATION_ID, id);
         }

@@ -38,9 +38,9 @@ pub struct Upstream {
     coalescer: Option<ReadCoalescer>,
 }
 
-/// The answer to a call that succeeded.
+/// A successful response of the upstream.
 #[derive(Debug, Clone, Default)]
-pub struct Reply<T = Bytes> {
+pub struct UpstreamResponse<T = Bytes> {
     /// The body: as it came, where it is not decoded yet; empty for an
     /// operation that promises none.
     pub body: T,
@@ -48,10 +48,10 @@ pub struct Reply<T = Bytes> {
     pub correlation_id: Option<HeaderValue>,
 }
 
-impl<T> Reply<T> {
-    /// The same answer with another body.
-    pub(crate) fn map<U>(self, body: impl FnOnce(T) -> U) -> Reply<U> {
-        Reply {
+impl<T> UpstreamResponse<T> {
+    /// The same response with another body.
+    pub(crate) fn map<U>(self, body: impl FnOnce(T) -> U) -> UpstreamResponse<U> {
+        UpstreamResponse {
             body: body(self.body),
             correlation_id: self.correlation_id,
         }
@@ -117,7 +117,7 @@ impl Upstream {
         &self,
         request: &RestRequest,
         context: &RequestContext,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         let Some(coalescer) = &self.coalescer else {
             return self.sender.send(request, context).await;
         };
@@ -135,7 +135,7 @@ impl Upstream {
         request: &RestRequest,
         context: &RequestContext,
         notice: &QueueNotice,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         self.sender.send_shared(request, context, notice).await
     }
 }

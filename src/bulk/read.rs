@@ -18,7 +18,7 @@ use crate::proto::v1::{
     GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
-use crate::upstream::Reply;
+use crate::upstream::UpstreamResponse;
 pub(super) use assemble::{BatchResult, BulkResult, assemble};
 pub use coalesce::BatchCoalescer;
 use collect::{BatchOutcome, collect, correlation_id};
@@ -43,7 +43,7 @@ macro_rules! bulk_read {
                 self,
                 context: &CallContext,
                 bulk: &BulkContext,
-            ) -> Result<Reply<$response>, Failure> {
+            ) -> Result<UpstreamResponse<$response>, Failure> {
                 read(&self, context, bulk).await
             }
         }
@@ -100,7 +100,7 @@ async fn read<O: BulkRead>(
     request: &O,
     context: &CallContext,
     bulk: &BulkContext,
-) -> Result<Reply<O::Response>, Failure> {
+) -> Result<UpstreamResponse<O::Response>, Failure> {
     if request.ids().is_empty() {
         return context.forward(&bulk.upstream, request).await;
     }
@@ -133,7 +133,7 @@ async fn read<O: BulkRead>(
     let result = assemble(batches);
     let access_log = &context.request.access_log;
     access_log.unmatched_answers(result.unmatched);
-    Ok(Reply {
+    Ok(UpstreamResponse {
         body: O::response(result),
         correlation_id,
     })
@@ -160,7 +160,7 @@ impl<'a, O: BulkRead> BatchSender<'a, O> {
         let batch = self.context.batch(index, ids.len());
         let outcome = match dispatch {
             Dispatch::Own(request) => match self.send_own(request, &ids, &batch).await {
-                Ok(reply) => BatchOutcome::Received(batch, reply),
+                Ok(response) => BatchOutcome::Received(batch, response),
                 Err(failure) => BatchOutcome::decoded(batch, Err(failure)),
             },
             Dispatch::Shared(share) => {
@@ -182,7 +182,7 @@ impl<'a, O: BulkRead> BatchSender<'a, O> {
         request: Option<RestRequest>,
         ids: &[String],
         batch: &CallContext,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         let request = match request {
             Some(request) => request,
             None => operation::encode(&self.template.with_ids(ids.to_vec()))?,

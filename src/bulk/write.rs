@@ -16,11 +16,11 @@ use crate::operation;
 use crate::proto::v1::{
     MutableUserPresence, PutUsersPresencesBulkRequest, PutUsersPresencesBulkResponse,
 };
-use crate::upstream::Reply;
+use crate::upstream::UpstreamResponse;
 use plan::Batch;
 
 type Request = PutUsersPresencesBulkRequest;
-type WriteResult = Result<Reply<PutUsersPresencesBulkResponse>, Failure>;
+type WriteResult = Result<UpstreamResponse<PutUsersPresencesBulkResponse>, Failure>;
 
 /// The outcome of the updates at these positions of the request.
 struct UpdateOutcome {

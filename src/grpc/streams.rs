@@ -8,7 +8,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
-use super::{Answer, Handler, status};
+use super::{GrpcResult, Handler, status};
 use crate::bulk::{self, BulkRead, StreamRequest, StreamResponse};
 use crate::context::WRITE_TIMEOUT;
 use crate::error::{Error, Failure};
@@ -32,14 +32,14 @@ impl PresenceStreamService for Handler {
     async fn stream_users_presence_bulk(
         &self,
         call: Request<Streaming<StreamUsersPresenceBulkRequest>>,
-    ) -> Answer<Self::StreamUsersPresenceBulkStream> {
+    ) -> GrpcResult<Self::StreamUsersPresenceBulkStream> {
         self.stream::<GetUsersPresenceBulkRequest, _, _>(call)
     }
 
     async fn stream_users_presences_purecloud_bulk(
         &self,
         call: Request<Streaming<StreamUsersPresencesPurecloudBulkRequest>>,
-    ) -> Answer<Self::StreamUsersPresencesPurecloudBulkStream> {
+    ) -> GrpcResult<Self::StreamUsersPresencesPurecloudBulkStream> {
         self.stream::<GetUsersPresencesPurecloudBulkRequest, _, _>(call)
     }
 }
@@ -50,7 +50,7 @@ impl Handler {
     /// The task that drives it runs beside the response and not in it: hyper
     /// polls a response only when its caller has flow-control window, and
     /// upstream requests and deadlines must not stall with it.
-    fn stream<O, I, T>(&self, call: Request<Streaming<I>>) -> Answer<Responses<T>>
+    fn stream<O, I, T>(&self, call: Request<Streaming<I>>) -> GrpcResult<Responses<T>>
     where
         O: BulkRead,
         I: Into<StreamRequest> + Send + 'static,

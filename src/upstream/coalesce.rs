@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::response::decoded_size;
 use super::sender::Sender;
 use super::singleflight::{SharedRequest, WeakSharedRequest, caused_by_peers};
-use super::{Reply, RequestContext};
+use super::{RequestContext, UpstreamResponse};
 use crate::error::{Error, Failure};
 use crate::memory::MemoryLease;
 use crate::operation::RestRequest;
@@ -48,7 +48,7 @@ struct Entry {
 /// The result of a read, and the memory that it takes.
 #[derive(Debug)]
 struct Outcome {
-    result: Result<Reply, Failure>,
+    result: Result<UpstreamResponse, Failure>,
     _lease: MemoryLease,
 }
 
@@ -109,7 +109,7 @@ impl ReadCoalescer {
         sender: &Sender,
         request: &RestRequest,
         context: &RequestContext,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         loop {
             let shared = self.join_or_start(sender, request, context);
             let outcome = shared.result(&context.deadline).await?;
@@ -120,14 +120,14 @@ impl ReadCoalescer {
             match result {
                 Err(failure) if caused_by_peers(&failure.error, &context.deadline) => {}
                 Err(failure) => return Err(failure),
-                Ok(reply) => {
-                    let (memory, len) = (&context.memory, reply.body.len());
-                    let decoded = decoded_size(request.spec, &reply.body);
+                Ok(response) => {
+                    let (memory, len) = (&context.memory, response.body.len());
+                    let decoded = decoded_size(request.spec, &response.body);
                     memory
                         .reserve(len)
                         .and_then(|()| memory.reserve_excess(decoded, len))
                         .map_err(|_| Error::MemoryExhausted)?;
-                    return Ok(reply);
+                    return Ok(response);
                 }
             }
         }

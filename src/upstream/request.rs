@@ -13,7 +13,7 @@ use super::client::CONNECT_TIMEOUT;
 use super::response::{deadline_exceeded, read_response, transport_error};
 use super::sender::Sender;
 use super::tracked_body::{TrackedBody, comes_with_head};
-use super::{Reply, RequestContext};
+use super::{RequestContext, UpstreamResponse};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::error::chain::http_causes;
@@ -29,7 +29,7 @@ impl Sender {
         context: &RequestContext,
         body: TrackedBody,
         span: &mut Attempt<'_>,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         let RequestContext {
             caller,
             deadline,
@@ -61,7 +61,7 @@ impl Sender {
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
         span.record_head(response.status().as_u16(), id.as_ref());
         match read_response(spec, &mut response, deadline, memory).await {
-            Ok(body) => Ok(Reply {
+            Ok(body) => Ok(UpstreamResponse {
                 body,
                 correlation_id: id,
             }),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::{Reply, RequestContext};
+use super::{RequestContext, UpstreamResponse};
 use crate::error::{Error, Failure, UnknownOutcome};
 use crate::operation::Spec;
 
@@ -66,7 +66,7 @@ pub(super) struct Attempts<'a> {
 /// What follows an attempt.
 pub(super) enum Decision {
     /// The call ends with this result.
-    Done(Result<Reply, Failure>),
+    Done(Result<UpstreamResponse, Failure>),
     /// Another attempt, after a short backoff.
     Retry(Duration),
     /// Another attempt, after the delay that the vendor requires.
@@ -97,11 +97,11 @@ impl<'a> Attempts<'a> {
     }
 
     /// What follows an attempt with this result.
-    pub(super) fn decide(&mut self, result: Result<Reply, Failure>) -> Decision {
+    pub(super) fn decide(&mut self, result: Result<UpstreamResponse, Failure>) -> Decision {
         let failure = match result {
-            Ok(reply) => {
+            Ok(response) => {
                 self.budget.deposit();
-                return Decision::Done(Ok(reply));
+                return Decision::Done(Ok(response));
             }
             Err(failure) if matches!(failure.error, Error::RateLimited(_)) => {
                 return Decision::Requeue;
@@ -110,7 +110,7 @@ impl<'a> Attempts<'a> {
         };
         // An attempt with an unknown outcome has deleted it.
         if self.unknown.is_some() && self.spec.method == http::Method::DELETE && is_gone(&failure) {
-            return Decision::Done(Ok(Reply::default()));
+            return Decision::Done(Ok(UpstreamResponse::default()));
         }
         let time_left = self.context.deadline.remaining();
         let scope = self.context.access_log.scope();

@@ -12,7 +12,7 @@ use super::response::cancelled;
 use super::retry::{Attempts, Budget, Decision};
 use super::singleflight::QueueNotice;
 use super::tracked_body::TrackedBody;
-use super::{Reply, RequestContext};
+use super::{RequestContext, UpstreamResponse};
 use crate::error::{Error, Failure};
 use crate::operation::RestRequest;
 use crate::telemetry::Peer;
@@ -40,7 +40,7 @@ impl Sender {
         &self,
         request: &RestRequest,
         context: &RequestContext,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         let notice = match context.deadline.batch_limit() {
             Some(_) => QueueNotice::shared(),
             None => QueueNotice::default(),
@@ -59,7 +59,7 @@ impl Sender {
         request: &RestRequest,
         context: &RequestContext,
         notice: &QueueNotice,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         let (token, deadline) = (context.caller.key(), &context.deadline);
         let mut attempts = Attempts::new(&self.budget, request.spec, context);
         let mut resends = 0;
@@ -149,7 +149,7 @@ impl Sender {
         token: TokenKey,
         slot: Slot,
         throttled: u32,
-        result: &mut Result<Reply, Failure>,
+        result: &mut Result<UpstreamResponse, Failure>,
     ) {
         let error = match result {
             Ok(_) => return self.rate_limiter.record_success(token, slot),
@@ -180,7 +180,7 @@ impl Sender {
         context: &RequestContext,
         permit: Permit,
         resends: u32,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         if context.deadline.is_expired() {
             return Err(Error::DeadlineExceeded.into());
         }

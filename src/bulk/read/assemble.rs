@@ -53,12 +53,12 @@ impl BatchResult {
             correlation_id: None,
         };
         match response {
-            Ok(reply) => {
-                batch.correlation_id = reply.correlation_id;
+            Ok(response) => {
+                batch.correlation_id = response.correlation_id;
                 let indexes = batch.ids.iter().enumerate();
                 let mut open: HashMap<String, usize> =
                     indexes.map(|(at, id)| (id_key(id), at)).collect();
-                for presence in reply.body {
+                for presence in response.body {
                     match user_key(&presence).and_then(|key| open.remove(&key)) {
                         Some(at) => batch.presences[at] = Some(presence),
                         None => batch.unmatched.push(presence),

@@ -11,15 +11,15 @@ use super::{BatchResult, BulkRead};
 use crate::context::BatchContext;
 use crate::error::Failure;
 use crate::proto::v1::UcUserPresence;
-use crate::upstream::Reply;
+use crate::upstream::UpstreamResponse;
 
 /// The presences of one batch.
-pub(super) type Presences = Result<Reply<Vec<UcUserPresence>>, Failure>;
+pub(super) type Presences = Result<UpstreamResponse<Vec<UcUserPresence>>, Failure>;
 
 /// The outcome of a batch.
 pub(super) enum BatchOutcome<'a> {
     /// A response that is not decoded yet.
-    Received(BatchContext<'a>, Reply),
+    Received(BatchContext<'a>, UpstreamResponse),
     Decoded(Presences),
 }
 
@@ -86,9 +86,9 @@ impl<'a> BatchOutcome<'a> {
     fn decode<O: BulkRead>(self) -> Presences {
         match self {
             Self::Decoded(presences) => presences,
-            Self::Received(batch, reply) => {
-                let presences = batch.decode::<O>(reply);
-                let presences = presences.map(|reply| reply.map(O::presences));
+            Self::Received(batch, response) => {
+                let presences = batch.decode::<O>(response);
+                let presences = presences.map(|response| response.map(O::presences));
                 batch.finish(&presences);
                 presences
             }

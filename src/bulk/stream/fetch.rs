@@ -11,7 +11,7 @@ use crate::bulk::read::{BatchResult, BulkRead, assemble};
 use crate::context::CallContext;
 use crate::error::{Error, Failure};
 use crate::operation;
-use crate::upstream::{Reply, RequestContext, Reservations};
+use crate::upstream::{RequestContext, Reservations, UpstreamResponse};
 
 /// The memory that is reserved for the response to a batch, in bytes on the
 /// wire. Most responses are smaller.
@@ -55,10 +55,10 @@ pub(super) async fn fetch<O: BulkRead>(
     let RequestContext {
         memory, access_log, ..
     } = &context.request;
-    let reply = send(&context, bulk, &request, number).await;
+    let response = send(&context, bulk, &request, number).await;
     memory.release_unused();
-    let abort = reply.as_ref().err().and_then(abort);
-    let presences = reply.map(|reply| reply.map(O::presences));
+    let abort = response.as_ref().err().and_then(abort);
+    let presences = response.map(|response| response.map(O::presences));
     let result = assemble(vec![BatchResult::new(ids, presences)]);
     access_log.unmatched_answers(result.unmatched);
     completed.found = result.presences.len() - result.unmatched;
@@ -73,13 +73,13 @@ async fn send<O: BulkRead>(
     bulk: &BulkContext,
     request: &O,
     number: usize,
-) -> Result<Reply<O::Response>, Failure> {
+) -> Result<UpstreamResponse<O::Response>, Failure> {
     let rest_request = operation::encode(request)?;
     reserve_memory(context).await?;
     let batch = context.batch(number, request.ids().len());
-    let reply = batch.send::<O>(&bulk.upstream, &rest_request).await;
-    batch.finish(&reply);
-    reply
+    let response = batch.send::<O>(&bulk.upstream, &rest_request).await;
+    batch.finish(&response);
+    response
 }
 
 /// Waits until there is memory for a response. A request whose response does

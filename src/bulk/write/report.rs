@@ -6,22 +6,22 @@ use crate::error::{Error, Failure};
 use crate::proto::v1::{
     BulkWriteFailure, BulkWriteReport, IndexRange, PutUsersPresencesBulkResponse,
 };
-use crate::upstream::Reply;
+use crate::upstream::UpstreamResponse;
 
 /// All presences, or one failure with the outcome of each update.
 pub(super) fn all_or_nothing(outcomes: Vec<UpdateOutcome>) -> WriteResult {
     let mut report = BulkWriteReport::default();
-    let (mut replies, mut failures) = (Vec::new(), Vec::new());
+    let (mut responses, mut failures) = (Vec::new(), Vec::new());
     for outcome in outcomes {
         add(&mut report, &outcome);
         match outcome.result {
-            Ok(reply) => replies.push(reply),
+            Ok(response) => responses.push(response),
             Err(failure) => failures.push(failure),
         }
     }
     // Reversed, because of several equal ones the last is the maximum.
     match failures.into_iter().rev().max_by_key(severity) {
-        None => Ok(merge(replies, Vec::new(), None)),
+        None => Ok(merge(responses, Vec::new(), None)),
         Some(failure) => Err(Failure {
             report: Some(Box::new(report)),
             ..failure
@@ -46,11 +46,11 @@ pub(super) fn partial(outcomes: Vec<UpdateOutcome>, ids: &[String]) -> WriteResu
     {
         return all_or_nothing(outcomes);
     }
-    let (mut replies, mut failures) = (Vec::new(), Vec::new());
+    let (mut responses, mut failures) = (Vec::new(), Vec::new());
     let mut correlation_id = None;
     for UpdateOutcome { positions, result } in outcomes {
         match result {
-            Ok(reply) => replies.push(reply),
+            Ok(response) => responses.push(response),
             Err(failure) => {
                 correlation_id = correlation_id.or_else(|| failure.correlation_id.clone());
                 failures.push(BulkWriteFailure {
@@ -61,7 +61,7 @@ pub(super) fn partial(outcomes: Vec<UpdateOutcome>, ids: &[String]) -> WriteResu
             }
         }
     }
-    Ok(merge(replies, failures, correlation_id))
+    Ok(merge(responses, failures, correlation_id))
 }
 
 /// The failure of the highest severity becomes the status of the call: first an
@@ -97,20 +97,23 @@ fn add(report: &mut BulkWriteReport, outcome: &UpdateOutcome) {
     }
 }
 
-/// Merges the replies to all batches. Without a `correlation_id` of a failure,
-/// the last reply's is used.
+/// Merges the responses to all batches. Without a `correlation_id` of a failure,
+/// the last response's is used.
 fn merge(
-    replies: Vec<Reply<PutUsersPresencesBulkResponse>>,
+    responses: Vec<UpstreamResponse<PutUsersPresencesBulkResponse>>,
     failures: Vec<BulkWriteFailure>,
     correlation_id: Option<http::HeaderValue>,
-) -> Reply<PutUsersPresencesBulkResponse> {
+) -> UpstreamResponse<PutUsersPresencesBulkResponse> {
     let last = || {
-        let mut ids = replies.iter().rev().map(|reply| &reply.correlation_id);
+        let mut ids = responses
+            .iter()
+            .rev()
+            .map(|response| &response.correlation_id);
         ids.find_map(Clone::clone)
     };
     let correlation_id = correlation_id.or_else(last);
-    let bodies = replies.into_iter().map(|reply| reply.body);
-    Reply {
+    let bodies = responses.into_iter().map(|response| response.body);
+    UpstreamResponse {
         body: PutUsersPresencesBulkResponse {
             presences: bodies.flat_map(|body| body.presences).collect(),
             failures,

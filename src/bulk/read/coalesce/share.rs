@@ -16,7 +16,7 @@ use crate::memory::MemoryLease;
 use crate::operation;
 use crate::proto::v1::UcUserPresence;
 use crate::upstream::singleflight::{QueueNotice, SharedRequest, caused_by_peers};
-use crate::upstream::{Reply, Upstream};
+use crate::upstream::{Upstream, UpstreamResponse};
 
 /// The result of a batch, for all of its calls.
 #[derive(Debug)]
@@ -53,18 +53,18 @@ pub(super) async fn lead<O: BulkRead>(
     let mut bytes = 0;
     let presences = async {
         let request = operation::encode(&template.with_ids(ids))?;
-        let reply = upstream
+        let response = upstream
             .send_shared(&request, &context.request, &notice)
             .await?;
-        bytes = reply.body.len();
-        Ok(context.decode::<O>(reply)?.map(O::presences))
+        bytes = response.body.len();
+        Ok(context.decode::<O>(response)?.map(O::presences))
     };
     let presences: Presences = presences.await;
     // The only call of a batch gets all presences and counts these itself.
-    if let Ok(reply) = &presences
+    if let Ok(response) = &presences
         && calls > 1
     {
-        let found = reply.body.iter().map(user_key);
+        let found = response.body.iter().map(user_key);
         let unrequested = found.filter(|key| key.as_ref().is_none_or(|key| !keys.contains(key)));
         let access_log = &context.request.access_log;
         access_log.unmatched_answers(unrequested.count());
@@ -91,8 +91,8 @@ impl BatchShare {
     ) -> Presences {
         let deadline = &context.request.deadline;
         let shared = self.0.result(deadline).await?;
-        let reply = match &shared.presences {
-            Ok(reply) => reply,
+        let response = match &shared.presences {
+            Ok(response) => response,
             Err(failure) => {
                 let may_succeed_alone = shared.calls > 1 && may_concern_one_id(&failure.error);
                 if may_succeed_alone || caused_by_peers(&failure.error, deadline) {
@@ -108,14 +108,14 @@ impl BatchShare {
         let (memory, bytes) = (&context.request.memory, shared.bytes_per_id * ids.len());
         memory.reserve(bytes).map_err(|_| Error::MemoryExhausted)?;
         if shared.calls == 1 {
-            return Ok(reply.clone());
+            return Ok(response.clone());
         }
         let own: HashSet<String> = ids.iter().map(|id| id_key(id)).collect();
         let is_own =
             |presence: &&UcUserPresence| user_key(presence).is_some_and(|key| own.contains(&key));
-        Ok(Reply {
-            body: reply.body.iter().filter(is_own).cloned().collect(),
-            correlation_id: reply.correlation_id.clone(),
+        Ok(UpstreamResponse {
+            body: response.body.iter().filter(is_own).cloned().collect(),
+            correlation_id: response.correlation_id.clone(),
         })
     }
 }
