@@ -26,9 +26,9 @@ struct Inner {
     /// The full name of the RPC; `None` if it is unknown.
     rpc: Option<&'static str>,
     started: Instant,
-    upstream_calls: AtomicUsize,
-    unmatched_answers: AtomicUsize,
-    unreadable_fields: AtomicUsize,
+    upstream_requests: AtomicUsize,
+    unmatched_presences: AtomicUsize,
+    pruned_fields: AtomicUsize,
     end: OnceLock<(Code, Option<String>)>,
 }
 
@@ -39,9 +39,9 @@ impl AccessLog {
         let inner = Inner {
             rpc: rpc.into(),
             started: Instant::now(),
-            upstream_calls: AtomicUsize::new(0),
-            unmatched_answers: AtomicUsize::new(0),
-            unreadable_fields: AtomicUsize::new(0),
+            upstream_requests: AtomicUsize::new(0),
+            unmatched_presences: AtomicUsize::new(0),
+            pruned_fields: AtomicUsize::new(0),
             end: OnceLock::new(),
         };
         Self {
@@ -63,27 +63,28 @@ impl AccessLog {
     }
 
     /// Counts a request to the upstream.
-    pub fn upstream_call(&self) {
-        self.inner.upstream_calls.fetch_add(1, Relaxed);
+    pub fn record_upstream_request(&self) {
+        self.inner.upstream_requests.fetch_add(1, Relaxed);
     }
 
-    /// How many requests to the upstream have begun.
+    /// How many requests to the upstream have started.
     #[must_use]
-    pub fn upstream_calls(&self) -> usize {
-        self.inner.upstream_calls.load(Relaxed)
+    pub fn upstream_request_count(&self) -> usize {
+        self.inner.upstream_requests.load(Relaxed)
     }
 
-    /// Counts presences in answers to a bulk read that match no requested id.
-    pub fn unmatched_answers(&self, count: usize) {
-        self.inner.unmatched_answers.fetch_add(count, Relaxed);
+    /// Counts presences in the response to a bulk read that match no requested
+    /// id.
+    pub fn add_unmatched_presences(&self, count: usize) {
+        self.inner.unmatched_presences.fetch_add(count, Relaxed);
     }
 
-    /// Counts fields that were dropped from an answer because their values have
+    /// Counts fields that were dropped from a response because their values have
     /// an unexpected type.
-    pub(crate) fn pruned_fields(&self, fields: PrunedFields) {
+    pub(crate) fn add_pruned_fields(&self, fields: PrunedFields) {
         let count = fields.values().sum::<u64>();
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        self.inner.unreadable_fields.fetch_add(count, Relaxed);
+        self.inner.pruned_fields.fetch_add(count, Relaxed);
         self.scope.pruned_fields(fields);
     }
 
@@ -118,8 +119,8 @@ impl AccessLog {
         };
         let took = started.elapsed();
         self.scope.end_call(*rpc, code, reason, took);
-        let unmatched_answers = self.inner.unmatched_answers.load(Relaxed);
-        let unreadable_fields = self.inner.unreadable_fields.load(Relaxed);
+        let unmatched = self.inner.unmatched_presences.load(Relaxed);
+        let pruned = self.inner.pruned_fields.load(Relaxed);
         let (trace_id, span_id) = self.scope.ids().unzip();
         // tracing needs a constant level, so the line is expanded twice.
         macro_rules! line {
@@ -129,9 +130,9 @@ impl AccessLog {
                     status = code_name(code),
                     reason = reason.map(display),
                     duration_ms = milliseconds(took),
-                    upstream_calls = self.upstream_calls(),
-                    unmatched_answers = (unmatched_answers > 0).then_some(unmatched_answers),
-                    unreadable_fields = (unreadable_fields > 0).then_some(unreadable_fields),
+                    upstream_calls = self.upstream_request_count(),
+                    unmatched_answers = (unmatched > 0).then_some(unmatched),
+                    unreadable_fields = (pruned > 0).then_some(pruned),
                     trace_id = trace_id.map(display),
                     span_id = span_id.map(display),
                     "call"

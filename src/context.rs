@@ -134,7 +134,7 @@ impl CallContext {
                 let scope = self.request.access_log.scope();
                 scope.sample_response::<O>(&self.rpc.drift, &response.body);
                 if !pruned.is_empty() {
-                    self.request.access_log.pruned_fields(pruned);
+                    self.request.access_log.add_pruned_fields(pruned);
                 }
                 Ok(response.map(|_| message))
             }

@@ -132,7 +132,7 @@ async fn read<O: BulkRead>(
     let correlation_id = correlation_id(&batches);
     let result = assemble(batches);
     let access_log = &context.request.access_log;
-    access_log.unmatched_answers(result.unmatched);
+    access_log.add_unmatched_presences(result.unmatched);
     Ok(UpstreamResponse {
         body: O::response(result),
         correlation_id,

@@ -184,7 +184,7 @@ impl Sender {
         if context.deadline.is_expired() {
             return Err(Error::DeadlineExceeded.into());
         }
-        context.access_log.upstream_call();
+        context.access_log.record_upstream_request();
         let mut span = context
             .access_log
             .scope()

@@ -60,7 +60,7 @@ pub(super) async fn fetch<O: BulkRead>(
     let abort = response.as_ref().err().and_then(abort);
     let presences = response.map(|response| response.map(O::presences));
     let result = assemble(vec![BatchResult::new(ids, presences)]);
-    access_log.unmatched_answers(result.unmatched);
+    access_log.add_unmatched_presences(result.unmatched);
     completed.found = result.presences.len() - result.unmatched;
     completed.results.presences = result.presences;
     completed.results.missing_ids = result.missing_ids;

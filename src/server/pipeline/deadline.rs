@@ -27,7 +27,7 @@ pub(super) async fn enforce(
     }
     // A request that was sent may have changed something: only the handler
     // knows the status of that.
-    if call.access_log.upstream_calls() > 0 {
+    if call.access_log.upstream_request_count() > 0 {
         return response.await;
     }
     Err(Error::DeadlineExceeded)

@@ -67,7 +67,7 @@ pub(super) async fn lead<O: BulkRead>(
         let found = response.body.iter().map(user_key);
         let unrequested = found.filter(|key| key.as_ref().is_none_or(|key| !keys.contains(key)));
         let access_log = &context.request.access_log;
-        access_log.unmatched_answers(unrequested.count());
+        access_log.add_unmatched_presences(unrequested.count());
     }
     Arc::new(SharedResult {
         presences,
