@@ -136,26 +136,26 @@ impl Server {
         })
     }
 
-    /// Serves until `shutdown` is done; then says so, pauses, and lets the
-    /// calls in flight end.
+    /// Serves until `shutdown` completes, then shuts down in phases: health
+    /// reports `NOT_SERVING`, the lame duck passes, the calls in flight drain.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let port = Listener {
+        let public = Listener {
             router: self.router,
             tls: self.tls.clone(),
             max_connections: MAX_CONNECTIONS,
             overflow: OverflowPolicy::DrainIdle,
             protocol: Protocol::Http2(self.policy.clone()),
         };
-        let (ended, end) = oneshot::channel::<()>();
+        let (callers_done, callers_gone) = oneshot::channel::<()>();
         let callers = async {
             let closing = self.drain.begun().map(drop);
-            let patience = shutdown::drained(&self.calls, &self.drain);
-            port.serve(listener, closing, patience).await;
-            drop(ended);
+            let drained = shutdown::wait_drained(&self.calls, &self.drain);
+            public.serve(listener, closing, drained).await;
+            drop(callers_done);
         };
         let probes = async {
             let Some(listener) = self.probes else { return };
-            let port = Listener {
+            let probes = Listener {
                 router: self.probe_router,
                 tls: None,
                 max_connections: MAX_PROBES,
@@ -163,13 +163,14 @@ impl Server {
                 overflow: OverflowPolicy::EvictOldest,
                 protocol: Protocol::Http2(self.policy),
             };
-            // To the end: what drains is alive.
-            port.serve(listener, end.map(drop), sleep(GOAWAY_GRACE))
-                .await;
+            // Until the callers' listener has closed: a process that drains is
+            // alive, and a failed probe would kill it.
+            let closing = callers_gone.map(drop);
+            probes.serve(listener, closing, sleep(GOAWAY_GRACE)).await;
         };
-        let lead =
+        let phases =
             shutdown::run_phases(shutdown, self.shutdown_timeouts, &self.health, &self.drain);
-        let served = async { tokio::join!(lead, callers, probes) };
+        let served = async { tokio::join!(phases, callers, probes) };
         match &self.tls {
             None => drop(served.await),
             Some(tls) => tokio::select! {

@@ -101,7 +101,7 @@ pub(super) async fn serve<S>(
             sleep(policy.max_deadline).await;
             activity.drain().begin(Instant::now());
             // These end by themselves, also if their callers do nothing.
-            activity.long_streams().none().await;
+            activity.long_streams().wait_idle().await;
             sleep(FINAL_STATUS_TIMEOUT).await;
         };
         tokio::select! {

@@ -10,7 +10,7 @@ pub(super) struct InFlight(Arc<watch::Sender<usize>>);
 
 impl InFlight {
     /// Waits until no call is in flight.
-    pub(super) async fn none(&self) {
+    pub(super) async fn wait_idle(&self) {
         // `self` holds the sender, so the channel cannot close.
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
@@ -21,7 +21,7 @@ impl InFlight {
     }
 
     /// Waits until a call is in flight.
-    pub(super) async fn some(&self) {
+    pub(super) async fn wait_busy(&self) {
         let _ = self.0.subscribe().wait_for(|count| *count > 0).await;
     }
 

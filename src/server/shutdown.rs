@@ -48,20 +48,22 @@ pub(super) async fn run_phases(
     drain.begin(Instant::now() + timeouts.drain_timeout);
 }
 
-/// Waits until all calls have ended or the drain has timed out, and
-/// [`GOAWAY_GRACE`] more.
-pub(super) async fn drained(calls: &InFlight, drain: &Drain) {
+/// Waits until all calls have ended or the drain has timed out, and then for
+/// [`GOAWAY_GRACE`].
+pub(super) async fn wait_drained(calls: &InFlight, drain: &Drain) {
     let end = drain.begun().await;
     loop {
-        // At the timeout, calls are being answered right now.
-        let _ = timeout_at(end, calls.none()).await;
+        // At the timeout, all calls end with a status, which takes a moment to
+        // be sent.
+        let _ = timeout_at(end, calls.wait_idle()).await;
         let now = Instant::now();
         let is_over = now >= end;
         tokio::select! {
-            // No longer for a call that came after the timeout.
+            // A call that came after the timeout does not prolong this.
             () = sleep_until(now.min(end) + GOAWAY_GRACE) => return,
-            // A call that was sent before GOAWAY arrived.
-            () = calls.some(), if !is_over => {}
+            // The client sent this call before GOAWAY reached it: wait for its
+            // end, too.
+            () = calls.wait_busy(), if !is_over => {}
         }
     }
 }
@@ -87,7 +89,7 @@ mod tests {
                 sleep(Duration::from_millis(late)).await;
                 calls.clone().enter()
             };
-            tokio::join!(drained(&calls, &drain), coming);
+            tokio::join!(wait_drained(&calls, &drain), coming);
             let waited = begun.elapsed().as_millis();
             assert!((11_000..11_010).contains(&waited), "{waited} ms for {late}");
         }
