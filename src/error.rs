@@ -254,7 +254,7 @@ impl Error {
 
     /// Records which elements of the caller's list were sent upstream, so that
     /// positions in the upstream's error can be mapped to the whole list.
-    pub(crate) fn locate(&mut self, positions: &[usize]) {
+    pub(crate) fn set_sent_positions(&mut self, positions: &[usize]) {
         if let Self::UpstreamStatus(_, fault)
         | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) = self
         {

@@ -119,7 +119,7 @@ async fn send(
         };
         in_flight_batches.retain(|&other| other != number);
         if let Err(failure) = &mut result {
-            failure.error.locate(&positions);
+            failure.error.set_sent_positions(&positions);
             stopped = stopped.or(match partial {
                 false if deadline.is_expired() => Some(NotTried::DeadlineExceeded),
                 false => Some(NotTried::CallFailed),

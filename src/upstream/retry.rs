@@ -155,7 +155,7 @@ impl<'a> Attempts<'a> {
     /// The failure of the call when the next attempt is not made because of
     /// `error`. It is that of an earlier attempt where there was one, with the
     /// longer of both delays.
-    pub(super) fn abandon(&self, error: Error) -> Failure {
+    pub(super) fn failure_without_retry(&self, error: Error) -> Failure {
         let delay = match error {
             Error::RateLimited(delay) => delay,
             _ => Duration::ZERO,

@@ -1,5 +1,6 @@
-//! Sends a request: waits for the rate limiter, attempts it, learns from the
-//! answer, and retries.
+//! Sends a request: waits for the rate limiter, attempts it, updates the limiter
+//! from the response, and retries. `request.rs` has [`Sender::exchange`], the
+//! HTTP exchange of one attempt.
 
 use std::time::Duration;
 
@@ -67,11 +68,11 @@ impl Sender {
         loop {
             let permit = match self.permit(context, slot, &attempts, notice).await {
                 Ok(permit) => permit,
-                Err(error) => return Err(attempts.abandon(error)),
+                Err(error) => return Err(attempts.failure_without_retry(error)),
             };
             let current = *slot.insert(permit.slot());
             let mut result = self.attempt(request, context, permit, resends).await;
-            self.learn(token, current, attempts.throttled, &mut result);
+            self.update_rate_limiter(token, current, attempts.throttled, &mut result);
             match attempts.decide(result) {
                 Decision::Done(result) => return result,
                 Decision::Requeue => continue,
@@ -80,17 +81,19 @@ impl Sender {
                 Decision::Retry(wait) => drop(deadline.timeout(sleep(wait)).await),
                 Decision::RetryAfter(wait) | Decision::RetryThrottled(wait) => {
                     let until = Instant::now() + wait;
-                    notice.queue(until, || attempts.abandon(Error::RateLimited(wait)));
+                    notice.queue(until, || {
+                        attempts.failure_without_retry(Error::RateLimited(wait))
+                    });
                     // The token's next permit may be later than `Retry-After`.
                     let delay = self.rate_limiter.delay(token);
                     if delay >= deadline.remaining() {
-                        return Err(attempts.abandon(Error::RateLimited(delay)));
+                        return Err(attempts.failure_without_retry(Error::RateLimited(delay)));
                     }
                     tokio::select! {
                         _ = deadline.timeout(sleep(wait)) => {}
                         // Another replica can send it as well.
                         _ = deadline.drain().begun() => {
-                            return Err(attempts.abandon(Error::Draining));
+                            return Err(attempts.failure_without_retry(Error::Draining));
                         }
                     }
                 }
@@ -117,7 +120,9 @@ impl Sender {
         let end = || deadline.instant();
         let on_wait = |until: Instant| {
             let wait = until.saturating_duration_since(Instant::now());
-            notice.queue(until, || attempts.abandon(Error::RateLimited(wait)));
+            notice.queue(until, || {
+                attempts.failure_without_retry(Error::RateLimited(wait))
+            });
         };
         let permit = async {
             let reservation = match before {
@@ -142,9 +147,10 @@ impl Sender {
         }
     }
 
-    /// Records what an answer says about the token. The request had this slot,
-    /// and was throttled `throttled` times before.
-    fn learn(
+    /// Tells the rate limiter what the response shows about the token: whether
+    /// the vendor knows it, and whether it throttles it. The request had this
+    /// slot, and was throttled `throttled` times before.
+    fn update_rate_limiter(
         &self,
         token: TokenKey,
         slot: Slot,

@@ -25,7 +25,7 @@ use crate::upstream::singleflight::{SharedRequest, WeakSharedRequest};
 use crate::upstream::{RequestContext, Upstream};
 use pending::PendingBatch;
 pub(super) use share::BatchShare;
-use share::{SharedResult, lead};
+use share::{SharedResult, run_batch};
 
 /// The registry of open batches. Clones share it.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ impl BatchCoalescer {
             };
             let shared = SharedRequest::new(&request.deadline, |deadline, notice| {
                 let (template, upstream) = (template.clone(), upstream.clone());
-                lead(guard, template, context, upstream, deadline, notice)
+                run_batch(guard, template, context, upstream, deadline, notice)
             });
             let batch = OpenBatch {
                 authorization: request.caller.authorization(),

@@ -30,7 +30,7 @@ pub(super) struct SharedResult {
 
 /// Sends a batch, `template` with the ids of all calls, when it is full or no
 /// call has joined it for the window. Whichever of its calls is there drives it.
-pub(super) async fn lead<O: BulkRead>(
+pub(super) async fn run_batch<O: BulkRead>(
     guard: OpenGuard,
     template: O,
     mut context: CallContext,
