@@ -3,6 +3,7 @@
 mod body;
 pub mod client;
 mod coalesce;
+mod connection_reuse;
 mod context;
 pub mod endpoint;
 pub mod proxy;

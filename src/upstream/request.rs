@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Body, Client, Request};
 
 use super::client::CONNECT_TIMEOUT;
+use super::connection_reuse::is_reusable_after;
 use super::response::{deadline_exceeded, read_response, transport_error};
 use super::sender::Sender;
-use super::tracked_body::{TrackedBody, comes_with_head};
+use super::tracked_body::TrackedBody;
 use super::{RequestContext, UpstreamResponse};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
@@ -115,7 +116,7 @@ impl Sender {
         let json = HeaderValue::from_static("application/json");
         let token = caller.authorization();
         let (body_length, token_length) = (call.body.as_ref().map_or(0, Bytes::len), token.len());
-        let is_last = !comes_with_head(body_length, token_length, self.endpoint.is_secure());
+        let is_last = !is_reusable_after(body_length, token_length, self.endpoint.is_secure());
         let url = self.endpoint.url(&call.path_and_query);
         let mut request = Request::new(call.spec.method.clone(), url);
         *request.body_mut() = Some(Body::wrap(body));

@@ -11,28 +11,6 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::rate_limit::Permit;
 
-/// The largest body, in bytes, that comes with the end of its head: less than
-/// a packet, and than any buffer that a server reads a head into.
-const WITH_PLAIN_HEAD: usize = 1024;
-
-/// How many bytes a body and its token may have together so that the request is
-/// one TLS record, which has 16 KiB: 4 KiB are for the rest of the head. A peer
-/// sees nothing of a record before it has all of it.
-const IN_ONE_RECORD: usize = 12 * 1024;
-
-/// Whether a peer that answers the head of a request has read its body, too.
-///
-/// For a larger body this is never known: it may lie in a buffer of the system,
-/// on either side, long after the answer, and never be read. The next request
-/// on the connection would wait for that.
-pub(super) fn comes_with_head(body: usize, token: usize, is_secure: bool) -> bool {
-    if is_secure && body > 0 {
-        body.saturating_add(token) <= IN_ONE_RECORD
-    } else {
-        body <= WITH_PLAIN_HEAD
-    }
-}
-
 /// The request waits for a connection, or a connection is about to write it.
 const QUEUED: u8 = 0;
 /// A connection began to write it.
@@ -141,18 +119,6 @@ mod tests {
     async fn body(bytes: Option<Bytes>, limiter: &RateLimiter) -> TrackedBody {
         let permit = limiter.acquire(token(), in_time()).await;
         TrackedBody::new(bytes, permit.unwrap())
-    }
-
-    #[test]
-    fn a_body_is_known_to_be_taken_where_it_comes_with_its_head() {
-        for is_secure in [false, true] {
-            assert!(comes_with_head(500, 100, is_secure), "a single update");
-            assert!(!comes_with_head(13 * 1024, 100, is_secure));
-        }
-        assert!(comes_with_head(0, 16 * 1024, true), "there is none");
-        assert!(comes_with_head(10 * 1024, 2 * 1024, true));
-        assert!(!comes_with_head(10 * 1024, 2 * 1024 + 1, true));
-        assert!(!comes_with_head(2 * 1024, 100, false));
     }
 
     #[tokio::test]
