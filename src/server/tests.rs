@@ -121,7 +121,7 @@ async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
     let begun = Instant::now();
     let call = call.body(Body::from_stream(messages)).unwrap();
     let answer = client.send_request(call).await.unwrap();
-    activity.long_streams().none().await;
+    activity.long_streams().wait_idle().await;
     let took = begun.elapsed();
     let told = answer.into_body().collect().await;
     let told = told.map(|told| told.trailers().cloned().unwrap_or_default());
