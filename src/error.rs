@@ -43,11 +43,23 @@ pub enum Error {
         nothing was sent; try again after a delay"
     )]
     Overloaded,
+    /// A watch of health or a stream of reflection beyond their fixed number.
+    #[error(
+        "the gateway serves as many streams of this RPC as it may; open another one when some \
+        have ended, or at another replica"
+    )]
+    TooManyStreams,
     #[error(
         "calls in flight use all of the gateway's memory for messages (--message-memory), or \
         this token's share of it; nothing was changed; try again after a delay"
     )]
     MemoryExhausted,
+    /// A newer message needed the place or the memory of one that was arriving.
+    #[error(
+        "the request message was still arriving when newer ones needed its place; nothing was \
+        sent; send the message at once, or try again after a delay"
+    )]
+    MessageEvicted,
     /// The rate limit lets the token's next request start only after this delay,
     /// which is past the deadline; nothing was sent.
     #[error("rate limit of the token: its next request can start in {:.1} s, which is after the \
@@ -230,9 +242,12 @@ impl Error {
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded | Self::MemoryExhausted | Self::TokenConcurrency | Self::Draining => {
-                Some(OVERLOAD_DELAY)
-            }
+            Self::Overloaded
+            | Self::TooManyStreams
+            | Self::MemoryExhausted
+            | Self::MessageEvicted
+            | Self::TokenConcurrency
+            | Self::Draining => Some(OVERLOAD_DELAY),
             Self::RateLimited(delay) => Some(*delay),
             Self::UpstreamStatus(_, fault) if fault.status == 429 => {
                 Some(fault.retry_after.unwrap_or(THROTTLED_DELAY))

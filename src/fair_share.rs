@@ -93,6 +93,9 @@ impl<K: Copy + Eq + Hash> Share<K> {
     /// more than a quarter. The only share of a key may hold all: a large one
     /// could never be acquired otherwise.
     pub fn grow(&mut self, amount: usize) -> Result<(), Exceeded> {
+        if amount == 0 {
+            return Ok(());
+        }
         let mut state = self.limit.0.lock();
         let free = state.free.checked_sub(amount).ok_or(Exceeded::Total)?;
         if let Some(key) = self.key {
@@ -140,5 +143,17 @@ impl<K: Copy + Eq + Hash> Share<K> {
 impl<K: Copy + Eq + Hash> Drop for Share<K> {
     fn drop(&mut self) {
         self.shrink(self.amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_that_holds_nothing_leaves_no_key_behind() {
+        let limit = FairShare::new(100);
+        drop(limit.acquire(Some("token"), 0).unwrap());
+        assert_eq!(limit.usage(), (100, 0));
     }
 }

@@ -10,7 +10,7 @@ mod status_text;
 mod stream;
 mod tls;
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -44,7 +44,7 @@ pub struct CallArgs {
     /// The bearer token, without the word `Bearer`; the variable keeps it out of the list of
     /// processes
     #[arg(long, env = "PRESENCE_GATEWAY_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    token: Option<Token>,
 
     /// How long to wait for the response [default: 30s; no limit for a stream]
     #[arg(long, value_name = "DURATION")]
@@ -56,6 +56,22 @@ pub struct CallArgs {
 
     #[command(flatten)]
     tls: TlsArgs,
+}
+
+/// A bearer token, which `Debug` hides.
+#[derive(Clone)]
+struct Token(String);
+
+impl From<String> for Token {
+    fn from(token: String) -> Self {
+        Self(token)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// Runs `call`: prints the response as JSON to the standard output, or an
@@ -117,4 +133,14 @@ async fn unary(
         .map_err(|error| Status::internal(format!("the response cannot be decoded: {error}")))?;
     json::to_json(&response, io::stdout().is_terminal())
         .map_err(|error| Status::internal(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_debug_text_of_a_token_does_not_show_it() {
+        assert_eq!(format!("{:?}", Token("secret".to_owned())), "…");
+    }
 }

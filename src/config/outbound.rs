@@ -56,13 +56,18 @@ impl OutboundArgs {
             outbound.proxy = errors.parse("upstream-proxy", shown, |_| Proxy::parse(raw));
         }
         if errors.count() == known {
-            self.check_use(target, errors);
+            self.check_use(target, &outbound, errors);
         }
         (errors.count() == known).then_some(outbound)
     }
 
     /// Reports flags that the target would ignore, or that cannot work with it.
-    fn check_use(&self, target: Option<&Target>, errors: &mut ConfigErrors) {
+    fn check_use(
+        &self,
+        target: Option<&Target>,
+        outbound: &ClientOptions,
+        errors: &mut ConfigErrors,
+    ) {
         let flags = [
             ("upstream-ca", &self.upstream_ca),
             ("upstream-client-cert", &self.upstream_client_cert),
@@ -71,6 +76,22 @@ impl OutboundArgs {
         let (useless, why) = match target {
             #[cfg(feature = "sandbox")]
             Some(Target::Sandbox(_)) => (&flags[..], "the sandbox is inside the gateway"),
+            // Another machine's loopback is not the gateway's: the requests, with
+            // their tokens, would cross the network in the clear.
+            Some(Target::Upstream(base))
+                if base.is_loopback()
+                    && !base.is_secure()
+                    && outbound
+                        .proxy
+                        .as_ref()
+                        .is_some_and(|proxy| !proxy.is_loopback()) =>
+            {
+                errors.add(format!(
+                    "--upstream-proxy: cannot be used with `{base}`, which the gateway reaches \
+                     without a network"
+                ));
+                return;
+            }
             // A proxy forwards plain http too.
             Some(Target::Upstream(base)) if !base.is_secure() => {
                 (&flags[..2], "the upstream is plain http")

@@ -51,7 +51,10 @@ impl StatusBuilder {
                 (Code::InvalidArgument, Reason::InvalidRequest)
             }
             Error::Unauthenticated(reason, _) => (Code::Unauthenticated, reason),
-            Error::Overloaded | Error::MemoryExhausted => (Code::Unavailable, Reason::Overloaded),
+            Error::Overloaded
+            | Error::TooManyStreams
+            | Error::MemoryExhausted
+            | Error::MessageEvicted => (Code::Unavailable, Reason::Overloaded),
             Error::RateLimited(_) => {
                 status.limits.violations.push(quota_failure::Violation {
                     subject: TOKEN.to_owned(),

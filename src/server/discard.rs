@@ -121,8 +121,10 @@ impl<B: RequestBody> Drop for Unread<B> {
     fn drop(&mut self) {
         let body = self.body.take().filter(|body| !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (body, Handle::try_current()) {
-            // In a task of its own, because the call holds far more. It ends with the
-            // connection.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the call holds far more, and the task ends with the connection"
+            )]
             runtime.spawn(self.discard.clone().rest(body));
         }
     }

@@ -55,7 +55,7 @@ impl PublicServices {
             _ => Some(self.reflections),
         };
         let permit = permit.map(Semaphore::try_acquire_owned).transpose();
-        let permit = permit.map_err(|_| Error::Overloaded)?;
+        let permit = permit.map_err(|_| Error::TooManyStreams)?;
         let (head, mut message) = request.into_parts();
         if is_health {
             message = Body::from(self.health_checks.read(message).await?);

@@ -101,7 +101,7 @@ impl RequestBuffers {
         };
         let read = tokio::select! {
             biased;
-            _ = evicted => Err(Error::MemoryExhausted),
+            _ = evicted => Err(Error::MessageEvicted),
             read = timeout(REQUEST_BODY_TIMEOUT, read) => {
                 read.unwrap_or(Err(Error::MessageLate(REQUEST_BODY_TIMEOUT)))
             },
@@ -148,7 +148,7 @@ impl Slot<'_> {
             }
             slots.open.pop_first();
         }
-        Err(Error::MemoryExhausted)
+        Err(Error::MessageEvicted)
     }
 }
 

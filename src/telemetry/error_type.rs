@@ -29,7 +29,9 @@ pub(super) fn error_type(error: &Error) -> &'static str {
         Error::Invalid(_)
         | Error::Unauthenticated(..)
         | Error::Overloaded
+        | Error::TooManyStreams
         | Error::MemoryExhausted
+        | Error::MessageEvicted
         | Error::TokenConcurrency
         | Error::StreamIdle(_)
         | Error::StreamUnused(_)

@@ -83,6 +83,12 @@ impl Endpoint {
         self.0.scheme() == "https"
     }
 
+    /// Whether it is on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
     /// The host and the port.
     #[must_use]
     pub fn host_port(&self) -> (&str, u16) {
@@ -124,7 +130,8 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether a URL's host is this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host
         .trim_start_matches('[')

@@ -2,7 +2,7 @@
 //!
 //! reqwest opens the tunnels (`CONNECT`, RFC 9110, section 9.3.6), and takes 200
 //! alone for a success. Its error tells neither the proxy nor the status of
-//! another answer, so a proxy that refuses a tunnel is asked a second time, for
+//! another response, so a proxy that refuses a tunnel gets a second `CONNECT`, for
 //! its status alone.
 
 #![expect(
@@ -16,6 +16,7 @@ use http::{Method, StatusCode};
 use reqwest::{Client, Url};
 
 use super::client::CONNECT_TIMEOUT;
+use super::endpoint;
 use crate::error::Error;
 use crate::error::chain::{causes, http_causes};
 
@@ -58,6 +59,12 @@ impl Proxy {
             "http" => Err("must be a host and a port alone".to_owned()),
             _ => Err("must begin with `http://`: tokens are safe in TLS through it".to_owned()),
         }
+    }
+
+    /// Whether it is on this machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        endpoint::is_loopback(&self.0)
     }
 
     pub(super) fn url(&self) -> Url {

@@ -47,8 +47,9 @@ pub(super) async fn read_response(
     }
     if !status.is_success() {
         // The status is enough if the body is cut off or late.
+        let lease = memory.sub_lease();
         let body = deadline
-            .timeout(read_body(response, MAX_ERROR_BODY, &memory.sub_lease()))
+            .timeout(read_body(response, MAX_ERROR_BODY, &lease))
             .await;
         let body = body.and_then(Result::ok).unwrap_or_default();
         return Err(error_status(spec, status, response.headers(), &body));
@@ -129,7 +130,10 @@ pub(super) fn deadline_exceeded(spec: &Spec) -> Error {
 
 /// Returns the error of a request that was cancelled while it was sent.
 pub(super) fn cancelled(spec: &Spec) -> Error {
-    connection_lost(spec, "the vendor rejected the token meanwhile".to_owned())
+    connection_lost(
+        spec,
+        "the vendor refused another request of the token with 429 while it was sent".to_owned(),
+    )
 }
 
 /// Returns the error of a request that was sent and has no readable response.

@@ -7,9 +7,9 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::Request;
 use tonic::metadata::AsciiMetadataValue;
 
-use super::CallArgs;
 use super::channel::Gateway;
 use super::id_reader::{IdReader, STANDARD_INPUT};
+use super::{CallArgs, Token};
 use crate::args::parse_duration;
 use crate::proto;
 
@@ -45,7 +45,7 @@ impl PreparedCall {
         let ids = ids(args, &method, &message)?;
         let gateway = Gateway::new(&args.address, &args.tls)?;
         let mut request = Request::new(message);
-        if let Some(token) = &args.token {
+        if let Some(Token(token)) = &args.token {
             let mut value = AsciiMetadataValue::try_from(format!("Bearer {token}"))
                 .map_err(|_| "the token has characters that no header may have".to_owned())?;
             value.set_sensitive(true);

@@ -53,7 +53,7 @@ async fn of_too_many_the_one_that_takes_the_longest_is_given_up() {
     assert_eq!(message.len(), PREFIX + 9);
     let given_up = slow.remove(0).await;
     assert!(
-        matches!(given_up, Err(Error::MemoryExhausted)),
+        matches!(given_up, Err(Error::MessageEvicted)),
         "{given_up:?}"
     );
     assert!(poll_immediate(join_all(slow)).await.is_none());
@@ -71,7 +71,7 @@ async fn of_too_many_bytes_those_that_take_the_longest_are_given_up() {
     buffers.read(whole(90)).await.unwrap();
     let given_up = first.await;
     assert!(
-        matches!(given_up, Err(Error::MemoryExhausted)),
+        matches!(given_up, Err(Error::MessageEvicted)),
         "{given_up:?}"
     );
     assert!(poll_immediate(&mut second).await.is_none());

@@ -299,6 +299,16 @@ fn flags_that_cannot_be_heeded_are_mistakes() {
             "--upstream-proxy: cannot be used with `https://[::1]:8443`: TLS through a proxy \
              needs a host name or an IPv4 address",
         ),
+        (
+            &[
+                "--upstream-url",
+                "http://127.0.0.1:1",
+                "--upstream-proxy",
+                "http://proxy.example:3128",
+            ],
+            "--upstream-proxy: cannot be used with `http://127.0.0.1:1`, which the gateway \
+             reaches without a network",
+        ),
     ] {
         let refused = run(&[&["serve"], flags].concat(), &[]);
         assert_eq!(refused.config_errors(), [problem]);
