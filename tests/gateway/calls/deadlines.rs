@@ -17,7 +17,7 @@ use crate::support::{
     Gateway, Limits, Vendor, encode, expect_error, metadata, method, minimal_request, path,
 };
 
-/// A default deadline that expires in any test.
+/// A default deadline short enough to expire in each test.
 const SHORT: Duration = Duration::from_millis(200);
 
 /// A vendor that never responds, and reports when requests arrive and are cancelled.

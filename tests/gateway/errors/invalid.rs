@@ -1,5 +1,5 @@
-//! Invalid requests and responses. The gateway rejects an invalid request before
-//! it sends anything, with what to correct.
+//! Invalid requests and responses. The gateway rejects an invalid request unsent,
+//! and names what to correct.
 
 mod frames;
 mod ids;

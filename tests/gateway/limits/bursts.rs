@@ -1,4 +1,4 @@
-//! Many connections that come at the same moment.
+//! Bursts of connections.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio::time::timeout;
 
 use crate::support::process::ServerProcess;
 
-/// As many calls at once as go through an nginx, which opens a connection for each.
+/// The concurrent calls of an nginx, which opens a connection for each.
 const BURST: usize = 600;
 
 #[tokio::test]
-async fn connections_that_come_at_once_wait_for_the_gateway_to_accept_them() {
+async fn a_burst_of_connections_waits_in_the_listen_backlog() {
     let gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
-    // It accepts nothing meanwhile, as where it has no processor for a moment.
+    // The stopped process accepts nothing, like one that gets no processor time.
     gateway.signal("STOP");
 
     let connections = (0..BURST).map(|_| {
@@ -26,6 +26,8 @@ async fn connections_that_come_at_once_wait_for_the_gateway_to_accept_them() {
     let connected = join_all(connections).await;
 
     gateway.signal("CONT");
-    let connected = connected.iter().filter(|one| matches!(one, Ok(Ok(_))));
-    assert_eq!(connected.count(), BURST, "the others were turned away");
+    let connected = connected
+        .iter()
+        .filter(|result| matches!(result, Ok(Ok(_))));
+    assert_eq!(connected.count(), BURST, "all connections should succeed");
 }

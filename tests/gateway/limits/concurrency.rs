@@ -1,4 +1,4 @@
-//! How many calls are in flight at once: more are refused, none waits.
+//! The concurrency limit: calls over it are rejected at once, and none waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,53 +20,55 @@ use crate::support::{
     Gateway, JsonResponse, Limits, ReceivedRequest, Vendor, expect_error, metadata, reply,
 };
 
-/// How many calls the gateways of these tests take.
-const PLACES: usize = 4;
+/// The concurrency limit of these tests.
+const MAX_IN_FLIGHT: usize = 4;
 
 const RPC: &str = "GetUserPresencesPurecloud";
 
-/// A gateway all of whose places are taken, by calls of different callers,
-/// until the vendor is let answer them.
-struct Full {
+/// A gateway at its concurrency limit, whose calls have different callers and wait
+/// for the vendor.
+struct FullGateway {
     gateway: Gateway,
     vendor: Vendor,
     calls: Vec<JoinHandle<Result<JsonResponse, Status>>>,
-    answers: Arc<Semaphore>,
+    gate: Arc<Semaphore>,
 }
 
-async fn full(status: u16) -> Full {
+/// Fills a gateway with calls to which the vendor responds with this status, one for
+/// each permit of the gate.
+async fn full_gateway(status: u16) -> FullGateway {
     let (arrive, mut arrived) = mpsc::unbounded_channel();
-    let answers = Arc::new(Semaphore::new(0));
-    let permits = Arc::clone(&answers);
+    let gate = Arc::new(Semaphore::new(0));
+    let vendor_gate = Arc::clone(&gate);
     let vendor = Vendor::start(move |received: ReceivedRequest| {
-        let (arrive, permits) = (arrive.clone(), Arc::clone(&permits));
+        let (arrive, gate) = (arrive.clone(), Arc::clone(&vendor_gate));
         async move {
             if received.token().contains("holder") {
                 let _ = arrive.send(());
-                permits.acquire().await.unwrap().forget();
+                gate.acquire().await.unwrap().forget();
             }
             reply(status, "{}")
         }
     })
     .await;
     let limits = Limits {
-        max_in_flight: PLACES,
+        max_in_flight: MAX_IN_FLIGHT,
         ..Limits::default()
     };
     let gateway = Gateway::start_with(&vendor, limits).await;
     let mut calls = Vec::new();
-    for caller in 0..PLACES {
+    for caller in 0..MAX_IN_FLIGHT {
         let gateway = gateway.clone();
         calls.push(tokio::spawn(async move {
             call(&gateway, &format!("holder{caller}")).await
         }));
         arrived.recv().await.unwrap();
     }
-    Full {
+    FullGateway {
         gateway,
         vendor,
         calls,
-        answers,
+        gate,
     }
 }
 
@@ -81,18 +83,19 @@ async fn call(gateway: &Gateway, caller: &str) -> Result<JsonResponse, Status> {
         .await
 }
 
+/// Asserts that the gateway rejected the call as overloaded.
 #[track_caller]
-fn overloaded<T: std::fmt::Debug>(answer: Result<T, Status>) -> Status {
+fn assert_overloaded<T: std::fmt::Debug>(answer: Result<T, Status>) -> Status {
     expect_error(answer, Code::Unavailable, "OVERLOADED")
 }
 
 #[tokio::test]
-async fn a_call_beyond_the_limit_is_refused_at_once_and_costs_the_vendor_nothing() {
-    let full = full(200).await;
-    // Of one connection or another, the limit is the process's.
+async fn a_call_over_the_limit_is_rejected_at_once_and_unsent() {
+    let full = full_gateway(200).await;
+    // The limit covers all connections of the process.
     let other = Gateway::connect(full.gateway.address).await;
     for gateway in [&full.gateway, &other] {
-        let status = overloaded(call(gateway, "late").await);
+        let status = assert_overloaded(call(gateway, "late").await);
         let pushback: u64 = metadata(&status, "grpc-retry-pushback-ms")
             .unwrap()
             .parse()
@@ -106,90 +109,90 @@ async fn a_call_beyond_the_limit_is_refused_at_once_and_costs_the_vendor_nothing
             status.message()
         );
     }
-    assert_eq!(full.vendor.received().len(), PLACES);
-    // Those that have their place are not disturbed.
-    full.answers.add_permits(PLACES);
-    for held in full.calls {
-        held.await.unwrap().unwrap();
+    assert_eq!(full.vendor.received().len(), MAX_IN_FLIGHT);
+    // The calls within the limit continue.
+    full.gate.add_permits(MAX_IN_FLIGHT);
+    for call in full.calls {
+        call.await.unwrap().unwrap();
     }
 }
 
 #[tokio::test]
-async fn health_and_reflection_answer_while_it_is_full() {
-    let full = full(200).await;
-    overloaded(call(&full.gateway, "late").await);
+async fn health_and_reflection_respond_at_the_limit() {
+    let full = full_gateway(200).await;
+    assert_overloaded(call(&full.gateway, "late").await);
     for name in NAMES {
         let status = check(&full.gateway.channel, name).await;
         assert_eq!(status.unwrap(), ServingStatus::Serving, "{name}");
     }
     assert!(!v1::services(&full.gateway).await.is_empty());
     assert!(!v1alpha::services(&full.gateway).await.is_empty());
-    // They have not made room either.
-    overloaded(call(&full.gateway, "late").await);
+    // They do not free a permit either.
+    assert_overloaded(call(&full.gateway, "late").await);
 }
 
 #[tokio::test]
-async fn a_caller_with_too_little_time_to_come_back_is_told_not_to() {
-    let full = full(200).await;
-    let metadata_ = [("authorization", "Bearer late"), ("grpc-timeout", "100m")];
+async fn a_call_with_too_little_time_left_to_retry_gets_a_negative_pushback() {
+    let full = full_gateway(200).await;
+    let headers = [("authorization", "Bearer late"), ("grpc-timeout", "100m")];
     let answer = full
         .gateway
-        .call_with_metadata(RPC, json!({"userId": "u"}), &metadata_)
+        .call_with_metadata(RPC, json!({"userId": "u"}), &headers)
         .await;
-    let status = overloaded(answer);
+    let status = assert_overloaded(answer);
     assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
     assert!(status.get_details_retry_info().is_some());
 }
 
 #[tokio::test]
-async fn a_place_comes_back_after_every_end_of_a_call() {
+async fn every_end_of_a_call_frees_its_permit() {
     for status in [200, 404, 500] {
-        let full = full(status).await;
-        overloaded(call(&full.gateway, "late").await);
-        full.answers.add_permits(PLACES);
-        for held in full.calls {
-            assert_eq!(held.await.unwrap().is_ok(), status == 200);
+        let full = full_gateway(status).await;
+        assert_overloaded(call(&full.gateway, "late").await);
+        full.gate.add_permits(MAX_IN_FLIGHT);
+        for call in full.calls {
+            assert_eq!(call.await.unwrap().is_ok(), status == 200);
         }
-        // As many as before, at once.
-        let callers = (0..PLACES).map(|caller| format!("next{caller}"));
+        // The same number of concurrent calls fits again.
+        let callers = (0..MAX_IN_FLIGHT).map(|caller| format!("next{caller}"));
         let calls = callers.map(|caller| {
             let gateway = full.gateway.clone();
             async move { call(&gateway, &caller).await }
         });
         for answer in join_all(calls).await {
-            let refused = answer.err().map(|status| status.code());
-            assert_ne!(refused, Some(Code::Unavailable), "after {status}");
+            let code = answer.err().map(|status| status.code());
+            assert_ne!(code, Some(Code::Unavailable), "after {status}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_place_comes_back_from_a_caller_that_goes_away() {
-    let full = full(200).await;
-    overloaded(call(&full.gateway, "late").await);
+async fn a_cancelled_call_frees_its_permit() {
+    let full = full_gateway(200).await;
+    assert_overloaded(call(&full.gateway, "late").await);
     full.calls[0].abort();
-    let answered = async {
+    let accepted = async {
         loop {
             match call(&full.gateway, "late").await {
-                Err(status) => drop(overloaded(Err::<(), _>(status))),
+                Err(status) => drop(assert_overloaded(Err::<(), _>(status))),
                 Ok(_) => break,
             }
             tokio::task::yield_now().await;
         }
     };
-    let answered = timeout(Duration::from_secs(20), answered).await;
-    answered.expect("the place of a call that was given up should come back");
+    let accepted = timeout(Duration::from_secs(20), accepted).await;
+    accepted.expect("a cancelled call should free its permit");
 }
 
 #[tokio::test]
-async fn a_call_that_is_refused_before_it_is_sent_gives_its_place_back() {
+async fn a_call_that_is_rejected_unsent_frees_its_permit() {
     let vendor = Vendor::with_response(200, "{}").await;
     let limits = Limits {
-        max_in_flight: PLACES,
+        max_in_flight: MAX_IN_FLIGHT,
         ..Limits::default()
     };
     let gateway = Gateway::start_with(&vendor, limits).await;
-    for _ in 0..PLACES * 3 {
+    for _ in 0..MAX_IN_FLIGHT * 3 {
         let answer = gateway
             .call_with_metadata(RPC, json!({"userId": "u"}), &[])
             .await;
@@ -204,8 +207,8 @@ async fn a_call_that_is_refused_before_it_is_sent_gives_its_place_back() {
     gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
 }
 
-/// Makes a call whose answer is left unread.
-async fn unread(gateway: &Gateway, caller: usize) -> Streaming<Vec<u8>> {
+/// Makes a call and returns its response unread.
+async fn unread_response(gateway: &Gateway, caller: usize) -> Streaming<Vec<u8>> {
     use presence_gateway::cli::call::codec::Raw;
     let mut client =
         tonic::client::Grpc::new(gateway.channel.clone()).max_decoding_message_size(usize::MAX);
@@ -219,7 +222,7 @@ async fn unread(gateway: &Gateway, caller: usize) -> Streaming<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_place_is_held_until_the_answer_was_read() {
+async fn a_call_holds_its_permit_until_its_response_is_read() {
     let vendor = Vendor::start(async |received: ReceivedRequest| {
         assert_eq!(received.method, Method::GET);
         let list: Vec<_> = (0..2000)
@@ -232,13 +235,13 @@ async fn a_place_is_held_until_the_answer_was_read() {
     })
     .await;
     let limits = Limits {
-        max_in_flight: PLACES,
+        max_in_flight: MAX_IN_FLIGHT,
         ..Limits::default()
     };
     let gateway = Gateway::start_with(&vendor, limits).await;
-    // A connection each, whose window is far smaller than the answer.
+    // Each caller has a connection with a window far smaller than the response.
     let mut readers = Vec::new();
-    for caller in 0..PLACES {
+    for caller in 0..MAX_IN_FLIGHT {
         let endpoint = format!("http://{}", gateway.address);
         let endpoint = tonic::transport::Endpoint::from_shared(endpoint).unwrap();
         let endpoint = endpoint
@@ -249,10 +252,10 @@ async fn a_place_is_held_until_the_answer_was_read() {
             address: gateway.address,
             channel,
         };
-        let answer = unread(&reader, caller).await;
+        let answer = unread_response(&reader, caller).await;
         readers.push((reader, answer));
     }
-    overloaded(call(&gateway, "late").await);
+    assert_overloaded(call(&gateway, "late").await);
 
     let read = readers.into_iter().map(|(reader, mut answer)| async move {
         let message = answer.message().await.unwrap().unwrap();

@@ -1,5 +1,5 @@
-//! How much memory messages and answers take together: what would be more is
-//! refused, and nobody waits for it.
+//! The memory limit of messages and responses: a call over it is rejected at once,
+//! and none waits.
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
@@ -14,7 +14,8 @@ use crate::support::{Gateway, JsonResponse, Limits, Vendor, expect_error, metada
 
 const BULK: &str = "GetUsersPresencesPurecloudBulk";
 
-/// What all calls of these gateways may take: four times a mebibyte of the wire.
+/// The memory limit of these tests: room for 1 MiB on the wire, of which each byte
+/// is charged four times.
 const MEMORY: usize = 4 << 20;
 
 async fn gateway(vendor: &Vendor) -> Gateway {
@@ -25,7 +26,7 @@ async fn gateway(vendor: &Vendor) -> Gateway {
     Gateway::start_with(vendor, limits).await
 }
 
-/// A presence of so many bytes.
+/// A presence with a message of this many bytes.
 fn presence(bytes: usize) -> String {
     format!(r#"{{"userId":"u","message":"{}"}}"#, "x".repeat(bytes))
 }
@@ -34,7 +35,8 @@ fn update(bytes: usize) -> Value {
     json!({"userId": "u", "body": {"message": "x".repeat(bytes)}})
 }
 
-async fn once(gateway: &Gateway, rpc: &str, request: Value) -> Result<JsonResponse, Status> {
+/// Makes a call marked as a retry, so that the gateway does not retry it.
+async fn call_once(gateway: &Gateway, rpc: &str, request: Value) -> Result<JsonResponse, Status> {
     let metadata = [
         ("authorization", "Bearer t"),
         ("grpc-previous-rpc-attempts", "1"),
@@ -43,33 +45,33 @@ async fn once(gateway: &Gateway, rpc: &str, request: Value) -> Result<JsonRespon
 }
 
 #[tokio::test]
-async fn a_message_for_which_there_is_no_memory_is_refused_unsent() {
+async fn a_message_over_the_memory_limit_is_rejected_unsent() {
     let vendor = Vendor::with_response(200, "{}").await;
     let gateway = gateway(&vendor).await;
     let rpc = "PatchUserPresencesPurecloud";
-    once(&gateway, rpc, update(1_000_000)).await.unwrap();
-    let answer = once(&gateway, rpc, update(1_100_000)).await;
+    call_once(&gateway, rpc, update(1_000_000)).await.unwrap();
+    let answer = call_once(&gateway, rpc, update(1_100_000)).await;
     let status = expect_error(answer, Code::Unavailable, "OVERLOADED");
     assert!(status.message().contains("--message-memory"), "{status:?}");
     assert!(status.get_details_retry_info().is_some());
     assert_ne!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
     assert_eq!(vendor.received().len(), 1);
-    // What the calls before had is free again.
-    once(&gateway, rpc, update(1_000_000)).await.unwrap();
+    // The earlier calls have released their memory.
+    call_once(&gateway, rpc, update(1_000_000)).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_answer_to_a_read_for_which_there_is_none_is_refused_and_a_write_is_told_applied() {
+async fn a_response_over_the_memory_limit_fails_a_read_and_reports_a_write_as_applied() {
     let vendor = Vendor::with_response(200, presence(1_100_000)).await;
     let gateway = gateway(&vendor).await;
     let read = json!({"userId": "u"});
-    let answer = once(&gateway, "GetUserPresencesPurecloud", read.clone()).await;
+    let answer = call_once(&gateway, "GetUserPresencesPurecloud", read.clone()).await;
     let status = expect_error(answer, Code::Unavailable, "OVERLOADED");
     assert!(
         status.message().contains("nothing was changed"),
         "{status:?}"
     );
-    let answer = once(&gateway, "PatchUserPresencesPurecloud", update(9)).await;
+    let answer = call_once(&gateway, "PatchUserPresencesPurecloud", update(9)).await;
     let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.metadata["outcome"], "applied");
@@ -77,17 +79,17 @@ async fn an_answer_to_a_read_for_which_there_is_none_is_refused_and_a_write_is_t
 }
 
 #[tokio::test]
-async fn the_batches_of_a_bulk_call_take_what_they_hold_together() {
+async fn the_memory_limit_covers_all_batches_of_a_bulk_call() {
     let vendor = Vendor::with_response(200, format!("[{}]", presence(400_000))).await;
     let gateway = gateway(&vendor).await;
     let ids: Vec<_> = (0..150).map(|n| n.to_string()).collect();
-    once(&gateway, BULK, json!({ "id": ids[..100] }))
+    call_once(&gateway, BULK, json!({ "id": ids[..100] }))
         .await
         .unwrap();
-    let answer = once(&gateway, BULK, json!({ "id": ids })).await;
+    let answer = call_once(&gateway, BULK, json!({ "id": ids })).await;
     expect_error(answer, Code::Unavailable, "OVERLOADED");
-    let some = json!({"id": ids, "allowPartialResults": true});
-    let answer = once(&gateway, BULK, some).await.unwrap().json;
+    let partial = json!({"id": ids, "allowPartialResults": true});
+    let answer = call_once(&gateway, BULK, partial).await.unwrap().json;
     let failures = answer["failures"].as_array().unwrap();
     assert_eq!(failures.len(), 1, "{failures:#?}");
     assert_eq!(failures[0]["status"]["code"], Code::Unavailable as i32);
@@ -95,7 +97,7 @@ async fn the_batches_of_a_bulk_call_take_what_they_hold_together() {
 }
 
 #[tokio::test]
-async fn what_a_caller_holds_who_has_not_taken_its_answer_is_not_there_for_others() {
+async fn a_call_holds_its_memory_until_it_ends() {
     let (arrive, mut arrived) = mpsc::unbounded_channel();
     let vendor = Vendor::start(move |_| {
         let arrive = arrive.clone();
@@ -107,21 +109,21 @@ async fn what_a_caller_holds_who_has_not_taken_its_answer_is_not_there_for_other
     .await;
     let gateway = gateway(&vendor).await;
     let rpc = "PatchUserPresencesPurecloud";
-    let holding = once(&gateway, rpc, update(1_000_000));
-    let refused_meanwhile = async {
+    let first = call_once(&gateway, rpc, update(1_000_000));
+    let rejected_second = async {
         wait_for("the first call", arrived.recv()).await.unwrap();
-        let answer = once(&gateway, rpc, update(100_000)).await;
+        let answer = call_once(&gateway, rpc, update(100_000)).await;
         expect_error(answer, Code::Unavailable, "OVERLOADED");
     };
     tokio::select! {
-        answer = holding => panic!("{answer:?}"),
-        () = refused_meanwhile => {}
+        answer = first => panic!("{answer:?}"),
+        () = rejected_second => {}
     }
-    // It has gone away, and its memory is free as soon as that is known.
+    // The first call is cancelled, and releases its memory when the gateway notices.
     let next = async {
         loop {
             tokio::select! {
-                answer = once(&gateway, rpc, update(1_000_000)) => {
+                answer = call_once(&gateway, rpc, update(1_000_000)) => {
                     expect_error(answer, Code::Unavailable, "OVERLOADED");
                 }
                 _ = arrived.recv() => return,
@@ -132,12 +134,12 @@ async fn what_a_caller_holds_who_has_not_taken_its_answer_is_not_there_for_other
 }
 
 #[tokio::test]
-async fn a_small_message_of_very_many_elements_does_not_become_a_large_one() {
+async fn a_small_message_of_very_many_elements_takes_little_memory() {
     let server = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let gateway = Gateway::connect(server.address.parse().unwrap()).await;
     gateway.call("GetSystempresences", json!({})).await.unwrap();
     let before = server.resident_kib();
-    // Two million updates without a field, and as many ids and divisions.
+    // Two million empty elements of each list.
     for (rpc, element, field) in [
         ("PutUsersPresencesBulk", 0x0a, "body"),
         ("GetUsersPresencesPurecloudBulk", 0x0a, "ids"),
@@ -150,12 +152,12 @@ async fn a_small_message_of_very_many_elements_does_not_become_a_large_one() {
             .unwrap();
         let answer = send(&gateway, call).await.result();
         let status = expect_error(answer, Code::InvalidArgument, "INVALID_REQUEST");
-        let wrong = &status.get_details_bad_request().unwrap().field_violations[0];
-        assert_eq!(wrong.field, field);
-        assert!(wrong.description.contains("2000000"), "{wrong:?}");
+        let violation = &status.get_details_bad_request().unwrap().field_violations[0];
+        assert_eq!(violation.field, field);
+        assert!(violation.description.contains("2000000"), "{violation:?}");
     }
-    let grown = server.resident_kib().saturating_sub(before);
-    assert!(grown < 64 * 1024, "grown by {grown} KiB");
+    let growth = server.resident_kib().saturating_sub(before);
+    assert!(growth < 64 * 1024, "grew by {growth} KiB");
     #[cfg(target_os = "linux")]
     assert!(
         server.peak_kib() < before + 64 * 1024,
