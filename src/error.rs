@@ -8,6 +8,7 @@ mod code;
 mod details;
 pub mod fault;
 mod message;
+mod outcome;
 mod reason;
 mod status_builder;
 mod text;
@@ -25,6 +26,7 @@ pub use code::code_name;
 pub(crate) use code::is_server_fault;
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
+pub use outcome::{NotTried, UnknownOutcome};
 pub(crate) use reason::is_loggable;
 pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
 
@@ -175,38 +177,6 @@ pub enum Error {
     /// The gateway shuts down, and an endless stream with it.
     #[error("the gateway is shutting down; open the stream again, another replica will answer")]
     ShuttingDown,
-}
-
-/// Why a part of a bulk write was not sent.
-#[allow(missing_docs, reason = "the messages say it")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotTried {
-    #[error("the deadline passed")]
-    DeadlineExceeded,
-    /// An earlier batch failed, and the call with it.
-    #[error("an earlier batch of the call failed")]
-    CallFailed,
-    /// An earlier update of the same user may be applied later than this one.
-    #[error(
-        "an earlier update of the same user may still be applied; read the user's presence \
-        before you repeat it"
-    )]
-    OutcomeUnknown,
-}
-
-/// Why it is not known whether a write was applied.
-#[allow(missing_docs, reason = "the messages say it")]
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum UnknownOutcome {
-    #[error("the deadline passed before the answer arrived")]
-    DeadlineExceeded,
-    #[error("the connection broke before the answer arrived: {0}")]
-    ConnectionLost(String),
-    #[error("the answer of the presence API cannot be read: {0}")]
-    Unreadable(String),
-    /// A proxy in front of the vendor gave up: 502 or 504.
-    #[error("{}", message::upstream_message(.0))]
-    UpstreamStatus(Box<Fault>),
 }
 
 /// An error together with the ids and reports that its status carries.

@@ -1,0 +1,36 @@
+//! Why the outcome of a write is not known, and why a part of it was not sent.
+
+use super::fault::Fault;
+use super::message;
+
+/// Why a part of a bulk write was not sent.
+#[allow(missing_docs, reason = "the messages say it")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTried {
+    #[error("the deadline passed")]
+    DeadlineExceeded,
+    /// An earlier batch failed, and the call with it.
+    #[error("an earlier batch of the call failed")]
+    CallFailed,
+    /// An earlier update of the same user may be applied later than this one.
+    #[error(
+        "an earlier update of the same user may still be applied; read the user's presence \
+        before you repeat it"
+    )]
+    OutcomeUnknown,
+}
+
+/// Why it is not known whether a write was applied.
+#[allow(missing_docs, reason = "the messages say it")]
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UnknownOutcome {
+    #[error("the deadline passed before the answer arrived")]
+    DeadlineExceeded,
+    #[error("the connection broke before the answer arrived: {0}")]
+    ConnectionLost(String),
+    #[error("the answer of the presence API cannot be read: {0}")]
+    Unreadable(String),
+    /// A proxy in front of the vendor gave up: 502 or 504.
+    #[error("{}", message::upstream_message(.0))]
+    UpstreamStatus(Box<Fault>),
+}
