@@ -28,7 +28,7 @@ pub(crate) use prune::prune_mismatched;
 
 /// The most models in a list: a thousand times what the vendor answers to one
 /// request. An empty model is two bytes of JSON and hundreds in memory.
-const MAX_ELEMENTS: usize = 50_000;
+const MAX_RESPONSE_ELEMENTS: usize = 50_000;
 
 /// Parses a model; `null` is `None`. Rejects anything but an object: serde alone
 /// would fill a model from an array by position.
@@ -74,9 +74,12 @@ pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
             let mut list = Vec::new();
             while let Some(element) = elements.next_element_seed(Object(PhantomData))? {
-                if list.len() == MAX_ELEMENTS {
-                    let most = format!("an array of at most {MAX_ELEMENTS} objects");
-                    return Err(de::Error::invalid_length(MAX_ELEMENTS + 1, &most.as_str()));
+                if list.len() == MAX_RESPONSE_ELEMENTS {
+                    let most = format!("an array of at most {MAX_RESPONSE_ELEMENTS} objects");
+                    return Err(de::Error::invalid_length(
+                        MAX_RESPONSE_ELEMENTS + 1,
+                        &most.as_str(),
+                    ));
                 }
                 list.extend(element);
             }

@@ -36,7 +36,7 @@ fn keeps(value: &mut Value, field: &FieldDescriptor, drops: Drops<'_>) -> bool {
         Value::Array(elements) if field.is_list() => {
             let mut count = 0;
             elements.retain_mut(|element| {
-                let fits = count < super::MAX_ELEMENTS
+                let fits = count < super::MAX_RESPONSE_ELEMENTS
                     && (element.is_null() || prune_value(element, field, drops));
                 count += usize::from(fits);
                 fits || !drops(field, true)

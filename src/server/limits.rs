@@ -19,7 +19,7 @@ pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The elements of a list that is not cut into batches: more than fit into a
 /// URL, and more than the vendor accepts.
-pub const MAX_ELEMENTS: usize = 10_000;
+pub const MAX_REQUEST_ELEMENTS: usize = 10_000;
 
 /// How long after its deadline a call is ended that has not reached its
 /// handler. A handler ends by itself at the deadline, with a better status.

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Violation};
 use crate::rpc::Rpc;
-use crate::server::limits::MAX_ELEMENTS;
+use crate::server::limits::MAX_REQUEST_ELEMENTS;
 use crate::server::request_buffers::PREFIX;
 
 /// Checks how many elements the repeated fields of a framed message have.
@@ -25,7 +25,7 @@ pub(super) fn check(rpc: &Rpc, message: &[u8], max_bulk_ids: usize) -> Result<()
         let setting = " (the gateway's --max-bulk-ids)";
         (max_bulk_ids, setting, "; make several calls")
     } else {
-        (MAX_ELEMENTS, "", "")
+        (MAX_REQUEST_ELEMENTS, "", "")
     };
     if count <= max {
         return Ok(());
