@@ -68,7 +68,7 @@ struct Pipeline<S> {
 }
 
 /// One of the concurrent calls, until this is dropped.
-type Permit = Share<TokenKey>;
+type ConcurrencyPermit = Share<TokenKey>;
 
 /// What the layers behind the deadline have of a call.
 struct Call {
@@ -196,14 +196,18 @@ where
     }
 
     /// Takes a permit, and the memory of a message of this size, without waiting.
-    fn admit(&self, caller: &Caller, size: usize) -> Result<(Permit, MemoryLease), Error> {
+    fn admit(
+        &self,
+        caller: &Caller,
+        size: usize,
+    ) -> Result<(ConcurrencyPermit, MemoryLease), Error> {
         let permit = self.permit(caller)?;
         let lease = self.memory.lease(Some(caller.key()));
         lease.reserve(size).map_err(|_| Error::MemoryExhausted)?;
         Ok((permit, lease))
     }
 
-    fn permit(&self, caller: &Caller) -> Result<Permit, Error> {
+    fn permit(&self, caller: &Caller) -> Result<ConcurrencyPermit, Error> {
         let permit = self.concurrency.acquire(Some(caller.key()), 1);
         permit.map_err(|exceeded| match exceeded {
             Exceeded::Total => Error::Overloaded,

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::token_key::TokenKey;
-pub(crate) use permit::{Permit, Slot};
+pub(crate) use permit::{RatePermit, Ticket};
 pub(crate) use reservation::Reservation;
 use throttle::{Throttle, delay};
 use window::TokenWindows;
@@ -113,10 +113,10 @@ impl RateLimiter {
     pub(crate) fn requeue(
         &self,
         token: TokenKey,
-        slot: Slot,
+        ticket: Ticket,
         deadline: Instant,
     ) -> Result<Reservation, Denied> {
-        let number = slot.number;
+        let number = ticket.number;
         if self.is_enabled() {
             let now = Instant::now();
             let mut windows = self.windows.lock();
@@ -146,7 +146,7 @@ impl RateLimiter {
         &self,
         token: TokenKey,
         deadline: Instant,
-    ) -> Result<Permit, Denied> {
+    ) -> Result<RatePermit, Denied> {
         let reservation = self.reserve_one(token, deadline)?;
         reservation.wait(|| deadline, |_| {}).await
     }
@@ -173,11 +173,11 @@ impl RateLimiter {
     ///
     /// The delay is an exponential backoff where the vendor sends no
     /// `Retry-After`, or has sent one that was too short. The request had this
-    /// slot, and was refused `refusals` times before.
+    /// ticket, and was refused `refusals` times before.
     pub(crate) fn throttle(
         &self,
         token: TokenKey,
-        slot: Slot,
+        ticket: Ticket,
         retry_after: Option<Duration>,
         refusals: u32,
     ) -> Duration {
@@ -190,7 +190,7 @@ impl RateLimiter {
         let throttle = window
             .throttle
             .get_or_insert_with(|| Box::new(Throttle::new(sent, limit, now)));
-        if slot.epoch == window.epoch {
+        if ticket.epoch == window.epoch {
             window.epoch += 1;
             throttle.refuse(retry_after, now);
         } else {
@@ -209,16 +209,16 @@ impl RateLimiter {
             .tokens
             .get(&token)
             .map_or(0, |window| window.epoch);
-        let _ = self.throttle(token, Slot { number: 0, epoch }, Some(retry_after), 0);
+        let _ = self.throttle(token, Ticket { number: 0, epoch }, Some(retry_after), 0);
     }
 
     /// Records an answer which shows that the vendor knows the token and did
     /// not throttle it.
-    pub(crate) fn record_success(&self, token: TokenKey, slot: Slot) {
+    pub(crate) fn record_success(&self, token: TokenKey, ticket: Ticket) {
         if let Some(window) = self.windows.lock().tokens.get_mut(&token) {
             window.is_valid = true;
             if let Some(throttle) = &mut window.throttle
-                && slot.epoch == window.epoch
+                && ticket.epoch == window.epoch
                 && throttle.record_success(&window.sent)
             {
                 window.changed.notify_waiters();

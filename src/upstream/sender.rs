@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::client::RotatingClient;
 use super::endpoint::Endpoint;
-use super::rate_limit::{Permit, RateLimiter, Slot};
+use super::rate_limit::{RateLimiter, RatePermit, Ticket};
 use super::response::cancelled;
 use super::retry::{Attempts, Budget, Decision};
 use super::singleflight::QueueNotice;
@@ -64,13 +64,13 @@ impl Sender {
         let (token, deadline) = (context.caller.key(), &context.deadline);
         let mut attempts = Attempts::new(&self.budget, request.spec, context);
         let mut resends = 0;
-        let mut slot = None;
+        let mut ticket = None;
         loop {
-            let permit = match self.permit(context, slot, &attempts, notice).await {
+            let permit = match self.permit(context, ticket, &attempts, notice).await {
                 Ok(permit) => permit,
                 Err(error) => return Err(attempts.failure_without_retry(error)),
             };
-            let current = *slot.insert(permit.slot());
+            let current = *ticket.insert(permit.ticket());
             let mut result = self.attempt(request, context, permit, resends).await;
             self.update_rate_limiter(token, current, attempts.throttled, &mut result);
             match attempts.decide(result) {
@@ -107,10 +107,10 @@ impl Sender {
     async fn permit(
         &self,
         context: &RequestContext,
-        before: Option<Slot>,
+        before: Option<Ticket>,
         attempts: &Attempts<'_>,
         notice: &QueueNotice,
-    ) -> Result<Permit, Error> {
+    ) -> Result<RatePermit, Error> {
         let (token, deadline) = (context.caller.key(), &context.deadline);
         if deadline.is_expired() {
             return Err(Error::DeadlineExceeded);
@@ -126,7 +126,7 @@ impl Sender {
         };
         let permit = async {
             let reservation = match before {
-                Some(slot) => self.rate_limiter.requeue(token, slot, end())?,
+                Some(ticket) => self.rate_limiter.requeue(token, ticket, end())?,
                 None => match context.reservations.take() {
                     Some(reservation) => reservation,
                     None => self.rate_limiter.reserve_one(token, end())?,
@@ -149,16 +149,16 @@ impl Sender {
 
     /// Tells the rate limiter what the response shows about the token: whether
     /// the vendor knows it, and whether it throttles it. The request had this
-    /// slot, and was throttled `throttled` times before.
+    /// ticket, and was throttled `throttled` times before.
     fn update_rate_limiter(
         &self,
         token: TokenKey,
-        slot: Slot,
+        ticket: Ticket,
         throttled: u32,
         result: &mut Result<UpstreamResponse, Failure>,
     ) {
         let error = match result {
-            Ok(_) => return self.rate_limiter.record_success(token, slot),
+            Ok(_) => return self.rate_limiter.record_success(token, ticket),
             Err(failure) => &mut failure.error,
         };
         match error {
@@ -168,11 +168,11 @@ impl Sender {
             Error::UpstreamStatus(_, fault) if fault.status == 429 => {
                 let retry_after = fault.retry_after.map(|delay| delay.min(MAX_THROTTLE));
                 let limiter = &self.rate_limiter;
-                fault.wait_at_least(limiter.throttle(token, slot, retry_after, throttled));
+                fault.wait_at_least(limiter.throttle(token, ticket, retry_after, throttled));
             }
             // The vendor's own error body: it has checked the token first.
             error if error.fault().is_some_and(|fault| fault.body.is_some()) => {
-                self.rate_limiter.record_success(token, slot);
+                self.rate_limiter.record_success(token, ticket);
             }
             _ => {}
         }
@@ -184,7 +184,7 @@ impl Sender {
         &self,
         request: &RestRequest,
         context: &RequestContext,
-        permit: Permit,
+        permit: RatePermit,
         resends: u32,
     ) -> Result<UpstreamResponse, Failure> {
         if context.deadline.is_expired() {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::rate_limit::Permit;
+use super::rate_limit::RatePermit;
 
 /// The request waits for a connection, or a connection is about to write it.
 const QUEUED: u8 = 0;
@@ -42,12 +42,12 @@ impl SendState {
 pub(super) struct TrackedBody {
     bytes: Option<Bytes>,
     state: SendState,
-    permit: Permit,
+    permit: RatePermit,
 }
 
 impl TrackedBody {
     /// A body of these bytes, or none, of a request that may start.
-    pub(super) fn new(bytes: Option<Bytes>, permit: Permit) -> Self {
+    pub(super) fn new(bytes: Option<Bytes>, permit: RatePermit) -> Self {
         Self {
             bytes,
             state: SendState::default(),

@@ -13,7 +13,7 @@ use crate::token_key::TokenKey;
 
 /// When a request was permitted.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Slot {
+pub(crate) struct Ticket {
     /// Its number in the token's queue.
     pub(super) number: u64,
     /// The [`TokenWindow::epoch`] at that time.
@@ -24,7 +24,7 @@ pub(crate) struct Slot {
 /// before that, it costs nothing.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct Permit {
+pub(crate) struct RatePermit {
     revocation: Revocation,
     /// The share of the token's requests of this minute that remains after
     /// this one; `None` where there is no limit.
@@ -32,14 +32,14 @@ pub(crate) struct Permit {
     is_committed: AtomicBool,
 }
 
-impl Permit {
+impl RatePermit {
     /// A permit of a limiter without a limit.
     pub(super) fn unlimited(limiter: &RateLimiter, token: TokenKey) -> Self {
         Self {
             revocation: Revocation {
                 limiter: limiter.clone(),
                 token,
-                slot: Slot::default(),
+                ticket: Ticket::default(),
                 changed: None,
             },
             remaining: None,
@@ -66,7 +66,7 @@ impl Permit {
             revocation: Revocation {
                 limiter: limiter.clone(),
                 token,
-                slot: Slot {
+                ticket: Ticket {
                     number,
                     epoch: window.epoch,
                 },
@@ -78,8 +78,8 @@ impl Permit {
     }
 
     /// When the request was permitted.
-    pub(crate) fn slot(&self) -> Slot {
-        self.revocation.slot
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.revocation.ticket
     }
 
     /// Reports that the permit is revoked, also after it has been moved into
@@ -97,14 +97,14 @@ impl Permit {
         let Revocation {
             limiter,
             token,
-            slot,
+            ticket,
             ..
         } = &self.revocation;
         if let Some(window) = limiter.windows.lock().tokens.get_mut(token) {
             window.open_permits -= 1;
             // Under the lock, so that they are in order.
             window.sent.push_back(Instant::now());
-            if slot.epoch != window.epoch {
+            if ticket.epoch != window.epoch {
                 // Wakes whoever revokes this permit at the same moment.
                 window.changed.notify_waiters();
             }
@@ -112,7 +112,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for RatePermit {
     fn drop(&mut self) {
         if *self.is_committed.get_mut() {
             return;
@@ -130,7 +130,7 @@ impl Drop for Permit {
 pub(crate) struct Revocation {
     limiter: RateLimiter,
     token: TokenKey,
-    slot: Slot,
+    ticket: Ticket,
     /// Notified when the token's window changes; `None` where there is no limit.
     changed: Option<Arc<Notify>>,
 }
@@ -141,7 +141,7 @@ impl Revocation {
         self.wait_until(|| {
             let windows = self.limiter.windows.lock();
             let window = windows.tokens.get(&self.token);
-            window.is_some_and(|window| window.epoch != self.slot.epoch) && condition()
+            window.is_some_and(|window| window.epoch != self.ticket.epoch) && condition()
         })
         .await;
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::permit::Permit;
+use super::permit::RatePermit;
 use super::{Denied, RateLimiter, check_deadline};
 use crate::token_key::TokenKey;
 
@@ -28,10 +28,10 @@ impl Reservation {
         mut self,
         deadline: impl Fn() -> Instant,
         on_wait: impl Fn(Instant),
-    ) -> Result<Permit, Denied> {
+    ) -> Result<RatePermit, Denied> {
         let limit = self.limiter.limit;
         if limit == 0 {
-            return Ok(Permit::unlimited(&self.limiter, self.token));
+            return Ok(RatePermit::unlimited(&self.limiter, self.token));
         }
         loop {
             let (start, changed) = {
@@ -45,7 +45,8 @@ impl Reservation {
                 if start <= now {
                     window.queue.remove(position);
                     self.is_queued = false;
-                    let permit = Permit::new(&self.limiter, self.token, self.number, window, now);
+                    let permit =
+                        RatePermit::new(&self.limiter, self.token, self.number, window, now);
                     return Ok(permit);
                 }
                 check_deadline(start, deadline(), now)?;
