@@ -52,9 +52,9 @@ impl Discard {
     }
 
     /// Wraps the body of a request. Its rest is discarded if it is dropped early.
-    pub(super) fn wrap<B: RequestBody>(&self, body: B) -> Unread<B> {
+    pub(super) fn wrap<B: RequestBody>(&self, body: B) -> DiscardOnDrop<B> {
         let (body, discard) = (Some(body), self.clone());
-        Unread { body, discard }
+        DiscardOnDrop { body, discard }
     }
 
     /// Reads a body until it ends, breaks off, is silent together with its
@@ -86,13 +86,13 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static> Requ
 
 /// The body of a request whose rest is discarded.
 #[derive(Debug)]
-pub(super) struct Unread<B: RequestBody> {
+pub(super) struct DiscardOnDrop<B: RequestBody> {
     /// None at the end.
     body: Option<B>,
     discard: Discard,
 }
 
-impl<B: RequestBody> Body for Unread<B> {
+impl<B: RequestBody> Body for DiscardOnDrop<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -117,7 +117,7 @@ impl<B: RequestBody> Body for Unread<B> {
     }
 }
 
-impl<B: RequestBody> Drop for Unread<B> {
+impl<B: RequestBody> Drop for DiscardOnDrop<B> {
     fn drop(&mut self) {
         let body = self.body.take().filter(|body| !body.is_end_stream());
         if let (Some(body), Ok(runtime)) = (body, Handle::try_current()) {

@@ -1,5 +1,6 @@
-//! The body of a response: bounded while it comes, and inflated if it is
-//! compressed although the request did not accept that.
+//! Reads the body of a response, within a size limit and the memory limit.
+//! Inflates gzip, although the request accepts no encoding: some proxies
+//! compress anyway.
 
 #![expect(
     clippy::disallowed_types,
@@ -15,114 +16,114 @@ use reqwest::Response;
 
 use crate::memory::MemoryLease;
 
-/// How many bytes are allocated for a body before it is there: the size of 100
-/// presences.
+/// The most bytes that are allocated for a body before it arrives: the size of
+/// 100 presences.
 const PREALLOCATION: usize = 64 * 1024;
 
 /// Why a body was not read to its end.
-pub(super) enum Unread {
+pub(super) enum BodyError {
     TooLarge,
-    NoMemory,
-    /// It is compressed by something else than gzip.
-    Encoded,
-    /// It claims to be gzip, and is not.
-    Garbled,
-    Lost(reqwest::Error),
+    MemoryExhausted,
+    /// It is compressed in another way than by gzip.
+    UnsupportedEncoding,
+    /// Its header says gzip, and it cannot be inflated.
+    CorruptGzip,
+    ConnectionLost(reqwest::Error),
 }
 
-/// Reads a body of up to `max` bytes, both as they come and inflated, within
-/// the memory limit.
+/// Reads a body of at most `max` bytes, as received and inflated, and charges
+/// it to `lease`.
 pub(super) async fn read_body(
     response: &mut Response,
     max: usize,
-    held: &MemoryLease,
-) -> Result<Bytes, Unread> {
+    lease: &MemoryLease,
+) -> Result<Bytes, BodyError> {
     let declared = response.content_length().unwrap_or_default();
     if declared > max as u64 {
-        return Err(Unread::TooLarge);
+        return Err(BodyError::TooLarge);
     }
-    let bounded = Bounded {
+    let mut buffer = BoundedBuffer {
         bytes: BytesMut::new(),
-        // Less than all of a large one, which may never come.
-        ahead: usize::try_from(declared)
+        // A peer may declare a large body and never send it.
+        initial_capacity: usize::try_from(declared)
             .map_or(PREALLOCATION, |declared| declared.min(PREALLOCATION)),
         max,
-        held,
-        refused: None,
+        lease,
+        error: None,
     };
-    match Encoding::of(response.headers()) {
+    match Encoding::from_headers(response.headers()) {
         Encoding::Identity => {
-            let mut bounded = bounded;
-            while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
-                bounded.take(&chunk)?;
+            while let Some(chunk) = response.chunk().await.map_err(BodyError::ConnectionLost)? {
+                buffer.push(&chunk)?;
             }
-            Ok(bounded.bytes.freeze())
+            Ok(buffer.bytes.freeze())
         }
-        Encoding::Gzip => inflate(response, bounded).await,
-        Encoding::Other => Err(Unread::Encoded),
+        Encoding::Gzip => inflate(response, buffer).await,
+        Encoding::Other => Err(BodyError::UnsupportedEncoding),
     }
 }
 
-async fn inflate(response: &mut Response, bounded: Bounded<'_>) -> Result<Bytes, Unread> {
-    let max = bounded.max;
+async fn inflate(response: &mut Response, buffer: BoundedBuffer<'_>) -> Result<Bytes, BodyError> {
+    let max = buffer.max;
     let mut read = 0;
-    let mut decoder = MultiGzDecoder::new(bounded);
-    while let Some(chunk) = response.chunk().await.map_err(Unread::Lost)? {
+    let mut decoder = MultiGzDecoder::new(buffer);
+    while let Some(chunk) = response.chunk().await.map_err(BodyError::ConnectionLost)? {
         read += chunk.len();
         // Compressed bytes that inflate to nothing count as well.
         if read > max {
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         let inflated = decoder.write_all(&chunk);
-        inflated.map_err(|_| refusal(decoder.get_mut()))?;
+        inflated.map_err(|_| decoder_error(decoder.get_mut()))?;
     }
     if read == 0 {
         return Ok(Bytes::new());
     }
-    let ended = decoder.try_finish();
-    let bounded = decoder.get_mut();
-    ended.map_err(|_| refusal(bounded))?;
-    Ok(std::mem::take(&mut bounded.bytes).freeze())
+    let finished = decoder.try_finish();
+    let buffer = decoder.get_mut();
+    finished.map_err(|_| decoder_error(buffer))?;
+    Ok(std::mem::take(&mut buffer.bytes).freeze())
 }
 
-/// Why a decoder failed: its output was rejected, or its input is malformed.
-fn refusal(bounded: &mut Bounded<'_>) -> Unread {
-    bounded.refused.take().unwrap_or(Unread::Garbled)
+/// Why a decoder failed: the buffer rejected its output, or its input is
+/// malformed.
+fn decoder_error(buffer: &mut BoundedBuffer<'_>) -> BodyError {
+    buffer.error.take().unwrap_or(BodyError::CorruptGzip)
 }
 
-/// A buffer with a limit, whose bytes are charged to the memory limit.
-struct Bounded<'a> {
+/// A buffer with a size limit, which charges its bytes to a memory lease.
+struct BoundedBuffer<'a> {
     bytes: BytesMut,
-    /// How many bytes are expected.
-    ahead: usize,
+    /// How many bytes to allocate with the first chunk.
+    initial_capacity: usize,
     max: usize,
-    held: &'a MemoryLease,
-    /// Why it rejected the last bytes.
-    refused: Option<Unread>,
+    lease: &'a MemoryLease,
+    /// Why it rejected the last chunk.
+    error: Option<BodyError>,
 }
 
-impl Bounded<'_> {
-    fn take(&mut self, chunk: &[u8]) -> Result<(), Unread> {
+impl BoundedBuffer<'_> {
+    fn push(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
         if self.bytes.len() + chunk.len() > self.max {
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
-        self.held
+        self.lease
             .reserve(chunk.len())
-            .map_err(|_| Unread::NoMemory)?;
+            .map_err(|_| BodyError::MemoryExhausted)?;
         if self.bytes.is_empty() {
-            self.bytes.reserve(self.ahead.max(chunk.len()));
+            self.bytes.reserve(self.initial_capacity.max(chunk.len()));
         }
         self.bytes.extend_from_slice(chunk);
         Ok(())
     }
 }
 
-impl Write for Bounded<'_> {
+impl Write for BoundedBuffer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.take(bytes) {
+        match self.push(bytes) {
             Ok(()) => Ok(bytes.len()),
-            Err(unread) => {
-                self.refused = Some(unread);
+            Err(error) => {
+                self.error = Some(error);
                 Err(io::Error::other("rejected"))
             }
         }
@@ -133,17 +134,17 @@ impl Write for Bounded<'_> {
     }
 }
 
-/// How a body is compressed.
+/// The encoding of a body.
 #[derive(Debug, PartialEq)]
 enum Encoding {
     Identity,
     Gzip,
-    /// Otherwise, or twice.
+    /// By another encoding, or by gzip twice.
     Other,
 }
 
 impl Encoding {
-    fn of(headers: &HeaderMap) -> Self {
+    fn from_headers(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::CONTENT_ENCODING).iter();
         let names = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b','));
         let names = names.map(<[u8]>::trim_ascii);
@@ -192,7 +193,7 @@ mod tests {
             for (name, value) in &headers {
                 map.append(name, value.clone());
             }
-            assert_eq!(Encoding::of(&map), encoding, "{headers:?}");
+            assert_eq!(Encoding::from_headers(&map), encoding, "{headers:?}");
         }
     }
 }

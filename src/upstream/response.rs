@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode};
 use memchr::memchr_iter;
 use reqwest::Response;
 
-use super::body::{Unread, read_body};
+use super::body::{BodyError, read_body};
 use crate::deadline::Deadline;
 use crate::error::chain::{causes, http_causes};
 use crate::error::fault::Fault;
@@ -69,17 +69,21 @@ pub(super) async fn read_response(
         {
             Ok(body)
         }
-        Some(Err(Unread::TooLarge)) => unreadable(format!("it is larger than {MAX_BODY} bytes")),
-        Some(Err(Unread::Encoded)) => unreadable("it is compressed, and not by gzip".to_owned()),
-        Some(Err(Unread::Garbled)) => {
+        Some(Err(BodyError::TooLarge)) => unreadable(format!("it is larger than {MAX_BODY} bytes")),
+        Some(Err(BodyError::UnsupportedEncoding)) => {
+            unreadable("it is compressed, and not by gzip".to_owned())
+        }
+        Some(Err(BodyError::CorruptGzip)) => {
             unreadable("it is compressed, and cannot be inflated".to_owned())
         }
-        Some(Ok(_) | Err(Unread::NoMemory)) if spec.is_read() => Err(Error::MemoryExhausted),
+        Some(Ok(_) | Err(BodyError::MemoryExhausted)) if spec.is_read() => {
+            Err(Error::MemoryExhausted)
+        }
         // A write that was applied cannot be rejected any more.
-        Some(Ok(_) | Err(Unread::NoMemory)) => {
+        Some(Ok(_) | Err(BodyError::MemoryExhausted)) => {
             unreadable("there was no memory left for it (--message-memory)".to_owned())
         }
-        Some(Err(Unread::Lost(error))) => {
+        Some(Err(BodyError::ConnectionLost(error))) => {
             // reqwest's own text would be "error decoding response body".
             Err(connection_lost(
                 spec,
