@@ -156,7 +156,7 @@ where
 
     /// Leads a call through the layers that may reject it, to its response.
     async fn serve(&self, mut request: Box<Request>, call: &Call) -> Result<Response, Error> {
-        let (caller, is_retry) = authenticate::authenticate(&mut request)?;
+        let (caller, is_client_retry) = authenticate::authenticate(&mut request)?;
         compression::negotiate(request.headers_mut());
         let mut size = 0;
         // The service reads the messages of a stream, and charges them.
@@ -178,7 +178,7 @@ where
                 deadline: call.deadline.clone(),
                 access_log: call.access_log.clone(),
                 memory: memory.clone(),
-                is_retry,
+                is_client_retry,
                 reservations: Reservations::default(),
             },
             stream: call.stream.clone(),

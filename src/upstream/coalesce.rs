@@ -34,7 +34,7 @@ struct State {
 struct Read {
     rpc: &'static str,
     path_and_query: String,
-    is_retry: bool,
+    is_client_retry: bool,
 }
 
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl ReadCoalescer {
         let read = Read {
             rpc: request.spec.rpc,
             path_and_query: request.path_and_query.clone(),
-            is_retry: context.is_retry,
+            is_client_retry: context.is_client_retry,
         };
         let (token, authorization) = (context.caller.key(), context.caller.authorization());
         let mut state = self.0.lock();

@@ -23,7 +23,7 @@ pub struct RequestContext {
     /// The memory that the call's answers take.
     pub memory: MemoryLease,
     /// Whether the client retries the call by itself, so that the gateway must not.
-    pub is_retry: bool,
+    pub is_client_retry: bool,
     /// The call's reservations in the rate limiter.
     pub reservations: Reservations,
 }

@@ -89,7 +89,11 @@ impl<'a> Attempts<'a> {
             budget,
             spec,
             context,
-            remaining: if context.is_retry { 1 } else { MAX_ATTEMPTS },
+            remaining: if context.is_client_retry {
+                1
+            } else {
+                MAX_ATTEMPTS
+            },
             throttled: 0,
             unknown: None,
             last: None,
@@ -120,7 +124,7 @@ impl<'a> Attempts<'a> {
         let fault = failure.error.fault();
         if fault.is_some_and(|fault| fault.status == 429) {
             self.throttled += 1;
-            if self.context.is_retry || retry_after >= time_left {
+            if self.context.is_client_retry || retry_after >= time_left {
                 return self.fail(failure);
             }
             scope.backoff(&failure.error, retry_after);

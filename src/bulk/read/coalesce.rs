@@ -40,7 +40,7 @@ struct BatchKey {
     token: TokenKey,
     /// The request without ids.
     path: String,
-    is_retry: bool,
+    is_client_retry: bool,
 }
 
 /// A batch that calls can join.
@@ -75,7 +75,7 @@ impl BatchCoalescer {
         let key = BatchKey {
             token: request.caller.key(),
             path: operation::encode(template)?.path_and_query,
-            is_retry: request.is_retry,
+            is_client_retry: request.is_client_retry,
         };
         let mut ids = VecDeque::from(ids);
         let mut shares = Vec::new();

@@ -23,9 +23,9 @@ pub(super) fn authenticate(request: &mut Request) -> Result<(Caller, bool), Erro
     let caller = Caller::from_headers(request.headers())?;
     // gRFC A6.
     let attempts = request.headers().get("grpc-previous-rpc-attempts");
-    let is_retry = attempts.is_some_and(|attempts| attempts != "0");
+    let is_client_retry = attempts.is_some_and(|attempts| attempts != "0");
     strip_metadata(request);
-    Ok((caller, is_retry))
+    Ok((caller, is_client_retry))
 }
 
 /// Drops what no layer reads any more. The metadata of a call may have 96 KiB

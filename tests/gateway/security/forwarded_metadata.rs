@@ -141,7 +141,7 @@ async fn no_debug_output_shows_it() {
             deadline: policy.for_call(&headers),
             access_log: AccessLog::new("method"),
             memory: MemoryLimit::new(0).lease(None),
-            is_retry: false,
+            is_client_retry: false,
             reservations: Reservations::default(),
         },
     };
