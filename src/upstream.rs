@@ -125,7 +125,7 @@ impl Upstream {
         if request.spec.is_read() {
             return coalescer.send(&self.sender, request, context).await;
         }
-        let _barrier = coalescer.begin_write(context.caller.key());
+        let _invalidation = coalescer.invalidate_on_drop(context.caller.key());
         self.sender.send(request, context).await
     }
 

@@ -1,7 +1,8 @@
-//! Coalesces identical concurrent reads of one token into one request.
+//! Coalesces single reads: identical concurrent reads of one token become one
+//! request. `bulk/read/coalesce.rs` does the same with the ids of bulk reads.
 //!
-//! A read joins no request that was sent before a write of its token was
-//! answered, so that callers read what they wrote.
+//! A read does not join a request that was sent before the response to a write
+//! of its token, so that callers read what they wrote.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ struct Read {
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    /// The token itself: keys are hashes, and no answer may reach another's.
+    /// The token itself: keys are hashes, and no response may reach another token.
     authorization: HeaderValue,
     request: WeakSharedRequest<Arc<Outcome>>,
 }
@@ -52,17 +53,20 @@ struct Outcome {
     _lease: MemoryLease,
 }
 
-/// A write of a token. No read that begins after it joins one from before.
+/// Removes the reads of a token from the coalescer when it is dropped, which is
+/// when a write has its response: a read that starts after a write must not
+/// return a result from before it.
 #[must_use]
-pub(super) struct WriteBarrier {
+pub(super) struct InvalidateOnDrop {
     reads: ReadCoalescer,
     token: TokenKey,
 }
 
-impl Drop for WriteBarrier {
+impl Drop for InvalidateOnDrop {
     fn drop(&mut self) {
         let removed = self.reads.0.lock().tokens.remove(&self.token);
-        // Without the lock, which the drop of a last request takes again.
+        // After the lock is released: the last handle of a request drops its
+        // `Registration`, which takes the lock.
         drop(removed);
     }
 }
@@ -95,15 +99,15 @@ impl Drop for Registration {
 }
 
 impl ReadCoalescer {
-    /// Begins a write of this token.
-    pub(super) fn begin_write(&self, token: TokenKey) -> WriteBarrier {
-        WriteBarrier {
+    /// A guard for a write of this token.
+    pub(super) fn invalidate_on_drop(&self, token: TokenKey) -> InvalidateOnDrop {
+        InvalidateOnDrop {
             reads: self.clone(),
             token,
         }
     }
 
-    /// Joins the same read that is under way, or sends this one.
+    /// Joins an identical read that is in flight, or sends this one.
     pub(super) async fn send(
         &self,
         sender: &Sender,
@@ -113,8 +117,8 @@ impl ReadCoalescer {
         loop {
             let shared = self.join_or_start(sender, request, context);
             let outcome = shared.result(&context.deadline).await?;
-            // The lease of the last call ends here: the call reserves the same
-            // memory below.
+            // The last call to take the outcome drops its lease here, and
+            // reserves the same memory for itself below.
             let result = Arc::try_unwrap(outcome)
                 .map_or_else(|outcome| outcome.result.clone(), |outcome| outcome.result);
             match result {
