@@ -134,7 +134,7 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
             let mut refusals = 0;
             loop {
                 let permit = reservation.wait(|| end, |_| {}).await.unwrap();
-                let slot = permit.slot();
+                let ticket = permit.ticket();
                 permit.commit();
                 starts.lock().push(Instant::now());
                 let way = latency.mul_f64(0.5 + 0.01 * (number % 10) as f64);
@@ -142,14 +142,14 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
                 let answer = vendor.request();
                 tokio::time::sleep(way).await;
                 match answer {
-                    Ok(()) => break limiter.record_success(token("a"), slot),
+                    Ok(()) => break limiter.record_success(token("a"), ticket),
                     Err(seconds) => {
                         let retry_after = Some(Duration::from_secs(seconds));
-                        let _ = limiter.throttle(token("a"), slot, retry_after, refusals);
+                        let _ = limiter.throttle(token("a"), ticket, retry_after, refusals);
                         refusals += 1;
                     }
                 }
-                reservation = limiter.requeue(token("a"), slot, end).unwrap();
+                reservation = limiter.requeue(token("a"), ticket, end).unwrap();
             }
             begun.elapsed()
         }

@@ -10,7 +10,7 @@ async fn a_requeued_request_keeps_its_place() {
     limiter.throttle_for(token("a"), Duration::from_secs(5));
     let second = limiter.reserve_one(token("a"), after(60)).unwrap();
     let first = limiter
-        .requeue(token("a"), first.slot(), after(60))
+        .requeue(token("a"), first.ticket(), after(60))
         .unwrap();
     let begun = Instant::now();
     let started = async |reservation: Reservation| {

@@ -45,7 +45,7 @@ async fn all_accepted(limiter: &RateLimiter, count: usize) -> Duration {
     for _ in 0..count {
         let permit = limiter.acquire(token("a"), after(3600)).await.unwrap();
         permit.commit();
-        limiter.record_success(token("a"), permit.slot());
+        limiter.record_success(token("a"), permit.ticket());
     }
     begun.elapsed()
 }
@@ -72,7 +72,7 @@ async fn refusals_in_a_row_back_off_until_a_request_is_accepted() {
     let refused = async || {
         let permit = limiter.acquire(token("a"), after(3600)).await.unwrap();
         permit.commit();
-        limiter.throttle(token("a"), permit.slot(), None, 0)
+        limiter.throttle(token("a"), permit.ticket(), None, 0)
     };
     for seconds in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
         let wait = refused().await.as_secs_f64();
