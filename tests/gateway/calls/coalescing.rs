@@ -3,6 +3,7 @@
 
 mod bulk_batches;
 mod properties;
+mod rate_limit;
 mod reads;
 mod writes;
 

@@ -45,13 +45,13 @@ async fn a_call_that_would_wait_past_its_deadline_is_rejected_at_once_and_unsent
     for answer in join_all((0..3).map(|_| call(&gateway, "a"))).await {
         answer.unwrap();
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     let status = expect_error(
         call(&gateway, "a").await,
         Code::ResourceExhausted,
         "TOKEN_QUOTA_EXHAUSTED",
     );
-    assert!(begun.elapsed() < Duration::from_secs(20), "the call waited");
+    assert!(start.elapsed() < Duration::from_secs(20), "the call waited");
     let delay = status
         .get_details_retry_info()
         .unwrap()

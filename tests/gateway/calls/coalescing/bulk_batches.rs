@@ -155,16 +155,20 @@ async fn reads_of_other_tokens_or_sources_share_no_batch() {
 async fn a_malformed_id_fails_only_its_own_call() {
     let vendor = start_vendor(respond).await;
     let gateway = gateway_with_window(&vendor, 300).await;
-    let good: Vec<_> = (0..4)
+    let valid: Vec<_> = (0..4)
         .map(|n| spawn_read(&gateway, &ids(n..n + 1), "t"))
         .collect();
-    let bad = spawn_read(&gateway, &["bad".to_owned()], "t");
+    let malformed = spawn_read(&gateway, &["bad".to_owned()], "t");
     let partial = json!({"id": ["bad2"], "allowPartialResults": true});
     let partial = spawn_call(&gateway, READ, partial, "t", LONG_MS);
-    for (n, read) in good.into_iter().enumerate() {
+    for (n, read) in valid.into_iter().enumerate() {
         assert_eq!(user_ids(&response(read).await), ids(n..n + 1));
     }
-    expect_error(bad.await.unwrap(), Code::InvalidArgument, "BAD_REQUEST");
+    expect_error(
+        malformed.await.unwrap(),
+        Code::InvalidArgument,
+        "BAD_REQUEST",
+    );
     let failed = failures(&response(partial).await);
     assert_eq!(failed.len(), 1);
     assert_eq!(failed[0].2, ["bad2"]);

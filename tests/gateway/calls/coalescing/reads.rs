@@ -8,15 +8,14 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
 use super::{assert_timed_out, coalescing_limits, echo, spawn_call};
-use crate::support::bulk::READ;
 use crate::support::in_flight::{InFlight, gated_vendor, wait_for};
 use crate::support::{CORRELATION_ID, Gateway, Limits, Vendor, expect_error, metadata, reply};
 
-const RPC: &str = "GetUserPresencesPurecloud";
+pub(super) const RPC: &str = "GetUserPresencesPurecloud";
 /// A timeout that no call reaches: a test fails before.
 pub(super) const LONG_MS: u64 = 100_000;
 
-fn user_request(id: &str) -> Value {
+pub(super) fn user_request(id: &str) -> Value {
     json!({"userId": id})
 }
 
@@ -44,11 +43,11 @@ pub(super) async fn wait_until_received(
 
 #[tokio::test]
 async fn concurrent_identical_reads_share_one_request() {
-    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let (in_flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&in_flight, &gate, echo).await;
     let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let reads: Vec<_> = (0..50).map(|_| spawn_read(&gateway, "u", "t")).collect();
-    flight
+    in_flight
         .wait_until("one request has arrived", |counts| counts.started == 1)
         .await;
     wait_until_received(&gateway, &reads).await;
@@ -57,16 +56,16 @@ async fn concurrent_identical_reads_share_one_request() {
         let answer = wait_for("the response", read).await.unwrap().unwrap();
         assert_eq!(answer["message"], "Bearer t");
     }
-    assert_eq!(flight.counts().started, 1);
+    assert_eq!(in_flight.counts().started, 1);
     // A finished request is not shared.
     spawn_read(&gateway, "u", "t").await.unwrap().unwrap();
-    assert_eq!(flight.counts().started, 2);
+    assert_eq!(in_flight.counts().started, 2);
 }
 
 #[tokio::test]
 async fn reads_that_differ_share_no_request() {
-    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let (in_flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&in_flight, &gate, echo).await;
     let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let reads = [
         spawn_read(&gateway, "u", "t"),
@@ -80,7 +79,7 @@ async fn reads_that_differ_share_no_request() {
             LONG_MS,
         ),
     ];
-    flight
+    in_flight
         .wait_until("each request has arrived", |counts| counts.started == 4)
         .await;
     gate.add_permits(9);
@@ -100,13 +99,13 @@ async fn reads_that_differ_share_no_request() {
 
 #[tokio::test]
 async fn a_cancelled_or_timed_out_call_does_not_end_a_shared_request() {
-    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let (in_flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&in_flight, &gate, echo).await;
     let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     // The call that started the request times out, and one that joined it is
     // cancelled.
     let first = spawn_call(&gateway, RPC, user_request("u"), "t", 700);
-    flight
+    in_flight
         .wait_until("the request has arrived", |counts| counts.started == 1)
         .await;
     let cancelled = spawn_read(&gateway, "u", "t");
@@ -115,37 +114,37 @@ async fn a_cancelled_or_timed_out_call_does_not_end_a_shared_request() {
     cancelled.abort();
     assert_timed_out(&first.await.unwrap().unwrap_err());
     assert_eq!(
-        flight.counts().pending,
+        in_flight.counts().pending,
         1,
         "the request should continue for the other call"
     );
     gate.add_permits(1);
     wait_for("the response", patient).await.unwrap().unwrap();
-    assert_eq!(flight.counts().started, 1);
+    assert_eq!(in_flight.counts().started, 1);
 }
 
 #[tokio::test]
 async fn a_shared_request_is_cancelled_with_its_last_call() {
-    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let (in_flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&in_flight, &gate, echo).await;
     let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let reads = [
         spawn_read(&gateway, "u", "t"),
         spawn_read(&gateway, "u", "t"),
     ];
-    flight
+    in_flight
         .wait_until("the request has arrived", |counts| counts.started == 1)
         .await;
     wait_until_received(&gateway, &reads).await;
     for read in reads {
-        assert_eq!(flight.counts().pending, 1);
+        assert_eq!(in_flight.counts().pending, 1);
         read.abort();
     }
-    flight
+    in_flight
         .wait_until("the request is cancelled", |counts| counts.abandoned == 1)
         .await;
     let next = spawn_read(&gateway, "u", "t");
-    flight
+    in_flight
         .wait_until("the next request has arrived", |counts| counts.started == 2)
         .await;
     gate.add_permits(1);
@@ -155,9 +154,9 @@ async fn a_shared_request_is_cancelled_with_its_last_call() {
 #[tokio::test]
 async fn an_error_reaches_all_calls_with_the_same_correlation_id() {
     let gate = Arc::new(Semaphore::new(0));
-    let gated = Arc::clone(&gate);
+    let vendor_gate = Arc::clone(&gate);
     let vendor = Vendor::start(move |_| {
-        let gate = Arc::clone(&gated);
+        let gate = Arc::clone(&vendor_gate);
         async move {
             gate.acquire().await.unwrap().forget();
             reply(404, r#"{"code": "not.found", "message": "no such user"}"#)
@@ -183,56 +182,16 @@ async fn an_error_reaches_all_calls_with_the_same_correlation_id() {
 }
 
 #[tokio::test]
-async fn reads_waiting_for_the_rate_limit_are_shared_and_hurried_ones_are_rejected_at_once() {
-    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(9)));
-    let vendor = gated_vendor(&flight, &gate, echo).await;
-    let limits = Limits {
-        token_requests: 1,
-        ..coalescing_limits()
-    };
-    let gateway = Gateway::start_with(&vendor, limits).await;
-    spawn_read(&gateway, "first", "t").await.unwrap().unwrap();
-    // The rate limiter delays it by a minute.
-    let patient = spawn_call(&gateway, RPC, user_request("u"), "t", LONG_MS);
-    wait_until_received(&gateway, &[]).await;
-    let hurried = spawn_call(&gateway, RPC, user_request("u"), "t", 20_000);
-    let hurried = wait_for("an immediate rejection", hurried).await.unwrap();
-    expect_error(hurried, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
-    assert!(!patient.is_finished(), "the patient call should wait");
-    assert_eq!(flight.counts().started, 1);
-    patient.abort();
-}
-
-#[tokio::test]
-async fn a_retry_after_past_the_deadline_of_one_call_rejects_only_that_call() {
-    let vendor = Vendor::start(|_| async {
-        let mut answer = reply(429, r#"{"code": "too.many.requests"}"#);
-        answer
-            .headers_mut()
-            .insert("retry-after", "15".parse().unwrap());
-        answer
-    })
-    .await;
-    let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
-    let patient = spawn_call(&gateway, RPC, user_request("u"), "t", LONG_MS);
-    let hurried = spawn_call(&gateway, RPC, user_request("u"), "t", 9_000);
-    let status = wait_for("an immediate rejection", hurried).await.unwrap();
-    expect_error(status, Code::ResourceExhausted, "TOO_MANY_REQUESTS");
-    assert!(!patient.is_finished());
-    patient.abort();
-}
-
-#[tokio::test]
 async fn reads_are_not_shared_when_coalescing_is_off() {
-    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated_vendor(&flight, &gate, echo).await;
+    let (in_flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor = gated_vendor(&in_flight, &gate, echo).await;
     let limits = Limits {
         share_reads: false,
         ..Limits::default()
     };
     let gateway = Gateway::start_with(&vendor, limits).await;
     let reads: Vec<_> = (0..3).map(|_| spawn_read(&gateway, "u", "t")).collect();
-    flight
+    in_flight
         .wait_until("each request has arrived", |counts| counts.started == 3)
         .await;
     gate.add_permits(9);
@@ -243,22 +202,22 @@ async fn reads_are_not_shared_when_coalescing_is_off() {
 
 #[tokio::test]
 async fn later_reads_do_not_join_a_hanging_request_forever() {
-    let flight = InFlight::default();
-    let counted = flight.clone();
+    let in_flight = InFlight::default();
+    let vendor_in_flight = in_flight.clone();
     let vendor = Vendor::start(move |received| {
-        let held = counted.start_request();
-        let is_first = counted.counts().started == 1;
+        let pending = vendor_in_flight.start_request();
+        let is_first = vendor_in_flight.counts().started == 1;
         async move {
             if is_first {
                 std::future::pending::<()>().await;
             }
-            held.respond(reply(200, super::echo_presence(&received).to_string()))
+            pending.respond(reply(200, super::echo_presence(&received).to_string()))
         }
     })
     .await;
     let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
     let hanging = spawn_read(&gateway, "u", "t");
-    flight
+    in_flight
         .wait_until("the first request has arrived", |counts| {
             counts.started == 1
         })
@@ -273,29 +232,6 @@ async fn later_reads_do_not_join_a_hanging_request_forever() {
         }
     };
     wait_for("a response", later).await;
-    assert_eq!(flight.counts().started, 2);
+    assert_eq!(in_flight.counts().started, 2);
     hanging.abort();
-}
-
-#[tokio::test]
-async fn a_bulk_read_is_shared_when_the_token_has_no_quota_left() {
-    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-    let vendor = gated_vendor(&flight, &gate, echo).await;
-    let limits = Limits {
-        token_requests: 1,
-        ..coalescing_limits()
-    };
-    let gateway = Gateway::start_with(&vendor, limits).await;
-    let request = || json!({"id": ["a", "b"]});
-    let reads: Vec<_> = (0..5)
-        .map(|_| spawn_call(&gateway, READ, request(), "t", 20_000))
-        .collect();
-    flight
-        .wait_until("one request has arrived", |counts| counts.started == 1)
-        .await;
-    gate.add_permits(9);
-    for read in reads {
-        wait_for("the response", read).await.unwrap().unwrap();
-    }
-    assert_eq!(flight.counts().started, 1);
 }

@@ -14,11 +14,11 @@ const WRITE: &str = "PatchUserPresencesPurecloud";
 
 #[tokio::test]
 async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
-    let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-    let counted = flight.clone();
-    let gated = Arc::clone(&gate);
+    let (in_flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+    let vendor_in_flight = in_flight.clone();
+    let vendor_gate = Arc::clone(&gate);
     let vendor = Vendor::start(move |received| {
-        let (held, gate) = (counted.start_request(), Arc::clone(&gated));
+        let (pending, gate) = (vendor_in_flight.start_request(), Arc::clone(&vendor_gate));
         async move {
             if received.method == http::Method::GET {
                 gate.acquire().await.unwrap().forget();
@@ -28,7 +28,7 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
             } else {
                 200
             };
-            held.respond(reply(status, r#"{"id": "p"}"#))
+            pending.respond(reply(status, r#"{"id": "p"}"#))
         }
     })
     .await;
@@ -37,7 +37,7 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
         spawn_read(&gateway, "u", "other"),
         spawn_read(&gateway, "u", "t"),
     );
-    flight
+    in_flight
         .wait_until("both requests have arrived", |counts| counts.started == 2)
         .await;
     let write = spawn_call(
@@ -51,9 +51,9 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(flight.counts().started, 3);
+    assert_eq!(in_flight.counts().started, 3);
     let after = spawn_read(&gateway, "u", "t");
-    flight
+    in_flight
         .wait_until("the read is sent again", |counts| counts.started == 4)
         .await;
     // Later reads join the read sent after the write, and reads of another token
@@ -66,33 +66,33 @@ async fn a_read_after_a_write_does_not_join_an_earlier_read_of_its_token() {
         other_token,
     ];
     wait_until_received(&gateway, &reads).await;
-    assert_eq!(flight.counts().started, 4);
+    assert_eq!(in_flight.counts().started, 4);
     gate.add_permits(9);
     for read in reads {
         wait_for("the response", read).await.unwrap().unwrap();
     }
-    assert_eq!(flight.counts().started, 4);
+    assert_eq!(in_flight.counts().started, 4);
 }
 
 #[tokio::test]
 async fn a_failed_or_timed_out_write_also_separates_reads() {
     for times_out in [false, true] {
-        let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
-        let (counted, gated) = (flight.clone(), Arc::clone(&gate));
+        let (in_flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
+        let (vendor_in_flight, vendor_gate) = (in_flight.clone(), Arc::clone(&gate));
         let vendor = Vendor::start(move |received| {
-            let (held, gate) = (counted.start_request(), Arc::clone(&gated));
+            let (pending, gate) = (vendor_in_flight.start_request(), Arc::clone(&vendor_gate));
             async move {
                 if received.method == http::Method::GET || times_out {
                     gate.acquire().await.unwrap().forget();
-                    return held.respond(reply(200, r#"{"id": "p"}"#));
+                    return pending.respond(reply(200, r#"{"id": "p"}"#));
                 }
-                held.respond(reply(400, r#"{"code": "bad.request"}"#))
+                pending.respond(reply(400, r#"{"code": "bad.request"}"#))
             }
         })
         .await;
         let gateway = Gateway::start_with(&vendor, coalescing_limits()).await;
         let before = spawn_read(&gateway, "u", "t");
-        flight
+        in_flight
             .wait_until("the request has arrived", |counts| counts.started == 1)
             .await;
         let write = spawn_call(
@@ -107,7 +107,7 @@ async fn a_failed_or_timed_out_write_also_separates_reads() {
             .unwrap()
             .unwrap_err();
         let after = spawn_read(&gateway, "u", "t");
-        flight
+        in_flight
             .wait_until("the read is sent again", |counts| counts.started == 3)
             .await;
         gate.add_permits(9);

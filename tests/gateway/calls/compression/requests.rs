@@ -83,17 +83,17 @@ async fn elements_and_memory_are_counted_after_decompression() {
 async fn a_compressed_message_that_is_not_gzip_is_malformed() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
-    let good = gzip(&encode(&method(RPC), minimal_request(&method(RPC))));
-    let mut wrong_checksum = good.clone();
+    let valid = gzip(&encode(&method(RPC), minimal_request(&method(RPC))));
+    let mut wrong_checksum = valid.clone();
     let checksum = wrong_checksum.len() - 8;
     wrong_checksum[checksum] ^= 1;
     let messages: [(&str, Vec<u8>); 6] = [
         ("empty", Vec::new()),
         ("uncompressed", request_with_ids(1)),
-        ("truncated to half", good[..good.len() / 2].to_vec()),
-        ("without the last byte", good[..good.len() - 1].to_vec()),
+        ("truncated to half", valid[..valid.len() / 2].to_vec()),
+        ("without the last byte", valid[..valid.len() - 1].to_vec()),
         ("wrong checksum", wrong_checksum),
-        ("two members", [good.clone(), good.clone()].concat()),
+        ("two members", [valid.clone(), valid.clone()].concat()),
     ];
     for (what, message) in messages {
         let answer = call(&gateway, gzip_frame(&message), &[("grpc-encoding", "gzip")]).await;
@@ -105,7 +105,7 @@ async fn a_compressed_message_that_is_not_gzip_is_malformed() {
         );
     }
     // A compressed message needs `grpc-encoding`.
-    let answer = call(&gateway, gzip_frame(&good), &[]).await;
+    let answer = call(&gateway, gzip_frame(&valid), &[]).await;
     expect_error(answer.result(), Code::Internal, "MALFORMED_REQUEST");
     assert!(vendor.received().is_empty());
 }

@@ -82,14 +82,14 @@ async fn a_retry_after_past_the_deadline_fails_the_call_at_once() {
         })
         .await;
         let gateway = Gateway::start(&vendor).await;
-        let begun = Instant::now();
+        let start = Instant::now();
         let status = expect_error(
             gateway.call(rpc, request).await,
             Code::ResourceExhausted,
             "TOO_MANY_REQUESTS",
         );
         // The deadline is 30 s.
-        assert!(begun.elapsed() < Duration::from_secs(20), "the call waited");
+        assert!(start.elapsed() < Duration::from_secs(20), "the call waited");
         assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
         assert_eq!(vendor.received().len(), 1, "{rpc}");
     }
