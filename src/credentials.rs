@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bearer_token_is_forwarded_as_it_came() {
+    fn a_bearer_token_is_forwarded_unchanged() {
         for value in ["Bearer abc", "bearer a.b-c_d~e+f/g==", "BEARER  x"] {
             let caller = from(&[value.as_bytes()]).unwrap();
             assert_eq!(caller.authorization(), value);

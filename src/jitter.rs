@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_spread_around_their_average() {
+    fn jittered_times_are_spread_around_their_average() {
         let times: Vec<f64> = (0..1000)
             .map(|_| jittered(Duration::from_secs(100)).as_secs_f64())
             .collect();

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_logged_once_with_its_place_and_without_its_words() {
+    fn a_panic_is_logged_once_with_its_location_and_without_its_message() {
         let written = CapturedLog::default();
         let log = fmt().json().with_writer(written.clone()).finish();
         let before = panic::take_hook();

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_call_took_is_there_for_others_when_its_last_clone_is_gone() {
+    fn the_memory_of_a_call_is_released_with_the_last_clone_of_its_lease() {
         let memory = MemoryLimit::new(100 * EXPANSION_FACTOR);
         let one = memory.lease(None);
         one.reserve(60).unwrap();
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_taken_ahead_is_there_for_what_comes_and_leaves_half_to_others() {
+    fn a_prereservation_covers_later_ones_and_leaves_half_of_the_memory_free() {
         let memory = MemoryLimit::new(80 * EXPANSION_FACTOR);
         let token = |name: &str| Some(TokenKey::new(&name.parse().unwrap()));
         let one = memory.lease(token("Bearer a"));
@@ -178,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_no_machine_has_is_refused() {
-        let held = MemoryLimit::new(1 << 20).lease(None);
-        held.reserve(usize::MAX).unwrap_err();
-        held.reserve(1).unwrap();
+    fn a_huge_reservation_fails_without_overflow() {
+        let lease = MemoryLimit::new(1 << 20).lease(None);
+        lease.reserve(usize::MAX).unwrap_err();
+        lease.reserve(1).unwrap();
     }
 
     #[test]
-    fn one_token_leaves_three_quarters_to_others_unless_it_is_for_one_call() {
+    fn the_calls_of_one_token_share_a_quarter_of_the_memory() {
         let token = |name: &str| Some(TokenKey::new(&name.parse().unwrap()));
         let memory = MemoryLimit::new(100 * EXPANSION_FACTOR);
         let one = memory.lease(token("Bearer a"));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_arrive_hold_a_quarter_together() {
+    fn arriving_messages_share_a_quarter_of_the_memory() {
         let memory = MemoryLimit::new(100);
         let (mut first, mut second) = (memory.arriving(), memory.arriving());
         first.grow(20).unwrap();

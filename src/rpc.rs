@@ -77,7 +77,7 @@ mod tests {
     };
 
     #[test]
-    fn bulk_rpcs_are_those_that_are_cut_into_batches() {
+    fn only_rpcs_that_are_split_into_batches_are_bulk() {
         let names = proto::methods()
             .map(|method| format!("{}/{}", method.parent_service().full_name(), method.name()));
         let bulk = names.filter(|name| Rpc::find(&format!("/{name}")).unwrap().is_bulk);
@@ -92,12 +92,12 @@ mod tests {
     }
 
     #[test]
-    fn an_rpc_is_found_by_its_path_alone() {
+    fn an_rpc_is_found_only_by_its_path() {
         let rpc = Rpc::find("/genesys.presence.v1.PresenceStreamService/StreamUsersPresenceBulk");
         let rpc = rpc.unwrap();
         assert!(rpc.is_stream && !rpc.is_bulk);
         assert_eq!(rpc.service(), "genesys.presence.v1.PresenceStreamService");
-        assert!(Rpc::find(&rpc.name).is_none(), "not without a slash");
+        assert!(Rpc::find(&rpc.name).is_none(), "a path begins with a slash");
         assert!(Rpc::find("/no.such.Service/Rpc").is_none());
     }
 }

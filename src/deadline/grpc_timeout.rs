@@ -74,8 +74,8 @@ fn rounded_up(value: &[u8], timeout: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    /// How long the client that writes this waits at least.
-    fn waits(value: &'static str) -> Duration {
+    /// The shortest time that a client which writes this value waits.
+    fn min_wait(value: &'static str) -> Duration {
         from_headers(
             &[(GRPC_TIMEOUT.parse().unwrap(), value.parse().unwrap())]
                 .into_iter()
@@ -106,9 +106,9 @@ mod tests {
 
     #[test]
     fn more_digits_than_the_protocol_allows_are_a_long_timeout() {
-        // What connect-node writes for 1000 hours.
-        assert_eq!(waits("3600000000m"), Duration::from_hours(1000));
-        assert_eq!(waits("123456789S"), Duration::from_secs(123_456_789));
+        // connect-node writes this for 1000 hours.
+        assert_eq!(min_wait("3600000000m"), Duration::from_hours(1000));
+        assert_eq!(min_wait("123456789S"), Duration::from_secs(123_456_789));
         for unit in ["H", "M", "S"] {
             let value = "9".repeat(5000) + unit;
             let time = parse(value.as_bytes());
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_rounding_of_core_clients_is_subtracted() {
-        // What grpcio 1.85.3 and Ruby 1.51.1 write for these seconds.
+        // grpcio 1.85.3 and Ruby 1.51.1 write these values for these seconds.
         for (value, seconds) in [
             ("2010m", 2),
             ("3010m", 3),
@@ -135,29 +135,29 @@ mod tests {
             ("60100M", 3_600_000),
         ] {
             let time = Duration::from_secs(seconds);
-            let waits = waits(value);
-            assert!(waits <= time, "{value}: {waits:?}");
-            // Within the two largest digits: no client is cut off early.
-            assert!(waits + time / 50 >= time, "{value}: {waits:?}");
+            let wait = min_wait(value);
+            assert!(wait <= time, "{value}: {wait:?}");
+            // Within the two largest digits, so no client is cut off early.
+            assert!(wait + time / 50 >= time, "{value}: {wait:?}");
         }
     }
 
     #[test]
-    fn the_timeouts_of_other_clients_stay_as_they_are() {
+    fn the_timeouts_of_other_clients_stay_unchanged() {
         for (value, time) in [
             ("2009m", Duration::from_millis(2009)),
             ("90000000u", Duration::from_secs(90)),
             ("119998m", Duration::from_millis(119_998)),
-            // grpc-js and grpc-go, of two minutes and of 1000 hours.
+            // grpc-js and grpc-go write these for two minutes and for 1000 hours.
             ("120000m", Duration::from_mins(2)),
             ("3600000S", Duration::from_hours(1000)),
         ] {
-            assert_eq!(waits(value), time, "{value}");
+            assert_eq!(min_wait(value), time, "{value}");
         }
     }
 
-    /// What `timeout_encoding.cc` writes for this many milliseconds.
-    fn written_by_core(millis: u64) -> String {
+    /// Encodes a timeout in milliseconds as `timeout_encoding.cc` does.
+    fn encode_as_core(millis: u64) -> String {
         let seconds = match millis {
             0..1000 => return format!("{millis}m"),
             1000..10_000 if !millis.div_ceil(10).is_multiple_of(100) => {
@@ -186,18 +186,19 @@ mod tests {
 
     #[test]
     fn no_core_client_gives_up_before_the_parsed_timeout() {
-        // Every timeout up to three minutes, then ever fewer up to two years.
+        // Every timeout up to three minutes, then larger and larger steps up to
+        // two years.
         let mut millis = 1;
         while millis < 2 * 365 * 24 * 60 * 60 * 1000 {
-            let value = written_by_core(millis);
+            let value = encode_as_core(millis);
             let sent = parse(value.as_bytes()).unwrap();
-            let waits = sent.saturating_sub(rounded_up(value.as_bytes(), sent));
+            let wait = sent.saturating_sub(rounded_up(value.as_bytes(), sent));
             let time = Duration::from_millis(millis);
             assert!(
-                waits <= time && time <= sent,
+                wait <= time && time <= sent,
                 "{time:?} is written `{value}`"
             );
-            assert!(waits + time / 50 >= time, "{time:?} is cut to {waits:?}");
+            assert!(wait + time / 50 >= time, "{time:?} is cut to {wait:?}");
             millis += 1 + millis / 180_000 * 977;
         }
     }

@@ -2,7 +2,7 @@ use super::grpc_timeout::GRPC_TIMEOUT;
 use super::*;
 
 #[tokio::test]
-async fn the_deadline_is_the_callers_up_to_the_maximum_or_the_default() {
+async fn the_deadline_is_the_callers_within_the_maximum_or_else_the_default() {
     tokio::time::pause();
     let policy = DeadlinePolicy {
         default: Duration::from_secs(30),
@@ -35,7 +35,7 @@ async fn the_rounding_of_core_clients_is_subtracted() {
             .remaining()
             .as_millis()
     };
-    // What grpcio sends for 2, 10, 100 and 1000 seconds.
+    // grpcio sends these values for 2, 10, 100 and 1000 seconds.
     assert_eq!(remaining("2010m"), 1990);
     assert_eq!(remaining("10100m"), 9_990);
     assert_eq!(remaining("101S"), 99_990);
@@ -48,7 +48,7 @@ async fn the_rounding_of_core_clients_is_subtracted() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_a_call_that_is_under_way() {
+async fn a_drain_shortens_the_deadline_of_a_call_in_flight() {
     tokio::time::pause();
     let policy = DeadlinePolicy {
         default: Duration::from_secs(30),
@@ -67,7 +67,7 @@ async fn a_drain_ends_a_call_that_is_under_way() {
     assert_eq!(cut, None);
     assert_eq!(begun.elapsed().as_secs(), 10);
     assert!(long.is_expired());
-    // A second drain extends nothing, and is ignored.
+    // A second drain is ignored; it extends no deadline.
     drain.begin(Instant::now() + Duration::from_secs(60));
     assert!(long.is_expired() && short.is_expired());
     let late = policy.for_call(&HeaderMap::new()).with_drain(drain);
@@ -76,7 +76,7 @@ async fn a_drain_ends_a_call_that_is_under_way() {
 }
 
 #[tokio::test]
-async fn a_drain_leaves_an_earlier_deadline_as_it_is() {
+async fn a_drain_keeps_an_earlier_deadline() {
     tokio::time::pause();
     let policy = DeadlinePolicy {
         default: Duration::from_secs(3),

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn malformed_requests_are_the_callers_fault() {
+    fn a_malformed_request_is_no_server_fault() {
         assert!(is_server_fault(Code::Internal, Some("UNREADABLE_ANSWER")));
         assert!(is_server_fault(Code::Unimplemented, None));
         assert!(!is_server_fault(Code::Internal, Some("MALFORMED_REQUEST")));

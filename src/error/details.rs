@@ -135,7 +135,7 @@ mod tests {
     use crate::error::Error;
 
     #[test]
-    fn a_delay_is_never_sent_as_zero_or_shorter_than_it_is() {
+    fn a_delay_is_never_rounded_down_or_sent_as_zero() {
         for (nanos, millis) in [
             (0, 1),
             (1, 1),

@@ -159,8 +159,8 @@ mod tests {
         );
         assert_eq!(from_vendor_code("..a-b\u{e9}c..").as_deref(), Some("A_B_C"));
         assert_eq!(from_vendor_code(&"x".repeat(100)), Some("X".repeat(63)));
-        for none in ["", "...", "404", "x", "4.x."] {
-            assert_eq!(from_vendor_code(none), None, "{none}");
+        for no_reason in ["", "...", "404", "x", "4.x."] {
+            assert_eq!(from_vendor_code(no_reason), None, "{no_reason}");
         }
     }
 }

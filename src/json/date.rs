@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_the_vendor_is_the_same_moment() {
+    fn every_spelling_of_a_date_parses_to_the_same_moment() {
         for spelling in [
             "2026-11-23T10:15:30.123Z",
             "2026-11-23T10:15:30.123+00:00",
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_beyond_nanoseconds_are_cut_and_an_empty_text_is_no_date() {
+    fn digits_beyond_nanoseconds_are_truncated_and_an_empty_text_is_no_date() {
         for spelling in [
             "2026-11-23T10:15:30.1234567899Z",
             "2026-11-23T12:15:30.123456789000000000000+0200",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_before_1970_counts_upwards() {
+    fn a_fraction_before_1970_is_positive() {
         assert_eq!(
             read("\"1969-12-31T23:59:59.750Z\""),
             Some((-1, 750_000_000))

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_presence_names_a_user_if_its_uri_has_an_id() {
+    fn a_presence_identifies_a_user_by_its_id_or_its_uri() {
         for (presence, names) in [
             (
                 json!({"userId": 7, "selfUri": "/api/v2/users/u/presences"}),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn every_needed_field_exists() {
+    fn every_required_field_exists() {
         let user = USER.1.map(|field| (USER.0, field));
         for (model, field) in NEEDED.into_iter().chain(user) {
             let name = format!("genesys.presence.v1.{model}");

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn known_fields_and_unreadable_answers_count_as_no_drift() {
+    fn known_fields_and_unreadable_responses_count_as_no_drift() {
         for body in [
             "[]",
             r#"[{"userId": "a"}]"#,

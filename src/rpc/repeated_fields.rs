@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_maps_and_those_of_nested_messages_are_counted() {
+    fn lists_and_maps_are_counted_in_nested_messages_too() {
         let ids = GetUsersPresencesPurecloudBulkRequest {
             ids: vec![String::new(); 7],
             allow_partial_results: true,
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_message_is_counted_up_to_the_fault() {
+    fn a_malformed_message_is_counted_up_to_the_error() {
         let reads = repeated("GetUsersPresencesPurecloudBulk");
         assert_eq!(
             reads.largest(&[0x0a, 0, 0x0a, 0, 0x0a, 9]),
@@ -156,12 +156,12 @@ mod tests {
         );
         assert_eq!(reads.largest(&[0xff; 30]), Some(("ids", 0)));
         assert_eq!(reads.largest(&[]), Some(("ids", 0)));
-        // An unknown field, and then a known one.
+        // An unknown field, then a known one.
         assert_eq!(reads.largest(&[0x7a, 1, 0, 0x0a, 0]), Some(("ids", 1)));
     }
 
     #[test]
-    fn a_request_without_repeated_fields_is_not_searched() {
+    fn a_request_without_repeated_fields_is_not_scanned() {
         assert_eq!(repeated("GetUserPresence").largest(&[0x0a, 0]), None);
     }
 }

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn frames_that_are_ready_are_sent_before_the_end() {
+    async fn ready_frames_are_sent_before_the_end() {
         let drain = Drain::default();
         let ready = stream::iter(["one", "two"]).map(Ok::<_, Infallible>);
         let answer = Body::from_stream(ready.chain(stream::pending()));

@@ -142,8 +142,8 @@ mod tests {
 
     const MAX_DEADLINE: Duration = Duration::from_mins(2);
 
-    /// Serves one side of a pipe. Its calls take no time, minutes, or never end.
-    fn serving() -> (DuplexStream, watch::Sender<()>, JoinHandle<()>) {
+    /// Serves one side of a pipe. Each path names how long its call takes.
+    fn spawn() -> (DuplexStream, watch::Sender<()>, JoinHandle<()>) {
         let six_minutes = async || {
             sleep(Duration::from_mins(6)).await;
             "answer"
@@ -157,21 +157,18 @@ mod tests {
             .route("/at-once", post(async || "answer"))
             .route("/six-minutes", post(six_minutes))
             .route("/half-an-hour", post(half_an_hour))
-            .route(
-                "/for-ever",
-                post(async || std::future::pending::<()>().await),
-            );
+            .route("/never", post(async || std::future::pending::<()>().await));
         let (client, mut server) = duplex(1 << 16);
         let (close, closing) = watch::channel(());
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         let serving = tokio::spawn(async move {
-            let first = preface(&mut server).await.unwrap();
+            let preface = preface(&mut server).await.unwrap();
             let policy = ConnectionPolicy {
                 max_deadline: MAX_DEADLINE,
                 discard: Discard::new(),
             };
-            let terms = (policy, ConnectionActivity::new());
-            serve(server, first, router, terms, closing).await;
+            let policy_and_activity = (policy, ConnectionActivity::new());
+            serve(server, preface, router, policy_and_activity, closing).await;
         });
         (client, close, serving)
     }
@@ -190,70 +187,70 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_old_connection_is_asked_to_go_and_its_calls_end() {
+    async fn an_old_connection_gets_goaway_and_its_calls_complete() {
         pause();
-        let (stream, _close, serving) = serving();
+        let (stream, _close, serving) = spawn();
         let mut client = connect(stream).await;
         let mut next = client.clone();
-        let begun = Instant::now();
-        let answer = client.send_request(call("/six-minutes"));
-        // After GOAWAY, the client makes no further call on it.
+        let start = Instant::now();
+        let response = client.send_request(call("/six-minutes"));
+        // The client starts no call on the connection after GOAWAY.
         let goaway_requested = async {
             while next.send_request(call("/at-once")).await.is_ok() {
                 sleep(Duration::from_secs(1)).await;
             }
-            begun.elapsed()
+            start.elapsed()
         };
-        let (answer, asked) = tokio::join!(answer, goaway_requested);
-        assert!((269..=332).contains(&asked.as_secs()), "after {asked:?}");
-        let answer = answer.unwrap().into_body().collect().await.unwrap();
-        assert_eq!(answer.to_bytes(), "answer");
+        let (response, goaway) = tokio::join!(response, goaway_requested);
+        assert!((269..=332).contains(&goaway.as_secs()), "after {goaway:?}");
+        let body = response.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(body.to_bytes(), "answer");
         serving.await.unwrap();
-        assert_eq!(begun.elapsed().as_secs(), 360);
+        assert_eq!(start.elapsed().as_secs(), 360);
     }
 
     #[tokio::test]
     async fn an_old_connection_whose_calls_do_not_end_is_closed() {
         pause();
-        let (stream, _close, serving) = serving();
+        let (stream, _close, serving) = spawn();
         let mut client = connect(stream).await;
-        let begun = Instant::now();
-        let answer = client.send_request(call("/for-ever"));
-        let (answer, served) = tokio::join!(answer, serving);
+        let start = Instant::now();
+        let response = client.send_request(call("/never"));
+        let (response, served) = tokio::join!(response, serving);
         served.unwrap();
-        answer.unwrap_err();
-        let took = begun.elapsed().as_secs();
+        response.unwrap_err();
+        let took = start.elapsed().as_secs();
         assert!((269 + 130..=332 + 130).contains(&took), "after {took} s");
     }
 
     #[tokio::test]
-    async fn an_old_connection_lasts_as_long_as_what_is_streamed_on_it() {
+    async fn an_old_connection_stays_open_while_a_stream_runs_on_it() {
         pause();
-        let (stream, _close, serving) = serving();
+        let (stream, _close, serving) = spawn();
         let mut client = connect(stream).await;
-        let begun = Instant::now();
-        let answer = client.send_request(call("/half-an-hour")).await.unwrap();
-        let stuck = client.send_request(call("/for-ever"));
-        answer.into_body().collect().await.unwrap_err();
-        assert_eq!(begun.elapsed().as_secs(), 30 * 60);
-        // A call that does not end is no reason to wait longer.
+        let start = Instant::now();
+        let response = client.send_request(call("/half-an-hour")).await.unwrap();
+        let stuck = client.send_request(call("/never"));
+        response.into_body().collect().await.unwrap_err();
+        assert_eq!(start.elapsed().as_secs(), 30 * 60);
+        // A unary call that does not end keeps the connection open no longer.
         let (stuck, served) = tokio::join!(stuck, serving);
         stuck.unwrap_err();
         served.unwrap();
-        assert_eq!(begun.elapsed().as_secs(), 30 * 60 + 5);
+        assert_eq!(start.elapsed().as_secs(), 30 * 60 + 5);
     }
 
     #[tokio::test]
-    async fn a_client_that_vanished_is_found() {
+    async fn a_connection_whose_client_vanished_is_closed() {
         pause();
-        let (mut stream, _close, serving) = serving();
-        let begun = Instant::now();
+        let (mut stream, _close, serving) = spawn();
+        let start = Instant::now();
         stream.write_all(PREFACE).await.unwrap();
         stream
             .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
             .await
             .unwrap();
         serving.await.unwrap();
-        assert_eq!(begun.elapsed().as_secs(), 50);
+        assert_eq!(start.elapsed().as_secs(), 50);
     }
 }

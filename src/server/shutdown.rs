@@ -75,22 +75,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_late_call_is_waited_for_until_a_second_after_the_end_and_no_longer() {
+    async fn the_drain_waits_for_late_calls_until_a_second_after_its_end() {
         pause();
-        // The call before it ends half a second before the end.
+        // The call before the late one ends half a second before the drain does.
         for late in [100, 490, 700, 900] {
             let (calls, drain) = (InFlight::default(), Drain::default());
-            let begun = Instant::now();
-            drain.begin(begun + Duration::from_secs(10));
+            let start = Instant::now();
+            drain.begin(start + Duration::from_secs(10));
             let before = calls.clone().enter();
-            let coming = async {
+            let late_call = async {
                 sleep(Duration::from_millis(9500)).await;
                 drop(before);
                 sleep(Duration::from_millis(late)).await;
                 calls.clone().enter()
             };
-            tokio::join!(wait_drained(&calls, &drain), coming);
-            let waited = begun.elapsed().as_millis();
+            tokio::join!(wait_drained(&calls, &drain), late_call);
+            let waited = start.elapsed().as_millis();
             assert!((11_000..11_010).contains(&waited), "{waited} ms for {late}");
         }
     }

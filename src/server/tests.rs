@@ -1,4 +1,4 @@
-//! When streams end whose callers do nothing.
+//! When an idle stream ends.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ type Client = SendRequest<Body>;
 const STREAM: &str =
     "http://gateway/genesys.presence.v1.PresenceStreamService/StreamUsersPresencesPurecloudBulk";
 
-/// A gateway without an upstream.
+/// A gateway whose upstream is unreachable.
 async fn server() -> Server {
     let endpoint = Endpoint::from_url("http://127.0.0.1:1", false).unwrap();
     let limits = Limits {
@@ -59,34 +59,34 @@ async fn server() -> Server {
     server.await.unwrap()
 }
 
-/// What a caller of a stream does.
+/// A caller of the stream RPC.
 struct Caller {
-    /// The ids that it sends; after them it sends nothing.
+    /// The ids that it sends in one message before it goes idle.
     ids: Vec<String>,
-    /// The deadline that it sets.
+    /// The `grpc-timeout` that it sends.
     timeout: Option<&'static str>,
-    /// How many bytes of results it reads.
-    takes: u32,
+    /// Its flow-control window: the bytes that it receives before it reads.
+    window: u32,
 }
 
-/// A client of a connection to `router`, and the activity of that connection.
-/// The client receives `takes` bytes of each response before it reads it.
-async fn connected(
+/// Connects a client to `router`. Returns it with the activity of its
+/// connection. It receives `window` bytes of each response before it reads.
+async fn connect(
     router: Router,
     policy: ConnectionPolicy,
-    takes: u32,
+    window: u32,
 ) -> (Client, ConnectionActivity) {
-    let (client, mut served) = duplex(1 << 16);
+    let (client, mut io) = duplex(1 << 16);
     let activity = ConnectionActivity::new();
-    let terms = (policy, activity.clone());
+    let policy_and_activity = (policy, activity.clone());
     #[expect(clippy::disallowed_methods, reason = "a server of the test")]
     tokio::spawn(async move {
         let (_close, closing) = watch::channel(());
-        let first = connection::preface(&mut served).await.unwrap();
-        connection::serve(served, first, router, terms, closing).await;
+        let preface = connection::preface(&mut io).await.unwrap();
+        connection::serve(io, preface, router, policy_and_activity, closing).await;
     });
     let (client, connection) = http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(takes)
+        .initial_stream_window_size(window)
         .handshake(TokioIo::new(client))
         .await
         .unwrap();
@@ -95,11 +95,14 @@ async fn connected(
     (client, activity)
 }
 
-/// When the stream of a caller ended for the gateway, and the trailers if the
-/// caller reads them at last.
-async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
+/// The trailers of a response, or the error that came instead.
+type Trailers = Result<HeaderMap, String>;
+
+/// Runs a stream until the gateway ends it. Returns its duration, and the
+/// trailers that the caller reads after that.
+async fn run_stream(caller: Caller) -> (Duration, Trailers) {
     let server = server().await;
-    let (mut client, activity) = connected(server.router, server.policy, caller.takes).await;
+    let (mut client, activity) = connect(server.router, server.policy, caller.window).await;
 
     let message = StreamUsersPresencesPurecloudBulkRequest {
         ids: caller.ids,
@@ -118,65 +121,66 @@ async fn ended(caller: Caller) -> (Duration, Result<HeaderMap, String>) {
     if let Some(timeout) = caller.timeout {
         call = call.header("grpc-timeout", timeout);
     }
-    let begun = Instant::now();
+    let start = Instant::now();
     let call = call.body(Body::from_stream(messages)).unwrap();
-    let answer = client.send_request(call).await.unwrap();
+    let response = client.send_request(call).await.unwrap();
     activity.long_streams().wait_idle().await;
-    let took = begun.elapsed();
-    let told = answer.into_body().collect().await;
-    let told = told.map(|told| told.trailers().cloned().unwrap_or_default());
-    (took, told.map_err(|error| format!("{error:?}")))
+    let duration = start.elapsed();
+    let body = response.into_body().collect().await;
+    let trailers = body.map(|body| body.trailers().cloned().unwrap_or_default());
+    (duration, trailers.map_err(|error| format!("{error:?}")))
 }
 
-/// The code and the message that a caller receives.
-fn status(told: &Result<HeaderMap, String>) -> Option<(&str, &str)> {
-    let of = |name| told.as_ref().ok()?.get(name)?.to_str().ok();
-    Some((of("grpc-status")?, of("grpc-message")?))
+/// The code and the message of a status.
+fn status(trailers: &Trailers) -> Option<(&str, &str)> {
+    let get = |name| trailers.as_ref().ok()?.get(name)?.to_str().ok();
+    Some((get("grpc-status")?, get("grpc-message")?))
 }
 
 #[tokio::test]
-async fn a_stream_without_any_id_ends_after_ten_seconds_and_is_told_why() {
+async fn a_stream_without_an_id_ends_after_ten_seconds_with_its_reason() {
     pause();
     let caller = Caller {
         ids: Vec::new(),
         timeout: None,
-        takes: 1 << 16,
+        window: 1 << 16,
     };
-    let (took, told) = ended(caller).await;
-    assert_eq!(took.as_secs(), 10, "{took:?}");
-    let (code, message) = status(&told).unwrap_or_else(|| panic!("{told:?}"));
+    let (duration, trailers) = run_stream(caller).await;
+    assert_eq!(duration.as_secs(), 10, "{duration:?}");
+    let (code, message) = status(&trailers).unwrap_or_else(|| panic!("{trailers:?}"));
     assert_eq!(code, "10", "ABORTED: {message}");
     assert!(message.contains("within%2010s"), "{message}");
 }
 
 #[tokio::test]
-async fn a_stream_that_has_had_an_id_may_be_idle_for_as_long_as_is_set() {
+async fn a_stream_after_its_first_id_ends_after_the_idle_timeout() {
     pause();
     let caller = Caller {
         // Invalid, so that no request is sent.
         ids: vec![String::new()],
         timeout: None,
-        takes: 1 << 16,
+        window: 1 << 16,
     };
-    let (took, told) = ended(caller).await;
-    assert_eq!(took.as_secs(), 300, "{took:?}");
-    let (code, message) = status(&told).unwrap_or_else(|| panic!("{told:?}"));
+    let (duration, trailers) = run_stream(caller).await;
+    assert_eq!(duration.as_secs(), 300, "{duration:?}");
+    let (code, message) = status(&trailers).unwrap_or_else(|| panic!("{trailers:?}"));
     assert_eq!(code, "10", "ABORTED: {message}");
     assert!(message.contains("--stream-idle-timeout"), "{message}");
 }
 
 #[tokio::test]
-async fn a_stream_whose_results_are_not_taken_is_reset() {
+async fn a_stream_whose_results_are_not_read_is_reset() {
     pause();
     let caller = Caller {
         ids: vec![String::new(); 1000],
         timeout: None,
-        takes: 0,
+        window: 0,
     };
-    let (took, told) = ended(caller).await;
-    // The last message, and then the status, have five seconds each.
-    assert_eq!(took.as_secs(), 300 + 5 + 5, "{took:?}");
-    told.unwrap_err();
+    let (duration, trailers) = run_stream(caller).await;
+    // The gateway waits five seconds for room for the last message, and five
+    // for the status.
+    assert_eq!(duration.as_secs(), 300 + 5 + 5, "{duration:?}");
+    trailers.unwrap_err();
 }
 
 #[tokio::test]
@@ -184,11 +188,15 @@ async fn a_stream_ends_a_quarter_of_a_second_before_the_callers_deadline() {
     pause();
     let caller = Caller {
         ids: vec![String::new()],
-        // Not a timeout that looks as if a client had rounded it up.
+        // A value that the gateway does not take for one that a client rounded up.
         timeout: Some("3000100u"),
-        takes: 1 << 16,
+        window: 1 << 16,
     };
-    let (took, told) = ended(caller).await;
-    assert!((2750..2760).contains(&took.as_millis()), "{took:?}");
-    assert_eq!(status(&told).map(|(code, _)| code), Some("4"), "{told:?}");
+    let (duration, trailers) = run_stream(caller).await;
+    assert!((2750..2760).contains(&duration.as_millis()), "{duration:?}");
+    assert_eq!(
+        status(&trailers).map(|(code, _)| code),
+        Some("4"),
+        "{trailers:?}"
+    );
 }

@@ -27,11 +27,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_answers_are_searched_and_then_one_of_an_interval() {
+    fn the_first_responses_are_sampled_and_then_one_per_interval() {
         let sampler = DriftSampler::default();
         let due = |count: usize| (0..count).filter(|_| sampler.is_due()).count();
         assert_eq!(due(8), 8);
         assert_eq!(due(640), 10);
-        assert!(DriftSampler::default().is_due(), "each RPC has its own");
+        assert!(
+            DriftSampler::default().is_due(),
+            "each RPC has its own sampler"
+        );
     }
 }

@@ -110,50 +110,50 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_is_passed_on_as_it_came() {
-        let came = received(&[("traceparent", PARENT), ("tracestate", "a=1,b=2")]);
-        let context = extract(&came).unwrap();
-        assert_eq!(headers(context.span().span_context()), came);
-        // Not sampled, and with an id that is random.
+    fn a_trace_context_is_forwarded_unchanged() {
+        let incoming = received(&[("traceparent", PARENT), ("tracestate", "a=1,b=2")]);
+        let context = extract(&incoming).unwrap();
+        assert_eq!(headers(context.span().span_context()), incoming);
+        // Not sampled; with a random trace id; both.
         for flags in ["-00", "-02", "-03"] {
             let parent = PARENT.replace("-01", flags);
-            let came = received(&[("traceparent", &parent)]);
-            let context = extract(&came).unwrap();
-            assert_eq!(headers(context.span().span_context()), came);
+            let incoming = received(&[("traceparent", &parent)]);
+            let context = extract(&incoming).unwrap();
+            assert_eq!(headers(context.span().span_context()), incoming);
         }
     }
 
     #[test]
-    fn what_is_passed_on_is_what_is_known_of_it() {
-        // Flags and a version that are yet to come, and a state in two lines.
+    fn unknown_parts_of_a_trace_context_are_dropped() {
+        // Flags and a version of the future, and a state in two headers.
         let parent = PARENT.replace("00-", "01-").replace("-01", "-f5-more");
-        let mut came = received(&[("traceparent", &parent), ("tracestate", "a=1")]);
-        came.append("tracestate", HeaderValue::from_static("b=2"));
-        let context = extract(&came).unwrap();
+        let mut incoming = received(&[("traceparent", &parent), ("tracestate", "a=1")]);
+        incoming.append("tracestate", HeaderValue::from_static("b=2"));
+        let context = extract(&incoming).unwrap();
         let expected = received(&[("traceparent", PARENT), ("tracestate", "a=1,b=2")]);
         assert_eq!(headers(context.span().span_context()), expected);
     }
 
     #[test]
-    fn a_state_that_is_too_long_is_left_out_and_the_trace_joined() {
+    fn a_trace_state_that_is_too_long_is_dropped_and_the_trace_continued() {
         let entry = |name: &str, length| format!("{name}={}", "x".repeat(length));
         let fits = entry("a", MAX_TRACESTATE / 2 - 2);
         for (states, is_kept) in [
             (vec![fits.clone(), entry("b", MAX_TRACESTATE / 2 - 2)], true),
             (vec![fits, entry("b", MAX_TRACESTATE / 2 - 1)], false),
         ] {
-            let mut came = received(&[("traceparent", PARENT)]);
+            let mut incoming = received(&[("traceparent", PARENT)]);
             for state in states {
-                came.append("tracestate", HeaderValue::try_from(state).unwrap());
+                incoming.append("tracestate", HeaderValue::try_from(state).unwrap());
             }
-            let context = extract(&came).unwrap();
+            let context = extract(&incoming).unwrap();
             let span = context.span().span_context().clone();
             assert_eq!(span.trace_state().header().is_empty(), !is_kept);
         }
     }
 
     #[test]
-    fn what_is_no_trace_counts_as_none() {
+    fn a_malformed_traceparent_is_ignored() {
         for malformed in [
             "",
             "00",

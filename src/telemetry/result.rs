@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_result_is_one_of_those_that_are_there_from_the_start() {
+    fn every_result_is_in_the_list_of_preset_results() {
         for (status, is_fault, expected) in [
             ("OK", false, "ok"),
             ("NOT_FOUND", false, "client_error"),

@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gzip_once_is_read_and_nothing_else() {
+    fn only_a_single_gzip_encoding_is_accepted() {
         for (lines, encoding) in [
             (&[][..], Encoding::Identity),
             (&[""], Encoding::Identity),

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_has_its_host() {
+    fn a_region_maps_to_its_host() {
         assert_eq!(
             Endpoint::from_region("eu-central-1").unwrap().to_string(),
             "https://api.mypurecloud.de"
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_prefix_stands_before_the_path() {
+    fn a_path_prefix_precedes_the_path() {
         for (url, expected) in [
             (
                 "https://proxy.example/genesys/",
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_and_a_query_stay_as_they_are() {
+    fn a_path_and_a_query_stay_unchanged() {
         for url in ["https://api.example", "https://proxy.example/a%2Fb/"] {
             let endpoint = Endpoint::from_url(url, false).unwrap();
             for path in [
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_loopback_unless_it_is_allowed() {
+    fn plain_http_is_allowed_only_for_loopback_or_by_flag() {
         for url in [
             "http://127.0.0.1:1",
             "http://127.9.9.9",
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_more_than_a_place_is_refused() {
+    fn a_url_with_credentials_query_or_fragment_is_rejected() {
         for url in [
             "",
             "api.example.com",

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_final_where_it_is_for_lack_of_a_right() {
+    fn a_refusal_is_final_unless_a_retry_can_succeed() {
         let proxy = Proxy::parse("http://user:secret@proxy.example").unwrap();
         assert_eq!(
             format!("{proxy} {proxy:?}"),
@@ -147,8 +147,8 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(code).unwrap();
             let refusal = proxy.refusal("tunnel", status);
-            let is = matches!(refusal, Error::ProxyRefused(_));
-            assert_eq!(is, is_final, "{refusal:?}");
+            let is_proxy_refused = matches!(refusal, Error::ProxyRefused(_));
+            assert_eq!(is_proxy_refused, is_final, "{refusal:?}");
         }
     }
 }

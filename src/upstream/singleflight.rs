@@ -209,17 +209,17 @@ mod tests {
         // The request waits for its permit.
         tokio::select! {
             biased;
-            error = &mut expired => panic!("{error:?} before its permit"),
+            error = &mut expired => panic!("expired before its permit: {error:?}"),
             () = sleep(MAX * 10) => {}
         }
         notice.start();
         let started = Instant::now();
         tokio::select! {
             biased;
-            error = &mut expired => panic!("{error:?} with its permit"),
+            error = &mut expired => panic!("expired although it has its permit: {error:?}"),
             () = sleep(MAX / 2) => {}
         }
-        // It waits again, for a retry: that is not its first permit.
+        // A wait for a retry does not count: it is not the first permit.
         notice.queue(Instant::now() + MAX * 2, || Error::DeadlineExceeded.into());
         notice.start();
         let failure = expired.await;
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_is_no_stream_has_no_batch_limit() {
+    async fn a_unary_call_has_no_batch_limit() {
         let deadline = POLICY.for_call(&HeaderMap::new());
         let notice = QueueNotice::shared();
         notice.start();

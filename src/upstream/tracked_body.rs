@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_was_given_up_unwritten_did_not_leave() {
+    async fn an_unwritten_request_that_was_dropped_was_never_sent() {
         let body = body(Some(Bytes::from_static(b"{}")), &RateLimiter::new(0)).await;
         let state = body.state();
         drop(body);
@@ -130,23 +130,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_that_a_connection_has_taken_may_leave_yet() {
+    async fn a_dropped_request_that_a_connection_took_may_still_be_sent() {
         let body = body(None, &RateLimiter::new(0)).await;
         let state = body.state();
-        // Its caller gives it up, but it lies with the connection.
+        // The caller drops it, but the connection has it in its queue.
         assert!(!state.never_sent());
         body.is_end_stream();
         assert!(!state.never_sent());
         drop(body);
-        assert!(!state.never_sent(), "it had left");
+        assert!(!state.never_sent(), "the connection may still send it");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_is_counted_from_when_a_connection_begins_to_write_it() {
+    async fn a_request_counts_from_its_first_write_to_a_connection() {
         let begun = Instant::now();
         let limiter = RateLimiter::new(1);
         let body = body(None, &limiter).await;
-        // It takes so long to connect.
+        // The connection takes this long.
         sleep(Duration::from_secs(3)).await;
         body.is_end_stream();
         sleep(Duration::from_secs(3)).await;

@@ -102,32 +102,32 @@ mod tests {
         }
     }
 
-    fn cut(updates: &[MutableUserPresence]) -> Vec<Range<usize>> {
+    fn split(updates: &[MutableUserPresence]) -> Vec<Range<usize>> {
         let batches = batches(updates).unwrap();
         batches.into_iter().map(|batch| batch.positions).collect()
     }
 
     #[test]
-    fn a_batch_holds_fifty_updates() {
+    fn a_batch_has_at_most_fifty_updates() {
         let updates: Vec<_> = (0..120).map(|n| update(&n.to_string(), 1)).collect();
-        assert_eq!(cut(&updates), [0..50, 50..100, 100..120]);
-        assert_eq!(cut(&updates[..100]), [0..50, 50..100]);
-        assert!(cut(&[]).is_empty());
+        assert_eq!(split(&updates), [0..50, 50..100, 100..120]);
+        assert_eq!(split(&updates[..100]), [0..50, 50..100]);
+        assert!(split(&[]).is_empty());
     }
 
     #[test]
-    fn a_batch_stays_under_the_size_that_the_vendor_accepts() {
+    fn a_batch_stays_within_the_vendors_size_limit() {
         let updates: Vec<_> = (0..10).map(|n| update(&n.to_string(), 100_000)).collect();
-        assert_eq!(cut(&updates), [0..4, 4..8, 8..10]);
-        for batch in cut(&updates) {
+        assert_eq!(split(&updates), [0..4, 4..8, 8..10]);
+        for batch in split(&updates) {
             assert!(serde_json::to_vec(&updates[batch]).unwrap().len() <= BATCH_BYTES);
         }
     }
 
     #[test]
-    fn an_update_too_large_for_a_batch_but_not_for_the_vendor_is_sent_alone() {
+    fn an_update_above_the_batch_size_is_sent_alone_up_to_the_vendors_limit() {
         let updates = [update("a", 1), update("b", 505_000), update("c", 1)];
-        assert_eq!(cut(&updates), [0..1, 1..2, 2..3]);
+        assert_eq!(split(&updates), [0..1, 1..2, 2..3]);
         let error = batches(&[update("a", 1), update("b", 512_000)]).unwrap_err();
         let Error::Invalid(violations) = error else {
             panic!("{error:?}")
@@ -136,9 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_occurs_again_begins_a_new_batch() {
+    fn a_repeated_user_starts_a_new_batch() {
         let updates = ["a", "b", "A", "c", "b", "a"].map(|id| update(id, 1));
-        assert_eq!(cut(&updates), [0..2, 2..5, 5..6]);
+        assert_eq!(split(&updates), [0..2, 2..5, 5..6]);
         let batches = batches(&updates).unwrap();
         assert!(
             batches
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_without_a_user_is_named() {
+    fn an_update_without_a_user_is_rejected_by_index() {
         let long = "x".repeat(257);
         let updates = [
             update("a", 1),

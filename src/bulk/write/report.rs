@@ -128,7 +128,7 @@ mod tests {
     use crate::error::NotTried;
 
     #[test]
-    fn a_report_has_ranges_of_adjacent_updates() {
+    fn a_report_merges_adjacent_updates_into_ranges() {
         let not_tried = |positions: &[usize]| UpdateOutcome {
             positions: positions.to_vec(),
             result: Err(Error::NotTried(NotTried::CallFailed).into()),

@@ -5,7 +5,7 @@ fn read(body: &str) -> Fault {
 }
 
 #[test]
-fn what_is_no_error_of_the_vendors_counts_as_none() {
+fn a_body_in_another_format_gives_an_empty_fault() {
     for body in [
         "",
         "null",
@@ -28,7 +28,7 @@ fn what_is_no_error_of_the_vendors_counts_as_none() {
 }
 
 #[test]
-fn a_part_of_another_shape_does_not_cost_the_rest() {
+fn a_field_of_another_type_does_not_hide_the_rest() {
     let fault = read(
         r#"{"code":"bad.request","message":7,"details":[null,{"fieldName":"a","x":1},3],
             "messageParams":{"field":"b","property":["x"]},"limit":[],"errors":[4,
@@ -41,7 +41,7 @@ fn a_part_of_another_shape_does_not_cost_the_rest() {
 }
 
 #[test]
-fn a_body_that_is_not_quite_json_does_not_cost_the_rest() {
+fn a_body_that_is_nearly_json_is_still_parsed() {
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
     for odd in [
         b"\"message\":\"a\xff\"".to_vec(),
@@ -66,8 +66,8 @@ fn a_body_that_is_not_quite_json_does_not_cost_the_rest() {
 }
 
 #[test]
-fn many_parts_of_another_shape_are_left_out_in_one_pass() {
-    // One pass per part would take minutes.
+fn many_fields_of_another_type_are_pruned_in_one_pass() {
+    // One pass per field would take minutes.
     let parts = |part: &str| format!("{part},").repeat(100_000) + "null";
     let params: Vec<_> = (0..20_000).map(|n| format!("\"k{n}\":1")).collect();
     let fault = read(&format!(
@@ -81,7 +81,7 @@ fn many_parts_of_another_shape_are_left_out_in_one_pass() {
 }
 
 #[test]
-fn a_429_without_the_header_is_taken_at_its_documented_word() {
+fn a_429_without_retry_after_uses_the_seconds_of_its_documented_message() {
     let read = |status, header: Option<&'static str>, message: &str| {
         let mut headers = HeaderMap::new();
         headers.extend(
@@ -94,7 +94,7 @@ fn a_429_without_the_header_is_taken_at_its_documented_word() {
     let words = "Rate limit exceeded the maximum. Retry the request in [42] seconds";
     assert_eq!(read(429, None, words), Some(42));
     assert_eq!(read(429, Some("soon"), words), Some(42));
-    // A readable header wins.
+    // A valid header takes precedence.
     assert_eq!(read(429, Some("7"), words), Some(7));
     assert_eq!(read(429, Some("0"), words), None);
     assert_eq!(read(503, None, words), None);

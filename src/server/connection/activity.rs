@@ -125,10 +125,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_connection_is_idle_from_when_its_last_call_ended() {
+    async fn a_connection_is_idle_since_the_end_of_its_last_call() {
         pause();
         let (activity, accepted) = (ConnectionActivity::new(), Instant::now());
-        assert_eq!(activity.idle_since(), None, "it is new");
+        assert_eq!(activity.idle_since(), None, "within the handshake timeout");
         advance(HANDSHAKE_TIMEOUT).await;
         assert_eq!(activity.idle_since(), Some(accepted));
         let calls = [activity.track_stream(), activity.track_stream()];
@@ -138,11 +138,11 @@ mod tests {
         let ended = accepted + HANDSHAKE_TIMEOUT + Duration::from_secs(9);
         assert_eq!(activity.idle_since(), Some(ended));
         activity.request_goaway();
-        assert_eq!(activity.idle_since(), None, "GOAWAY is requested already");
+        assert_eq!(activity.idle_since(), None, "GOAWAY is already requested");
     }
 
     #[tokio::test]
-    async fn a_connection_that_had_many_calls_and_has_few_is_to_go() {
+    async fn a_connection_is_drained_when_few_calls_remain_of_many() {
         let activity = ConnectionActivity::new();
         let few: Vec<_> = (0..16).map(|_| activity.track_stream()).collect();
         let mut many: Vec<_> = (16..=PEAK_STREAMS)
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_had_some_calls_stays() {
+    async fn a_connection_below_the_peak_is_not_drained() {
         let activity = ConnectionActivity::new();
         let calls: Vec<_> = (0..PEAK_STREAMS).map(|_| activity.track_stream()).collect();
         drop(calls);

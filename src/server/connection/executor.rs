@@ -93,21 +93,21 @@ mod tests {
 
     const TIME: Duration = Duration::from_secs(30);
 
-    /// Calls `path` and reads only the headers of the response; returns when the
-    /// stream ended, and whether another call was served after it.
-    async fn unread(path: &str) -> (Duration, bool) {
-        let time = DeadlinePolicy {
+    /// Calls `path` and reads only the headers of the response. Returns how long
+    /// the stream lasted, and whether the connection serves a call after it.
+    async fn call_without_reading(path: &str) -> (Duration, bool) {
+        let deadline = DeadlinePolicy {
             default: TIME,
             max: TIME,
         };
-        let (held, is_over) = oneshot::channel::<()>();
-        let held = Arc::new(Mutex::new(Some(held)));
+        let (guard, dropped) = oneshot::channel::<()>();
+        let guard = Arc::new(Mutex::new(Some(guard)));
         let large = move || {
-            let held = held.lock().take();
-            let pieces = stream::iter(std::iter::repeat_n("piece", 1000));
-            Body::from_stream(pieces.map(move |piece| {
-                let _ = &held;
-                Ok::<_, Infallible>(piece)
+            let guard = guard.lock().take();
+            let chunks = stream::iter(std::iter::repeat_n("piece", 1000));
+            Body::from_stream(chunks.map(move |chunk| {
+                let _ = &guard;
+                Ok::<_, Infallible>(chunk)
             }))
         };
         let unbound = large.clone();
@@ -117,7 +117,7 @@ mod tests {
             .route(
                 "/bound",
                 post(async move || {
-                    stream_handle().reset_after(time.for_call(&HeaderMap::new()));
+                    stream_handle().reset_after(deadline.for_call(&HeaderMap::new()));
                     large()
                 }),
             );
@@ -126,16 +126,16 @@ mod tests {
         let max_deadline = Duration::from_mins(2);
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         tokio::spawn(async move {
-            let first = preface(&mut server).await.unwrap();
+            let preface = preface(&mut server).await.unwrap();
             let discard = Discard::new();
-            let terms = (
+            let policy_and_activity = (
                 ConnectionPolicy {
                     max_deadline,
                     discard,
                 },
                 ConnectionActivity::new(),
             );
-            serve(server, first, router, terms, closing).await;
+            serve(server, preface, router, policy_and_activity, closing).await;
         });
         let io = TokioIo::new(client);
         let (mut client, connection) = http2::Builder::new(TokioExecutor::new())
@@ -149,28 +149,28 @@ mod tests {
             let call = Request::post(format!("http://gateway{path}"));
             call.body(Body::empty()).unwrap()
         };
-        let begun = Instant::now();
-        let answer = client.send_request(call(path)).await.unwrap();
-        is_over.await.unwrap_err();
-        let took = begun.elapsed();
-        drop(answer);
+        let start = Instant::now();
+        let response = client.send_request(call(path)).await.unwrap();
+        dropped.await.unwrap_err();
+        let duration = start.elapsed();
+        drop(response);
         let is_served = client.send_request(call("/at-once")).await.is_ok();
-        (took, is_served)
+        (duration, is_served)
     }
 
     #[tokio::test]
     async fn a_response_that_is_not_read_is_reset_soon_after_the_deadline() {
         pause();
-        let (took, is_served) = unread("/bound").await;
-        assert_eq!(took.as_secs(), 35);
-        assert!(is_served, "the other calls of the connection go on");
+        let (duration, is_served) = call_without_reading("/bound").await;
+        assert_eq!(duration.as_secs(), 35);
+        assert!(is_served, "the reset closed the connection");
     }
 
     #[tokio::test]
     async fn a_stream_without_a_deadline_lasts_as_long_as_its_connection() {
         pause();
-        let (took, is_served) = unread("/unbound").await;
-        assert!(took > Duration::from_mins(5), "{took:?}");
+        let (duration, is_served) = call_without_reading("/unbound").await;
+        assert!(duration > Duration::from_mins(5), "{duration:?}");
         assert!(!is_served);
     }
 }

@@ -9,85 +9,89 @@ use tokio::time::{Instant, pause, sleep};
 
 use super::*;
 
-type Pieces = BoxStream<'static, Result<Bytes, Infallible>>;
+type Chunks = BoxStream<'static, Result<Bytes, Infallible>>;
 
-/// A body of these pieces, and a receiver that closes when it is dropped.
-fn body(pieces: Pieces) -> (AnyBody, oneshot::Receiver<()>) {
-    let (held, dropped) = oneshot::channel();
-    let pieces = pieces.map(move |piece| {
-        let _ = &held;
-        piece
+/// A body of these chunks, and a receiver that closes when it is dropped.
+fn body(chunks: Chunks) -> (AnyBody, oneshot::Receiver<()>) {
+    let (guard, dropped) = oneshot::channel();
+    let chunks = chunks.map(move |chunk| {
+        let _ = &guard;
+        chunk
     });
-    (AnyBody::from_stream(pieces), dropped)
+    (AnyBody::from_stream(chunks), dropped)
 }
 
-/// An endless series of pieces of this size, one at each interval.
-fn endless(bytes: usize, every: Duration) -> Pieces {
-    let piece = Bytes::from(vec![0; bytes]);
-    let pieces = stream::repeat(piece).then(move |piece| async move {
-        sleep(every).await;
-        Ok(piece)
+/// An endless series of chunks of this size, one per interval.
+fn endless(bytes: usize, interval: Duration) -> Chunks {
+    let chunk = Bytes::from(vec![0; bytes]);
+    let chunks = stream::repeat(chunk).then(move |chunk| async move {
+        sleep(interval).await;
+        Ok(chunk)
     });
-    pieces.boxed()
+    chunks.boxed()
 }
 
-/// How long the body of a request that was answered at once is discarded, in
-/// tenths of a second: each timer may take a millisecond more.
-async fn discarded(pieces: Pieces) -> u128 {
+/// How long the body of a request is discarded after an immediate response, in
+/// tenths of a second: each timer may fire a millisecond late.
+async fn discard_time(chunks: Chunks) -> u128 {
     pause();
-    let begun = Instant::now();
-    let (body, dropped) = body(pieces);
+    let start = Instant::now();
+    let (body, dropped) = body(chunks);
     drop(Discard::new().wrap(body));
     dropped.await.unwrap_err();
-    begun.elapsed().as_millis() / 100
+    start.elapsed().as_millis() / 100
 }
 
 #[tokio::test]
-async fn what_still_comes_is_taken_in_to_its_end() {
-    let pieces = endless(1000, Duration::from_millis(100)).take(30).boxed();
-    assert_eq!(discarded(pieces).await, 30);
+async fn the_rest_of_a_body_is_discarded_to_its_end() {
+    let chunks = endless(1000, Duration::from_millis(100)).take(30).boxed();
+    assert_eq!(discard_time(chunks).await, 30);
 }
 
 #[tokio::test]
-async fn who_is_silent_for_a_second_is_not_waited_for() {
-    let pieces = endless(1000, Duration::from_millis(900)).take(3);
+async fn a_body_that_is_silent_for_a_second_is_dropped() {
+    let chunks = endless(1000, Duration::from_millis(900)).take(3);
     let silence = stream::pending();
-    let took = discarded(pieces.chain(silence).boxed()).await;
+    let took = discard_time(chunks.chain(silence).boxed()).await;
     assert_eq!(took, 27 + 10);
 }
 
 #[tokio::test]
-async fn who_is_silent_behind_others_of_its_connection_is_waited_for() {
+async fn a_silent_body_is_kept_while_another_of_its_connection_arrives() {
     pause();
     let discard = Discard::new().for_connection();
-    // A slow link: the rest of one request is behind another's.
-    let slowly = endless(1000, Duration::from_millis(900)).take(5).boxed();
-    let mut before = discard.wrap(AnyBody::from_stream(slowly));
+    // A slow link: the rest of one request queues behind another's.
+    let slow = endless(1000, Duration::from_millis(900)).take(5).boxed();
+    let mut before = discard.wrap(AnyBody::from_stream(slow));
     let late = endless(1000, Duration::from_secs(5)).take(1).boxed();
     let (late, mut dropped) = body(late);
     drop(discard.wrap(late));
     while before.frame().await.is_some() {
-        assert_eq!(dropped.try_recv(), Err(TryRecvError::Empty), "it was reset");
+        assert_eq!(
+            dropped.try_recv(),
+            Err(TryRecvError::Empty),
+            "the body was dropped"
+        );
     }
-    // Another connection does not count.
+    // The bodies of another connection do not count.
     let (elsewhere, reset) = body(endless(1000, Duration::from_secs(5)));
-    let begun = Instant::now();
+    let start = Instant::now();
     drop(discard.for_connection().wrap(elsewhere));
     dropped.await.unwrap_err();
     reset.await.unwrap_err();
-    assert_eq!(begun.elapsed().as_millis() / 100, 10);
+    assert_eq!(start.elapsed().as_millis() / 100, 10);
 }
 
 #[tokio::test]
-async fn who_sends_without_end_is_reset_after_ten_seconds() {
-    let took = discarded(endless(1000, Duration::from_millis(900))).await;
+async fn an_endless_body_is_dropped_after_ten_seconds() {
+    let took = discard_time(endless(1000, Duration::from_millis(900))).await;
     assert_eq!(took, 100);
 }
 
 #[tokio::test]
-async fn who_sends_very_much_is_reset_after_that() {
-    // The piece that exceeds the limit.
-    let took = discarded(endless(
+async fn a_body_larger_than_the_limit_is_dropped() {
+    // The eleventh chunk exceeds the limit.
+    let took = discard_time(endless(
         MAX_DISCARDED_BYTES / 10,
         Duration::from_millis(100),
     ))
@@ -96,9 +100,9 @@ async fn who_sends_very_much_is_reset_after_that() {
 }
 
 #[tokio::test]
-async fn of_too_many_the_one_that_takes_the_longest_is_reset() {
+async fn above_the_limit_the_oldest_body_is_dropped() {
     pause();
-    let begun = Instant::now();
+    let start = Instant::now();
     let discard = Discard::new();
     let mut silent = Vec::new();
     for _ in 0..MAX_DISCARDED_REQUESTS {
@@ -106,7 +110,7 @@ async fn of_too_many_the_one_that_takes_the_longest_is_reset() {
         drop(discard.wrap(body));
         silent.push(dropped);
     }
-    // They are counted when their tasks start.
+    // A body counts from when its task starts.
     sleep(Duration::from_millis(1)).await;
     let mut first = silent.remove(0);
     assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
@@ -114,15 +118,15 @@ async fn of_too_many_the_one_that_takes_the_longest_is_reset() {
     drop(discard.wrap(body));
     first.await.unwrap_err();
     assert!(
-        begun.elapsed() < DISCARD_IDLE_TIMEOUT,
+        start.elapsed() < DISCARD_IDLE_TIMEOUT,
         "{:?}",
-        begun.elapsed()
+        start.elapsed()
     );
     assert_eq!(silent[0].try_recv(), Err(TryRecvError::Empty));
 }
 
 #[tokio::test]
-async fn a_body_that_was_read_to_its_end_is_let_go_at_once() {
+async fn a_body_that_was_read_to_its_end_is_dropped_at_once() {
     let (body, mut dropped) = body(stream::iter([Ok(Bytes::from("all"))]).boxed());
     let mut body = Discard::new().wrap(body);
     assert!(body.frame().await.is_some() && body.frame().await.is_none());

@@ -20,12 +20,12 @@ async fn call(services: &Router, message: Body) -> Response {
     services.clone().oneshot(call).await.unwrap()
 }
 
-/// A message without fields.
+/// An empty message.
 fn message() -> Body {
     Body::from(vec![0; 5])
 }
 
-/// The layers with one permit, around a handler.
+/// The layers around a handler, with one permit.
 fn stack<F>(handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Router
 where
     F: Future<Output: IntoResponse> + Send + 'static,
@@ -50,8 +50,8 @@ where
     )
 }
 
-/// The layers around a handler that takes twenty seconds, and gives the number
-/// of headers that it has got.
+/// The layers around a handler that takes twenty seconds and returns the number
+/// of its request's headers.
 fn services() -> Router {
     stack(async |request: Request| {
         sleep(Duration::from_secs(20)).await;
@@ -63,34 +63,34 @@ fn services() -> Router {
 async fn a_late_message_is_rejected_and_holds_no_permit() {
     pause();
     let services = services();
-    let begun = Instant::now();
+    let start = Instant::now();
     let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-    let (late, answer) = tokio::join!(
-        async { (call(&services, never).await, begun.elapsed()) },
-        async { (call(&services, message()).await, begun.elapsed(),) },
+    let (late, other) = tokio::join!(
+        async { (call(&services, never).await, start.elapsed()) },
+        async { (call(&services, message()).await, start.elapsed(),) },
     );
-    assert_eq!((late.1.as_secs(), answer.1.as_secs()), (10, 20));
+    assert_eq!((late.1.as_secs(), other.1.as_secs()), (10, 20));
     let status = Status::from_header_map(late.0.headers()).unwrap();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     assert!(status.message().contains("within 10s"), "{status:?}");
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.reason, "DEADLINE_EXCEEDED");
-    assert_eq!(answer.0.status(), StatusCode::OK);
-    assert!(Status::from_header_map(answer.0.headers()).is_none());
+    assert_eq!(other.0.status(), StatusCode::OK);
+    assert!(Status::from_header_map(other.0.headers()).is_none());
 }
 
 #[tokio::test]
-async fn without_a_permit_a_call_is_rejected_before_its_message_is_read() {
+async fn a_call_without_a_permit_is_rejected_before_its_message_is_read() {
     pause();
     let services = services();
-    let begun = Instant::now();
+    let start = Instant::now();
     let never = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
-    let (_, refused) = tokio::join!(call(&services, message()), async {
+    let (_, rejected) = tokio::join!(call(&services, message()), async {
         sleep(Duration::from_secs(1)).await;
         call(&services, never).await
     });
-    assert_eq!(begun.elapsed().as_secs(), 20);
-    let status = Status::from_header_map(refused.headers()).unwrap();
+    assert_eq!(start.elapsed().as_secs(), 20);
+    let status = Status::from_header_map(rejected.headers()).unwrap();
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.reason, "OVERLOADED", "{status:?}");
 }
@@ -104,20 +104,20 @@ async fn metadata_that_no_layer_reads_is_dropped() {
         .header("grpc-previous-rpc-attempts", "1");
     let request = (0..1000).fold(request, |call, n| call.header(format!("x-{n}"), "x"));
     let request = request.body(message()).unwrap();
-    let answer = services().oneshot(request).await.unwrap().into_body();
-    // The content type.
-    assert_eq!(answer.collect().await.unwrap().to_bytes(), "1");
+    let body = services().oneshot(request).await.unwrap().into_body();
+    // Only the content type remains.
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "1");
 }
 
 #[tokio::test]
-async fn a_call_is_a_post() {
+async fn methods_other_than_post_are_rejected() {
     for method in [Method::GET, Method::HEAD, Method::PUT, Method::CONNECT] {
         let call = http::Request::builder().method(method).uri(PATH);
         let call = call.header("content-type", "application/grpc");
-        let answer = services().oneshot(call.body(Body::empty()).unwrap()).await;
-        let answer = answer.unwrap();
-        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(answer.headers()["allow"], "POST");
+        let response = services().oneshot(call.body(Body::empty()).unwrap()).await;
+        let response = response.unwrap();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(response.headers()["allow"], "POST");
     }
 }
 
@@ -126,15 +126,15 @@ fn fails() -> &'static str {
 }
 
 #[tokio::test]
-async fn a_panic_is_the_calls_own_internal_and_gives_its_permit_back() {
-    for pauses in [false, true] {
+async fn a_panic_fails_its_call_as_internal_and_releases_the_permit() {
+    for yields in [false, true] {
         let services = stack(move |_| async move {
-            if pauses {
+            if yields {
                 tokio::task::yield_now().await;
             }
             fails()
         });
-        // There is one permit.
+        // The second call needs the only permit.
         for _ in 0..2 {
             let response = call(&services, message()).await;
             let status = Status::from_header_map(response.headers()).unwrap();

@@ -10,19 +10,20 @@ use crate::memory::EXPANSION_FACTOR;
 
 const COUNT: usize = 3;
 
-/// Three messages of 100 bytes; all have 250 bytes, a quarter of the memory.
+/// Room for three messages of 100 bytes each, and of 250 bytes together: a
+/// quarter of the memory.
 fn buffers() -> RequestBuffers {
     RequestBuffers::new(COUNT, 100, Some(MemoryLimit::new(1000)))
 }
 
-/// Whether nothing is charged any more.
+/// Whether no message is open or charged.
 fn is_empty(buffers: &RequestBuffers) -> bool {
     let memory = buffers.memory.as_ref().unwrap();
     let all = memory.lease(None).reserve(1000 / EXPANSION_FACTOR);
     buffers.slots.lock().open.is_empty() && all.is_ok()
 }
 
-/// A message of this size, with its prefix.
+/// A message of this size, after its gRPC prefix.
 fn framed(bytes: usize) -> Vec<u8> {
     [
         vec![0, 0, 0, 0, u8::try_from(bytes).unwrap()],
@@ -31,36 +32,34 @@ fn framed(bytes: usize) -> Vec<u8> {
     .concat()
 }
 
-/// A message of this size, all of which arrives, without the end of the body.
+/// A complete message of this size in a body that does not end.
 fn endless(bytes: usize) -> Body {
-    let comes = stream::iter([Ok::<_, Infallible>(framed(bytes))]);
-    Body::from_stream(comes.chain(stream::pending()))
+    let message = stream::iter([Ok::<_, Infallible>(framed(bytes))]);
+    Body::from_stream(message.chain(stream::pending()))
 }
 
-fn whole(bytes: usize) -> Body {
+/// A body of one message of this size.
+fn complete(bytes: usize) -> Body {
     Body::from(framed(bytes))
 }
 
 #[tokio::test]
-async fn of_too_many_the_one_that_takes_the_longest_is_given_up() {
+async fn above_the_count_limit_the_oldest_message_is_rejected() {
     let buffers = buffers();
     let mut slow = Vec::new();
     for _ in 0..COUNT {
         slow.push(Box::pin(buffers.read(endless(9))));
         assert!(poll_immediate(slow.last_mut().unwrap()).await.is_none());
     }
-    let message = buffers.read(whole(9)).await.unwrap();
+    let message = buffers.read(complete(9)).await.unwrap();
     assert_eq!(message.len(), PREFIX + 9);
-    let given_up = slow.remove(0).await;
-    assert!(
-        matches!(given_up, Err(Error::MessageEvicted)),
-        "{given_up:?}"
-    );
+    let evicted = slow.remove(0).await;
+    assert!(matches!(evicted, Err(Error::MessageEvicted)), "{evicted:?}");
     assert!(poll_immediate(join_all(slow)).await.is_none());
 }
 
 #[tokio::test]
-async fn of_too_many_bytes_those_that_take_the_longest_are_given_up() {
+async fn above_the_byte_limit_the_oldest_message_is_rejected() {
     let buffers = buffers();
     let (mut first, mut second) = (
         pin!(buffers.read(endless(90))),
@@ -68,51 +67,46 @@ async fn of_too_many_bytes_those_that_take_the_longest_are_given_up() {
     );
     assert!(poll_immediate(&mut first).await.is_none());
     assert!(poll_immediate(&mut second).await.is_none());
-    buffers.read(whole(90)).await.unwrap();
-    let given_up = first.await;
-    assert!(
-        matches!(given_up, Err(Error::MessageEvicted)),
-        "{given_up:?}"
-    );
+    buffers.read(complete(90)).await.unwrap();
+    let evicted = first.await;
+    assert!(matches!(evicted, Err(Error::MessageEvicted)), "{evicted:?}");
     assert!(poll_immediate(&mut second).await.is_none());
 }
 
 #[tokio::test]
-async fn a_message_is_put_together_from_its_pieces_and_counts_no_more() {
+async fn a_message_is_assembled_from_chunks_and_its_charge_released() {
     let buffers = buffers();
-    let pieces: [&[u8]; 4] = [&[0, 0], &[], &[0, 0, 3, 1], &[2, 3]];
-    let pieces = stream::iter(pieces.map(Ok::<_, Infallible>));
-    let message = buffers.read(Body::from_stream(pieces)).await.unwrap();
+    let chunks: [&[u8]; 4] = [&[0, 0], &[], &[0, 0, 3, 1], &[2, 3]];
+    let chunks = stream::iter(chunks.map(Ok::<_, Infallible>));
+    let message = buffers.read(Body::from_stream(chunks)).await.unwrap();
     assert_eq!(message.as_ref(), [0, 0, 0, 0, 3, 1, 2, 3]);
     assert_eq!(buffers.read(Body::empty()).await.unwrap().as_ref(), b"");
     assert!(is_empty(&buffers));
 }
 
 #[tokio::test]
-async fn what_follows_a_message_is_refused() {
-    let more = Body::from(&[0, 0, 0, 0, 1, 1, 0][..]);
-    let refused = buffers().read(more).await.unwrap_err();
-    let is_told = matches!(refused, Error::ExtraMessage);
-    assert!(is_told, "{refused:?}");
+async fn bytes_after_a_message_are_rejected() {
+    let body = Body::from(&[0, 0, 0, 0, 1, 1, 0][..]);
+    let error = buffers().read(body).await.unwrap_err();
+    assert!(matches!(error, Error::ExtraMessage), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_is_refused_when_it_says_so() {
+async fn a_message_that_is_too_large_is_rejected_at_its_prefix() {
     let buffers = buffers();
-    let says_so = stream::iter([Ok::<_, Infallible>(vec![0, 0, 0, 0, 101])]);
-    let says_so = Body::from_stream(says_so.chain(stream::pending()));
-    let refused = buffers.read(says_so).await.unwrap_err();
-    let is_told = matches!(refused, Error::MessageTooLarge(_));
-    assert!(is_told, "{refused:?}");
-    buffers.read(whole(100)).await.unwrap();
+    let prefix = stream::iter([Ok::<_, Infallible>(vec![0, 0, 0, 0, 101])]);
+    let body = Body::from_stream(prefix.chain(stream::pending()));
+    let error = buffers.read(body).await.unwrap_err();
+    assert!(matches!(error, Error::MessageTooLarge(_)), "{error:?}");
+    buffers.read(complete(100)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_message_has_ten_seconds() {
+async fn a_message_must_arrive_within_ten_seconds() {
     pause();
     let buffers = buffers();
-    let begun = Instant::now();
+    let start = Instant::now();
     buffers.read(endless(9)).await.unwrap_err();
-    assert_eq!(begun.elapsed().as_secs(), 10);
+    assert_eq!(start.elapsed().as_secs(), 10);
     assert!(is_empty(&buffers));
 }

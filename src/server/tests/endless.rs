@@ -1,4 +1,4 @@
-//! Streams without an end of their own, on a connection that gets old.
+//! Streams that never end by themselves, on a connection that reaches its age.
 
 use tonic_health::pb::HealthCheckRequest;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
@@ -11,15 +11,15 @@ const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// Opens the stream at `path` with one message and does nothing more. Returns
-/// when it ended, its status, and what the server sent before that.
-async fn left_alone(
+/// Opens the stream at `path` with one message and waits until it ends. Returns
+/// its duration, its status, and the messages before it.
+async fn run_stream_at(
     router: Router,
     policy: ConnectionPolicy,
     path: &str,
     message: impl Message,
 ) -> (Duration, tonic::Status, Bytes) {
-    let (mut client, _) = connected(router, policy, 1 << 16).await;
+    let (mut client, _) = connect(router, policy, 1 << 16).await;
     let mut framed = Vec::new();
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.encoded_len()).unwrap());
@@ -35,16 +35,17 @@ async fn left_alone(
         .header("te", "trailers")
         .body(Body::from_stream(messages))
         .unwrap();
-    let begun = Instant::now();
-    let answer = client.send_request(call).await.unwrap();
-    let told = answer.into_body().collect().await;
-    let took = begun.elapsed();
-    let told = told.unwrap_or_else(|error| panic!("no status after {took:?}: {error:?}"));
-    let status = tonic::Status::from_header_map(told.trailers().unwrap()).unwrap();
-    (took, status, told.to_bytes())
+    let start = Instant::now();
+    let response = client.send_request(call).await.unwrap();
+    let body = response.into_body().collect().await;
+    let duration = start.elapsed();
+    let body = body.unwrap_or_else(|error| panic!("no status after {duration:?}: {error:?}"));
+    let status = tonic::Status::from_header_map(body.trailers().unwrap()).unwrap();
+    (duration, status, body.to_bytes())
 }
 
-fn is_to_be_opened_again(status: &tonic::Status, took: Duration) {
+#[track_caller]
+fn assert_drained(status: &tonic::Status, duration: Duration) {
     assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}");
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.reason, "CONNECTION_DRAINING", "{status:?}");
@@ -52,31 +53,34 @@ fn is_to_be_opened_again(status: &tonic::Status, took: Duration) {
         status.message().contains("open the stream again"),
         "{status:?}"
     );
-    // Its age is five minutes, give or take a tenth; then its calls may end.
+    // The connection lives for five minutes +/- 10 %; its calls then have the
+    // longest deadline to end.
     let expected = 270 + 120..=330 + 130;
-    assert!(expected.contains(&took.as_secs()), "after {took:?}");
+    assert!(expected.contains(&duration.as_secs()), "after {duration:?}");
 }
 
 #[tokio::test]
-async fn a_watch_of_health_ends_with_its_old_connection_and_is_told_to_watch_again() {
+async fn a_health_watch_ends_with_its_old_connection_and_may_be_reopened() {
     pause();
     let server = server().await;
     for router in [server.router, server.probe_router] {
         let watch = HealthCheckRequest::default();
-        let (took, status, sent) = left_alone(router, server.policy.clone(), WATCH, watch).await;
-        is_to_be_opened_again(&status, took);
-        assert_eq!(sent, [0, 0, 0, 0, 2, 8, 1].as_slice(), "SERVING, once");
+        let (duration, status, messages) =
+            run_stream_at(router, server.policy.clone(), WATCH, watch).await;
+        assert_drained(&status, duration);
+        assert_eq!(messages, [0, 0, 0, 0, 2, 8, 1].as_slice(), "SERVING, once");
     }
 }
 
 #[tokio::test]
-async fn a_stream_of_reflection_ends_with_its_old_connection_and_is_told_so() {
+async fn a_reflection_stream_ends_with_its_old_connection_and_may_be_reopened() {
     pause();
     let server = server().await;
-    let question = ServerReflectionRequest {
+    let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
-    let (took, status, _) = left_alone(server.router, server.policy, REFLECTION, question).await;
-    is_to_be_opened_again(&status, took);
+    let (duration, status, _) =
+        run_stream_at(server.router, server.policy, REFLECTION, request).await;
+    assert_drained(&status, duration);
 }

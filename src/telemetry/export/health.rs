@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_that_lasts_is_logged_once_also_if_it_began_shortly_after_another() {
+    fn a_lasting_failure_is_logged_once_even_soon_after_another() {
         let (mut state, begun) = (State::default(), Instant::now());
         let mut is_due = |signal, why, after: u64| {
             let now = begun + Duration::from_secs(after);
@@ -130,8 +130,11 @@ mod tests {
         };
         assert!(is_due(Signal::Traces, "gone", 0));
         assert!(!is_due(Signal::Traces, "gone", 1));
-        assert!(!is_due(Signal::Metrics, "gone", 1), "the same matter");
-        assert!(!is_due(Signal::Metrics, "refused", 2), "logged already");
+        assert!(!is_due(Signal::Metrics, "gone", 1), "the same failure");
+        assert!(
+            !is_due(Signal::Metrics, "refused", 2),
+            "a failure is already logged"
+        );
 
         for signal in &mut state.signals {
             signal.is_failing = false;
@@ -140,15 +143,18 @@ mod tests {
             let now = begun + Duration::from_secs(after);
             state.record(signal, why, now)
         };
-        assert!(!is_due(Signal::Traces, "gone", 60), "one that flaps");
+        assert!(
+            !is_due(Signal::Traces, "gone", 60),
+            "the failure may be flapping"
+        );
         assert!(!is_due(Signal::Metrics, "gone", 60));
-        assert!(is_due(Signal::Traces, "gone", 660), "one that lasts");
+        assert!(is_due(Signal::Traces, "gone", 660), "the failure lasts");
         assert!(!is_due(Signal::Metrics, "gone", 660));
         assert!(!is_due(Signal::Traces, "gone", 6000));
     }
 
     #[test]
-    fn a_second_signal_that_fails_for_another_reason_is_logged_too() {
+    fn a_second_signal_that_fails_for_another_reason_is_logged() {
         let (mut state, now) = (State::default(), Instant::now());
         assert!(state.record(Signal::Traces, "refused", now));
         assert!(state.record(Signal::Metrics, "gone", now));

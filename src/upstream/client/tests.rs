@@ -13,17 +13,17 @@ use crate::token_key::TokenKey;
 use crate::upstream::rate_limit::RateLimiter;
 use crate::upstream::tracked_body::TrackedBody;
 
-/// How many connections a server has, and when it may answer.
+/// Counts the connections of a stub server, and holds its responses back.
 #[derive(Clone)]
 struct Server {
     connections: Arc<AtomicUsize>,
-    answers: Arc<Semaphore>,
+    responses: Arc<Semaphore>,
 }
 
-/// Counts what is accepted.
-struct Counting(TcpListener, Arc<AtomicUsize>);
+/// A listener that counts the connections it accepts.
+struct CountingListener(TcpListener, Arc<AtomicUsize>);
 
-impl axum::serve::Listener for Counting {
+impl axum::serve::Listener for CountingListener {
     type Io = tokio::net::TcpStream;
     type Addr = std::net::SocketAddr;
 
@@ -39,23 +39,23 @@ impl axum::serve::Listener for Counting {
 }
 
 #[tokio::test]
-async fn a_client_that_is_old_makes_place_for_another_and_ends_its_requests() {
+async fn a_client_is_replaced_at_its_age_and_completes_its_requests() {
     let server = Server {
         connections: Arc::default(),
-        answers: Arc::new(Semaphore::new(0)),
+        responses: Arc::new(Semaphore::new(0)),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let counting = Counting(listener, Arc::clone(&server.connections));
-    let answer = async |State(server): State<Server>| {
-        server.answers.acquire().await.unwrap().forget();
+    let listener = CountingListener(listener, Arc::clone(&server.connections));
+    let handler = async |State(server): State<Server>| {
+        server.responses.acquire().await.unwrap().forget();
         "answer"
     };
     let routes = Router::new()
-        .route("/", get(answer))
+        .route("/", get(handler))
         .with_state(server.clone());
     #[expect(clippy::disallowed_methods, reason = "a server of the test")]
-    tokio::spawn(async { axum::serve(counting, routes).await });
+    tokio::spawn(async { axum::serve(listener, routes).await });
 
     let base = Endpoint::from_url(&url, false).unwrap();
     let clients = RotatingClient::new(&base, ClientOptions::default()).unwrap();
@@ -72,30 +72,30 @@ async fn a_client_that_is_old_makes_place_for_another_and_ends_its_requests() {
             response.bytes().await.unwrap()
         }
     };
-    server.answers.add_permits(2);
+    server.responses.add_permits(2);
     assert_eq!([request().await, request().await], ["answer", "answer"]);
     assert_eq!(server.connections.load(SeqCst), 1);
 
     let (_, due) = *clients.current.lock();
     let left = due - Instant::now();
     assert!(left > MAX_AGE / 2 && left < MAX_AGE * 2, "{left:?}");
-    let old_end = || clients.current.lock().1 = Instant::now();
-    old_end();
-    server.answers.add_permits(1);
+    let expire = || clients.current.lock().1 = Instant::now();
+    expire();
+    server.responses.add_permits(1);
     request().await;
     assert_eq!(server.connections.load(SeqCst), 2);
-    // One that is under way meanwhile has its answer all the same.
-    let (answers, connections) = (server.answers, server.connections);
+    // A request in flight on the old client still receives its response.
+    let (responses, connections) = (server.responses, server.connections);
     let (old, new) = tokio::join!(request(), async {
-        old_end();
+        expire();
         let new = request();
-        answers.add_permits(2);
+        responses.add_permits(2);
         new.await
     });
     assert_eq!([old, new], ["answer", "answer"]);
     assert_eq!(connections.load(SeqCst), 3);
-    // The next one is not due yet.
-    answers.add_permits(1);
+    // The new client is not due for replacement yet.
+    responses.add_permits(1);
     request().await;
     assert_eq!(connections.load(SeqCst), 3);
 }

@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use super::tests::token;
 use super::*;
 
-/// How a vendor counts requests.
+/// The window in which a vendor counts requests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Window {
-    /// A window that the first request opens.
+    /// Starts with the first request.
     Fixed,
-    /// Windows of the calendar, whenever the first request comes.
+    /// Starts at fixed times of the clock.
     Aligned,
-    /// The period before each request.
+    /// Ends at each request.
     Sliding,
     /// A token bucket.
     Bucket,
@@ -27,7 +27,7 @@ const WINDOWS: [Window; 4] = [
     Window::Bucket,
 ];
 
-/// How many requests a vendor accepts in a period.
+/// The number of requests that a vendor accepts in a period.
 #[derive(Debug, Clone, Copy)]
 struct Limit {
     window: Window,
@@ -111,10 +111,10 @@ impl Vendor {
     }
 }
 
-/// The outcome of requests that were sent at once.
+/// The outcome of concurrent requests.
 #[derive(Debug)]
 struct Outcome {
-    /// When each was answered, in the order in which they were sent.
+    /// When each was answered, in the order of their reservations.
     answered: Vec<Duration>,
     refused: Vec<Duration>,
     starts: Vec<Instant>,
@@ -127,7 +127,7 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
     let end = begun + Duration::from_hours(100);
     let one = |number: usize| {
         let (limiter, vendor, starts) = (&limiter, &vendor, &starts);
-        // Reserved in order, as calls arrive.
+        // Reserves in order, as calls arrive.
         let reservation = limiter.reserve_one(token("a"), end).unwrap();
         async move {
             let mut reservation = reservation;
@@ -163,7 +163,8 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
     }
 }
 
-/// Sends `requests` at once, and checks what holds for any vendor.
+/// Runs `requests` concurrent requests, and checks the invariants that hold for
+/// every vendor.
 fn simulate(limit: Limit, ours: usize, requests: usize, latency: Duration) -> Outcome {
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -179,37 +180,37 @@ fn simulate(limit: Limit, ours: usize, requests: usize, latency: Duration) -> Ou
             ours + 1
         );
     }
-    // In the first burst, the vendor accepts those that arrive first.
+    // Leaves out the first burst, which the vendor accepts in the order of arrival.
     let late = outcome
         .answered
         .iter()
         .filter(|&&at| at > latency.mul_f64(1.2) + TIMERS);
     let late: Vec<_> = late.collect();
-    for (before, run) in late.windows(ON_THEIR_WAY).enumerate() {
-        let (first, last) = (run[0], run[ON_THEIR_WAY - 1]);
+    for (before, run) in late.windows(MAX_OVERTAKING).enumerate() {
+        let (first, last) = (run[0], run[MAX_OVERTAKING - 1]);
         assert!(
             first <= last,
-            "{before} was answered after {first:?}, and one behind it after {last:?}"
+            "request {before} was answered after {first:?}, a later one after {last:?}"
         );
     }
     outcome
 }
 
-/// How much longer than the latency a round trip takes: each of its two timers
-/// is late by up to a millisecond.
+/// The excess of a round trip over the latency: each of its two timers fires up
+/// to a millisecond late.
 const TIMERS: Duration = Duration::from_millis(2);
 
-/// How many requests behind one may be answered before it, if it is refused
-/// while they are on their way.
-const ON_THEIR_WAY: usize = 24;
+/// How many later requests may be answered before one that was refused while
+/// they were in flight.
+const MAX_OVERTAKING: usize = 24;
 
 impl Outcome {
     fn took(&self) -> Duration {
         self.answered.iter().max().copied().unwrap()
     }
 
-    /// How many were refused after the first burst, which is all on its way
-    /// before the first refusal is back.
+    /// How many were refused after the first burst, all of which is in flight
+    /// before the first refusal returns.
     fn refused_later(&self, latency: Duration) -> usize {
         let later = self.refused.iter().filter(|&&at| at > latency + TIMERS);
         later.count()
@@ -217,7 +218,7 @@ impl Outcome {
 }
 
 #[test]
-fn forty_requests_at_once_of_five_in_two_seconds_are_all_served_with_few_refusals() {
+fn forty_requests_above_a_limit_of_five_are_all_served_with_few_refusals() {
     for window in WINDOWS {
         let limit = Limit {
             window,
@@ -227,7 +228,7 @@ fn forty_requests_at_once_of_five_in_two_seconds_are_all_served_with_few_refusal
         let latency = Duration::from_millis(30);
         let outcome = simulate(limit, 300, 40, latency);
         let (took, refused) = (outcome.took(), outcome.refused_later(latency));
-        // At best 14 s.
+        // The optimum is 14 s.
         assert!(took < Duration::from_secs(24), "{window:?}: {took:?}");
         assert!(refused <= 8, "{window:?}: {refused} refusals");
     }
@@ -236,9 +237,9 @@ fn forty_requests_at_once_of_five_in_two_seconds_are_all_served_with_few_refusal
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// Any limit, however the vendor counts.
+    /// Holds for any limit and any way of counting.
     #[test]
-    fn a_vendors_limit_is_found_and_used(
+    fn the_limiter_finds_and_uses_the_vendors_limit(
         window in prop::sample::select(&WINDOWS[..]),
         requests in 1_usize..300,
         period in 1000_u64..60_000,
@@ -249,15 +250,15 @@ proptest! {
         let limit = Limit { window, requests, period };
         let outcome = simulate(limit, 300, count, latency);
         let took = outcome.took().as_secs_f64();
-        // As long as the vendor's limit and ours take.
+        // The time that the vendor's limit and ours cost.
         let windows = |count: usize, limit: usize| (count.div_ceil(limit) - 1) as f64;
         let theirs = windows(count, requests) * period.as_secs_f64();
-        // A wait for our limit falls into the measured window, so that the
-        // rate is too low after it.
+        // A wait for our limit falls into the measured window, so the rate is
+        // too low after it.
         let ours = windows(outcome.starts.len(), 300) * (60.5 + 15.0);
         let most = 2.0 * theirs + ours + 15.0;
         prop_assert!(took < most, "took {took} s, {theirs} s by their limit and {ours} s by ours");
-        // A few in each window, and those on their way when the limit is found.
+        // A few in each window, and those in flight when the limit is found.
         let refused = outcome.refused_later(latency) as f64;
         let shortest = if window == Window::Bucket { 5.0 } else { 20.0 };
         let most = 3.0 * took / period.as_secs_f64().min(shortest) + 20.0 * latency.as_secs_f64() + 8.0;

@@ -18,7 +18,7 @@ fn after(seconds: u64) -> Instant {
     Instant::now() + Duration::from_secs(seconds)
 }
 
-/// Whether a wait is as long as `Retry-After`, plus jitter.
+/// Whether a wait is `Retry-After` plus jitter.
 fn is_about(wait: Duration, seconds: u64) -> bool {
     (seconds * 1000..=seconds * 1000 + 500).contains(&u64::try_from(wait.as_millis()).unwrap())
 }
@@ -42,7 +42,7 @@ async fn burst(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_up_to_the_limit_starts_at_once_and_the_rest_waits_for_the_window() {
+async fn a_burst_starts_at_once_up_to_the_limit_and_then_waits_for_the_window() {
     let limiter = RateLimiter::new(300);
     let waited = burst(&limiter, "a", 301, after(100)).await;
     let at_once = waited
@@ -74,7 +74,7 @@ async fn a_request_that_cannot_start_before_its_deadline_is_denied_at_once_with_
         panic!("{denied:?}")
     };
     assert_eq!(delay, WINDOW - Duration::from_secs(20));
-    // The denied request took no place: after the delay one is free.
+    // The denied request holds no place: one is free after the delay.
     tokio::time::advance(delay).await;
     assert_eq!(
         burst(&limiter, "a", 2, after(1)).await,
@@ -118,7 +118,7 @@ async fn a_request_that_waited_for_a_connection_counts_from_its_commit() {
         tokio::time::sleep(Duration::from_secs(3)).await;
         late.commit();
     };
-    // Both wait until the window ends. The late commit leaves room for one then.
+    // Both wait for the end of the window. The late commit leaves room for one.
     let (waited, ()) = tokio::join!(burst(&limiter, "a", 2, after(100)), commit);
     let late = WINDOW + Duration::from_secs(3);
     assert_eq!(waited, [Some(WINDOW), Some(late)]);

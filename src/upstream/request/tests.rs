@@ -9,7 +9,8 @@ use crate::upstream::endpoint::Endpoint;
 use crate::upstream::proxy::Proxy;
 use crate::upstream::rate_limit::RateLimiter;
 
-/// The error of a request that no connection is made for, and the time.
+/// Sends a request that gets no connection. Returns the error's text, and the
+/// seconds that it took.
 async fn failure(url: &str, proxy: Option<&str>) -> (String, u64) {
     let options = ClientOptions {
         authorities: Some(rustls::RootCertStore::empty()),
@@ -20,31 +21,31 @@ async fn failure(url: &str, proxy: Option<&str>) -> (String, u64) {
     let sender = Upstream::new(endpoint, options, RateLimiter::new(0))
         .unwrap()
         .sender;
-    let (begun, client) = (Instant::now(), sender.clients.current());
+    let (start, client) = (Instant::now(), sender.clients.current());
     let error = client.get(url).send().await.unwrap_err();
     let deadline = DeadlinePolicy::default().for_call(&HeaderMap::new());
     match sender.unreached(error, &client, &deadline).await {
-        Error::Unreachable(why) => (why, begun.elapsed().as_secs()),
+        Error::Unreachable(why) => (why, start.elapsed().as_secs()),
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test(start_paused = true)]
 #[cfg(target_os = "linux")]
-async fn a_connection_that_takes_too_long_is_named_with_its_bound() {
+async fn a_connect_timeout_names_the_address_and_the_limit() {
     let listen = || {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-        // Its backlog has room for one connection.
+        // A backlog of 0 has room for one connection.
         let listener = socket.listen(0).unwrap();
         let address = listener.local_addr().unwrap();
         (listener, address)
     };
     let (_full, full) = listen();
-    let _taken = std::net::TcpStream::connect(full).unwrap();
+    let _queued = std::net::TcpStream::connect(full).unwrap();
     let (_silent, silent) = listen();
     let (_proxy, proxy) = listen();
-    for (url, proxy, why) in [
+    for (url, proxy, expected) in [
         (
             format!("http://{full}"),
             None,
@@ -62,12 +63,12 @@ async fn a_connection_that_takes_too_long_is_named_with_its_bound() {
         ),
     ] {
         let failure = failure(&url, proxy.as_deref()).await;
-        assert_eq!(failure, (why, 10), "{url}");
+        assert_eq!(failure, (expected, 10), "{url}");
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_fails_is_named_with_its_cause() {
+async fn a_failed_connection_names_its_cause() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = format!("http://{}", free.local_addr().unwrap());
     drop(free);

@@ -9,16 +9,17 @@ use crate::upstream::client::CONNECT_TIMEOUT;
 
 const FOUND: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0);
 
-/// A resolver that takes so long, fails so often at first, and counts.
-fn resolver(takes: Duration, failures: usize) -> (Resolver, Arc<AtomicUsize>) {
+/// A resolver whose lookups take `latency`, and whose first `failures` fail.
+/// Returns it with the count of its lookups.
+fn resolver(latency: Duration, failures: usize) -> (Resolver, Arc<AtomicUsize>) {
     let lookups = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lookups);
     let resolver = Resolver::new(move |_| {
         let number = count.fetch_add(1, SeqCst);
-        // Like the system's, it goes on whether it is polled or not.
-        #[expect(clippy::disallowed_methods, reason = "in place of a thread")]
+        // Runs without being polled, as the system's lookup in a thread does.
+        #[expect(clippy::disallowed_methods, reason = "stands in for a thread")]
         let lookup = tokio::spawn(async move {
-            sleep(takes).await;
+            sleep(latency).await;
             let failed = io::Error::other("no such host");
             Found::now(if number < failures {
                 Err(failed)
@@ -39,14 +40,14 @@ async fn resolve(resolver: &Resolver) -> Result<Vec<SocketAddr>, String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_first_name_server_is_waited_for() {
+async fn a_lookup_may_outlast_a_silent_first_name_server() {
     let (resolver, _) = resolver(Duration::from_secs(5), 0);
     let found = timeout(CONNECT_TIMEOUT, resolve(&resolver)).await;
     assert_eq!(found, Ok(Ok(vec![FOUND])));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lookup_that_outlives_its_attempt_serves_the_next() {
+async fn a_lookup_that_outlasts_its_attempt_serves_a_later_one() {
     // Two silent name servers, in each of several search domains.
     let (resolver, lookups) = resolver(Duration::from_secs(25), 0);
     for _ in 0..2 {
@@ -58,41 +59,42 @@ async fn a_lookup_that_outlives_its_attempt_serves_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lookup_whose_caller_is_gone_serves_the_next_attempt_for_a_while() {
+async fn an_abandoned_lookup_serves_the_next_attempt() {
     let (resolver, lookups) = resolver(Duration::from_secs(5), 0);
-    let given_up = timeout(Duration::from_secs(3), resolve(&resolver)).await;
-    assert!(given_up.is_err());
+    let abandoned = timeout(Duration::from_secs(3), resolve(&resolver)).await;
+    assert!(abandoned.is_err());
     sleep(Duration::from_secs(20)).await;
-    let begun = Instant::now();
+    let start = Instant::now();
     assert_eq!(resolve(&resolver).await, Ok(vec![FOUND]));
-    assert_eq!((lookups.load(SeqCst), begun.elapsed()), (1, Duration::ZERO));
-    // It is used, so that the next one sees where the name points then.
+    assert_eq!((lookups.load(SeqCst), start.elapsed()), (1, Duration::ZERO));
+    // A result serves one attempt only; the next attempt looks the name up
+    // again, because its addresses may change.
     assert_eq!(resolve(&resolver).await, Ok(vec![FOUND]));
     assert_eq!(lookups.load(SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_result_that_nobody_used_is_not_kept_for_long() {
+async fn an_unused_result_expires() {
     let (resolver, lookups) = resolver(Duration::from_secs(5), 0);
-    let given_up = timeout(Duration::from_secs(3), resolve(&resolver)).await;
-    assert!(given_up.is_err());
+    let abandoned = timeout(Duration::from_secs(3), resolve(&resolver)).await;
+    assert!(abandoned.is_err());
     sleep(UNUSED_RESULT_LIFE * 2).await;
     assert_eq!(resolve(&resolver).await, Ok(vec![FOUND]));
     assert_eq!(lookups.load(SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_nobody_met_is_met_by_nobody() {
+async fn an_abandoned_failure_is_not_reported_to_the_next_attempt() {
     let (resolver, lookups) = resolver(Duration::from_secs(5), 1);
-    let given_up = timeout(Duration::from_secs(3), resolve(&resolver)).await;
-    assert!(given_up.is_err());
+    let abandoned = timeout(Duration::from_secs(3), resolve(&resolver)).await;
+    assert!(abandoned.is_err());
     sleep(Duration::from_secs(20)).await;
     assert_eq!(resolve(&resolver).await, Ok(vec![FOUND]));
     assert_eq!(lookups.load(SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn lookups_that_run_together_are_one() {
+async fn concurrent_lookups_are_coalesced() {
     let (resolver, lookups) = resolver(Duration::from_secs(1), 1);
     let failed = "the name lookup of `vendor.example` failed: no such host";
     let found = join_all((0..40).map(|_| resolve(&resolver))).await;
@@ -104,7 +106,7 @@ async fn lookups_that_run_together_are_one() {
 }
 
 #[tokio::test]
-async fn the_system_knows_the_local_host_and_no_invalid_one() {
+async fn the_system_resolver_finds_localhost_and_rejects_an_invalid_name() {
     let resolver = Resolver::system();
     let found = resolver.lookup("localhost").await.unwrap();
     assert!(
@@ -112,6 +114,6 @@ async fn the_system_knows_the_local_host_and_no_invalid_one() {
         "{found:?}"
     );
     let unknown = resolver.lookup("presence.invalid").await.unwrap_err();
-    let why = "the name lookup of `presence.invalid` failed: ";
-    assert!(unknown.to_string().starts_with(why), "{unknown}");
+    let expected = "the name lookup of `presence.invalid` failed: ";
+    assert!(unknown.to_string().starts_with(expected), "{unknown}");
 }

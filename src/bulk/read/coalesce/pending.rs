@@ -97,14 +97,15 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_millis(100);
 
-    /// How long a batch is open if this many calls join it, `apart` from each other.
-    async fn open_for(calls: usize, apart: Duration) -> u128 {
-        let (batch, begun) = (PendingBatch::default(), Instant::now());
+    /// How many milliseconds a batch stays open if `calls` join it, one per
+    /// `interval`.
+    async fn open_for(calls: usize, interval: Duration) -> u128 {
+        let (batch, start) = (PendingBatch::default(), Instant::now());
         let join = |number: usize| batch.add(&mut VecDeque::from([number.to_string()]));
         join(0);
         let joining = async {
             for number in 1..calls {
-                sleep(apart).await;
+                sleep(interval).await;
                 join(number);
             }
             std::future::pending::<()>().await;
@@ -113,25 +114,26 @@ mod tests {
             () = joining => {}
             () = batch.quiet_for(WINDOW) => {}
         }
-        begun.elapsed().as_millis()
+        start.elapsed().as_millis()
     }
 
     #[tokio::test]
-    async fn a_batch_is_open_for_one_window_and_for_longer_while_calls_join_but_not_without_limit()
-    {
+    async fn a_batch_stays_open_while_calls_join_up_to_a_limit() {
         pause();
-        let apart = Duration::from_millis;
-        for (calls, every, expected) in [
+        for (calls, interval, expected) in [
             (1, 1, 100),
             (2, 95, 195),
             (2, 105, 100),
             (4, 50, 250),
             (40, 50, 1000),
         ] {
-            let open = open_for(calls, apart(every)).await;
+            let open = open_for(calls, Duration::from_millis(interval)).await;
             // Timers are set 1 ms early, and each may fire up to 2 ms late.
-            let is_right = (expected - 1..expected + 10).contains(&open);
-            assert!(is_right, "{open} ms for {calls} calls, {every} ms apart");
+            let is_expected = (expected - 1..expected + 10).contains(&open);
+            assert!(
+                is_expected,
+                "{open} ms for {calls} calls, {interval} ms apart"
+            );
         }
     }
 

@@ -55,7 +55,7 @@ mod tests {
     use crate::logging::captured::CapturedLog;
 
     #[test]
-    fn a_change_is_told_once_in_however_many_looks() {
+    fn a_change_is_logged_once_however_often_reload_runs() {
         let folder = std::env::temp_dir().join(format!("reload-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
@@ -74,23 +74,23 @@ mod tests {
 
         let log = CapturedLog::default();
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone());
-        let told = || {
+        let logged = || {
             let log = log.text();
             (log.matches(" INFO ").count(), log.matches(" WARN ").count())
         };
         tracing::subscriber::with_default(subscriber.with_ansi(false).finish(), || {
-            let looks = || (0..3).for_each(|_| tls.reload());
-            looks();
-            assert_eq!(told(), (0, 0));
+            let reload = || (0..3).for_each(|_| tls.reload());
+            reload();
+            assert_eq!(logged(), (0, 0));
             std::fs::remove_file(&key).unwrap();
-            looks();
-            assert_eq!(told(), (0, 1), "a file that is missing");
+            reload();
+            assert_eq!(logged(), (0, 1), "a missing file");
             std::fs::write(&key, KeyPair::generate().unwrap().serialize_pem()).unwrap();
-            looks();
-            assert_eq!(told(), (0, 2), "a key of another certificate");
+            reload();
+            assert_eq!(logged(), (0, 2), "a key of another certificate");
             std::fs::write(&key, pair.serialize_pem()).unwrap();
-            looks();
-            assert_eq!(told(), (1, 2), "all is well again");
+            reload();
+            assert_eq!(logged(), (1, 2), "a valid key again");
         });
         std::fs::remove_dir_all(&folder).unwrap();
     }

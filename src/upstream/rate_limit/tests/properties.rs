@@ -1,4 +1,4 @@
-//! The limit, whatever callers do.
+//! The rate limit holds under random load.
 
 use proptest::prelude::*;
 
@@ -7,8 +7,8 @@ use super::*;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever is requested, dropped and throttled, and whenever; and however
-    /// long a request waits for a connection.
+    /// Requests, drops and throttles come at random times, and connections take
+    /// random times.
     #[test]
     fn no_minute_has_more_requests_than_the_limit(
         limit in 1_usize..8,
@@ -34,7 +34,7 @@ proptest! {
                     let end = after(patience);
                     let one = || async {
                         if let Ok(permit) = limiter.acquire(token("a"), end).await {
-                            // Some connect at once, and some not at all.
+                            // Some connect at once, and some never.
                             match connecting % 4 {
                                 0 => {}
                                 1 => return,

@@ -1,4 +1,4 @@
-//! The order of the requests that wait.
+//! The order of queued requests.
 
 use super::*;
 
@@ -26,10 +26,10 @@ async fn a_requeued_request_keeps_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_wait_gives_its_place_to_the_next() {
+async fn a_dropped_wait_frees_its_place_for_the_next() {
     let limiter = RateLimiter::new(1);
     burst(&limiter, "a", 1, after(1)).await;
-    // Ten wait, and are dropped.
+    // Ten requests wait and are dropped.
     let waiting = burst(&limiter, "a", 10, after(10_000));
     assert!(
         tokio::time::timeout(Duration::from_secs(5), waiting)
@@ -53,7 +53,7 @@ async fn a_call_reserves_all_its_requests_or_none() {
     assert_eq!(reserve("a", 16, 61), Ok(16));
     assert_eq!(reserve("a", 17, 61), Err(Denied::TooLate(2 * WINDOW)));
     assert_eq!(reserve("new", 11, 1), Err(Denied::TooLate(WINDOW)));
-    // Unused reservations free their places.
+    // Dropped reservations free their places.
     assert_eq!(
         burst(&limiter, "a", 6, after(1)).await,
         [Some(Duration::ZERO); 6]
@@ -70,11 +70,11 @@ async fn no_other_request_takes_a_reserved_place() {
         .wait(|| after(100), |_| {})
         .await;
     one.unwrap().commit();
-    // Two of the reserved ones could start now: none is free for others.
+    // Two reserved places are due; others cannot take them.
     assert_eq!(burst(&limiter, "a", 1, after(1)).await, [None]);
     let denied = limiter.acquire(token("a"), after(1)).await.unwrap_err();
     assert_eq!(denied, Denied::TooLate(WINDOW));
-    // The call ends without the rest.
+    // The call ends and leaves the rest of its reservation unused.
     drop(reserved);
     let waited = burst(&limiter, "a", 2, after(1)).await;
     assert_eq!(waited, [Some(Duration::ZERO); 2]);

@@ -1,4 +1,4 @@
-//! What a 429 does to a token.
+//! Throttling of a token after a 429.
 
 use super::*;
 
@@ -13,7 +13,7 @@ async fn a_throttled_token_starts_nothing_before_the_throttle_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_throttle_requests_start_one_after_the_other() {
+async fn requests_start_one_by_one_after_a_throttle() {
     let limiter = RateLimiter::new(300);
     burst(&limiter, "a", 1, after(1)).await;
     limiter.throttle_for(token("a"), Duration::from_secs(7));
@@ -22,7 +22,7 @@ async fn after_a_throttle_requests_start_one_after_the_other() {
     assert_eq!(waited.len(), 20);
     assert!(waited.is_sorted(), "{waited:?}");
     for run in waited.windows(7) {
-        // At 300 a minute, while the vendor's limit is unknown.
+        // The rate is 300 a minute while the vendor's limit is unknown.
         let second = run[6] - run[0];
         assert!(second >= Duration::from_secs(1), "{waited:?}");
     }
@@ -38,9 +38,9 @@ async fn a_throttle_expires_after_a_minute_without_requests() {
     assert_eq!(waited, [Some(Duration::ZERO); 300]);
 }
 
-/// Sends requests one after the other that are all accepted. Returns how long
+/// Sends requests one by one, all of which the vendor accepts. Returns how long
 /// they waited.
-async fn all_accepted(limiter: &RateLimiter, count: usize) -> Duration {
+async fn send_accepted(limiter: &RateLimiter, count: usize) -> Duration {
     let begun = Instant::now();
     for _ in 0..count {
         let permit = limiter.acquire(token("a"), after(3600)).await.unwrap();
@@ -53,16 +53,16 @@ async fn all_accepted(limiter: &RateLimiter, count: usize) -> Duration {
 #[tokio::test(start_paused = true)]
 async fn the_rate_recovers_step_by_step_when_the_vendors_limit_is_lifted() {
     let limiter = RateLimiter::new(300);
-    // Ten a minute, for some minutes.
+    // The vendor accepts ten a minute for some minutes.
     for _ in 0..6 {
-        all_accepted(&limiter, 10).await;
+        send_accepted(&limiter, 10).await;
         limiter.throttle_for(token("a"), Duration::from_secs(50));
     }
-    let first = all_accepted(&limiter, 10).await;
+    let first = send_accepted(&limiter, 10).await;
     assert!(first > Duration::from_secs(30), "{first:?}");
-    let rest = all_accepted(&limiter, 300).await;
+    let rest = send_accepted(&limiter, 300).await;
     assert!(rest < Duration::from_mins(15), "{rest:?}");
-    let last = all_accepted(&limiter, 10).await;
+    let last = send_accepted(&limiter, 10).await;
     assert!(last < Duration::from_secs(10), "{last:?}");
 }
 
@@ -81,12 +81,12 @@ async fn refusals_in_a_row_back_off_until_a_request_is_accepted() {
             "{wait} s for {seconds} s"
         );
     }
-    all_accepted(&limiter, 1).await;
+    send_accepted(&limiter, 1).await;
     assert_eq!(refused().await, Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttle_delays_requests_that_wait_already() {
+async fn a_throttle_delays_queued_requests() {
     let limiter = RateLimiter::new(1);
     burst(&limiter, "a", 1, after(1)).await;
     let throttle = async {

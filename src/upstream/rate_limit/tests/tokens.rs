@@ -1,4 +1,4 @@
-//! Which tokens are remembered.
+//! Which tokens the limiter keeps.
 
 use super::*;
 use crate::upstream::rate_limit::window::{FIRST_SWEEP, MAX_TOKENS};
@@ -24,7 +24,7 @@ async fn an_idle_token_is_forgotten_and_one_in_use_is_not() {
     assert_eq!(burst(&limiter, "late", 1, after(1)).await, [None]);
 }
 
-/// A limiter with as many tokens as it can count, each at its limit of one.
+/// A limiter that counts its maximum of tokens, each at its limit of one.
 async fn full(is_valid: bool) -> RateLimiter {
     let limiter = RateLimiter::new(1);
     for name in 0..MAX_TOKENS {
@@ -36,14 +36,14 @@ async fn full(is_valid: bool) -> RateLimiter {
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_tokens_than_can_be_counted_are_denied_and_never_sent_uncounted() {
+async fn a_token_that_cannot_be_counted_is_denied() {
     let limiter = full(true).await;
     let denied = limiter.acquire(token("one more"), after(1)).await;
     assert_eq!(denied.unwrap_err(), Denied::TooManyTokens);
 }
 
 #[tokio::test(start_paused = true)]
-async fn invented_tokens_make_place_and_valid_ones_stay() {
+async fn invalid_tokens_are_evicted_before_valid_ones() {
     let limiter = full(false).await;
     limiter.mark_valid(token("5"), true);
     let _ = limiter.acquire(token("one more"), after(1)).await.unwrap();
