@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn each_waiter_is_woken_at_its_moment_whatever_the_order_of_alarms() {
+    async fn a_waiter_wakes_at_its_time_in_any_order_of_alarms() {
         let timer = PreciseTimer::start().unwrap();
         let start = Instant::now();
         let in_an_hour = timer.wait_until(start + Duration::from_hours(1));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_waiter_that_is_gone_does_not_affect_others() {
+    async fn a_dropped_waiter_does_not_affect_others() {
         let timer = PreciseTimer::start().unwrap();
         let moment = Instant::now() + Duration::from_millis(5);
         let dropped = timeout(Duration::ZERO, timer.wait_until(moment));

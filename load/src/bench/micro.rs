@@ -39,10 +39,10 @@ pub(super) async fn run(vendor: SocketAddr) -> Result<Figures, String> {
     };
     figures.report("encode a single read", &encoding(&one));
     figures.report("encode a bulk read of 50", &encoding(&many));
-    let told = decoding::<GetUserPresencesPurecloudRequest>(&single);
-    figures.report("decode a presence", &told);
-    let told = decoding::<GetUsersPresencesPurecloudBulkRequest>(&bulk);
-    figures.report("decode 50 presences", &told);
+    let time_and_size = decoding::<GetUserPresencesPurecloudRequest>(&single);
+    figures.report("decode a presence", &time_and_size);
+    let time_and_size = decoding::<GetUsersPresencesPurecloudBulkRequest>(&bulk);
+    figures.report("decode 50 presences", &time_and_size);
     Ok(figures)
 }
 

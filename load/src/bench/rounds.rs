@@ -43,32 +43,33 @@ pub(super) async fn run(
     let collector = Collector::start().await?;
     let gateway = gateway(settings, &vendor, "bench", &[], Some(&collector)).await?;
     let envoy = Envoy::start(&args.envoy, vendor.address, &settings.logs).await?;
-    let way = |name, pid, address| Route { name, pid, address };
-    let ways = [
-        way("direct", None, vendor.address),
-        way("gateway", Some(gateway.pid()), gateway.address),
-        way("Envoy", Some(envoy.pid()), envoy.address),
+    let route = |name, pid, address| Route { name, pid, address };
+    let routes = [
+        route("direct", None, vendor.address),
+        route("gateway", Some(gateway.pid()), gateway.address),
+        route("Envoy", Some(envoy.pid()), envoy.address),
     ];
     let idle = gateway.resident()?;
-    for way in &ways[GATEWAY..] {
-        way.agree(vendor.address).await?;
+    for route in &routes[GATEWAY..] {
+        route.agree(vendor.address).await?;
     }
     println!("the gateway and Envoy return what the vendor returns");
     let processes = [vendor.pid(), gateway.pid(), envoy.pid()].into_iter();
     let processes: Vec<u32> = processes.chain(keep_awake.pids()).collect();
-    let mut taken: [[Measurements; 3]; 3] = Default::default();
+    let mut measured: [[Measurements; 3]; 3] = Default::default();
     for round in 0..=args.rounds {
-        for (work, taken) in Workload::ALL.into_iter().zip(&mut taken) {
-            for turn in 0..ways.len() {
-                let at = (round + turn) % ways.len();
+        for (work, measured) in Workload::ALL.into_iter().zip(&mut measured) {
+            for turn in 0..routes.len() {
+                let at = (round + turn) % routes.len();
                 // The first round is a warm-up.
                 let mut warm = Measurements::default();
-                let (time, taken) = match round {
+                let (time, measured) = match round {
                     0 => (args.time / 4, &mut warm),
-                    _ => (args.time, &mut taken[at]),
+                    _ => (args.time, &mut measured[at]),
                 };
-                let way = &ways[at];
-                way.measure(work, time, vendor.pid(), &processes, taken)
+                let route = &routes[at];
+                route
+                    .measure(work, time, vendor.pid(), &processes, measured)
                     .await?;
             }
         }
@@ -79,10 +80,10 @@ pub(super) async fn run(
     let sdk = sdk::run(&args.python, &vendor.url("sdk"), args.time).await?;
     let mut all: Vec<Figures> = Workload::ALL
         .into_iter()
-        .zip(&taken)
+        .zip(&measured)
         .map(figures_of)
         .collect();
-    all.push(by_hand(&sdk, &taken));
+    all.push(by_hand(&sdk, &measured));
     all.push(micro::run(vendor.address).await?);
     let mut figures = Figures::new("memory");
     let most = peak_resident(gateway.pid())?;
@@ -136,9 +137,9 @@ pub(super) async fn gateway(
     Gateway::with(settings, name, vendor, ANYWHERE, &flags, &variables).await
 }
 
-fn figures_of((work, taken): (Workload, &[Measurements; 3])) -> Figures {
+fn figures_of((work, measured): (Workload, &[Measurements; 3])) -> Figures {
     let mut figures = Figures::new(work.name());
-    let [direct, gateway, envoy] = taken;
+    let [direct, gateway, envoy] = measured;
     let ratio = gateway.cpu.ratio_to(&envoy.cpu);
     figures.expect(
         "processor time for a call, of Envoy's",
@@ -146,20 +147,20 @@ fn figures_of((work, taken): (Workload, &[Measurements; 3])) -> Figures {
         &ratio.summary(2),
         ratio.median() <= MAX_CPU_RATIO,
     );
-    for (name, taken) in [("gateway", gateway), ("Envoy", envoy)] {
+    for (name, measured) in [("gateway", gateway), ("Envoy", envoy)] {
         let figure = format!("processor time for a call: {name}");
-        figures.report(&figure, &format!("{} us", taken.cpu.summary(1)));
+        figures.report(&figure, &format!("{} us", measured.cpu.summary(1)));
     }
     let named = [("direct", direct), ("gateway", gateway), ("Envoy", envoy)];
-    for (name, taken) in named {
+    for (name, measured) in named {
         let figure = format!("processor time of the upstream: {name}");
-        figures.report(&figure, &format!("{} us", taken.vendor.summary(1)));
+        figures.report(&figure, &format!("{} us", measured.vendor.summary(1)));
     }
     if work == Workload::AtRate {
-        type Of = fn(&Measurements) -> &super::series::Series;
-        let of: [Of; 2] = [|taken| &taken.p50, |taken| &taken.p99];
-        for (name, of) in ["p50", "p99"].into_iter().zip(of) {
-            let added = [gateway, envoy].map(|taken| of(taken).minus(of(direct)));
+        type Quantile = fn(&Measurements) -> &super::series::Series;
+        let quantiles: [Quantile; 2] = [|measured| &measured.p50, |measured| &measured.p99];
+        for (name, quantile) in ["p50", "p99"].into_iter().zip(quantiles) {
+            let added = [gateway, envoy].map(|measured| quantile(measured).minus(quantile(direct)));
             let ratio = added[0].median() / added[1].median();
             let rounds = added[0].ratio_to(&added[1]).summary(2);
             figures.expect(
@@ -168,41 +169,41 @@ fn figures_of((work, taken): (Workload, &[Measurements; 3])) -> Figures {
                 &format!("{ratio:.2} (by rounds {rounds})"),
                 ratio <= LATENCY,
             );
-            for (way, taken) in named {
+            for (route, measured) in named {
                 figures.report(
-                    &format!("{name}: {way}"),
-                    &format!("{} ms", of(taken).summary(3)),
+                    &format!("{name}: {route}"),
+                    &format!("{} ms", quantile(measured).summary(3)),
                 );
             }
         }
     } else {
-        for (name, taken) in named {
-            let told = format!(
+        for (name, measured) in named {
+            let rates = format!(
                 "{}, p50 {} ms, p99 {} ms",
-                taken.calls.summary(0),
-                taken.p50.summary(2),
-                taken.p99.summary(2)
+                measured.calls.summary(0),
+                measured.p50.summary(2),
+                measured.p99.summary(2)
             );
-            figures.report(&format!("calls a second, 16 at once: {name}"), &told);
+            figures.report(&format!("calls a second, 16 at once: {name}"), &rates);
         }
     }
-    let others = [direct, gateway, envoy].map(|taken| taken.others.median());
+    let others = [direct, gateway, envoy].map(|measured| measured.others.median());
     let most = others.into_iter().fold(0.0, f64::max);
     let verdict = if most > QUIET { "NOT QUIET: " } else { "" };
-    let told = format!("{verdict}others used {:.0} % of a core", most * 100.0);
-    figures.report("the machine meanwhile", &told);
+    let other_load = format!("{verdict}others used {:.0} % of a core", most * 100.0);
+    figures.report("the machine meanwhile", &other_load);
     figures
 }
 
-fn by_hand(sdk: &Sdk, taken: &[[Measurements; 3]; 3]) -> Figures {
+fn by_hand(sdk: &Sdk, measured: &[[Measurements; 3]; 3]) -> Figures {
     let mut figures = Figures::new("official SDK");
     for (name, loops, work) in [("unary", &sdk.unary, 0), ("bulk of 50", &sdk.bulk, 1)] {
-        let of_gateway = loops.cpu_us / taken[work][GATEWAY].cpu.median();
-        let told = format!(
+        let of_gateway = loops.cpu_us / measured[work][GATEWAY].cpu.median();
+        let cost = format!(
             "{:.0} us of processor time for a call, {of_gateway:.0} times the gateway's; {:.0}/s, p50 {:.2} ms, p99 {:.2} ms",
             loops.cpu_us, loops.per_second, loops.p50_ms, loops.p99_ms
         );
-        figures.report(&format!("{name}, one after the other"), &told);
+        figures.report(&format!("{name}, one after the other"), &cost);
     }
     figures
 }

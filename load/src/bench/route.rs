@@ -92,7 +92,7 @@ impl Route {
         time: Duration,
         vendor: u32,
         processes: &[u32],
-        taken: &mut Measurements,
+        measured: &mut Measurements,
     ) -> Result<(), String> {
         let before = CpuUsage::now(processes);
         let of = |pid: Option<u32>| pid.map_or(Ok(Duration::ZERO), cpu_time);
@@ -111,13 +111,13 @@ impl Route {
             ));
         }
         let each = |cpu_time: Duration| cpu_time.as_secs_f64() * 1e6 / calls as f64;
-        taken.cpu.add(each(own));
-        taken.vendor.add(each(vendors));
-        taken.calls.add(stats.per_second(calls));
-        taken.p50.add(stats.answered().quantile(0.5));
-        taken.p99.add(stats.answered().quantile(0.99));
+        measured.cpu.add(each(own));
+        measured.vendor.add(each(vendors));
+        measured.calls.add(stats.per_second(calls));
+        measured.p50.add(stats.answered().quantile(0.5));
+        measured.p99.add(stats.answered().quantile(0.99));
         let others = CpuUsage::now(processes).others_cpu_since(before, begun.elapsed());
-        taken.others.add(others);
+        measured.others.add(others);
         Ok(())
     }
 
@@ -148,10 +148,10 @@ impl Route {
             for _ in 0..20 {
                 let query = queries.next();
                 let body = direct.body(query, tokens.next()).await?;
-                let said = query.parse_json(&body).ok_or("no JSON of the vendor's")?;
+                let expected = query.parse_json(&body).ok_or("no JSON of the vendor's")?;
                 let message = message(&mut connection, query, tokens.next()).await;
                 let message = message.map_err(|why| format!("{}: {why}", self.name))?;
-                if query.parse_message(&message) != Some(said) {
+                if query.parse_message(&message) != Some(expected) {
                     let name = work.name();
                     return Err(format!("{} and the vendor differ for {name}", self.name));
                 }

@@ -36,7 +36,7 @@ pub struct Query {
     pub path: &'static str,
     /// The message with its frame prefix.
     pub message: Bytes,
-    /// The path and query of the vendor's operation.
+    /// The path and query of the REST request.
     pub rest: String,
     /// The requested users.
     ids: Vec<String>,

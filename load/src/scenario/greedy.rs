@@ -75,8 +75,8 @@ pub(super) async fn run(settings: &Settings) -> Result<Figures, String> {
     }
     let rate = greedy.stats.per_second(greedy.stats.answered().count());
     let refused = greedy.stats.calls() - greedy.stats.answered().count();
-    let told = format!("{rate:.0}/s answered, {refused} refused");
-    figures.report("greedy token", &told);
+    let outcome = format!("{rate:.0}/s answered, {refused} refused");
+    figures.report("greedy token", &outcome);
     exit.report(
         alone.stats.calls() + crowded.stats.calls() + greedy.stats.calls(),
         &mut figures,

@@ -49,7 +49,8 @@ impl Vendor {
         let line = BufReader::new(output).lines().next_line().await;
         let line = line.map_err(|error| error.to_string())?.unwrap_or_default();
         let address = line.parse();
-        let address = address.map_err(|_| format!("the upstream said `{line}`"))?;
+        let address =
+            address.map_err(|_| format!("the upstream printed `{line}`, not its address"))?;
         Ok(Self { process, address })
     }
 

@@ -94,24 +94,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_come_as_often_as_is_asked() {
+    fn faults_occur_at_their_probability() {
         let faults: Faults = "503=0.25,drip=0.5".parse().expect("two faults");
         let drawn: Vec<_> = (0..10_000).map(|_| faults.next()).collect();
-        let part = |fault| drawn.iter().filter(|drawn| **drawn == fault).count() as f64 / 10_000.0;
-        for (fault, asked) in [
+        let share = |fault| drawn.iter().filter(|drawn| **drawn == fault).count() as f64 / 10_000.0;
+        for (fault, probability) in [
             (Some(Fault::Unavailable), 0.25),
             (Some(Fault::Drip), 0.5),
             (None, 0.25),
         ] {
-            let came = part(fault);
-            assert!((came - asked).abs() < 0.05, "{fault:?}: {came}");
+            let drawn = share(fault);
+            assert!((drawn - probability).abs() < 0.05, "{fault:?}: {drawn}");
         }
     }
 
     #[test]
-    fn what_is_no_fault_is_refused() {
-        for wrong in ["503", "404=0.1", "cut=2", "cut=-1", "cut=0.6,drip=0.6"] {
-            assert!(wrong.parse::<Faults>().is_err(), "{wrong}");
+    fn a_malformed_list_of_faults_is_rejected() {
+        for malformed in ["503", "404=0.1", "cut=2", "cut=-1", "cut=0.6,drip=0.6"] {
+            assert!(malformed.parse::<Faults>().is_err(), "{malformed}");
         }
     }
 }

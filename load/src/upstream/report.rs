@@ -71,7 +71,7 @@ impl Counts {
 
     pub(super) fn report(&self) -> Report {
         let starts = self.starts.lock();
-        let told = |mut most: Vec<usize>| {
+        let top = |mut most: Vec<usize>| {
             most.truncate(REPORTED_TOKENS);
             most
         };
@@ -83,8 +83,8 @@ impl Counts {
             requests: self.requests.load(Relaxed),
             peak_in_flight: self.peak_in_flight.load(Relaxed),
             faults: faults.into(),
-            peak_per_token: told(starts.all.most()),
-            peak_per_sender: told(starts.of_sender.most()),
+            peak_per_token: top(starts.all.most()),
+            peak_per_sender: top(starts.of_sender.most()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// The window of the vendor's rate limit.
+/// The window of the vendor's limit.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The requests of each key within a sliding window.
@@ -26,8 +26,8 @@ impl<K> Default for SlidingCounts<K> {
 
 impl<K: Eq + Hash> SlidingCounts<K> {
     /// Counts a request.
-    pub(super) fn start(&mut self, who: K, now: Instant) {
-        let starts = self.0.entry(who).or_default();
+    pub(super) fn start(&mut self, key: K, now: Instant) {
+        let starts = self.0.entry(key).or_default();
         starts.last.push_back(now);
         while starts
             .last
@@ -53,18 +53,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_within_any_minute_is_told_of_each() {
-        let mut budgets = SlidingCounts::default();
-        let begun = Instant::now();
-        let at = |seconds| begun + Duration::from_secs(seconds);
-        // Three within the 51 seconds from 50, although no calendar minute has more than two.
+    fn each_key_has_its_peak_within_any_minute() {
+        let mut counts = SlidingCounts::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        // Three within the 51 seconds from 50, but at most two in a minute of the clock.
         for seconds in [0, 50, 61, 101, 170] {
-            budgets.start("a", at(seconds));
+            counts.start("a", at(seconds));
         }
-        // Requests 60 s apart are not in one window.
+        // Requests 60 s apart are in different windows.
         for seconds in [0, 60, 120] {
-            budgets.start("b", at(seconds));
+            counts.start("b", at(seconds));
         }
-        assert_eq!(budgets.most(), [3, 1]);
+        assert_eq!(counts.most(), [3, 1]);
     }
 }
