@@ -1,4 +1,4 @@
-//! The vendor's answer to a response: what is read once, reads the same again.
+//! Decodes a response body of the vendor: the message survives its own encoding.
 #![no_main]
 
 #[macro_use]
@@ -17,7 +17,7 @@ where
         Ok((response, _)) => {
             let message = response.encode_to_vec();
             let again = O::Response::decode(message.as_slice()).expect("our own message");
-            assert!(again == response, "the message does not hold what was read");
+            assert!(again == response, "the encoded message differs from the decoded one");
         }
         Err(what) => {
             let error = Error::Unreadable { spec: O::SPEC, what };

@@ -1,4 +1,4 @@
-//! `grpc-timeout`: no value of it gives a call more time than there is to give.
+//! Parses `grpc-timeout`: no value gives a call more than the longest deadline.
 #![no_main]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-/// Calls a generic function for the operation that a byte chooses.
+/// Calls a generic function for the operation whose index is `choice`.
 macro_rules! with_operation {
     ($choice:expr, $function:ident($($argument:expr),*)) => {{
         use presence_gateway::proto::v1::*;

@@ -1,4 +1,4 @@
-//! The vendor's error body to a status: it fits into what clients accept.
+//! Turns an error body of the vendor into a status: it fits into clients' limits.
 #![no_main]
 
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A caller's message to a REST call: whatever it holds, the call stays within
-//! its template.
+//! Encodes a caller's message as a REST request: the path always keeps to the
+//! template of the operation.
 #![no_main]
 
 #[macro_use]
@@ -13,13 +13,13 @@ fn check<O: Operation + Message + Default>(message: &[u8]) {
     let Ok(request) = O::decode(message) else {
         return;
     };
-    let Ok(call) = encode(&request) else {
+    let Ok(rest) = encode(&request) else {
         return;
     };
-    let url = &call.path_and_query;
-    assert!(url.parse::<http::Uri>().is_ok(), "no URL: {url}");
+    let url = &rest.path_and_query;
+    assert!(url.parse::<http::Uri>().is_ok(), "not a URL: {url}");
     assert!(url.bytes().all(|byte| byte.is_ascii_graphic()), "{url}");
-    assert!(!url.contains('#'), "a fragment: {url}");
+    assert!(!url.contains('#'), "it has a fragment: {url}");
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let slashes = |text: &str| text.matches('/').count();
     let template = O::SPEC.path.iter().map(|segment| match segment {
@@ -31,7 +31,7 @@ fn check<O: Operation + Message + Default>(message: &[u8]) {
         path.split('/').skip(1).all(|segment| !["", ".", ".."].contains(&segment)),
         "{url}"
     );
-    // Nor for one who decodes the slashes of an id.
+    // Not even for a server that decodes the slashes of an id.
     let decoded = path.replace("%2F", "/").replace("%5C", "/");
     assert!(
         decoded.split('/').all(|segment| ![".", ".."].contains(&segment)),
@@ -39,8 +39,8 @@ fn check<O: Operation + Message + Default>(message: &[u8]) {
     );
     let parameters = query.split('&').filter(|pair| !pair.is_empty());
     assert!(parameters.count() <= O::SPEC.query.len(), "{url}");
-    if let Some(body) = &call.body {
-        serde_json::from_slice::<serde_json::Value>(body).expect("a body that is JSON");
+    if let Some(body) = &rest.body {
+        serde_json::from_slice::<serde_json::Value>(body).expect("a JSON body");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `Retry-After`: no value of it asks for more than a day.
+//! Parses `Retry-After`: no value delays a retry by more than a day.
 #![no_main]
 
 use std::time::Duration;
