@@ -57,7 +57,7 @@ impl ConfigErrors {
 ///
 /// # Errors
 ///
-/// Says what a duration looks like.
+/// If it is no duration. The text completes a sentence about the value.
 pub fn parse_duration(raw: &str) -> Result<Duration, String> {
     humantime::parse_duration(raw)
         .map_err(|_| "is not a duration with a unit, for example `5s`, `250ms` or `1m`".to_owned())
@@ -67,7 +67,7 @@ pub fn parse_duration(raw: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 ///
-/// Says what a size looks like.
+/// If it is no size. The text completes a sentence about the value.
 pub fn parse_size(raw: &str) -> Result<u64, String> {
     const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     UNITS
@@ -85,7 +85,7 @@ pub fn parse_size(raw: &str) -> Result<u64, String> {
 ///
 /// # Errors
 ///
-/// Says which numbers are accepted.
+/// If it is no such number. The text names the range.
 pub fn parse_number<T>(range: RangeInclusive<T>) -> impl FnOnce(&str) -> Result<T, String>
 where
     T: std::str::FromStr + PartialOrd + Display,
@@ -108,7 +108,7 @@ where
 ///
 /// # Errors
 ///
-/// Says that only these two are accepted.
+/// If it is neither.
 pub fn parse_bool(raw: &str) -> Result<bool, String> {
     match raw {
         "true" => Ok(true),
@@ -117,12 +117,12 @@ pub fn parse_bool(raw: &str) -> Result<bool, String> {
     }
 }
 
-/// The defaults of the arguments, whatever the environment holds.
+/// The defaults of the arguments. Ignores the environment.
 ///
 /// # Panics
 ///
 /// If a required argument has no default. A unit test of the module that
-/// declares the arguments shows that at once.
+/// declares the arguments shows this.
 #[must_use]
 pub fn defaults<A: Args>() -> A {
     let command = A::augment_args(Command::new("defaults")).mut_args(|arg| arg.env(None::<&str>));
@@ -132,7 +132,7 @@ pub fn defaults<A: Args>() -> A {
         .unwrap_or_else(|error| panic!("an argument without a default: {error}"))
 }
 
-/// A command that takes an empty variable for one that is not set: deployment
+/// Makes a command treat an empty variable as one that is not set: deployment
 /// tools fill in templates that way.
 #[must_use]
 pub fn without_empty_variables(command: Command) -> Command {
@@ -148,7 +148,7 @@ pub fn without_empty_variables(command: Command) -> Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// Parses the arguments from the environment alone. An error of clap's is added
+/// Parses the arguments from the environment alone. An error from clap is added
 /// and gives `None`.
 #[must_use]
 pub fn from_environment<A: Args>(errors: &mut ConfigErrors) -> Option<A> {
