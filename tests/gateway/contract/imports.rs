@@ -1,9 +1,11 @@
 //! Imports in `src/` point one way: a file imports its own room, and rooms on
-//! lower floors. ARCHITECTURE.md draws the floors.
+//! lower floors. ARCHITECTURE.md lists the floors.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+const ARCHITECTURE: &str = include_str!("../../../ARCHITECTURE.md");
 
 /// The rooms, by floor, from the top down. A room is a file of `src/` with its
 /// folder. Rooms of one floor do not import each other.
@@ -65,6 +67,34 @@ fn every_exception_is_still_needed() {
         let is_needed = files.any(|(path, _)| imports(&path).contains(to));
         assert!(is_needed, "{from} does not import {to} ({reason})");
     }
+}
+
+#[test]
+fn the_table_of_floors_in_the_architecture_page_is_current() {
+    let (_, section) = ARCHITECTURE.split_once("\n## Floors\n").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| {
+        let (floor, row) = line.strip_prefix("| ")?.split_once(" | ")?;
+        let floor: usize = floor.parse().ok()?;
+        let (rooms, _) = row.split_once(" | ")?;
+        let rooms = rooms.split(", ").map(|room| room.trim_matches('`'));
+        Some((floor, rooms.collect::<BTreeSet<_>>()))
+    });
+    let documented: Vec<_> = rows.collect();
+    let floors = FLOORS.iter().map(|rooms| rooms.iter().copied().collect());
+    let expected: Vec<_> = (1..).zip(floors).collect();
+    assert_eq!(documented, expected, "in ARCHITECTURE.md, \"Floors\"");
+}
+
+#[test]
+fn the_architecture_page_names_only_files_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let named = ARCHITECTURE.split('`').skip(1).step_by(2);
+    let is_file = |name: &str| [".rs", "/"].iter().any(|end| name.ends_with(end));
+    let files = named.filter(|name| is_file(name));
+    let exists = |name: &str| root.join(name).exists() || root.join("src").join(name).exists();
+    let gone: Vec<_> = files.filter(|name| !exists(name)).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md names {gone:?}");
 }
 
 #[test]
