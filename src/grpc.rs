@@ -29,7 +29,9 @@ type GrpcResult<T> = Result<Response<T>, Status>;
 pub struct Gateway(Arc<BulkContext>);
 
 /// Implements the services for one call. tonic gives a handler nothing but its
-/// request, so the services are made for each call, with its context.
+/// request, so the services are made for each call, with its context. There is no
+/// router: two of them, one in the other, were a tenth of the processor time of a
+/// small call.
 struct Handler {
     gateway: Gateway,
     context: CallContext,

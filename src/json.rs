@@ -5,6 +5,8 @@
 //! everywhere, and so does empty text where a number, a boolean or a date is
 //! expected. An integer may be text or have a zero fraction, a boolean may be
 //! text, and a date has several spellings.
+//!
+//! Decision: docs/decisions/0002-json-by-serde.md.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -2,6 +2,8 @@
 //!
 //! Permits limit how many calls there are, this limits how much they hold: a few
 //! calls of the largest size weigh as much as thousands of the usual one.
+//!
+//! Decision: docs/decisions/0008-memory-limit.md.
 
 use std::sync::Arc;
 

@@ -18,7 +18,8 @@ use pem::Identity;
 /// The enabled versions.
 pub const VERSIONS: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 
-/// The cryptography provider.
+/// The cryptography provider. ring builds with a C compiler alone, on all
+/// platforms; rustls's default does not.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())

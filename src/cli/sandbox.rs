@@ -60,6 +60,7 @@ async fn serve(listen: SocketAddr, settings: Settings) -> Result<ExitCode, Start
 }
 
 /// Serves a sandbox on a free port of this machine, until the sender is dropped.
+/// Calls to it take the same way as calls to the vendor.
 pub(super) fn spawn(settings: Settings) -> Result<(Endpoint, watch::Sender<()>), StartupError> {
     let listener = bind("--sandbox", (Ipv4Addr::LOCALHOST, 0).into())?;
     let address = port::address(&listener)?;

@@ -61,7 +61,8 @@ impl OutboundArgs {
         (errors.count() == known).then_some(outbound)
     }
 
-    /// Reports flags that the target would ignore, or that cannot work with it.
+    /// Reports flags that the target would ignore, or that cannot work with it:
+    /// an operator who sets one believes that it has an effect.
     fn check_use(
         &self,
         target: Option<&Target>,

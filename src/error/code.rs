@@ -16,7 +16,8 @@ pub(super) fn from_fault(fault: &Fault, method: &Method) -> Code {
         401 => Code::Unauthenticated,
         403 => Code::PermissionDenied,
         404 if fault.body.is_some() => Code::NotFound,
-        // Without a vendor body: the gateway's host, region or path prefix is wrong.
+        // Without a vendor body: the gateway's host, region or path prefix is
+        // wrong. NOT_FOUND would make callers believe that the user is gone.
         404 => Code::Internal,
         409 if method == Method::POST => Code::AlreadyExists,
         409 => Code::Aborted,

@@ -121,7 +121,8 @@ pub(crate) fn correlation_id(id: &[u8]) -> Option<HeaderValue> {
 }
 
 /// A delay rounded up to whole milliseconds, at least one. A call of grpcio
-/// (1.76 to 1.85) that gets 0 does not end at its deadline.
+/// (1.76 to 1.85) that gets 0 does not end at its deadline; compare
+/// <https://github.com/grpc/grpc/issues/41036>.
 fn whole_millis(delay: Duration) -> Duration {
     let millis = delay.as_nanos().div_ceil(1_000_000).max(1);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))

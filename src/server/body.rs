@@ -1,5 +1,7 @@
 //! Wrappers of response bodies. A body that has ended already, as that of a
 //! status alone, stays as it is: hyper drops it at once.
+//!
+//! Decision: docs/decisions/0007-permit-until-read.md.
 
 use std::time::Duration;
 

@@ -45,6 +45,9 @@ pub(super) struct ConnectionPolicy {
 
 /// Reads the preface of a connection. Returns what it has read if that is not
 /// HTTP/2, so that hyper rejects it.
+///
+/// Inside hyper, a connection that never completes its preface would hold up
+/// the shutdown (<https://github.com/hyperium/hyper/issues/4170>).
 pub(super) async fn preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut read = Vec::with_capacity(PREFACE.len());
     while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {

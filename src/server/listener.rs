@@ -5,6 +5,8 @@
 //! (<https://github.com/hyperium/hyper/issues/4170>), and stops accepting at
 //! once, without a lame-duck phase
 //! (<https://github.com/grpc/grpc-rust/issues/1940>).
+//!
+//! Decision: docs/decisions/0003-hyper-serves-tonic-decodes.md.
 
 pub(super) mod tls;
 

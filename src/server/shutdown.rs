@@ -1,4 +1,6 @@
 //! Shutdown in phases: `NOT_SERVING`, lame duck, drain.
+//!
+//! Decision: docs/decisions/0012-shutdown-phases.md.
 
 use std::time::Duration;
 

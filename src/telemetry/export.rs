@@ -4,7 +4,8 @@
 //! The SDK has one thread for spans, with a bounded queue, and one for metrics.
 //! They block on the exporters, whose connections live in a runtime with a
 //! thread of its own. So exports do not depend on the threads that serve calls,
-//! of which there may be only one.
+//! of which there may be only one: there, the SDK's ways with the runtime that
+//! serves deadlock (<https://github.com/open-telemetry/opentelemetry-rust/issues/2802>).
 
 mod flush;
 mod health;

@@ -1,4 +1,7 @@
-//! The metrics as a page for Prometheus.
+//! The metrics as a page for Prometheus: the instruments that OTLP exports.
+//!
+//! opentelemetry-prometheus makes it, which is released with the SDK and knows
+//! the rules for names.
 
 use axum::Router;
 use axum::extract::State;

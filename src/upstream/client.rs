@@ -1,4 +1,6 @@
 //! The HTTP client towards the upstream: its settings, and its rotation.
+//!
+//! Decision: docs/decisions/0017-reqwest.md.
 
 #![expect(
     clippy::disallowed_types,
@@ -24,7 +26,8 @@ use crate::tls::pem::Identity;
 /// How long a connection may take: the name lookup, TCP, a proxy's tunnel and
 /// the TLS handshake together. It has room for one silent name server (5 s in
 /// glibc) and for lost packets, which are sent again after one second and after
-/// three. The addresses of a name share the time for TCP.
+/// three. The addresses of a name share the time for TCP. Separate bounds would
+/// need hooks that reqwest does not have.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an unused connection is kept: well under the 60 s after which an

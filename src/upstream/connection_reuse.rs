@@ -1,4 +1,6 @@
 //! Whether a connection may carry another request after a response.
+//!
+//! Decision: docs/decisions/0018-no-reuse-behind-large-bodies.md.
 
 /// The largest body, in bytes, that arrives together with its head: less than a
 /// packet, and than any buffer that a server reads a head into.

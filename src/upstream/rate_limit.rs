@@ -3,6 +3,8 @@
 //! The vendor allows 300 requests a minute for each token, and reports nothing
 //! until it refuses one with 429 (developer.genesys.cloud, platform API
 //! limits). A sliding window is safe whatever window the vendor uses.
+//!
+//! Decision: docs/decisions/0014-sliding-window.md.
 
 mod permit;
 mod reservation;

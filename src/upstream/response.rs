@@ -84,6 +84,8 @@ pub(super) async fn read_response(
             unreadable("there was no memory left for it (--message-memory)".to_owned())
         }
         Some(Err(BodyError::ConnectionLost(error))) => {
+            // A write may not have been applied: the head may come from something
+            // in front of the vendor.
             // reqwest's own text would be "error decoding response body".
             Err(connection_lost(
                 spec,

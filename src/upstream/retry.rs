@@ -1,4 +1,6 @@
 //! Decides what is retried, when, and how often.
+//!
+//! Decision: docs/decisions/0006-retries-by-idempotency.md.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -186,7 +188,8 @@ impl<'a> Attempts<'a> {
             Error::Unreachable(_) => Some(backoff),
             Error::UpstreamStatus(_, fault) => match fault.status {
                 // Front ends send it on a connection that they close for being
-                // idle, where it passes for the answer to a new request.
+                // idle, where it passes for the answer to a new request, which
+                // may be repeated (RFC 9110, 15.5.9).
                 408 if fault.body.is_none() => if_repeatable,
                 502..=504 => if_repeatable.map(|backoff| backoff.max(retry_after)),
                 _ => None,

@@ -1,5 +1,7 @@
 //! One request for several calls. Whichever of them is polled drives it, and it
 //! lasts for as long as one of them waits.
+//!
+//! Decision: docs/decisions/0020-coalescing.md.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! Whether a request was sent: one that was not can have changed nothing.
+//!
+//! Decision: docs/decisions/0005-write-outcomes.md.
 
 use std::convert::Infallible;
 use std::pin::Pin;

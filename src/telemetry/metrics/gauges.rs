@@ -60,7 +60,8 @@ impl Metrics {
             .build();
     }
 
-    /// Registers the number of calls in flight.
+    /// Registers the number of calls in flight, the one that the shutdown waits
+    /// for. It is read for each export, so that calls count nothing twice.
     pub(in crate::telemetry) fn observe_in_flight(
         &self,
         count: impl Fn() -> usize + Send + Sync + 'static,

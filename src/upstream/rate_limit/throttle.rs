@@ -6,6 +6,8 @@
 //! the window before. A rate that is a little too high costs one refusal in
 //! each window and no throughput, because `Retry-After` says when the window
 //! reopens.
+//!
+//! Decision: docs/decisions/0015-throttle-after-429.md.
 
 use std::collections::VecDeque;
 use std::time::Duration;
