@@ -1,35 +1,35 @@
-//! The gateway as its callers and its vendor see it: over real connections,
-//! with nothing of it replaced.
+//! Tests of the gateway as its callers and the vendor see it: over real
+//! connections, with no part of it replaced.
 
 #![allow(
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::too_many_lines,
     clippy::unwrap_used,
-    reason = "a test fails where it stands"
+    reason = "a panic is how a test fails"
 )]
 
 /// Bulk reads and the bulk write, as unary calls.
 mod bulk;
 /// Unary calls: requests, responses, deadlines, retries, coalescing.
 mod calls;
-/// The program's commands, as processes.
+/// The commands of the program, run as processes.
 mod cli;
 /// The protos and the documents against each other and the vendor's data.
 mod contract;
-/// What callers get for a wrong request, a wrong response, or none.
+/// Statuses for an invalid request, an invalid response, or no response.
 mod errors;
-/// Health, drain, exit, and calls around the end of the process.
+/// Health, drain, exit, and calls during shutdown.
 mod lifecycle;
 /// Rate, concurrency and memory limits.
 mod limits;
-/// Tokens, what the log holds, and peers that mean harm.
+/// Tokens, the content of the log, and hostile peers.
 mod security;
-/// Streams of ids.
+/// Bulk reads as streams of ids.
 mod streams;
-/// No tests: vendors, gateways, processes and clients for those above.
+/// No tests: fixtures and harnesses for the other modules.
 mod support;
-/// Traces, metrics, and their exporters.
+/// Traces, metrics and their export.
 mod telemetry;
-/// TLS and proxies, on both sides.
+/// TLS and proxies, towards callers and the vendor.
 mod tls;

@@ -42,7 +42,7 @@ async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
         // All at once, so that no batch leaves before it is full.
         call.send(asked.clone()).await;
         call.close_send();
-        let told = call.all().await;
+        let told = call.collect().await;
         told.status.clone().unwrap();
         let found = asked.iter().filter(|id| id.starts_with("user"));
         assert_eq!(told.users, found.cloned().collect::<Vec<_>>(), "{stream}");
@@ -71,7 +71,7 @@ async fn as_many_batches_are_asked_at_once_as_are_allowed_and_never_more() {
         let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
         call.send_first(ids(0..1000), unordered).await;
         call.close_send();
-        let told = tokio::spawn(call.all());
+        let told = tokio::spawn(call.collect());
         for answered in 0..=17 {
             let begun = answered + 3;
             let what = format!("{begun} batches have begun");
@@ -174,7 +174,7 @@ async fn an_id_that_is_being_asked_is_not_asked_again_and_one_that_was_answered_
     call.send(vec!["a".into()]).await;
     call.close_send();
     assert_eq!(call.next().await.unwrap().users(), ["a"]);
-    let told = call.all().await;
+    let told = call.collect().await;
     told.status.clone().unwrap();
     let asked: Vec<_> = vendor.received().iter().map(ReceivedRequest::ids).collect();
     assert_eq!(asked, [vec!["a", "B"], vec!["c"], vec!["a"]]);
@@ -191,7 +191,7 @@ async fn a_batch_that_fails_is_told_id_by_id_and_the_others_go_on() {
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(ids(0..150)).await;
     call.close_send();
-    let told = call.all().await;
+    let told = call.collect().await;
     told.status.clone().unwrap();
     assert_eq!(told.users, [ids(0..50), ids(100..150)].concat());
     assert_eq!(told.failed_with("NOT_FOUND"), ids(50..100));
@@ -213,7 +213,7 @@ async fn the_pace_of_the_token_is_kept_and_the_default_deadline_does_not_apply()
     call.close_send();
     // The third turn comes in a minute, which the caller does not have: that
     // is told once what is under way is answered.
-    let told = call.all().await;
+    let told = call.collect().await;
     let status = expect_error(
         told.status.clone(),
         Code::ResourceExhausted,
@@ -246,7 +246,7 @@ async fn as_many_streams_as_a_token_has_places_are_answered_whole() {
         let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
         call.send(ids(0..400)).await;
         call.close_send();
-        call.all().await
+        call.collect().await
     });
     for told in futures_util::future::join_all(streams).await {
         told.status.clone().unwrap();

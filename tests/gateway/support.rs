@@ -1,4 +1,5 @@
-//! What the tests share: vendors, gateways, processes, clients, and what they say.
+//! Fixtures and harnesses: stub vendors, gateways, processes, clients, and
+//! readers of what these return.
 
 pub mod bulk;
 pub mod certificates;

@@ -36,7 +36,7 @@ async fn a_deadline_that_passes_names_what_was_not_read() {
     let mut call = StreamCall::open_with_deadline(&gateway, STREAMS[1], time).await;
     gate.add_permits(1);
     call.send(ids(0..333)).await;
-    let told = call.all().await;
+    let told = call.collect().await;
     expect_error(
         told.status.clone(),
         Code::DeadlineExceeded,
@@ -44,7 +44,7 @@ async fn a_deadline_that_passes_names_what_was_not_read() {
     );
     assert_eq!(told.users.len(), 50);
     assert_eq!(told.failed_with("DEADLINE_EXCEEDED").len(), 283);
-    assert_eq!(told.named(), sorted(ids(0..333)));
+    assert_eq!(told.ids(), sorted(ids(0..333)));
     assert_eq!((told.progress.received, told.progress.failed), (333, 283));
     flight
         .wait_until("all is given up", |counts| counts.pending == 0)
@@ -66,7 +66,7 @@ async fn a_token_that_is_refused_ends_the_stream_and_names_what_was_not_read() {
     let gateway = Gateway::start_with(&vendor, limits).await;
     let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
     call.send(ids(0..500)).await;
-    let told = call.all().await;
+    let told = call.collect().await;
     expect_error(
         told.status.clone(),
         Code::Unauthenticated,
@@ -99,7 +99,7 @@ async fn a_caller_who_sends_nothing_is_not_waited_for_beyond_the_idle_timeout() 
     // An id, and then nothing.
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(ids(0..1)).await;
-    let told = call.all().await;
+    let told = call.collect().await;
     expect_error(told.status.clone(), Code::Aborted, "STREAM_IDLE");
     assert_eq!(told.users, ids(0..1));
 }
@@ -123,7 +123,7 @@ async fn a_vendor_who_is_slow_is_not_the_callers_idleness() {
     expect_error(other.status().await, Code::Aborted, "STREAM_IDLE");
     gate.add_permits(1);
     call.close_send();
-    let told = call.all().await;
+    let told = call.collect().await;
     told.status.unwrap();
     assert_eq!(told.users, ids(0..1));
 }
@@ -247,7 +247,7 @@ async fn a_gateway_that_ends_answers_what_is_under_way_and_names_the_rest() {
     };
     wait_for("the end of the listener", refusing).await;
     gate.add_permits(9);
-    let told = call.all().await;
+    let told = call.collect().await;
     expect_error(told.status.clone(), Code::Unavailable, "SHUTTING_DOWN");
     assert_eq!(told.users, ids(0..100));
     assert_eq!(told.failed_with("SHUTTING_DOWN"), ids(100..420));
@@ -287,8 +287,8 @@ async fn what_the_end_of_the_drain_cuts_off_is_told_as_the_gateways_end() {
         .wait_until("both batches are asked", |counts| counts.pending == 2)
         .await;
     drop(stop);
-    let told = call.all().await;
+    let told = call.collect().await;
     expect_error(told.status.clone(), Code::Unavailable, "SHUTTING_DOWN");
-    assert_eq!(told.named(), sorted(ids(0..60)));
+    assert_eq!(told.ids(), sorted(ids(0..60)));
     ends_soon(serving).await;
 }

@@ -40,7 +40,7 @@ async fn the_same_id_a_hundred_thousand_times_is_asked_a_few_times() {
         call.send(vec!["a".to_owned(); 5000]).await;
     }
     call.close_send();
-    let told = call.all().await;
+    let told = call.collect().await;
     told.status.clone().unwrap();
     let progress = told.progress;
     assert_eq!(progress.received, 100_000);
@@ -59,7 +59,7 @@ async fn an_id_that_cannot_be_asked_fails_alone_and_is_named() {
     call.send(asked.to_vec()).await;
     call.send(vec!["after".into()]).await;
     call.close_send();
-    let told = call.all().await;
+    let told = call.collect().await;
     told.status.clone().unwrap();
     assert_eq!(told.users, ["a", "d", ".", "after"]);
     assert_eq!(told.failed_with("INVALID_REQUEST"), ["", "b,c", &long]);
@@ -141,7 +141,7 @@ async fn the_source_is_needed_first_and_cannot_be_changed() {
     call.send_for_source("", ids(1..2), false).await;
     call.send_for_source("a/b", ids(2..3), false).await;
     call.close_send();
-    assert_eq!(call.all().await.users, ids(0..3));
+    assert_eq!(call.collect().await.users, ids(0..3));
     assert!(
         vendor
             .received()

@@ -59,11 +59,11 @@ async fn play(gateway: &Gateway, fates: &Mutex<Vec<(bool, usize)>>, scene: Scene
         call.send_first(ids, scene.unordered).await;
     }
     call.close_send();
-    let told = call.all().await;
+    let told = call.collect().await;
     told.status.clone().unwrap();
     let progress = told.progress;
     assert_eq!(progress.received, length(&asked));
-    let named = told.named();
+    let named = told.ids();
     assert_eq!(
         progress.done + progress.missing + progress.failed,
         length(&named),

@@ -90,7 +90,7 @@ async fn a_batch_that_is_never_answered_is_told_and_the_rest_goes_on() {
         // Those behind it, and what is asked for later.
         call.send(ids(300..350)).await;
         call.close_send();
-        let told = call.all().await;
+        let told = call.collect().await;
         told.status.clone().unwrap();
         assert_eq!(told.users, ids(100..350), "{fails:?}");
         assert_eq!((told.progress.done, told.progress.failed), (300, 50));
@@ -104,7 +104,7 @@ async fn as_many_batches_without_an_answer_as_are_sent_at_once_do_not_stop_a_str
     let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
     call.send_first(ids(0..200), true).await;
     call.close_send();
-    let told = call.all().await;
+    let told = call.collect().await;
     told.status.clone().unwrap();
     let mut users = told.users.clone();
     users.sort();

@@ -1,4 +1,4 @@
-//! What the tests of bulk calls share.
+//! Fixtures for bulk calls: requests, vendor responses, and readers of results.
 
 pub mod read_scenario;
 pub mod write_scenario;
@@ -17,10 +17,10 @@ pub const READS: [(&str, &str); 2] = [
     (READ, "/api/v2/users/presences/purecloud/bulk"),
 ];
 
-/// The one that needs nothing besides the ids.
+/// The bulk read that needs only ids.
 pub const READ: &str = "GetUsersPresencesPurecloudBulk";
 
-/// A request of a bulk read, with the source that one of them needs.
+/// Completes a bulk read request with the source id that one RPC needs.
 pub fn read_request(rpc: &str, mut request: Value) -> Value {
     if rpc != READ {
         request["sourceId"] = json!("a/b");
@@ -28,7 +28,7 @@ pub fn read_request(rpc: &str, mut request: Value) -> Value {
     request
 }
 
-/// Ids that are all different.
+/// Distinct ids.
 pub fn ids(range: Range<usize>) -> Vec<String> {
     range.map(|n| format!("user-{n}")).collect()
 }
@@ -37,19 +37,19 @@ pub fn presence(id: &str) -> Value {
     json!({"userId": id, "selfUri": format!("/api/v2/users/{id}/presences/purecloud")})
 }
 
-/// The vendor's answer for all the ids of a request.
+/// The vendor's response with a presence for each requested id.
 pub fn all_presences(received: &ReceivedRequest) -> Response {
     let presences: Vec<Value> = received.ids().iter().map(|id| presence(id)).collect();
     reply(200, Value::Array(presences).to_string())
 }
 
-/// A vendor that answers at once.
+/// Starts a vendor that responds at once.
 pub async fn start_vendor(
-    answer: impl Fn(&ReceivedRequest) -> Response + Send + Sync + 'static,
+    respond: impl Fn(&ReceivedRequest) -> Response + Send + Sync + 'static,
 ) -> Vendor {
     Vendor::start(move |received| {
-        let answer = answer(&received);
-        async { answer }
+        let response = respond(&received);
+        async { response }
     })
     .await
 }
@@ -60,14 +60,15 @@ pub fn with_correlation_id(mut response: Response, id: &str) -> Response {
     response
 }
 
-/// The texts of a list in the answer; a list that is not there is empty.
+/// The strings of a list; a missing list is empty.
 pub fn strings(list: &Value) -> Vec<&str> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
     list.iter().map(|text| text.as_str().unwrap()).collect()
 }
 
-pub fn user_ids(answer: &Value) -> Vec<&str> {
-    let presences = answer["presences"].as_array().unwrap();
+/// The user ids of the presences in a response.
+pub fn user_ids(response: &Value) -> Vec<&str> {
+    let presences = response["presences"].as_array().unwrap();
     let ids = presences.iter().map(|presence| &presence["userId"]);
     ids.map(|id| id.as_str().unwrap_or("")).collect()
 }
@@ -75,7 +76,7 @@ pub fn user_ids(answer: &Value) -> Vec<&str> {
 /// The bulk write.
 pub const WRITE: &str = "PutUsersPresencesBulk";
 
-/// Updates of users that are all different.
+/// Updates of distinct users.
 pub fn updates(range: Range<usize>) -> Vec<Value> {
     range
         .map(|n| update(&format!("user-{n}"), &n.to_string()))
@@ -86,7 +87,7 @@ pub fn update(user: &str, message: &str) -> Value {
     json!({"id": user, "message": message})
 }
 
-/// The vendor's answer to a bulk write: it names the users in the URIs alone.
+/// The vendor's response to a bulk write; only the URIs hold the user ids.
 pub fn applied_updates(received: &ReceivedRequest) -> Response {
     let updates = received.json();
     let presences = updates.as_array().unwrap().iter().map(|update| {
@@ -101,9 +102,9 @@ pub fn first_user(received: &ReceivedRequest) -> String {
     received.json()[0]["id"].as_str().unwrap().to_owned()
 }
 
-/// The messages of the presences in an answer.
-pub fn messages(answer: &Value) -> Vec<&str> {
-    let presences = answer["presences"].as_array();
+/// The messages of the presences in a response.
+pub fn messages(response: &Value) -> Vec<&str> {
+    let presences = response["presences"].as_array();
     let presences = presences.map(Vec::as_slice).unwrap_or_default();
     let messages = presences
         .iter()
@@ -111,12 +112,13 @@ pub fn messages(answer: &Value) -> Vec<&str> {
     messages.map(Option::unwrap).collect()
 }
 
-/// The numbers of a range as texts.
+/// The numbers of a range as strings.
 pub fn numbers(range: Range<usize>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
 }
 
-/// How large the message and the details of a status are as they travel.
+/// The size of the message and the details of a status in HTTP/2 trailers:
+/// percent-encoded and base64.
 pub fn encoded_size(status: &Status) -> usize {
     let message = status.message().bytes();
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"#%<>`?{}".contains(&byte);
@@ -124,16 +126,16 @@ pub fn encoded_size(status: &Status) -> usize {
     message.sum::<usize>() + status.details().len().div_ceil(3) * 4
 }
 
-/// A failure in an answer: the code, the reason, and the ids.
-pub type Failed = (i64, String, Vec<String>);
+/// A failure in a response: the code, the reason, and the ids.
+pub type Failure = (i64, String, Vec<String>);
 
-pub fn failure(code: Code, reason: &str, ids: Vec<String>) -> Failed {
+pub fn failure(code: Code, reason: &str, ids: Vec<String>) -> Failure {
     (code as i64, reason.to_owned(), ids)
 }
 
-/// The failures in an answer.
-pub fn failures(answer: &Value) -> Vec<Failed> {
-    let failures = answer["failures"].as_array();
+/// The failures in a response.
+pub fn failures(response: &Value) -> Vec<Failure> {
+    let failures = response["failures"].as_array();
     let failures = failures.map(Vec::as_slice).unwrap_or_default();
     failures
         .iter()

@@ -1,11 +1,11 @@
-//! Authorities of these tests, and files in folders of their own.
+//! Certificate authorities, and temporary directories for their files.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
-/// An authority that issues certificates.
+/// A certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub pem: String,
@@ -27,7 +27,7 @@ impl Authority {
         Self { issuer, pem }
     }
 
-    /// A certificate for these names and addresses.
+    /// Issues a certificate for these names and addresses.
     pub fn issue(&self, names: &[&str]) -> IssuedCertificate {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().unwrap();
@@ -39,13 +39,13 @@ impl Authority {
         }
     }
 
-    /// A certificate for this machine.
+    /// Issues a certificate for localhost.
     pub fn local(&self) -> IssuedCertificate {
         self.issue(&["localhost", "127.0.0.1"])
     }
 }
 
-/// A folder that goes away with its test.
+/// A temporary directory, removed on drop.
 pub struct TempDir(PathBuf);
 
 impl TempDir {
@@ -61,7 +61,7 @@ impl TempDir {
         &self.0
     }
 
-    /// Writes a file; gives its path.
+    /// Writes a file; returns its path.
     pub fn file(&self, name: &str, contents: &str) -> String {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

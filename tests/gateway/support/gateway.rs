@@ -24,26 +24,26 @@ use tonic::transport::{self, Channel};
 use super::rpc::{encode, method, path};
 use super::vendor::Vendor;
 
-/// Metadata by which a client says that it repeats the call, so that the
-/// gateway sends each request once.
+/// Metadata that marks the call as a retry by the client, so that the gateway
+/// sends each request once.
 pub const NO_RETRIES: (&str, &str) = ("grpc-previous-rpc-attempts", "1");
 
-/// What a gateway under test grants.
+/// Limits of a gateway under test.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub max_ids: usize,
     pub concurrency: usize,
     pub max_in_flight: usize,
-    /// How many bytes the messages and answers of all calls take.
+    /// The memory limit for the messages and responses of all calls, in bytes.
     pub message_memory: usize,
-    /// How many requests a minute a token may make; 0 for any number.
+    /// Requests per minute and token; 0 for no limit.
     pub token_requests: usize,
     pub default_deadline: Duration,
     pub max_deadline: Duration,
     pub stream_idle: Duration,
-    /// Whether identical reads are one request.
+    /// Whether identical reads are coalesced.
     pub share_reads: bool,
-    /// How long bulk reads wait for others, if at all.
+    /// How long a batch waits for other bulk reads; none to coalesce no batches.
     pub merge_window: Option<Duration>,
     pub shutdown_timeouts: ShutdownTimeouts,
 }
@@ -60,7 +60,7 @@ impl Default for Limits {
             default_deadline: calls.deadlines.default,
             max_deadline: calls.deadlines.max,
             stream_idle: bulk.stream_idle,
-            // Most tests make one call several times, and count what arrives.
+            // Most tests make the same call several times and count the requests.
             share_reads: false,
             merge_window: None,
             shutdown_timeouts: ShutdownTimeouts {
@@ -71,14 +71,14 @@ impl Default for Limits {
     }
 }
 
-/// A gateway, reached over a real connection.
+/// A running gateway, and a connection to it.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     pub address: SocketAddr,
     pub channel: Channel,
 }
 
-/// An answer of the gateway's with its metadata.
+/// A response as JSON, with its metadata.
 #[derive(Debug)]
 pub struct JsonResponse {
     pub json: Value,
@@ -86,6 +86,7 @@ pub struct JsonResponse {
 }
 
 impl Gateway {
+    /// Starts a gateway with default limits in front of this vendor.
     pub async fn start(vendor: &Vendor) -> Self {
         Self::start_with(vendor, Limits::default()).await
     }
@@ -94,7 +95,7 @@ impl Gateway {
         Self::start_at_with(upstream, Limits::default()).await
     }
 
-    /// A gateway whose vendor is not there.
+    /// Starts a gateway whose vendor refuses connections.
     pub async fn start_without_vendor() -> Self {
         Self::start_at("http://127.0.0.1:1").await
     }
@@ -107,14 +108,15 @@ impl Gateway {
         Self::start_until(upstream, limits, pending()).await.0
     }
 
-    /// A gateway that is told to end by `shutdown`, and the task that serves.
+    /// Starts a gateway that shuts down when `shutdown` completes; returns it and
+    /// its serving task.
     pub async fn start_until(
         upstream: &str,
         limits: Limits,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let endpoint = Endpoint::from_url(upstream, false).unwrap();
-        let granted = config::Limits {
+        let config = config::Limits {
             calls: CallLimits {
                 deadlines: DeadlinePolicy {
                     default: limits.default_deadline,
@@ -136,7 +138,7 @@ impl Gateway {
         let server = app::server(
             endpoint,
             ClientOptions::default(),
-            granted,
+            config,
             limits.shutdown_timeouts,
             Telemetry::default(),
         );
@@ -147,7 +149,7 @@ impl Gateway {
         (Self::connect(address).await, serving)
     }
 
-    /// A connection of its own to the gateway at this address.
+    /// Opens a new connection to the gateway at this address.
     pub async fn connect(address: SocketAddr) -> Self {
         let endpoint = transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
         let channel = endpoint.connect().await.unwrap();
@@ -156,10 +158,10 @@ impl Gateway {
 
     /// Makes a call with a token.
     pub async fn call(&self, rpc: &str, request: Value) -> Result<Value, Status> {
-        let answer = self
+        let response = self
             .call_with_metadata(rpc, request, &[("authorization", "Bearer token")])
             .await;
-        answer.map(|answer| answer.json)
+        response.map(|response| response.json)
     }
 
     /// Makes a call with this token.
@@ -174,7 +176,7 @@ impl Gateway {
         self.call_with_metadata(rpc, request, &metadata).await
     }
 
-    /// Makes a call with metadata of the test's choice.
+    /// Makes a call with this metadata.
     pub async fn call_with_metadata(
         &self,
         rpc: &str,
@@ -186,16 +188,16 @@ impl Gateway {
         for (name, value) in metadata {
             request.metadata_mut().append(*name, value.parse().unwrap());
         }
-        let (metadata, answer, _) = self.call_raw(&path(&method), request).await?.into_parts();
-        let answer = DynamicMessage::decode(method.output(), answer.as_slice()).unwrap();
+        let (metadata, message, _) = self.call_raw(&path(&method), request).await?.into_parts();
+        let message = DynamicMessage::decode(method.output(), message.as_slice()).unwrap();
         let options = SerializeOptions::new().stringify_64_bit_integers(false);
-        let json = answer
+        let json = message
             .serialize_with_options(serde_json::value::Serializer, &options)
             .unwrap();
         Ok(JsonResponse { json, metadata })
     }
 
-    /// Makes a call of any path, with a message that is encoded already.
+    /// Makes a call to any path, with an encoded message.
     pub async fn call_raw(
         &self,
         path: &str,

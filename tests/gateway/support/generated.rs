@@ -1,12 +1,12 @@
-//! Files with parts that follow from the protos.
+//! Files with parts that are generated from the protos.
 
 use std::path::Path;
 use std::{env, fs};
 
-/// The command that rewrites the generated parts.
+/// The command that regenerates the parts.
 pub const COMMAND: &str = "UPDATE=1 cargo test --test gateway contract::";
 
-/// Returns the text of a file. With `UPDATE=1`, generates its parts anew first.
+/// Returns the text of a file. With `UPDATE=1`, regenerates its parts first.
 pub fn read(file: &str, generate: fn(&str) -> String) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let text = fs::read_to_string(&path).unwrap();
@@ -20,7 +20,7 @@ pub fn read(file: &str, generate: fn(&str) -> String) -> String {
     generated
 }
 
-/// Asserts that the generated parts of a text are what the protos say.
+/// Asserts that the generated parts of a text are current.
 pub fn assert_current(file: &str, text: &str, generate: fn(&str) -> String) {
     let generated = generate(text);
     let stale = text.lines().zip(generated.lines()).find(|(a, b)| a != b);

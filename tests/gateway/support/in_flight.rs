@@ -1,4 +1,4 @@
-//! What the vendor has under way, and what becomes of it.
+//! Counts of the vendor's requests in flight, and how each ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,38 +9,40 @@ use tokio::time::timeout;
 
 use crate::support::{ReceivedRequest, Vendor};
 
-/// How long an event is waited for that must come: much longer than it takes,
-/// so that a test which hangs says what it waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for an event that must come. Much longer than any event takes: it
+/// only makes a hanging test fail with the name of the event.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Counts the vendor's requests; a test can wait for what it counts.
+/// Counts the vendor's requests; a test can wait for a count. A clone shares
+/// the counts.
 #[derive(Debug, Clone, Default)]
 pub struct InFlight(watch::Sender<Counts>);
 
-/// What was counted.
+/// Counts of requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
-    /// Requests that arrived.
+    /// Received requests.
     pub started: usize,
-    /// Requests that wait for their answer.
+    /// Requests without a response yet.
     pub pending: usize,
-    /// The most that ever waited for their answer at once.
+    /// The largest value of `pending` so far.
     pub peak: usize,
-    /// Requests that were answered.
+    /// Requests with a response.
     pub answered: usize,
-    /// Requests whose client went away before the answer.
+    /// Requests whose client disconnected before the response.
     pub abandoned: usize,
 }
 
-/// A request under way. Dropped unanswered, it counts as abandoned.
+/// Guard of a request in flight. Dropped without a response, it counts as
+/// abandoned.
 #[derive(Debug)]
 pub struct PendingRequest {
-    flight: InFlight,
+    in_flight: InFlight,
     is_answered: bool,
 }
 
 impl InFlight {
-    /// Counts a request that has arrived.
+    /// Counts a received request.
     pub fn start_request(&self) -> PendingRequest {
         self.0.send_modify(|counts| {
             counts.started += 1;
@@ -48,39 +50,40 @@ impl InFlight {
             counts.peak = counts.peak.max(counts.pending);
         });
         PendingRequest {
-            flight: self.clone(),
+            in_flight: self.clone(),
             is_answered: false,
         }
     }
 
-    /// What was counted up to now.
+    /// The counts so far.
     pub fn counts(&self) -> Counts {
         *self.0.borrow()
     }
 
-    /// Waits until the counts are so.
-    pub async fn wait_until(&self, what: &str, are_so: impl Fn(Counts) -> bool) {
+    /// Waits until `condition` holds for the counts; panics with `what` after the
+    /// timeout.
+    pub async fn wait_until(&self, what: &str, condition: impl Fn(Counts) -> bool) {
         let mut counts = self.0.subscribe();
-        let waited = timeout(PATIENCE, counts.wait_for(|counts| are_so(*counts))).await;
+        let waited = timeout(TIMEOUT, counts.wait_for(|counts| condition(*counts))).await;
         assert!(
             waited.is_ok(),
-            "waited in vain until {what}: {:?}",
+            "timed out waiting until {what}: {:?}",
             self.counts()
         );
     }
 }
 
 impl PendingRequest {
-    /// Counts the request as answered.
-    pub fn respond<T>(mut self, answer: T) -> T {
+    /// Counts the request as answered; returns the response.
+    pub fn respond<T>(mut self, response: T) -> T {
         self.is_answered = true;
-        answer
+        response
     }
 }
 
 impl Drop for PendingRequest {
     fn drop(&mut self) {
-        self.flight.0.send_modify(|counts| {
+        self.in_flight.0.send_modify(|counts| {
             counts.pending -= 1;
             if self.is_answered {
                 counts.answered += 1;
@@ -91,25 +94,25 @@ impl Drop for PendingRequest {
     }
 }
 
-/// A vendor that answers one request for each permit of the gate.
+/// Starts a vendor that responds to one request for each permit of the gate.
 pub async fn gated_vendor(
-    flight: &InFlight,
+    in_flight: &InFlight,
     gate: &Arc<Semaphore>,
-    answer: fn(&ReceivedRequest) -> Response,
+    respond: fn(&ReceivedRequest) -> Response,
 ) -> Vendor {
-    let (flight, gate) = (flight.clone(), Arc::clone(gate));
+    let (in_flight, gate) = (in_flight.clone(), Arc::clone(gate));
     Vendor::start(move |received| {
-        let (held, gate) = (flight.start_request(), Arc::clone(&gate));
+        let (pending, gate) = (in_flight.start_request(), Arc::clone(&gate));
         async move {
             gate.acquire().await.unwrap().forget();
-            held.respond(answer(&received))
+            pending.respond(respond(&received))
         }
     })
     .await
 }
 
-/// Waits for what must come soon.
+/// Waits for `future`; panics with `what` after the timeout.
 pub async fn wait_for<F: Future>(what: &str, future: F) -> F::Output {
-    let waited = timeout(PATIENCE, future).await;
-    waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+    let waited = timeout(TIMEOUT, future).await;
+    waited.unwrap_or_else(|_| panic!("timed out waiting for {what}"))
 }

@@ -1,4 +1,5 @@
-//! The program as an operator starts it: a process with flags and variables.
+//! The program as an operator starts it: a process with flags and environment
+//! variables.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,10 +12,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-/// How long a line of the log is waited for that must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout for a log line or an exit that must come.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What a run of the program came to.
+/// Exit code and output of the program.
 #[derive(Debug)]
 pub struct ProcessOutput {
     pub code: Option<i32>,
@@ -22,7 +23,7 @@ pub struct ProcessOutput {
     pub stderr: String,
 }
 
-/// The program with no environment but this one.
+/// A command of the program, with only these environment variables.
 fn program(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_presence-gateway"));
     command
@@ -47,14 +48,14 @@ pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> ProcessOutput {
     run_with_input(arguments, environment, "")
 }
 
-/// Runs the program to its end, with something on its standard input.
+/// Runs the program to its end, with this standard input.
 pub fn run_with_input(
     arguments: &[&str],
     environment: &[(&str, &str)],
     input: &str,
 ) -> ProcessOutput {
     let mut child = piped(arguments, environment);
-    // One that does not read its input may have closed it.
+    // A process that does not read its input may have closed it.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     ProcessOutput {
@@ -65,14 +66,11 @@ pub fn run_with_input(
 }
 
 impl ProcessOutput {
-    /// The problems that a wrong command line was refused with.
+    /// The configuration errors that the program printed; panics if it did not
+    /// exit with 64.
     #[track_caller]
     pub fn config_errors(&self) -> Vec<&str> {
-        assert_eq!(
-            self.code,
-            Some(64),
-            "it should have been refused: {self:#?}"
-        );
+        assert_eq!(self.code, Some(64), "exit code 64 expected: {self:#?}");
         assert_eq!(self.stdout, "");
         let lines = self.stderr.lines();
         lines
@@ -82,7 +80,7 @@ impl ProcessOutput {
     }
 }
 
-/// A server process with a port of its own.
+/// A server process on a free port, killed on drop.
 #[derive(Debug)]
 pub struct ServerProcess {
     child: Child,
@@ -90,7 +88,7 @@ pub struct ServerProcess {
     pub log: Log,
 }
 
-/// What a process wrote to its standard error stream.
+/// The lines that a process wrote to standard error. A clone shares them.
 #[derive(Debug, Clone)]
 pub struct Log(Arc<Mutex<Vec<String>>>);
 
@@ -101,26 +99,26 @@ impl Log {
 }
 
 impl ServerProcess {
-    /// Starts a server and waits until it serves, as its log says in JSON. It
-    /// ends without a pause unless the environment says so.
+    /// Starts a server and waits until it logs its address in JSON. Its lame duck
+    /// phase is zero unless the environment sets it.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let arguments = [arguments, &["--listen", "127.0.0.1:0"]].concat();
-        let no_pause = [("PRESENCE_GATEWAY_LAME_DUCK", "0s")];
-        let mut child = program(&arguments, &[&no_pause, environment].concat())
+        let no_lame_duck = [("PRESENCE_GATEWAY_LAME_DUCK", "0s")];
+        let mut child = program(&arguments, &[&no_lame_duck, environment].concat())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let first = lines.next().expect("a line that says `serving`").unwrap();
+        let first = lines.next().expect("the log line `serving`").unwrap();
         let address = serde_json::from_str::<Value>(&first)
             .ok()
             .and_then(|line| Some(line["address"].as_str()?.to_owned()))
-            .unwrap_or_else(|| panic!("it does not say where it serves: {first}"));
+            .unwrap_or_else(|| panic!("no address in the first log line: {first}"));
         let log = Log(Arc::new(Mutex::new(vec![first])));
         let copy = log.clone();
-        // Read to the end, so that the process never waits for its reader.
+        // Reads to the end, so that the process never blocks on a full pipe.
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 copy.0.lock().push(line);
@@ -133,62 +131,62 @@ impl ServerProcess {
         }
     }
 
-    /// What it prints for the one who tries it out.
+    /// Reads the quickstart from standard output.
     pub fn quickstart(&mut self) -> String {
         let mut lines = BufReader::new(self.child.stdout.take().unwrap()).lines();
-        let mut greeting = String::new();
+        let mut text = String::new();
         while let Some(Ok(line)) = lines.next() {
-            greeting += &line;
-            greeting.push('\n');
+            text += &line;
+            text.push('\n');
             if line.contains("/sandbox") {
                 break;
             }
         }
-        greeting
+        text
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
 
-    /// Waits until the log has a line that begins so.
+    /// Waits until the log has a line whose message starts with this.
     pub fn wait_for_log(&self, message: &str) {
-        let is_it = |line: &String| {
+        let matches = |line: &String| {
             let line: Value = serde_json::from_str(line).unwrap();
             line["message"]
                 .as_str()
-                .is_some_and(|said| said.starts_with(message))
+                .is_some_and(|text| text.starts_with(message))
         };
-        let begun = Instant::now();
-        while !self.log.lines().iter().any(is_it) {
-            assert!(begun.elapsed() < PATIENCE, "{:#?}", self.log.lines());
+        let start = Instant::now();
+        while !self.log.lines().iter().any(matches) {
+            assert!(start.elapsed() < TIMEOUT, "{:#?}", self.log.lines());
             thread::yield_now();
         }
     }
 
-    /// How much memory it has, in KiB.
+    /// The resident memory, in KiB.
     pub fn resident_kib(&self) -> usize {
         let ps = Command::new("ps")
             .args(["-o", "rss=", "-p", &self.child.id().to_string()])
             .output();
-        let told = String::from_utf8(ps.unwrap().stdout).unwrap();
-        told.trim().parse().unwrap()
+        let size = String::from_utf8(ps.unwrap().stdout).unwrap();
+        size.trim().parse().unwrap()
     }
 
-    /// The most memory that it ever had, in KiB.
+    /// The peak of the resident memory, in KiB.
     #[cfg(target_os = "linux")]
     pub fn peak_kib(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let peak = peak.and_then(|peak| peak.split_whitespace().next());
-        peak.expect("a peak").parse().unwrap()
+        peak.expect("VmHWM in the status").parse().unwrap()
     }
 
-    /// Waits until it has ended.
+    /// Waits for the exit; returns the status and the log.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
-        // The reader of the log ends with the process, and lets go of its copy.
+        // The reader thread ends with the process, and drops its clone.
         while Arc::strong_count(&self.log.0) > 1 {
             thread::yield_now();
         }
@@ -203,7 +201,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Sends a process a signal.
+/// Sends a signal to a process.
 fn signal(child: &Child, name: &str) {
     let kill = Command::new("kill")
         .args(["-s", name, &child.id().to_string()])
@@ -211,7 +209,7 @@ fn signal(child: &Child, name: &str) {
     assert!(kill.unwrap().success());
 }
 
-/// A run of the program that is looked at before its end.
+/// A process of the program with piped input and output, killed on drop.
 #[derive(Debug)]
 pub struct RunningProcess {
     child: Child,
@@ -219,54 +217,54 @@ pub struct RunningProcess {
 }
 
 impl RunningProcess {
-    /// Starts the program; its standard input stays open.
+    /// Starts the program, with open standard input.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = piped(arguments, environment);
         let stdout = child.stdout.take().map(BufReader::new);
         Self { child, stdout }
     }
 
-    /// Writes to its standard input.
+    /// Writes to standard input.
     pub fn input(&mut self, text: &str) {
         let stdin = self.child.stdin.as_mut().unwrap();
         stdin.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Waits for the next line of its standard output.
+    /// Waits for the next line of standard output.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
         line
     }
 
-    /// Waits until it has begun to write, and takes none of it.
+    /// Waits for the first output, without consuming it.
     pub fn wait_for_output(&mut self) {
         assert_ne!(self.stdout.as_mut().unwrap().fill_buf().unwrap(), b"");
     }
 
-    /// Closes the other end of its standard output.
+    /// Closes the reading end of standard output.
     pub fn close_output(&mut self) {
         self.stdout = None;
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     pub fn signal(&self, name: &str) {
         signal(&self.child, name);
     }
 
-    /// Sends it a signal again and again until it has ended.
+    /// Repeats a signal until the process exits.
     pub fn signal_until_ended(&mut self, name: &str) -> ExitStatus {
-        let begun = Instant::now();
+        let start = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(begun.elapsed() < PATIENCE, "it does not end for SIG{name}");
+            assert!(start.elapsed() < TIMEOUT, "no exit after SIG{name}");
             self.signal(name);
         }
     }
 
-    /// Reads what it still writes, and waits until it has ended.
+    /// Reads the remaining output and waits for the exit.
     pub fn end(&mut self) -> ProcessOutput {
         let mut run = ProcessOutput {
             code: None,
@@ -290,7 +288,7 @@ impl Drop for RunningProcess {
     }
 }
 
-/// A file of this test's own; removed with it.
+/// A temporary file, removed on drop.
 #[derive(Debug)]
 pub struct TempFile(PathBuf);
 

@@ -1,5 +1,5 @@
-//! The wire itself: a vendor that may write anything, and calls whose every
-//! byte is the test's own.
+//! Raw connections: a vendor that can write any bytes, and calls whose bytes
+//! the test chooses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,17 +20,17 @@ use tonic::Status;
 
 use crate::support::Gateway;
 
-/// What an HTTP/2 connection begins with.
+/// The preface of an HTTP/2 connection.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A listener in the vendor's place, which need not speak HTTP.
+/// A stub listener in place of the vendor, which need not speak HTTP.
 pub struct RawVendor {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
 }
 
 impl RawVendor {
-    /// A vendor that does with each connection as `serve` says.
+    /// Starts a vendor that runs `serve` for each connection.
     pub async fn start<F, S>(serve: F) -> Self
     where
         F: Fn(TcpStream) -> S + Send + 'static,
@@ -52,15 +52,16 @@ impl RawVendor {
         }
     }
 
-    /// A vendor that answers each request with these bytes, and hangs up.
-    pub async fn with_bytes(answer: impl Into<Bytes>) -> Self {
-        let answer = answer.into();
+    /// Starts a vendor that responds to each request with these bytes, and closes
+    /// the connection.
+    pub async fn with_bytes(response: impl Into<Bytes>) -> Self {
+        let response = response.into();
         Self::start(move |mut stream| {
-            let answer = answer.clone();
+            let response = response.clone();
             async move {
                 read_request(&mut stream).await;
-                // The gateway may have seen enough before the end.
-                let _ = stream.write_all(&answer).await;
+                // The gateway may close the connection before the end.
+                let _ = stream.write_all(&response).await;
             }
         })
         .await
@@ -70,13 +71,13 @@ impl RawVendor {
         format!("http://{}", self.address)
     }
 
-    /// How many connections there were up to now.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(SeqCst)
     }
 }
 
-/// Reads a request to its end; gives its head.
+/// Reads a request to its end; returns its head in lower case.
 pub async fn read_request(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     let end = loop {
@@ -100,18 +101,18 @@ pub async fn read_request(stream: &mut TcpStream) -> String {
     head
 }
 
-/// An answer of the gateway's as it travels.
+/// A response of the gateway as it is on the wire.
 #[derive(Debug)]
 pub struct RawResponse {
     pub http: StatusCode,
-    /// With the trailers, where there were any.
+    /// The headers and the trailers.
     pub headers: HeaderMap,
     pub body: Bytes,
     has_trailers: bool,
 }
 
 impl RawResponse {
-    /// Reads an answer to its end.
+    /// Reads a response to its end.
     pub async fn read(response: http::Response<Incoming>) -> hyper::Result<Self> {
         let (parts, body) = response.into_parts();
         let body = body.collect().await?;
@@ -127,18 +128,18 @@ impl RawResponse {
         })
     }
 
-    /// The status that the gateway sent, if it did.
+    /// The gRPC status; panics if there is none.
     #[track_caller]
     pub fn status(&self) -> Status {
         let status = Status::from_header_map(&self.headers);
         let status = status.unwrap_or_else(|| panic!("no status: {self:?}"));
-        // A core client heeds the pushback only where nothing came before it.
+        // gRPC core clients apply the pushback of a trailers-only response only.
         let is_alone = !self.has_trailers && self.body.is_empty();
         assert!(status.code() == tonic::Code::Ok || is_alone, "{self:?}");
         status
     }
 
-    /// The answer, or the failure.
+    /// The body, or the status of the failure.
     pub fn result(self) -> Result<Bytes, Status> {
         match self.status() {
             status if status.code() == tonic::Code::Ok => Ok(self.body),
@@ -152,7 +153,7 @@ impl RawResponse {
     }
 }
 
-/// The head of a call with a token.
+/// The headers of a call with a token.
 pub fn head(path: &str) -> http::request::Builder {
     http::Request::post(format!("http://gateway{path}"))
         .header("content-type", "application/grpc")
@@ -160,26 +161,26 @@ pub fn head(path: &str) -> http::request::Builder {
         .header("authorization", "Bearer token")
 }
 
-/// A message in its frame.
+/// A message with its gRPC prefix, uncompressed.
 pub fn frame(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[0][..], &length, message].concat()
 }
 
-/// Sends a call as it is, over a connection of its own and by a client that
-/// never gives up by itself; the answer is read to its end.
+/// Sends a call unchanged over a new connection, by a client without a
+/// deadline; reads the response to its end.
 pub async fn send(gateway: &Gateway, call: http::Request<Body>) -> RawResponse {
     let stream = TcpStream::connect(gateway.address).await.unwrap();
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
         .unwrap();
     tokio::spawn(connection);
-    let travelled = async {
+    let response = async {
         let response = client.send_request(call).await;
-        let response = response.expect("the gateway should answer");
-        let travelled = RawResponse::read(response).await;
-        travelled.expect("the answer should have an end")
+        let response = response.expect("the gateway responds");
+        let response = RawResponse::read(response).await;
+        response.expect("the response ends")
     };
-    let travelled = timeout(Duration::from_secs(20), travelled).await;
-    travelled.expect("the gateway should answer within its deadline")
+    let response = timeout(Duration::from_secs(20), response).await;
+    response.expect("the gateway responds within its deadline")
 }

@@ -1,17 +1,17 @@
-//! The RPCs, as their descriptors have them.
+//! The RPCs by their descriptors, and requests for them.
 
 use presence_gateway::proto;
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor};
 use serde_json::{Value, json};
 
-/// All RPCs that stand for an operation of the vendor's.
+/// The RPCs that map to a vendor operation: all but the streams.
 pub fn methods() -> Vec<MethodDescriptor> {
     let all = all_methods().into_iter();
     all.filter(|method| !method.is_client_streaming()).collect()
 }
 
-/// All RPCs of all services.
+/// All RPCs.
 pub fn all_methods() -> Vec<MethodDescriptor> {
     proto::methods().collect()
 }
@@ -27,13 +27,13 @@ pub fn path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// A request as it travels.
+/// Encodes a request.
 pub fn encode(method: &MethodDescriptor, request: Value) -> Vec<u8> {
     let message = DynamicMessage::deserialize(method.input(), request).unwrap();
     message.encode_to_vec()
 }
 
-/// A request of an RPC that is as small as it can be and right.
+/// Returns the smallest valid request of an RPC.
 pub fn minimal_request(method: &MethodDescriptor) -> Value {
     let message = method.input();
     let fields = message.fields().filter_map(|field| {

@@ -1,4 +1,5 @@
-//! Property tests that play one scene after the other before one vendor.
+//! Property tests that run generated scenarios one after the other against
+//! one vendor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,23 +12,23 @@ use tokio::runtime::Runtime;
 
 use super::{ReceivedRequest, Vendor, disconnect};
 
-/// A scene as it is played, with what the vendor remembers of it.
+/// The scenario that is running, with the vendor's state.
 pub struct ActiveScenario<S, M> {
-    pub scene: S,
-    /// The caller's token, which tells a request of this scene from a late one
-    /// of the scene before.
+    pub scenario: S,
+    /// The caller's token. It tells a request of this scenario from a late
+    /// request of the scenario before.
     pub token: String,
-    pub memory: M,
+    pub state: M,
 }
 
-/// The scene that is being played.
-type Playing<S, M> = Arc<Mutex<Option<Arc<ActiveScenario<S, M>>>>>;
+/// The scenario that the vendor answers for.
+type Current<S, M> = Arc<Mutex<Option<Arc<ActiveScenario<S, M>>>>>;
 
-/// A vendor that plays one scene after the other.
+/// A vendor that answers for one scenario after the other.
 pub struct ScenarioVendor<S, M> {
-    playing: Playing<S, M>,
-    played: AtomicUsize,
-    pub vendor: Vendor,
+    current: Current<S, M>,
+    count: AtomicUsize,
+    pub server: Vendor,
 }
 
 impl<S, M> ScenarioVendor<S, M>
@@ -35,60 +36,61 @@ where
     S: Send + Sync + 'static,
     M: Default + Send + Sync + 'static,
 {
-    /// A vendor that answers the requests of the scene as `answer` says.
+    /// Starts a vendor that responds to requests of the scenario with `respond`,
+    /// and disconnects all others.
     pub async fn new<A>(
-        answer: impl Fn(Arc<ActiveScenario<S, M>>, ReceivedRequest) -> A + Send + Sync + 'static,
+        respond: impl Fn(Arc<ActiveScenario<S, M>>, ReceivedRequest) -> A + Send + Sync + 'static,
     ) -> Self
     where
         A: Future<Output = Response> + Send + 'static,
     {
-        let playing = Playing::<S, M>::default();
-        let current = Arc::clone(&playing);
-        let vendor = Vendor::start(move |received| {
-            let play = current.lock().clone().unwrap();
-            let answer = (received.token() == play.token).then(|| answer(play, received));
+        let current = Current::<S, M>::default();
+        let answered = Arc::clone(&current);
+        let server = Vendor::start(move |received| {
+            let active = answered.lock().clone().unwrap();
+            let response = (received.token() == active.token).then(|| respond(active, received));
             async {
-                match answer {
-                    Some(answer) => answer.await,
+                match response {
+                    Some(response) => response.await,
                     None => disconnect(),
                 }
             }
         })
         .await;
         Self {
-            playing,
-            played: AtomicUsize::new(0),
-            vendor,
+            current,
+            count: AtomicUsize::new(0),
+            server,
         }
     }
 
-    /// Begins a scene.
-    pub fn begin(&self, scene: S) -> Arc<ActiveScenario<S, M>> {
-        let number = self.played.fetch_add(1, Relaxed);
-        let play = Arc::new(ActiveScenario {
-            scene,
+    /// Starts a scenario; drops the requests of the one before.
+    pub fn start(&self, scenario: S) -> Arc<ActiveScenario<S, M>> {
+        let number = self.count.fetch_add(1, Relaxed);
+        let active = Arc::new(ActiveScenario {
+            scenario,
             token: format!("Bearer {number}"),
-            memory: M::default(),
+            state: M::default(),
         });
-        *self.playing.lock() = Some(Arc::clone(&play));
-        self.vendor.clear();
-        play
+        *self.current.lock() = Some(Arc::clone(&active));
+        self.server.clear();
+        active
     }
 
-    /// The requests of a scene.
-    pub fn received(&self, play: &ActiveScenario<S, M>) -> Vec<ReceivedRequest> {
-        let mut received = self.vendor.received();
-        received.retain(|received| received.token() == play.token);
+    /// The requests of this scenario.
+    pub fn received(&self, active: &ActiveScenario<S, M>) -> Vec<ReceivedRequest> {
+        let mut received = self.server.received();
+        received.retain(|received| received.token() == active.token);
         received
     }
 }
 
-/// Plays scenes until one goes wrong, and then looks for a smaller one.
-pub fn check<S: Strategy>(
+/// Runs generated scenarios until one fails, then shrinks it.
+pub fn check_property<S: Strategy>(
     runtime: &Runtime,
     (cases, max_shrink_iters): (u32, u32),
-    scenes: &S,
-    play: impl AsyncFn(S::Value) -> TestCaseResult,
+    scenarios: &S,
+    run: impl AsyncFn(S::Value) -> TestCaseResult,
 ) {
     let mut runner = TestRunner::new(ProptestConfig {
         cases,
@@ -96,6 +98,6 @@ pub fn check<S: Strategy>(
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    let checked = runner.run(scenes, |scene| runtime.block_on(play(scene)));
+    let checked = runner.run(scenarios, |scenario| runtime.block_on(run(scenario)));
     checked.unwrap_or_else(|failure| panic!("{failure}"));
 }

@@ -1,8 +1,8 @@
-//! The flags of `serve`, as its help has them.
+//! The flags of `serve`, read from its help.
 
 use super::process::run;
 
-/// A flag as `--help` tells it.
+/// A flag of `--help`.
 #[derive(Debug)]
 pub struct Flag {
     pub name: String,
@@ -10,10 +10,10 @@ pub struct Flag {
     pub default: String,
 }
 
-/// The flags of `serve` besides `--help`, in the order of its help.
+/// The flags of `serve` except `--help`, in the order of its help.
 pub fn flags_of_serve() -> Vec<Flag> {
     let help = run(&["serve", "--help"], &[]).stdout;
-    // A long line is wrapped at any space.
+    // The help wraps long lines at spaces.
     let words: Vec<&str> = help.split_whitespace().collect();
     let help = words.join(" ");
     let between = |text: &str, from: &str, to: char| {
@@ -30,13 +30,13 @@ pub fn flags_of_serve() -> Vec<Flag> {
                 .next()
                 .unwrap()
                 .to_owned(),
-            // One that may hold a secret is shown without its value.
+            // The help hides the value of a variable that may hold a secret.
             variable: between(text, "[env: ", ']')
                 .map(|variable| variable.split('=').next().unwrap_or_default().to_owned())
                 .unwrap_or_default(),
             default: between(text, "[default: ", ']').unwrap_or_default(),
         })
         .collect();
-    assert!(flags.len() >= 11, "the help is not understood: {help}");
+    assert!(flags.len() >= 11, "cannot parse the help: {help}");
     flags
 }

@@ -1,11 +1,11 @@
-//! What an error says.
+//! Assertions on statuses, and readers of their details.
 
 use presence_gateway::proto::v1::BulkWriteReport;
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::{StatusExt, pb};
 
-/// What every error must be, besides its code.
+/// Asserts what holds for every error, whatever its code.
 pub fn assert_well_formed(status: &Status) {
     let info = status.get_details_error_info();
     let info = info.unwrap_or_else(|| panic!("an error without ErrorInfo: {status:?}"));
@@ -23,7 +23,7 @@ pub fn assert_well_formed(status: &Status) {
     );
     assert!(
         !status.message().is_empty(),
-        "an error that says nothing: {status:?}"
+        "an error without a message: {status:?}"
     );
     let rpc = rpc_status(status);
     assert_eq!(
@@ -32,12 +32,12 @@ pub fn assert_well_formed(status: &Status) {
     );
 }
 
-/// The status in its details.
+/// Decodes the `google.rpc.Status` of the details.
 pub fn rpc_status(status: &Status) -> pb::Status {
     pb::Status::decode(status.details()).unwrap()
 }
 
-/// What a failed bulk write says of its updates.
+/// The report of a failed bulk write.
 #[track_caller]
 pub fn report(status: &Status) -> BulkWriteReport {
     let details = rpc_status(status).details;
@@ -47,18 +47,18 @@ pub fn report(status: &Status) -> BulkWriteReport {
             .ends_with("genesys.presence.v1.BulkWriteReport")
     });
     let report = reports.next();
-    let report = report.unwrap_or_else(|| panic!("there is no report in {status:?}"));
+    let report = report.unwrap_or_else(|| panic!("no BulkWriteReport in {status:?}"));
     BulkWriteReport::decode(report.value.as_slice()).unwrap()
 }
 
-/// The failure of a call, which must have this code and this reason.
+/// Returns the status of a failed call; asserts its code and its reason.
 #[track_caller]
 pub fn expect_error<T: std::fmt::Debug>(
-    answer: Result<T, Status>,
+    result: Result<T, Status>,
     code: Code,
     reason: &str,
 ) -> Status {
-    let status = answer.expect_err("the call should have failed");
+    let status = result.expect_err("the call should fail");
     assert_well_formed(&status);
     let actual = status.get_details_error_info().unwrap().reason;
     assert_eq!(
@@ -69,7 +69,7 @@ pub fn expect_error<T: std::fmt::Debug>(
     status
 }
 
-/// The fields that an error names as wrong.
+/// The field violations of an error.
 pub fn violations(status: &Status) -> Vec<String> {
     let details = status.get_details_bad_request();
     let fields = details
@@ -81,6 +81,7 @@ pub fn violations(status: &Status) -> Vec<String> {
         .collect()
 }
 
+/// A value of the metadata of a status.
 pub fn metadata<'a>(status: &'a Status, name: &str) -> Option<&'a str> {
     status
         .metadata()
@@ -88,7 +89,7 @@ pub fn metadata<'a>(status: &'a Status, name: &str) -> Option<&'a str> {
         .map(|value| value.to_str().unwrap())
 }
 
-/// A value in the metadata of an error's `ErrorInfo`.
+/// A value of the metadata of the `ErrorInfo`.
 pub fn info(status: &Status, key: &str) -> Option<String> {
     status.get_details_error_info()?.metadata.get(key).cloned()
 }

@@ -1,4 +1,4 @@
-//! A caller of streams.
+//! A client of the bulk read streams.
 
 use std::time::Duration;
 
@@ -15,61 +15,62 @@ use tonic_types::StatusExt;
 use crate::support::in_flight::wait_for;
 use crate::support::{Gateway, assert_well_formed, method, path};
 
-/// The two streams; the source of the first is `a/b`.
+/// The two streaming RPCs; `send` uses the source `a/b` for the first.
 pub const STREAMS: [&str; 2] = [
     "StreamUsersPresenceBulk",
     "StreamUsersPresencesPurecloudBulk",
 ];
 
-/// What comes back: both responses are the same on the wire.
+/// A response message: both RPCs have the same wire format.
 pub type Results = StreamUsersPresenceBulkResponse;
 
-/// How many these are, as the progress counts.
+/// The length of a list, in the type of the progress counters.
 pub fn count<T>(list: &[T]) -> i64 {
     i64::try_from(list.len()).unwrap()
 }
 
-/// A stream that is open.
+/// An open stream.
 pub struct StreamCall {
     is_purecloud: bool,
-    asking: Option<mpsc::Sender<Vec<u8>>>,
+    requests: Option<mpsc::Sender<Vec<u8>>>,
     is_first: bool,
     results: Streaming<Results>,
     end: Option<Status>,
 }
 
-/// All that was told.
+/// All results of a stream, and its status.
 #[derive(Debug)]
 pub struct StreamOutcome {
     pub users: Vec<String>,
     pub missing: Vec<String>,
-    /// The reason of each failure, with its ids.
+    /// The reason and the ids of each failure.
     pub failures: Vec<(String, Vec<String>)>,
     pub progress: StreamProgress,
     pub status: Result<(), Status>,
 }
 
 impl StreamOutcome {
+    /// The ids that failed with this reason.
     pub fn failed_with(&self, reason: &str) -> Vec<String> {
-        let failures = self.failures.iter().filter(|(why, _)| why == reason);
+        let failures = self.failures.iter().filter(|(actual, _)| actual == reason);
         failures.flat_map(|(_, ids)| ids.clone()).collect()
     }
 
-    /// Every id that was named, as often as it was.
-    pub fn named(&self) -> Vec<String> {
+    /// All ids in results, sorted, with repetitions.
+    pub fn ids(&self) -> Vec<String> {
         let failed = self.failures.iter().flat_map(|(_, ids)| ids);
-        let named = self.users.iter().chain(&self.missing).chain(failed);
-        let mut named: Vec<String> = named.cloned().collect();
-        named.sort();
-        named
+        let ids = self.users.iter().chain(&self.missing).chain(failed);
+        let mut ids: Vec<String> = ids.cloned().collect();
+        ids.sort();
+        ids
     }
 }
 
-/// What results say of users.
+/// Readers of a response message.
 pub trait ResultsExt {
-    /// The users who were found.
+    /// The user ids of the presences.
     fn users(&self) -> Vec<String>;
-    /// The reason of each failure, with its ids.
+    /// The reason and the ids of each failure.
     fn failed(&self) -> Vec<(String, Vec<String>)>;
 }
 
@@ -113,9 +114,9 @@ impl StreamCall {
         deadline: Option<Duration>,
         token: Option<&str>,
     ) -> Result<Self, Status> {
-        let (asking, mut asked) = mpsc::channel::<Vec<u8>>(1);
-        let asked = stream::poll_fn(move |context| asked.poll_recv(context));
-        let mut request = Request::new(asked);
+        let (requests, mut receiver) = mpsc::channel::<Vec<u8>>(1);
+        let messages = stream::poll_fn(move |context| receiver.poll_recv(context));
+        let mut request = Request::new(messages);
         if let Some(token) = token {
             request
                 .metadata_mut()
@@ -128,28 +129,29 @@ impl StreamCall {
         client.ready().await.unwrap();
         let path = path(&method(rpc)).parse().unwrap();
         let opened = client.streaming(request, path, Encoded);
-        let opened = wait_for("the answer's headers", opened).await?;
+        let opened = wait_for("the response headers", opened).await?;
         Ok(Self {
             is_purecloud: rpc == STREAMS[1],
-            asking: Some(asking),
+            requests: Some(requests),
             is_first: true,
             results: opened.into_inner(),
             end: None,
         })
     }
 
-    /// Asks for these ids.
+    /// Requests these ids.
     pub async fn send(&mut self, ids: Vec<String>) {
         self.send_first(ids, false).await;
     }
 
-    /// Asks for these ids, with what the first message says besides.
+    /// Requests these ids, with the fields that only the first message sets.
     pub async fn send_first(&mut self, ids: Vec<String>, unordered: bool) {
         let source = if self.is_first { "a/b" } else { "" };
         self.is_first = false;
         self.send_for_source(source, ids, unordered).await;
     }
 
+    /// Requests these ids of this source.
     pub async fn send_for_source(&mut self, source: &str, ids: Vec<String>, unordered: bool) {
         let message = if self.is_purecloud {
             prost::Message::encode_to_vec(&StreamUsersPresencesPurecloudBulkRequest {
@@ -167,25 +169,25 @@ impl StreamCall {
         self.send_raw(message).await;
     }
 
-    /// Sends this as a message. A stream that has ended takes none.
+    /// Sends an encoded message; ignores the error if the stream has ended.
     pub async fn send_raw(&mut self, message: Vec<u8>) {
-        if let Some(asking) = &self.asking {
-            let _ = wait_for("room for a message", asking.send(message)).await;
+        if let Some(requests) = &self.requests {
+            let _ = wait_for("room for a message", requests.send(message)).await;
         }
     }
 
-    /// Says that nothing more is asked.
+    /// Ends the requests of the stream.
     pub fn close_send(&mut self) {
-        self.asking = None;
+        self.requests = None;
     }
 
-    /// Cancels it, without an end of what is asked.
+    /// Cancels the stream without ending its requests.
     pub fn cancel(self) {
         drop(self.results);
-        drop(self.asking);
+        drop(self.requests);
     }
 
-    /// The next results; none at the end.
+    /// The next results; none at the end of the stream.
     pub async fn next(&mut self) -> Option<Results> {
         match wait_for("results", self.results.message()).await {
             Ok(results) => results,
@@ -197,15 +199,15 @@ impl StreamCall {
         }
     }
 
-    /// How the stream ended, after the last of its results.
+    /// Skips the remaining results; returns the status.
     pub async fn status(mut self) -> Result<(), Status> {
         while self.next().await.is_some() {}
         self.end.map_or(Ok(()), Err)
     }
 
-    /// All that is told from now on, until the end.
-    pub async fn all(mut self) -> StreamOutcome {
-        let mut told = StreamOutcome {
+    /// Collects the remaining results until the end.
+    pub async fn collect(mut self) -> StreamOutcome {
+        let mut outcome = StreamOutcome {
             users: Vec::new(),
             missing: Vec::new(),
             failures: Vec::new(),
@@ -213,22 +215,22 @@ impl StreamCall {
             status: Ok(()),
         };
         while let Some(results) = self.next().await {
-            told.users.extend(results.users());
-            told.failures.extend(results.failed());
-            told.missing.extend(results.missing_ids);
-            let progress = results.progress.expect("results without progress");
+            outcome.users.extend(results.users());
+            outcome.failures.extend(results.failed());
+            outcome.missing.extend(results.missing_ids);
+            let progress = results.progress.expect("results have a progress");
             assert!(
-                progress.received >= told.progress.received,
-                "counts go back"
+                progress.received >= outcome.progress.received,
+                "a counter decreased"
             );
-            told.progress = progress;
+            outcome.progress = progress;
         }
-        told.status = self.end.map_or(Ok(()), Err);
-        told
+        outcome.status = self.end.map_or(Ok(()), Err);
+        outcome
     }
 }
 
-/// Messages that are encoded already, and results that are decoded.
+/// Sends encoded messages, and decodes results.
 #[derive(Debug, Clone)]
 struct Encoded;
 

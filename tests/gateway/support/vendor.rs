@@ -1,4 +1,4 @@
-//! A server in place of the vendor, which answers as a test says.
+//! A stub server in place of the vendor; each test defines its responses.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,11 +16,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// What the vendor was asked.
+/// A request that the vendor received.
 #[derive(Debug, Clone)]
 pub struct ReceivedRequest {
     pub method: Method,
-    /// As it stands in the request line.
+    /// The target of the request line, undecoded.
     pub path_and_query: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
@@ -46,7 +46,7 @@ impl ReceivedRequest {
             .collect()
     }
 
-    /// The ids that a bulk read asks for.
+    /// The ids of a bulk read.
     pub fn ids(&self) -> Vec<String> {
         let ids = self.query().into_iter().find(|(name, _)| name == "id");
         ids.map(|(_, ids)| ids.split(',').map(str::to_owned).collect())
@@ -62,9 +62,9 @@ impl ReceivedRequest {
     }
 }
 
-type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// A server in the vendor's place, which remembers what it was asked.
+/// A stub server that records its requests. A clone is the same server.
 #[derive(Clone)]
 pub struct Vendor {
     pub address: SocketAddr,
@@ -72,18 +72,18 @@ pub struct Vendor {
 }
 
 impl Vendor {
-    /// A vendor that answers each request as `answer` says.
-    pub async fn start<F, A>(answer: F) -> Self
+    /// Starts a vendor that responds to each request with `respond`.
+    pub async fn start<F, A>(respond: F) -> Self
     where
         F: Fn(ReceivedRequest) -> A + Send + Sync + 'static,
         A: Future<Output = Response> + Send + 'static,
     {
-        let answer: Arc<dyn Fn(ReceivedRequest) -> Answering + Send + Sync> =
-            Arc::new(move |received| Box::pin(answer(received)));
+        let respond: Arc<dyn Fn(ReceivedRequest) -> ResponseFuture + Send + Sync> =
+            Arc::new(move |received| Box::pin(respond(received)));
         let received = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&received);
         let service = service_fn(move |request: Request<Incoming>| {
-            let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+            let (log, respond) = (Arc::clone(&log), Arc::clone(&respond));
             async move {
                 let (parts, body) = request.into_parts();
                 let body = to_bytes(Body::new(body), usize::MAX).await;
@@ -91,13 +91,13 @@ impl Vendor {
                     method: parts.method,
                     path_and_query: parts.uri.path_and_query().unwrap().to_string(),
                     headers: parts.headers,
-                    body: body.map_err(|_| Cut)?.to_vec(),
+                    body: body.map_err(|_| Disconnect)?.to_vec(),
                 };
                 log.lock().push(received.clone());
-                let response = answer(received).await;
-                match response.extensions().get::<Cut>() {
+                let response = respond(received).await;
+                match response.extensions().get::<Disconnect>() {
                     // An error of the service closes the connection.
-                    Some(&cut) => Err(cut),
+                    Some(&disconnect) => Err(disconnect),
                     None => Ok(response),
                 }
             }
@@ -114,7 +114,7 @@ impl Vendor {
         Self { address, received }
     }
 
-    /// A vendor that answers everything alike.
+    /// Starts a vendor that responds to each request with this status and body.
     pub async fn with_response(status: u16, body: impl Into<String>) -> Self {
         let body = body.into();
         Self::start(move |_| {
@@ -124,50 +124,46 @@ impl Vendor {
         .await
     }
 
-    /// What it was asked up to now.
+    /// The requests so far, in the order of arrival.
     pub fn received(&self) -> Vec<ReceivedRequest> {
         self.received.lock().clone()
     }
 
-    /// Lets it forget what it was asked up to now.
+    /// Drops the requests recorded so far.
     pub fn clear(&self) {
         self.received.lock().clear();
     }
 
-    /// The one thing that it was asked.
+    /// The only request; panics if there is none or another one.
     pub fn single_request(&self) -> ReceivedRequest {
         let mut received = self.received();
-        assert_eq!(
-            received.len(),
-            1,
-            "one request should have arrived, but {received:#?}"
-        );
+        assert_eq!(received.len(), 1, "expected one request, got {received:#?}");
         received.remove(0)
     }
 }
 
-/// Stands for a connection that is closed in place of an answer.
+/// Marks a response for which the connection is closed instead.
 #[derive(Debug, Clone, Copy)]
-struct Cut;
+struct Disconnect;
 
-impl std::fmt::Display for Cut {
+impl std::fmt::Display for Disconnect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("cut as the test asks")
+        f.write_str("disconnected by the test")
     }
 }
 
-impl std::error::Error for Cut {}
+impl std::error::Error for Disconnect {}
 
-/// No answer: the connection is closed instead.
+/// Returns a response that closes the connection instead.
 pub fn disconnect() -> Response {
     let mut response = Response::default();
-    response.extensions_mut().insert(Cut);
+    response.extensions_mut().insert(Disconnect);
     response
 }
 
 pub const CORRELATION_ID: &str = "11111111-2222-3333-4444-555555555555";
 
-/// A JSON answer of the vendor's.
+/// Returns a JSON response of the vendor.
 pub fn reply(status: u16, body: impl Into<Body>) -> Response {
     Response::builder()
         .status(StatusCode::from_u16(status).unwrap())

@@ -1,4 +1,5 @@
-//! The vendor's description of its API, and what the protos say of the same.
+//! The vendor's description of its API, and the annotations of the protos
+//! that repeat it.
 
 use std::collections::BTreeMap;
 
@@ -43,12 +44,12 @@ pub struct Field {
     pub kind: String,
 }
 
-/// The vendor's page, as data.
+/// The description, as recorded in the fixture.
 pub fn api() -> Api {
     serde_json::from_str(include_str!("../../fixtures/presence-api.json")).unwrap()
 }
 
-/// The name of the RPC of a vendor operation, as the contract has it.
+/// The name of the RPC for a vendor operation.
 pub fn rpc_name(operation: &Operation) -> String {
     let legacy = operation
         .operation
@@ -63,7 +64,7 @@ pub fn rpc_name(operation: &Operation) -> String {
         .collect()
 }
 
-/// An extension in the options of a descriptor.
+/// Returns an extension in the options of a descriptor.
 fn option(options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
     let extension = options
         .descriptor()
@@ -79,7 +80,7 @@ fn option(options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
     })
 }
 
-/// The method and the path of an RPC's annotation.
+/// The method, the path and the whole rule of an RPC's annotation.
 pub fn http(rpc: &MethodDescriptor) -> (String, String, DynamicMessage) {
     let rule = option(&rpc.options(), "google.api.http")
         .unwrap_or_else(|| panic!("{} has no google.api.http", rpc.name()));
@@ -94,15 +95,15 @@ pub fn http(rpc: &MethodDescriptor) -> (String, String, DynamicMessage) {
     (method, path, rule)
 }
 
-/// The permissions that an RPC declares.
+/// The permissions that an RPC needs.
 pub struct Needed {
-    /// 1 for any of them, 2 for all.
+    /// 1 for any of the names, 2 for all.
     pub mode: i32,
     pub names: Vec<String>,
     pub condition: String,
 }
 
-/// The permissions of an RPC; none where it declares none.
+/// The permissions that an RPC declares, if any.
 pub fn permissions(rpc: &MethodDescriptor) -> Option<Needed> {
     let declared = option(&rpc.options(), "genesys.presence.v1.permissions")?;
     let names = declared.get_field_by_name("names")?;

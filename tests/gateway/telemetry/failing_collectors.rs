@@ -14,7 +14,7 @@ use tonic::Code;
 use super::{ended, gateway};
 use crate::support::process::Log;
 use crate::support::telemetry::collector::{
-    Collector, CollectorResponse, EXPORT_AT_ONCE, PATIENCE,
+    Collector, CollectorResponse, EXPORT_AT_ONCE, EXPORT_TIMEOUT,
 };
 use crate::support::{Gateway, Vendor};
 
@@ -51,7 +51,7 @@ async fn call_until(gateway: &Gateway, log: &Log, is_told: impl Fn(&[Value]) -> 
         gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
         longest = longest.max(call.elapsed());
         assert!(
-            begun.elapsed() < PATIENCE,
+            begun.elapsed() < EXPORT_TIMEOUT,
             "the log is not told: {:?}",
             log.lines()
         );
@@ -138,7 +138,7 @@ async fn lost(
     gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
     if [traces, metrics].contains(&CollectorResponse::Reject) {
         // The log says so, long before the end.
-        let refused = collector.wait_until(|received| received.refused > 0).await;
+        let refused = collector.wait_until(|received| received.rejected > 0).await;
         if metrics == CollectorResponse::Accept {
             // So that nothing of that export is under way any more.
             let count = refused.metrics_exports + 2;

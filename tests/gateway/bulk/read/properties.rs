@@ -1,5 +1,5 @@
-//! Bulk reads from a vendor that keeps to nothing: whatever it does, each id
-//! is accounted for once, and no presence is lost or invented.
+//! Properties of bulk reads from a vendor that breaks its contract: the
+//! response accounts for each id once, and loses or invents no presence.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,34 +13,34 @@ use tokio::task::yield_now;
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::support::bulk::read_scenario::{CONCURRENCY, End, Scene, failure, scene};
+use crate::support::bulk::read_scenario::{BatchEnd, CONCURRENCY, Scenario, failure, scenario};
 use crate::support::bulk::{READS, failures, read_request, strings};
 use crate::support::in_flight::{InFlight, wait_for};
-use crate::support::scenario::{ActiveScenario, ScenarioVendor, check};
+use crate::support::scenario::{ActiveScenario, ScenarioVendor, check_property};
 use crate::support::{Gateway, Limits, NO_RETRIES, ReceivedRequest, assert_well_formed};
 
 /// The vendor, and a gateway for each concurrency.
-struct Theatre {
-    stage: ScenarioVendor<Scene, InFlight>,
+struct Harness {
+    vendor: ScenarioVendor<Scenario, InFlight>,
     gateways: Vec<Gateway>,
 }
 
-fn batch_of(received: &ReceivedRequest, scene: &Scene) -> usize {
+fn batch_of(received: &ReceivedRequest, scenario: &Scenario) -> usize {
     let first = received.ids().swap_remove(0);
-    let place = scene.distinct().iter().position(|id| *id == first);
-    place.unwrap_or_else(|| panic!("{first} was not asked so")) / 50
+    let position = scenario.distinct().iter().position(|id| *id == first);
+    position.unwrap_or_else(|| panic!("no request has the id {first}")) / 50
 }
 
-impl Theatre {
+impl Harness {
     async fn new() -> Self {
-        let stage = ScenarioVendor::new(
-            async |play: Arc<ActiveScenario<Scene, InFlight>>, received| {
-                let held = play.memory.start_request();
-                let batch = batch_of(&received, &play.scene);
-                for _ in 0..play.scene.batches[batch].1 {
+        let vendor = ScenarioVendor::new(
+            async |active: Arc<ActiveScenario<Scenario, InFlight>>, received| {
+                let held = active.state.start_request();
+                let batch = batch_of(&received, &active.scenario);
+                for _ in 0..active.scenario.batches[batch].1 {
                     yield_now().await;
                 }
-                held.respond(play.scene.answer(batch))
+                held.respond(active.scenario.response(batch))
             },
         )
         .await;
@@ -50,48 +50,48 @@ impl Theatre {
                 concurrency,
                 ..Limits::default()
             };
-            gateways.push(Gateway::start_with(&stage.vendor, limits).await);
+            gateways.push(Gateway::start_with(&vendor.server, limits).await);
         }
-        Self { stage, gateways }
+        Self { vendor, gateways }
     }
 
-    async fn play(&self, scene: Scene) -> TestCaseResult {
-        let play = self.stage.begin(scene);
+    async fn run(&self, scenario: Scenario) -> TestCaseResult {
+        let active = self.vendor.start(scenario);
         let ActiveScenario {
-            scene,
+            scenario,
             token,
-            memory: flight,
-        } = &*play;
+            state: in_flight,
+        } = &*active;
 
-        let rpc = READS[scene.rpc].0;
-        let request = json!({"id": scene.asked(), "allowPartialResults": scene.partial});
+        let rpc = READS[scenario.rpc].0;
+        let request = json!({"id": scenario.requested(), "allowPartialResults": scenario.partial});
         let metadata = [("authorization", token.as_str()), NO_RETRIES];
-        let call = self.gateways[scene.gateway].call_with_metadata(
+        let call = self.gateways[scenario.gateway].call_with_metadata(
             rpc,
             read_request(rpc, request),
             &metadata,
         );
-        let answer = wait_for("an answer", call).await;
+        let result = wait_for("the response", call).await;
 
-        let received = self.stage.received(&play);
-        check_requests(scene, &received)?;
-        let counts = flight.counts();
-        prop_assert!(counts.peak <= CONCURRENCY[scene.gateway], "{counts:?}");
-        let batches: BTreeSet<usize> = received.iter().map(|r| batch_of(r, scene)).collect();
-        match answer {
-            Ok(answer) => check_answer(scene, &batches, &answer.json),
+        let received = self.vendor.received(&active);
+        check_requests(scenario, &received)?;
+        let counts = in_flight.counts();
+        prop_assert!(counts.peak <= CONCURRENCY[scenario.gateway], "{counts:?}");
+        let batches: BTreeSet<usize> = received.iter().map(|r| batch_of(r, scenario)).collect();
+        match result {
+            Ok(response) => check_response(scenario, &batches, &response.json),
             Err(status) => {
                 assert_well_formed(&status);
                 let reason = status.get_details_error_info().unwrap().reason;
-                check_failure(scene, &batches, &(status.code(), reason))
+                check_failure(scenario, &batches, &(status.code(), reason))
             }
         }
     }
 }
 
-/// No request has too many ids, and no id is in two.
-fn check_requests(scene: &Scene, received: &[ReceivedRequest]) -> TestCaseResult {
-    let distinct = scene.distinct();
+/// No request has more than 50 ids, and no id is in two requests.
+fn check_requests(scenario: &Scenario, received: &[ReceivedRequest]) -> TestCaseResult {
+    let distinct = scenario.distinct();
     for received in received {
         prop_assert!(
             received.ids().len() <= 50,
@@ -99,74 +99,79 @@ fn check_requests(scene: &Scene, received: &[ReceivedRequest]) -> TestCaseResult
             received.ids().len()
         );
     }
-    let mut asked: Vec<String> = received.iter().flat_map(ReceivedRequest::ids).collect();
-    asked.sort();
-    let count = asked.len();
-    asked.dedup();
-    prop_assert_eq!(asked.len(), count, "an id was asked twice");
-    let strange = asked.iter().find(|id| !distinct.contains(id));
-    prop_assert_eq!(strange, None, "never asked so by the caller");
+    let mut sent: Vec<String> = received.iter().flat_map(ReceivedRequest::ids).collect();
+    sent.sort();
+    let count = sent.len();
+    sent.dedup();
+    prop_assert_eq!(sent.len(), count, "an id was sent twice");
+    let unrequested = sent.iter().find(|id| !distinct.contains(id));
+    prop_assert_eq!(unrequested, None, "the caller did not send this id");
     Ok(())
 }
 
-/// A call that failed had to.
+/// A failed call has the failure of one of its batches.
 fn check_failure(
-    scene: &Scene,
-    asked: &BTreeSet<usize>,
+    scenario: &Scenario,
+    sent: &BTreeSet<usize>,
     actual: &(Code, String),
 ) -> TestCaseResult {
-    let possible: Vec<_> = asked
+    let possible: Vec<_> = sent
         .iter()
-        .filter_map(|&batch| failure(scene.batches[batch].0))
+        .filter_map(|&batch| failure(scenario.batches[batch].0))
         .collect();
     prop_assert!(
         possible.contains(actual),
         "{actual:?} is none of {possible:?}"
     );
-    if scene.partial {
+    if scenario.partial {
         prop_assert_eq!(actual.0, Code::Unauthenticated, "{:?}", actual);
-        prop_assert_eq!(possible.len(), asked.len(), "one batch was answered");
+        prop_assert_eq!(possible.len(), sent.len(), "one batch succeeded");
     }
     Ok(())
 }
 
-/// An answer accounts for every id and for every presence.
-fn check_answer(scene: &Scene, asked: &BTreeSet<usize>, answer: &Value) -> TestCaseResult {
-    let distinct = scene.distinct();
-    let end = |batch: usize| scene.batches[batch].0;
-    let was_refused = asked.iter().any(|&batch| end(batch) == End::Refused(401));
+/// A response accounts for every id and for every presence.
+fn check_response(scenario: &Scenario, sent: &BTreeSet<usize>, response: &Value) -> TestCaseResult {
+    let distinct = scenario.distinct();
+    let end = |batch: usize| scenario.batches[batch].0;
+    let is_unauthenticated = sent
+        .iter()
+        .any(|&batch| end(batch) == BatchEnd::Rejected(401));
     let failed_with = |batch| {
-        let end = if asked.contains(&batch) {
+        let end = if sent.contains(&batch) {
             end(batch)
         } else {
-            End::Refused(401)
+            BatchEnd::Rejected(401)
         };
         failure(end)
     };
     let succeeded = |batch| failed_with(batch).is_none();
     prop_assert!(
-        was_refused || asked.len() == scene.batch_count(),
-        "not asked: {asked:?}"
+        is_unauthenticated || sent.len() == scenario.batch_count(),
+        "only these batches were sent: {sent:?}"
     );
     prop_assert!(
-        scene.partial || (0..scene.batch_count()).all(succeeded),
-        "it failed in part"
+        scenario.partial || (0..scenario.batch_count()).all(succeeded),
+        "a batch failed, and the call succeeded"
     );
 
-    // Who is answered for, in the batches that came.
-    let sent: Vec<Value> = (0..scene.batch_count())
+    // The users with a presence in the batches that succeeded.
+    let returned: Vec<Value> = (0..scenario.batch_count())
         .filter(|&batch| succeeded(batch))
-        .flat_map(|batch| scene.presences(batch))
+        .flat_map(|batch| scenario.presences(batch))
         .collect();
-    let place: HashMap<String, usize> = distinct
+    let position: HashMap<String, usize> = distinct
         .iter()
         .enumerate()
         .map(|(n, id)| (id.to_ascii_lowercase(), n))
         .collect();
-    let user = |presence: &Value| place.get(&named(presence)).copied();
-    let answered: BTreeSet<usize> = sent.iter().filter_map(user).collect();
+    let user = |presence: &Value| position.get(&user_id(presence)).copied();
+    let answered: BTreeSet<usize> = returned.iter().filter_map(user).collect();
 
-    let presences = answer["presences"].as_array().cloned().unwrap_or_default();
+    let presences = response["presences"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     let marks = |presences: &[Value]| {
         let marks = presences
             .iter()
@@ -177,7 +182,7 @@ fn check_answer(scene: &Scene, asked: &BTreeSet<usize>, answer: &Value) -> TestC
     };
     prop_assert_eq!(
         marks(&presences),
-        marks(&sent),
+        marks(&returned),
         "a presence was lost or invented"
     );
     let order: Vec<_> = presences.iter().take(answered.len()).map(user).collect();
@@ -188,32 +193,35 @@ fn check_answer(scene: &Scene, asked: &BTreeSet<usize>, answer: &Value) -> TestC
         "the presences are not in the order of the ids"
     );
 
-    let open = |batch: usize| {
-        let places = batch * 50..distinct.len().min(batch * 50 + 50);
-        places
+    let unanswered = |batch: usize| {
+        let positions = batch * 50..distinct.len().min(batch * 50 + 50);
+        positions
             .filter(|n| !answered.contains(n))
             .map(|n| distinct[n].clone())
             .collect::<Vec<_>>()
     };
-    let missing = (0..scene.batch_count())
+    let missing = (0..scenario.batch_count())
         .filter(|&batch| succeeded(batch))
-        .flat_map(open);
-    prop_assert_eq!(strings(&answer["missingIds"]), missing.collect::<Vec<_>>());
-    let failed = (0..scene.batch_count()).filter_map(|batch| {
+        .flat_map(unanswered);
+    prop_assert_eq!(
+        strings(&response["missingIds"]),
+        missing.collect::<Vec<_>>()
+    );
+    let failed = (0..scenario.batch_count()).filter_map(|batch| {
         let (code, reason) = failed_with(batch)?;
-        Some((code as i64, reason, open(batch))).filter(|(_, _, ids)| !ids.is_empty())
+        Some((code as i64, reason, unanswered(batch))).filter(|(_, _, ids)| !ids.is_empty())
     });
-    prop_assert_eq!(failures(answer), failed.collect::<Vec<_>>());
-    let all_failed = (0..scene.batch_count()).all(|batch| !succeeded(batch));
+    prop_assert_eq!(failures(response), failed.collect::<Vec<_>>());
+    let all_failed = (0..scenario.batch_count()).all(|batch| !succeeded(batch));
     prop_assert!(
-        !(all_failed && was_refused),
-        "a refused token holds for the call"
+        !(all_failed && is_unauthenticated),
+        "a rejected token fails the call"
     );
     Ok(())
 }
 
-/// The user whom a presence names, in lower case.
-fn named(presence: &Value) -> String {
+/// The user id of a presence, in lower case.
+fn user_id(presence: &Value) -> String {
     let id = presence["userId"].as_str().map(str::to_owned).or_else(|| {
         let uri = presence["selfUri"].as_str()?;
         let id = uri.strip_prefix("/api/v2/users/")?.split('/').next()?;
@@ -224,10 +232,10 @@ fn named(presence: &Value) -> String {
 }
 
 #[test]
-fn every_id_and_every_presence_is_accounted_for_whatever_the_vendor_does() {
+fn a_response_accounts_for_every_id_and_every_presence() {
     let runtime = Runtime::new().unwrap();
-    let theatre = runtime.block_on(Theatre::new());
-    check(&runtime, (300, 500), &scene(), async |scene| {
-        theatre.play(scene).await
+    let harness = runtime.block_on(Harness::new());
+    check_property(&runtime, (300, 500), &scenario(), async |scenario| {
+        harness.run(scenario).await
     });
 }

@@ -1,5 +1,6 @@
-//! Bulk writes to an unreliable vendor: what is told of each update is what
-//! became of it, and no update overtakes an earlier one of the same user.
+//! Properties of bulk writes to an unreliable vendor: the reported outcome of
+//! each update is the true one, and no update overtakes an earlier one of the
+//! same user.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,24 +16,26 @@ use tokio::runtime::Runtime;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::bulk::write_scenario::{End, Memory, Scene, places, scene, user};
+use crate::support::bulk::write_scenario::{
+    BatchEnd, Scenario, VendorState, positions, scenario, user,
+};
 use crate::support::bulk::{WRITE, encoded_size, messages};
 use crate::support::in_flight::wait_for;
-use crate::support::scenario::{ActiveScenario, ScenarioVendor, check};
+use crate::support::scenario::{ActiveScenario, ScenarioVendor, check_property};
 use crate::support::{
     Gateway, Limits, NO_RETRIES, ReceivedRequest, assert_well_formed, metadata, report,
 };
 
 const CONCURRENCY: [usize; 3] = [1, 3, 8];
 
-/// How long a call in haste has.
-const HASTE: Duration = Duration::from_millis(250);
+/// Short enough that batches without a response expire.
+const SHORT_DEADLINE: Duration = Duration::from_millis(250);
 
-/// What became of an update.
+/// The outcome of an update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     Applied,
-    /// Applied, with an answer that cannot be read.
+    /// Applied, with an unreadable response.
     Unreadable,
     Failed,
     Unknown,
@@ -40,85 +43,86 @@ enum Fate {
 }
 
 /// The vendor, and gateways for each concurrency.
-struct Theatre {
-    stage: ScenarioVendor<Scene, Memory>,
-    patient: Vec<Gateway>,
-    hasty: Vec<Gateway>,
+struct Harness {
+    vendor: ScenarioVendor<Scenario, VendorState>,
+    default_deadline: Vec<Gateway>,
+    short_deadline: Vec<Gateway>,
 }
 
-impl Theatre {
+impl Harness {
     async fn new() -> Self {
-        let stage =
-            ScenarioVendor::new(async |play: Arc<ActiveScenario<Scene, Memory>>, received| {
-                play.memory.treat(&play.scene, &received).await
-            })
-            .await;
-        let (mut patient, mut hasty) = (Vec::new(), Vec::new());
+        let vendor = ScenarioVendor::new(
+            async |active: Arc<ActiveScenario<Scenario, VendorState>>, received| {
+                active.state.respond(&active.scenario, &received).await
+            },
+        )
+        .await;
+        let (mut default_deadline, mut short_deadline) = (Vec::new(), Vec::new());
         for concurrency in CONCURRENCY {
             let limits = Limits {
                 concurrency,
                 ..Limits::default()
             };
-            patient.push(Gateway::start_with(&stage.vendor, limits).await);
+            default_deadline.push(Gateway::start_with(&vendor.server, limits).await);
             let limits = Limits {
-                default_deadline: HASTE,
+                default_deadline: SHORT_DEADLINE,
                 ..limits
             };
-            hasty.push(Gateway::start_with(&stage.vendor, limits).await);
+            short_deadline.push(Gateway::start_with(&vendor.server, limits).await);
         }
         Self {
-            stage,
-            patient,
-            hasty,
+            vendor,
+            default_deadline,
+            short_deadline,
         }
     }
 
-    async fn play(&self, scene: Scene) -> TestCaseResult {
-        let play = self.stage.begin(scene);
+    async fn run(&self, scenario: Scenario) -> TestCaseResult {
+        let active = self.vendor.start(scenario);
         let ActiveScenario {
-            scene,
+            scenario,
             token,
-            memory,
-        } = &*play;
+            state,
+        } = &*active;
 
-        let list = scene.updates();
-        let gateways = if scene.in_haste {
-            &self.hasty
+        let list = scenario.updates();
+        let gateways = if scenario.has_short_deadline {
+            &self.short_deadline
         } else {
-            &self.patient
+            &self.default_deadline
         };
-        let request = json!({"body": list, "allowPartialResults": scene.partial});
+        let request = json!({"body": list, "allowPartialResults": scenario.partial});
         let metadata = [("authorization", token.as_str()), NO_RETRIES];
-        let call = gateways[scene.gateway].call_with_metadata(WRITE, request, &metadata);
-        let answer = wait_for("an answer", call).await;
+        let call = gateways[scenario.gateway].call_with_metadata(WRITE, request, &metadata);
+        let result = wait_for("the response", call).await;
 
-        let mut received = self.stage.received(&play);
-        received.sort_by_key(|received| places(received)[0]);
-        check_requests(scene, &list, &received)?;
-        check_order(&list, memory)?;
-        let told = match answer {
-            Ok(answer) => {
-                prop_assert!(scene.partial || answer.json["failures"].is_null());
-                told_in_part(&list, &answer.json)?
+        let mut received = self.vendor.received(&active);
+        received.sort_by_key(|received| positions(received)[0]);
+        check_requests(scenario, &list, &received)?;
+        check_order(&list, state)?;
+        let reported = match result {
+            Ok(response) => {
+                prop_assert!(scenario.partial || response.json["failures"].is_null());
+                from_response(&list, &response.json)?
             }
             Err(status) => {
-                prop_assert!(!scene.partial, "a partial result was asked for: {status:?}");
-                let told = told_as_a_whole(list.len(), &status)?;
-                check_status(scene, &received, &told, &status)?;
-                told
+                prop_assert!(!scenario.partial, "partial results are allowed: {status:?}");
+                let reported = from_status(list.len(), &status)?;
+                check_status(scenario, &received, &reported, &status)?;
+                reported
             }
         };
-        check_fates(scene, &received, memory, &told)
+        check_fates(scenario, &received, state, &reported)
     }
 }
 
-/// Where the list is cut: at 50 updates or 500,000 bytes, and before a user
-/// who comes up again.
+/// Cuts the list into batches: at 50 updates, at 500,000 bytes, and before the
+/// second update of a user.
 fn batches(list: &[Value]) -> Vec<Range<usize>> {
     let mut batches: Vec<Range<usize>> = Vec::new();
     let mut users = HashSet::new();
     let mut bytes = 0;
-    for (place, update) in list.iter().enumerate() {
+    for (position, update) in list.iter().enumerate() {
         let size = update.to_string().len() + ",".len();
         match batches.last_mut() {
             Some(batch)
@@ -126,10 +130,10 @@ fn batches(list: &[Value]) -> Vec<Range<usize>> {
                     && bytes + size <= 500_000
                     && !users.contains(&user(update)) =>
             {
-                batch.end = place + 1;
+                batch.end = position + 1;
             }
             _ => {
-                batches.push(place..place + 1);
+                batches.push(position..position + 1);
                 users.clear();
                 bytes = "[]".len() - ",".len();
             }
@@ -140,71 +144,82 @@ fn batches(list: &[Value]) -> Vec<Range<usize>> {
     batches
 }
 
-/// The requests are the batches of the list in their order, without the
-/// updates of users whose earlier update has an unknown outcome; and none is
-/// missing that should have been sent.
-fn check_requests(scene: &Scene, list: &[Value], received: &[ReceivedRequest]) -> TestCaseResult {
+/// The requests are the batches of the list in order, without updates of users
+/// whose earlier update has an unknown outcome. A batch is missing only after a
+/// failure that stops the call.
+fn check_requests(
+    scenario: &Scenario,
+    list: &[Value],
+    received: &[ReceivedRequest],
+) -> TestCaseResult {
     let mut requests = received.iter().peekable();
     let mut uncertain = HashSet::new();
     let (mut is_stopped, mut is_missing) = (false, None);
     for batch in batches(list) {
         let mut expected: Vec<usize> = batch.clone().collect();
-        expected.retain(|&place| !uncertain.contains(&user(&list[place])));
-        let Some(request) = requests.next_if(|next| batch.contains(&places(next)[0])) else {
+        expected.retain(|&position| !uncertain.contains(&user(&list[position])));
+        let Some(request) = requests.next_if(|next| batch.contains(&positions(next)[0])) else {
             if !expected.is_empty() {
                 is_missing.get_or_insert(batch);
             }
             continue;
         };
-        // In haste, one can be given up before it arrives.
+        // At a short deadline, a request can be abandoned before it arrives.
         prop_assert!(
-            is_missing.is_none() || scene.in_haste,
-            "{batch:?} was sent, and {is_missing:?} was not"
+            is_missing.is_none() || scenario.has_short_deadline,
+            "{batch:?} was sent, {is_missing:?} was not"
         );
-        prop_assert_eq!(&places(request), &expected, "of the batch {:?}", batch);
-        let updates: Vec<_> = expected.iter().map(|&place| &list[place]).collect();
-        prop_assert_eq!(request.json(), json!(updates), "not what was asked");
-        match scene.end(expected[0]) {
-            End::Applied => {}
-            // It outlasts every deadline.
-            End::Refused(429) => is_stopped = true,
-            End::Refused(_) | End::Garbled => is_stopped |= !scene.partial,
-            End::Lost(..) | End::Never(_) => {
-                is_stopped |= !scene.partial;
-                uncertain.extend(expected.iter().map(|&place| user(&list[place])));
+        prop_assert_eq!(&positions(request), &expected, "of the batch {:?}", batch);
+        let updates: Vec<_> = expected.iter().map(|&position| &list[position]).collect();
+        prop_assert_eq!(
+            request.json(),
+            json!(updates),
+            "the vendor received other updates"
+        );
+        match scenario.end(expected[0]) {
+            BatchEnd::Applied => {}
+            // Its delay is longer than every deadline.
+            BatchEnd::Rejected(429) => is_stopped = true,
+            BatchEnd::Rejected(_) | BatchEnd::Unreadable => is_stopped |= !scenario.partial,
+            BatchEnd::Lost(..) | BatchEnd::Unanswered(_) => {
+                is_stopped |= !scenario.partial;
+                uncertain.extend(expected.iter().map(|&position| user(&list[position])));
             }
         }
     }
-    prop_assert!(requests.next().is_none(), "a request is of no batch");
+    prop_assert!(requests.next().is_none(), "a request matches no batch");
     prop_assert!(
-        is_missing.is_none() || is_stopped || scene.in_haste,
+        is_missing.is_none() || is_stopped || scenario.has_short_deadline,
         "{is_missing:?} was not sent, and nothing stopped it"
     );
     Ok(())
 }
 
 /// The updates of one user are applied in the order of the request.
-fn check_order(list: &[Value], memory: &Memory) -> TestCaseResult {
-    let crossed = memory.crossed.lock();
-    prop_assert!(crossed.is_empty(), "several updates at once of {crossed:?}");
+fn check_order(list: &[Value], state: &VendorState) -> TestCaseResult {
+    let overlapping = state.overlapping.lock();
+    prop_assert!(
+        overlapping.is_empty(),
+        "several updates at once of {overlapping:?}"
+    );
     let mut applied = HashMap::new();
-    for &place in &*memory.applied.lock() {
-        let before = applied.insert(user(&list[place]), place);
+    for &position in &*state.applied.lock() {
+        let before = applied.insert(user(&list[position]), position);
         prop_assert!(
-            before.is_none_or(|before| before < place),
-            "{place} after {before:?}"
+            before.is_none_or(|before| before < position),
+            "{position} after {before:?}"
         );
     }
     Ok(())
 }
 
-/// What a failed call tells of each update.
-fn told_as_a_whole(count: usize, status: &Status) -> Result<Vec<Fate>, TestCaseError> {
+/// Reads the outcome of each update from the status of a failed call.
+fn from_status(count: usize, status: &Status) -> Result<Vec<Fate>, TestCaseError> {
     assert_well_formed(status);
     let size = encoded_size(status);
     prop_assert!(size <= MAX_STATUS_BYTES, "{size} bytes of status");
     let report = report(status);
-    let mut told = vec![None; count];
+    let mut fates = vec![None; count];
     for (ranges, fate) in [
         (&report.applied, Fate::Applied),
         (&report.failed, Fate::Failed),
@@ -213,21 +228,21 @@ fn told_as_a_whole(count: usize, status: &Status) -> Result<Vec<Fate>, TestCaseE
     ] {
         for &IndexRange { first, last } in ranges {
             prop_assert!(first <= last, "{report:?}");
-            for place in first..=last {
-                let place = usize::try_from(place).unwrap();
-                let before = told[place].replace(fate);
-                prop_assert_eq!(before, None, "{} is told twice: {:?}", place, report);
+            for position in first..=last {
+                let position = usize::try_from(position).unwrap();
+                let before = fates[position].replace(fate);
+                prop_assert_eq!(before, None, "{} is reported twice: {:?}", position, report);
             }
         }
     }
-    let told: Option<Vec<Fate>> = told.into_iter().collect();
-    told.ok_or_else(|| TestCaseError::fail(format!("not all are told of: {report:?}")))
+    let fates: Option<Vec<Fate>> = fates.into_iter().collect();
+    fates.ok_or_else(|| TestCaseError::fail(format!("an update is not reported: {report:?}")))
 }
 
-/// What a partial result tells of each update.
-fn told_in_part(list: &[Value], answer: &Value) -> Result<Vec<Fate>, TestCaseError> {
-    let mut told = vec![Fate::Applied; list.len()];
-    for failure in answer["failures"]
+/// Reads the outcome of each update from a response.
+fn from_response(list: &[Value], response: &Value) -> Result<Vec<Fate>, TestCaseError> {
+    let mut fates = vec![Fate::Applied; list.len()];
+    for failure in response["failures"]
         .as_array()
         .map(Vec::as_slice)
         .unwrap_or_default()
@@ -245,98 +260,107 @@ fn told_in_part(list: &[Value], answer: &Value) -> Result<Vec<Fate>, TestCaseErr
         let ids: Vec<_> = failure["ids"].as_array().unwrap().iter().collect();
         let mut expected = Vec::new();
         for index in indexes {
-            let place = usize::try_from(index.as_u64().unwrap()).unwrap();
-            prop_assert_eq!(told[place], Fate::Applied, "{} is told twice", place);
-            told[place] = fate;
-            expected.push(&list[place]["id"]);
+            let position = usize::try_from(index.as_u64().unwrap()).unwrap();
+            prop_assert_eq!(
+                fates[position],
+                Fate::Applied,
+                "{} is reported twice",
+                position
+            );
+            fates[position] = fate;
+            expected.push(&list[position]["id"]);
         }
         prop_assert_eq!(ids, expected);
     }
-    let applied = told
+    let applied = fates
         .iter()
         .enumerate()
         .filter(|(_, fate)| **fate == Fate::Applied);
-    let applied: Vec<_> = applied.map(|(place, _)| place.to_string()).collect();
+    let applied: Vec<_> = applied.map(|(position, _)| position.to_string()).collect();
     prop_assert_eq!(
-        messages(answer),
+        messages(response),
         applied,
-        "the presences are not those applied, in order"
+        "the presences differ from the applied updates"
     );
-    Ok(told)
+    Ok(fates)
 }
 
-/// What is told of each update is what became of it.
+/// The reported outcome of each update is the true one.
 fn check_fates(
-    scene: &Scene,
+    scenario: &Scenario,
     received: &[ReceivedRequest],
-    memory: &Memory,
-    told: &[Fate],
+    state: &VendorState,
+    reported: &[Fate],
 ) -> TestCaseResult {
-    let mut true_fates = vec![Fate::NotTried; told.len()];
+    let mut true_fates = vec![Fate::NotTried; reported.len()];
     for request in received {
-        let places = places(request);
-        let fate = match scene.end(places[0]) {
-            End::Garbled if scene.partial => Fate::Unreadable,
-            End::Applied | End::Garbled => Fate::Applied,
-            End::Refused(_) => Fate::Failed,
-            End::Lost(..) | End::Never(_) => Fate::Unknown,
+        let positions = positions(request);
+        let fate = match scenario.end(positions[0]) {
+            BatchEnd::Unreadable if scenario.partial => Fate::Unreadable,
+            BatchEnd::Applied | BatchEnd::Unreadable => Fate::Applied,
+            BatchEnd::Rejected(_) => Fate::Failed,
+            BatchEnd::Lost(..) | BatchEnd::Unanswered(_) => Fate::Unknown,
         };
-        for place in places {
-            true_fates[place] = fate;
+        for position in positions {
+            true_fates[position] = fate;
         }
     }
-    let applied = memory.applied.lock();
-    for (place, (&told, &true_fate)) in told.iter().zip(&true_fates).enumerate() {
-        // In haste, an answer can come too late, or the request not arrive.
-        let is_late = scene.in_haste && told == Fate::Unknown;
+    let applied = state.applied.lock();
+    for (position, (&reported, &true_fate)) in reported.iter().zip(&true_fates).enumerate() {
+        // At a short deadline, the response can be late, or the request not arrive.
+        let is_late = scenario.has_short_deadline && reported == Fate::Unknown;
         prop_assert!(
-            told == true_fate || is_late,
-            "{place}: {told:?}, but {true_fate:?}"
+            reported == true_fate || is_late,
+            "{position}: reported {reported:?}, but is {true_fate:?}"
         );
-        let may_be_applied = !matches!(told, Fate::Failed | Fate::NotTried);
-        let must_be_applied = matches!(told, Fate::Applied | Fate::Unreadable);
-        let was_applied = applied.contains(&place);
+        let may_be_applied = !matches!(reported, Fate::Failed | Fate::NotTried);
+        let must_be_applied = matches!(reported, Fate::Applied | Fate::Unreadable);
+        let was_applied = applied.contains(&position);
         prop_assert!(
             may_be_applied || !was_applied,
-            "{place} was applied: {told:?}"
+            "{position} was applied: {reported:?}"
         );
         prop_assert!(
             was_applied || !must_be_applied,
-            "{place} was not applied: {told:?}"
+            "{position} was not applied: {reported:?}"
         );
     }
     Ok(())
 }
 
-/// The status is that of the gravest failure, and of the first of these.
+/// The status is that of the first failure of the highest severity.
 fn check_status(
-    scene: &Scene,
+    scenario: &Scenario,
     received: &[ReceivedRequest],
-    told: &[Fate],
+    reported: &[Fate],
     status: &Status,
 ) -> TestCaseResult {
     let reason = status.get_details_error_info().unwrap().reason;
-    let ends = || received.iter().map(|request| scene.end(places(request)[0]));
-    let refused = ends().find_map(|end| match end {
-        End::Refused(status) => Some(format!("C_{status}")),
+    let ends = || {
+        received
+            .iter()
+            .map(|request| scenario.end(positions(request)[0]))
+    };
+    let rejected = ends().find_map(|end| match end {
+        BatchEnd::Rejected(status) => Some(format!("C_{status}")),
         _ => None,
     });
-    let is_garbled = ends().any(|end| matches!(end, End::Garbled));
-    let expected = match refused {
-        _ if told.contains(&Fate::Unknown) => "OUTCOME_UNKNOWN",
-        Some(_) if scene.in_haste => &reason,
-        Some(ref refused) => refused,
-        None if is_garbled => "UNREADABLE_ANSWER",
+    let is_unreadable = ends().any(|end| matches!(end, BatchEnd::Unreadable));
+    let expected = match rejected {
+        _ if reported.contains(&Fate::Unknown) => "OUTCOME_UNKNOWN",
+        Some(_) if scenario.has_short_deadline => &reason,
+        Some(ref reason) => reason,
+        None if is_unreadable => "UNREADABLE_ANSWER",
         None => "NOT_TRIED",
     };
     prop_assert_eq!(&reason, expected, "{:?}", status);
     if expected == "NOT_TRIED" {
         prop_assert!(
-            scene.in_haste && status.code() == Code::DeadlineExceeded,
+            scenario.has_short_deadline && status.code() == Code::DeadlineExceeded,
             "{status:?}"
         );
     }
-    if told.contains(&Fate::Unknown) || told.contains(&Fate::Applied) {
+    if reported.contains(&Fate::Unknown) || reported.contains(&Fate::Applied) {
         prop_assert_eq!(
             metadata(status, "grpc-retry-pushback-ms"),
             Some("-1"),
@@ -348,10 +372,10 @@ fn check_status(
 }
 
 #[test]
-fn what_is_told_of_each_update_is_what_became_of_it() {
+fn a_bulk_write_reports_the_true_outcome_of_each_update() {
     let runtime = Runtime::new().unwrap();
-    let theatre = runtime.block_on(Theatre::new());
-    check(&runtime, (250, 300), &scene(), async |scene| {
-        theatre.play(scene).await
+    let harness = runtime.block_on(Harness::new());
+    check_property(&runtime, (250, 300), &scenario(), async |scenario| {
+        harness.run(scenario).await
     });
 }

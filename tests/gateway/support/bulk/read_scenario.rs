@@ -1,4 +1,5 @@
-//! What a vendor that keeps to nothing makes of a bulk read.
+//! Generated bulk reads, and the responses of a vendor that breaks its
+//! contract.
 
 use axum::response::Response;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -10,54 +11,54 @@ use tonic::Code;
 use crate::support::bulk::READS;
 use crate::support::{disconnect, reply};
 
-/// How the vendor answers for one id.
+/// How the vendor returns the presence of one id.
 #[derive(Debug, Clone, Copy)]
-pub enum Told {
-    Plainly,
-    InCapitals,
-    ByUriAlone,
-    Twice,
-    InTheNextBatch,
-    Never,
+pub enum PresenceForm {
+    Plain,
+    UpperCaseId,
+    UriOnly,
+    Duplicated,
+    InNextBatch,
+    Missing,
 }
 
-/// How the vendor answers a batch.
+/// How the vendor responds to a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum End {
+pub enum BatchEnd {
     Answered,
-    Refused(u16),
+    Rejected(u16),
     Unreadable,
-    Cut,
+    Disconnected,
 }
 
-/// One call, and what the vendor makes of it.
+/// One call, and the vendor's responses to its batches.
 #[derive(Debug, Clone)]
-pub struct Scene {
+pub struct Scenario {
     pub rpc: usize,
     pub gateway: usize,
     pub partial: bool,
-    pub told: Vec<Told>,
-    /// Which ids are asked once more, after which one, and whether in capitals.
+    pub forms: Vec<PresenceForm>,
+    /// Which ids are repeated, after which one, and whether in upper case.
     pub repeated: Vec<(prop::sample::Index, prop::sample::Index, bool)>,
-    /// For each batch: its end, how often others get their turn before it,
-    /// how many strangers are in it, and what it is shuffled by.
-    pub batches: Vec<(End, usize, usize, u64)>,
+    /// For each batch: its end, how often it yields to other tasks first, the
+    /// number of presences that were not requested, and the shuffle seed.
+    pub batches: Vec<(BatchEnd, usize, usize, u64)>,
 }
 
-/// The gateways that a scene can be played by, as they differ.
+/// The concurrency of each gateway that a scenario can choose.
 pub const CONCURRENCY: [usize; 3] = [1, 2, 8];
 
-/// As many batches as the largest scene has.
+/// The number of batches of the largest scenario.
 const MOST_BATCHES: usize = 5;
 
-pub fn scene() -> impl Strategy<Value = Scene> {
-    let told = prop_oneof![
-        6 => Just(Told::Plainly),
-        1 => Just(Told::InCapitals),
-        1 => Just(Told::ByUriAlone),
-        1 => Just(Told::Twice),
-        1 => Just(Told::InTheNextBatch),
-        1 => Just(Told::Never),
+pub fn scenario() -> impl Strategy<Value = Scenario> {
+    let form = prop_oneof![
+        6 => Just(PresenceForm::Plain),
+        1 => Just(PresenceForm::UpperCaseId),
+        1 => Just(PresenceForm::UriOnly),
+        1 => Just(PresenceForm::Duplicated),
+        1 => Just(PresenceForm::InNextBatch),
+        1 => Just(PresenceForm::Missing),
     ];
     let count = prop_oneof![
         1..5_usize,
@@ -67,42 +68,44 @@ pub fn scene() -> impl Strategy<Value = Scene> {
     ];
     let refused = prop::sample::select(vec![400, 401, 403, 404, 409, 500, 501]);
     let failed = prop_oneof![
-        4 => refused.prop_map(End::Refused),
-        1 => Just(End::Unreadable),
-        1 => Just(End::Cut),
+        4 => refused.prop_map(BatchEnd::Rejected),
+        1 => Just(BatchEnd::Unreadable),
+        1 => Just(BatchEnd::Disconnected),
     ];
-    // Of a call of several batches, all shall succeed often enough.
+    // Low enough that all batches of a call succeed often, too.
     let failing = prop::sample::select(vec![0.01, 0.3, 0.9]);
     let batches = failing.prop_flat_map(move |failing| {
         let end = prop::option::weighted(failing, failed.clone());
-        let end = end.prop_map(|failed| failed.unwrap_or(End::Answered));
+        let end = end.prop_map(|failed| failed.unwrap_or(BatchEnd::Answered));
         vec((end, 0..30_usize, 0..3_usize, any::<u64>()), MOST_BATCHES)
     });
     (
         0..READS.len(),
         0..CONCURRENCY.len(),
         any::<bool>(),
-        count.prop_flat_map(move |count| vec(told.clone(), count)),
+        count.prop_flat_map(move |count| vec(form.clone(), count)),
         vec(
             any::<(prop::sample::Index, prop::sample::Index, bool)>(),
             0..30,
         ),
         batches,
     )
-        .prop_map(|(rpc, gateway, partial, told, repeated, batches)| Scene {
-            rpc,
-            gateway,
-            partial,
-            told,
-            repeated,
-            batches,
-        })
+        .prop_map(
+            |(rpc, gateway, partial, forms, repeated, batches)| Scenario {
+                rpc,
+                gateway,
+                partial,
+                forms,
+                repeated,
+                batches,
+            },
+        )
 }
 
-impl Scene {
-    /// The ids without repetitions, some of which are awkward.
+impl Scenario {
+    /// The ids without repetitions; some need percent-encoding.
     pub fn distinct(&self) -> Vec<String> {
-        (0..self.told.len())
+        (0..self.forms.len())
             .map(|n| match n % 4 {
                 0 => format!("00000000-abcd-4000-8000-{n:012}"),
                 1 => format!("Mixed-Case-{n}"),
@@ -112,58 +115,60 @@ impl Scene {
             .collect()
     }
 
-    /// The ids as they are asked.
-    pub fn asked(&self) -> Vec<String> {
+    /// The ids of the request, with repetitions.
+    pub fn requested(&self) -> Vec<String> {
         let distinct = self.distinct();
-        let mut asked: Vec<Vec<String>> = distinct.iter().map(|id| vec![id.clone()]).collect();
-        for (what, after, in_capitals) in &self.repeated {
+        let mut requested: Vec<Vec<String>> = distinct.iter().map(|id| vec![id.clone()]).collect();
+        for (what, after, in_upper_case) in &self.repeated {
             let what = what.index(distinct.len());
-            // Never before the first time, which gives the order and the spelling.
+            // Never before the first occurrence, which gives the order and the spelling.
             let after = what + after.index(distinct.len() - what);
             let id = &distinct[what];
-            asked[after].push(if *in_capitals {
+            requested[after].push(if *in_upper_case {
                 id.to_ascii_uppercase()
             } else {
                 id.clone()
             });
         }
-        asked.concat()
+        requested.concat()
     }
 
     pub fn batch_count(&self) -> usize {
-        self.told.len().div_ceil(50)
+        self.forms.len().div_ceil(50)
     }
 
-    /// What the vendor answers a batch with, a mark of its own in each presence.
+    /// The presences in the response to a batch, each with a unique message.
     pub fn presences(&self, batch: usize) -> Vec<Value> {
         let distinct = self.distinct();
         let count = self.batch_count();
         let mut presences = Vec::new();
-        for (place, (id, told)) in distinct.iter().zip(&self.told).enumerate() {
+        for (position, (id, form)) in distinct.iter().zip(&self.forms).enumerate() {
             let uri = utf8_percent_encode(id, NON_ALPHANUMERIC);
             let uri = format!("/api/v2/users/{uri}/presences/purecloud");
             let plain = json!({"userId": id, "selfUri": uri});
-            let told_in = match told {
-                Told::InTheNextBatch => (place / 50 + 1) % count,
-                _ => place / 50,
+            let in_batch = match form {
+                PresenceForm::InNextBatch => (position / 50 + 1) % count,
+                _ => position / 50,
             };
-            if told_in != batch {
+            if in_batch != batch {
                 continue;
             }
-            match told {
-                Told::Plainly | Told::InTheNextBatch => presences.push(plain),
-                Told::InCapitals => presences.push(json!({"userId": id.to_ascii_uppercase()})),
-                Told::ByUriAlone => presences.push(json!({"selfUri": uri})),
-                Told::Twice => presences.extend([plain.clone(), plain]),
-                Told::Never => {}
+            match form {
+                PresenceForm::Plain | PresenceForm::InNextBatch => presences.push(plain),
+                PresenceForm::UpperCaseId => {
+                    presences.push(json!({"userId": id.to_ascii_uppercase()}));
+                }
+                PresenceForm::UriOnly => presences.push(json!({"selfUri": uri})),
+                PresenceForm::Duplicated => presences.extend([plain.clone(), plain]),
+                PresenceForm::Missing => {}
             }
         }
-        let (_, _, strangers, seed) = self.batches[batch];
-        let strange = [
-            json!({"userId": "stranger", "selfUri": format!("/api/v2/users/{}/x", distinct[0])}),
+        let (_, _, unrequested, seed) = self.batches[batch];
+        let others = [
+            json!({"userId": "unrequested", "selfUri": format!("/api/v2/users/{}/x", distinct[0])}),
             json!({"selfUri": "/api/v2/presencedefinitions/x"}),
         ];
-        presences.extend(strange.into_iter().take(strangers));
+        presences.extend(others.into_iter().take(unrequested));
         shuffle(&mut presences, seed);
         for (number, presence) in presences.iter_mut().enumerate() {
             presence["message"] = json!(format!("{batch}.{number}"));
@@ -171,30 +176,30 @@ impl Scene {
         presences
     }
 
-    pub fn answer(&self, batch: usize) -> Response {
+    pub fn response(&self, batch: usize) -> Response {
         match self.batches[batch].0 {
-            End::Answered => {
+            BatchEnd::Answered => {
                 let mut presences = self.presences(batch);
-                // An element that is `null` is as good as none.
+                // The gateway ignores a `null` element.
                 presences.insert(presences.len() / 2, Value::Null);
                 reply(200, Value::Array(presences).to_string())
             }
-            End::Refused(status) => {
+            BatchEnd::Rejected(status) => {
                 reply(status, json!({"code": format!("c.{status}")}).to_string())
             }
-            End::Unreadable => reply(200, "{}"),
-            End::Cut => disconnect(),
+            BatchEnd::Unreadable => reply(200, "{}"),
+            BatchEnd::Disconnected => disconnect(),
         }
     }
 }
 
-/// The code and the reason of a batch's failure; none where it was answered.
-pub fn failure(end: End) -> Option<(Code, String)> {
+/// The code and the reason of a batch's failure; none if it succeeded.
+pub fn failure(end: BatchEnd) -> Option<(Code, String)> {
     let (code, reason) = match end {
-        End::Answered => return None,
-        End::Unreadable => (Code::Internal, "UNREADABLE_ANSWER".to_owned()),
-        End::Cut => (Code::Unavailable, "UPSTREAM_CONNECTION_LOST".to_owned()),
-        End::Refused(status) => {
+        BatchEnd::Answered => return None,
+        BatchEnd::Unreadable => (Code::Internal, "UNREADABLE_ANSWER".to_owned()),
+        BatchEnd::Disconnected => (Code::Unavailable, "UPSTREAM_CONNECTION_LOST".to_owned()),
+        BatchEnd::Rejected(status) => {
             let code = match status {
                 400 => Code::InvalidArgument,
                 401 => Code::Unauthenticated,

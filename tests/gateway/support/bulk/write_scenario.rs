@@ -1,4 +1,4 @@
-//! What an unreliable vendor makes of a bulk write.
+//! Generated bulk writes, and the responses of an unreliable vendor.
 
 use std::collections::HashSet;
 use std::future::pending;
@@ -13,39 +13,39 @@ use tokio::task::yield_now;
 use crate::support::bulk::update;
 use crate::support::{ReceivedRequest, disconnect, reply};
 
-/// How the vendor treats a batch.
+/// How the vendor responds to a batch.
 #[derive(Debug, Clone, Copy)]
-pub enum End {
+pub enum BatchEnd {
     Applied,
-    /// Refused, before anything was applied; with 429 for longer than any call.
-    Refused(u16),
-    /// Applied, and answered with what is no answer.
-    Garbled,
-    /// Answered by something in between (none: not at all), having been
-    /// applied or not.
+    /// Rejected without being applied; a 429 has a delay longer than any call.
+    Rejected(u16),
+    /// Applied, with a response that is not of the contract.
+    Unreadable,
+    /// Answered with this status by an intermediary (none: disconnected);
+    /// whether it was applied.
     Lost(Option<u16>, bool),
-    /// Never answered, having been applied or not.
-    Never(bool),
+    /// Without a response; whether it was applied.
+    Unanswered(bool),
 }
 
-/// One call, and what the vendor makes of it.
+/// One call, and the vendor's responses to its batches.
 #[derive(Debug, Clone)]
-pub struct Scene {
-    /// Which of the gateways is called.
+pub struct Scenario {
+    /// The index of the gateway to call.
     pub gateway: usize,
     pub partial: bool,
-    /// Whether time can run out; else every batch is answered.
-    pub in_haste: bool,
-    /// The user of each update; the same user's id is spelt in two ways.
+    /// Whether the deadline can expire; otherwise every batch gets a response.
+    pub has_short_deadline: bool,
+    /// The user of each update; ids differ in case.
     pub users: Vec<usize>,
-    /// How long the message of each of the first updates is made.
+    /// Bytes added to the message of each of the first updates.
     pub padding: Vec<usize>,
-    /// How batches end, and how often others get their turn before and after
-    /// they are applied. Which one is whose follows from where it begins.
-    pub batches: Vec<(End, usize, usize)>,
+    /// How batches end, and how often each yields to other tasks before and
+    /// after it is applied. The position of its first update selects one.
+    pub batches: Vec<(BatchEnd, usize, usize)>,
 }
 
-pub fn scene() -> impl Strategy<Value = Scene> {
+pub fn scenario() -> impl Strategy<Value = Scenario> {
     let users = prop_oneof![
         vec(0..3_usize, 1..25),
         vec(0..40_usize, 1..120),
@@ -53,12 +53,12 @@ pub fn scene() -> impl Strategy<Value = Scene> {
     ];
     let padding = prop_oneof![
         24 => Just(Vec::new()),
-        // Enough for a few batches; much takes long.
+        // Enough bytes for a few batches; more would be slow.
         1 => vec(100_000..300_000_usize, 2..7),
     ];
     let batches = prop::sample::select(vec![0.001, 0.05, 0.4]).prop_flat_map(|failing| {
         let end = prop::option::weighted(failing, failed());
-        let end = end.prop_map(|failed| failed.unwrap_or(End::Applied));
+        let end = end.prop_map(|failed| failed.unwrap_or(BatchEnd::Applied));
         vec((end, 0..20_usize, 0..20_usize), 1..40)
     });
     (
@@ -70,10 +70,10 @@ pub fn scene() -> impl Strategy<Value = Scene> {
         batches,
     )
         .prop_map(
-            |(gateway, partial, in_haste, users, padding, batches)| Scene {
+            |(gateway, partial, has_short_deadline, users, padding, batches)| Scenario {
                 gateway,
                 partial,
-                in_haste,
+                has_short_deadline,
                 users,
                 padding,
                 batches,
@@ -81,117 +81,120 @@ pub fn scene() -> impl Strategy<Value = Scene> {
         )
 }
 
-fn failed() -> impl Strategy<Value = End> {
+fn failed() -> impl Strategy<Value = BatchEnd> {
     let refused = prop::sample::select(vec![400, 403, 409, 413, 429, 500, 503]);
     let lost = prop::sample::select(vec![None, Some(502), Some(504)]);
     prop_oneof![
-        3 => refused.prop_map(End::Refused),
-        2 => (lost, any::<bool>()).prop_map(|(how, applied)| End::Lost(how, applied)),
-        1 => Just(End::Garbled),
-        2 => any::<bool>().prop_map(End::Never),
+        3 => refused.prop_map(BatchEnd::Rejected),
+        2 => (lost, any::<bool>()).prop_map(|(how, applied)| BatchEnd::Lost(how, applied)),
+        1 => Just(BatchEnd::Unreadable),
+        2 => any::<bool>().prop_map(BatchEnd::Unanswered),
     ]
 }
 
-impl Scene {
-    /// The updates, each with its place in its message.
+impl Scenario {
+    /// The updates; the message of each holds its position.
     pub fn updates(&self) -> Vec<Value> {
         let padding = self.padding.iter().copied().chain(std::iter::repeat(0));
-        let places = self.users.iter().zip(padding).enumerate();
-        places
-            .map(|(place, (user, padding))| {
-                let user = if place % 3 == 0 {
+        let positions = self.users.iter().zip(padding).enumerate();
+        positions
+            .map(|(position, (user, padding))| {
+                let user = if position % 3 == 0 {
                     format!("USER-{user}")
                 } else {
                     format!("user-{user}")
                 };
-                update(&user, &format!("{place} {}", "x".repeat(padding)))
+                update(&user, &format!("{position} {}", "x".repeat(padding)))
             })
             .collect()
     }
 
-    fn batch(&self, first: usize) -> (End, usize, usize) {
+    fn batch(&self, first: usize) -> (BatchEnd, usize, usize) {
         self.batches[first % self.batches.len()]
     }
 
-    /// How the batch ends that begins with the update at this place.
-    pub fn end(&self, first: usize) -> End {
+    /// How the batch whose first update has this position ends.
+    pub fn end(&self, first: usize) -> BatchEnd {
         match self.batch(first).0 {
-            End::Never(_) if !self.in_haste => End::Applied,
+            BatchEnd::Unanswered(_) if !self.has_short_deadline => BatchEnd::Applied,
             end => end,
         }
     }
 }
 
-/// The place of an update or a presence in the request.
-pub fn place(message: &Value) -> usize {
+/// The position of an update or a presence in the request.
+pub fn position(message: &Value) -> usize {
     let message = message["message"].as_str().unwrap();
     message.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// The places of a request's updates.
-pub fn places(received: &ReceivedRequest) -> Vec<usize> {
+/// The positions of a request's updates.
+pub fn positions(received: &ReceivedRequest) -> Vec<usize> {
     received
         .json()
         .as_array()
         .unwrap()
         .iter()
-        .map(place)
+        .map(position)
         .collect()
 }
 
-/// The user whom an update is of, however spelt.
+/// The user of an update, in lower case.
 pub fn user(update: &Value) -> String {
     update["id"].as_str().unwrap().to_ascii_lowercase()
 }
 
-/// What the vendor remembers of one scene.
+/// The vendor's state in one scenario.
 #[derive(Debug, Default)]
-pub struct Memory {
-    /// The places of the updates that were applied, one after the other.
+pub struct VendorState {
+    /// The positions of the applied updates, in the order of application.
     pub applied: Mutex<Vec<usize>>,
-    /// Users of whom two updates were under way at once.
-    pub crossed: Mutex<Vec<String>>,
-    under_way: Mutex<HashSet<String>>,
+    /// Users with two updates in flight at the same time.
+    pub overlapping: Mutex<Vec<String>>,
+    in_flight: Mutex<HashSet<String>>,
 }
 
-/// The users whose updates are under way in one request.
-struct UnderWay<'a>(&'a Memory, Vec<String>);
+/// Guard of the users with updates in one request.
+struct UpdatesInFlight<'a>(&'a VendorState, Vec<String>);
 
-impl Drop for UnderWay<'_> {
+impl Drop for UpdatesInFlight<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.0.under_way.lock();
+        let mut in_flight = self.0.in_flight.lock();
         for user in &self.1 {
-            under_way.remove(user);
+            in_flight.remove(user);
         }
     }
 }
 
-impl Memory {
-    /// Treats a request as the scene says.
-    pub async fn treat(&self, scene: &Scene, received: &ReceivedRequest) -> Response {
-        let places = places(received);
-        let (_, before, after) = scene.batch(places[0]);
-        let end = scene.end(places[0]);
-        let under_way = self.begin(received);
+impl VendorState {
+    /// Responds to a request as the scenario defines.
+    pub async fn respond(&self, scenario: &Scenario, received: &ReceivedRequest) -> Response {
+        let positions = positions(received);
+        let (_, before, after) = scenario.batch(positions[0]);
+        let end = scenario.end(positions[0]);
+        let in_flight = self.start(received);
         for _ in 0..before {
             yield_now().await;
         }
         if matches!(
             end,
-            End::Applied | End::Garbled | End::Lost(_, true) | End::Never(true)
+            BatchEnd::Applied
+                | BatchEnd::Unreadable
+                | BatchEnd::Lost(_, true)
+                | BatchEnd::Unanswered(true)
         ) {
-            self.applied.lock().extend(&places);
+            self.applied.lock().extend(&positions);
         }
         for _ in 0..after {
             yield_now().await;
         }
-        if matches!(end, End::Never(_)) {
+        if matches!(end, BatchEnd::Unanswered(_)) {
             return pending().await;
         }
-        // Before the answer, after which the next batch may come at any time.
-        drop(under_way);
+        // Before the response: the next batch may arrive at any time after it.
+        drop(in_flight);
         match end {
-            End::Refused(status) => {
+            BatchEnd::Rejected(status) => {
                 let body = json!({"code": format!("c.{status}")}).to_string();
                 let mut response = reply(status, body);
                 if status == 429 {
@@ -199,29 +202,29 @@ impl Memory {
                 }
                 response
             }
-            End::Lost(Some(status), _) => reply(status, ""),
-            End::Lost(None, _) => disconnect(),
-            End::Garbled => reply(200, "{}"),
-            End::Applied | End::Never(_) => {
-                let presences = places
+            BatchEnd::Lost(Some(status), _) => reply(status, ""),
+            BatchEnd::Lost(None, _) => disconnect(),
+            BatchEnd::Unreadable => reply(200, "{}"),
+            BatchEnd::Applied | BatchEnd::Unanswered(_) => {
+                let presences = positions
                     .iter()
-                    .map(|place| json!({"message": place.to_string()}));
+                    .map(|position| json!({"message": position.to_string()}));
                 reply(200, Value::Array(presences.collect()).to_string())
             }
         }
     }
 
-    fn begin(&self, received: &ReceivedRequest) -> UnderWay<'_> {
-        let mut under_way = self.under_way.lock();
+    fn start(&self, received: &ReceivedRequest) -> UpdatesInFlight<'_> {
+        let mut in_flight = self.in_flight.lock();
         let mut users = Vec::new();
         for update in received.json().as_array().unwrap() {
             let user = user(update);
-            if under_way.insert(user.clone()) {
+            if in_flight.insert(user.clone()) {
                 users.push(user);
             } else {
-                self.crossed.lock().push(user);
+                self.overlapping.lock().push(user);
             }
         }
-        UnderWay(self, users)
+        UpdatesInFlight(self, users)
     }
 }

@@ -1,4 +1,4 @@
-//! A collector that keeps what it is sent, over both transports of OTLP.
+//! A stub collector that records exports, over both transports of OTLP.
 
 use std::io::Read;
 use std::net::SocketAddr;
@@ -36,30 +36,30 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, async_trait};
 
-/// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for an export that must come.
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The variables that make everything be exported without delay.
+/// Environment variables that make the exporters export within 50 ms.
 pub const EXPORT_AT_ONCE: [(&str, &str); 2] = [
     ("OTEL_BSP_SCHEDULE_DELAY", "20"),
     ("OTEL_METRIC_EXPORT_INTERVAL", "50"),
 ];
 
-/// What a collector was sent.
+/// The exports that a collector received.
 #[derive(Debug, Clone, Default)]
 pub struct Exported {
     pub spans: Vec<Span>,
     pub metrics: Vec<Metric>,
-    /// The resources of the spans.
+    /// The resources of the spans, formatted.
     pub resources: Vec<String>,
     pub headers: HeaderMap,
-    /// How often metrics were taken.
+    /// The number of accepted metrics exports.
     pub metrics_exports: usize,
-    /// How often traces, or metrics, were refused.
-    pub refused: usize,
+    /// The number of rejected exports, of both signals.
+    pub rejected: usize,
 }
 
-/// How a collector answers the exports of one signal.
+/// How a collector responds to the exports of one signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CollectorResponse {
     Accept,
@@ -67,7 +67,7 @@ pub enum CollectorResponse {
     Never,
 }
 
-/// A collector. A clone is the same one.
+/// A collector on two ports. A clone is the same collector.
 #[derive(Clone)]
 pub struct Collector {
     pub grpc: SocketAddr,
@@ -82,7 +82,7 @@ impl Collector {
         Self::responding(CollectorResponse::Accept, CollectorResponse::Accept).await
     }
 
-    /// One that answers traces and metrics so.
+    /// Starts a collector with these responses to traces and metrics.
     pub async fn responding(traces: CollectorResponse, metrics: CollectorResponse) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,7 +115,7 @@ impl Collector {
         collector
     }
 
-    /// The variables that lead to it over this transport.
+    /// Environment variables that export to this collector over a transport.
     pub fn variables(&self, protocol: &'static str) -> Vec<(&'static str, String)> {
         let address = if protocol == "grpc" {
             self.grpc
@@ -130,22 +130,22 @@ impl Collector {
         variables
     }
 
-    /// What it was sent up to now.
+    /// The exports so far.
     pub fn received(&self) -> Exported {
         self.received.borrow().clone()
     }
 
-    /// Waits until what it was sent is enough.
-    pub async fn wait_until(&self, is_enough: impl Fn(&Exported) -> bool) -> Exported {
+    /// Waits until `condition` holds for the exports.
+    pub async fn wait_until(&self, condition: impl Fn(&Exported) -> bool) -> Exported {
         let mut received = self.received.subscribe();
-        let enough = timeout(PATIENCE, received.wait_for(is_enough)).await;
-        let Ok(enough) = enough else {
-            panic!("not enough came: {:#?}", self.received());
+        let reached = timeout(EXPORT_TIMEOUT, received.wait_for(condition)).await;
+        let Ok(exported) = reached else {
+            panic!("timed out; exported so far: {:#?}", self.received());
         };
-        enough.unwrap().clone()
+        exported.unwrap().clone()
     }
 
-    fn take(&self, headers: HeaderMap, change: impl FnOnce(&mut Exported)) {
+    fn record(&self, headers: HeaderMap, change: impl FnOnce(&mut Exported)) {
         self.received.send_modify(|received| {
             received.headers = headers;
             change(received);
@@ -153,31 +153,33 @@ impl Collector {
     }
 
     fn traces(&self, headers: HeaderMap, sent: ExportTraceServiceRequest) {
-        self.take(headers, |received| {
-            for of_one in sent.resource_spans {
-                received.resources.push(format!("{:?}", of_one.resource));
-                let scopes = of_one.scope_spans.into_iter();
+        self.record(headers, |received| {
+            for resource_spans in sent.resource_spans {
+                received
+                    .resources
+                    .push(format!("{:?}", resource_spans.resource));
+                let scopes = resource_spans.scope_spans.into_iter();
                 received.spans.extend(scopes.flat_map(|scope| scope.spans));
             }
         });
     }
 
     fn metrics(&self, headers: HeaderMap, sent: ExportMetricsServiceRequest) {
-        self.take(headers, |received| {
+        self.record(headers, |received| {
             let scopes = sent.resource_metrics.into_iter();
-            let scopes = scopes.flat_map(|of_one| of_one.scope_metrics);
-            // The newest: they add up from the start.
+            let scopes = scopes.flat_map(|resource_metrics| resource_metrics.scope_metrics);
+            // Only the newest export: its sums are cumulative.
             received.metrics = scopes.flat_map(|scope| scope.metrics).collect();
             received.metrics_exports += 1;
         });
     }
 
-    /// Waits for ever, refuses, or goes on.
-    async fn answered(&self, how: CollectorResponse) -> Result<(), Status> {
+    /// Accepts, rejects, or never responds.
+    async fn respond(&self, how: CollectorResponse) -> Result<(), Status> {
         match how {
             CollectorResponse::Accept => Ok(()),
             CollectorResponse::Reject => {
-                self.received.send_modify(|received| received.refused += 1);
+                self.received.send_modify(|received| received.rejected += 1);
                 Err(Status::unimplemented("no such pipeline"))
             }
             CollectorResponse::Never => std::future::pending().await,
@@ -191,7 +193,7 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.answered(self.traces).await?;
+        self.respond(self.traces).await?;
         let (metadata, _, sent) = request.into_parts();
         self.traces(metadata.into_headers(), sent);
         Ok(Response::new(ExportTraceServiceResponse::default()))
@@ -204,7 +206,7 @@ impl MetricsService for Collector {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        self.answered(self.metrics).await?;
+        self.respond(self.metrics).await?;
         let (metadata, _, sent) = request.into_parts();
         self.metrics(metadata.into_headers(), sent);
         Ok(Response::new(ExportMetricsServiceResponse::default()))
@@ -216,9 +218,9 @@ async fn traces_posted(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(), StatusCode> {
-    let answered = collector.answered(collector.traces).await;
-    answered.map_err(|_| StatusCode::NOT_FOUND)?;
-    let sent = ExportTraceServiceRequest::decode(unzipped(&headers, &body)).unwrap();
+    let accepted = collector.respond(collector.traces).await;
+    accepted.map_err(|_| StatusCode::NOT_FOUND)?;
+    let sent = ExportTraceServiceRequest::decode(decompress(&headers, &body)).unwrap();
     collector.traces(headers, sent);
     Ok(())
 }
@@ -228,15 +230,15 @@ async fn metrics_posted(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<(), StatusCode> {
-    let answered = collector.answered(collector.metrics).await;
-    answered.map_err(|_| StatusCode::NOT_FOUND)?;
-    let sent = ExportMetricsServiceRequest::decode(unzipped(&headers, &body)).unwrap();
+    let accepted = collector.respond(collector.metrics).await;
+    accepted.map_err(|_| StatusCode::NOT_FOUND)?;
+    let sent = ExportMetricsServiceRequest::decode(decompress(&headers, &body)).unwrap();
     collector.metrics(headers, sent);
     Ok(())
 }
 
-/// What was sent, without its compression.
-fn unzipped(headers: &HeaderMap, body: &[u8]) -> Bytes {
+/// Decompresses a body.
+fn decompress(headers: &HeaderMap, body: &[u8]) -> Bytes {
     let mut plain = Vec::new();
     match headers.get("content-encoding") {
         None => plain.extend_from_slice(body),

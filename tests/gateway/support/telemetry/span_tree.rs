@@ -1,4 +1,4 @@
-//! Spans as a tree of text, to compare with an expected one.
+//! Formats spans as a tree of text, for comparison with an expected tree.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,17 +9,16 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use crate::support::CORRELATION_ID;
 
-/// Attributes that differ from run to run, shown as their names alone.
+/// Attributes that differ from run to run; their value is shown as `*`.
 const VARYING: [&str; 3] = ["server.port", "presence_gateway.wait.duration", "url.full"];
 
-/// The spans below a parent, each with what is below itself. Siblings are in
-/// the order of their texts.
+/// Formats the spans below a parent, recursively. Siblings are sorted by text.
 pub fn tree(spans: &[Span], parent: &[u8]) -> String {
     let mut texts: Vec<String> = spans
         .iter()
         .filter(|span| span.parent_span_id == parent)
         .map(|span| {
-            let mut text = own(span);
+            let mut text = format_span(span);
             for line in tree(spans, &span.span_id).lines() {
                 let _ = writeln!(text, "  {line}");
             }
@@ -30,42 +29,42 @@ pub fn tree(spans: &[Span], parent: &[u8]) -> String {
     texts.concat()
 }
 
-fn own(span: &Span) -> String {
+fn format_span(span: &Span) -> String {
     let kind = match span.kind {
         1 => "INTERNAL",
         2 => "SERVER",
         3 => "CLIENT",
-        other => panic!("a span of the kind {other}"),
+        other => panic!("unexpected span kind {other}"),
     };
     let status = span.status.clone().unwrap_or_default();
     let status = match status.code {
         0 => String::new(),
         2 => format!(" ERROR({})", status.message),
-        other => panic!("a span with the status {other}"),
+        other => panic!("unexpected span status {other}"),
     };
     let mut text = format!("{} [{kind}]{status}\n", span.name);
-    let mut attributes_of_span = attributes(&span.attributes);
-    for (name, value) in usual(span) {
-        let actual = attributes_of_span.remove(name);
+    let mut shown = attributes(&span.attributes);
+    for (name, value) in checked_attributes(span) {
+        let actual = shown.remove(name);
         assert_eq!(actual.as_deref(), Some(value), "{name} of {}", span.name);
     }
-    for (name, value) in attributes_of_span {
+    for (name, value) in shown {
         let _ = writeln!(text, "  . {name}={value}");
     }
     for event in &span.events {
-        let told: Vec<String> = attributes(&event.attributes)
+        let fields: Vec<String> = attributes(&event.attributes)
             .into_iter()
             .map(|(name, value)| format!(" {name}={value}"))
             .collect();
-        let _ = writeln!(text, "  ! {}{}", event.name, told.concat());
+        let _ = writeln!(text, "  ! {}{}", event.name, fields.concat());
     }
     assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
     text
 }
 
-/// The attributes that every span of its kind has. They are checked, and not
-/// shown in the tree.
-fn usual(span: &Span) -> Vec<(&'static str, &str)> {
+/// The attributes that every span of a kind has. They are asserted, and left
+/// out of the tree.
+fn checked_attributes(span: &Span) -> Vec<(&'static str, &str)> {
     match (span.kind, span.name.split_once(' ')) {
         (2, _) => vec![("rpc.method", &span.name), ("rpc.system.name", "grpc")],
         (3, Some((method, template))) => vec![
@@ -81,7 +80,7 @@ fn usual(span: &Span) -> Vec<(&'static str, &str)> {
     }
 }
 
-/// Attributes by name.
+/// Returns the attributes by name.
 pub fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let read = attributes.iter().map(|attribute| {
         let value = match attribute.value.as_ref().unwrap().value.as_ref().unwrap() {
@@ -90,7 +89,7 @@ pub fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
             Value::IntValue(number) => number.to_string(),
             Value::DoubleValue(number) => number.to_string(),
             Value::BoolValue(truth) => truth.to_string(),
-            other => panic!("an attribute with the value {other:?}"),
+            other => panic!("unexpected attribute value {other:?}"),
         };
         (attribute.key.clone(), value)
     });
@@ -98,7 +97,7 @@ pub fn attributes(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     assert_eq!(
         read.len(),
         attributes.len(),
-        "one is there twice: {attributes:?}"
+        "duplicate attribute: {attributes:?}"
     );
     read
 }
