@@ -1,5 +1,5 @@
-//! The end: probes are told in time, what is in flight is finished, and
-//! nobody holds it up.
+//! The shutdown: health reports it in time, calls in flight finish, and no peer
+//! delays it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,24 +17,24 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
-use crate::lifecycle::health::{NAMES, check, named};
+use crate::lifecycle::health::{NAMES, check, health_request};
 use crate::support::raw_http::PREFACE;
 use crate::support::{Gateway, Limits, Vendor, expect_error, reply};
 
-/// Well under the times after which the server would give up waiting, for the
-/// end of its calls or for the first word of a connection.
+/// Shorter than the timeouts of the server for the end of its calls and for the
+/// preface of a connection.
 pub const SOON: Duration = Duration::from_secs(8);
 
 const RPC: &str = "GetUserPresencesPurecloud";
 
-/// A gateway that is told to end when the test says so.
-pub struct Ending {
+/// A gateway that the test stops.
+pub struct StoppableGateway {
     pub gateway: Gateway,
     pub stop: oneshot::Sender<()>,
     pub serving: JoinHandle<()>,
 }
 
-impl Ending {
+impl StoppableGateway {
     pub async fn new(upstream: &str, lame_duck: Duration, drain_timeout: Duration) -> Self {
         let (stop, stopped) = oneshot::channel();
         let stopped = async { drop(stopped.await) };
@@ -49,8 +49,8 @@ impl Ending {
         }
     }
 
-    /// A call of its own task.
-    fn call(&self, rpc: &'static str) -> JoinHandle<Result<serde_json::Value, Status>> {
+    /// Makes a call in its own task.
+    fn spawn_call(&self, rpc: &'static str) -> JoinHandle<Result<serde_json::Value, Status>> {
         let caller = self.gateway.clone();
         let request = match rpc {
             "PatchUserPresencesPurecloud" => json!({"userId": "u", "body": {}}),
@@ -60,56 +60,62 @@ impl Ending {
     }
 }
 
-pub async fn ends_soon(serving: JoinHandle<()>) {
-    let ended = timeout(SOON, serving).await;
-    ended.expect("the server should have ended").unwrap();
+/// Waits until the server has stopped.
+pub async fn assert_stops_soon(serving: JoinHandle<()>) {
+    let result = timeout(SOON, serving).await;
+    result.expect("the server did not stop in time").unwrap();
 }
 
-/// A vendor that says when it was asked, and answers when it is told to.
-pub async fn waiting_vendor() -> (Vendor, Arc<Notify>, Arc<Notify>) {
-    let (arrived, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (arrive, may_answer) = (Arc::clone(&arrived), Arc::clone(&answer));
+/// A vendor that notifies the first `Notify` of each request, and waits for the
+/// second before each response.
+pub async fn gated_vendor() -> (Vendor, Arc<Notify>, Arc<Notify>) {
+    let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (arrive, released) = (Arc::clone(&arrived), Arc::clone(&release));
     let vendor = Vendor::start(move |_| {
-        let (arrive, may_answer) = (Arc::clone(&arrive), Arc::clone(&may_answer));
+        let (arrive, released) = (Arc::clone(&arrive), Arc::clone(&released));
         async move {
             arrive.notify_one();
-            may_answer.notified().await;
+            released.notified().await;
             reply(200, r#"{"id":"p"}"#)
         }
     })
     .await;
-    (vendor, arrived, answer)
+    (vendor, arrived, release)
 }
 
 pub const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
-async fn a_lame_duck_says_so_and_serves_all_who_come() {
+async fn a_lame_duck_reports_not_serving_and_serves_every_call() {
     let vendor = Vendor::with_response(200, r#"{"id":"p"}"#).await;
     let upstream = format!("http://{}", vendor.address);
-    let ending = Ending::new(&upstream, HOUR, HOUR).await;
+    let stoppable = StoppableGateway::new(&upstream, HOUR, HOUR).await;
     let mut watches = Vec::new();
     for name in NAMES {
-        let mut client = HealthClient::new(ending.gateway.channel.clone());
-        let mut watch = client.watch(named(name)).await.unwrap().into_inner();
+        let mut client = HealthClient::new(stoppable.gateway.channel.clone());
+        let mut watch = client
+            .watch(health_request(name))
+            .await
+            .unwrap()
+            .into_inner();
         let first = watch.message().await.unwrap().unwrap();
         assert_eq!(first.status(), Serving, "{name}");
         watches.push((name, watch));
     }
-    ending.stop.send(()).unwrap();
+    stoppable.stop.send(()).unwrap();
     for (name, watch) in &mut watches {
         if *name != "liveness" {
             let next = timeout(SOON, watch.message()).await.expect(name);
             assert_eq!(next.unwrap().unwrap().status(), NotServing, "{name}");
         }
     }
-    // All the others were told, so that this one would have been too.
+    // The other watches have received their update, so this one would have too.
     let liveness = watches.iter_mut().find(|(name, _)| *name == "liveness");
-    let told = liveness.unwrap().1.message().now_or_never();
-    assert!(told.is_none(), "liveness was told {told:?}");
+    let update = liveness.unwrap().1.message().now_or_never();
+    assert!(update.is_none(), "liveness received {update:?}");
 
-    let late = Gateway::connect(ending.gateway.address).await;
-    for gateway in [&ending.gateway, &late] {
+    let late = Gateway::connect(stoppable.gateway.address).await;
+    for gateway in [&stoppable.gateway, &late] {
         for name in NAMES {
             let status = check(&gateway.channel, name).await.unwrap();
             let expected = if name == "liveness" {
@@ -119,51 +125,58 @@ async fn a_lame_duck_says_so_and_serves_all_who_come() {
             };
             assert_eq!(status, expected, "{name}");
         }
-        let answer = gateway.call(RPC, json!({"userId": "u"})).await;
-        assert_eq!(answer.unwrap(), json!({"id": "p"}));
+        let response = gateway.call(RPC, json!({"userId": "u"})).await;
+        assert_eq!(response.unwrap(), json!({"id": "p"}));
     }
-    assert!(!ending.serving.is_finished());
+    assert!(!stoppable.serving.is_finished());
 }
 
 #[tokio::test]
-async fn the_drain_finishes_calls_and_takes_no_more() {
-    let (vendor, arrived, answer) = waiting_vendor().await;
+async fn the_drain_finishes_calls_and_accepts_no_connection() {
+    let (vendor, arrived, release) = gated_vendor().await;
     let upstream = format!("http://{}", vendor.address);
-    let ending = Ending::new(&upstream, Duration::ZERO, HOUR).await;
-    let in_flight = ending.call(RPC);
+    let stoppable = StoppableGateway::new(&upstream, Duration::ZERO, HOUR).await;
+    let in_flight = stoppable.spawn_call(RPC);
     arrived.notified().await;
-    let mut client = HealthClient::new(ending.gateway.channel.clone());
-    let mut watch = client.watch(named("")).await.unwrap().into_inner();
+    let mut client = HealthClient::new(stoppable.gateway.channel.clone());
+    let mut watch = client.watch(health_request("")).await.unwrap().into_inner();
     assert_eq!(watch.message().await.unwrap().unwrap().status(), Serving);
 
-    ending.stop.send(()).unwrap();
-    // The end of the watch says that the drain has begun.
+    stoppable.stop.send(()).unwrap();
+    // The watch ends when the drain begins.
     while let Ok(Some(_)) = watch.message().await {}
-    let late = TcpStream::connect(ending.gateway.address).await;
+    let late = TcpStream::connect(stoppable.gateway.address).await;
     assert!(late.is_err(), "a connection was accepted in the drain");
-    assert!(!ending.serving.is_finished(), "it ended before its calls");
+    assert!(
+        !stoppable.serving.is_finished(),
+        "the server stopped before its calls ended"
+    );
 
-    answer.notify_one();
+    release.notify_one();
     assert_eq!(in_flight.await.unwrap().unwrap(), json!({"id": "p"}));
-    ends_soon(ending.serving).await;
+    assert_stops_soon(stoppable.serving).await;
 }
 
 #[tokio::test]
-async fn streams_without_an_end_are_told_what_is_and_then_closed() {
-    let ending = Ending::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
+async fn endless_streams_get_the_final_state_and_a_status() {
+    let stoppable = StoppableGateway::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
     let mut watches = Vec::new();
     for name in NAMES {
-        let mut client = HealthClient::new(ending.gateway.channel.clone());
-        let mut watch = client.watch(named(name)).await.unwrap().into_inner();
+        let mut client = HealthClient::new(stoppable.gateway.channel.clone());
+        let mut watch = client
+            .watch(health_request(name))
+            .await
+            .unwrap()
+            .into_inner();
         watch.message().await.unwrap().unwrap();
         watches.push((name, watch));
     }
-    let mut client = ServerReflectionClient::new(ending.gateway.channel.clone());
-    // Neither side has anything more to say.
-    let silent = stream::pending::<ServerReflectionRequest>();
-    let reflection = client.server_reflection_info(silent).await.unwrap();
+    let mut client = ServerReflectionClient::new(stoppable.gateway.channel.clone());
+    // Neither side sends a message.
+    let requests = stream::pending::<ServerReflectionRequest>();
+    let reflection = client.server_reflection_info(requests).await.unwrap();
 
-    ending.stop.send(()).unwrap();
+    stoppable.stop.send(()).unwrap();
     for (name, mut watch) in watches {
         if name != "liveness" {
             let last = timeout(SOON, watch.message()).await.expect(name);
@@ -174,55 +187,56 @@ async fn streams_without_an_end_are_told_what_is_and_then_closed() {
     }
     let end = timeout(SOON, reflection.into_inner().next()).await.unwrap();
     expect_error(end.unwrap(), Code::Unavailable, "SHUTTING_DOWN");
-    ends_soon(ending.serving).await;
+    assert_stops_soon(stoppable.serving).await;
 }
 
 #[tokio::test]
-async fn calls_that_outlast_the_drain_get_their_status_at_its_end() {
-    let (vendor, arrived, _answer) = waiting_vendor().await;
+async fn calls_that_outlast_the_drain_get_a_status_at_its_end() {
+    let (vendor, arrived, _release) = gated_vendor().await;
     let upstream = format!("http://{}", vendor.address);
     let drain = Duration::from_millis(300);
-    let ending = Ending::new(&upstream, Duration::ZERO, drain).await;
-    let read = ending.call(RPC);
+    let stoppable = StoppableGateway::new(&upstream, Duration::ZERO, drain).await;
+    let read = stoppable.spawn_call(RPC);
     arrived.notified().await;
-    let write = ending.call("PatchUserPresencesPurecloud");
+    let write = stoppable.spawn_call("PatchUserPresencesPurecloud");
     arrived.notified().await;
 
-    let told = Instant::now();
-    ending.stop.send(()).unwrap();
+    let stopped = Instant::now();
+    stoppable.stop.send(()).unwrap();
     expect_error(
         read.await.unwrap(),
         Code::DeadlineExceeded,
         "DEADLINE_EXCEEDED",
     );
-    assert!(told.elapsed() >= drain, "cut after {:?}", told.elapsed());
+    let elapsed = stopped.elapsed();
+    assert!(elapsed >= drain, "the call ended after {elapsed:?}");
     expect_error(
         write.await.unwrap(),
         Code::DeadlineExceeded,
         "OUTCOME_UNKNOWN",
     );
-    ends_soon(ending.serving).await;
+    assert_stops_soon(stoppable.serving).await;
 }
 
 #[tokio::test]
-async fn what_the_vendor_keeps_waiting_is_told_so_and_not_sent_again_too_early() {
+async fn a_call_that_waits_for_retry_after_fails_and_is_not_retried_early() {
     for status in [429, 503] {
         let arrived = Arc::new(Notify::new());
         let arrive = Arc::clone(&arrived);
         let vendor = Vendor::start(move |_| {
             arrive.notify_one();
-            let mut answer = reply(status, r#"{"code":"later","message":"m"}"#);
-            let later = http::HeaderValue::from_static("20");
-            answer.headers_mut().insert("retry-after", later);
-            async { answer }
+            let mut response = reply(status, r#"{"code":"later","message":"m"}"#);
+            let delay = http::HeaderValue::from_static("20");
+            response.headers_mut().insert("retry-after", delay);
+            async { response }
         })
         .await;
         let upstream = format!("http://{}", vendor.address);
-        let ending = Ending::new(&upstream, Duration::ZERO, HOUR).await;
-        let call = ending.call(RPC);
+        let stoppable = StoppableGateway::new(&upstream, Duration::ZERO, HOUR).await;
+        let call = stoppable.spawn_call(RPC);
         arrived.notified().await;
-        ending.stop.send(()).unwrap();
-        ends_soon(ending.serving).await;
+        stoppable.stop.send(()).unwrap();
+        assert_stops_soon(stoppable.serving).await;
         let code = match status {
             429 => Code::ResourceExhausted,
             _ => Code::Unavailable,
@@ -233,39 +247,39 @@ async fn what_the_vendor_keeps_waiting_is_told_so_and_not_sent_again_too_early()
 }
 
 #[tokio::test]
-async fn connections_without_calls_do_not_hold_it_up() {
-    let ending = Ending::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
-    let address = ending.gateway.address;
+async fn connections_without_calls_do_not_delay_the_drain() {
+    let stoppable = StoppableGateway::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
+    let address = stoppable.gateway.address;
     let idle = Gateway::connect(address).await;
-    // Some probes never say a word; others stop in the middle of one.
+    // Some probes send nothing, others a part of the preface.
     let silent = TcpStream::connect(address).await.unwrap();
     let mut partial = TcpStream::connect(address).await.unwrap();
     partial.write_all(&PREFACE[..10]).await.unwrap();
-    // These speak HTTP/2 and then acknowledge nothing, not even GOAWAY.
+    // These begin HTTP/2, and then acknowledge nothing, not even GOAWAY.
     let mut stuck = Vec::new();
     // The last one stops in the middle of a header frame.
     for rest in [&[][..], &[0, 0, 100, 1, 0, 0, 0, 0, 1, 0x82]] {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
-        let said = [PREFACE, &settings, rest].concat();
-        stream.write_all(&said).await.unwrap();
-        // The server's settings: it has read the preface.
+        let bytes = [PREFACE, &settings, rest].concat();
+        stream.write_all(&bytes).await.unwrap();
+        // The server sends its settings after it has read the preface.
         stream.read_exact(&mut [0; 9]).await.unwrap();
         stuck.push(stream);
     }
-    ending.stop.send(()).unwrap();
-    ends_soon(ending.serving).await;
+    stoppable.stop.send(()).unwrap();
+    assert_stops_soon(stoppable.serving).await;
     drop((idle, silent, partial, stuck));
 }
 
 #[tokio::test]
-async fn a_caller_that_does_not_take_its_answer_holds_it_up_for_the_drain_alone() {
+async fn an_unread_response_delays_the_exit_no_longer_than_the_drain() {
     let list = json!([{"name": "x".repeat(1_000_000)}]);
     let vendor = Vendor::with_response(200, list.to_string()).await;
     let upstream = format!("http://{}", vendor.address);
     let drain = Duration::from_millis(300);
-    let ending = Ending::new(&upstream, Duration::ZERO, drain).await;
-    let stream = TcpStream::connect(ending.gateway.address).await.unwrap();
+    let stoppable = StoppableGateway::new(&upstream, Duration::ZERO, drain).await;
+    let stream = TcpStream::connect(stoppable.gateway.address).await.unwrap();
     let (mut client, connection) =
         hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
             .initial_stream_window_size(1000)
@@ -277,7 +291,7 @@ async fn a_caller_that_does_not_take_its_answer_holds_it_up_for_the_drain_alone(
     let call = crate::support::raw_http::head(path)
         .body(axum::body::Body::from(crate::support::raw_http::frame(b"")));
     let unread = client.send_request(call.unwrap()).await.unwrap();
-    ending.stop.send(()).unwrap();
-    ends_soon(ending.serving).await;
+    stoppable.stop.send(()).unwrap();
+    assert_stops_soon(stoppable.serving).await;
     drop(unread);
 }

@@ -1,4 +1,4 @@
-//! The health of the gateway, which is not the vendor's.
+//! The health service, which reports the gateway and not the vendor.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus::{self, ServiceUnknown, Serving};
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::lifecycle::drain::{Ending, HOUR, SOON, ends_soon};
+use crate::lifecycle::drain::{HOUR, SOON, StoppableGateway, assert_stops_soon};
 use crate::support::{Gateway, Limits, Vendor, expect_error};
 
-/// The names that can be asked for.
+/// The services that health reports.
 pub const NAMES: [&str; 5] = [
     "",
     "readiness",
@@ -23,22 +23,22 @@ pub const NAMES: [&str; 5] = [
     "genesys.presence.v1.LegacyPresenceService",
 ];
 
-pub fn named(service: &str) -> HealthCheckRequest {
+pub fn health_request(service: &str) -> HealthCheckRequest {
     let service = service.to_owned();
     HealthCheckRequest { service }
 }
 
 pub async fn check(channel: &Channel, service: &str) -> Result<ServingStatus, tonic::Status> {
     let mut client = HealthClient::new(channel.clone());
-    let answer = client.check(named(service)).await?;
-    Ok(answer.into_inner().status())
+    let response = client.check(health_request(service)).await?;
+    Ok(response.into_inner().status())
 }
 
 #[tokio::test]
-async fn it_is_serving_under_every_name_without_a_token_and_without_a_vendor() {
+async fn every_service_is_serving_without_a_token_and_without_a_vendor() {
     let gateway = Gateway::start_without_vendor().await;
-    let answer = gateway.call("GetPresenceSettings", json!({})).await;
-    expect_error(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
+    let result = gateway.call("GetPresenceSettings", json!({})).await;
+    expect_error(result, Code::Unavailable, "UPSTREAM_UNREACHABLE");
     for name in NAMES {
         let status = check(&gateway.channel, name).await;
         assert_eq!(status.unwrap(), Serving, "{name}");
@@ -61,43 +61,51 @@ async fn an_unknown_name_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_watch_of_an_unknown_name_says_so_and_stays_open_until_the_drain() {
-    let ending = Ending::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
-    let mut client = HealthClient::new(ending.gateway.channel.clone());
+async fn a_watch_of_an_unknown_name_reports_it_and_stays_open_until_the_drain() {
+    let stoppable = StoppableGateway::new("http://127.0.0.1:1", Duration::ZERO, HOUR).await;
+    let mut client = HealthClient::new(stoppable.gateway.channel.clone());
     let mut watches = Vec::new();
     for name in ["x", "genesys.presence.v1.NoService"] {
-        let mut watch = client.watch(named(name)).await.unwrap().into_inner();
+        let mut watch = client
+            .watch(health_request(name))
+            .await
+            .unwrap()
+            .into_inner();
         let first = watch.message().await.unwrap().unwrap();
         assert_eq!(first.status(), ServiceUnknown, "{name}");
         watches.push((name, watch));
     }
-    // The answer to another call comes behind whatever else they would be told.
-    check(&ending.gateway.channel, "").await.unwrap();
+    // The response to a later call arrives after any update of the watches.
+    check(&stoppable.gateway.channel, "").await.unwrap();
     for (name, watch) in &mut watches {
-        let told = watch.message().now_or_never();
-        assert!(told.is_none(), "{name} was told {told:?}");
+        let update = watch.message().now_or_never();
+        assert!(update.is_none(), "{name} received {update:?}");
     }
-    ending.stop.send(()).unwrap();
+    stoppable.stop.send(()).unwrap();
     for (name, mut watch) in watches {
         let end = timeout(SOON, watch.message()).await.expect(name);
         expect_error(end, Code::Unavailable, "SHUTTING_DOWN");
     }
-    ends_soon(ending.serving).await;
+    assert_stops_soon(stoppable.serving).await;
 }
 
 #[tokio::test]
-async fn a_watch_begins_with_what_is() {
+async fn a_watch_begins_with_the_current_state() {
     let gateway = Gateway::start_without_vendor().await;
     for name in NAMES {
         let mut client = HealthClient::new(gateway.channel.clone());
-        let mut watch = client.watch(named(name)).await.unwrap().into_inner();
+        let mut watch = client
+            .watch(health_request(name))
+            .await
+            .unwrap()
+            .into_inner();
         let first = watch.message().await.unwrap().unwrap();
         assert_eq!(first.status(), Serving, "{name}");
     }
 }
 
 #[tokio::test]
-async fn watches_take_no_places_of_calls() {
+async fn watches_hold_no_permits_of_calls() {
     let vendor = Vendor::with_response(200, "{}").await;
     let limits = Limits {
         max_in_flight: 4,
@@ -107,7 +115,7 @@ async fn watches_take_no_places_of_calls() {
     let mut watches = Vec::new();
     for _ in 0..10 {
         let mut client = HealthClient::new(gateway.channel.clone());
-        let mut watch = client.watch(named("")).await.unwrap().into_inner();
+        let mut watch = client.watch(health_request("")).await.unwrap().into_inner();
         watch.message().await.unwrap().unwrap();
         watches.push(watch);
     }

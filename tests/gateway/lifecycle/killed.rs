@@ -1,32 +1,32 @@
-//! Killed in the middle of writes: what callers were told is held against what
-//! the vendor applied.
+//! Stops gateways in the middle of writes, and compares what callers received
+//! with what the vendor applied.
 //!
-//! Some rounds each time; `KILLED_ROUNDS` asks for more, and `KILLED_SEED` for
-//! those that went wrong (CONTRIBUTING.md).
+//! Plays a few rounds. `KILLED_ROUNDS` sets another number, and `KILLED_SEED`
+//! repeats a round that failed (CONTRIBUTING.md).
 
 mod caller;
-mod fate;
+mod claims;
+mod misbehavior;
 mod round;
+mod sandbox;
 mod tally;
-mod told;
-mod vendor;
 mod write;
 
 use std::env;
 use std::io::{self, Write as _};
 
-use round::{Ending, play};
+use claims::Claim;
+use round::{Stop, play};
+use sandbox::Sandbox;
 use tally::Tally;
-use told::Claim;
-use vendor::Vendor;
 
-/// How many rounds there are unless told: enough for every kind of end.
+/// The rounds without `KILLED_ROUNDS`: enough for every kind of claim.
 const ROUNDS: u64 = 2;
 
-/// Says which round it was that failed.
-struct Seed(u64);
+/// Prints the seed of the round that fails.
+struct SeedReport(u64);
 
-impl Drop for Seed {
+impl Drop for SeedReport {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let seed = self.0;
@@ -35,59 +35,59 @@ impl Drop for Seed {
     }
 }
 
-fn number(variable: &str) -> Option<u64> {
+fn number_from(variable: &str) -> Option<u64> {
     let value = env::var(variable).ok()?;
     let number = value.parse();
     Some(number.unwrap_or_else(|_| panic!("{variable} is no number: {value}")))
 }
 
-/// Plays all rounds that end so.
-async fn rounds(ending: Ending) -> Tally {
-    let rounds = number("KILLED_ROUNDS");
-    let first = number("KILLED_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
-    let mut vendor = Vendor::start().await;
+/// Plays all rounds of one kind of stop.
+async fn play_rounds(stop: Stop) -> Tally {
+    let rounds = number_from("KILLED_ROUNDS");
+    let first = number_from("KILLED_SEED").unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let mut sandbox = Sandbox::start().await;
     let mut tally = Tally::default();
     for seed in first..first + rounds.unwrap_or(ROUNDS) {
-        let _seed = Seed(seed);
-        tally.add(play(&mut vendor, ending, seed).await);
+        let _seed = SeedReport(seed);
+        tally.add(play(&mut sandbox, stop, seed).await);
     }
     if let Some(rounds) = rounds {
-        let _ = writeln!(io::stderr(), "{rounds} rounds {ending:?}:\n{tally}");
+        let _ = writeln!(io::stderr(), "{rounds} rounds of {stop:?}:\n{tally}");
     }
     tally
 }
 
 #[track_caller]
-fn seen(tally: &Tally, claim: Claim, word: &str, is_applied: bool) {
+fn assert_has(tally: &Tally, claim: Claim, source: &str, is_applied: bool) {
     assert!(
-        tally.of(claim, word, is_applied) > 0,
-        "nothing was {claim:?} ({word}) and applied: {is_applied}, so this shows little:\n{tally}"
+        tally.count(claim, source, is_applied) > 0,
+        "no change was {claim:?} ({source}) with applied: {is_applied}; the rounds prove little:\n{tally}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_tells_the_truth_of_every_write() {
-    let tally = rounds(Ending::Drained).await;
-    seen(&tally, Claim::Applied, "OK", true);
-    seen(&tally, Claim::Unknown, "OUTCOME_UNKNOWN", true);
-    seen(&tally, Claim::Unknown, "report, unknown", true);
-    seen(&tally, Claim::NotApplied, "SHUTTING_DOWN", false);
-    seen(&tally, Claim::NotApplied, "report, not_tried", false);
-    seen(&tally, Claim::NotApplied, "partial, NOT_TRIED", false);
+async fn a_drain_reports_every_write_correctly() {
+    let tally = play_rounds(Stop::Drain).await;
+    assert_has(&tally, Claim::Applied, "OK", true);
+    assert_has(&tally, Claim::Unknown, "OUTCOME_UNKNOWN", true);
+    assert_has(&tally, Claim::Unknown, "report, unknown", true);
+    assert_has(&tally, Claim::NotApplied, "SHUTTING_DOWN", false);
+    assert_has(&tally, Claim::NotApplied, "report, not_tried", false);
+    assert_has(&tally, Claim::NotApplied, "partial, NOT_TRIED", false);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_signal_makes_no_lie_of_what_was_told() {
-    let tally = rounds(Ending::Hurried).await;
-    seen(&tally, Claim::Applied, "OK", true);
-    seen(&tally, Claim::NotApplied, "SHUTTING_DOWN", false);
-    seen(&tally, Claim::Nothing, "", true);
+async fn a_second_signal_contradicts_no_response() {
+    let tally = play_rounds(Stop::SecondSignal).await;
+    assert_has(&tally, Claim::Applied, "OK", true);
+    assert_has(&tally, Claim::NotApplied, "SHUTTING_DOWN", false);
+    assert_has(&tally, Claim::NoStatus, "", true);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_kill_makes_no_lie_of_what_was_told() {
-    let tally = rounds(Ending::Killed).await;
-    seen(&tally, Claim::Applied, "OK", true);
-    seen(&tally, Claim::Nothing, "", true);
-    seen(&tally, Claim::Nothing, "", false);
+async fn a_kill_contradicts_no_response() {
+    let tally = play_rounds(Stop::Kill).await;
+    assert_has(&tally, Claim::Applied, "OK", true);
+    assert_has(&tally, Claim::NoStatus, "", true);
+    assert_has(&tally, Claim::NoStatus, "", false);
 }

@@ -1,4 +1,4 @@
-//! How the process ends when it is told to.
+//! How the process exits after a signal.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use crate::support::process::{ServerProcess, run};
 
-/// Well under the pause of the test that it is compared with.
+/// Much shorter than `LONG_PAUSE`.
 const SOON: Duration = Duration::from_secs(30);
 
+/// A lame-duck time that no test waits for.
 const LONG_PAUSE: [(&str, &str); 1] = [("PRESENCE_GATEWAY_LAME_DUCK", "10m")];
 
 #[test]
-fn the_end_that_was_asked_for_is_a_success() {
+fn an_exit_after_one_signal_is_a_success() {
     for command in [&["serve", "--sandbox"][..], &["sandbox"]] {
         for signal in ["TERM", "INT"] {
             let server = ServerProcess::start(command, &[]);
@@ -25,49 +26,49 @@ fn the_end_that_was_asked_for_is_a_success() {
 }
 
 #[test]
-fn it_pauses_as_long_as_it_is_told_and_serves_meanwhile() {
+fn it_serves_for_the_whole_lame_duck_time() {
     let pause = Duration::from_millis(1500);
     let environment = [("PRESENCE_GATEWAY_LAME_DUCK", "1500ms")];
     let server = ServerProcess::start(&["serve", "--sandbox"], &environment);
-    let told = Instant::now();
+    let signalled = Instant::now();
     server.signal("TERM");
     server.wait_for_log("ending");
     let call = ["call", "GetSystempresences", "--token", "any", "--address"];
     let called = run(&[&call[..], &[&server.address]].concat(), &[]);
-    // On a machine so slow that the pause is over, this shows nothing.
-    let was_in_time = told.elapsed() < pause;
+    // On a slow machine the call can be too late, and proves nothing.
+    let was_in_time = signalled.elapsed() < pause;
     assert!(called.code == Some(0) || !was_in_time, "{called:#?}");
     let (status, log) = server.wait();
     assert!(status.success(), "{status} {log:#?}");
     assert!(
-        told.elapsed() >= pause,
-        "it ended after {:?}",
-        told.elapsed()
+        signalled.elapsed() >= pause,
+        "the process exited after {:?}",
+        signalled.elapsed()
     );
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_process_at_once() {
     for (first, second, code) in [
         ("TERM", "TERM", 143),
         ("INT", "INT", 130),
         ("TERM", "INT", 130),
     ] {
         let server = ServerProcess::start(&["serve", "--sandbox"], &LONG_PAUSE);
-        let told = Instant::now();
+        let signalled = Instant::now();
         server.signal(first);
-        // Two of the same kind are one unless the first was taken.
+        // Two pending signals of one kind merge into one.
         server.wait_for_log("ending");
         server.signal(second);
         let (status, log) = server.wait();
-        assert!(told.elapsed() < SOON, "{log:#?}");
+        assert!(signalled.elapsed() < SOON, "{log:#?}");
         assert_eq!(status.code(), Some(code), "{first} {second}: {log:#?}");
         assert_eq!(status.signal(), None);
     }
 }
 
-/// Sends a request to a sandbox that makes the answer wrong in this way.
-fn asked(sandbox: &ServerProcess, path: &str, misbehave: &str) -> TcpStream {
+/// Sends a request to a sandbox with a rule for how it misbehaves.
+fn send_request(sandbox: &ServerProcess, path: &str, misbehave: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&sandbox.address).unwrap();
     let request = format!(
         "GET {path} HTTP/1.1\r\nhost: sandbox\r\nauthorization: Bearer any\r\n\
@@ -77,45 +78,45 @@ fn asked(sandbox: &ServerProcess, path: &str, misbehave: &str) -> TcpStream {
     stream
 }
 
-/// What is left to be read.
-fn rest(mut stream: TcpStream) -> String {
-    let mut rest = String::new();
-    // It may be cut.
-    let _ = stream.read_to_string(&mut rest);
-    rest
+/// Reads a stream to its end.
+fn read_to_end(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    // The connection can be reset.
+    let _ = stream.read_to_string(&mut text);
+    text
 }
 
 #[test]
-fn the_sandbox_gives_the_answers_under_way_and_cuts_those_without_an_end() {
+fn the_sandbox_sends_pending_responses_and_cuts_endless_ones() {
     let sandbox = ServerProcess::start(&["sandbox"], &[]);
     let path = "/api/v2/systempresences";
-    let slow = asked(&sandbox, path, "delay=100ms");
-    let never = asked(&sandbox, path, "never");
-    let dripping = asked(&sandbox, path, "drip=1s");
+    let slow = send_request(&sandbox, path, "delay=100ms");
+    let never = send_request(&sandbox, path, "never");
+    let dripping = send_request(&sandbox, path, "drip=1s");
     let silent = TcpStream::connect(&sandbox.address).unwrap();
-    while rest(asked(&sandbox, "/sandbox/requests", ""))
+    while read_to_end(send_request(&sandbox, "/sandbox/requests", ""))
         .matches(path)
         .count()
         < 3
     {}
-    let told = Instant::now();
+    let signalled = Instant::now();
     sandbox.signal("TERM");
-    let slow = rest(slow);
+    let slow = read_to_end(slow);
     assert!(
         slow.starts_with("HTTP/1.1 200") && slow.contains("ON_QUEUE"),
         "{slow:?}"
     );
-    assert_eq!(rest(never), "");
-    let dripped = rest(dripping);
+    assert_eq!(read_to_end(never), "");
+    let dripped = read_to_end(dripping);
     assert!(!dripped.contains("ON_QUEUE"), "{dripped:?}");
-    assert_eq!(rest(silent), "");
+    assert_eq!(read_to_end(silent), "");
     let (status, log) = sandbox.wait();
     assert!(status.success(), "{status} {log:#?}");
-    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
+    assert!(signalled.elapsed() < SOON, "{:?}", signalled.elapsed());
 }
 
 #[test]
-fn the_pauses_have_bounds() {
+fn the_shutdown_times_have_bounds() {
     let refused = run(
         &[
             "serve",

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use crate::lifecycle::drain::ends_soon;
+use crate::lifecycle::drain::assert_stops_soon;
 use crate::support::bulk::{all_presences, ids, start_vendor};
 use crate::support::in_flight::{InFlight, gated_vendor, wait_for};
 use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall};
@@ -253,7 +253,7 @@ async fn a_gateway_that_ends_answers_what_is_under_way_and_names_the_rest() {
     assert_eq!(told.failed_with("SHUTTING_DOWN"), ids(100..420));
     assert_eq!(told.progress.failed, 320);
     assert_eq!(flight.counts().started, 2);
-    ends_soon(serving).await;
+    assert_stops_soon(serving).await;
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn a_stream_that_only_waits_ends_with_the_gateway() {
     assert_eq!(call.next().await.unwrap().users(), ids(0..1));
     drop(stop);
     expect_error(call.status().await, Code::Unavailable, "SHUTTING_DOWN");
-    ends_soon(serving).await;
+    assert_stops_soon(serving).await;
 }
 
 #[tokio::test]
@@ -290,5 +290,5 @@ async fn what_the_end_of_the_drain_cuts_off_is_told_as_the_gateways_end() {
     let told = call.collect().await;
     expect_error(told.status.clone(), Code::Unavailable, "SHUTTING_DOWN");
     assert_eq!(told.ids(), sorted(ids(0..60)));
-    ends_soon(serving).await;
+    assert_stops_soon(serving).await;
 }

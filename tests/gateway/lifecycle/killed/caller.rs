@@ -1,4 +1,4 @@
-//! A caller with one connection, which knows what it was told of each call.
+//! A caller with one connection, which distinguishes how its calls end.
 
 use std::io;
 use std::pin::Pin;
@@ -22,41 +22,44 @@ use crate::support::{encode, method, path};
 
 /// How a call ended for its caller.
 #[derive(Debug)]
-pub enum End {
-    Answered(Bytes),
+pub enum CallEnd {
+    Response(Bytes),
     Failed(Status),
-    /// The connection did not take the call, or the gateway said that it did
-    /// not look at it.
-    TurnedAway,
-    /// The connection was closed before a word was said on it.
-    NotLetIn,
-    /// The connection broke, and nothing was told.
-    Lost(hyper::Error),
+    /// The call was never written to the connection, or the gateway reported
+    /// that it did not process it.
+    NotProcessed,
+    /// The connection closed before the gateway sent a byte.
+    NotAccepted,
+    /// The connection broke before a status arrived.
+    ConnectionLost(hyper::Error),
 }
 
-/// A connection to the gateway, which is not made again.
+/// A connection to the gateway that never reconnects.
 #[derive(Debug, Clone)]
 pub struct Caller {
     client: SendRequest<Body>,
-    /// Whether the gateway said anything.
-    is_let_in: Arc<AtomicBool>,
+    /// Whether the gateway sent a byte.
+    has_received: Arc<AtomicBool>,
 }
 
 impl Caller {
-    /// A new connection; none where nobody listens any more.
+    /// Connects; returns `None` once the gateway no longer listens.
     pub async fn connect(address: &str) -> Option<Self> {
         let stream = TcpStream::connect(address).await.ok()?;
-        let is_let_in = Arc::new(AtomicBool::new(false));
-        let stream = Heard(stream, Arc::clone(&is_let_in));
-        // Its first words may find it closed.
+        let has_received = Arc::new(AtomicBool::new(false));
+        let stream = ReadObserver(stream, Arc::clone(&has_received));
+        // The preface may find the connection closed.
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (client, connection) = handshake.await.ok()?;
         tokio::spawn(connection);
-        Some(Self { client, is_let_in })
+        Some(Self {
+            client,
+            has_received,
+        })
     }
 
-    /// Makes a call, and waits for as long as its connection lasts.
-    pub async fn call(&self, write: &Write) -> End {
+    /// Makes a call, and waits until it ends or its connection breaks.
+    pub async fn call(&self, write: &Write) -> CallEnd {
         let method = method(write.rpc);
         let message = frame(&encode(&method, write.request.clone()));
         let mut call = head(&path(&method)).body(Body::from(message)).unwrap();
@@ -66,26 +69,26 @@ impl Caller {
             let timeout = format!("{}m", timeout.as_millis()).parse().unwrap();
             call.headers_mut().insert("grpc-timeout", timeout);
         }
-        let travelled = async {
+        let exchange = async {
             let response = self.client.clone().send_request(call).await?;
             RawResponse::read(response).await
         };
-        match travelled.await {
+        match exchange.await {
             Ok(travelled) => match travelled.result() {
-                Ok(answer) => End::Answered(answer.slice(5..)),
-                Err(status) => End::Failed(status),
+                Ok(response) => CallEnd::Response(response.slice(5..)),
+                Err(status) => CallEnd::Failed(status),
             },
-            Err(error) if is_untouched(&error) => End::TurnedAway,
-            Err(_) if !self.is_let_in.load(SeqCst) => End::NotLetIn,
-            Err(error) => End::Lost(error),
+            Err(error) if is_unprocessed(&error) => CallEnd::NotProcessed,
+            Err(_) if !self.has_received.load(SeqCst) => CallEnd::NotAccepted,
+            Err(error) => CallEnd::ConnectionLost(error),
         }
     }
 }
 
-/// A connection that notes that something was read from it.
-struct Heard(TcpStream, Arc<AtomicBool>);
+/// A connection that records when a byte was read from it.
+struct ReadObserver(TcpStream, Arc<AtomicBool>);
 
-impl AsyncRead for Heard {
+impl AsyncRead for ReadObserver {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -98,7 +101,7 @@ impl AsyncRead for Heard {
     }
 }
 
-impl AsyncWrite for Heard {
+impl AsyncWrite for ReadObserver {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -116,21 +119,21 @@ impl AsyncWrite for Heard {
     }
 }
 
-/// Whether a call that broke is known not to have been looked at.
-fn is_untouched(error: &hyper::Error) -> bool {
+/// Whether it is certain that the gateway did not process a failed call.
+fn is_unprocessed(error: &hyper::Error) -> bool {
     if error.is_canceled() {
-        // It had not been written to the connection.
+        // The call was never written to the connection.
         return true;
     }
     let cause =
         std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
     cause.is_some_and(|cause| {
         let is_refused = cause.is_reset() && cause.reason() == Some(Reason::REFUSED_STREAM);
-        // GOAWAY names the last call that was looked at; this one came after.
+        // GOAWAY names the last processed call, and this one is later.
         let is_beyond = cause.is_go_away() && cause.reason() == Some(Reason::NO_ERROR);
         cause.is_remote() && (is_refused || is_beyond)
     })
 }
 
 /// Longer than any call of these tests can last.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);

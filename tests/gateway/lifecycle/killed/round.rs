@@ -1,4 +1,5 @@
-//! One gateway before the vendor, from its start under load to its end.
+//! One gateway in front of the sandbox: starts it, loads it, stops it, and checks
+//! the calls.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -9,115 +10,116 @@ use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
-use super::caller::{Caller, End, PATIENCE};
-use super::fate::{GREEDY, SWALLOWED, TURNS};
+use super::caller::{CallEnd, Caller, TIMEOUT};
+use super::claims::{error_info, statements};
+use super::misbehavior::{OVER_LIMIT, REQUESTS_PER_MINUTE, UNANSWERED};
+use super::sandbox::Sandbox;
 use super::tally::Tally;
-use super::told::{info_of, told};
-use super::vendor::Vendor;
-use super::write::{Write, Writes};
+use super::write::{Write, WriteGenerator};
 use crate::support::process::ServerProcess;
 
-/// How many connections there are, and how many calls on each at a time.
+/// The number of connections, and of concurrent calls on each.
 const CONNECTIONS: usize = 4;
 const WORKERS: usize = 8;
 
-/// How many callers connect anew for each call.
-const NEWCOMERS: usize = 2;
+/// The number of callers that connect for each call.
+const RECONNECTING_CALLERS: usize = 2;
 
-/// How the gateway is ended.
+/// How a round stops the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// By SIGTERM, with so long for the calls in flight.
-    Drained,
-    /// By SIGTERM, and by another one before all calls have ended.
-    Hurried,
-    /// By SIGKILL.
-    Killed,
+pub enum Stop {
+    /// With SIGTERM.
+    Drain,
+    /// With SIGTERM, and a second one before all calls have ended.
+    SecondSignal,
+    /// With SIGKILL.
+    Kill,
 }
 
-/// What there is of a round while it lasts.
+/// The state that the callers of a round share.
 #[derive(Clone)]
 struct Round {
     address: String,
-    writes: Arc<Mutex<Writes>>,
-    ends: Arc<Mutex<Vec<(Write, End)>>>,
-    /// Told of each end.
-    ended: Arc<Notify>,
+    writes: Arc<Mutex<WriteGenerator>>,
+    ended: Arc<Mutex<Vec<(Write, CallEnd)>>>,
+    /// Notified when a call has ended.
+    call_ended: Arc<Notify>,
 }
 
-/// Plays one round; gives what was told and found.
-pub async fn play(vendor: &mut Vendor, ending: Ending, seed: u64) -> Tally {
+/// Plays one round; returns what callers received against what was applied.
+pub async fn play(sandbox: &mut Sandbox, stop: Stop, seed: u64) -> Tally {
     let mut rng = fastrand::Rng::with_seed(seed);
-    let stock = vendor.reset().await;
+    let resources = sandbox.reset().await;
     let lame_duck = Duration::from_millis([0, rng.u64(..300)][rng.usize(..2)]);
-    let drain = Duration::from_millis(match ending {
-        Ending::Hurried => 60_000,
+    let drain = Duration::from_millis(match stop {
+        Stop::SecondSignal => 60_000,
         _ => rng.u64(20..500),
     });
     let pause = Duration::from_millis(rng.u64(..500));
-    let gateway = start(&vendor.url(), lame_duck, drain);
+    let gateway = start(&sandbox.url(), lame_duck, drain);
     let round = Round {
         address: gateway.address.clone(),
-        writes: Arc::new(Mutex::new(Writes::new(seed, rng, stock))),
-        ends: Arc::default(),
+        writes: Arc::new(Mutex::new(WriteGenerator::new(seed, rng, resources))),
         ended: Arc::default(),
+        call_ended: Arc::default(),
     };
 
     let mut callers = JoinSet::new();
-    round.certainly(vendor, &mut callers).await;
+    round.start_pending_calls(sandbox, &mut callers).await;
     for _ in 0..CONNECTIONS {
         let caller = Caller::connect(&round.address).await.unwrap();
         for _ in 0..WORKERS {
-            callers.spawn(round.clone().work(caller.clone()));
+            callers.spawn(round.clone().call_until_closed(caller.clone()));
         }
     }
-    for _ in 0..NEWCOMERS {
-        callers.spawn(round.clone().come_anew());
+    for _ in 0..RECONNECTING_CALLERS {
+        callers.spawn(round.clone().reconnect_for_each_call());
     }
-    // The moment is what the round is about: any.
+    // The round stops the gateway at a random moment.
     sleep(pause).await;
-    let begun = Instant::now();
-    match ending {
-        Ending::Killed => gateway.signal("KILL"),
-        Ending::Drained => gateway.signal("TERM"),
-        Ending::Hurried => {
+    let stopped = Instant::now();
+    match stop {
+        Stop::Kill => gateway.signal("KILL"),
+        Stop::Drain => gateway.signal("TERM"),
+        Stop::SecondSignal => {
             gateway.signal("TERM");
-            // The drain has begun: who waited for a turn was told so.
-            round.until_told("SHUTTING_DOWN").await;
+            // The drain has begun once it ends the calls that wait for the rate
+            // limiter.
+            round.wait_for_reason("SHUTTING_DOWN").await;
             sleep(pause / 2).await;
             gateway.signal("TERM");
         }
     }
     let all = async { while callers.join_next().await.transpose().unwrap().is_some() {} };
-    let all = timeout(PATIENCE, all).await;
-    assert!(all.is_ok(), "{} calls never ended", callers.len());
+    let all = timeout(TIMEOUT, all).await;
+    assert!(all.is_ok(), "{} calls did not end", callers.len());
     let (status, log) = spawn_blocking(|| gateway.wait()).await.unwrap();
-    check_exit(ending, status, begun.elapsed(), lame_duck + drain, &log);
-    let ends = std::mem::take(&mut *round.ends.lock());
-    judge(vendor, ending, &ends).await
+    check_exit(stop, status, stopped.elapsed(), lame_duck + drain, &log);
+    let ended = std::mem::take(&mut *round.ended.lock());
+    compare(sandbox, stop, &ended).await
 }
 
-/// Holds what was told against what is found; gives how much there was of each.
-async fn judge(vendor: &mut Vendor, ending: Ending, ends: &[(Write, End)]) -> Tally {
-    vendor.idle().await;
-    let users: Vec<&str> = ends.iter().flat_map(|(write, _)| write.users()).collect();
-    let found = vendor.marks(&users).await;
+/// Compares the statements about all writes with the state of the sandbox.
+async fn compare(sandbox: &mut Sandbox, stop: Stop, ended: &[(Write, CallEnd)]) -> Tally {
+    sandbox.wait_until_idle().await;
+    let users: Vec<&str> = ended.iter().flat_map(|(write, _)| write.users()).collect();
+    let found = sandbox.marks(&users).await;
     let mut tally = Tally::default();
     let mut wrong = Vec::new();
-    for (write, end) in ends {
+    for (write, end) in ended {
         match end {
-            End::Lost(error) if ending == Ending::Drained => {
-                wrong.push(format!("{}: no status, but {error:?}", write.rpc));
+            CallEnd::ConnectionLost(error) if stop == Stop::Drain => {
+                wrong.push(format!("{}: {error:?} in place of a status", write.rpc));
             }
-            end => wrong.extend(tally.count(write, told(write, end), &found)),
+            end => wrong.extend(tally.record(write, statements(write, end), &found)),
         }
     }
     assert!(wrong.is_empty(), "{}\n{tally}", wrong.join("\n"));
     tally
 }
 
-fn start(vendor: &str, lame_duck: Duration, drain: Duration) -> ServerProcess {
-    let turns = TURNS.to_string();
+fn start(upstream: &str, lame_duck: Duration, drain: Duration) -> ServerProcess {
+    let rate_limit = REQUESTS_PER_MINUTE.to_string();
     let (lame_duck, drain) = (
         format!("{}ms", lame_duck.as_millis()),
         format!("{}ms", drain.as_millis()),
@@ -125,13 +127,13 @@ fn start(vendor: &str, lame_duck: Duration, drain: Duration) -> ServerProcess {
     let arguments = [
         "serve",
         "--upstream-url",
-        vendor,
+        upstream,
         "--token-requests-per-minute",
-        &turns,
-        // So that the third batch of a bulk write waits for the others.
+        &rate_limit,
+        // The third batch of a bulk write waits for the others.
         "--bulk-concurrency",
         "2",
-        // Long enough for those that wait for the next minute.
+        // Calls can wait for the next minute of the rate limiter.
         "--default-deadline",
         "110s",
         "--lame-duck",
@@ -142,104 +144,108 @@ fn start(vendor: &str, lame_duck: Duration, drain: Duration) -> ServerProcess {
     ServerProcess::start(&arguments, &[])
 }
 
-fn check_exit(ending: Ending, status: ExitStatus, took: Duration, end: Duration, log: &[String]) {
-    match ending {
-        Ending::Killed => assert_eq!(status.code(), None),
-        Ending::Hurried => assert_eq!(status.code(), Some(143), "{log:#?}"),
-        Ending::Drained => {
+fn check_exit(stop: Stop, status: ExitStatus, took: Duration, limit: Duration, log: &[String]) {
+    match stop {
+        Stop::Kill => assert_eq!(status.code(), None),
+        Stop::SecondSignal => assert_eq!(status.code(), Some(143), "{log:#?}"),
+        Stop::Drain => {
             assert_eq!(status.code(), Some(0), "{log:#?}");
-            // A second for connections that stay, and some for a slow machine.
-            let bound = end + Duration::from_secs(6);
-            assert!(took < bound, "it took {took:?}, and not {end:?}");
+            // A second for connections that stay open, five for a slow machine.
+            let bound = limit + Duration::from_secs(6);
+            assert!(
+                took < bound,
+                "the exit took {took:?}, which is longer than {bound:?}"
+            );
         }
     }
 }
 
 impl Round {
-    /// Begins calls that are in the middle for as long as the gateway lives:
-    /// waiting for their turns, applied and not answered, and waiting for an
-    /// earlier batch that is not.
-    async fn certainly(&self, vendor: &mut Vendor, callers: &mut JoinSet<()>) {
+    /// Starts calls that are pending for as long as the gateway runs: those that
+    /// wait for the rate limiter, those that the sandbox applies and does not
+    /// answer, and batches that wait for an unanswered one.
+    async fn start_pending_calls(&self, sandbox: &mut Sandbox, callers: &mut JoinSet<()>) {
         let caller = Caller::connect(&self.address).await.unwrap();
-        let mut begin = |write: Write| {
+        let mut start = |write: Write| {
             let (round, caller) = (self.clone(), caller.clone());
             callers.spawn(async move {
-                round.make(&caller, write).await;
+                round.call(&caller, write).await;
             });
         };
-        for _ in 0..TURNS + 10 {
-            let write = self.writes.lock().patch(GREEDY);
-            begin(write.unwrap());
+        for _ in 0..REQUESTS_PER_MINUTE + 10 {
+            let write = self.writes.lock().patch(OVER_LIMIT);
+            start(write.unwrap());
         }
-        self.until(|ends| ends.len() >= TURNS).await;
-        let swallowed = {
+        self.wait_for(|ended| ended.len() >= REQUESTS_PER_MINUTE)
+            .await;
+        let unanswered = {
             let mut writes = self.writes.lock();
-            let bulk = [false, true].map(|partial| writes.bulk(SWALLOWED, 3, partial).unwrap());
-            let [all, some] = bulk;
-            [writes.patch(SWALLOWED).unwrap(), all, some]
+            let bulk = [false, true].map(|partial| writes.bulk(UNANSWERED, 3, partial).unwrap());
+            let [whole, partial] = bulk;
+            [writes.patch(UNANSWERED).unwrap(), whole, partial]
         };
-        for write in &swallowed {
-            begin(write.clone());
+        for write in &unanswered {
+            start(write.clone());
         }
-        for write in &swallowed {
-            // Asked and answered, again and again: the vendor sets the pace.
-            while vendor.message(write.users()[0]).await != write.marks[0] {}
+        for write in &unanswered {
+            // Polls as fast as the sandbox answers.
+            while sandbox.message(write.users()[0]).await != write.marks[0] {}
         }
     }
 
-    /// Makes one call after the other, until the connection takes no more.
-    async fn work(self, caller: Caller) {
+    /// Makes one call after the other until the connection accepts no more.
+    async fn call_until_closed(self, caller: Caller) {
         while let Some(write) = self.next() {
-            if !self.make(&caller, write).await {
+            if !self.call(&caller, write).await {
                 break;
             }
         }
     }
 
-    /// Makes one call after the other, each over a connection of its own,
-    /// until nobody takes them.
-    async fn come_anew(self) {
+    /// Makes one call after the other, each over its own connection, until the
+    /// gateway no longer listens.
+    async fn reconnect_for_each_call(self) {
         while let Some(caller) = Caller::connect(&self.address).await
             && let Some(write) = self.next()
         {
-            self.make(&caller, write).await;
+            self.call(&caller, write).await;
         }
     }
 
     fn next(&self) -> Option<Write> {
-        self.writes.lock().any()
+        self.writes.lock().draw()
     }
 
-    /// Makes a call; gives whether the gateway had to do with it.
-    async fn make(&self, caller: &Caller, write: Write) -> bool {
+    /// Makes a call; returns whether the gateway ended it.
+    async fn call(&self, caller: &Caller, write: Write) -> bool {
         let end = caller.call(&write).await;
-        let goes_on = matches!(end, End::Answered(_) | End::Failed(_));
-        self.ends.lock().push((write, end));
-        self.ended.notify_one();
-        goes_on
+        let is_processed = matches!(end, CallEnd::Response(_) | CallEnd::Failed(_));
+        self.ended.lock().push((write, end));
+        self.call_ended.notify_one();
+        is_processed
     }
 
     /// Waits until a call has failed for this reason.
-    async fn until_told(&self, reason: &str) {
-        let is_it = |(_, end): &(Write, End)| match end {
-            End::Failed(status) => info_of(status).reason == reason,
+    async fn wait_for_reason(&self, reason: &str) {
+        let has_reason = |(_, end): &(Write, CallEnd)| match end {
+            CallEnd::Failed(status) => error_info(status).reason == reason,
             _ => false,
         };
-        self.until(|ends| ends.iter().any(is_it)).await;
+        self.wait_for(|ended| ended.iter().any(has_reason)).await;
     }
 
-    /// Waits until the calls that have ended are so.
-    async fn until(&self, are_so: impl Fn(&[(Write, End)]) -> bool) {
-        let until = async {
-            while !are_so(&self.ends.lock()) {
-                self.ended.notified().await;
+    /// Waits until `condition` holds for the calls that have ended.
+    async fn wait_for(&self, condition: impl Fn(&[(Write, CallEnd)]) -> bool) {
+        let wait = async {
+            while !condition(&self.ended.lock()) {
+                self.call_ended.notified().await;
             }
         };
-        let waited = timeout(PATIENCE, until).await;
-        let ended = self.ends.lock().len();
+        let result = timeout(TIMEOUT, wait).await;
+        let count = self.ended.lock().len();
         assert!(
-            waited.is_ok(),
-            "waited in vain for calls to end; {ended} have"
+            result.is_ok(),
+            "timed out waiting for calls to end; {count} have ended"
         );
     }
 }

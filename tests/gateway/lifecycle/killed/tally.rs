@@ -1,50 +1,50 @@
-//! What was told held against what was applied, over all rounds.
+//! Counts claims against applied changes, over all rounds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use super::told::{Claim, Told};
+use super::claims::{Claim, Statement};
 use super::write::Write;
 
-/// How many changes were told to be so, and whether they were applied.
+/// The number of changes for each statement, applied and not applied.
 #[derive(Debug, Default)]
 pub struct Tally(BTreeMap<(Claim, String, bool), usize>);
 
 impl Tally {
-    /// Counts the changes of a write; gives those of which something else was
-    /// told than is found.
-    pub fn count(
+    /// Counts the changes of a write; returns the statements that are wrong.
+    pub fn record(
         &mut self,
         write: &Write,
-        told: Vec<Told>,
+        statements: Vec<Statement>,
         found: &HashMap<String, usize>,
     ) -> Vec<String> {
-        let mut lies = Vec::new();
-        for ((claim, word), mark) in told.into_iter().zip(&write.marks) {
+        let mut wrong = Vec::new();
+        for ((claim, source), mark) in statements.into_iter().zip(&write.marks) {
             let times = found.get(mark).copied().unwrap_or_default();
             let is_true = match claim {
                 Claim::Applied => times == 1,
                 Claim::NotApplied => times == 0,
-                Claim::Unknown | Claim::Nothing => times <= 1,
+                Claim::Unknown | Claim::NoStatus => times <= 1,
             };
             if !is_true {
-                lies.push(format!(
-                    "{} `{mark}` with the token `{}` and {:?} to wait: told {claim:?} ({word}), \
-                     but applied {times} times",
+                wrong.push(format!(
+                    "{} `{mark}` with the token `{}` and the timeout {:?}: claimed {claim:?} \
+                     ({source}), but applied {times} times",
                     write.rpc, write.token, write.timeout
                 ));
             }
-            *self.0.entry((claim, word, times > 0)).or_default() += 1;
+            *self.0.entry((claim, source, times > 0)).or_default() += 1;
         }
-        lies
+        wrong
     }
 
-    /// How many changes were told to be so, by any word that holds this one.
-    pub fn of(&self, claim: Claim, word: &str, is_applied: bool) -> usize {
-        let those = self.0.iter().filter(|((claimed, by, applied), _)| {
-            (*claimed, *applied) == (claim, is_applied) && by.contains(word)
+    /// The number of changes with this claim, from a source that contains
+    /// `source`.
+    pub fn count(&self, claim: Claim, source: &str, is_applied: bool) -> usize {
+        let matching = self.0.iter().filter(|((claimed, from, applied), _)| {
+            (*claimed, *applied) == (claim, is_applied) && from.contains(source)
         });
-        those.map(|(_, count)| count).sum()
+        matching.map(|(_, count)| count).sum()
     }
 
     pub fn add(&mut self, other: Self) {
@@ -56,13 +56,13 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for ((claim, word, is_applied), count) in &self.0 {
+        for ((claim, source, is_applied), count) in &self.0 {
             let applied = if *is_applied {
                 "applied"
             } else {
                 "not applied"
             };
-            writeln!(f, "{count:8} {applied:12} told {claim:?}: {word}")?;
+            writeln!(f, "{count:8} {applied:12} {claim:?}: {source}")?;
         }
         Ok(())
     }

@@ -1,72 +1,73 @@
-//! Writes of every kind, each with marks by which it is found at the vendor.
+//! Writes of every kind, with marks that show at the sandbox which were applied.
 
 use std::ops::Range;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fate;
+use super::misbehavior::draw_token;
 
-/// A write that a caller asks for.
+/// A write of one call.
 #[derive(Debug, Clone)]
 pub struct Write {
     pub rpc: &'static str,
     pub request: Value,
     pub token: String,
-    /// How long its caller waits, where that is said.
+    /// The timeout of the call, if it has one.
     pub timeout: Option<Duration>,
-    /// What is found at the vendor once it is applied: one mark, or one for
+    /// What the sandbox holds once the write is applied: one mark, or one for
     /// each update of a bulk write.
     pub marks: Vec<String>,
 }
 
-/// What there is to be changed: each is changed by one write of a round.
+/// The resources to change; one write of a round changes each.
 #[derive(Debug, Default)]
-pub struct Stock {
+pub struct Resources {
     /// The numbers of users.
     pub users: Range<usize>,
     pub sources: Vec<String>,
     pub definitions: Vec<String>,
-    /// To be deleted; with the names that they have.
-    pub doomed_sources: Vec<(String, String)>,
-    pub doomed_definitions: Vec<(String, String)>,
+    /// Ids and names of resources to delete.
+    pub deletable_sources: Vec<(String, String)>,
+    pub deletable_definitions: Vec<(String, String)>,
 }
 
-/// Makes the writes of a round.
+/// Generates the writes of a round.
 #[derive(Debug)]
-pub struct Writes {
+pub struct WriteGenerator {
     pub rng: fastrand::Rng,
-    pub stock: Stock,
+    pub resources: Resources,
     round: u64,
-    made: usize,
+    mark_count: usize,
 }
 
-/// How many updates a batch of a bulk write has.
+/// The number of updates in a batch of a bulk write.
 pub const BATCH: usize = 50;
 
-/// How a user is named (docs/sandbox.md).
+/// The id of a user of the sandbox (docs/sandbox.md).
 pub fn user(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-/// How a deleted resource is found.
-pub fn gone(name: &str) -> String {
-    format!("{name} is gone")
+/// The mark of a deleted resource.
+pub fn deleted_mark(name: &str) -> String {
+    format!("{name} is deleted")
 }
 
-impl Writes {
-    pub fn new(round: u64, rng: fastrand::Rng, stock: Stock) -> Self {
+impl WriteGenerator {
+    pub fn new(round: u64, rng: fastrand::Rng, resources: Resources) -> Self {
         Self {
             rng,
-            stock,
+            resources,
             round,
-            made: 0,
+            mark_count: 0,
         }
     }
 
-    /// Any write, with any fate; none where everything was changed.
-    pub fn any(&mut self) -> Option<Write> {
-        let token = fate::draw(&mut self.rng);
+    /// Draws a write with any token; returns `None` once its resources are used
+    /// up.
+    pub fn draw(&mut self) -> Option<Write> {
+        let token = draw_token(&mut self.rng);
         let write = match self.rng.u8(..20) {
             0 => {
                 let (batches, partial) = (self.rng.usize(1..=3), self.rng.bool());
@@ -89,25 +90,25 @@ impl Writes {
         })
     }
 
-    /// A write to one user.
+    /// Returns a write to one user.
     pub fn patch(&mut self, token: &str) -> Option<Write> {
-        let user = user(self.stock.users.next()?);
+        let user = user(self.resources.users.next()?);
         let mark = self.mark();
         let request = json!({"userId": user, "body": {"message": mark}});
         let write = Write::new("PatchUserPresencesPurecloud", request, mark);
         Some(write.with_token(token))
     }
 
-    /// A bulk write of so many batches, with or without partial results.
+    /// Returns a bulk write of `batches` batches.
     pub fn bulk(&mut self, token: &str, batches: usize, partial: bool) -> Option<Write> {
-        let most = batches * BATCH;
-        let count = self.rng.usize(most - BATCH + 1..=most);
-        if self.stock.users.len() < count {
+        let max = batches * BATCH;
+        let count = self.rng.usize(max - BATCH + 1..=max);
+        if self.resources.users.len() < count {
             return None;
         }
-        let users: Vec<usize> = self.stock.users.by_ref().take(count).collect();
+        let users: Vec<usize> = self.resources.users.by_ref().take(count).collect();
         let mark = self.mark();
-        let marks: Vec<String> = (0..count).map(|place| format!("{mark}.{place}")).collect();
+        let marks: Vec<String> = (0..count).map(|index| format!("{mark}.{index}")).collect();
         let updates: Vec<Value> = { users.iter().zip(&marks) }
             .map(|(&number, mark)| json!({"id": user(number), "message": mark}))
             .collect();
@@ -117,29 +118,37 @@ impl Writes {
     }
 
     fn put_source(&mut self) -> Option<Write> {
-        let id = self.stock.sources.pop()?;
+        let id = self.resources.sources.pop()?;
         let mark = self.mark();
         let request = json!({"sourceId": id, "body": {"name": mark}});
         Some(Write::new("PutPresenceSource", request, mark))
     }
 
     fn put_definition(&mut self) -> Option<Write> {
-        let id = self.stock.definitions.pop()?;
+        let id = self.resources.definitions.pop()?;
         let mark = self.mark();
         let request = json!({"definitionId": id, "body": definition(&mark)});
         Some(Write::new("PutPresenceDefinition", request, mark))
     }
 
     fn delete_source(&mut self) -> Option<Write> {
-        let (id, name) = self.stock.doomed_sources.pop()?;
+        let (id, name) = self.resources.deletable_sources.pop()?;
         let request = json!({"sourceId": id});
-        Some(Write::new("DeletePresenceSource", request, gone(&name)))
+        Some(Write::new(
+            "DeletePresenceSource",
+            request,
+            deleted_mark(&name),
+        ))
     }
 
     fn delete_definition(&mut self) -> Option<Write> {
-        let (id, name) = self.stock.doomed_definitions.pop()?;
+        let (id, name) = self.resources.deletable_definitions.pop()?;
         let request = json!({"definitionId": id});
-        Some(Write::new("DeletePresenceDefinition", request, gone(&name)))
+        Some(Write::new(
+            "DeletePresenceDefinition",
+            request,
+            deleted_mark(&name),
+        ))
     }
 
     fn post_source(&mut self) -> Write {
@@ -155,12 +164,12 @@ impl Writes {
     }
 
     fn mark(&mut self) -> String {
-        self.made += 1;
-        format!("{}-{}", self.round, self.made)
+        self.mark_count += 1;
+        format!("{}-{}", self.round, self.mark_count)
     }
 }
 
-/// A definition of this name.
+/// The body of a definition with this name.
 pub fn definition(name: &str) -> Value {
     json!({"name": name, "languageLabels": {"en_US": "label"}})
 }
@@ -181,7 +190,7 @@ impl Write {
         Self { token, ..self }
     }
 
-    /// The users whom it changes.
+    /// The users that the write changes.
     pub fn users(&self) -> Vec<&str> {
         let updates = self.request["body"].as_array();
         let updates = updates.map(Vec::as_slice).unwrap_or_default();

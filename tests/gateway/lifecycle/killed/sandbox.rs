@@ -1,4 +1,4 @@
-//! The sandbox in a process of its own, which outlives the gateways before it.
+//! The sandbox in its own process, which outlives the gateways in front of it.
 
 use std::collections::HashMap;
 
@@ -10,30 +10,30 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::fate::{LONGEST, rules};
-use super::write::{Stock, definition, gone, user};
+use super::misbehavior::{MAX_DELAY, rules};
+use super::write::{Resources, definition, deleted_mark, user};
 use crate::support::process::ServerProcess;
 
-/// As many as the sandbox can have.
+/// The most that the sandbox can have.
 const USERS: usize = 10_000;
 
-/// How many sources and definitions there are of each kind.
-const RESOURCES: usize = 24;
+/// The number of sources and definitions of each kind.
+const RESOURCE_COUNT: usize = 24;
 
-/// The sandbox, and a connection to it that passes by the gateway.
-pub struct Vendor {
+/// The sandbox, and a direct connection to it.
+pub struct Sandbox {
     server: ServerProcess,
     client: SendRequest<Body>,
 }
 
-impl Vendor {
+impl Sandbox {
     pub async fn start() -> Self {
         let users = USERS.to_string();
         let settings = [
             ("PRESENCE_GATEWAY_SANDBOX_USERS", users.as_str()),
-            // The limit is the gateway's to keep.
+            // The gateway's own rate limiter is tested.
             ("PRESENCE_GATEWAY_SANDBOX_RATE_LIMIT", "0"),
-            // What was deleted by an attempt before is not there for the next.
+            // A retried DELETE gets 404 if the first attempt was applied.
             ("PRESENCE_GATEWAY_SANDBOX_REPEATED_DELETE", "404"),
         ];
         let server = ServerProcess::start(&["sandbox"], &settings);
@@ -47,77 +47,78 @@ impl Vendor {
         format!("http://{}", self.server.address)
     }
 
-    /// Makes everything as in the beginning; gives what there is to be changed.
-    pub async fn reset(&mut self) -> Stock {
+    /// Restores the first state; returns the resources to change.
+    pub async fn reset(&mut self) -> Resources {
         self.control("/sandbox/reset", String::new()).await;
         self.control("/sandbox/misbehave", rules()).await;
-        let mut stock = Stock {
+        let mut resources = Resources {
             users: 1..USERS + 1,
-            ..Stock::default()
+            ..Resources::default()
         };
-        for number in 0..RESOURCES {
-            let doomed = format!("doomed {number}");
-            for name in ["to be put", doomed.as_str()] {
+        for number in 0..RESOURCE_COUNT {
+            let deletable = format!("deletable {number}");
+            for name in ["replaceable", deletable.as_str()] {
                 let source = json!({ "name": name });
                 let sources = "/api/v2/presence/sources";
-                let source = self.ask(Method::POST, sources, &source).await;
+                let source = self.request(Method::POST, sources, &source).await;
                 let definitions = "/api/v2/presence/definitions";
-                let named = definition(&format!("definition {name}"));
-                let definition = self.ask(Method::POST, definitions, &named).await;
-                if name == doomed {
-                    stock.doomed_sources.push(named_id(&source));
-                    stock.doomed_definitions.push(named_id(&definition));
+                let body = definition(&format!("definition {name}"));
+                let definition = self.request(Method::POST, definitions, &body).await;
+                if name == deletable {
+                    resources.deletable_sources.push(id_and_name(&source));
+                    resources
+                        .deletable_definitions
+                        .push(id_and_name(&definition));
                 } else {
-                    stock.sources.push(named_id(&source).0);
-                    stock.definitions.push(named_id(&definition).0);
+                    resources.sources.push(id_and_name(&source).0);
+                    resources.definitions.push(id_and_name(&definition).0);
                 }
             }
         }
-        stock
+        resources
     }
 
-    /// The remark of a user.
+    /// The message of a user's presence.
     pub async fn message(&mut self, id: &str) -> String {
         let path = format!("/api/v2/users/{id}/presences/purecloud");
-        let presence = self.ask(Method::GET, &path, &Value::Null).await;
+        let presence = self.request(Method::GET, &path, &Value::Null).await;
         presence["message"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until the vendor has done with all that had come before: it
-    /// thinks as long over one more write, and a bit longer, as it thought
-    /// over any.
-    pub async fn idle(&mut self) {
+    /// Waits until the sandbox has handled all earlier requests, by one more
+    /// write with a longer delay than any of them had.
+    pub async fn wait_until_idle(&mut self) {
         let head = Request::patch(format!("/api/v2/users/{}/presences/purecloud", user(USERS)));
-        let pause = format!("delay={}ms", LONGEST * 2);
+        let pause = format!("delay={}ms", MAX_DELAY * 2);
         let head = head.header("x-sandbox-misbehave", pause);
-        self.send(head, json!({"message": "the last"}).to_string())
+        self.send(head, json!({"message": "last"}).to_string())
             .await;
     }
 
-    /// How often each mark is found: remarks of these users, and the names of
+    /// Counts each mark: in the messages of these users, and in the names of
     /// sources and definitions.
     pub async fn marks(&mut self, users: &[&str]) -> HashMap<String, usize> {
         let mut marks = HashMap::new();
-        let mut found = |mark: String| *marks.entry(mark).or_default() += 1;
+        let mut count = |mark: String| *marks.entry(mark).or_default() += 1;
         for users in users.chunks(50) {
             let path = "/api/v2/users/presences/purecloud/bulk?id=";
             let path = format!("{path}{}", users.join(","));
-            let presences = self.ask(Method::GET, &path, &Value::Null).await;
+            let presences = self.request(Method::GET, &path, &Value::Null).await;
             let presences = presences.as_array().unwrap();
             assert_eq!(presences.len(), users.len());
             for presence in presences {
-                found(presence["message"].as_str().unwrap().to_owned());
+                count(presence["message"].as_str().unwrap().to_owned());
             }
         }
         for list in ["sources", "definitions"] {
             for deactivated in [false, true] {
                 let path = format!("/api/v2/presence/{list}?deactivated={deactivated}");
-                let listing = self.ask(Method::GET, &path, &Value::Null).await;
+                let listing = self.request(Method::GET, &path, &Value::Null).await;
                 for entity in listing["entities"].as_array().unwrap() {
-                    // The vendor's own definitions have none.
+                    // The system's definitions have no name.
                     let name = entity["name"].as_str().unwrap_or_default();
-                    found(if deactivated {
-                        gone(name)
+                    count(if deactivated {
+                        deleted_mark(name)
                     } else {
                         name.to_owned()
                     });
@@ -131,7 +132,7 @@ impl Vendor {
         self.send(Request::post(path), body).await;
     }
 
-    async fn ask(&mut self, method: Method, path: &str, body: &Value) -> Value {
+    async fn request(&mut self, method: Method, path: &str, body: &Value) -> Value {
         let body = match body {
             Value::Null => String::new(),
             body => body.to_string(),
@@ -147,17 +148,17 @@ impl Vendor {
             .header("content-type", "application/json")
             .body(Body::from(body))
             .unwrap();
-        let asked = request.uri().clone();
+        let uri = request.uri().clone();
         self.client.ready().await.unwrap();
-        let answer = self.client.send_request(request).await.unwrap();
-        let status = answer.status();
-        let body = answer.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(status, StatusCode::OK, "{asked}: {body:?}");
+        let response = self.client.send_request(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(status, StatusCode::OK, "{uri}: {body:?}");
         serde_json::from_slice(&body).unwrap()
     }
 }
 
-fn named_id(resource: &Value) -> (String, String) {
+fn id_and_name(resource: &Value) -> (String, String) {
     let text = |name: &str| resource[name].as_str().unwrap().to_owned();
     (text("id"), text("name"))
 }
