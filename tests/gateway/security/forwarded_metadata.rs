@@ -1,4 +1,4 @@
-//! What of the caller's metadata reaches the vendor: the token, and nothing.
+//! The vendor receives the caller's token, and no other metadata of the call.
 
 use http::{HeaderMap, HeaderValue, header};
 use presence_gateway::access_log::AccessLog;
@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn it_arrives_byte_for_byte() {
+async fn a_token_arrives_byte_for_byte() {
     let vendor = Vendor::with_response(200, "{}").await;
     let gateway = Gateway::start(&vendor).await;
     let method = method("GetPresenceSettings");
@@ -50,7 +50,7 @@ async fn it_arrives_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn nothing_else_of_the_callers_goes_along() {
+async fn no_other_metadata_is_forwarded() {
     let vendor = Vendor::start(async |received: ReceivedRequest| {
         let is_list =
             received.path().ends_with("/bulk") || received.path().ends_with("/systempresences");
@@ -83,8 +83,8 @@ async fn nothing_else_of_the_callers_goes_along() {
             .header("retry-after", "leak")
             .header("leak-bin", "bGVhaw==")
             .header("x-leak", "leak");
-        let answer = send(&gateway, call.body(message.into()).unwrap()).await;
-        answer
+        let response = send(&gateway, call.body(message.into()).unwrap()).await;
+        response
             .result()
             .unwrap_or_else(|status| panic!("{}: {status:?}", method.name()));
         let sent = vendor.received().pop().unwrap();
@@ -108,17 +108,17 @@ async fn nothing_else_of_the_callers_goes_along() {
                 "{name}: {value:?}"
             );
         }
-        let told = format!(
+        let text = format!(
             "{} {}",
             sent.path_and_query,
             String::from_utf8_lossy(&sent.body)
         );
-        assert!(!told.contains("leak"), "{told}");
+        assert!(!text.contains("leak"), "{text}");
     }
 }
 
 #[tokio::test]
-async fn no_debug_output_shows_it() {
+async fn no_debug_output_shows_a_token() {
     let mut headers = HeaderMap::new();
     headers.insert(
         header::AUTHORIZATION,

@@ -1,5 +1,5 @@
-//! The log of the program itself, at its most talkative: a line for each call,
-//! and nothing of what was said.
+//! The log of the process at the level `trace`: one line for each call, and no
+//! tokens, ids or bodies.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 
 use crate::support::{Gateway, ReceivedRequest, Vendor, reply};
 
-/// What no line may hold. The token and its parts, ids, and bodies either way.
+/// Texts that no line may hold: parts of tokens, ids and bodies.
 const SECRETS: [&str; 8] = [
     "s3cret",
     "wr0ng",
     "user-id-1",
     "user-id-2",
-    "asked-text",
-    "answered-text",
-    "refused-text",
+    "request-text",
+    "response-text",
+    "error-text",
     "presences/purecloud",
 ];
 
-/// The program, serving.
+/// A running gateway process.
 struct Program {
     child: Child,
     lines: Receiver<String>,
@@ -65,25 +65,25 @@ impl Program {
         }
     }
 
-    /// Reads the address from the line that tells it.
+    /// Reads lines until one has the address of the listener.
     fn address(&mut self) -> SocketAddr {
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(20));
-            let line = line.unwrap_or_else(|_| panic!("it does not serve: {:#?}", self.read));
+            let line = line.unwrap_or_else(|_| panic!("no line has the address: {:#?}", self.read));
             self.read.push(line.clone());
-            let numbers = |c: char| !(c.is_ascii_digit() || c == '.' || c == ':');
+            let is_no_number = |c: char| !(c.is_ascii_digit() || c == '.' || c == ':');
             let mut words = line
                 .split("address")
                 .nth(1)
                 .into_iter()
-                .flat_map(|l| l.split(numbers));
+                .flat_map(|l| l.split(is_no_number));
             if let Some(address) = words.find_map(|word| word.trim_matches(':').parse().ok()) {
                 return address;
             }
         }
     }
 
-    /// Ends the program; all that it wrote.
+    /// Kills the process; returns its whole log.
     fn log(mut self) -> Vec<String> {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -93,11 +93,11 @@ impl Program {
     }
 }
 
-/// The calls that are made, and the line that each must leave: method, status
-/// and calls to the vendor.
-fn table() -> Vec<(&'static str, Value, &'static str, (&'static str, u64))> {
+/// The calls to make, and the status and number of upstream calls that the log
+/// line of each must have.
+fn cases() -> Vec<(&'static str, Value, &'static str, (&'static str, u64))> {
     let ids: Vec<_> = (0..120).map(|n| format!("user-id-2{n}")).collect();
-    let body = json!({"message": "asked-text"});
+    let body = json!({"message": "request-text"});
     vec![
         (
             "GetUserPresencesPurecloud",
@@ -146,38 +146,38 @@ fn table() -> Vec<(&'static str, Value, &'static str, (&'static str, u64))> {
 
 async fn vendor() -> Vendor {
     Vendor::start(async |received: ReceivedRequest| {
-        let refusal = json!({
-            "code": "some.code", "message": "refused-text of user-id-1",
-            "details": [{"fieldName": "user-id-1", "errorCode": "refused-text"}],
+        let error = json!({
+            "code": "some.code", "message": "error-text of user-id-1",
+            "details": [{"fieldName": "user-id-1", "errorCode": "error-text"}],
         });
         match received.path() {
             path if path.ends_with("/bulk") => {
                 let ids = received.ids();
                 let list = ids
                     .iter()
-                    .map(|id| json!({"userId": id, "message": "answered-text"}));
+                    .map(|id| json!({"userId": id, "message": "response-text"}));
                 reply(200, list.collect::<Value>().to_string())
             }
-            path if path.contains("/sources/") => reply(400, refusal.to_string()),
-            path if path.contains("systempresences") => reply(200, "answered-text"),
-            _ => reply(200, json!({"message": "answered-text"}).to_string()),
+            path if path.contains("/sources/") => reply(400, error.to_string()),
+            path if path.contains("systempresences") => reply(200, "response-text"),
+            _ => reply(200, json!({"message": "response-text"}).to_string()),
         }
     })
     .await
 }
 
-/// Makes the calls of the table; what the program wrote.
-async fn log(format: &str) -> Vec<String> {
+/// Makes the calls of `cases`; returns the log, which holds no secret.
+async fn log_of_cases(format: &str) -> Vec<String> {
     let vendor = vendor().await;
     let mut program = Program::start(&format!("http://{}", vendor.address), format);
     let (address, program) = tokio::task::spawn_blocking(move || (program.address(), program))
         .await
         .unwrap();
     let gateway = Gateway::connect(address).await;
-    for (rpc, request, authorization, (status, _)) in table() {
+    for (rpc, request, authorization, (status, _)) in cases() {
         let metadata = [("authorization", authorization), ("x-custom", "s3cret")];
-        let answer = gateway.call_with_metadata(rpc, request, &metadata).await;
-        assert_eq!(answer.is_ok(), status == "OK", "{rpc}: {answer:?}");
+        let result = gateway.call_with_metadata(rpc, request, &metadata).await;
+        assert_eq!(result.is_ok(), status == "OK", "{rpc}: {result:?}");
     }
     let unknown = tonic::Request::new(Vec::new());
     gateway
@@ -186,34 +186,34 @@ async fn log(format: &str) -> Vec<String> {
         .unwrap_err();
     let log = program.log();
     for secret in SECRETS {
-        let shown = log.iter().find(|line| line.contains(secret));
+        let line = log.iter().find(|line| line.contains(secret));
         assert!(
-            shown.is_none(),
+            line.is_none(),
             "`{secret}` is in the log: {}",
-            shown.unwrap()
+            line.unwrap()
         );
     }
     log
 }
 
-/// The method, status and calls to the vendor of each line that there must be.
+/// The expected method, status and number of upstream calls of each line.
 fn expected() -> Vec<(String, String, u64)> {
-    let known = table().into_iter().map(|(rpc, _, _, (status, calls))| {
+    let known = cases().into_iter().map(|(rpc, _, _, (status, calls))| {
         let method = format!("genesys.presence.v1.PresenceService/{rpc}");
         (method, status.to_owned(), calls)
     });
-    // A name of the caller's choice stays out of the log.
+    // An unknown method name comes from the caller and is not logged.
     known
         .chain([("unknown".to_owned(), "UNIMPLEMENTED".to_owned(), 0)])
         .collect()
 }
 
 #[tokio::test]
-async fn json_has_one_object_for_each_call_and_none_of_what_was_said() {
-    let log = log("json").await;
+async fn the_json_log_has_one_object_for_each_call_and_no_secret() {
+    let log = log_of_cases("json").await;
     let lines = log.iter().map(|line| {
         let parsed: Value =
-            serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+            serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
         parsed
     });
     let calls = lines.filter(|line| line["message"] == "call").map(|line| {
@@ -237,9 +237,9 @@ async fn json_has_one_object_for_each_call_and_none_of_what_was_said() {
 }
 
 #[tokio::test]
-async fn text_has_one_line_for_each_call_and_none_of_what_was_said() {
-    let log = log("text").await;
-    // Without the colours, if there are any.
+async fn the_text_log_has_one_line_for_each_call_and_no_secret() {
+    let log = log_of_cases("text").await;
+    // Strips colour codes.
     let plain = |line: &String| {
         let mut parts = line.split('\u{1b}');
         let first = parts.next().unwrap_or_default().to_owned();

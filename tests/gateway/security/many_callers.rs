@@ -1,4 +1,4 @@
-//! Many callers at once, of whom none sees anything of another's.
+//! Concurrent callers never see data of another caller.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::support::{Gateway, ReceivedRequest, Vendor, metadata, reply};
 const CALLERS: usize = 50;
 const CALLS: usize = 40;
 
-/// The vendor's name for a caller, which it makes of the token.
+/// The text by which the vendor marks its responses to a token.
 fn mark(token: &str) -> String {
     token.replace("Bearer token-of-", "mark-of-")
 }
 
-/// A vendor that answers each token with its mark, in its own time and order.
+/// A vendor that answers each token with its mark, out of order.
 async fn vendor() -> Vendor {
     Vendor::start(async |received: ReceivedRequest| {
         let mark = mark(received.token());
@@ -39,26 +39,27 @@ async fn vendor() -> Vendor {
                 .collect::<Value>()
         } else if path.contains("refuse") {
             let body = json!({"code": "some.code", "message": mark, "contextId": mark});
-            let mut answer = reply(400, body.to_string());
-            answer
+            let mut response = reply(400, body.to_string());
+            response
                 .headers_mut()
                 .insert("inin-correlation-id", mark.parse().unwrap());
-            return answer;
+            return response;
         } else {
             let user = path.split('/').nth(4).unwrap();
             json!({"id": user, "message": mark})
         };
-        let mut answer = reply(200, body.to_string());
-        answer
+        let mut response = reply(200, body.to_string());
+        response
             .headers_mut()
             .insert("inin-correlation-id", mark.parse().unwrap());
-        answer
+        response
     })
     .await
 }
 
-/// Makes the calls of one caller, each of another kind than the one before.
-async fn calls(gateway: Gateway, caller: usize) {
+/// Makes the calls of one caller, in turn a read, a bulk read, a bulk write and
+/// a call that fails.
+async fn make_calls(gateway: Gateway, caller: usize) {
     let token = format!("Bearer token-of-{caller:03}");
     let mark = mark(&token);
     let metadata_ = [
@@ -66,11 +67,11 @@ async fn calls(gateway: Gateway, caller: usize) {
         ("grpc-previous-rpc-attempts", "1"),
     ];
     let users: Vec<String> = (0..52).map(|n| format!("user-{n}")).collect();
-    let check = |what: &Value, user: &str, id: &str| {
+    let check = |presence: &Value, user: &str, id: &str| {
         assert_eq!(
-            (&what["message"], &what[id]),
+            (&presence["message"], &presence[id]),
             (&json!(mark), &json!(user)),
-            "{what}"
+            "{presence}"
         );
     };
     for call in 0..CALLS {
@@ -88,11 +89,11 @@ async fn calls(gateway: Gateway, caller: usize) {
             ),
         };
         match gateway.call_with_metadata(rpc, request, &metadata_).await {
-            Ok(answer) => {
-                let correlation_id = answer.metadata.get("inin-correlation-id").unwrap();
+            Ok(response) => {
+                let correlation_id = response.metadata.get("inin-correlation-id").unwrap();
                 assert_eq!(correlation_id.to_str().unwrap(), mark);
-                match answer.json["presences"].as_array() {
-                    None => check(&answer.json, user, "id"),
+                match response.json["presences"].as_array() {
+                    None => check(&response.json, user, "id"),
                     Some(presences) => {
                         let id = if call % 4 == 1 { "userId" } else { "id" };
                         assert_eq!(presences.len(), users.len());
@@ -102,34 +103,34 @@ async fn calls(gateway: Gateway, caller: usize) {
                     }
                 }
             }
-            Err(status) => check_refusal(call, &status, &mark),
+            Err(status) => check_error(call, &status, &mark),
         }
     }
 }
 
-fn check_refusal(call: usize, status: &Status, mark: &str) {
+fn check_error(call: usize, status: &Status, mark: &str) {
     assert_eq!(call % 4, 3, "{status:?}");
     assert_eq!(status.message(), mark);
     assert_eq!(metadata(status, "inin-correlation-id"), Some(mark));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn callers_on_one_connection_see_their_own_answers_alone() {
+async fn callers_on_one_connection_see_only_their_own_responses() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
-    let callers = (0..CALLERS).map(|caller| tokio::spawn(calls(gateway.clone(), caller)));
+    let callers = (0..CALLERS).map(|caller| tokio::spawn(make_calls(gateway.clone(), caller)));
     for caller in join_all(callers).await {
         caller.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn callers_on_connections_of_their_own_do_too() {
+async fn callers_on_separate_connections_see_only_their_own_responses() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     let callers = (0..CALLERS).map(|caller| {
         let address = gateway.address;
-        tokio::spawn(async move { calls(Gateway::connect(address).await, caller).await })
+        tokio::spawn(async move { make_calls(Gateway::connect(address).await, caller).await })
     });
     for caller in join_all(callers).await {
         caller.unwrap();

@@ -1,4 +1,4 @@
-//! What is no token is refused, with what to do about it and at no cost.
+//! A malformed token is rejected with the remedy, and without an upstream call.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tonic_types::StatusExt;
 use crate::support::raw_http::{RawResponse, frame, head, send};
 use crate::support::{Gateway, Vendor, encode, expect_error, method, minimal_request, path, reply};
 
-/// Makes a call with these `authorization` headers, and no other.
+/// Makes a call with exactly these `authorization` headers.
 async fn call(gateway: &Gateway, rpc: &str, authorization: &[&[u8]]) -> RawResponse {
     let method = method(rpc);
     let message = frame(&encode(&method, minimal_request(&method)));
@@ -32,7 +32,7 @@ const RPCS: [&str; 4] = [
 ];
 
 #[tokio::test]
-async fn what_is_no_single_bearer_token_is_refused_before_the_vendor_is_asked() {
+async fn anything_but_one_bearer_token_is_rejected_without_an_upstream_call() {
     let vendor = Vendor::with_response(200, "{}").await;
     let gateway = Gateway::start(&vendor).await;
     let cases: [(&str, &[&[u8]]); 20] = [
@@ -65,15 +65,18 @@ async fn what_is_no_single_bearer_token_is_refused_before_the_vendor_is_asked() 
     ];
     for (reason, authorization) in cases {
         for rpc in RPCS {
-            let answer = call(&gateway, rpc, authorization).await.result();
-            let status = expect_error(answer, Code::Unauthenticated, reason);
+            let result = call(&gateway, rpc, authorization).await.result();
+            let status = expect_error(result, Code::Unauthenticated, reason);
             let info = status.get_details_error_info().unwrap();
             assert_eq!(info.domain, "presence-gateway");
-            let says = status.message();
-            assert!(says.contains("`authorization"), "{authorization:?}: {says}");
+            let message = status.message();
             assert!(
-                says.contains("must be") || says.contains("send"),
-                "{authorization:?}: {says}"
+                message.contains("`authorization"),
+                "{authorization:?}: {message}"
+            );
+            assert!(
+                message.contains("must be") || message.contains("send"),
+                "{authorization:?}: {message}"
             );
             assert!(!format!("{status:?}").contains("s3cr"), "{status:?}");
         }
@@ -83,14 +86,14 @@ async fn what_is_no_single_bearer_token_is_refused_before_the_vendor_is_asked() 
 }
 
 #[tokio::test]
-async fn a_huge_token_is_refused_and_disturbs_no_other_call() {
-    let (arrived, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (arrive, may_answer) = (Arc::clone(&arrived), Arc::clone(&answer));
+async fn a_huge_token_is_rejected_and_disturbs_no_other_call() {
+    let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (arrive, released) = (Arc::clone(&arrived), Arc::clone(&release));
     let vendor = Vendor::start(move |_| {
-        let (arrive, may_answer) = (Arc::clone(&arrive), Arc::clone(&may_answer));
+        let (arrive, released) = (Arc::clone(&arrive), Arc::clone(&released));
         async move {
             arrive.notify_one();
-            may_answer.notified().await;
+            released.notified().await;
             reply(200, "{}")
         }
     })
@@ -101,31 +104,28 @@ async fn a_huge_token_is_refused_and_disturbs_no_other_call() {
     arrived.notified().await;
     for kib in [17, 32, 64] {
         let huge = format!("Bearer {}", "s3cret".repeat(kib * 1024 / 6));
-        // Over the connection on which the other call waits.
+        // On the connection of the other call.
         let metadata = [("authorization", huge.as_str())];
-        let answer = gateway
+        let result = gateway
             .call_with_metadata(RPCS[0], json!({"userId": "u"}), &metadata)
             .await;
-        let status = expect_error(answer, Code::Unauthenticated, "MALFORMED_TOKEN");
+        let status = expect_error(result, Code::Unauthenticated, "MALFORMED_TOKEN");
         assert!(status.message().contains("16 KiB"), "{}", status.message());
         assert!(!format!("{status:?}").contains("s3cret"), "{status:?}");
     }
     assert_eq!(vendor.received().len(), 1);
-    answer.notify_one();
-    other
-        .await
-        .unwrap()
-        .expect("the other call should not be disturbed");
+    release.notify_one();
+    other.await.unwrap().expect("the other call failed");
 }
 
 #[tokio::test]
-async fn a_token_that_the_vendor_refuses_is_unauthenticated_too() {
+async fn a_token_that_the_vendor_rejects_is_unauthenticated() {
     let body = json!({"code": "bad.credentials", "message": "Invalid login credentials."});
     let vendor = Vendor::with_response(401, body.to_string()).await;
     let gateway = Gateway::start(&vendor).await;
     for rpc in RPCS {
-        let answer = call(&gateway, rpc, &[b"Bearer s3cret"]).await.result();
-        let status = expect_error(answer, Code::Unauthenticated, "BAD_CREDENTIALS");
+        let result = call(&gateway, rpc, &[b"Bearer s3cret"]).await.result();
+        let status = expect_error(result, Code::Unauthenticated, "BAD_CREDENTIALS");
         assert_eq!(
             status.get_details_error_info().unwrap().domain,
             "genesys.cloud"
@@ -135,8 +135,7 @@ async fn a_token_that_the_vendor_refuses_is_unauthenticated_too() {
 }
 
 #[tokio::test]
-async fn an_error_that_repeats_the_token_is_the_vendors_alone() {
-    // What the gateway itself says never holds it, whatever goes wrong.
+async fn an_error_of_the_gateway_never_holds_the_token() {
     for (status, body) in [
         (200, "["),
         (302, ""),
@@ -148,8 +147,8 @@ async fn an_error_that_repeats_the_token_is_the_vendors_alone() {
         let vendor = Vendor::with_response(status, body).await;
         let gateway = Gateway::start(&vendor).await;
         for rpc in RPCS {
-            let answer = call(&gateway, rpc, &[b"Bearer s3cret"]).await.result();
-            let status = answer.unwrap_err();
+            let result = call(&gateway, rpc, &[b"Bearer s3cret"]).await.result();
+            let status = result.unwrap_err();
             assert!(!format!("{status:?}").contains("s3cret"), "{status:?}");
         }
     }
