@@ -19,6 +19,7 @@ const PARENT: &str = "b7ad6b7169203331";
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const BULK: &str = "GetUsersPresencesPurecloudBulk";
 
+/// Decodes hexadecimal digits.
 fn bytes(hex: &str) -> Vec<u8> {
     let digits = hex.as_bytes().chunks(2);
     digits
@@ -26,7 +27,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// A gateway before a vendor, which exports as these variables say.
+/// Starts a gateway process in front of a vendor, with these flags and variables.
 async fn gateway(
     vendor: &Vendor,
     flags: &[&str],
@@ -43,20 +44,20 @@ async fn gateway(
     (serving, gateway)
 }
 
-/// Ends the program in good order; gives its status and its log. The test
-/// goes on meanwhile, as its collector does.
-async fn ended(serving: ServerProcess) -> (ExitStatus, Vec<String>) {
+/// Stops the process with SIGTERM; returns its status and its log. Waits in a
+/// blocking thread, because the collector runs in the test's runtime.
+async fn stop(serving: ServerProcess) -> (ExitStatus, Vec<String>) {
     serving.signal("TERM");
-    let ended = tokio::task::spawn_blocking(|| serving.wait());
-    ended.await.unwrap()
+    let exit = tokio::task::spawn_blocking(|| serving.wait());
+    exit.await.unwrap()
 }
 
-/// Calls as a part of a trace.
+/// Makes a call with the trace context of `TRACEPARENT`.
 async fn call(gateway: &Gateway, rpc: &str, request: Value) -> Result<Value, Status> {
     let metadata = [
         ("authorization", "Bearer s3cret-token"),
         ("traceparent", TRACEPARENT),
     ];
-    let answer = gateway.call_with_metadata(rpc, request, &metadata).await;
-    answer.map(|answer| answer.json)
+    let response = gateway.call_with_metadata(rpc, request, &metadata).await;
+    response.map(|response| response.json)
 }

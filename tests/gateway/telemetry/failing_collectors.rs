@@ -1,5 +1,5 @@
-//! Collectors that are dead, slow, or refuse: no call notices, and the log
-//! is told once.
+//! Collectors that are unreachable, slow or reject exports: calls are not
+//! affected, and the log has one warning.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,18 +11,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tonic::Code;
 
-use super::{ended, gateway};
+use super::{gateway, stop};
 use crate::support::process::Log;
 use crate::support::telemetry::collector::{
     Collector, CollectorResponse, EXPORT_AT_ONCE, EXPORT_TIMEOUT,
 };
 use crate::support::{Gateway, Vendor};
 
-/// For more calls than a token may make.
-const UNPACED: [&str; 2] = ["--token-requests-per-minute", "0"];
+/// Disables the rate limiter.
+const NO_RATE_LIMIT: [&str; 2] = ["--token-requests-per-minute", "0"];
 
 const RPC: &str = "GetUserPresencesPurecloud";
 
+/// The variables for immediate exports to `address`.
 fn variables(address: impl std::fmt::Display, protocol: &str) -> Vec<(&'static str, String)> {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
     let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned());
@@ -30,29 +31,34 @@ fn variables(address: impl std::fmt::Display, protocol: &str) -> Vec<(&'static s
     [&[endpoint, protocol], &at_once[..]].concat()
 }
 
-/// The lines of the log about the export of telemetry.
-fn told(log: &[String]) -> Vec<Value> {
+/// Returns the log lines about the export of telemetry.
+fn export_lines(log: &[String]) -> Vec<Value> {
     let lines = log.iter().filter(|line| line.contains("telemetry"));
     lines
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
-/// Calls until the log says so many things of telemetry; gives the longest call.
-async fn call_until_told(gateway: &Gateway, log: &Log, count: usize) -> Duration {
-    call_until(gateway, log, |told| told.len() >= count).await
+/// Makes calls until the log has `count` lines about exports; returns the longest
+/// duration of a call.
+async fn call_until_lines(gateway: &Gateway, log: &Log, count: usize) -> Duration {
+    call_until(gateway, log, |lines| lines.len() >= count).await
 }
 
-async fn call_until(gateway: &Gateway, log: &Log, is_told: impl Fn(&[Value]) -> bool) -> Duration {
+async fn call_until(
+    gateway: &Gateway,
+    log: &Log,
+    condition: impl Fn(&[Value]) -> bool,
+) -> Duration {
     let begun = Instant::now();
     let mut longest = Duration::ZERO;
-    while !is_told(&told(&log.lines())) {
+    while !condition(&export_lines(&log.lines())) {
         let call = Instant::now();
         gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
         longest = longest.max(call.elapsed());
         assert!(
             begun.elapsed() < EXPORT_TIMEOUT,
-            "the log is not told: {:?}",
+            "the log lacks the lines: {:?}",
             log.lines()
         );
     }
@@ -60,17 +66,18 @@ async fn call_until(gateway: &Gateway, log: &Log, is_told: impl Fn(&[Value]) -> 
 }
 
 #[tokio::test]
-async fn a_collector_that_is_not_there_is_told_once_with_the_setting_and_the_remedy() {
+async fn an_unreachable_collector_is_logged_once_with_the_setting_and_the_remedy() {
     for protocol in ["grpc", "http/protobuf"] {
         let vendor = Vendor::with_response(200, "{}").await;
-        // Bound, so that nobody else takes the port, and let go of.
+        // A port without a listener: it was free a moment ago.
         let address = {
-            let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            nobody.local_addr().unwrap()
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap()
         };
-        let (serving, gateway) = gateway(&vendor, &UNPACED, &variables(address, protocol)).await;
-        call_until_told(&gateway, &serving.log, 1).await;
-        let first = told(&serving.log.lines()).remove(0);
+        let (serving, gateway) =
+            gateway(&vendor, &NO_RATE_LIMIT, &variables(address, protocol)).await;
+        call_until_lines(&gateway, &serving.log, 1).await;
+        let first = export_lines(&serving.log.lines()).remove(0);
         assert_eq!(first["level"], "WARN", "{first}");
         assert_eq!(first["setting"], "OTEL_EXPORTER_OTLP_ENDPOINT", "{first}");
         assert!(
@@ -85,35 +92,35 @@ async fn a_collector_that_is_not_there_is_told_once_with_the_setting_and_the_rem
             "{message}"
         );
 
-        // It goes on failing, for both signals, and nothing more is told.
+        // Exports of both signals keep failing, and nothing more is logged.
         for _ in 0..200 {
             gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
         }
         let begun = Instant::now();
-        let (status, log) = ended(serving).await;
+        let (status, log) = stop(serving).await;
         assert_eq!(status.code(), Some(0));
         assert!(
             begun.elapsed() < Duration::from_secs(6),
             "{:?}",
             begun.elapsed()
         );
-        let told = told(&log);
-        let (again, lost): (Vec<_>, Vec<_>) = told.iter().partition(|line| {
+        let lines = export_lines(&log);
+        let (warnings, lost): (Vec<_>, Vec<_>) = lines.iter().partition(|line| {
             let message = line["message"].as_str().unwrap();
             !message.starts_with("the last ")
         });
-        assert_eq!(again.len(), 1, "{told:?}");
-        // Metrics are always exported at the end.
+        assert_eq!(warnings.len(), 1, "{lines:?}");
+        // Metrics are always exported at the shutdown.
         assert!(
             lost.iter().any(|line| line["signal"] == "metrics"),
-            "{told:?}"
+            "{lines:?}"
         );
     }
 }
 
-/// What the log of a process says is lost at its end, before such a collector:
-/// signals, each with why.
-async fn lost(
+/// Returns what the log reports as lost at the shutdown in front of such a
+/// collector: signals and errors.
+async fn losses(
     protocol: &str,
     traces: CollectorResponse,
     metrics: CollectorResponse,
@@ -127,20 +134,20 @@ async fn lost(
         _ => collector.http,
     };
     let mut exported = variables(address, protocol);
-    // Three spans are exported at once, and fewer wait for the end.
+    // A batch of three spans is exported at once, a smaller one at the shutdown.
     exported.retain(|(name, _)| *name != "OTEL_BSP_SCHEDULE_DELAY");
     exported.push(("OTEL_BSP_SCHEDULE_DELAY", "86400000".to_owned()));
     exported.push(("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3".to_owned()));
-    let (serving, gateway) = gateway(&vendor, &UNPACED, &exported).await;
-    // One span, and two of which one is for the request.
+    let (serving, gateway) = gateway(&vendor, &NO_RATE_LIMIT, &exported).await;
+    // One span for the rejected call, two for the call with a request.
     let invalid = async || gateway.call(RPC, json!({"userId": ""})).await;
     assert_eq!(invalid().await.unwrap_err().code(), Code::InvalidArgument);
     gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
     if [traces, metrics].contains(&CollectorResponse::Reject) {
-        // The log says so, long before the end.
+        // The first warning comes long before the shutdown.
         let refused = collector.wait_until(|received| received.rejected > 0).await;
         if metrics == CollectorResponse::Accept {
-            // So that nothing of that export is under way any more.
+            // Waits until the export of that time has ended.
             let count = refused.metrics_exports + 2;
             collector
                 .wait_until(|received| received.metrics_exports >= count)
@@ -148,9 +155,9 @@ async fn lost(
         }
     }
     invalid().await.unwrap_err();
-    let (status, log) = ended(serving).await;
+    let (status, log) = stop(serving).await;
     assert_eq!(status.code(), Some(0));
-    let lines = told(&log).into_iter().filter(|line| {
+    let lines = export_lines(&log).into_iter().filter(|line| {
         let message = line["message"].as_str().unwrap();
         message.starts_with("the last ")
     });
@@ -165,9 +172,9 @@ async fn lost(
 }
 
 #[tokio::test]
-async fn what_a_collector_does_not_take_of_one_signal_is_reported_at_each_end() {
+async fn a_signal_that_the_collector_rejects_is_reported_at_every_shutdown() {
     use CollectorResponse::{Accept, Never, Reject};
-    // The ends of those that are never answered are races, so there are some.
+    // A shutdown with a pending export is a race, so several are tried.
     let never = [(Never, Accept); 3].into_iter().chain([(Accept, Never)]);
     let cases: Vec<_> = ["grpc", "http/protobuf"]
         .into_iter()
@@ -177,37 +184,37 @@ async fn what_a_collector_does_not_take_of_one_signal_is_reported_at_each_end() 
             all.map(move |(traces, metrics)| (protocol, traces, metrics))
         })
         .collect();
-    let ends = cases
+    let shutdowns = cases
         .iter()
-        .map(|(protocol, traces, metrics)| lost(protocol, *traces, *metrics));
-    let ends = join_all(ends).await;
-    for (case, lost) in cases.iter().zip(ends) {
-        let (signal, how) = match case {
+        .map(|(protocol, traces, metrics)| losses(protocol, *traces, *metrics));
+    let shutdowns = join_all(shutdowns).await;
+    for (case, lost) in cases.iter().zip(shutdowns) {
+        let (signal, answer) = match case {
             (_, Accept, Accept) => ("", Accept),
             (_, Accept, metrics) => ("metrics", *metrics),
             (_, traces, _) => ("traces", *traces),
         };
-        let why = match (how, case.0) {
+        let expected = match (answer, case.0) {
             (Never, _) => "there is no answer within 3s",
             (_, "grpc") => "Unimplemented",
             _ => "the answer is 404 Not Found",
         };
         match &lost[..] {
-            [] => assert_eq!(how, Accept, "nothing is reported of {case:?}"),
+            [] => assert_eq!(answer, Accept, "nothing is reported for {case:?}"),
             [[reported, error]] => {
                 assert_eq!(reported, signal, "{case:?}: {error}");
-                assert!(error.contains(why), "{case:?}: {error}");
+                assert!(error.contains(expected), "{case:?}: {error}");
             }
             more => panic!("{case:?}: {more:?}"),
         }
     }
 }
 
-/// Where bytes are passed on to `address`, until `frozen` says that those on
-/// the connections of before go nowhere, as when a machine is lost.
-async fn passing_on(address: SocketAddr, frozen: watch::Receiver<bool>) -> SocketAddr {
+/// Starts a proxy to `address`. When `frozen` changes, its open connections stop
+/// forwarding and stay open, as after the loss of a machine.
+async fn freezable_proxy(address: SocketAddr, frozen: watch::Receiver<bool>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let here = listener.local_addr().unwrap();
+    let local = listener.local_addr().unwrap();
     tokio::spawn(async move {
         loop {
             let mut from = listener.accept().await.unwrap().0;
@@ -217,17 +224,17 @@ async fn passing_on(address: SocketAddr, frozen: watch::Receiver<bool>) -> Socke
                 let mut to = TcpStream::connect(address).await.unwrap();
                 tokio::select! {
                     _ = copy_bidirectional(&mut from, &mut to) => {}
-                    // Both ends stay open.
+                    // Keeps both connections open.
                     _ = frozen.changed() => std::future::pending().await,
                 }
             });
         }
     });
-    here
+    local
 }
 
 #[tokio::test]
-async fn a_connection_that_leads_nowhere_any_more_is_made_anew() {
+async fn a_dead_connection_to_the_collector_is_replaced() {
     for protocol in ["grpc", "http/protobuf"] {
         let (vendor, collector) = (
             Vendor::with_response(200, "{}").await,
@@ -236,32 +243,35 @@ async fn a_connection_that_leads_nowhere_any_more_is_made_anew() {
         let mut exported = collector.variables(protocol);
         let address = exported[0].1.trim_start_matches("http://").parse().unwrap();
         let (freeze, frozen) = watch::channel(false);
-        let between = passing_on(address, frozen).await;
-        exported[0].1 = format!("http://{between}");
+        let proxy = freezable_proxy(address, frozen).await;
+        exported[0].1 = format!("http://{proxy}");
         exported.push(("OTEL_EXPORTER_OTLP_TIMEOUT", "400".to_owned()));
-        let (serving, gateway) = gateway(&vendor, &UNPACED, &exported).await;
+        let (serving, gateway) = gateway(&vendor, &NO_RATE_LIMIT, &exported).await;
         gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
         collector
             .wait_until(|received| !received.spans.is_empty())
             .await;
         freeze.send(true).unwrap();
-        // Metrics may be told to fail, too, before it is found out.
-        let is_again = |line: &Value| line["message"] == "telemetry is exported again";
-        call_until(&gateway, &serving.log, |told| told.iter().any(is_again)).await;
-        ended(serving).await;
+        // The log can report a failed export of metrics before that.
+        let is_recovery = |line: &Value| line["message"] == "telemetry is exported again";
+        call_until(&gateway, &serving.log, |lines| {
+            lines.iter().any(is_recovery)
+        })
+        .await;
+        stop(serving).await;
     }
 }
 
 #[tokio::test]
-async fn a_collector_that_never_answers_slows_neither_calls_nor_the_end() {
+async fn a_collector_that_never_answers_slows_neither_calls_nor_the_shutdown() {
     let vendor = Vendor::with_response(200, "{}").await;
-    // Accepts connections, and says nothing.
+    // Accepts connections, and sends nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     tokio::spawn(async move {
-        let mut held = Vec::new();
+        let mut connections = Vec::new();
         while let Ok((stream, _)) = silent.accept().await {
-            held.push(stream);
+            connections.push(stream);
         }
     });
     for protocol in ["grpc", "http/protobuf"] {
@@ -270,14 +280,14 @@ async fn a_collector_that_never_answers_slows_neither_calls_nor_the_end() {
         variables.push(("OTEL_BSP_MAX_QUEUE_SIZE", "16".to_owned()));
         variables.push(("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16".to_owned()));
         variables.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
-        let (serving, gateway) = gateway(&vendor, &UNPACED, &variables).await;
-        let longest = call_until_told(&gateway, &serving.log, 1).await;
+        let (serving, gateway) = gateway(&vendor, &NO_RATE_LIMIT, &variables).await;
+        let longest = call_until_lines(&gateway, &serving.log, 1).await;
         assert!(
             longest < Duration::from_millis(450),
             "a call took {longest:?}"
         );
         let begun = Instant::now();
-        let (status, _) = ended(serving).await;
+        let (status, _) = stop(serving).await;
         assert_eq!(status.code(), Some(0));
         assert!(
             begun.elapsed() < Duration::from_secs(6),
@@ -288,44 +298,52 @@ async fn a_collector_that_never_answers_slows_neither_calls_nor_the_end() {
 }
 
 #[tokio::test]
-async fn a_collector_that_comes_back_is_told() {
+async fn the_recovery_of_a_collector_is_logged() {
     let vendor = Vendor::with_response(200, "{}").await;
     let collector = Collector::start().await;
-    // A way to it that is closed at first.
+    // The address of a proxy that starts later.
     let address = {
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        nobody.local_addr().unwrap()
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
     };
-    let (serving, gateway) = gateway(&vendor, &UNPACED, &variables(address, "http/protobuf")).await;
-    call_until_told(&gateway, &serving.log, 1).await;
-    let way = TcpListener::bind(address).await.unwrap();
+    let (serving, gateway) = gateway(
+        &vendor,
+        &NO_RATE_LIMIT,
+        &variables(address, "http/protobuf"),
+    )
+    .await;
+    call_until_lines(&gateway, &serving.log, 1).await;
+    let proxy = TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move {
-        while let Ok((mut near, _)) = way.accept().await {
+        while let Ok((mut near, _)) = proxy.accept().await {
             let mut far = tokio::net::TcpStream::connect(collector.http)
                 .await
                 .unwrap();
             tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
         }
     });
-    call_until_told(&gateway, &serving.log, 2).await;
-    let told = told(&serving.log.lines());
+    call_until_lines(&gateway, &serving.log, 2).await;
+    let lines = export_lines(&serving.log.lines());
     assert_eq!(
-        told[1]["message"], "telemetry is exported again",
-        "{told:?}"
+        lines[1]["message"], "telemetry is exported again",
+        "{lines:?}"
     );
 }
 
 #[tokio::test]
-async fn a_collector_that_refuses_is_told_with_its_answer() {
+async fn a_rejected_export_is_logged_with_the_response() {
     let vendor = Vendor::with_response(200, "{}").await;
     let wrong = Vendor::with_response(404, "no such place").await;
     let (serving, gateway) = gateway(
         &vendor,
-        &UNPACED,
+        &NO_RATE_LIMIT,
         &variables(wrong.address, "http/protobuf"),
     )
     .await;
-    call_until_told(&gateway, &serving.log, 1).await;
-    let told = told(&serving.log.lines());
-    assert_eq!(told[0]["error"], "the answer is 404 Not Found", "{told:?}");
+    call_until_lines(&gateway, &serving.log, 1).await;
+    let lines = export_lines(&serving.log.lines());
+    assert_eq!(
+        lines[0]["error"], "the answer is 404 Not Found",
+        "{lines:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! What the metrics count.
+//! The values of the metrics.
 
 use std::sync::Arc;
 
@@ -7,16 +7,17 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::gateway;
-use super::metrics_page::{FLAGS, ask, page_of, samples};
+use super::metrics_page::{FLAGS, metrics_address, request as get, samples};
 use crate::support::bulk::{READ, all_presences, ids};
 use crate::support::telemetry::collector::Collector;
 use crate::support::{Gateway, ReceivedRequest, Vendor, reply};
 
-/// A vendor that knows nobody but `u`, and is away once.
+/// A vendor that answers the first request with 503, and reads of the user
+/// `nobody` with 404.
 async fn vendor() -> Vendor {
-    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let requests = std::sync::atomic::AtomicUsize::new(0);
     Vendor::start(move |received: ReceivedRequest| {
-        let is_first = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        let is_first = requests.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
         async move {
             if is_first {
                 return reply(503, r#"{"code":"service.unavailable","message":"m"}"#);
@@ -35,7 +36,8 @@ async fn vendor() -> Vendor {
     .await
 }
 
-async fn use_it(gateway: &Gateway) {
+/// Makes a call that succeeds, one that fails, a bulk call and an unknown one.
+async fn make_calls(gateway: &Gateway) {
     let rpc = "GetUserPresencesPurecloud";
     gateway
         .call(rpc, json!({"userId": "s3cret-u"}))
@@ -48,15 +50,15 @@ async fn use_it(gateway: &Gateway) {
     let ids: Vec<String> = (0..120).map(|n| format!("s3cret-{n}")).collect();
     let bulk = "GetUsersPresencesPurecloudBulk";
     gateway.call(bulk, json!({"id": ids})).await.unwrap();
-    let nowhere = tonic::Request::new(Vec::new());
+    let unknown = tonic::Request::new(Vec::new());
     gateway
-        .call_raw("/s3cret.Service/Method", nowhere)
+        .call_raw("/s3cret.Service/Method", unknown)
         .await
         .unwrap_err();
 }
 
 #[tokio::test]
-async fn the_page_says_what_happened_by_few_words() {
+async fn the_page_counts_calls_and_requests_by_bounded_labels() {
     let vendor = vendor().await;
     let flags = [
         &FLAGS[..],
@@ -64,8 +66,8 @@ async fn the_page_says_what_happened_by_few_words() {
     ]
     .concat();
     let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
-    use_it(&gateway).await;
-    let (head, page) = ask(page_of(&serving), "GET /metrics").await;
+    make_calls(&gateway).await;
+    let (head, page) = get(metrics_address(&serving), "GET /metrics").await;
     assert!(head.contains("200 ok"), "{head}");
     assert!(
         head.contains("content-type: text/plain; version=0.0.4"),
@@ -126,7 +128,7 @@ async fn the_page_says_what_happened_by_few_words() {
             "presence_gateway_upstream_retries_total{reason=\"503\"}".to_owned(),
             1.0,
         ),
-        // Six requests of ten: after the last of them, 0.4 are left.
+        // Six requests of ten: 0.4 remain after the last one.
         (
             "presence_gateway_quota_remaining_ratio_count".to_owned(),
             6.0,
@@ -155,7 +157,7 @@ async fn the_page_says_what_happened_by_few_words() {
     );
 }
 
-/// The counters that alerts read, by what they count.
+/// The counters that alerts read, and their results.
 const COUNTERS: [(&str, &[&str]); 2] = [
     (
         "presence_gateway_calls_ended_total",
@@ -168,8 +170,8 @@ const COUNTERS: [(&str, &[&str]); 2] = [
 ];
 
 #[tokio::test]
-async fn what_alerts_count_begins_at_zero_so_that_the_first_is_in_a_rate() {
-    // Each user's reads are answered with a status of their own.
+async fn counters_of_alerts_start_at_zero_so_that_a_rate_sees_the_first_event() {
+    // The user id selects the status.
     let vendor = Vendor::start(async |received: ReceivedRequest| {
         let status = received.path().split('/').nth(4).unwrap().parse();
         match status.unwrap() {
@@ -180,69 +182,69 @@ async fn what_alerts_count_begins_at_zero_so_that_the_first_is_in_a_rate() {
     })
     .await;
     let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
-    let counted = async || {
-        let samples = samples(&ask(page_of(&serving), "GET /metrics").await.1);
-        let of = |name: &str, result: &&str| {
+    let counts = async || {
+        let samples = samples(&get(metrics_address(&serving), "GET /metrics").await.1);
+        let count = |name: &str, result: &&str| {
             let name = format!("{name}{{result=\"{result}\"}}");
-            let count = samples.get(&name).copied();
-            count.unwrap_or_else(|| panic!("{name} is not in {samples:#?}"))
+            let value = samples.get(&name).copied();
+            value.unwrap_or_else(|| panic!("{name} is not in {samples:#?}"))
         };
         COUNTERS.map(|(name, results)| -> Vec<_> {
-            results.iter().map(|result| of(name, result)).collect()
+            results.iter().map(|result| count(name, result)).collect()
         })
     };
-    assert_eq!(counted().await, [vec![0.0; 3], vec![0.0; 6]]);
+    assert_eq!(counts().await, [vec![0.0; 3], vec![0.0; 6]]);
     for user in ["200", "404", "302"] {
         let rpc = "GetUserPresencesPurecloud";
         let _ = gateway.call(rpc, json!({"userId": user})).await;
     }
-    // Sent once: a PATCH whose outcome is not known is not repeated.
+    // Sent once: a PATCH with an unknown outcome is not retried.
     let patch = json!({"userId": "500", "sourceId": "PURECLOUD", "body": {}});
     let failed = gateway.call("PatchUserPresence", patch).await;
     failed.unwrap_err();
-    let nowhere = tonic::Request::new(Vec::new());
-    gateway.call_raw("/no.Such/Rpc", nowhere).await.unwrap_err();
+    let unknown = tonic::Request::new(Vec::new());
+    gateway.call_raw("/no.Such/Rpc", unknown).await.unwrap_err();
     assert_eq!(
-        counted().await,
+        counts().await,
         [vec![1.0, 1.0, 2.0], vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0]]
     );
 }
 
 #[tokio::test]
-async fn what_was_refused_for_want_of_quota_is_counted() {
+async fn calls_rejected_by_the_rate_limiter_are_counted() {
     let vendor = Vendor::with_response(200, "{}").await;
     let flags = [&FLAGS[..], &["--token-requests-per-minute", "1"]].concat();
     let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
     let rpc = "GetUserPresencesPurecloud";
     gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
     gateway.call(rpc, json!({"userId": "u"})).await.unwrap_err();
-    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let (_, page) = get(metrics_address(&serving), "GET /metrics").await;
     let name = "presence_gateway_calls_shed_total{reason=\"TOKEN_QUOTA_EXHAUSTED\"}";
     assert_eq!(samples(&page).get(name), Some(&1.0), "{page}");
 }
 
 #[tokio::test]
-async fn requests_that_the_budget_does_not_repeat_are_counted() {
+async fn requests_that_the_retry_budget_denies_a_retry_are_counted() {
     let vendor = Vendor::with_response(503, "").await;
     let flags = [&FLAGS[..], &["--token-requests-per-minute", "0"]].concat();
     let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
-    // Users of their own, so that no request serves two calls.
+    // Different users, so that no calls are coalesced.
     let call = |user: usize| {
         let request = json!({"userId": user.to_string()});
         gateway.call("GetUserPresencesPurecloud", request)
     };
     join_all((0..120).map(call)).await;
-    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let (_, page) = get(metrics_address(&serving), "GET /metrics").await;
     let samples = samples(&page);
-    let repeated = "presence_gateway_upstream_retries_total{reason=\"503\"}";
-    assert_eq!(samples.get(repeated), Some(&100.0), "{page}");
-    let refused = samples.get("presence_gateway_upstream_retries_refused_total");
-    // Each of the 120 had three attempts, or was refused another.
-    assert!(refused.is_some_and(|&count| count >= 70.0), "{page}");
+    let retried = "presence_gateway_upstream_retries_total{reason=\"503\"}";
+    assert_eq!(samples.get(retried), Some(&100.0), "{page}");
+    let denied = samples.get("presence_gateway_upstream_retries_refused_total");
+    // Each of the 120 had three attempts, or was denied a retry.
+    assert!(denied.is_some_and(|&count| count >= 70.0), "{page}");
 }
 
 #[tokio::test]
-async fn requests_that_are_saved_are_counted_by_how() {
+async fn saved_requests_are_counted_by_reason() {
     let gate = Arc::new(Semaphore::new(0));
     let gated = Arc::clone(&gate);
     let vendor = Vendor::start(move |received| {
@@ -259,27 +261,27 @@ async fn requests_that_are_saved_are_counted_by_how() {
     .await;
     let flags = [&FLAGS[..], &["--bulk-merge-window", "300ms"]].concat();
     let (serving, gateway) = gateway(&vendor, &flags, &[]).await;
-    let none = samples(&ask(page_of(&serving), "GET /metrics").await.1);
+    let before = samples(&get(metrics_address(&serving), "GET /metrics").await.1);
     let shared = "presence_gateway_upstream_requests_saved_total{reason=\"shared\"}";
     let merged = "presence_gateway_upstream_requests_saved_total{reason=\"merged\"}";
     assert_eq!(
-        (none.get(shared), none.get(merged)),
+        (before.get(shared), before.get(merged)),
         (Some(&0.0), Some(&0.0))
     );
     let single = (0..3).map(|_| gateway.call("GetUserPresencesPurecloud", json!({"userId": "u"})));
     let bulk = (0..5).map(|n| gateway.call(READ, json!({"id": ids(n..n + 1)})));
-    let opened = async {
+    let release = async {
         while vendor.received().len() < 2 {
             tokio::task::yield_now().await;
         }
         gate.add_permits(9);
     };
-    let (single, bulk, ()) = tokio::join!(join_all(single), join_all(bulk), opened);
+    let (single, bulk, ()) = tokio::join!(join_all(single), join_all(bulk), release);
     assert!(
         single.iter().chain(&bulk).all(Result::is_ok),
         "{single:?} {bulk:?}"
     );
-    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let (_, page) = get(metrics_address(&serving), "GET /metrics").await;
     let samples = samples(&page);
     assert_eq!(samples.get(shared), Some(&2.0), "{page}");
     assert_eq!(samples.get(merged), Some(&4.0), "{page}");
@@ -287,14 +289,13 @@ async fn requests_that_are_saved_are_counted_by_how() {
 }
 
 #[tokio::test]
-async fn fields_that_the_vendor_adds_are_counted_by_their_model() {
-    let answer =
-        r#"{"id": "p", "s3cret-new": 1, "presenceDefinition": {"id": "d", "x": 1, "y": 2}}"#;
-    let vendor = Vendor::with_response(200, answer).await;
+async fn unknown_fields_are_counted_by_model() {
+    let body = r#"{"id": "p", "s3cret-new": 1, "presenceDefinition": {"id": "d", "x": 1, "y": 2}}"#;
+    let vendor = Vendor::with_response(200, body).await;
     let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
     let rpc = "GetUserPresencesPurecloud";
     gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
-    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let (_, page) = get(metrics_address(&serving), "GET /metrics").await;
     let samples = samples(&page);
     let unknown = |model: &str| {
         let name = format!("presence_gateway_vendor_unknown_fields_total{{model=\"{model}\"}}");
@@ -304,31 +305,35 @@ async fn fields_that_the_vendor_adds_are_counted_by_their_model() {
     assert_eq!(unknown("PresenceDefinition"), Some(2.0), "{page}");
     assert!(
         !page.contains("s3cret"),
-        "a name of the vendor's is on the page:\n{page}"
+        "the name of an unknown field is on the page:\n{page}"
     );
 }
 
 #[tokio::test]
-async fn fields_whose_value_is_of_another_kind_are_counted_by_their_names() {
-    let answer = r#"{"id": "p", "primary": "s3cret", "modifiedDate": 7,
+async fn fields_with_a_value_of_the_wrong_type_are_counted_by_name() {
+    let body = r#"{"id": "p", "primary": "s3cret", "modifiedDate": 7,
         "presenceDefinition": {"id": 5}}"#;
-    let vendor = Vendor::with_response(200, answer).await;
+    let vendor = Vendor::with_response(200, body).await;
     let (serving, gateway) = gateway(&vendor, &FLAGS, &[]).await;
     let rpc = "GetUserPresencesPurecloud";
-    // Beyond those answers of each RPC that are searched in any case.
+    // More responses than the first ones, which are always searched.
     for _ in 0..20 {
         gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
     }
-    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let (_, page) = get(metrics_address(&serving), "GET /metrics").await;
     let samples = samples(&page);
-    let odd = |field: &str, model: &str| {
+    let mismatched = |field: &str, model: &str| {
         let labels = format!("{{field=\"{field}\",model=\"{model}\"}}");
         let name = format!("presence_gateway_vendor_unknown_fields_total{labels}");
         samples.get(&name).copied()
     };
-    assert_eq!(odd("primary", "UserPresence"), Some(20.0), "{page}");
-    assert_eq!(odd("modified_date", "UserPresence"), Some(20.0), "{page}");
-    assert_eq!(odd("id", "PresenceDefinition"), Some(20.0), "{page}");
+    assert_eq!(mismatched("primary", "UserPresence"), Some(20.0), "{page}");
+    assert_eq!(
+        mismatched("modified_date", "UserPresence"),
+        Some(20.0),
+        "{page}"
+    );
+    assert_eq!(mismatched("id", "PresenceDefinition"), Some(20.0), "{page}");
     assert!(!page.contains("s3cret"), "a value is on the page:\n{page}");
 }
 
@@ -337,7 +342,7 @@ async fn the_same_metrics_are_pushed_over_both_transports() {
     for protocol in ["grpc", "http/protobuf"] {
         let (vendor, collector) = (vendor().await, Collector::start().await);
         let (_serving, gateway) = gateway(&vendor, &FLAGS, &collector.variables(protocol)).await;
-        use_it(&gateway).await;
+        make_calls(&gateway).await;
         let names = [
             "rpc.server.call.duration",
             "http.client.request.duration",
@@ -355,15 +360,15 @@ async fn the_same_metrics_are_pushed_over_both_transports() {
         ];
         let received = collector
             .wait_until(|received| {
-                let is_there =
+                let has_metric =
                     |name: &&str| received.metrics.iter().any(|metric| metric.name == **name);
-                names.iter().all(is_there)
+                names.iter().all(has_metric)
             })
             .await;
-        let shown = format!("{:?}", received.metrics);
+        let text = format!("{:?}", received.metrics);
         assert!(
-            !shown.contains("s3cret"),
-            "an id or a token is in a metric: {shown}"
+            !text.contains("s3cret"),
+            "an id or a token is in a metric: {text}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The metrics as a page for Prometheus.
+//! The metrics page for Prometheus.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,24 +13,26 @@ use crate::support::{Vendor, reply};
 
 pub(super) const FLAGS: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
 
-/// The page of a gateway, asked in these words; its head and its body.
-pub(super) async fn ask(address: SocketAddr, request: &str) -> (String, String) {
+/// Sends a request to the metrics listener; returns the head and the body of the
+/// response.
+pub(super) async fn request(address: SocketAddr, line: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{request} HTTP/1.1\r\nhost: gateway\r\n\r\n");
+    let request = format!("{line} HTTP/1.1\r\nhost: gateway\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let ended = stream.read_to_string(&mut answer).await;
-    let parts = answer.split_once("\r\n\r\n");
-    let (head, body) = parts.unwrap_or_else(|| panic!("no answer: {answer:?}, {ended:?}"));
+    let mut response = String::new();
+    let read = stream.read_to_string(&mut response).await;
+    let parts = response.split_once("\r\n\r\n");
+    let (head, body) = parts.unwrap_or_else(|| panic!("no response: {response:?}, {read:?}"));
     (head.to_lowercase(), body.to_owned())
 }
 
-pub(super) fn page_of(serving: &ServerProcess) -> SocketAddr {
+/// The address of the metrics listener.
+pub(super) fn metrics_address(serving: &ServerProcess) -> SocketAddr {
     let first: Value = serde_json::from_str(&serving.log.lines()[0]).unwrap();
     first["metrics"].as_str().unwrap().parse().unwrap()
 }
 
-/// The samples of a page, each with its labels as they stand there.
+/// The samples of a page, by name and labels as written there.
 pub(super) fn samples(page: &str) -> BTreeMap<String, f64> {
     let lines = page.lines().filter(|line| !line.starts_with('#'));
     let samples = lines.map(|line| {
@@ -41,7 +43,7 @@ pub(super) fn samples(page: &str) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn the_page_says_when_the_process_started() {
+async fn the_page_has_the_start_time_of_the_process() {
     let vendor = Vendor::with_response(200, "{}").await;
     let now = || {
         let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
@@ -49,31 +51,31 @@ async fn the_page_says_when_the_process_started() {
     };
     let before = now();
     let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
-    let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+    let (_, page) = request(metrics_address(&serving), "GET /metrics").await;
     let started = samples(&page)
         .get("presence_gateway_start_time_seconds")
         .copied();
-    let is_between = started.is_some_and(|it| (before - 1.0..=now()).contains(&it));
-    assert!(is_between, "{started:?} is not since {before} in {page}");
+    let is_recent = started.is_some_and(|it| (before - 1.0..=now()).contains(&it));
+    assert!(is_recent, "{started:?} is before {before} in {page}");
 }
 
 #[tokio::test]
-async fn other_questions_get_a_fitting_answer() {
+async fn other_requests_get_a_fitting_status() {
     let vendor = Vendor::with_response(200, "{}").await;
     let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
-    let address = page_of(&serving);
-    let (head, body) = ask(address, "HEAD /metrics").await;
+    let address = metrics_address(&serving);
+    let (head, body) = request(address, "HEAD /metrics").await;
     assert!(
         head.contains("200 ok") && head.contains("text/plain"),
         "{head}"
     );
     assert_eq!(body, "");
-    let (head, _) = ask(address, "POST /metrics").await;
+    let (head, _) = request(address, "POST /metrics").await;
     assert!(
         head.contains("405 ") && head.contains("allow: get,head"),
         "{head}"
     );
-    let (head, body) = ask(address, "GET /").await;
+    let (head, body) = request(address, "GET /").await;
     assert!(
         head.contains("404 ") && body.contains("/metrics"),
         "{head} {body}"
@@ -81,30 +83,30 @@ async fn other_questions_get_a_fitting_answer() {
 }
 
 #[tokio::test]
-async fn the_page_is_there_however_many_connections_say_nothing() {
+async fn the_page_is_served_beside_many_silent_connections() {
     let vendor = Vendor::with_response(200, "{}").await;
     let (serving, _gateway) = gateway(&vendor, &FLAGS, &[]).await;
-    let address = page_of(&serving);
-    // More than there may be, and they are accepted in their order.
+    let address = metrics_address(&serving);
+    // More than the connection limit; they are accepted in order.
     let mut silent = Vec::new();
     for _ in 0..40 {
         silent.push(TcpStream::connect(address).await.unwrap());
     }
-    let (head, page) = ask(address, "GET /metrics").await;
+    let (head, page) = request(address, "GET /metrics").await;
     assert!(head.contains("200 ok"), "{head}");
     assert!(page.contains("presence_gateway_build_info"), "{page}");
-    // The one that came last had no need to go.
+    // The newest connection was not evicted.
     let mut last = silent.pop().unwrap();
     last.write_all(b"GET /metrics HTTP/1.1\r\nhost: gateway\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = String::new();
-    last.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let mut response = String::new();
+    last.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
 }
 
 #[tokio::test]
-async fn the_page_is_there_until_the_last_call_has_ended() {
+async fn the_page_is_served_until_the_last_call_ends() {
     let vendor = Vendor::start(|_| async {
         tokio::time::sleep(std::time::Duration::from_millis(500)).await;
         reply(200, "{}")
@@ -115,7 +117,7 @@ async fn the_page_is_there_until_the_last_call_has_ended() {
         let rpc = "GetUserPresencesPurecloud";
         gateway.call(rpc, json!({"userId": "u"})).await.unwrap();
     };
-    let look = async {
+    let check = async {
         while vendor.received().is_empty() {
             tokio::task::yield_now().await;
         }
@@ -128,11 +130,11 @@ async fn the_page_is_there_until_the_last_call_has_ended() {
         {
             tokio::task::yield_now().await;
         }
-        let (_, page) = ask(page_of(&serving), "GET /metrics").await;
+        let (_, page) = request(metrics_address(&serving), "GET /metrics").await;
         assert_eq!(
             samples(&page).get("presence_gateway_calls_in_flight"),
             Some(&1.0)
         );
     };
-    tokio::join!(call, look);
+    tokio::join!(call, check);
 }

@@ -7,7 +7,7 @@ use crate::support::telemetry::collector::Collector;
 use crate::support::{ReceivedRequest, Vendor};
 
 #[tokio::test]
-async fn the_vendor_is_told_of_the_trace_if_a_setting_says_so() {
+async fn the_trace_context_is_sent_to_the_vendor_if_a_flag_enables_it() {
     let collector = Collector::start().await;
     let vendor = Vendor::with_response(200, "{}").await;
     let variables = collector.variables("http/protobuf");
@@ -18,23 +18,23 @@ async fn the_vendor_is_told_of_the_trace_if_a_setting_says_so() {
         .wait_until(|received| received.spans.len() >= 2)
         .await;
     let attempt = received.spans.iter().find(|span| span.kind == 3).unwrap();
-    let told = vendor.single_request().headers["traceparent"]
+    let traceparent = vendor.single_request().headers["traceparent"]
         .to_str()
         .unwrap()
         .to_owned();
-    let parts: Vec<&str> = told.split('-').collect();
+    let parts: Vec<&str> = traceparent.split('-').collect();
     assert_eq!([parts[0], parts[1], parts[3]], ["00", TRACE, "01"]);
     assert_eq!(bytes(parts[2]), attempt.span_id);
 }
 
-/// What a vendor was sent of a trace.
+/// The trace context of a request to the vendor.
 fn propagated(received: &ReceivedRequest) -> [Option<&str>; 2] {
     let value = |name| received.headers.get(name).map(|it| it.to_str().unwrap());
     ["traceparent", "tracestate"].map(value)
 }
 
 #[tokio::test]
-async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_came() {
+async fn without_an_exporter_the_callers_trace_context_is_forwarded_unchanged() {
     let collector = Collector::start().await;
     let mut disabled = collector.variables("grpc");
     disabled.push(("OTEL_SDK_DISABLED", "true".to_owned()));
@@ -51,7 +51,7 @@ async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_
         let vendor = Vendor::with_response(200, "{}").await;
         let (_serving, gateway) = gateway(&vendor, flags, &variables).await;
         let (rpc, request) = ("GetUserPresencesPurecloud", json!({"userId": "u"}));
-        for traced in [
+        for context in [
             &[][..],
             &[("traceparent", TRACEPARENT)],
             &[("traceparent", &random), ("tracestate", "a=1,b=2")],
@@ -59,11 +59,11 @@ async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_
             &[("tracestate", "a=1")],
         ] {
             let token = [("authorization", "Bearer s3cret-token")];
-            let metadata = [&token, traced].concat();
-            let called = gateway
+            let metadata = [&token, context].concat();
+            let response = gateway
                 .call_with_metadata(rpc, request.clone(), &metadata)
                 .await;
-            called.unwrap();
+            response.unwrap();
         }
         let received = vendor.received();
         let received: Vec<_> = received.iter().map(propagated).collect();
@@ -79,7 +79,7 @@ async fn without_an_exporter_the_vendor_is_sent_the_callers_trace_context_as_it_
 }
 
 #[tokio::test]
-async fn where_callers_traces_are_not_joined_none_is_passed_on() {
+async fn without_the_tracecontext_propagator_no_trace_context_is_forwarded() {
     let vendor = Vendor::with_response(200, "{}").await;
     for propagators in ["none", "baggage", "none,b3"] {
         let variables = [("OTEL_PROPAGATORS", propagators.to_owned())];

@@ -1,4 +1,4 @@
-//! The variables of OpenTelemetry, as an operator gets them wrong.
+//! Invalid and unsupported values of OpenTelemetry's variables.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::process::{ServerProcess, run};
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317");
 
-/// What `serve` says of these variables.
+/// The problems that `serve` reports with these variables.
 #[track_caller]
 fn problems(variables: &[(&str, &str)]) -> Vec<String> {
     let refused = run(
@@ -24,7 +24,7 @@ fn problems(variables: &[(&str, &str)]) -> Vec<String> {
         .collect()
 }
 
-/// Values that are malformed, each with a part of what would be right.
+/// Malformed values, each with a part of the expected message.
 const MALFORMED: &[(&str, &str, &str)] = &[
     ("OTEL_SDK_DISABLED", "yes", "`true` nor `false`"),
     (
@@ -103,20 +103,20 @@ const MALFORMED: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn a_value_that_is_malformed_is_told_with_its_variable_and_what_would_be_right() {
+fn a_malformed_value_is_reported_with_its_variable_and_the_remedy() {
     for (name, value, remedy) in MALFORMED {
-        let told = problems(&[(name, value)]);
-        assert_eq!(told.len(), 1, "{name}={value}: {told:?}");
+        let reported = problems(&[(name, value)]);
+        assert_eq!(reported.len(), 1, "{name}={value}: {reported:?}");
         assert!(
-            told[0].starts_with(&format!("{name}: `{value}`")),
-            "{told:?}"
+            reported[0].starts_with(&format!("{name}: `{value}`")),
+            "{reported:?}"
         );
-        assert!(told[0].contains(remedy), "{told:?}");
+        assert!(reported[0].contains(remedy), "{reported:?}");
     }
 }
 
 #[test]
-fn a_typo_in_a_list_is_a_mistake_beside_names_that_are_known() {
+fn a_typo_in_a_list_is_reported_beside_known_names() {
     for (list, typo) in [
         ("tracecontex,baggage", "tracecontex"),
         ("b3,tracecontex", "tracecontex"),
@@ -131,7 +131,7 @@ fn a_typo_in_a_list_is_a_mistake_beside_names_that_are_known() {
     }
 }
 
-/// What the log of a gateway with these variables warns of: variable and value.
+/// Returns the variables and values that the log of a gateway reports as ignored.
 fn ignored(variables: &[(&str, &str)]) -> Vec<[String; 2]> {
     let serving = ServerProcess::start(&["serve", "--sandbox"], variables);
     serving.signal("TERM");
@@ -150,7 +150,7 @@ fn ignored(variables: &[(&str, &str)]) -> Vec<[String; 2]> {
         .collect()
 }
 
-/// What an operator of a cluster sets for programs in any language.
+/// Standard values, as a cluster sets them for programs in any language.
 const STANDARD: &[(&str, &str)] = &[
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
     ("OTEL_LOGS_EXPORTER", "console"),
@@ -165,7 +165,7 @@ const STANDARD: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn values_of_the_standard_that_are_not_supported_are_logged_once_each_and_ignored() {
+fn unsupported_standard_values_are_logged_once_and_ignored() {
     let expected = [
         ["OTEL_TRACES_EXPORTER", "zipkin"],
         ["OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"],
@@ -179,7 +179,7 @@ fn values_of_the_standard_that_are_not_supported_are_logged_once_each_and_ignore
 }
 
 #[test]
-fn a_list_is_searched_for_what_is_not_supported_and_so_is_the_form_for_one_signal() {
+fn unsupported_values_in_lists_and_signal_specific_variables_are_logged() {
     let variables = [
         (
             "OTEL_PROPAGATORS",
@@ -212,7 +212,7 @@ fn a_list_is_searched_for_what_is_not_supported_and_so_is_the_form_for_one_signa
 }
 
 #[test]
-fn where_the_sdk_is_disabled_no_other_variable_is_looked_at() {
+fn a_disabled_sdk_reads_no_other_variable() {
     let typo = [("OTEL_BSP_SCHEDULE_DELAY", "soon")];
     let disabled = [("OTEL_SDK_DISABLED", "True")];
     let variables = [STANDARD, &typo, &disabled].concat();
@@ -232,24 +232,24 @@ fn names_are_read_in_any_case() {
 }
 
 #[test]
-fn headers_of_one_signal_that_are_nothing_hide_no_others_silently() {
-    let told = problems(&[
+fn empty_headers_of_one_signal_are_rejected_beside_general_headers() {
+    let reported = problems(&[
         ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s3cret"),
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", ""),
     ]);
-    let [told] = &told[..] else {
-        panic!("{told:?}")
+    let [problem] = &reported[..] else {
+        panic!("{reported:?}")
     };
     assert!(
-        told.starts_with("OTEL_EXPORTER_OTLP_TRACES_HEADERS: it is set to nothing")
-            && !told.contains("s3cret"),
-        "{told}"
+        problem.starts_with("OTEL_EXPORTER_OTLP_TRACES_HEADERS: it is set to nothing")
+            && !problem.contains("s3cret"),
+        "{problem}"
     );
 }
 
 #[test]
 fn every_variable_of_the_readme_is_read() {
-    // Those that have no malformed value of their own; other tests set them.
+    // Variables without a malformed value; other tests set them.
     let mut read = vec![
         "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
         "OTEL_EXPORTER_OTLP_HEADERS",
@@ -273,64 +273,70 @@ fn every_variable_of_the_readme_is_read() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once_and_each_once() {
-    let told = problems(&[
+fn all_problems_are_reported_together_and_once_each() {
+    let reported = problems(&[
         ENDPOINT,
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "udp"),
         ("OTEL_TRACES_SAMPLER", "some"),
         ("PRESENCE_GATEWAY_METRICS_LISTEN", "9090"),
         ("PRESENCE_GATEWAY_MAX_DEADLINE", "0s"),
     ]);
-    let begin: Vec<&str> = told
+    let names: Vec<&str> = reported
         .iter()
         .map(|line| line.split(':').next().unwrap())
         .collect();
     assert_eq!(
-        begin,
+        names,
         [
             "--max-deadline",
             "--metrics-listen",
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             "OTEL_TRACES_SAMPLER"
         ],
-        "{told:?}"
+        "{reported:?}"
     );
 }
 
 #[test]
-fn a_secret_of_a_header_or_a_url_is_not_told() {
+fn a_problem_with_a_header_or_a_url_shows_no_secret() {
     for (value, what) in [
         ("api-key=s3cret,nonsense-s3cret", "entry 2 has no `=`"),
         ("api key=s3cret", "entry 1 has a name"),
         ("api-key=s3cret%0a", "entry 1 has a value"),
         ("api-key=s3cret%ff", "entry 1 has a value"),
     ] {
-        let told = problems(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", value)]);
-        assert_eq!(told.len(), 1, "{told:?}");
+        let reported = problems(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", value)]);
+        assert_eq!(reported.len(), 1, "{reported:?}");
         assert!(
-            told[0].starts_with("OTEL_EXPORTER_OTLP_HEADERS: "),
-            "{told:?}"
+            reported[0].starts_with("OTEL_EXPORTER_OTLP_HEADERS: "),
+            "{reported:?}"
         );
-        assert!(told[0].contains(what), "{told:?}");
-        assert!(!told[0].contains("s3cret"), "{told:?}");
+        assert!(reported[0].contains(what), "{reported:?}");
+        assert!(!reported[0].contains("s3cret"), "{reported:?}");
     }
-    let told = problems(&[(ENDPOINT.0, "http://user:s3cret@127.0.0.1:4317")]);
-    assert!(told[0].contains("OTEL_EXPORTER_OTLP_HEADERS"), "{told:?}");
-    assert!(!told[0].contains("s3cret"), "{told:?}");
+    let reported = problems(&[(ENDPOINT.0, "http://user:s3cret@127.0.0.1:4317")]);
+    assert!(
+        reported[0].contains("OTEL_EXPORTER_OTLP_HEADERS"),
+        "{reported:?}"
+    );
+    assert!(!reported[0].contains("s3cret"), "{reported:?}");
 }
 
 #[test]
-fn over_grpc_an_endpoint_has_no_path() {
-    let told = problems(&[
+fn a_grpc_endpoint_with_a_path_is_rejected() {
+    let reported = problems(&[
         (ENDPOINT.0, "http://127.0.0.1:4317/v1/traces"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
     ]);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("a host and a port alone"), "{told:?}");
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(
+        reported[0].contains("a host and a port alone"),
+        "{reported:?}"
+    );
 }
 
 #[test]
-fn certificates_that_are_none_or_do_not_match_are_told() {
+fn invalid_or_mismatched_certificates_are_reported() {
     let directory = std::env::temp_dir().join(format!("otel-{}", std::process::id()));
     fs::create_dir_all(&directory).unwrap();
     let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
@@ -340,21 +346,21 @@ fn certificates_that_are_none_or_do_not_match_are_told() {
     fs::write(path("cert.pem"), certificate.pem()).unwrap();
     fs::write(path("other.pem"), other.serialize_pem()).unwrap();
     fs::write(path("none.pem"), "nothing").unwrap();
-    let told = problems(&[
+    let reported = problems(&[
         (ENDPOINT.0, "https://127.0.0.1:4318"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", &path("none.pem")),
         ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &path("cert.pem")),
         ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &path("other.pem")),
     ]);
     fs::remove_dir_all(&directory).unwrap();
-    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(reported.len(), 2, "{reported:?}");
     assert!(
-        told[0].starts_with("OTEL_EXPORTER_OTLP_CERTIFICATE: "),
-        "{told:?}"
+        reported[0].starts_with("OTEL_EXPORTER_OTLP_CERTIFICATE: "),
+        "{reported:?}"
     );
-    assert!(told[0].contains("holds no certificate"), "{told:?}");
+    assert!(reported[0].contains("holds no certificate"), "{reported:?}");
     assert!(
-        told[1].contains("is not the key of the certificate"),
-        "{told:?}"
+        reported[1].contains("is not the key of the certificate"),
+        "{reported:?}"
     );
 }

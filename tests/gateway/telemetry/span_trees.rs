@@ -1,4 +1,4 @@
-//! The spans of a call as a tree.
+//! The span tree of a call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -11,41 +11,41 @@ use tokio::sync::Barrier;
 use tokio::time::sleep;
 use tonic::Code;
 
-use super::{BULK, PARENT, TRACE, bytes, call, ended, gateway};
+use super::{BULK, PARENT, TRACE, bytes, call, gateway, stop};
 use crate::support::telemetry::collector::Collector;
 use crate::support::telemetry::span_tree::{attributes, tree};
 use crate::support::{ReceivedRequest, Vendor, reply};
 
-/// Answers with a presence for each id asked for.
+/// Returns a presence for each requested id.
 fn presences(received: &ReceivedRequest) -> String {
     let presences = received.ids();
     let presences = presences.iter().map(|id| json!({"userId": id}));
     Value::Array(presences.collect()).to_string()
 }
 
-/// A vendor that is not well: of three batches, it refuses the first for a
-/// second, and is not there for the second once.
-async fn unwell() -> Vendor {
+/// A vendor that answers the first request of one batch with 429 and a
+/// `Retry-After` of one second, and that of another with 503.
+async fn throttling_vendor() -> Vendor {
     let (first, second) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    // Nothing is refused before all have left.
+    // Answers none of the three before all have arrived.
     let (count, all) = (AtomicUsize::new(0), Arc::new(Barrier::new(3)));
     Vendor::start(move |received| {
         let all = (count.fetch_add(1, SeqCst) < 3).then(|| Arc::clone(&all));
-        let is = |id: &str| received.ids().contains(&id.to_owned());
-        let is_throttled = is("s3cret-0") && first.fetch_add(1, SeqCst) == 0;
-        let is_away = is("s3cret-50") && second.fetch_add(1, SeqCst) == 0;
+        let has = |id: &str| received.ids().contains(&id.to_owned());
+        let is_throttled = has("s3cret-0") && first.fetch_add(1, SeqCst) == 0;
+        let is_unavailable = has("s3cret-50") && second.fetch_add(1, SeqCst) == 0;
         async move {
             if let Some(all) = all {
                 all.wait().await;
             }
             if is_throttled {
-                let mut answer = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
-                answer
+                let mut response = reply(429, r#"{"code":"too.many.requests","message":"m"}"#);
+                response
                     .headers_mut()
                     .insert("retry-after", HeaderValue::from_static("1"));
-                answer
-            } else if is_away {
-                // Its turn to come again is after the refusal of the first.
+                response
+            } else if is_unavailable {
+                // Its retry comes after the 429 has throttled the token.
                 sleep(Duration::from_millis(300)).await;
                 reply(503, r#"{"code":"service.unavailable","message":"m"}"#)
             } else {
@@ -91,55 +91,56 @@ genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk [SERVER]
 ";
 
 #[tokio::test]
-async fn a_bulk_call_with_batches_that_are_sent_again_is_one_tree() {
+async fn a_bulk_read_with_retried_batches_is_one_tree() {
     for protocol in ["grpc", "http/protobuf"] {
-        let (vendor, collector) = (unwell().await, Collector::start().await);
+        let (vendor, collector) = (throttling_vendor().await, Collector::start().await);
         let mut variables = collector.variables(protocol);
-        // One thread, as in a small pod: exporting depends on none of them.
+        // One worker thread, as in a small pod: exporting needs none of them.
         variables.push(("TOKIO_WORKER_THREADS", "1".to_owned()));
         variables.push(("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip".to_owned()));
         let (serving, gateway) = gateway(&vendor, &[], &variables).await;
-        let asked: Vec<String> = (0..120).map(|n| format!("s3cret-{n}")).collect();
-        let answer = call(&gateway, BULK, json!({"id": asked})).await.unwrap();
-        assert_eq!(answer["presences"].as_array().unwrap().len(), 120);
+        let ids: Vec<String> = (0..120).map(|n| format!("s3cret-{n}")).collect();
+        let response = call(&gateway, BULK, json!({"id": ids})).await.unwrap();
+        assert_eq!(response["presences"].as_array().unwrap().len(), 120);
 
         let received = collector
             .wait_until(|received| received.spans.len() >= 9)
             .await;
         let spans = received.spans;
         let actual = tree(&spans, &bytes(PARENT));
-        assert_eq!(actual, TREE, "over {protocol}, it is\n{actual}");
+        assert_eq!(actual, TREE, "over {protocol}, the tree is\n{actual}");
         assert!(spans.iter().all(|span| span.trace_id == bytes(TRACE)));
         let url = format!(
             "http://{}/api/v2/users/presences/purecloud/bulk",
             vendor.address
         );
-        let shown = format!("{spans:?}");
-        assert!(shown.contains(&url), "{shown}");
+        let text = format!("{spans:?}");
+        assert!(text.contains(&url), "{text}");
         assert!(
-            !shown.contains("s3cret"),
-            "a token or an id is in a span: {shown}"
+            !text.contains("s3cret"),
+            "a token or an id is in a span: {text}"
         );
-        waited(&spans);
+        check_waits(&spans);
 
-        // The log leads to it.
-        let (_, log) = ended(serving).await;
+        // The log line of the call has the trace and the span.
+        let (_, log) = stop(serving).await;
         let line = log.iter().find(|line| line.contains("\"call\"")).unwrap();
         let line: Value = serde_json::from_str(line).unwrap();
         let server = spans.iter().find(|span| span.kind == 2).unwrap();
         assert_eq!(line["trace_id"], TRACE);
         assert_eq!(bytes(line["span_id"].as_str().unwrap()), server.span_id);
-        // The vendor knows nothing of it.
-        let told = vendor.received();
+        // The trace context is not sent to the vendor.
+        let received = vendor.received();
         assert!(
-            told.iter()
-                .all(|asked| !asked.headers.contains_key("traceparent"))
+            received
+                .iter()
+                .all(|request| !request.headers.contains_key("traceparent"))
         );
     }
 }
 
-/// Checks that the waits are as long as the vendor made them.
-fn waited(spans: &[Span]) {
+/// Checks that the events have the durations that the vendor caused.
+fn check_waits(spans: &[Span]) {
     let duration = |name: &str, reason: Option<&str>| {
         let events = spans.iter().flat_map(|span| &span.events);
         let event = events
@@ -149,11 +150,11 @@ fn waited(spans: &[Span]) {
         let (_, duration) = event.split_once("DoubleValue(").unwrap();
         duration.split(')').next().unwrap().parse::<f64>().unwrap()
     };
-    let asked = duration("presence_gateway.backoff", Some("\"429\""));
-    assert!((asked - 1.0).abs() < 1e-9, "{asked}");
-    let turn = duration("presence_gateway.quota.wait", None);
-    // That of either batch: none starts before the park is over.
-    assert!(turn > 0.05, "{turn}");
+    let backoff = duration("presence_gateway.backoff", Some("\"429\""));
+    assert!((backoff - 1.0).abs() < 1e-9, "{backoff}");
+    let wait = duration("presence_gateway.quota.wait", None);
+    // Of either batch: both wait until the throttle ends.
+    assert!(wait > 0.05, "{wait}");
 }
 
 const WRITE: &str = "\
@@ -178,7 +179,7 @@ genesys.presence.v1.PresenceService/PutUsersPresencesBulk [SERVER] ERROR(UNKNOWN
 ";
 
 #[tokio::test]
-async fn a_bulk_write_of_which_a_batch_fails_is_one_tree_too() {
+async fn a_bulk_write_with_a_failed_batch_is_one_tree() {
     let collector = Collector::start().await;
     let vendor = Vendor::start(async |received: ReceivedRequest| {
         let updates = received.json();
@@ -192,15 +193,15 @@ async fn a_bulk_write_of_which_a_batch_fails_is_one_tree_too() {
     let (serving, gateway) = gateway(&vendor, &flags, &collector.variables("grpc")).await;
     let updates = (0..120).map(|number| json!({"id": format!("s3cret-{number}")}));
     let updates: Vec<_> = updates.collect();
-    let answer = call(&gateway, "PutUsersPresencesBulk", json!({"body": updates})).await;
-    assert_eq!(answer.unwrap_err().code(), Code::Unknown);
-    ended(serving).await;
+    let result = call(&gateway, "PutUsersPresencesBulk", json!({"body": updates})).await;
+    assert_eq!(result.unwrap_err().code(), Code::Unknown);
+    stop(serving).await;
     let spans = collector.received().spans;
     assert_eq!(tree(&spans, &bytes(PARENT)), WRITE);
 }
 
 #[tokio::test]
-async fn a_batch_that_nobody_waits_for_any_more_says_so() {
+async fn a_batch_without_a_waiting_caller_is_cancelled() {
     let collector = Collector::start().await;
     let vendor = Vendor::start(async |received: ReceivedRequest| {
         if received.ids().contains(&"s3cret-0".to_owned()) {
@@ -211,20 +212,20 @@ async fn a_batch_that_nobody_waits_for_any_more_says_so() {
     .await;
     let (serving, gateway) = gateway(&vendor, &[], &collector.variables("grpc")).await;
     let ids: Vec<_> = (0..100).map(|number| format!("s3cret-{number}")).collect();
-    let answer = call(&gateway, BULK, json!({"id": ids})).await;
-    assert_eq!(answer.unwrap_err().code(), Code::NotFound);
-    ended(serving).await;
+    let result = call(&gateway, BULK, json!({"id": ids})).await;
+    assert_eq!(result.unwrap_err().code(), Code::NotFound);
+    stop(serving).await;
     let spans = collector.received().spans;
     let batches = spans.iter().filter(|span| span.name == "batch");
-    let mut why: Vec<_> = batches
+    let mut errors: Vec<_> = batches
         .map(|batch| attributes(&batch.attributes)["error.type"].clone())
         .collect();
-    why.sort();
-    assert_eq!(why, ["404", "cancelled"]);
+    errors.sort();
+    assert_eq!(errors, ["404", "cancelled"]);
 }
 
 #[tokio::test]
-async fn statuses_follow_the_conventions() {
+async fn span_statuses_follow_the_semantic_conventions() {
     let collector = Collector::start().await;
     let vendor = Vendor::start(|received| async move {
         match received.path() {
@@ -258,10 +259,10 @@ async fn statuses_follow_the_conventions() {
     assert_eq!(
         lines,
         [
-            // Refused by the gateway itself: there is no attempt.
+            // The gateway rejects it: there is no attempt.
             server,
             ". presence_gateway.reason=INVALID_REQUEST",
-            // No error of the server's, and one of the client's.
+            // An error of the client span only.
             server,
             ". presence_gateway.reason=NOT_FOUND",
             &format!("{client} ERROR(404)"),

@@ -1,19 +1,19 @@
-//! Whether traces are exported, and with what.
+//! Which traces are exported, and with which resource and headers.
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
 
-use super::{TRACE, bytes, call, ended, gateway};
+use super::{TRACE, bytes, call, gateway, stop};
 use crate::support::Vendor;
 use crate::support::telemetry::collector::{Collector, EXPORT_AT_ONCE};
 
 #[tokio::test]
-async fn the_sampler_decides_and_the_log_names_the_trace_all_the_same() {
+async fn the_sampler_decides_on_the_export_and_the_log_has_the_trace_in_any_case() {
     for (sampler, argument, is_recorded) in [
         ("always_off", "", false),
         ("traceidratio", "0", false),
         ("traceidratio", "1", true),
-        // The caller has decided.
+        // The caller's decision applies.
         ("parentbased_traceidratio", "0", true),
         ("parentbased_always_off", "", true),
     ] {
@@ -25,8 +25,8 @@ async fn the_sampler_decides_and_the_log_names_the_trace_all_the_same() {
         let (serving, gateway) = gateway(&vendor, &[], &variables).await;
         let rpc = "GetUserPresencesPurecloud";
         call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-        // What there is has been exported by then.
-        let (_, log) = ended(serving).await;
+        // The process exports all spans before it exits.
+        let (_, log) = stop(serving).await;
         let spans = collector.received().spans.len();
         assert_eq!(
             spans,
@@ -38,12 +38,12 @@ async fn the_sampler_decides_and_the_log_names_the_trace_all_the_same() {
 }
 
 #[tokio::test]
-async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in_the_log() {
+async fn without_an_endpoint_or_with_the_sdk_disabled_nothing_is_exported() {
     let collector = Collector::start().await;
     let vendor = Vendor::with_response(200, "{}").await;
     let mut disabled = collector.variables("grpc");
     disabled.push(("OTEL_SDK_DISABLED", "true".to_owned()));
-    // Nobody reads it then.
+    // Not read while the SDK is disabled.
     disabled.push(("OTEL_TRACES_SAMPLER", "nonsense".to_owned()));
     let mut none = collector.variables("grpc");
     none.push(("OTEL_TRACES_EXPORTER", "none".to_owned()));
@@ -53,20 +53,21 @@ async fn without_an_endpoint_or_switched_off_nothing_is_sent_and_the_trace_is_in
         let (serving, gateway) = gateway(&vendor, &[], &variables).await;
         let rpc = "GetUserPresencesPurecloud";
         call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-        let (_, log) = ended(serving).await;
+        let (_, log) = stop(serving).await;
         let received = collector.received();
         assert!(received.spans.is_empty() && received.metrics.is_empty());
         assert!(log.iter().any(|line| line.contains(TRACE)), "{log:?}");
     }
-    let told = vendor.received();
+    let received = vendor.received();
     assert!(
-        told.iter()
-            .all(|asked| !asked.headers.contains_key("traceparent"))
+        received
+            .iter()
+            .all(|request| !request.headers.contains_key("traceparent"))
     );
 }
 
 #[tokio::test]
-async fn where_values_of_the_standard_are_not_supported_the_defaults_hold() {
+async fn unsupported_standard_values_fall_back_to_the_defaults() {
     let collector = Collector::start().await;
     let vendor = Vendor::with_response(200, "{}").await;
     let mut variables = collector.variables("http/json");
@@ -85,7 +86,7 @@ async fn where_values_of_the_standard_are_not_supported_the_defaults_hold() {
     let (serving, gateway) = gateway(&vendor, &[], &variables).await;
     let rpc = "GetUserPresencesPurecloud";
     call(&gateway, rpc, json!({"userId": "u"})).await.unwrap();
-    ended(serving).await;
+    stop(serving).await;
     let received = collector.received();
     assert_eq!(received.spans.len(), 2, "{received:?}");
     let is_joined = |span: &Span| span.trace_id == bytes(TRACE);
@@ -94,7 +95,7 @@ async fn where_values_of_the_standard_are_not_supported_the_defaults_hold() {
 }
 
 #[tokio::test]
-async fn what_the_process_says_of_itself_and_its_headers_are_sent() {
+async fn the_resource_and_the_headers_are_exported() {
     for protocol in ["grpc", "http/protobuf"] {
         let collector = Collector::start().await;
         let vendor = Vendor::with_response(200, "{}").await;
@@ -114,16 +115,16 @@ async fn what_the_process_says_of_itself_and_its_headers_are_sent() {
             .await;
         assert_eq!(received.headers["x-key"], "s3cret value");
         let resource = &received.resources[0];
-        for said in [
+        for part in [
             "\"presence\"",
             "\"a b\"",
             "service.version",
             "service.instance.id",
         ] {
-            assert!(resource.contains(said), "{said} is not in {resource}");
+            assert!(resource.contains(part), "{part} is not in {resource}");
         }
         assert!(!resource.contains("other"), "{resource}");
-        let (_, log) = ended(serving).await;
+        let (_, log) = stop(serving).await;
         assert!(!log.concat().contains("s3cret"), "{log:?}");
     }
 }
