@@ -1,5 +1,4 @@
-//! TLS: towards callers, towards the vendor, and by the client of the command
-//! line.
+//! TLS: with callers, with the vendor, and in the client `call`.
 
 mod flags;
 mod parked;
@@ -22,19 +21,20 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::support::certificates::{Authority, IssuedCertificate};
 
-/// A client that trusts this authority, and shows a certificate if it has one.
-fn trusting(authority: &Authority, shown: Option<&IssuedCertificate>) -> ClientConfig {
+/// Returns a client that trusts `authority`, and presents a certificate if it has
+/// one.
+fn client_config(authority: &Authority, certificate: Option<&IssuedCertificate>) -> ClientConfig {
     let trusted = pem::certificates(authority.pem.as_bytes());
     let trusted = trusted.and_then(gateway_tls::roots).unwrap();
-    let identity = shown.map(|issued| {
+    let identity = certificate.map(|issued| {
         let chain = pem::certificates(issued.cert.as_bytes()).unwrap();
         Identity::new(chain, pem::key(issued.key.as_bytes()).unwrap()).unwrap()
     });
     gateway_tls::client(Some(trusted), identity, b"h2").unwrap()
 }
 
-/// Makes the handshake, and sees that it was accepted: in TLS 1.3, a client
-/// has ended its own part of it before the server has judged that.
+/// Makes the handshake, and waits until the server has accepted it: in TLS 1.3,
+/// the client ends its part before the server has verified it.
 async fn handshake(address: &str, config: ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let stream = TcpStream::connect(address).await?;
@@ -43,12 +43,12 @@ async fn handshake(address: &str, config: ClientConfig) -> std::io::Result<TlsSt
     let mut stream = connector.connect(name, stream).await?;
     stream.write_all(crate::support::raw_http::PREFACE).await?;
     stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await?;
-    // The server's settings.
+    // Reads the server's settings.
     stream.read_exact(&mut [0; 9]).await?;
     Ok(stream)
 }
 
-/// A connection over which calls can be made.
+/// Connects a channel for calls.
 async fn channel(address: &str, config: &ClientConfig) -> Result<Channel, tonic::transport::Error> {
     let connector = TlsConnector::from(Arc::new(config.clone()));
     let address = address.to_owned();

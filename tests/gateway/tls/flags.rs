@@ -1,11 +1,10 @@
-//! Files that cannot be used are mistakes of the configuration, told with all
-//! the others.
+//! Unusable files are configuration errors, and reported with all others.
 
 use crate::support::certificates::{Authority, TempDir};
 use crate::support::process::run;
 
 #[test]
-fn every_bad_file_is_named_with_what_is_wrong_with_it() {
+fn every_unusable_file_is_reported_with_the_reason() {
     let (authority, folder) = (Authority::new(), TempDir::new());
     let issued = authority.local();
     let cert = folder.file("cert.pem", &issued.cert);
@@ -69,11 +68,11 @@ fn every_bad_file_is_named_with_what_is_wrong_with_it() {
 }
 
 #[test]
-fn the_client_says_what_is_wrong_with_its_flags() {
+fn the_client_reports_wrong_flags() {
     let folder = TempDir::new();
     let empty = folder.file("empty.pem", "");
     let call = |flags: &[&str]| run(&[&["call", "GetSystempresences"], flags].concat(), &[]);
-    for (flags, says) in [
+    for (flags, message) in [
         (&["--tls-ca", &empty][..], "--tls-ca: `"),
         (&["--tls-ca", "/no/file"], "cannot be read"),
         (&["--tls-cert", &empty], "needs --tls-key too"),
@@ -89,6 +88,6 @@ fn the_client_says_what_is_wrong_with_its_flags() {
     ] {
         let refused = call(flags);
         assert_eq!(refused.code, Some(64), "{refused:#?}");
-        assert!(refused.stderr.contains(says), "{refused:#?}");
+        assert!(refused.stderr.contains(message), "{refused:#?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A request that waits for its connection while its token is parked.
+//! A request that waits for its connection while its token is throttled.
 
 use std::sync::Arc;
 
@@ -21,56 +21,60 @@ const REFUSAL: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 3600\r\n
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
 
-/// What a vendor does with its connections, and when.
+/// A vendor that answers the first connection with 429, and delays the handshakes
+/// of the others.
 #[derive(Clone)]
 struct Vendor {
     acceptor: TlsAcceptor,
-    /// Told of the first request, and that it may be refused.
-    asked: mpsc::UnboundedSender<()>,
-    refuses: Arc<Semaphore>,
-    /// Told of each other connection, that its handshake may go on, and what came of it.
+    /// Receives a message when the first request has arrived.
+    arrived: mpsc::UnboundedSender<()>,
+    /// Permits the 429.
+    may_refuse: Arc<Semaphore>,
+    /// Receives a message for each later connection.
     connected: mpsc::UnboundedSender<()>,
-    shakes_hands: Arc<Semaphore>,
-    sent: mpsc::UnboundedSender<Vec<u8>>,
+    /// Permits the handshake of a later connection.
+    may_shake_hands: Arc<Semaphore>,
+    /// Receives what a later connection has read.
+    received: mpsc::UnboundedSender<Vec<u8>>,
 }
 
 impl Vendor {
-    async fn first(self, stream: TcpStream) {
+    async fn refuse(self, stream: TcpStream) {
         let mut stream = self.acceptor.accept(stream).await.unwrap();
         read_head(&mut stream).await;
-        self.asked.send(()).unwrap();
-        self.refuses.acquire().await.unwrap().forget();
+        self.arrived.send(()).unwrap();
+        self.may_refuse.acquire().await.unwrap().forget();
         stream.write_all(REFUSAL).await.unwrap();
         let _ = stream.shutdown().await;
     }
 
-    async fn other(self, stream: TcpStream) {
+    async fn serve(self, stream: TcpStream) {
         self.connected.send(()).unwrap();
-        self.shakes_hands.acquire().await.unwrap().forget();
+        self.may_shake_hands.acquire().await.unwrap().forget();
         let mut read = Vec::new();
         if let Ok(mut stream) = self.acceptor.accept(stream).await {
             read = read_head(&mut stream).await;
             let _ = stream.write_all(ANSWER).await;
             let _ = stream.shutdown().await;
         }
-        self.sent.send(read).unwrap();
+        self.received.send(read).unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_request_that_waits_for_a_connection_does_not_leave_once_its_token_is_parked() {
+async fn a_request_that_waits_for_a_connection_is_not_sent_once_its_token_is_throttled() {
     let (authority, folder) = (Authority::new(), TempDir::new());
-    let (asked, mut is_asked) = mpsc::unbounded_channel();
-    let (connected, mut is_connected) = mpsc::unbounded_channel();
-    let (sent, mut was_sent) = mpsc::unbounded_channel();
-    let (refuses, shakes_hands) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (arrived, mut arrivals) = mpsc::unbounded_channel();
+    let (connected, mut connections) = mpsc::unbounded_channel();
+    let (received, mut reads) = mpsc::unbounded_channel();
+    let (may_refuse, may_shake_hands) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let vendor = Vendor {
         acceptor: acceptor(&authority.local(), None),
-        asked,
-        refuses: Arc::clone(&refuses),
+        arrived,
+        may_refuse: Arc::clone(&may_refuse),
         connected,
-        shakes_hands: Arc::clone(&shakes_hands),
-        sent,
+        may_shake_hands: Arc::clone(&may_shake_hands),
+        received,
     };
     let is_first = std::sync::atomic::AtomicBool::new(true);
     let raw = RawVendor::start(move |stream| {
@@ -78,9 +82,9 @@ async fn a_request_that_waits_for_a_connection_does_not_leave_once_its_token_is_
         let vendor = vendor.clone();
         async move {
             if is_first {
-                vendor.first(stream).await;
+                vendor.refuse(stream).await;
             } else {
-                vendor.other(stream).await;
+                vendor.serve(stream).await;
             }
         }
     })
@@ -104,20 +108,20 @@ async fn a_request_that_waits_for_a_connection_does_not_leave_once_its_token_is_
         tokio::spawn(async move { gateway.call_with_metadata(patch, request, metadata).await })
     };
     let first = call("a", &[("authorization", "Bearer token"), NO_RETRIES]);
-    is_asked.recv().await.unwrap();
+    arrivals.recv().await.unwrap();
     let second = call("b", &[("authorization", "Bearer token")]);
-    is_connected.recv().await.unwrap();
-    refuses.add_permits(1);
-    // The caller knows: the token is parked.
+    connections.recv().await.unwrap();
+    may_refuse.add_permits(1);
+    // The caller has the 429: the token is throttled.
     expect_error(
         first.await.unwrap(),
         Code::ResourceExhausted,
         "UPSTREAM_ERROR",
     );
-    shakes_hands.add_permits(1);
-    let answer = second.await.unwrap();
-    expect_error(answer, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
-    // Nor does it leave any more.
+    may_shake_hands.add_permits(1);
+    let result = second.await.unwrap();
+    expect_error(result, Code::ResourceExhausted, "TOKEN_QUOTA_EXHAUSTED");
+    // The request is not sent later either.
     drop(serving);
-    assert_eq!(was_sent.recv().await.unwrap(), b"", "it left");
+    assert_eq!(reads.recv().await.unwrap(), b"", "the request was sent");
 }

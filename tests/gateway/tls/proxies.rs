@@ -1,4 +1,4 @@
-//! What a proxy towards the vendor may answer, and what it refuses.
+//! The responses of a proxy between the gateway and the vendor.
 
 use std::time::Duration;
 
@@ -6,22 +6,22 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::upstream::{called, unreachable, vendor};
+use super::upstream::{assert_unreachable, call_through, vendor};
 use crate::support::certificates::{Authority, TempDir};
 use crate::support::raw_http::{RawVendor, read_request};
 
-/// A proxy that takes so long, and opens a tunnel with each of these pieces of
-/// an answer.
-async fn opening(takes: Duration, answer: &'static [&'static str]) -> RawVendor {
+/// A proxy that waits for `delay`, and opens a tunnel with a response of these
+/// pieces.
+async fn tunnel_proxy(delay: Duration, response: &'static [&'static str]) -> RawVendor {
     RawVendor::start(move |mut stream| async move {
         let head = read_request(&mut stream).await;
-        sleep(takes).await;
+        sleep(delay).await;
         let target = head.split(' ').nth(1).unwrap().to_owned();
         let mut vendor = TcpStream::connect(target).await.unwrap();
-        for piece in answer {
+        for piece in response {
             stream.write_all(piece.as_bytes()).await.unwrap();
             stream.flush().await.unwrap();
-            // So that it is a piece of its own at the other end, most times.
+            // The other end mostly reads it as a separate piece.
             tokio::task::yield_now().await;
         }
         let _ = copy_bidirectional(&mut stream, &mut vendor).await;
@@ -30,45 +30,47 @@ async fn opening(takes: Duration, answer: &'static [&'static str]) -> RawVendor 
 }
 
 #[tokio::test]
-async fn a_200_opens_a_tunnel_however_it_comes() {
+async fn a_200_in_any_form_opens_a_tunnel() {
     let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), None).await;
     let url = format!("https://{}", vendor.address);
     let ca = folder.file("ca.pem", &authority.pem);
-    for answer in [
+    for response in [
         &["HTTP/1.1 200 Connection established\r\n\r\n"][..],
         &["HTTP/1.0 200 OK\r\nproxy-agent: any\r\n\r\n"],
-        // A length means nothing in it (RFC 9110, 9.3.6).
+        // A length is ignored here (RFC 9110, 9.3.6).
         &["HTTP/1.1 200 Odd\r\ncontent-length: 5\r\n\r\n"],
         &["HT", "TP/1.1 20", "0 OK\r", "\n\r", "\n"],
     ] {
-        let proxy = opening(Duration::ZERO, answer).await;
+        let proxy = tunnel_proxy(Duration::ZERO, response).await;
         let proxied = format!("http://{}", proxy.address);
         let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
-        let served = called(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
-        assert_eq!(served.code, Some(0), "{answer:?}: {served:#?}");
-        assert_eq!(proxy.connections(), 1, "{answer:?}");
+        let served =
+            call_through(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
+        assert_eq!(served.code, Some(0), "{response:?}: {served:#?}");
+        assert_eq!(proxy.connections(), 1, "{response:?}");
     }
 }
 
-/// It looks up a name and connects, each of which may take its seconds.
+/// The proxy resolves a name and connects, and either can take seconds.
 #[tokio::test]
-async fn a_proxy_may_take_its_time_to_open_a_tunnel() {
+async fn a_slow_proxy_opens_a_tunnel() {
     let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), None).await;
     let url = format!("https://{}", vendor.address);
     let ca = folder.file("ca.pem", &authority.pem);
-    let takes = Duration::from_millis(3500);
-    let proxy = opening(takes, &["HTTP/1.1 200 OK\r\n\r\n"]).await;
+    let delay = Duration::from_millis(3500);
+    let proxy = tunnel_proxy(delay, &["HTTP/1.1 200 OK\r\n\r\n"]).await;
     let proxied = format!("http://{}", proxy.address);
     let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
-    let served = called(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
+    let served = call_through(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
     assert_eq!(served.code, Some(0), "{served:#?}");
     assert_eq!(proxy.connections(), 1);
 }
 
-/// Refusals, and how many connections to the proxy there are: one for each
-/// attempt, and one more for each of which reqwest does not tell the status.
+/// Responses that open no tunnel, the error, and the number of connections to the
+/// proxy: one for each attempt, and a second one where reqwest does not return the
+/// status.
 const REFUSALS: [(&str, &str, usize); 8] = [
     (
         "HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic\r\n\r\n",
@@ -115,26 +117,27 @@ const REFUSALS: [(&str, &str, usize); 8] = [
 #[tokio::test]
 async fn a_refusal_names_the_proxy_and_its_status_and_no_password() {
     let url = ["--upstream-url", "https://presence.invalid"];
-    for (answer, why, attempts) in REFUSALS {
-        let proxy = RawVendor::with_bytes(answer).await;
+    for (response, reason, connections) in REFUSALS {
+        let proxy = RawVendor::with_bytes(response).await;
         let proxied = format!("http://user:secret@{}", proxy.address);
-        let refused = called(&[&url[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
-        unreachable(&refused, &format!("the proxy {} {why}", proxy.address));
+        let refused =
+            call_through(&[&url[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
+        assert_unreachable(&refused, &format!("the proxy {} {reason}", proxy.address));
         assert!(!refused.stderr.contains("secret"), "{refused:#?}");
-        assert_eq!(proxy.connections(), attempts, "{answer:?}");
+        assert_eq!(proxy.connections(), connections, "{response:?}");
     }
 }
 
-/// No tunnel is needed to a vendor of plain http: the proxy passes requests on.
+/// A vendor with plain http needs no tunnel: the proxy forwards requests.
 #[tokio::test]
-async fn a_proxy_that_refuses_a_plain_request_for_lack_of_a_password_is_named_too() {
-    let answer = "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
-    let proxy = RawVendor::with_bytes(answer).await;
+async fn a_proxy_that_answers_a_plain_request_with_407_is_named() {
+    let response = "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
+    let proxy = RawVendor::with_bytes(response).await;
     let proxied = format!("http://user:secret@{}", proxy.address);
     let flags = ["--upstream-url", "http://127.0.0.1:1", "--upstream-proxy"];
-    let refused = called(&[&flags[..], &[&proxied]].concat(), &[]).await;
-    let why = format!("the proxy {} refused the request with 407", proxy.address);
-    unreachable(&refused, &why);
+    let refused = call_through(&[&flags[..], &[&proxied]].concat(), &[]).await;
+    let reason = format!("the proxy {} refused the request with 407", proxy.address);
+    assert_unreachable(&refused, &reason);
     assert!(!refused.stderr.contains("secret"), "{refused:#?}");
     assert_eq!(proxy.connections(), 1);
 }

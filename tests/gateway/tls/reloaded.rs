@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tonic_health::pb::health_check_response::ServingStatus::Serving;
 
-use super::{channel, handshake, trusting};
+use super::{channel, client_config, handshake};
 use crate::lifecycle::health::check;
 use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
 use crate::support::process::ServerProcess as Program;
 
-/// As Kubernetes mounts a secret: the files are links through a link to a
-/// folder, and a change moves that link alone.
+/// Files as Kubernetes mounts a secret: each is a link through a link to a folder,
+/// and a change replaces only that link.
 struct Secret {
     folder: TempDir,
     version: usize,
@@ -48,30 +48,33 @@ impl Secret {
     }
 }
 
-/// Lines of the log that tell of a change of files.
-fn told(gateway: &Program, level: &str) -> usize {
+/// Counts the log lines of this level about the TLS files.
+fn reload_lines(gateway: &Program, level: &str) -> usize {
     let lines = gateway.log.lines();
     let lines = lines
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let of_files = lines.filter(|line| {
+    let matching = lines.filter(|line| {
         let message = line["message"].as_str().unwrap_or_default();
         line["level"] == level && message.starts_with("TLS files")
     });
-    of_files.count()
+    matching.count()
 }
 
-/// Waits for what a change leads to.
-async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so().await {
-        assert!(begun.elapsed() < Duration::from_secs(30), "never: {what}");
+/// Waits until `condition` holds.
+async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "timed out waiting for {what}"
+        );
         tokio::task::yield_now().await;
     }
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_taken_up_and_no_connection_dropped() {
+async fn a_new_certificate_is_loaded_and_no_connection_is_dropped() {
     let (old, new, clients) = (Authority::new(), Authority::new(), Authority::new());
     let client = clients.issue(&["caller"]);
     let mut secret = Secret::new(&old.local(), &clients.pem);
@@ -90,36 +93,36 @@ async fn a_new_certificate_is_taken_up_and_no_connection_dropped() {
     ];
     let gateway = Program::start(&[&["serve", "--sandbox"][..], &flags].concat(), &[]);
     let address = gateway.address.as_str();
-    let before = channel(address, &trusting(&old, Some(&client)))
+    let before = channel(address, &client_config(&old, Some(&client)))
         .await
         .unwrap();
     assert_eq!(check(&before, "").await.unwrap(), Serving);
 
-    // Another authority on both sides.
+    // The server's and the clients' authority change.
     let others = Authority::new();
     let other = others.issue(&["caller"]);
     let issued = new.local();
     secret.change(&issued.cert, &issued.key, &others.pem);
-    soon("the new certificate", async || {
-        handshake(address, trusting(&new, Some(&other)))
+    wait_until("the new certificate", async || {
+        handshake(address, client_config(&new, Some(&other)))
             .await
             .is_ok()
     })
     .await;
-    // The log is read by a thread of its own.
-    soon("a line of it", async || told(&gateway, "INFO") == 1).await;
-    handshake(address, trusting(&new, Some(&client)))
+    // Another thread reads the log.
+    wait_until("its log line", async || reload_lines(&gateway, "INFO") == 1).await;
+    handshake(address, client_config(&new, Some(&client)))
         .await
         .unwrap_err();
-    handshake(address, trusting(&old, Some(&other)))
+    handshake(address, client_config(&old, Some(&other)))
         .await
         .unwrap_err();
     assert_eq!(check(&before, "").await.unwrap(), Serving);
 
-    // A key of another certificate: what was there stays.
+    // A mismatched key: the old files stay in use.
     secret.change(&issued.cert, &old.local().key, &others.pem);
-    soon("a warning", async || told(&gateway, "WARN") == 1).await;
-    handshake(address, trusting(&new, Some(&other)))
+    wait_until("a warning", async || reload_lines(&gateway, "WARN") == 1).await;
+    handshake(address, client_config(&new, Some(&other)))
         .await
         .unwrap();
     let lines = gateway.log.lines();
@@ -130,16 +133,16 @@ async fn a_new_certificate_is_taken_up_and_no_connection_dropped() {
     );
     assert!(!warning.contains("PRIVATE"), "{warning}");
 
-    // Mended; the warning was said once, in as many looks as there were.
+    // Correct files again; the warning was logged once for all checks.
     let again = old.local();
     secret.change(&again.cert, &again.key, &others.pem);
-    soon("the old authority again", async || {
-        handshake(address, trusting(&old, Some(&other)))
+    wait_until("the old authority", async || {
+        handshake(address, client_config(&old, Some(&other)))
             .await
             .is_ok()
     })
     .await;
-    soon("a line of it", async || told(&gateway, "INFO") == 2).await;
-    assert_eq!(told(&gateway, "WARN"), 1);
+    wait_until("its log line", async || reload_lines(&gateway, "INFO") == 2).await;
+    assert_eq!(reload_lines(&gateway, "WARN"), 1);
     assert_eq!(check(&before, "").await.unwrap(), Serving);
 }

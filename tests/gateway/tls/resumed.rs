@@ -1,18 +1,18 @@
-//! TLS sessions that clients resume, and where they cannot.
+//! Which TLS sessions clients can resume.
 
 use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion, version};
 
 use super::served::{Secure, secure};
-use super::{handshake, trusting};
+use super::{client_config, handshake};
 use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
 
-/// A client of one version of TLS, which remembers its sessions.
-fn client(
+/// Returns a client of one TLS version, with a session cache.
+fn caching_client(
     authority: &Authority,
-    shown: Option<&IssuedCertificate>,
+    certificate: Option<&IssuedCertificate>,
     version: &'static SupportedProtocolVersion,
 ) -> ClientConfig {
-    let any = trusting(authority, shown);
+    let any = client_config(authority, certificate);
     let mut config = ClientConfig::builder_with_provider(presence_gateway::tls::provider())
         .with_protocol_versions(&[version])
         .unwrap()
@@ -28,13 +28,13 @@ fn client(
     config
 }
 
-/// How the second handshake of a client is made that has kept its session.
+/// Makes two handshakes with one session cache; returns the kind of the second.
 async fn second_handshake(
     secure: &Secure,
-    shown: Option<&IssuedCertificate>,
+    certificate: Option<&IssuedCertificate>,
     version: &'static SupportedProtocolVersion,
 ) -> HandshakeKind {
-    let config = client(&secure.authority, shown, version);
+    let config = caching_client(&secure.authority, certificate, version);
     let address = secure.gateway.address.as_str();
     let first = handshake(address, config.clone()).await.unwrap();
     assert_eq!(
@@ -43,17 +43,17 @@ async fn second_handshake(
     );
     let second = handshake(address, config).await.unwrap();
     let kind = second.get_ref().1.handshake_kind();
-    kind.expect("the handshake has been made")
+    kind.expect("the handshake is complete")
 }
 
 #[tokio::test]
-async fn a_session_that_began_with_a_client_certificate_is_not_resumed() {
+async fn a_session_with_a_client_certificate_is_not_resumed() {
     let (clients, folder) = (Authority::new(), TempDir::new());
     let client_ca = folder.file("clients.pem", &clients.pem);
     let secure = secure(&["--tls-client-ca", &client_ca], &[]);
-    let shown = clients.issue(&["caller"]);
+    let certificate = clients.issue(&["caller"]);
     for version in [&version::TLS12, &version::TLS13] {
-        let kind = second_handshake(&secure, Some(&shown), version).await;
+        let kind = second_handshake(&secure, Some(&certificate), version).await;
         assert_eq!(kind, HandshakeKind::Full, "{version:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! What a gateway with a certificate speaks, with whom, and what beside it.
+//! Which clients a gateway with a certificate serves, with which protocols, and
+//! health without TLS.
 
 use rustls::version;
 use serde_json::Value;
@@ -8,13 +9,13 @@ use tonic::Code;
 use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
 
-use super::{channel, handshake, trusting};
+use super::{channel, client_config, handshake};
 use crate::lifecycle::health::{NAMES, check};
 use crate::support::Gateway;
 use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
 use crate::support::process::{ProcessOutput, ServerProcess as Program, run};
 
-/// A gateway with a certificate of an authority.
+/// A gateway with a certificate, and its authority.
 pub struct Secure {
     pub authority: Authority,
     pub folder: TempDir,
@@ -51,7 +52,7 @@ fn call(address: &str, flags: &[&str]) -> ProcessOutput {
 }
 
 #[test]
-fn a_caller_that_trusts_the_authority_is_served_and_no_other() {
+fn only_a_caller_that_trusts_the_authority_is_served() {
     let secure = secure(&[], &[]);
     let address = secure.gateway.address.as_str();
     let https = format!("https://{address}");
@@ -67,7 +68,7 @@ fn a_caller_that_trusts_the_authority_is_served_and_no_other() {
         assert!(served.stdout.contains("ON_QUEUE"), "{served:#?}");
     }
     let foreign = secure.folder.file("foreign.pem", &Authority::new().pem);
-    for (refused, why) in [
+    for (refused, reason) in [
         (call(address, &[]), ""),
         (
             call(&https, &["--tls-ca", &foreign]),
@@ -83,16 +84,16 @@ fn a_caller_that_trusts_the_authority_is_served_and_no_other() {
     ] {
         assert_eq!(refused.code, Some(1), "{refused:#?}");
         assert!(refused.stderr.starts_with("UNAVAILABLE: "), "{refused:#?}");
-        assert!(refused.stderr.contains(why), "{refused:#?}");
+        assert!(refused.stderr.contains(reason), "{refused:#?}");
     }
 }
 
 #[test]
-fn where_an_authority_of_clients_is_named_they_must_show_its_certificate() {
+fn with_a_client_authority_callers_must_present_its_certificate() {
     let (clients, folder) = (Authority::new(), TempDir::new());
     let client_ca = folder.file("clients.pem", &clients.pem);
     let secure = secure(&["--tls-client-ca", &client_ca], &[]);
-    let show = |issued: &IssuedCertificate| {
+    let call_with = |issued: &IssuedCertificate| {
         let cert = folder.file("client.pem", &issued.cert);
         let key = folder.file("client.key", &issued.key);
         let flags = [
@@ -105,12 +106,12 @@ fn where_an_authority_of_clients_is_named_they_must_show_its_certificate() {
         ];
         call(&secure.gateway.address, &flags)
     };
-    let served = show(&clients.issue(&["caller"]));
+    let served = call_with(&clients.issue(&["caller"]));
     assert_eq!(served.code, Some(0), "{served:#?}");
     for refused in [
         call(&secure.gateway.address, &["--tls-ca", &secure.ca]),
-        // Of the authority that the gateway's own certificate is from.
-        show(&secure.authority.issue(&["caller"])),
+        // A certificate of the authority of the gateway's own.
+        call_with(&secure.authority.issue(&["caller"])),
     ] {
         assert_eq!(refused.code, Some(1), "{refused:#?}");
         assert!(refused.stderr.starts_with("UNAVAILABLE: "), "{refused:#?}");
@@ -118,7 +119,7 @@ fn where_an_authority_of_clients_is_named_they_must_show_its_certificate() {
 }
 
 #[tokio::test]
-async fn versions_1_2_and_1_3_are_spoken_with_http_2_inside_and_nothing_else() {
+async fn tls_1_2_and_1_3_carry_http_2_and_nothing_else() {
     let secure = secure(&[], &[]);
     let address = secure.gateway.address.as_str();
     for version in [&version::TLS12, &version::TLS13] {
@@ -133,46 +134,46 @@ async fn versions_1_2_and_1_3_are_spoken_with_http_2_inside_and_nothing_else() {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
         let stream = handshake(address, config.clone()).await.unwrap();
-        let spoken = stream.get_ref().1.protocol_version();
-        assert_eq!(spoken, Some(version.version));
+        let version_used = stream.get_ref().1.protocol_version();
+        assert_eq!(version_used, Some(version.version));
         let both = vec![b"http/1.1".to_vec(), b"h2".to_vec()];
-        for (offered, is_taken) in [
+        for (offered, is_accepted) in [
             (both, true),
             (vec![b"http/1.1".to_vec()], false),
             (vec![], false),
         ] {
             config.alpn_protocols.clone_from(&offered);
-            let taken = handshake(address, config.clone()).await;
+            let result = handshake(address, config.clone()).await;
             assert_eq!(
-                taken.is_ok(),
-                is_taken,
-                "{offered:?} {version:?}: {taken:?}"
+                result.is_ok(),
+                is_accepted,
+                "{offered:?} {version:?}: {result:?}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn a_client_that_speaks_no_tls_is_hung_up_on() {
+async fn a_client_without_tls_is_disconnected() {
     let secure = secure(&[], &[]);
-    for said in [
+    for bytes in [
         crate::support::raw_http::PREFACE,
         b"GET / HTTP/1.1\r\n\r\n",
         &[0x16; 5000],
     ] {
         let mut stream = TcpStream::connect(&secure.gateway.address).await.unwrap();
-        // It may be hung up on in the middle.
-        let _ = stream.write_all(said).await;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        assert!(answer.len() < 100, "{answer:?}");
+        // The gateway can close the connection in the middle.
+        let _ = stream.write_all(bytes).await;
+        let mut response = Vec::new();
+        let _ = stream.read_to_end(&mut response).await;
+        assert!(response.len() < 100, "{response:?}");
     }
-    let trusting = trusting(&secure.authority, None);
-    channel(&secure.gateway.address, &trusting).await.unwrap();
+    let config = client_config(&secure.authority, None);
+    channel(&secure.gateway.address, &config).await.unwrap();
 }
 
-/// Where the log says that health is served.
-fn health(gateway: &Program) -> String {
+/// Returns the address of the health listener from the log.
+fn health_address(gateway: &Program) -> String {
     let line: Value = serde_json::from_str(&gateway.log.lines()[0]).unwrap();
     line["health"].as_str().unwrap().to_owned()
 }
@@ -181,16 +182,16 @@ fn health(gateway: &Program) -> String {
 async fn probes_without_tls_see_the_health_on_a_port_of_its_own_to_the_end() {
     let pause = [("PRESENCE_GATEWAY_LAME_DUCK", "10m")];
     let secure = secure(&["--health-listen", "127.0.0.1:0"], &pause);
-    let endpoint = format!("http://{}", health(&secure.gateway));
+    let endpoint = format!("http://{}", health_address(&secure.gateway));
     let plain = Endpoint::from_shared(endpoint).unwrap().connect().await;
     let plain = plain.unwrap();
-    let trusting = trusting(&secure.authority, None);
-    let tls = channel(&secure.gateway.address, &trusting).await.unwrap();
+    let config = client_config(&secure.authority, None);
+    let tls = channel(&secure.gateway.address, &config).await.unwrap();
     for name in NAMES {
         assert_eq!(check(&plain, name).await.unwrap(), Serving, "{name}");
         assert_eq!(check(&tls, name).await.unwrap(), Serving, "{name}");
     }
-    // Nothing but health, whatever the token.
+    // This listener serves only health.
     let gateway = Gateway {
         address: secure.gateway.address.parse().unwrap(),
         channel: plain.clone(),
@@ -215,32 +216,36 @@ async fn probes_without_tls_see_the_health_on_a_port_of_its_own_to_the_end() {
 }
 
 #[tokio::test]
-async fn handshakes_that_do_not_go_on_hold_up_nothing() {
+async fn unfinished_handshakes_delay_nothing() {
     let secure = secure(&[], &[]);
     let mut waiting = Vec::new();
-    // As many as one who means harm opens in a moment.
+    // As many as a hostile peer opens at once.
     for _ in 0..200 {
-        for said in [&[][..], &[0x16, 3, 1], &[0x16, 3, 1, 0x10, 0]] {
+        for bytes in [&[][..], &[0x16, 3, 1], &[0x16, 3, 1, 0x10, 0]] {
             let mut stream = TcpStream::connect(&secure.gateway.address).await.unwrap();
-            stream.write_all(said).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
             waiting.push(stream);
         }
     }
-    // One that is through, and never says a word of HTTP/2.
-    let trusting = trusting(&secure.authority, None);
+    // A complete handshake, and no HTTP/2 preface after it.
+    let config = client_config(&secure.authority, None);
     let stream = TcpStream::connect(&secure.gateway.address).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(trusting.clone()));
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config.clone()));
     let name = "localhost".try_into().unwrap();
     let silent = connector.connect(name, stream);
     let silent = tokio::time::timeout(std::time::Duration::from_secs(5), silent).await;
-    let silent = silent.expect("others should be let in meanwhile").unwrap();
+    let silent = silent.expect("a complete handshake is delayed").unwrap();
 
-    let channel = channel(&secure.gateway.address, &trusting).await.unwrap();
+    let channel = channel(&secure.gateway.address, &config).await.unwrap();
     assert_eq!(check(&channel, "").await.unwrap(), Serving);
-    let told = std::time::Instant::now();
+    let signalled = std::time::Instant::now();
     secure.gateway.signal("TERM");
     let (status, log) = secure.gateway.wait();
     assert!(status.success(), "{status} {log:#?}");
-    assert!(told.elapsed().as_secs() < 8, "{:?}", told.elapsed());
+    assert!(
+        signalled.elapsed().as_secs() < 8,
+        "{:?}",
+        signalled.elapsed()
+    );
     drop((waiting, silent, channel));
 }

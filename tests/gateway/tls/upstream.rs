@@ -1,4 +1,4 @@
-//! TLS and a proxy towards the vendor.
+//! TLS and a proxy between the gateway and the vendor.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::support::raw_http::RawVendor;
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
 
-/// What accepts TLS with this certificate, and asks for one of `clients`.
+/// Returns an acceptor with this certificate, which requires one of `clients`.
 pub fn acceptor(issued: &IssuedCertificate, clients: Option<&Authority>) -> TlsAcceptor {
     let authority = |pem: &str| roots(pem::certificates(pem.as_bytes()).unwrap()).unwrap();
     let verifier = match clients {
@@ -42,7 +42,7 @@ pub fn acceptor(issued: &IssuedCertificate, clients: Option<&Authority>) -> TlsA
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Reads a request up to the end of its head, or what there is of it.
+/// Reads a request to the end of its head, or of the stream.
 pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut read = Vec::new();
     while !has_head(&read) {
@@ -57,7 +57,7 @@ fn has_head(read: &[u8]) -> bool {
     read.windows(4).any(|bytes| bytes == b"\r\n\r\n")
 }
 
-/// A vendor with this certificate, which asks for one of `clients`.
+/// Starts a vendor with this certificate, which requires one of `clients`.
 pub(super) async fn vendor(issued: &IssuedCertificate, clients: Option<&Authority>) -> RawVendor {
     let acceptor = acceptor(issued, clients);
     RawVendor::start(move |stream| {
@@ -77,12 +77,12 @@ pub(super) async fn vendor(issued: &IssuedCertificate, clients: Option<&Authorit
 }
 
 /// Makes a call through a gateway with these flags and variables.
-pub(super) async fn called(flags: &[&str], environment: &[(&str, &str)]) -> ProcessOutput {
-    called_with(["GetPresenceSettings", "{}"], flags, environment).await
+pub(super) async fn call_through(flags: &[&str], environment: &[(&str, &str)]) -> ProcessOutput {
+    call_rpc_through(["GetPresenceSettings", "{}"], flags, environment).await
 }
 
-/// Makes a call of this RPC with this request.
-async fn called_with(
+/// Makes a call of an RPC through a gateway with these flags and variables.
+async fn call_rpc_through(
     rpc: [&str; 2],
     flags: &[&str],
     environment: &[(&str, &str)],
@@ -94,7 +94,7 @@ async fn called_with(
         .iter()
         .map(|(name, value)| (owned(name), owned(value)))
         .collect();
-    // The program is waited for, and the vendor lives in this thread.
+    // Waits in a blocking thread, because the vendor runs in the test's runtime.
     tokio::task::spawn_blocking(move || {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         let environment: Vec<(&str, &str)> = environment
@@ -110,61 +110,61 @@ async fn called_with(
 }
 
 #[track_caller]
-pub(super) fn unreachable(run: &ProcessOutput, why: &str) {
+pub(super) fn assert_unreachable(run: &ProcessOutput, reason: &str) {
     assert_eq!(run.code, Some(1), "{run:#?}");
     assert!(run.stderr.contains("UPSTREAM_UNREACHABLE"), "{run:#?}");
-    assert!(run.stderr.contains(why), "{run:#?}");
+    assert!(run.stderr.contains(reason), "{run:#?}");
 }
 
 #[tokio::test]
-async fn the_vendor_must_show_a_certificate_of_an_authority_that_is_trusted() {
+async fn the_vendor_must_present_a_certificate_of_a_trusted_authority() {
     let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor_ = vendor(&authority.local(), None).await;
     let url = format!("https://{}", vendor_.address);
     let ca = folder.file("ca.pem", &authority.pem);
     let foreign = folder.file("foreign.pem", &Authority::new().pem);
-    let served = called(&["--upstream-url", &url, "--upstream-ca", &ca], &[]).await;
+    let served = call_through(&["--upstream-url", &url, "--upstream-ca", &ca], &[]).await;
     assert_eq!(served.code, Some(0), "{served:#?}");
     for flags in [
         &["--upstream-url", &url][..],
         &["--upstream-url", &url, "--upstream-ca", &foreign],
     ] {
-        unreachable(&called(flags, &[]).await, "invalid peer certificate");
+        assert_unreachable(&call_through(flags, &[]).await, "invalid peer certificate");
     }
     let other = vendor(&authority.issue(&["other.example"]), None).await;
     let url = format!("https://{}", other.address);
-    let refused = called(&["--upstream-url", &url, "--upstream-ca", &ca], &[]).await;
-    unreachable(&refused, "certificate not valid for name");
+    let refused = call_through(&["--upstream-url", &url, "--upstream-ca", &ca], &[]).await;
+    assert_unreachable(&refused, "certificate not valid for name");
 }
 
 #[tokio::test]
-async fn a_certificate_of_the_gateways_own_is_shown_to_who_asks_for_it() {
+async fn a_client_certificate_is_presented_to_a_vendor_that_requires_one() {
     let (authority, clients, folder) = (Authority::new(), Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), Some(&clients)).await;
     let url = format!("https://{}", vendor.address);
     let ca = folder.file("ca.pem", &authority.pem);
-    let shown = clients.issue(&["gateway"]);
-    let cert = folder.file("client.pem", &shown.cert);
-    let key = folder.file("client.key", &shown.key);
+    let issued = clients.issue(&["gateway"]);
+    let cert = folder.file("client.pem", &issued.cert);
+    let key = folder.file("client.key", &issued.key);
     let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
-    let show = [
+    let identity = [
         "--upstream-client-cert",
         &cert,
         "--upstream-client-key",
         &key,
     ];
-    let served = called(&[flags, show].concat(), &[]).await;
+    let served = call_through(&[flags, identity].concat(), &[]).await;
     assert_eq!(served.code, Some(0), "{served:#?}");
-    let refused = called(&flags, &[]).await;
+    let refused = call_through(&flags, &[]).await;
     assert_eq!(refused.code, Some(1), "{refused:#?}");
 }
 
 #[tokio::test]
-async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
+async fn a_configured_proxy_is_used_and_sees_no_token() {
     let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), None).await;
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let heads = Arc::clone(&seen);
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let heads = Arc::clone(&received);
     let proxy = RawVendor::start(move |mut stream| {
         let heads = Arc::clone(&heads);
         async move {
@@ -181,9 +181,9 @@ async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
     let ca = folder.file("ca.pem", &authority.pem);
     let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
     let proxied = format!("http://user:secret@{}", proxy.address);
-    let served = called(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
+    let served = call_through(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
     assert_eq!(served.code, Some(0), "{served:#?}");
-    let heads = std::mem::take(&mut *seen.lock());
+    let heads = std::mem::take(&mut *received.lock());
     let [head] = heads.as_slice() else {
         panic!("{heads:#?}");
     };
@@ -194,15 +194,15 @@ async fn a_proxy_is_used_where_it_is_named_and_sees_no_token() {
     assert!(head.contains("proxy-authorization: basic "), "{head}");
     assert!(!head.contains("bearer"), "{head}");
 
-    // What the environment says of proxies is for others.
+    // Proxy variables of the environment are ignored.
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
-        let served = called(&flags, &[(name, &proxied)]).await;
+        let served = call_through(&flags, &[(name, &proxied)]).await;
         assert_eq!(served.code, Some(0), "{served:#?}");
     }
     assert_eq!(proxy.connections(), 1);
 }
 
-/// The lengths of the records of TLS in these bytes that hold data.
+/// Returns the lengths of the TLS records in `bytes` that hold data.
 fn data_records(mut bytes: &[u8]) -> Vec<usize> {
     const DATA: u8 = 23;
     let mut lengths = Vec::new();
@@ -216,10 +216,10 @@ fn data_records(mut bytes: &[u8]) -> Vec<usize> {
     lengths
 }
 
-/// A peer sees the head when it has the whole record, thus the body as well:
-/// its connection can carry other requests.
+/// The peer can read a head only with its whole record. If the body is in it too,
+/// the connection can carry other requests.
 #[tokio::test]
-async fn a_body_of_12_kib_is_in_one_record_with_its_head() {
+async fn a_head_and_a_body_of_12_kib_share_one_record() {
     let (authority, folder) = (Authority::new(), TempDir::new());
     let vendor = vendor(&authority.local(), None).await;
     let sent = Arc::new(Mutex::new(Vec::new()));
@@ -251,7 +251,7 @@ async fn a_body_of_12_kib_is_in_one_record_with_its_head() {
     let request = serde_json::json!({"userId": "u", "body": {"message": message}}).to_string();
     let rpc = ["PatchUserPresencesPurecloud", &request];
     let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
-    let served = called_with(rpc, &flags, &[]).await;
+    let served = call_rpc_through(rpc, &flags, &[]).await;
     assert_eq!(served.code, Some(0), "{served:#?}");
     let records = data_records(&sent.lock());
     let whole = records.iter().filter(|&&length| length > body);
@@ -259,7 +259,7 @@ async fn a_body_of_12_kib_is_in_one_record_with_its_head() {
 }
 
 #[test]
-fn flags_that_cannot_be_heeded_are_mistakes() {
+fn flags_without_effect_are_rejected() {
     let (authority, folder) = (Authority::new(), TempDir::new());
     let ca = folder.file("ca.pem", &authority.pem);
     let secret = "socks5://user:secret@proxy.example:1080";
