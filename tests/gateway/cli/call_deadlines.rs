@@ -1,4 +1,4 @@
-//! `presence-gateway call` in front of a gateway that says nothing.
+//! `call` with a gateway that stops answering.
 
 use std::time::Duration;
 
@@ -9,41 +9,41 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::support::process::{ProcessOutput, ServerProcess, run};
 
-/// Where in a call the gateway falls silent.
+/// The point of a call at which the gateway stops answering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Silent {
-    /// As soon as it is connected to.
-    AtOnce,
-    /// When it has heard of the call.
-    BeforeItsAnswer,
-    /// When the answer has begun.
-    InItsAnswer,
+enum SilentFrom {
+    /// After it has accepted the connection.
+    Connection,
+    /// After it has received the call.
+    Call,
+    /// After it has sent the head of the response.
+    ResponseHead,
 }
 
-/// A gateway that falls silent, and keeps its connections open.
-async fn silent(when: Silent) -> (String, JoinHandle<()>) {
+/// Starts a gateway that stops answering, and keeps its connections open.
+async fn silent_gateway(from: SilentFrom) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let serving = tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             tokio::spawn(async move {
-                if when == Silent::AtOnce {
+                if from == SilentFrom::Connection {
                     while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
                     return;
                 }
                 let mut connection = h2::server::handshake(stream).await.unwrap();
-                let mut held = Vec::<h2::SendStream<Bytes>>::new();
+                let mut streams = Vec::<h2::SendStream<Bytes>>::new();
                 let mut calls = Vec::new();
-                while let Some(Ok((call, mut answer))) = connection.accept().await {
-                    if when == Silent::InItsAnswer {
+                while let Some(Ok((call, mut response))) = connection.accept().await {
+                    if from == SilentFrom::ResponseHead {
                         let head = http::Response::builder()
                             .header("content-type", "application/grpc")
                             .body(())
                             .unwrap();
-                        held.push(answer.send_response(head, false).unwrap());
+                        streams.push(response.send_response(head, false).unwrap());
                     }
-                    calls.push((call, answer));
+                    calls.push((call, response));
                 }
             });
         }
@@ -59,7 +59,7 @@ async fn call(arguments: &[&str], address: String) -> ProcessOutput {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         run(&[&["call"], words.as_slice()].concat(), &[])
     });
-    // Far longer than the deadline: a call that does not end is a failure.
+    // Much longer than the deadline, so that an endless call fails the test.
     let called = tokio::time::timeout(Duration::from_secs(60), called).await;
     called
         .expect("the call went on after its deadline")
@@ -67,7 +67,7 @@ async fn call(arguments: &[&str], address: String) -> ProcessOutput {
 }
 
 #[track_caller]
-fn ran_out_of_time(called: &ProcessOutput) {
+fn assert_deadline_exceeded(called: &ProcessOutput) {
     assert_eq!(called.code, Some(1), "{called:#?}");
     assert!(
         called.stderr.starts_with("DEADLINE_EXCEEDED: ") && called.stderr.contains("--deadline"),
@@ -77,27 +77,27 @@ fn ran_out_of_time(called: &ProcessOutput) {
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_is_deadline_exceeded() {
-    for when in [Silent::BeforeItsAnswer, Silent::InItsAnswer] {
-        let (address, _serving) = silent(when).await;
-        ran_out_of_time(&call(&["GetSystempresences"], address).await);
+async fn a_call_without_a_response_is_deadline_exceeded() {
+    for from in [SilentFrom::Call, SilentFrom::ResponseHead] {
+        let (address, _serving) = silent_gateway(from).await;
+        assert_deadline_exceeded(&call(&["GetSystempresences"], address).await);
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_come_in_time_is_deadline_exceeded() {
-    let (address, _serving) = silent(Silent::AtOnce).await;
+async fn an_unfinished_tls_handshake_is_deadline_exceeded() {
+    let (address, _serving) = silent_gateway(SilentFrom::Connection).await;
     let secure = format!("https://{address}");
-    ran_out_of_time(&call(&["GetSystempresences"], secure).await);
+    assert_deadline_exceeded(&call(&["GetSystempresences"], secure).await);
 }
 
 #[tokio::test]
-async fn a_stream_without_an_answer_is_deadline_exceeded() {
-    for when in [Silent::BeforeItsAnswer, Silent::InItsAnswer] {
-        let (address, _serving) = silent(when).await;
+async fn a_stream_without_a_response_is_deadline_exceeded() {
+    for from in [SilentFrom::Call, SilentFrom::ResponseHead] {
+        let (address, _serving) = silent_gateway(from).await;
         let request = r#"{"ids": ["a"]}"#;
         let called = call(&["StreamUsersPresencesPurecloudBulk", request], address).await;
-        ran_out_of_time(&called);
+        assert_deadline_exceeded(&called);
         assert!(
             called.stderr.ends_with("0 done, 0 missing, 0 failed\n"),
             "{called:#?}"
@@ -106,7 +106,7 @@ async fn a_stream_without_an_answer_is_deadline_exceeded() {
 }
 
 #[test]
-fn a_deadline_may_be_longer_than_a_clock_can_tell() {
+fn a_deadline_can_exceed_the_range_of_the_clock() {
     let serving = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let stream = r#"{"ids": ["00000000-0000-4000-8000-000000000001"]}"#;
     for (rpc, request) in [

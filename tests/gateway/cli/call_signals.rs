@@ -1,4 +1,4 @@
-//! `call` with a stream that a signal ends.
+//! `call` with a stream that a signal interrupts.
 
 use std::fmt::Write as _;
 
@@ -13,23 +13,24 @@ const STREAM: &str = "StreamUsersPresencesPurecloudBulk";
 const TOKEN: [(&str, &str); 1] = [("PRESENCE_GATEWAY_TOKEN", "any")];
 const REST: &str = "; interrupted: the other ids were not sent or not answered\n";
 
-/// A gateway before this vendor.
-fn before(vendor: &Vendor) -> ServerProcess {
+/// Starts a gateway in front of a vendor.
+fn gateway(vendor: &Vendor) -> ServerProcess {
     let upstream = format!("http://{}", vendor.address);
     let flags = ["serve", "--upstream-url", &upstream];
-    let unpaced = ["--token-requests-per-minute=0", "--bulk-concurrency=8"];
-    ServerProcess::start(&[&flags[..], &unpaced].concat(), &[])
+    let limits = ["--token-requests-per-minute=0", "--bulk-concurrency=8"];
+    ServerProcess::start(&[&flags[..], &limits].concat(), &[])
 }
 
-/// A call that asks for the ids of the request, and then for those of the file.
+/// Starts a call with the ids of the request, and then those of the file.
 fn call(serving: &ServerProcess, request: &Value, file: &str) -> RunningProcess {
     let call = ["call", STREAM, &request.to_string(), "--ids", file];
     let call = [&call[..], &["--address", &serving.address]].concat();
     RunningProcess::start(&call, &TOKEN)
 }
 
-/// A vendor that never answers a batch with an id `held`, and knows nobody `none`.
-async fn holding(flight: &InFlight) -> Vendor {
+/// A vendor that never answers a batch with an id `held…`, and has no user
+/// `none…`.
+async fn holding_vendor(flight: &InFlight) -> Vendor {
     let flight = flight.clone();
     Vendor::start(move |received: ReceivedRequest| {
         let ids = received.ids();
@@ -47,8 +48,8 @@ async fn holding(flight: &InFlight) -> Vendor {
     .await
 }
 
-/// A vendor with more to say of two users than a pipe holds.
-async fn verbose() -> Vendor {
+/// A vendor whose presences of two users are larger than a pipe.
+async fn verbose_vendor() -> Vendor {
     Vendor::start(move |received: ReceivedRequest| async move {
         let presences = received
             .ids()
@@ -59,26 +60,27 @@ async fn verbose() -> Vendor {
     .await
 }
 
-/// A call whose lines nobody reads: it is in the midst of one.
-fn stuck(serving: &ServerProcess) -> RunningProcess {
+/// Starts a call that blocks in the middle of a line, because nothing reads its
+/// output.
+fn blocked_call(serving: &ServerProcess) -> RunningProcess {
     let mut call = call(serving, &json!({"ids": ["user-1", "user-2"]}), "-");
     call.wait_for_output();
     call
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_a_stream_that_waits_and_tells_what_it_came_to() {
+async fn a_signal_ends_a_waiting_stream_with_its_counts() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let flight = InFlight::default();
-        let vendor = holding(&flight).await;
-        let serving = before(&vendor);
-        // Its standard input stays open and says no more, as a terminal does.
+        let vendor = holding_vendor(&flight).await;
+        let serving = gateway(&vendor);
+        // The standard input stays open without more lines, like a terminal.
         let mut call = call(&serving, &json!({}), "-");
         call.input("user-1\nuser-2\nnone-1\na,b\n");
         let lines: Vec<String> = (0..4).map(|_| call.line()).collect();
         call.input("held-1\n");
         flight
-            .wait_until("the last one is asked", |counts| counts.started == 1)
+            .wait_until("the last id is requested", |counts| counts.started == 1)
             .await;
         call.signal(signal);
         let ended = call.end();
@@ -86,15 +88,15 @@ async fn a_signal_ends_a_stream_that_waits_and_tells_what_it_came_to() {
         assert_eq!(ended.stderr, format!("2 done, 1 missing, 1 failed{REST}"));
         assert_eq!(ended.stdout, "", "after {lines:#?}");
         flight
-            .wait_until("the vendor is left alone", |counts| counts.abandoned == 1)
+            .wait_until("the request is cancelled", |counts| counts.abandoned == 1)
             .await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_is_heeded_where_the_standard_input_never_said_a_word() {
-    let vendor = holding(&InFlight::default()).await;
-    let serving = before(&vendor);
+async fn a_signal_ends_a_stream_whose_standard_input_is_silent() {
+    let vendor = holding_vendor(&InFlight::default()).await;
+    let serving = gateway(&vendor);
     let mut call = call(&serving, &json!({"ids": ["user-1"]}), "-");
     assert!(call.line().contains("user-1"));
     call.signal("INT");
@@ -104,10 +106,10 @@ async fn a_signal_is_heeded_where_the_standard_input_never_said_a_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rest_of_a_file_is_not_asked_after_a_signal() {
+async fn the_rest_of_a_file_is_not_requested_after_a_signal() {
     let flight = InFlight::default();
-    let vendor = holding(&flight).await;
-    let serving = before(&vendor);
+    let vendor = holding_vendor(&flight).await;
+    let serving = gateway(&vendor);
     let mut ids = String::new();
     for number in 0..10_000 {
         let _ = writeln!(ids, "held-{number}");
@@ -115,7 +117,9 @@ async fn the_rest_of_a_file_is_not_asked_after_a_signal() {
     let file = TempFile::new("interrupted", &ids);
     let mut call = call(&serving, &json!({}), file.path());
     flight
-        .wait_until("all that may be is asked", |counts| counts.started == 8)
+        .wait_until("all concurrent batches are requested", |counts| {
+            counts.started == 8
+        })
         .await;
     call.signal("TERM");
     let ended = call.end();
@@ -123,16 +127,16 @@ async fn the_rest_of_a_file_is_not_asked_after_a_signal() {
     assert_eq!(ended.stderr, format!("0 done, 0 missing, 0 failed{REST}"));
     assert_eq!(ended.stdout, "");
     flight
-        .wait_until("the vendor is left alone", |counts| counts.pending == 0)
+        .wait_until("the request is cancelled", |counts| counts.pending == 0)
         .await;
-    assert_eq!(flight.counts().started, 8, "more was asked");
+    assert_eq!(flight.counts().started, 8, "more ids were requested");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_that_are_being_written_are_whole_after_a_signal() {
-    let vendor = verbose().await;
-    let serving = before(&vendor);
-    let mut call = stuck(&serving);
+async fn lines_are_complete_after_a_signal() {
+    let vendor = verbose_vendor().await;
+    let serving = gateway(&vendor);
+    let mut call = blocked_call(&serving);
     call.signal("INT");
     let ended = call.end();
     assert_eq!(ended.code, Some(130), "{}", ended.stderr);
@@ -144,10 +148,10 @@ async fn lines_that_are_being_written_are_whole_after_a_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_counts_where_the_reader_of_the_lines_goes_away_with_it() {
-    let vendor = verbose().await;
-    let serving = before(&vendor);
-    let mut call = stuck(&serving);
+async fn a_signal_sets_the_exit_code_even_if_the_output_is_closed() {
+    let vendor = verbose_vendor().await;
+    let serving = gateway(&vendor);
+    let mut call = blocked_call(&serving);
     call.signal("INT");
     call.close_output();
     let ended = call.end();
@@ -156,11 +160,11 @@ async fn a_signal_counts_where_the_reader_of_the_lines_goes_away_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_ends_a_stream_at_once_whose_lines_nobody_reads() {
+async fn a_second_signal_ends_a_blocked_stream_at_once() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let vendor = verbose().await;
-        let serving = before(&vendor);
-        let mut call = stuck(&serving);
+        let vendor = verbose_vendor().await;
+        let serving = gateway(&vendor);
+        let mut call = blocked_call(&serving);
         let status = call.signal_until_ended(signal);
         assert_eq!(status.code(), Some(code), "{signal}: {status}");
     }

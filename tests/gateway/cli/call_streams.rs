@@ -1,5 +1,5 @@
-//! `call` with a stream: ids from a file or the standard input, a line of
-//! JSON for each.
+//! `call` with a stream: reads ids from a file or the standard input, and prints a
+//! line of JSON for each.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::support::process::{ProcessOutput, ServerProcess, TempFile, run, run_w
 const STREAM: &str = "StreamUsersPresencesPurecloudBulk";
 const TOKEN: [(&str, &str); 1] = [("PRESENCE_GATEWAY_TOKEN", "any")];
 
-/// A user that the sandbox knows.
+/// The id of a user of the sandbox.
 fn user(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
@@ -35,7 +35,7 @@ fn lines(run: &ProcessOutput) -> Vec<Value> {
 }
 
 #[test]
-fn each_id_of_a_file_is_a_line_of_json_in_the_order_of_the_file() {
+fn each_id_of_a_file_gives_a_line_of_json_in_order() {
     let serving = sandbox();
     let mut text = String::new();
     for number in 1..=20 {
@@ -45,21 +45,21 @@ fn each_id_of_a_file_is_a_line_of_json_in_the_order_of_the_file() {
     let called = call(&serving, &[STREAM, "--ids", file.path()], "");
     assert_eq!(called.code, Some(0), "{called:#?}");
     assert_eq!(called.stderr, "20 done, 20 missing, 0 failed\n");
-    let told = lines(&called);
-    assert_eq!(told.len(), 40);
-    let found = told.iter().filter(|line| line["presence"].is_object());
+    let lines = lines(&called);
+    assert_eq!(lines.len(), 40);
+    let found = lines.iter().filter(|line| line["presence"].is_object());
     for (number, line) in (1..).zip(found) {
         assert_eq!(line["id"], user(number).as_str());
         assert_eq!(line["presence"]["userId"], user(number).as_str());
     }
-    let missing = told.iter().filter(|line| line["missing"] == true);
+    let missing = lines.iter().filter(|line| line["missing"] == true);
     for (number, line) in (1..).zip(missing) {
         assert_eq!(line["id"], format!("nobody-{number}"));
     }
 }
 
 #[test]
-fn an_id_that_fails_is_told_with_its_error_and_makes_the_exit_code_one() {
+fn a_failed_id_is_printed_with_its_error_and_sets_the_exit_code() {
     let serving = sandbox();
     let input = format!("{}\na,b\n", user(1));
     let called = call(&serving, &[STREAM, "--ids", "-"], &input);
@@ -72,7 +72,7 @@ fn an_id_that_fails_is_told_with_its_error_and_makes_the_exit_code_one() {
 }
 
 #[test]
-fn the_request_goes_before_the_ids_and_may_have_some_itself() {
+fn the_request_is_sent_first_and_can_have_ids() {
     let serving = sandbox();
     let request = json!({"sourceId": "PURECLOUD", "ids": [user(1)]}).to_string();
     let called = call(&serving, &["StreamUsersPresenceBulk", &request], "");
@@ -88,7 +88,7 @@ fn the_request_goes_before_the_ids_and_may_have_some_itself() {
 }
 
 #[test]
-fn what_cannot_be_streamed_is_told_before_a_call_is_made() {
+fn wrong_uses_of_ids_are_rejected_before_the_call() {
     let unary = run(&["call", "GetUserPresence", "--ids", "-"], &[]);
     assert_eq!(unary.code, Some(64), "{unary:#?}");
     assert!(
@@ -104,7 +104,7 @@ fn what_cannot_be_streamed_is_told_before_a_call_is_made() {
 }
 
 #[test]
-fn a_stream_to_which_no_id_is_given_is_refused_before_a_call_is_made() {
+fn a_stream_without_ids_is_rejected_before_the_call() {
     for request in ["{}", r#"{"ids": []}"#, r#"{"unordered": true}"#] {
         let called = run(&["call", STREAM, request], &[]);
         assert_eq!(called.code, Some(64), "{request}: {called:#?}");
@@ -118,7 +118,7 @@ fn a_stream_to_which_no_id_is_given_is_refused_before_a_call_is_made() {
 }
 
 #[test]
-fn a_line_that_is_no_text_ends_the_stream_after_what_was_before_it() {
+fn an_invalid_line_ends_the_stream_after_the_earlier_ids() {
     let serving = sandbox();
     let long = "x".repeat(5000);
     let called = call(

@@ -1,4 +1,4 @@
-//! Flags and variables: which are accepted, and how mistakes are reported.
+//! Flags and variables: which are accepted, and how errors are reported.
 
 use std::net::TcpListener;
 
@@ -6,7 +6,7 @@ use crate::support::process::{ServerProcess, run};
 use crate::support::serve_flags::flags_of_serve;
 
 #[test]
-fn everything_wrong_is_told_at_once_before_a_port_is_bound() {
+fn all_problems_are_reported_together_before_a_port_is_bound() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let refused = run(
@@ -42,7 +42,7 @@ fn everything_wrong_is_told_at_once_before_a_port_is_bound() {
 }
 
 #[test]
-fn the_memory_for_messages_has_a_unit_and_bounds() {
+fn the_memory_limit_has_a_unit_and_bounds() {
     let problem = |size: &str| {
         let flag = format!("--message-memory={size}");
         let refused = run(&["serve", "--sandbox", &flag], &[]);
@@ -59,7 +59,7 @@ fn the_memory_for_messages_has_a_unit_and_bounds() {
 }
 
 #[test]
-fn what_is_wrong_besides_the_flags_is_told_with_them() {
+fn problems_of_other_variables_are_reported_with_those_of_flags() {
     let refused = run(
         &[
             "serve",
@@ -85,7 +85,7 @@ fn what_is_wrong_besides_the_flags_is_told_with_them() {
 }
 
 #[test]
-fn a_flag_that_there_is_not_is_refused_with_one_that_is_like_it() {
+fn an_unknown_flag_is_rejected_with_a_similar_one() {
     for (given, tip) in [
         (["serve", "--sandbx"], "'--sandbox'"),
         (["serve", "--listne=127.0.0.1:0"], "'--listen'"),
@@ -102,7 +102,7 @@ fn a_flag_that_there_is_not_is_refused_with_one_that_is_like_it() {
 }
 
 #[test]
-fn a_switch_whose_value_follows_a_space_is_refused_with_the_right_spelling() {
+fn a_switch_with_a_separate_value_is_rejected_with_the_correct_spelling() {
     let refused = run(&["serve", "--sandbox", "--share-reads", "false"], &[]);
     assert_eq!(refused.code, Some(64), "{refused:#?}");
     assert!(
@@ -112,7 +112,7 @@ fn a_switch_whose_value_follows_a_space_is_refused_with_the_right_spelling() {
 }
 
 #[test]
-fn a_variable_that_is_set_to_nothing_is_not_set() {
+fn an_empty_variable_counts_as_unset() {
     let nothing = [
         ("PRESENCE_GATEWAY_REGION", ""),
         ("PRESENCE_GATEWAY_UPSTREAM_URL", ""),
@@ -124,7 +124,7 @@ fn a_variable_that_is_set_to_nothing_is_not_set() {
 }
 
 #[test]
-fn a_password_in_the_upstreams_url_is_refused_and_not_shown() {
+fn a_password_in_the_upstream_url_is_rejected_and_not_shown() {
     let url = "https://user:s3cret@example.com/";
     let refused = run(&["serve", "--upstream-url", url], &[]);
     assert_eq!(
@@ -134,7 +134,7 @@ fn a_password_in_the_upstreams_url_is_refused_and_not_shown() {
 }
 
 #[test]
-fn one_upstream_must_be_chosen_and_only_one() {
+fn exactly_one_upstream_must_be_chosen() {
     let none = run(&["serve"], &[]);
     assert_eq!(
         none.config_errors(),
@@ -154,7 +154,7 @@ fn one_upstream_must_be_chosen_and_only_one() {
 }
 
 #[test]
-fn an_unknown_region_is_refused_with_the_known_ones() {
+fn an_unknown_region_is_rejected_with_the_known_ones() {
     let refused = run(&["serve", "--region", "mars"], &[]);
     let [problem] = refused.config_errors()[..] else {
         panic!("{refused:#?}")
@@ -166,7 +166,7 @@ fn an_unknown_region_is_refused_with_the_known_ones() {
 }
 
 #[test]
-fn plain_http_is_for_this_machine_unless_it_is_allowed() {
+fn plain_http_to_another_machine_needs_a_flag() {
     let url = "http://10.1.2.3:8080/prefix";
     let refused = run(&["serve", "--upstream-url", url], &[]);
     assert!(
@@ -184,31 +184,31 @@ fn plain_http_is_for_this_machine_unless_it_is_allowed() {
 }
 
 #[test]
-fn a_mistyped_or_unbuilt_flag_is_refused_and_never_ignored() {
-    let unbuilt = ["--cache=true", "--listne=127.0.0.1:0"];
-    let built = flags_of_serve();
-    for flag in unbuilt {
+fn a_mistyped_or_missing_flag_is_rejected() {
+    let missing = ["--cache=true", "--listne=127.0.0.1:0"];
+    let existing = flags_of_serve();
+    for flag in missing {
         let name = flag.trim_start_matches("--").split('=').next().unwrap();
         assert!(
-            built.iter().all(|flag| flag.name != name),
-            "--{name} is built now: take it out of this test"
+            existing.iter().all(|flag| flag.name != name),
+            "--{name} exists now: remove it from this test"
         );
         let refused = run(&["serve", "--sandbox", flag], &[]);
         assert_eq!(refused.code, Some(64), "{flag}: {refused:#?}");
         assert!(
             refused.stderr.contains(&format!("--{name}")),
-            "the message does not name it: {refused:#?}"
+            "the message does not name the flag: {refused:#?}"
         );
     }
 }
 
 #[test]
-fn every_flag_of_serve_is_a_variable_too() {
+fn every_flag_of_serve_has_a_variable() {
     for flag in flags_of_serve() {
         let (flag, variable) = (flag.name, flag.variable);
         let name = flag.to_uppercase().replace('-', "_");
         assert_eq!(variable, format!("PRESENCE_GATEWAY_{name}"), "--{flag}");
-        // A value that no setting accepts shows that the variable is read.
+        // No setting accepts this value, so an error shows that it is read.
         let refused = run(&["serve"], &[(&variable, "\u{1f6ab}")]);
         let expected = format!("--{flag}: `\u{1f6ab}`");
         assert!(
@@ -222,7 +222,7 @@ fn every_flag_of_serve_is_a_variable_too() {
 }
 
 #[test]
-fn the_sandbox_inside_the_gateway_is_set_by_variables() {
+fn the_built_in_sandbox_is_configured_by_variables() {
     let refused = run(
         &["serve", "--sandbox"],
         &[("PRESENCE_GATEWAY_SANDBOX_USERS", "few")],
@@ -234,8 +234,8 @@ fn the_sandbox_inside_the_gateway_is_set_by_variables() {
 }
 
 #[test]
-fn a_variable_that_nobody_knows_does_not_stop_the_start() {
-    // What Kubernetes injects for a Service called `presence-gateway`.
+fn an_unknown_variable_is_ignored() {
+    // Kubernetes sets these for a Service named `presence-gateway`.
     let injected = [
         ("PRESENCE_GATEWAY_PORT", "tcp://10.0.0.1:50051"),
         ("PRESENCE_GATEWAY_PORT_50051_TCP", "tcp://10.0.0.1:50051"),

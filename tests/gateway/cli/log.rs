@@ -1,4 +1,4 @@
-//! The log of the program.
+//! The log of the process.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use super::USER;
 use crate::support::process::{ServerProcess, run};
 
 #[test]
-fn a_call_is_one_line_of_the_log() {
+fn each_call_is_one_log_line() {
     let gateway = ServerProcess::start(&["serve", "--sandbox"], &[("RUST_LOG", "trace")]);
     let address = gateway.address.clone();
     let ids: Vec<String> = (1..=51)
@@ -35,19 +35,19 @@ fn a_call_is_one_line_of_the_log() {
                 "--address",
                 &address,
                 "--token",
-                "secret-of-the-caller",
+                "secret-token",
             ],
             &[],
         );
     }
     gateway.signal("TERM");
-    // The whole log is there once the process has ended.
+    // The log is complete once the process has exited.
     let (_, lines) = gateway.wait();
     let log: Vec<Value> = lines
         .iter()
         .map(|line| serde_json::from_str(line).expect(line))
         .collect();
-    let told: Vec<Value> = log
+    let calls_logged: Vec<Value> = log
         .iter()
         .filter(|line| line["message"] == "call")
         .map(|line| {
@@ -57,7 +57,7 @@ fn a_call_is_one_line_of_the_log() {
         .collect();
     let service = "genesys.presence.v1.PresenceService";
     assert_eq!(
-        told,
+        calls_logged,
         [
             json!([format!("{service}/GetUserPresencesPurecloud"), "OK", 1]),
             json!([
@@ -69,19 +69,14 @@ fn a_call_is_one_line_of_the_log() {
         ]
     );
     for line in &lines {
-        for secret in [
-            "secret-of-the-caller",
-            USER,
-            "nobody-at-all",
-            "presenceDefinition",
-        ] {
+        for secret in ["secret-token", USER, "nobody-at-all", "presenceDefinition"] {
             assert!(!line.contains(secret), "{secret} is in the log: {line}");
         }
     }
 }
 
 #[test]
-fn the_log_is_readable_text_where_that_is_asked_for() {
+fn the_log_format_text_is_readable() {
     let sandbox = ServerProcess::start(&["sandbox"], &[]);
     let url = format!("http://{}", sandbox.address);
     let mut gateway = Command::new(env!("CARGO_BIN_EXE_presence-gateway"))
@@ -96,11 +91,11 @@ fn the_log_is_readable_text_where_that_is_asked_for() {
     std::io::BufRead::read_line(&mut log, &mut line).unwrap();
     gateway.kill().unwrap();
     gateway.wait().unwrap();
-    let told = format!("upstream={url}");
+    let upstream = format!("upstream={url}");
     assert!(line.contains(" INFO serving address=127.0.0.1:"), "{line}");
-    assert!(line.contains(&told), "{line}");
+    assert!(line.contains(&upstream), "{line}");
     assert!(
         !line.contains('\u{1b}'),
-        "colours, where no terminal is: {line}"
+        "the log has colours without a terminal: {line}"
     );
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::process::{ServerProcess, run};
 
 #[test]
-fn what_the_start_prints_to_be_pasted_works() {
+fn the_printed_example_call_works() {
     let mut gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let greeting = gateway.quickstart();
     let from = greeting.find("call GetUser").expect(&greeting);
@@ -17,10 +17,10 @@ fn what_the_start_prints_to_be_pasted_works() {
         env!("CARGO_BIN_EXE_presence-gateway"),
         greeting[from..].split("\n\n").next().unwrap()
     );
-    let pasted = Command::new("sh").args(["-c", &command]).output().unwrap();
-    let stderr = String::from_utf8_lossy(&pasted.stderr);
-    assert!(pasted.status.success(), "{command}\n{stderr}");
-    let presence: Value = serde_json::from_slice(&pasted.stdout).unwrap();
+    let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}\n{stderr}");
+    let presence: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
         presence["presenceDefinition"]["systemPresence"], "Available",
         "{presence}"
@@ -28,7 +28,7 @@ fn what_the_start_prints_to_be_pasted_works() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_a_failure_that_names_it() {
+fn a_port_in_use_is_reported_with_its_flag() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let serve = |flag| {
@@ -60,7 +60,7 @@ fn a_port_that_is_taken_is_a_failure_that_names_it() {
 }
 
 #[test]
-fn two_ports_that_are_the_same_are_told_before_one_is_bound() {
+fn equal_ports_are_reported_before_one_is_bound() {
     let port = "127.0.0.1:50999";
     let command = ["serve", "--sandbox", "--listen", port];
     let command = [
@@ -70,17 +70,17 @@ fn two_ports_that_are_the_same_are_told_before_one_is_bound() {
     .concat();
     let failed = run(&command, &[]);
     assert_eq!(failed.code, Some(64), "{failed:#?}");
-    for told in [
+    for problem in [
         "--health-listen: `127.0.0.1:50999` is also the port of --listen",
         "--metrics-listen: `127.0.0.1:50999` is also the port of --listen",
         "--metrics-listen: `127.0.0.1:50999` is also the port of --health-listen",
     ] {
-        assert!(failed.stderr.contains(told), "{failed:#?}");
+        assert!(failed.stderr.contains(problem), "{failed:#?}");
     }
 }
 
 #[test]
-fn the_sandbox_alone_is_an_upstream() {
+fn a_separate_sandbox_is_an_upstream() {
     let sandbox = ServerProcess::start(&["sandbox"], &[]);
     let url = format!("http://{}", sandbox.address);
     let gateway = ServerProcess::start(&["serve", "--upstream-url", &url], &[]);
@@ -91,7 +91,7 @@ fn the_sandbox_alone_is_an_upstream() {
 }
 
 #[test]
-fn the_version_names_the_commit() {
+fn the_version_has_the_commit() {
     let version = run(&["--version"], &[]).stdout;
     let (version, commit) = version.trim().split_once(" (commit ").expect(&version);
     assert_eq!(

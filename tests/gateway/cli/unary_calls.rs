@@ -8,7 +8,7 @@ use super::USER;
 use crate::support::process::{ServerProcess, run, run_with_input};
 
 #[test]
-fn a_call_prints_its_answer_as_json() {
+fn a_call_prints_its_response_as_json() {
     let gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let request = json!({"id": [USER, "nobody"]}).to_string();
     let call = ["call", "GetUsersPresencesPurecloudBulk", "-", "--address"];
@@ -22,16 +22,16 @@ fn a_call_prints_its_answer_as_json() {
         (Some(0), ""),
         "{called:#?}"
     );
-    let answer: Value = serde_json::from_str(&called.stdout).unwrap();
-    assert_eq!(answer["presences"][0]["userId"], USER);
-    assert_eq!(answer["missingIds"], json!(["nobody"]));
+    let response: Value = serde_json::from_str(&called.stdout).unwrap();
+    assert_eq!(response["presences"][0]["userId"], USER);
+    assert_eq!(response["missingIds"], json!(["nobody"]));
 }
 
 #[test]
-fn a_call_that_fails_prints_the_status_with_its_details() {
+fn a_failed_call_prints_its_status_with_the_details() {
     let gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let address = gateway.address.as_str();
-    let flags = ["--address", address, "--token", "secret-of-the-caller"];
+    let flags = ["--address", address, "--token", "secret-token"];
     let get = |user: &str| {
         let request = json!({"userId": user}).to_string();
         run(
@@ -53,12 +53,12 @@ fn a_call_that_fails_prints_the_status_with_its_details() {
     assert_eq!(wrong.code, Some(1), "{wrong:#?}");
     assert!(wrong.stderr.contains("\"field\":\"user_id\""), "{wrong:#?}");
     for run in [missing, wrong] {
-        assert!(!run.stderr.contains("secret-of-the-caller"), "{run:#?}");
+        assert!(!run.stderr.contains("secret-token"), "{run:#?}");
     }
 }
 
 #[test]
-fn a_call_that_cannot_be_made_is_told_apart_from_one_that_failed() {
+fn an_invalid_call_and_a_failed_call_have_different_exit_codes() {
     let unknown = run(&["call", "GetPresence"], &[]);
     assert_eq!(unknown.code, Some(64));
     assert!(
@@ -74,10 +74,10 @@ fn a_call_that_cannot_be_made_is_told_apart_from_one_that_failed() {
     );
     let json = run(&["call", "GetUserPresence", "{"], &[]);
     assert_eq!(json.code, Some(64));
-    // Nothing listens here: the port was free a moment ago.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let nobody = nobody.unwrap().to_string();
-    let refused = run(&["call", "GetSystempresences", "--address", &nobody], &[]);
+    // A port without a listener: it was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let address = address.unwrap().to_string();
+    let refused = run(&["call", "GetSystempresences", "--address", &address], &[]);
     assert_eq!(refused.code, Some(1), "{refused:#?}");
     assert!(refused.stderr.starts_with("UNAVAILABLE: "), "{refused:#?}");
 }
