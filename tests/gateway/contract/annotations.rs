@@ -1,4 +1,4 @@
-//! What the build refuses: an annotation that the interpreter could not follow.
+//! The build rejects annotations that the interpreter cannot map.
 
 #[allow(dead_code, reason = "the build uses all of it")]
 #[path = "../../../build/annotation.rs"]
@@ -13,7 +13,7 @@ mod rule;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, IncludeFileResolver};
 
-/// One proto that is no file.
+/// A proto file in memory.
 struct Source(String);
 
 impl FileResolver for Source {
@@ -25,7 +25,8 @@ impl FileResolver for Source {
     }
 }
 
-/// What the build says of a service with these RPCs, beside these messages.
+/// Reads the annotations of a service with these RPCs and the messages below, as
+/// the build does.
 fn read(rpcs: &str) -> Result<Vec<annotation::Operation>, String> {
     let source = format!(
         r#"syntax = "proto3";
@@ -79,19 +80,20 @@ fn read(rpcs: &str) -> Result<Vec<annotation::Operation>, String> {
     })
 }
 
-/// Checks that the build refuses an RPC, and names it and what is wrong.
+/// Checks that the build rejects an RPC, and that the message has its name and
+/// `parts`.
 #[track_caller]
-fn refuses(rpc: &str, named: &[&str]) {
-    let Err(refusal) = read(rpc) else {
-        panic!("this should have been refused: {rpc}")
+fn assert_rejected(rpc: &str, parts: &[&str]) {
+    let Err(message) = read(rpc) else {
+        panic!("the build accepts {rpc}")
     };
-    for part in ["genesys.presence.v1.Test.R: "].iter().chain(named) {
-        assert!(refusal.contains(part), "`{refusal}` does not name `{part}`");
+    for part in ["genesys.presence.v1.Test.R: "].iter().chain(parts) {
+        assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
 }
 
 #[test]
-fn what_the_interpreter_can_follow_is_accepted() {
+fn a_mappable_annotation_is_accepted() {
     let operations = read(
         r#"rpc R(Request) returns (Model) { option (google.api.http) = { get: "/a/{id}/b" }; }
         rpc S(BodyRequest) returns (List) {
@@ -108,74 +110,74 @@ fn what_the_interpreter_can_follow_is_accepted() {
 }
 
 #[test]
-fn an_rpc_without_an_annotation_is_refused() {
-    refuses(
+fn an_rpc_without_an_annotation_is_rejected() {
+    assert_rejected(
         "rpc R(Request) returns (Model);",
         &["no google.api.http annotation"],
     );
 }
 
 #[test]
-fn a_path_variable_that_is_no_plain_string_field_is_refused() {
+fn a_path_variable_other_than_a_plain_string_field_is_rejected() {
     let with = |path: &str| {
         format!(
             r#"rpc R(Request) returns (Model) {{ option (google.api.http) = {{ get: "{path}" }}; }}"#
         )
     };
-    refuses(&with("/a/{idd}"), &["`idd`", "Request has no such field"]);
-    refuses(&with("/a/{maybe}"), &["`maybe`", "plain `string`"]);
-    refuses(&with("/a/{names}"), &["`names`", "plain `string`"]);
-    refuses(&with("/a/{number}"), &["`number`", "plain `string`"]);
-    refuses(&with("/a/{body.a}"), &["`body.a`"]);
-    refuses(&with("/a/{id}/{id}"), &["`id`", "twice"]);
-    refuses(&with("/a/{id=**}"), &["`id=**`"]);
-    refuses(&with("/a/{id}:verb"), &["`{id}:verb`"]);
-    refuses(&with("/a//{id}"), &["path"]);
-    refuses(&with("a/{id}"), &["must begin with a slash"]);
+    assert_rejected(&with("/a/{idd}"), &["`idd`", "Request has no such field"]);
+    assert_rejected(&with("/a/{maybe}"), &["`maybe`", "plain `string`"]);
+    assert_rejected(&with("/a/{names}"), &["`names`", "plain `string`"]);
+    assert_rejected(&with("/a/{number}"), &["`number`", "plain `string`"]);
+    assert_rejected(&with("/a/{body.a}"), &["`body.a`"]);
+    assert_rejected(&with("/a/{id}/{id}"), &["`id`", "twice"]);
+    assert_rejected(&with("/a/{id=**}"), &["`id=**`"]);
+    assert_rejected(&with("/a/{id}:verb"), &["`{id}:verb`"]);
+    assert_rejected(&with("/a//{id}"), &["path"]);
+    assert_rejected(&with("a/{id}"), &["must begin with a slash"]);
 }
 
 #[test]
-fn a_body_that_the_request_does_not_have_is_refused() {
+fn a_body_outside_the_request_is_rejected() {
     let with = |request: &str, rule: &str| {
         format!("rpc R({request}) returns (Model) {{ option (google.api.http) = {{ {rule} }}; }}")
     };
-    refuses(
+    assert_rejected(
         &with("BodyRequest", r#"put: "/a/{id}" body: "bodi""#),
         &["`bodi`", "no such field"],
     );
-    refuses(
+    assert_rejected(
         &with("BodyRequest", r#"put: "/a/{id}" body: "*""#),
         &["`*`"],
     );
-    refuses(
+    assert_rejected(
         &with("ScalarBodyRequest", r#"put: "/a" body: "body""#),
         &["`body`", "message"],
     );
-    refuses(
+    assert_rejected(
         &with("BodyRequest", r#"get: "/a/{id}" body: "body""#),
         &["`body`", "GET has no body"],
     );
-    refuses(
+    assert_rejected(
         &with("BodyRequest", r#"delete: "/a/{id}" body: "body""#),
         &["DELETE has no body"],
     );
 }
 
 #[test]
-fn a_query_field_that_is_no_scalar_is_refused() {
+fn a_query_field_other_than_a_scalar_is_rejected() {
     let with = |request: &str| {
         format!(
             r#"rpc R({request}) returns (Model) {{ option (google.api.http) = {{ get: "/a" }}; }}"#
         )
     };
-    refuses(&with("MessageRequest"), &["`body`", "query field"]);
-    refuses(&with("DateRequest"), &["`a`", "query field"]);
-    refuses(&with("NumbersRequest"), &["`a`", "list of strings"]);
-    refuses(&with("ImplicitRequest"), &["`a`", "`optional`"]);
+    assert_rejected(&with("MessageRequest"), &["`body`", "query field"]);
+    assert_rejected(&with("DateRequest"), &["`a`", "query field"]);
+    assert_rejected(&with("NumbersRequest"), &["`a`", "list of strings"]);
+    assert_rejected(&with("ImplicitRequest"), &["`a`", "`optional`"]);
 }
 
 #[test]
-fn a_response_body_that_is_no_list_of_models_is_refused() {
+fn a_response_body_other_than_a_list_of_models_is_rejected() {
     let with = |field: &str| {
         format!(
             r#"rpc R(Request) returns (List) {{
@@ -183,57 +185,57 @@ fn a_response_body_that_is_no_list_of_models_is_refused() {
             }}"#
         )
     };
-    refuses(&with("lists"), &["`lists`", "no such field"]);
-    refuses(&with("names"), &["`names`", "list of messages"]);
+    assert_rejected(&with("lists"), &["`lists`", "no such field"]);
+    assert_rejected(&with("names"), &["`names`", "list of messages"]);
 }
 
 #[test]
-fn a_second_binding_is_refused() {
+fn a_second_binding_is_rejected() {
     let rpc = r#"rpc R(Request) returns (Model) {
       option (google.api.http) = { get: "/a/{id}" additional_bindings { get: "/b/{id}" } };
     }"#;
-    refuses(rpc, &["additional_bindings"]);
+    assert_rejected(rpc, &["additional_bindings"]);
 }
 
 #[test]
-fn an_annotation_on_a_streaming_rpc_is_refused() {
+fn an_annotation_on_a_streaming_rpc_is_rejected() {
     for signature in [
         "(Request) returns (stream Model)",
         "(stream Request) returns (Model)",
     ] {
         let rpc =
             format!(r#"rpc R{signature} {{ option (google.api.http) = {{ get: "/a/{{id}}" }}; }}"#);
-        refuses(&rpc, &["streaming"]);
+        assert_rejected(&rpc, &["streaming"]);
     }
 }
 
 #[test]
-fn an_annotation_without_a_method_of_ours_is_refused() {
+fn an_annotation_with_an_unsupported_method_is_rejected() {
     let rpc = r#"rpc R(Request) returns (Model) {
       option (google.api.http) = { custom: { kind: "HEAD" path: "/a/{id}" } };
     }"#;
-    refuses(rpc, &["get, put, post, delete and patch"]);
+    assert_rejected(rpc, &["get, put, post, delete and patch"]);
 }
 
 #[test]
-fn a_model_that_json_would_not_survive_is_refused() {
-    let answers = |model: &str| {
+fn a_model_without_a_json_mapping_is_rejected() {
+    let returning = |model: &str| {
         format!(
             r#"rpc R(Request) returns ({model}) {{ option (google.api.http) = {{ get: "/{{id}}" }}; }}"#
         )
     };
-    refuses(&answers("Plain"), &["`Plain.a`", "`optional`"]);
-    refuses(&answers("Choice"), &["`Choice.a`", "oneof"]);
-    refuses(&answers("Float"), &["`Float.a`", "cannot be mapped"]);
-    refuses(&answers("Numbers"), &["`Numbers.map`", "map of strings"]);
+    assert_rejected(&returning("Plain"), &["`Plain.a`", "`optional`"]);
+    assert_rejected(&returning("Choice"), &["`Choice.a`", "oneof"]);
+    assert_rejected(&returning("Float"), &["`Float.a`", "cannot be mapped"]);
+    assert_rejected(&returning("Numbers"), &["`Numbers.map`", "map of strings"]);
     let rpc = r#"rpc R(PlainBodyRequest) returns (Model) {
       option (google.api.http) = { put: "/a" body: "body" };
     }"#;
-    refuses(rpc, &["`Plain.a`"]);
+    assert_rejected(rpc, &["`Plain.a`"]);
 }
 
 #[test]
-fn an_idempotency_level_that_is_not_true_is_refused() {
+fn a_wrong_idempotency_level_is_rejected() {
     let with = |(method, request, body): (&str, &str, &str), level: &str| {
         format!(
             r#"rpc R({request}) returns (Model) {{
@@ -245,7 +247,7 @@ fn an_idempotency_level_that_is_not_true_is_refused() {
     let one = |method| (method, "BodyRequest", r#"body: "body""#);
     let none = |method| (method, "BareRequest", "");
     let many = ("put", "ListBodyRequest", r#"body: "body""#);
-    for (rpc, level, says) in [
+    for (rpc, level, message) in [
         (one("post"), "IDEMPOTENT", "leave it out"),
         (one("patch"), "IDEMPOTENT", "leave it out"),
         (one("post"), "NO_SIDE_EFFECTS", "leave it out"),
@@ -256,10 +258,10 @@ fn an_idempotency_level_that_is_not_true_is_refused() {
             "NO_SIDE_EFFECTS",
             "a DELETE changes something",
         ),
-        // It is cut into batches, of which some may have been applied.
+        // The gateway cuts it into batches, and some of them can be applied.
         (many, "IDEMPOTENT", "leave it out"),
     ] {
-        refuses(&with(rpc, level), &["idempotency_level", level, says]);
+        assert_rejected(&with(rpc, level), &["idempotency_level", level, message]);
     }
     for (rpc, level) in [
         (none("get"), "NO_SIDE_EFFECTS"),
@@ -273,8 +275,8 @@ fn an_idempotency_level_that_is_not_true_is_refused() {
 }
 
 #[test]
-fn permissions_without_a_mode_or_a_name_are_refused() {
-    for (permissions, named) in [
+fn permissions_without_a_mode_or_a_name_are_rejected() {
+    for (permissions, field) in [
         ("{ names: [\"a:b:c\"] }", "`mode`"),
         ("{ mode: MODE_ANY }", "`names`"),
     ] {
@@ -284,6 +286,6 @@ fn permissions_without_a_mode_or_a_name_are_refused() {
               option (permissions) = {permissions};
             }}"#
         );
-        refuses(&rpc, &[named]);
+        assert_rejected(&rpc, &[field]);
     }
 }

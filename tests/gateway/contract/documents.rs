@@ -1,4 +1,4 @@
-//! README.md and docs/callers.md against what the program really offers.
+//! README.md and docs/callers.md match the flags, RPCs and reasons of the program.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ static README: LazyLock<String> = LazyLock::new(|| generated::read("README.md", 
 
 const CALLERS: &str = include_str!("../../../docs/callers.md");
 
-/// The text below a heading, up to the next one.
+/// Returns the text below a heading of README.md, up to the next one.
 pub fn section(heading: &str) -> &'static str {
     let (_, rest) = README
         .split_once(&format!("\n## {heading}\n"))
@@ -22,30 +22,31 @@ pub fn section(heading: &str) -> &'static str {
     rest.split("\n## ").next().unwrap_or(rest)
 }
 
-/// The rows of the tables in a section, without their heads.
+/// Returns the rows of the tables in a section, without their heads.
 pub fn rows(section: &str) -> Vec<&str> {
     let is_row = |line: &&str| line.starts_with("| `");
     section.lines().filter(is_row).collect()
 }
 
-fn needed(rpc: &MethodDescriptor) -> String {
+/// Returns the cell with the permissions of an RPC.
+fn permission_cell(rpc: &MethodDescriptor) -> String {
     let Some(permissions) = permissions(rpc) else {
         return "none".to_owned();
     };
     let names = permissions.names.iter().map(|name| format!("`{name}`"));
     let names: Vec<String> = names.collect();
-    let needed = names.join(if permissions.mode == 1 {
+    let joined = names.join(if permissions.mode == 1 {
         " or "
     } else {
         " and "
     });
     match permissions.condition.as_str() {
-        "" => needed,
-        condition => format!("{needed}, needed {condition}"),
+        "" => joined,
+        condition => format!("{joined}, needed {condition}"),
     }
 }
 
-/// Returns README.md with the table of operations that the proto gives.
+/// Returns README.md with the table of operations generated from the proto.
 fn with_operations(readme: &str) -> String {
     const HEAD: &str = "\n## Operations\n";
     const RULE: &str = "\n|---|---|---|---|\n";
@@ -68,7 +69,7 @@ fn with_operations(readme: &str) -> String {
                 "| `{}`{deprecated} | `{name}` | `{verb} {}` | {} |",
                 operation.operation,
                 operation.path,
-                needed(&rpc)
+                permission_cell(&rpc)
             )
         })
         .collect();
@@ -77,25 +78,25 @@ fn with_operations(readme: &str) -> String {
 }
 
 #[test]
-fn the_table_of_operations_is_what_the_proto_says() {
+fn the_table_of_operations_matches_the_proto() {
     generated::assert_current("README.md", &README, with_operations);
 }
 
 #[test]
-fn every_reason_is_explained_and_no_other() {
+fn exactly_the_existing_reasons_are_documented() {
     let (_, errors) = CALLERS.split_once("\n## Errors\n").unwrap();
     let errors = errors.split("\n## ").next().unwrap();
-    let explained: BTreeSet<&str> = rows(errors)
+    let documented: BTreeSet<&str> = rows(errors)
         .iter()
         .filter_map(|row| row.split('`').nth(1))
         .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
         .collect();
     let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-    assert_eq!(explained, reasons);
+    assert_eq!(documented, reasons);
 }
 
 #[test]
-fn every_flag_of_serve_is_listed_with_its_default_and_no_other() {
+fn exactly_the_flags_of_serve_are_documented_with_their_defaults() {
     let listed: Vec<(String, String)> = rows(section("Settings"))
         .iter()
         .filter(|row| row.starts_with("| `--"))

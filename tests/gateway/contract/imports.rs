@@ -34,7 +34,7 @@ const FLOORS: [&[&str]; 14] = [
     ],
 ];
 
-/// The imports that point up all the same: from, to, and the reason.
+/// The permitted imports of a higher room: from, to, and the reason.
 const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "proto",
     "operation",
@@ -111,7 +111,7 @@ fn every_floor_has_only_rooms_that_exist() {
 /// The index of a room's floor, 0 at the top.
 fn floor(room: &str) -> usize {
     let floor = FLOORS.iter().position(|rooms| rooms.contains(&room));
-    floor.unwrap_or_else(|| panic!("src/{room}.rs stands on no floor: add it to FLOORS"))
+    floor.unwrap_or_else(|| panic!("src/{room}.rs has no floor: add it to FLOORS"))
 }
 
 /// The files of `src/` with their rooms, without unit tests, `lib.rs` and `main.rs`.

@@ -1,4 +1,4 @@
-//! docs/limits.md against the constants of the source.
+//! docs/limits.md matches the constants of the source.
 
 use std::collections::BTreeMap;
 use std::fs::{read_dir, read_to_string};
@@ -6,22 +6,22 @@ use std::path::Path;
 
 const DOCS: &str = include_str!("../../../docs/limits.md");
 
-/// Constants that limit nothing that a caller or an operator could meet. One
-/// that ends with `::` stands for all of its module.
+/// Constants that limit nothing visible to a caller or an operator. An entry that
+/// ends with `::` covers its whole module.
 const OTHERS: [&str; 17] = [
-    // Of the client subcommand, which `call --help` documents.
+    // Constants of the subcommand `call`, which `call --help` documents.
     "cli::call::",
     // The ranges and defaults of settings, which `--help` documents.
     "config::",
     "rpc::DEFAULT_MAX_BULK_IDS",
-    // Values that a format or a clock prescribes.
+    // Values given by a format or a clock.
     "deadline::NEVER",
     "error::reason::MAX_REASON",
     "error::reason::MIN_REASON",
     "rpc::repeated_fields::MAX_DEPTH",
     "server::request_buffers::PREFIX",
     "telemetry::propagation::TRACEPARENT_LENGTH",
-    // Sizes and intervals that save time, and change no result.
+    // Sizes and intervals that save time and change no result.
     "bulk::read::coalesce::pending::WAKE_OVERHEAD",
     "bulk::stream::fetch::EXPECTED_RESPONSE",
     "server::public::ASSUMED_DEADLINE",
@@ -32,7 +32,7 @@ const OTHERS: [&str; 17] = [
     "upstream::rate_limit::window::FIRST_SWEEP",
 ];
 
-/// The tables' rows: the value of each constant, in bytes, things or
+/// Returns the documented value of each constant, in bytes, items or
 /// milliseconds.
 fn documented() -> BTreeMap<String, u128> {
     let rows = DOCS.lines().filter_map(|line| {
@@ -44,6 +44,7 @@ fn documented() -> BTreeMap<String, u128> {
     rows.collect()
 }
 
+/// Parses a number with its unit.
 fn number(value: &str) -> u128 {
     let value = value.replace(',', "");
     let (number, unit) = value.split_once(' ').unwrap_or((&value, ""));
@@ -55,13 +56,13 @@ fn number(value: &str) -> u128 {
         "h" => 3_600_000,
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
-        unit => panic!("{unit} is no unit"),
+        unit => panic!("unknown unit {unit}"),
     };
     number * factor
 }
 
-/// The expression of each numeric constant that stands at the top level of a
-/// module, by its path.
+/// Returns the expression of each numeric constant at the top level of a module, by
+/// path.
 fn constants() -> BTreeMap<String, String> {
     let mut constants = BTreeMap::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -89,7 +90,8 @@ fn collect(directory: &Path, module: &str, constants: &mut BTreeMap<String, Stri
     }
 }
 
-/// The name and the expression of a constant that is a number or a duration.
+/// Returns the name and the expression of a constant that is a number or a
+/// duration.
 fn constant(line: &str) -> Option<(&str, &str)> {
     let (visibility, declaration) = line.split_once("const ")?;
     let is_top_level = visibility.is_empty() || visibility.starts_with("pub");
@@ -130,24 +132,25 @@ fn evaluate(expression: &str, constants: &BTreeMap<String, String>) -> u128 {
     let mut named = constants.iter().filter(|(name, _)| name.ends_with(&suffix));
     match (named.next(), named.next()) {
         (Some((_, expression)), None) => evaluate(expression),
-        _ => panic!("`{expression}` is not understood by this test"),
+        _ => panic!("this test cannot evaluate `{expression}`"),
     }
 }
 
 #[test]
-fn the_tables_of_limits_have_the_values_of_the_constants() {
+fn documented_limits_have_the_values_of_the_constants() {
     let constants = constants();
-    let wrong = documented().into_iter().filter_map(|(name, value)| {
+    let differences = documented().into_iter().filter_map(|(name, value)| {
         let expression = constants.get(&name)?;
-        let is = evaluate(expression, &constants);
-        (is != value).then(|| format!("{name}: {value} in docs/limits.md, {is} in the source"))
+        let actual = evaluate(expression, &constants);
+        let text = format!("{name}: {value} in docs/limits.md, {actual} in the source");
+        (actual != value).then_some(text)
     });
-    let wrong: Vec<_> = wrong.collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let differences: Vec<_> = differences.collect();
+    assert!(differences.is_empty(), "{differences:#?}");
 }
 
 #[test]
-fn the_tables_of_limits_name_no_constant_that_does_not_exist() {
+fn documented_limits_name_existing_constants() {
     let constants = constants();
     let documented = documented();
     let gone: Vec<_> = documented
@@ -158,7 +161,7 @@ fn the_tables_of_limits_name_no_constant_that_does_not_exist() {
 }
 
 #[test]
-fn every_limit_is_in_the_tables() {
+fn every_limit_is_documented() {
     let documented = documented();
     let constants = constants();
     let is_other = |name: &str| OTHERS.iter().any(|other| name.starts_with(other));
@@ -168,7 +171,7 @@ fn every_limit_is_in_the_tables() {
         .collect();
     assert!(
         missing.is_empty(),
-        "neither in docs/limits.md nor among the others of this test: {missing:#?}"
+        "neither in docs/limits.md nor in OTHERS: {missing:#?}"
     );
     let exists = |other: &str| constants.keys().any(|name| name.starts_with(other));
     let gone: Vec<_> = OTHERS.into_iter().filter(|other| !exists(other)).collect();

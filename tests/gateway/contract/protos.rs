@@ -1,5 +1,4 @@
-//! The proto against the vendor's data: every operation, every parameter,
-//! every model.
+//! The protos match the vendor's API description: operations, parameters, models.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +7,7 @@ use prost_reflect::{Cardinality, FieldDescriptor, Kind, MethodDescriptor, Value}
 use crate::support::methods;
 use crate::support::vendor_api::{Needed, Operation, api, http, permissions, rpc_name};
 
-/// Each operation of the vendor's with its RPC.
+/// Returns each vendor operation with its RPC.
 fn pairs() -> Vec<(Operation, MethodDescriptor)> {
     let rpcs = methods();
     let pair = |operation: Operation| {
@@ -21,7 +20,7 @@ fn pairs() -> Vec<(Operation, MethodDescriptor)> {
 }
 
 #[test]
-fn every_operation_of_the_vendor_has_one_rpc_and_no_rpc_is_left_over() {
+fn operations_and_rpcs_correspond_one_to_one() {
     let pairs = pairs();
     assert_eq!(pairs.len(), methods().len());
     for (operation, rpc) in pairs {
@@ -43,7 +42,7 @@ fn every_operation_of_the_vendor_has_one_rpc_and_no_rpc_is_left_over() {
 }
 
 #[test]
-fn every_annotation_is_the_vendors_method_and_path() {
+fn every_annotation_has_the_vendors_method_and_path() {
     for (operation, rpc) in pairs() {
         let (method, path, rule) = http(&rpc);
         let mut expected = operation.path.clone();
@@ -64,29 +63,29 @@ fn every_annotation_is_the_vendors_method_and_path() {
             .parameters
             .iter()
             .find(|parameter| parameter.place == "body");
-        let named = rule
+        let body_field = rule
             .get_field_by_name("body")
             .unwrap()
             .as_str()
             .unwrap()
             .to_owned();
-        assert_eq!(named, body.map_or("", |_| "body"), "{}", rpc.name());
+        assert_eq!(body_field, body.map_or("", |_| "body"), "{}", rpc.name());
         let is_list = operation
             .returns
             .as_deref()
             .is_some_and(|kind| kind.starts_with("list["));
-        let wraps = !rule
+        let has_response_body = !rule
             .get_field_by_name("response_body")
             .unwrap()
             .as_str()
             .unwrap()
             .is_empty();
-        assert_eq!(wraps, is_list, "{}", rpc.name());
+        assert_eq!(has_response_body, is_list, "{}", rpc.name());
     }
 }
 
 #[test]
-fn every_parameter_is_a_field_and_every_field_is_a_parameter_or_marked_as_ours() {
+fn parameters_and_fields_correspond_except_for_gateway_only_fields() {
     for (operation, rpc) in pairs() {
         let mut fields: BTreeMap<String, FieldDescriptor> = rpc
             .input()
@@ -109,8 +108,8 @@ fn every_parameter_is_a_field_and_every_field_is_a_parameter_or_marked_as_ours()
         }
         for (name, field) in fields {
             assert!(
-                is_ours(&field),
-                "{}: `{name}` is neither the vendor's nor ours",
+                is_gateway_only(&field),
+                "{}: `{name}` is neither a parameter nor gateway_only",
                 rpc.name()
             );
         }
@@ -118,9 +117,9 @@ fn every_parameter_is_a_field_and_every_field_is_a_parameter_or_marked_as_ours()
 }
 
 #[test]
-fn every_model_has_every_field_of_the_vendors() {
+fn every_model_has_the_vendors_fields() {
     for (name, fields) in api().models {
-        // What `createdBy` holds is mirrored as far as it identifies the user.
+        // `createdBy` is mapped only as far as it identifies the user.
         let name = if name == "User" {
             "UserRef".to_owned()
         } else {
@@ -139,7 +138,7 @@ fn every_model_has_every_field_of_the_vendors() {
         for field in model.fields() {
             assert!(
                 fields.contains_key(field.json_name()),
-                "{name}: {} is no field",
+                "{name}: the vendor has no field {}",
                 field.name()
             );
         }
@@ -147,21 +146,21 @@ fn every_model_has_every_field_of_the_vendors() {
 }
 
 #[test]
-fn permissions_are_the_vendors_and_on_a_patch_what_the_vendor_asks_for_since() {
+fn permissions_match_the_vendor_and_a_patch_has_its_later_one() {
     for (operation, rpc) in pairs() {
         match (&operation.permissions, permissions(&rpc)) {
             (
-                Some(vendors),
+                Some(expected),
                 Some(Needed {
                     mode,
                     names,
                     condition,
                 }),
             ) => {
-                let expected = if vendors.mode == "ANY" { 1 } else { 2 };
+                let expected_mode = if expected.mode == "ANY" { 1 } else { 2 };
                 assert_eq!(
                     (mode, names),
-                    (expected, vendors.names.clone()),
+                    (expected_mode, expected.names.clone()),
                     "{}",
                     rpc.name()
                 );
@@ -189,8 +188,8 @@ fn permissions_are_the_vendors_and_on_a_patch_what_the_vendor_asks_for_since() {
 }
 
 #[test]
-fn idempotency_follows_the_method_where_a_repetition_is_harmless() {
-    // A repetition could overwrite what somebody wrote since, for many users.
+fn idempotency_follows_the_method_where_a_retry_is_harmless() {
+    // A retry could overwrite later writes of other callers, for many users.
     let never = "PutUsersPresencesBulk";
     assert!(pairs().iter().any(|(_, rpc)| rpc.name() == never));
     for (operation, rpc) in pairs() {
@@ -210,11 +209,11 @@ fn idempotency_follows_the_method_where_a_repetition_is_harmless() {
 }
 
 #[test]
-fn every_comment_names_the_operation_its_permissions_and_what_it_returns() {
+fn every_rpc_comment_has_the_operation_the_permissions_and_the_result() {
     for (operation, rpc) in pairs() {
         let comment = comment(rpc.parent_file().file_descriptor_proto(), rpc.path());
-        let named = format!("Vendor operation: `{}`.", operation.operation);
-        for part in [named.as_str(), "Permissions:", "Returns"] {
+        let name = format!("Vendor operation: `{}`.", operation.operation);
+        for part in [name.as_str(), "Permissions:", "Returns"] {
             assert!(
                 comment.contains(part),
                 "{} lacks `{part}`:\n{comment}",
@@ -233,11 +232,11 @@ fn every_comment_names_the_operation_its_permissions_and_what_it_returns() {
 
 #[test]
 fn every_field_has_a_comment() {
-    let ours = |package: &str| package == "genesys.presence.v1";
+    let is_own = |package: &str| package == "genesys.presence.v1";
     let pool = presence_gateway::proto::pool();
     for message in pool
         .all_messages()
-        .filter(|m| ours(m.package_name()) && !m.is_map_entry())
+        .filter(|m| is_own(m.package_name()) && !m.is_map_entry())
     {
         for field in message.fields() {
             let comment = comment(message.parent_file().file_descriptor_proto(), field.path());
@@ -246,6 +245,7 @@ fn every_field_has_a_comment() {
     }
 }
 
+/// Returns the comment at a path of a proto file.
 fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let locations = file.source_code_info.iter().flat_map(|info| &info.location);
     let found = locations.into_iter().find(|location| location.path == path);
@@ -255,7 +255,7 @@ fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     comment.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn is_ours(field: &FieldDescriptor) -> bool {
+fn is_gateway_only(field: &FieldDescriptor) -> bool {
     let options = field.options();
     let pool = presence_gateway::proto::pool();
     let extension = pool
@@ -264,7 +264,7 @@ fn is_ours(field: &FieldDescriptor) -> bool {
     options.get_extension(&extension).as_bool() == Some(true)
 }
 
-/// Checks a field against a type of the vendor's: `string`, `list[string]`,
+/// Checks a field against a vendor type: `string`, `list[string]`,
 /// `map<string,string>`, `date-time`, or the name of a model.
 fn check_type(field: &FieldDescriptor, kind: &str, owner: &str) {
     let place = format!("{owner}.{} should be {kind}", field.name());

@@ -1,4 +1,4 @@
-//! The protos as clients without them fetch them.
+//! Clients fetch the protos through reflection.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,7 +10,8 @@ use prost_types::FileDescriptorProto;
 use crate::support::Gateway;
 use crate::support::vendor_api::api;
 
-/// Both versions of the service speak alike, in types of their own.
+/// Defines a client for one version: both have the same messages in different
+/// types.
 macro_rules! client {
     ($version:ident) => {
         pub mod $version {
@@ -22,29 +23,29 @@ macro_rules! client {
                 ServerReflectionRequest, ServerReflectionResponse,
             };
 
-            async fn ask(gateway: &Gateway, message: MessageRequest) -> MessageResponse {
+            async fn exchange(gateway: &Gateway, message: MessageRequest) -> MessageResponse {
                 let request = ServerReflectionRequest {
                     host: String::new(),
                     message_request: Some(message),
                 };
                 let mut client = ServerReflectionClient::new(gateway.channel.clone());
-                let answers = client.server_reflection_info(stream::iter([request])).await;
-                let answers: Vec<_> = answers.unwrap().into_inner().collect().await;
+                let responses = client.server_reflection_info(stream::iter([request])).await;
+                let responses: Vec<_> = responses.unwrap().into_inner().collect().await;
                 let [
                     Ok(ServerReflectionResponse {
-                        message_response: Some(answer),
+                        message_response: Some(response),
                         ..
                     }),
-                ] = answers.as_slice()
+                ] = responses.as_slice()
                 else {
-                    panic!("{answers:?}");
+                    panic!("{responses:?}");
                 };
-                answer.clone()
+                response.clone()
             }
 
             pub async fn services(gateway: &Gateway) -> Vec<String> {
                 let list = MessageRequest::ListServices(String::new());
-                match ask(gateway, list).await {
+                match exchange(gateway, list).await {
                     MessageResponse::ListServicesResponse(list) => list
                         .service
                         .into_iter()
@@ -63,7 +64,7 @@ macro_rules! client {
                     Some(symbol) => MessageRequest::FileContainingSymbol(symbol.to_owned()),
                     None => MessageRequest::FileByFilename(file.to_owned()),
                 };
-                match ask(gateway, request).await {
+                match exchange(gateway, request).await {
                     MessageResponse::FileDescriptorResponse(files) => files.file_descriptor_proto,
                     other => panic!("{symbol:?} {file}: {other:?}"),
                 }
@@ -96,9 +97,9 @@ async fn every_service_is_listed_in_both_versions() {
     }
 }
 
-/// Fetches the files of the services and all that they import, as a client
-/// does that knows nothing, in one of the versions.
-async fn fetched(gateway: &Gateway, alpha: bool) -> DescriptorPool {
+/// Fetches the files of the services with all their imports, in one of the
+/// versions.
+async fn fetch_pool(gateway: &Gateway, alpha: bool) -> DescriptorPool {
     let files = async |symbol: Option<&str>, file: &str| {
         if alpha {
             v1alpha::files(gateway, symbol, file).await
@@ -127,8 +128,8 @@ async fn fetched(gateway: &Gateway, alpha: bool) -> DescriptorPool {
             None => break,
         }
     }
-    // A `FileDescriptorSet` is its files, each as field 1; put together from
-    // the bytes, because decoding drops options that are not known.
+    // A `FileDescriptorSet` has its files as field 1. It is assembled from bytes,
+    // because decoding drops unknown options.
     let mut set = Vec::new();
     for file in known.values() {
         set.push(0x0a);
@@ -139,10 +140,10 @@ async fn fetched(gateway: &Gateway, alpha: bool) -> DescriptorPool {
 }
 
 #[tokio::test]
-async fn the_files_come_whole_with_every_annotation() {
+async fn the_files_keep_every_annotation() {
     let gateway = Gateway::start_without_vendor().await;
     for alpha in [false, true] {
-        let pool = fetched(&gateway, alpha).await;
+        let pool = fetch_pool(&gateway, alpha).await;
         let http = pool.get_extension_by_name("google.api.http").unwrap();
         let mut paths = Vec::new();
         for service in SERVICES {
@@ -169,15 +170,15 @@ async fn the_files_come_whole_with_every_annotation() {
                 paths.push(pattern.unwrap());
             }
         }
-        let vendors = api().operations.into_iter();
-        let mut vendors: Vec<_> = vendors
+        let expected = api().operations.into_iter();
+        let mut expected: Vec<_> = expected
             .map(|op| (op.method, op.path.to_lowercase()))
             .collect();
         for (_, path) in &mut paths {
             *path = path.to_lowercase();
         }
         paths.sort();
-        vendors.sort();
-        assert_eq!(paths, vendors);
+        expected.sort();
+        assert_eq!(paths, expected);
     }
 }

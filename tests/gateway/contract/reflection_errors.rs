@@ -1,4 +1,4 @@
-//! Reflection as a conversation: what is not known is an answer, not an end.
+//! Reflection reports unknown names as responses, and keeps the stream open.
 
 use futures_util::{StreamExt, stream};
 use http::uri::PathAndQuery;
@@ -22,9 +22,9 @@ const VERSIONS: [&str; 2] = ["v1", "v1alpha"];
 
 const KNOWN: &str = "genesys.presence.v1.PresenceService";
 
-/// Asks all of this on one stream; gives what came before its end, and the end
-/// where it is an error. Both versions have the same messages on the wire.
-async fn asked(
+/// Sends requests on one stream; returns the responses, and the status if it
+/// fails. Both versions have the same messages on the wire.
+async fn exchange(
     gateway: &Gateway,
     version: &str,
     requests: Vec<ServerReflectionRequest>,
@@ -36,19 +36,19 @@ async fn asked(
     let mut client = tonic::client::Grpc::new(gateway.channel.clone());
     client.ready().await.unwrap();
     let requests = tonic::Request::new(stream::iter(requests));
-    let mut answers = client
+    let mut stream = client
         .streaming(requests, path, codec)
         .await
         .unwrap()
         .into_inner();
-    let mut told = Vec::new();
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(answer) => told.push(answer),
-            Err(status) => return (told, Some(status)),
+    let mut responses = Vec::new();
+    while let Some(result) = stream.next().await {
+        match result {
+            Ok(response) => responses.push(response),
+            Err(status) => return (responses, Some(status)),
         }
     }
-    (told, None)
+    (responses, None)
 }
 
 fn request(message: Option<MessageRequest>) -> ServerReflectionRequest {
@@ -70,20 +70,20 @@ fn extension(containing_type: &str, extension_number: i32) -> MessageRequest {
     })
 }
 
-/// What one question is answered with, in a version of the protocol.
-async fn answer(gateway: &Gateway, version: &str, message: MessageRequest) -> MessageResponse {
-    let (answers, end) = asked(gateway, version, vec![request(Some(message.clone()))]).await;
-    match answers.as_slice() {
-        [answer] if end.is_none() => answer.message_response.clone().unwrap(),
-        _ => panic!("{message:?}: {answers:?}, {end:?}"),
+/// Sends one request in a version of the protocol; returns the response.
+async fn respond(gateway: &Gateway, version: &str, message: MessageRequest) -> MessageResponse {
+    let (responses, end) = exchange(gateway, version, vec![request(Some(message.clone()))]).await;
+    match responses.as_slice() {
+        [response] if end.is_none() => response.message_response.clone().unwrap(),
+        _ => panic!("{message:?}: {responses:?}, {end:?}"),
     }
 }
 
-/// The names of the files of an answer.
+/// Returns the names of the files in a response.
 #[track_caller]
-fn files(answer: &MessageResponse) -> Vec<String> {
-    let FileDescriptorResponse(files) = answer else {
-        panic!("{answer:?}");
+fn files(response: &MessageResponse) -> Vec<String> {
+    let FileDescriptorResponse(files) = response else {
+        panic!("{response:?}");
     };
     let files = files.file_descriptor_proto.iter();
     files
@@ -97,10 +97,10 @@ fn files(answer: &MessageResponse) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_not_known_is_an_error_of_its_own_and_the_stream_goes_on() {
+async fn an_unknown_name_gets_an_error_response_and_the_stream_continues() {
     let gateway = Gateway::start_without_vendor().await;
     for version in VERSIONS {
-        for (wrong, code, says) in [
+        for (wrong, code, message) in [
             (
                 Some(symbol("no.such.Symbol")),
                 Code::NotFound,
@@ -140,21 +140,28 @@ async fn what_is_not_known_is_an_error_of_its_own_and_the_stream_goes_on() {
             (None, Code::InvalidArgument, "message_request"),
         ] {
             let requests = vec![request(wrong), request(Some(symbol(KNOWN)))];
-            let (answers, end) = asked(&gateway, version, requests.clone()).await;
+            let (responses, end) = exchange(&gateway, version, requests.clone()).await;
             assert!(end.is_none(), "{version}: {requests:?} ended with {end:?}");
-            let [error, known] = answers.as_slice() else {
-                panic!("{version}: {requests:?}: {answers:?}");
+            let [error, known] = responses.as_slice() else {
+                panic!("{version}: {requests:?}: {responses:?}");
             };
-            let Some(ErrorResponse(told)) = &error.message_response else {
+            let Some(ErrorResponse(reported)) = &error.message_response else {
                 panic!("{version}: {requests:?}: {error:?}");
             };
-            assert_eq!(told.error_code, code as i32, "{version}: {error:?}");
-            assert!(told.error_message.contains(says), "{version}: {error:?}");
+            assert_eq!(reported.error_code, code as i32, "{version}: {error:?}");
+            assert!(
+                reported.error_message.contains(message),
+                "{version}: {error:?}"
+            );
             let file = files(known.message_response.as_ref().unwrap());
             assert_eq!(file, ["genesys/presence/v1/presence_service.proto"]);
-            for (answer, request) in answers.iter().zip(&requests) {
-                assert_eq!(answer.original_request.as_ref(), Some(request), "{version}");
-                assert_eq!(answer.valid_host, "a.host", "{version}");
+            for (response, request) in responses.iter().zip(&requests) {
+                assert_eq!(
+                    response.original_request.as_ref(),
+                    Some(request),
+                    "{version}"
+                );
+                assert_eq!(response.valid_host, "a.host", "{version}");
             }
         }
     }
@@ -185,7 +192,7 @@ async fn every_kind_of_symbol_is_found() {
             ),
             ("genesys.presence.v1.Permissions.Mode", options),
             ("genesys.presence.v1.permissions", options),
-            // A value has its enumeration as a neighbour, and not as a parent.
+            // The name of a value has the parent of its enumeration.
             ("genesys.presence.v1.Permissions.MODE_ANY", options),
             ("google.api.HttpRule.pattern", "google/api/http.proto"),
             ("google.rpc.ErrorInfo", "google/rpc/error_details.proto"),
@@ -196,22 +203,22 @@ async fn every_kind_of_symbol_is_found() {
             ("grpc.health.v1.Health.Watch", health),
             ("grpc.health.v1.HealthCheckResponse.SERVING", health),
         ] {
-            let answer = answer(&gateway, version, symbol(name)).await;
-            let FileDescriptorResponse(_) = &answer else {
-                panic!("{version}: {name}: {answer:?}");
+            let response = respond(&gateway, version, symbol(name)).await;
+            let FileDescriptorResponse(_) = &response else {
+                panic!("{version}: {name}: {response:?}");
             };
-            assert_eq!(files(&answer), [file], "{version}: {name}");
+            assert_eq!(files(&response), [file], "{version}: {name}");
         }
     }
 }
 
 #[tokio::test]
-async fn extensions_are_told_with_the_files_that_have_them() {
+async fn extensions_are_listed_and_found_in_their_files() {
     let gateway = Gateway::start_without_vendor().await;
     for version in VERSIONS {
         let all = async |name: &str| {
             let all = AllExtensionNumbersOfType(name.to_owned());
-            match answer(&gateway, version, all).await {
+            match respond(&gateway, version, all).await {
                 AllExtensionNumbersResponse(all) => all,
                 other => panic!("{version}: {name}: {other:?}"),
             }
@@ -222,11 +229,11 @@ async fn extensions_are_told_with_the_files_that_have_them() {
             (72_295_728, "google/api/annotations.proto"),
             (50_001, "genesys/presence/v1/options.proto"),
         ] {
-            let told = &options.extension_number;
-            assert!(told.contains(&number), "{version}: {told:?}");
-            let file_of = extension("google.protobuf.MethodOptions", number);
-            let answer = answer(&gateway, version, file_of).await;
-            assert_eq!(files(&answer), [file], "{version}");
+            let numbers = &options.extension_number;
+            assert!(numbers.contains(&number), "{version}: {numbers:?}");
+            let extension = extension("google.protobuf.MethodOptions", number);
+            let response = respond(&gateway, version, extension).await;
+            assert_eq!(files(&response), [file], "{version}");
         }
         let none = all("genesys.presence.v1.UserPresence").await;
         assert!(none.extension_number.is_empty(), "{version}: {none:?}");
@@ -234,10 +241,10 @@ async fn extensions_are_told_with_the_files_that_have_them() {
 }
 
 #[tokio::test]
-async fn both_versions_list_both_of_them() {
+async fn each_version_lists_both_versions() {
     let gateway = Gateway::start_without_vendor().await;
     for version in VERSIONS {
-        let list = answer(&gateway, version, ListServices(String::new())).await;
+        let list = respond(&gateway, version, ListServices(String::new())).await;
         let ListServicesResponse(list) = list else {
             panic!("{version}: {list:?}");
         };

@@ -1,5 +1,5 @@
-//! The service config that callers give to their gRPC library: which calls it
-//! repeats, and how long each may take.
+//! The service config for callers' gRPC libraries: which calls they retry, and the
+//! timeout of each.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -16,7 +16,7 @@ const FILE: &str = "proto/service-config.json";
 
 static TEXT: LazyLock<String> = LazyLock::new(|| generated::read(FILE, with_names));
 
-/// The longest deadline that the gateway grants by default.
+/// The gateway's default for the longest deadline.
 const MAX_DEADLINE: Duration = Duration::from_mins(2);
 
 #[derive(Deserialize)]
@@ -46,8 +46,8 @@ struct MethodConfig {
 #[serde(deny_unknown_fields)]
 struct Name {
     service: String,
-    /// Required here: without it, an RPC that comes later would be repeated
-    /// although nobody thought of it.
+    /// Required here: without it, the retry policy would cover RPCs of later
+    /// versions.
     method: String,
 }
 
@@ -65,10 +65,10 @@ fn config() -> ServiceConfig {
     serde_json::from_str(&TEXT).unwrap()
 }
 
-/// A duration as protobuf's JSON has it.
+/// Parses a duration of protobuf's JSON form.
 fn duration(text: &str) -> Duration {
     let seconds = text.strip_suffix('s').and_then(|text| text.parse().ok());
-    Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("`{text}` is no duration")))
+    Duration::from_secs_f64(seconds.unwrap_or_else(|| panic!("`{text}` is not a duration")))
 }
 
 /// Returns the index of the group that an RPC belongs to, in the order of the file.
@@ -84,7 +84,7 @@ fn group(rpc: &MethodDescriptor) -> usize {
     }
 }
 
-/// Returns the service config with the names that the protos give to each group.
+/// Returns the service config with the names of each group from the protos.
 fn with_names(text: &str) -> String {
     const NAMES: &str = "\"name\": [\n";
     let (mut generated, groups) = text
@@ -107,20 +107,20 @@ fn with_names(text: &str) -> String {
     generated
 }
 
-/// Each RPC with what is said of it.
+/// Returns each RPC with its method config.
 fn configured() -> Vec<(MethodDescriptor, MethodConfig)> {
-    let of = |rpc: &MethodDescriptor| {
-        let is_it = |name: &Name| format!("/{}/{}", name.service, name.method) == path(rpc);
+    let find = |rpc: &MethodDescriptor| {
+        let is_rpc = |name: &Name| format!("/{}/{}", name.service, name.method) == path(rpc);
         let mut config = config().method_config;
-        config.retain(|config| config.name.iter().any(is_it));
+        config.retain(|config| config.name.iter().any(is_rpc));
         let named = config.iter().flat_map(|config| &config.name);
-        let count = named.filter(|name| is_it(name)).count();
+        let count = named.filter(|name| is_rpc(name)).count();
         let name = rpc.full_name();
         assert_eq!(count, 1, "{name} is named {count} times; run `{COMMAND}`");
         config.remove(0)
     };
     let pair = |rpc: MethodDescriptor| {
-        let config = of(&rpc);
+        let config = find(&rpc);
         (rpc, config)
     };
     all_methods().into_iter().map(pair).collect()
@@ -130,8 +130,8 @@ fn is_streaming(rpc: &MethodDescriptor) -> bool {
     rpc.is_client_streaming() || rpc.is_server_streaming()
 }
 
-/// Whether an RPC may be repeated by somebody who does not know what became of it.
-fn is_repeatable(rpc: &MethodDescriptor) -> bool {
+/// Whether a client may retry the RPC after an unknown outcome.
+fn is_retryable(rpc: &MethodDescriptor) -> bool {
     idempotency(rpc) != 0
 }
 
@@ -148,7 +148,7 @@ fn the_names_of_the_service_config_follow_from_the_protos() {
 }
 
 #[test]
-fn every_rpc_is_named_once_and_nothing_else_is() {
+fn the_service_config_names_every_rpc_once_and_nothing_else() {
     let paths: Vec<String> = configured().iter().map(|(rpc, _)| path(rpc)).collect();
     for name in config()
         .method_config
@@ -156,32 +156,32 @@ fn every_rpc_is_named_once_and_nothing_else_is() {
         .flat_map(|config| config.name)
     {
         let path = format!("/{}/{}", name.service, name.method);
-        assert!(paths.contains(&path), "there is no {path}");
+        assert!(paths.contains(&path), "no RPC has the path {path}");
     }
 }
 
 #[test]
-fn what_may_be_repeated_is_and_nothing_else() {
+fn exactly_the_retryable_rpcs_have_a_retry_policy() {
     for (rpc, config) in configured() {
         assert_eq!(
             config.retry_policy.is_some(),
-            is_repeatable(&rpc) && !is_streaming(&rpc),
+            is_retryable(&rpc) && !is_streaming(&rpc),
             "{} has the wrong retry policy",
             rpc.full_name()
         );
     }
 }
 
-/// `RESOURCE_EXHAUSTED` above all is not: a client would wait out its deadline
-/// for a turn that comes later, and lose what the error says of it.
+/// A retry after `RESOURCE_EXHAUSTED` would use up the deadline while the rate
+/// limiter cannot permit it, and hide the delay that the error reports.
 #[test]
-fn only_unavailable_is_repeated() {
+fn only_unavailable_is_retried() {
     let policies = config().method_config.into_iter();
     let policies: Vec<RetryPolicy> = policies.filter_map(|config| config.retry_policy).collect();
-    assert!(!policies.is_empty(), "nothing is ever repeated");
+    assert!(!policies.is_empty(), "no RPC has a retry policy");
     for policy in policies {
         assert_eq!(policy.retryable_status_codes, ["UNAVAILABLE"]);
-        // More than five are cut to five by every library.
+        // Every library reduces more than five to five.
         assert!((2..=5).contains(&policy.max_attempts));
         let (first, longest) = (
             duration(&policy.initial_backoff),
@@ -193,12 +193,15 @@ fn only_unavailable_is_repeated() {
 }
 
 #[test]
-fn every_call_has_a_timeout_that_the_gateway_grants_and_no_stream_has() {
+fn every_unary_call_has_a_timeout_that_the_gateway_grants_and_no_stream_has_one() {
     for (rpc, config) in configured() {
         let timeout = config.timeout.as_deref().map(duration);
         let name = rpc.full_name();
         if is_streaming(&rpc) {
-            assert_eq!(timeout, None, "{name} would end in the middle");
+            assert_eq!(
+                timeout, None,
+                "a timeout of {name} would end it in the middle"
+            );
             continue;
         }
         let timeout = timeout.unwrap_or_else(|| panic!("{name} has no timeout"));
@@ -210,7 +213,7 @@ fn every_call_has_a_timeout_that_the_gateway_grants_and_no_stream_has() {
 }
 
 #[test]
-fn calls_are_spread_over_the_replicas_and_repetitions_are_bounded() {
+fn calls_are_balanced_over_replicas_and_retries_are_bounded() {
     let config = config();
     let balancing = config.load_balancing_config.first();
     assert!(balancing.is_some_and(|policy| policy.contains_key("round_robin")));
