@@ -1,4 +1,4 @@
-"""Calls of the gateway's as bytes: what a test wants right is right, and the rest as it says."""
+"""Encodes calls of the gateway as bytes: valid by default, with the changes that a test asks for."""
 
 import base64
 
@@ -15,7 +15,7 @@ REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
 
 def headers(path=READ, *more, without=(), token=None):
-    """The headers of a call, with these in the place of those of the same name."""
+    """The headers of a call; those in `more` replace defaults of the same name."""
     right = {
         ":method": "POST",
         ":scheme": "http",
@@ -32,24 +32,24 @@ def headers(path=READ, *more, without=(), token=None):
 
 
 def opening(stream, *arguments, **named):
-    """The HEADERS of a call, after which its message is awaited."""
+    """The HEADERS frame of a call whose message follows."""
     return head(stream, literal(headers(*arguments, **named)))
 
 
 def message(fields=b"", *, length=None, compressed=0):
-    """A message with its prefix, which may lie."""
+    """A message after its prefix; `length` and `compressed` may be wrong."""
     length = len(fields) if length is None else length
     return bytes([compressed]) + length.to_bytes(4, "big") + fields
 
 
 def status(answer):
-    """The code of an answer as a number, and the reason of its error if it has one."""
+    """The numeric code of a response, and the reason of its error if it has details."""
     code = int(answer.headers["grpc-status"])
     details = answer.headers.get("grpc-status-details-bin")
     if not details:
         return code, None
-    told = status_pb2.Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4)))
+    parsed = status_pb2.Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4)))
     info = error_details_pb2.ErrorInfo()
-    reasons = [info.reason for each in told.details if each.Unpack(info)]
-    assert len(reasons) == 1, f"an error has one reason: {told}"
+    reasons = [info.reason for each in parsed.details if each.Unpack(info)]
+    assert len(reasons) == 1, f"an error has one reason: {parsed}"
     return code, reasons[0]

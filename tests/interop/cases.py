@@ -1,8 +1,8 @@
-"""Arguments for every operation, in the vendor's words, for which a request is compared.
+"""Arguments for every operation, in the vendor's names, whose requests are compared.
 
-What protobuf cannot tell apart is no case here: an empty list from none, an
-empty map from none, a null from nothing. The gateway leaves such an argument
-out, where an SDK that is told to sends `id=`, `{}` or `null`.
+There is no case for values that protobuf cannot represent: an empty list, an
+empty map or a null is the same as a missing one. The gateway omits such an
+argument, where an SDK sends `id=`, `{}` or `null`.
 """
 
 from operations import OPERATIONS
@@ -12,8 +12,8 @@ OTHER = "0e2a9f6b-7c1d-4e5f-8a9b-1c2d3e4f5a6b"
 SOURCE = "8f9c1f7e-52a6-4a44-9f0b-6f1d0b7a9c3e"
 DEFINITION = "6a3af858-942f-489d-9700-5f9bcdcdae9b"
 
-# An id that a URL cannot hold as it is. A slash is left to the gateway's own
-# tests: the Python SDK sends one unescaped, which is another path.
+# An id that a URL must escape. The gateway's own tests cover a slash: the
+# Python SDK sends it unescaped, which is another path.
 AWKWARD = "Zoë+1 @100%?&#;=:é"
 
 TEXT = "Zurück um 12:30 — “später” \U0001f355 \\ \" / \n\t\u2028 <&> 日本"
@@ -240,7 +240,7 @@ CASES = {
 
 
 def derived(operation):
-    """Two cases for an operation without one above: what is required, and every argument, to escape."""
+    """Two cases for an operation without one above: only required arguments, and all with characters to escape."""
     values = {"str": AWKWARD, "list[str]": [USER, AWKWARD], "int": 2}
     if any(parameter.type not in values for parameter in operation.parameters):
         return {}  # a model or a date: write its case above

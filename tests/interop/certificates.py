@@ -1,4 +1,4 @@
-"""Certificates of authorities that live as long as a test, as strict clients want them."""
+"""Test certificate authorities, whose certificates strict clients accept."""
 
 import datetime
 import ipaddress
@@ -12,7 +12,7 @@ SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUT
 
 
 class Authority:
-    """Issues certificates, for 90 days from yesterday unless a test says otherwise."""
+    """Issues certificates, by default for 90 days from yesterday."""
 
     def __init__(self, name="an authority"):
         self._name = _named(name)
@@ -59,7 +59,7 @@ class Authority:
 
 
 def rsa_key():
-    """A key of the kind that most certificates have."""
+    """An RSA key, as most certificates have."""
     return rsa.generate_private_key(public_exponent=65_537, key_size=2048)
 
 

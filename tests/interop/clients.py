@@ -1,10 +1,10 @@
-"""Three clients of the presence API with one face.
+"""Three clients of the presence API with one interface.
 
-Each is called with the vendor's name of an operation and with its arguments as
-the vendor writes them (`definitionId="…"`, `id=[…]`, `body={…}`), and hands
-back the vendor's JSON: the model, the bare array, or None for a void operation.
-What lies between is the official Python SDK, the official JavaScript SDK, or
-the gateway as a generated Python client sees it.
+Each takes the vendor's name of an operation and its arguments in the vendor's
+spelling (`definitionId="…"`, `id=[…]`, `body={…}`), and returns the vendor's
+JSON: the model, the bare array, or None for a void operation. The clients are
+the official Python SDK, the official JavaScript SDK, and the gateway through
+generated Python stubs.
 """
 
 import importlib
@@ -26,11 +26,11 @@ ANSWERED_WITHIN = 20  # seconds
 
 
 class Refused(Exception):
-    """The other side answered with an error."""
+    """The server returned an error."""
 
 
 def new_token():
-    """A bearer token that no other call uses, so that no test spends another's quota."""
+    """A unique bearer token, so that tests share no rate limit."""
     return f"token-{uuid.uuid4()}"
 
 
@@ -46,13 +46,13 @@ class PythonSdk:
         self._client = client
 
     def call(self, operation, **arguments):
-        """Calls the SDK's method with models, dates and all, as its users do."""
+        """Calls the SDK's method with its models and dates, as its users do."""
         types = {parameter.name: parameter.type for parameter in OPERATIONS[operation].parameters}
         native = {
             snake_case(name): self._native(types[name], value) for name, value in arguments.items()
         }
         try:
-            # The SDK insists on warning of its deprecated methods, which we call on purpose.
+            # The SDK always warns about its deprecated methods, which the tests call on purpose.
             with warnings.catch_warnings(record=True):
                 answer = getattr(self._api(operation), operation)(**native)
         except self._sdk.rest.ApiException as error:
@@ -60,7 +60,7 @@ class PythonSdk:
         return self._client.sanitize_for_serialization(answer)
 
     def _api(self, operation):
-        """The class of the SDK that has an operation: PresenceApi, or else the first that does."""
+        """The SDK class that has an operation: PresenceApi, or else the first one."""
         names = [name for name in dir(self._sdk) if name.endswith("Api")]
         apis = [self._sdk.PresenceApi, *(getattr(self._sdk, name) for name in names)]
         return next(api for api in apis if hasattr(api, operation))(self._client)
@@ -107,12 +107,12 @@ class JavaScriptProcess:
         self._lines.put(None)
 
     def ask(self, question):
-        """The answer to one question, both as JSON."""
+        """Sends one request and returns its response, both as JSON."""
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
         line = self._lines.get(timeout=ANSWERED_WITHIN)
         if line is None:
-            raise RuntimeError("node ended; what it said is on standard error")
+            raise RuntimeError("node exited; see its standard error")
         return json.loads(line)
 
     def stop(self):
@@ -135,7 +135,7 @@ class JavaScriptSdk:
         self._token = token
 
     def call(self, operation, **arguments):
-        """Calls the SDK's method: what is required by position, what is not in `opts`."""
+        """Calls the SDK's method: required arguments by position, optional ones in `opts`."""
         described = OPERATIONS[operation]
         optional = [parameter.name for parameter in described.parameters_in("query")]
         answer = self._process.ask(
@@ -184,34 +184,34 @@ class GatewayClient:
 
 
 def _list_field(answer):
-    """The field of a response that stands for the vendor's bare array."""
+    """The field of a response that holds the vendor's bare array."""
     names = [name for name in answer.DESCRIPTOR.fields_by_name if name.endswith("presences")]
     assert len(names) == 1, f"{answer.DESCRIPTOR.full_name} has no single field of presences"
     return names[0]
 
 
 def vendor_json(message):
-    """A message as the vendor's JSON: as protobuf's own, but 64-bit numbers are numbers."""
-    told = json_format.MessageToDict(message)
-    return _numbers(message.DESCRIPTOR, told)
+    """A message as the vendor's JSON: the protobuf JSON form with 64-bit integers as numbers."""
+    fields = json_format.MessageToDict(message)
+    return _numbers(message.DESCRIPTOR, fields)
 
 
-def _numbers(descriptor, told):
+def _numbers(descriptor, fields):
     for field in descriptor.fields:
-        if field.json_name not in told:
+        if field.json_name not in fields:
             continue
-        value = told[field.json_name]
+        value = fields[field.json_name]
         if field.cpp_type == field.CPPTYPE_INT64:
-            told[field.json_name] = [int(v) for v in value] if isinstance(value, list) else int(value)
+            fields[field.json_name] = [int(v) for v in value] if isinstance(value, list) else int(value)
         elif field.message_type and not field.message_type.GetOptions().map_entry:
             for each in value if isinstance(value, list) else [value]:
                 if isinstance(each, dict):
                     _numbers(field.message_type, each)
-    return told
+    return fields
 
 
 class Stubs:
-    """The generated modules, found by the vendor's names."""
+    """The generated modules, with lookups by the vendor's names."""
 
     def __init__(self):
         self.presence = importlib.import_module("genesys.presence.v1.presence_service_pb2")

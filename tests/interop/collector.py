@@ -1,4 +1,4 @@
-"""A real OpenTelemetry collector (rotel), which passes on what it was sent to a receiver that keeps it."""
+"""A real OpenTelemetry collector (rotel), which forwards to a receiver that records."""
 
 import threading
 from concurrent import futures
@@ -18,7 +18,7 @@ PATIENCE = 20  # seconds
 
 
 class Span:
-    """A span as a test looks at it."""
+    """A span as the tests compare it."""
 
     def __init__(self, service, span):
         self.service = service
@@ -46,17 +46,17 @@ class Kept(trace_grpc.TraceServiceServicer):
         self._changed = threading.Condition()
 
     def Export(self, request, context):
-        """Takes spans."""
+        """Receives spans."""
         with self._changed:
             for of_one in request.resource_spans:
-                said = {each.key: _value(each.value) for each in of_one.resource.attributes}
+                resource = {each.key: _value(each.value) for each in of_one.resource.attributes}
                 for scope in of_one.scope_spans:
-                    self.spans.extend(Span(said.get("service.name"), span) for span in scope.spans)
+                    self.spans.extend(Span(resource.get("service.name"), span) for span in scope.spans)
             self._changed.notify_all()
         return trace_pb2.ExportTraceServiceResponse()
 
     def take_metrics(self, request):
-        """Takes metrics."""
+        """Receives metrics."""
         with self._changed:
             for of_one in request.resource_metrics:
                 for scope in of_one.scope_metrics:
@@ -64,7 +64,7 @@ class Kept(trace_grpc.TraceServiceServicer):
             self._changed.notify_all()
 
     def until(self, is_enough):
-        """Waits until what arrived is enough; gives what `is_enough` gave."""
+        """Waits until `is_enough` is true of what arrived; returns its value."""
         with self._changed:
             found = self._changed.wait_for(lambda: is_enough(self), PATIENCE)
         assert found, f"not enough arrived: {self.spans} {sorted(self.metrics)}"
@@ -76,14 +76,14 @@ class _Metrics(metrics_grpc.MetricsServiceServicer):
         self._kept = kept
 
     def Export(self, request, context):
-        """Takes metrics."""
+        """Receives metrics."""
         self._kept.take_metrics(request)
         return metrics_pb2.ExportMetricsServiceResponse()
 
 
 @contextmanager
 def receiving(credentials=None):
-    """A receiver of OTLP that keeps what it is sent, and its port; over TLS with these credentials."""
+    """An OTLP receiver that records, and its port; with TLS if `credentials` are given."""
     kept = Kept()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
     trace_grpc.add_TraceServiceServicer_to_server(kept, server)
@@ -100,7 +100,7 @@ def receiving(credentials=None):
 
 
 class Collector:
-    """Where a running rotel is, and what it passed on."""
+    """The ports of a running rotel, and what it forwarded."""
 
     def __init__(self, kept, grpc_port, http_port):
         self.kept = kept
@@ -109,7 +109,7 @@ class Collector:
         self.grpc_port = grpc_port
 
     def variables(self, protocol):
-        """What leads the gateway to it, and lets everything be exported without delay."""
+        """The variables that make the gateway export to it without delay."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": self.grpc if protocol == "grpc" else self.http,
             "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
@@ -120,7 +120,7 @@ class Collector:
 
 @contextmanager
 def rotel(log, kept, port, grpc_port=None, http_port=None):
-    """A rotel that passes on to a receiver at `port`, until the block ends."""
+    """Runs a rotel that forwards to a receiver at `port`, until the block ends."""
     program = Path(find_spec("rotel").origin).parent / "rotel-agent"
     grpc_port, http_port = grpc_port or free_port(), http_port or free_port()
     words = [
@@ -137,6 +137,6 @@ def rotel(log, kept, port, grpc_port=None, http_port=None):
 
 @contextmanager
 def collecting(log):
-    """A rotel and a receiver behind it."""
+    """Runs a rotel and a receiver behind it."""
     with receiving() as (kept, port), rotel(log, kept, port) as collector:
         yield collector

@@ -1,4 +1,4 @@
-"""What the tests are given: the programs under test, the clients, and a recorder in the vendor's place."""
+"""Fixtures: the programs under test, the clients, and a recorder that stands in for the vendor."""
 
 import os
 import shutil
@@ -12,16 +12,16 @@ from clients import JavaScriptProcess, Stubs, new_token
 from operations import ROOT
 from peer import connected
 from processes import environment, free_port, running
-from proxied import USERS, gateway_of, sandbox_of
+from proxied import USERS, run_gateway, run_sandbox
 from recorder import recording
-from watched import watched_gateway
+from watched import monitored_gateway
 
 HERE = Path(__file__).resolve().parent
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _nothing_of_the_machine(tmp_path_factory):
-    """A home without anyone's settings, and no proxy between two programs on one machine."""
+def _isolated_environment(tmp_path_factory):
+    """Sets an empty home directory, and no proxy for the loopback interface."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         for name in ("NO_PROXY", "no_proxy"):
@@ -73,18 +73,18 @@ def javascript():
 
 @pytest.fixture(scope="session")
 def recorder():
-    """A server in the vendor's place that keeps what it is asked."""
+    """A stub server that stands in for the vendor and records its requests."""
     with recording() as recorder:
         yield recorder
 
 
 @pytest.fixture(scope="session")
 def start_gateway(binary):
-    """Starts `presence-gateway serve`; stopped at the end of the `with` block, which gets the address."""
+    """Starts `presence-gateway serve` for a `with` block, which gets the address."""
     @contextmanager
     def start(log, *words, **variables):
         port = free_port()
-        # The pauses of an orderly shutdown serve load balancers, of which there are none here.
+        # The pauses of the shutdown serve load balancers; the tests have none.
         env = environment(PRESENCE_GATEWAY_LAME_DUCK="0s", PRESENCE_GATEWAY_DRAIN_TIMEOUT="1s", **variables)
         command = [binary, "serve", "--listen", f"127.0.0.1:{port}", *words]
         with running(command, port, log, env):
@@ -95,7 +95,7 @@ def start_gateway(binary):
 
 @pytest.fixture
 def sandbox(binary, tmp_path):
-    """The address of a sandbox of the test's own, as the vendor's base URL."""
+    """The base URL of a sandbox that only this test uses."""
     port = free_port()
     command = [binary, "sandbox", "--listen", f"127.0.0.1:{port}"]
     with running(command, port, tmp_path / "sandbox.log"):
@@ -112,7 +112,7 @@ def recorded_gateway(start_gateway, recorder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sandbox_gateway(start_gateway, tmp_path_factory):
-    """The address of a gateway with its sandbox inside, for tests that leave no trace in it."""
+    """The address of a gateway with a sandbox, shared by tests that leave its state unchanged."""
     log = tmp_path_factory.mktemp("gateway") / "sandbox.log"
     with start_gateway(log, "--sandbox") as address:
         yield address
@@ -120,10 +120,10 @@ def sandbox_gateway(start_gateway, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def proxied_gateway(binary, tmp_path_factory):
-    """The gateway that stands behind proxies, in front of a sandbox without a limit of requests."""
+    """The gateway behind the proxies, in front of a sandbox without a rate limit."""
     directory = tmp_path_factory.mktemp("proxied")
-    with sandbox_of(binary, directory, "--users", str(USERS)) as sandbox:
-        with gateway_of(binary, directory, sandbox) as gateway:
+    with run_sandbox(binary, directory, "--users", str(USERS)) as sandbox:
+        with run_gateway(binary, directory, sandbox) as gateway:
             yield gateway
 
 
@@ -140,29 +140,29 @@ def dial():
 
 @pytest.fixture
 def token():
-    """A bearer token of the test's own."""
+    """A bearer token that only this test uses."""
     return new_token()
 
 
 @pytest.fixture
 def attacked(request, binary, tmp_path):
-    """A gateway of the test's own that must serve others meanwhile, and be as before afterwards.
+    """A monitored gateway: it must serve other callers during the test, and release its resources after it.
 
     Its flags are the parameter, if the test has one for this fixture.
     """
-    with watched_gateway(binary, tmp_path / "attacked.log", *getattr(request, "param", ())) as gateway:
+    with monitored_gateway(binary, tmp_path / "attacked.log", *getattr(request, "param", ())) as gateway:
         yield gateway
 
 
 @pytest.fixture
 def connect(attacked):
-    """Opens connections of a peer who means harm; all are closed at the end."""
+    """Opens connections of a hostile peer, and closes all at the end."""
     with ExitStack() as connections:
 
-        def open_connection(settings=(), *, greets=True):
+        def open_connection(settings=(), *, handshakes=True):
             peer = connections.enter_context(connected(attacked.address))
-            if greets:
-                peer.greet(settings)
+            if handshakes:
+                peer.handshake(settings)
             return peer
 
         yield open_connection

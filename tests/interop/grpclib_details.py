@@ -1,4 +1,4 @@
-"""A grpclib client that shows the details of an error before and after it imports their types.
+"""A grpclib client that prints the details of an error before and after it imports their types.
 
     python grpclib_details.py PORT
 
@@ -13,7 +13,7 @@ from grpclib.exceptions import GRPCError
 
 
 class Field:
-    """`user_id = 1`, as protobuf writes it; enough of a message for grpclib."""
+    """The field `user_id = 1` in the protobuf encoding; grpclib needs no more of a message."""
 
     def __init__(self, text=""):
         self._text = text.encode()

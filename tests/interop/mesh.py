@@ -1,8 +1,8 @@
 """Two replicas of the gateway in a mesh like Istio's: a proxy at the caller's side, and one beside each replica.
 
 One Envoy with three listeners stands for the three proxies. Its retries are Istio's
-defaults (pilot/pkg/networking/core/route/retry/retry.go): towards other pods twice, on
-another replica than before; within the pod only what did not reach the program.
+defaults (pilot/pkg/networking/core/route/retry/retry.go): twice towards other pods, on
+another replica each time; within the pod only requests that did not reach the program.
 """
 
 import json
@@ -29,7 +29,7 @@ WITHIN_THE_POD = {"retry_on": "reset-before-request", "num_retries": 2}
 
 
 class Replica:
-    """One gateway, and the proxy beside it."""
+    """One gateway and its sidecar proxy."""
 
     def __init__(self, started, binary, vendor, directory, name):
         self.port, self.metrics_port, self.sidecar_port = free_port(), free_port(), free_port()
@@ -47,7 +47,7 @@ class Replica:
 
 @contextmanager
 def mesh(binary, vendor, directory, retries):
-    """The caller's proxy, which repeats by `retries` (None: not at all), and the replicas behind it."""
+    """Runs the caller's proxy with the policy `retries` (None: no retries), and the replicas behind it."""
     with ExitStack() as started:
         replicas = [Replica(started, binary, vendor, directory, name) for name in ("first", "second")]
         port = free_port()

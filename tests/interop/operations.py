@@ -1,4 +1,4 @@
-"""The vendor's operations, read from the fixture, and how each language names them."""
+"""The vendor's operations, parsed from the fixture, and their names in each language."""
 
 import json
 import re
@@ -48,7 +48,7 @@ class Operation:
     returns: str | None
 
     def parameters_in(self, place):
-        """The parameters that travel in `place`: path, query or body."""
+        """The parameters in `place`: path, query or body."""
         return [parameter for parameter in self.parameters if parameter.place == place]
 
     @property
@@ -72,7 +72,7 @@ class Operation:
         return f"genesys.presence.v1.{kind}"
 
     def answers(self, method, path):
-        """How many literal segments of this operation's path `path` meets; None if it is another's."""
+        """The number of literal segments that `path` matches; None if it does not match this operation."""
         mine, given = self.path.split("/"), path.split("/")
         if method != self.method or len(mine) != len(given):
             return None
@@ -101,12 +101,12 @@ OPERATIONS = _read()
 
 
 def operation_of(method, path):
-    """The operation that a request is for: the one with the most literal segments."""
+    """The operation of a request: of those that match, the one with the most literal segments."""
     found = [(each.answers(method, path), each) for each in OPERATIONS.values()]
     fitting = [(score, each) for score, each in found if score is not None]
     return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
 
 def snake_case(name):
-    """`divisionId` as `division_id`."""
+    """Converts `divisionId` to `division_id`."""
     return re.sub("[A-Z]", lambda match: "_" + match[0].lower(), name)

@@ -1,4 +1,4 @@
-"""A peer that writes HTTP/2 by hand: each frame is as a test says, within the rules or not."""
+"""An HTTP/2 peer that sends any frames, valid or not."""
 
 import select
 import socket
@@ -22,16 +22,16 @@ from hyperframe.frame import (
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ANSWERED_WITHIN = 20  # seconds
 
-# The longest frame that is allowed unless the other side allows more.
+# The largest frame that HTTP/2 allows by default.
 FRAME = 16_384
 
 
-class HungUp(Exception):
-    """The gateway has closed the connection, or reset it."""
+class ConnectionClosed(Exception):
+    """The gateway closed or reset the connection."""
 
 
 class Answer:
-    """What came of one call: its headers and trailers, its bytes, and its reset if it has one."""
+    """The response to one call: its headers and trailers, its data, and its reset if it has one."""
 
     def __init__(self):
         self.headers = {}
@@ -44,7 +44,7 @@ class Answer:
 
 
 class Peer:
-    """One connection to the gateway, and what the gateway said on it."""
+    """One connection to the gateway, and what the gateway sent on it."""
 
     def __init__(self, connection):
         self._socket = connection
@@ -57,25 +57,25 @@ class Peer:
         self.pongs = 0
         self.goaway = None
         self.is_closed = False
-        # How many more bytes of DATA the gateway takes: of a stream, and in all (0).
+        # The flow-control windows for DATA to the gateway: per stream, and of the connection (0).
         self.windows = defaultdict(lambda: self.settings.get(SettingsFrame.INITIAL_WINDOW_SIZE, 65_535))
         self.windows[0] = 65_535
-        # Whether what the gateway asks for is answered: its settings, its pings.
-        self.is_polite = True
+        # Whether the peer acknowledges the gateway's settings and pings.
+        self.acknowledges = True
 
-    def greet(self, settings=()):
-        """Says the preface and these settings; waits for those of the gateway."""
+    def handshake(self, settings=()):
+        """Sends the preface and these settings, and waits for those of the gateway."""
         self.send(PREFACE, SettingsFrame(0, settings=dict(settings)))
         self.until(lambda: self.settings, "the gateway's settings")
 
     def send(self, *frames):
-        """Sends frames, or bytes in their place, and takes what comes meanwhile."""
-        said = b"".join(each if isinstance(each, bytes) else each.serialize() for each in frames)
-        left = memoryview(said)
+        """Sends frames or bytes, and reads what arrives meanwhile."""
+        data = b"".join(each if isinstance(each, bytes) else each.serialize() for each in frames)
+        left = memoryview(data)
         deadline = time.monotonic() + ANSWERED_WITHIN
         while left:
             ready = self._ready(select.POLLIN | select.POLLOUT, deadline - time.monotonic())
-            assert ready, f"{len(left)} bytes of {len(said)} are not taken"
+            assert ready, f"the gateway does not read {len(left)} bytes of {len(data)}"
             if ready & ~select.POLLOUT:
                 self._receive()
             try:
@@ -83,20 +83,20 @@ class Peer:
             except BlockingIOError:
                 pass
             except OSError as error:
-                self._take_the_rest()
-                raise HungUp(f"after {len(said) - len(left)} bytes of {len(said)}: {error}") from error
+                self._read_remaining()
+                raise ConnectionClosed(f"after {len(data) - len(left)} bytes of {len(data)}: {error}") from error
 
     def flood(self, frames, times):
-        """Sends the same again and again; gives how often, where it is not hung up on before."""
+        """Sends the same frames up to `times` times; returns how often, as the connection may close before."""
         for sent in range(times):
             try:
                 self.send(frames)
-            except HungUp:
+            except ConnectionClosed:
                 return sent
         return times
 
     def deliver(self, stream, data, *, ends=True):
-        """Sends DATA as fast as the gateway takes it, until all is sent or the call is answered."""
+        """Sends DATA within the flow-control windows, until all is sent or the call has ended."""
         at = 0
         while at < len(data) and not self._of(stream).has_ended:
             piece = data[at : at + FRAME]
@@ -110,48 +110,48 @@ class Peer:
             last = ends and at == len(data)
             self.send(DataFrame(stream, data=piece, flags=["END_STREAM"] if last else []))
 
-    def push(self, said, most):
-        """Sends the same again and again, and takes nothing that comes; gives how many bytes are taken."""
+    def push(self, data, most):
+        """Sends the same bytes repeatedly without reading; returns how many bytes the gateway accepts."""
         taken = 0
         while taken < most and self._ready(select.POLLOUT, 1):
-            taken += self._socket.send(said)
+            taken += self._socket.send(data)
         return taken
 
     def until(self, is_so, what):
-        """Reads until something is so."""
+        """Reads until a condition holds."""
         deadline = time.monotonic() + ANSWERED_WITHIN
         while not is_so():
             left = deadline - time.monotonic()
-            assert left > 0, f"never came: {what}; there was {self}"
+            assert left > 0, f"{what} did not arrive; received {self}"
             if self.is_closed:
-                raise HungUp(f"before {what}; there was {self}")
+                raise ConnectionClosed(f"before {what}; received {self}")
             if self._ready(select.POLLIN, left):
                 self._receive()
 
     def wait(self, seconds):
-        """Takes what comes within this time, until the end of the connection."""
+        """Reads for this time, or until the connection closes."""
         deadline = time.monotonic() + seconds
         while not self.is_closed and (left := deadline - time.monotonic()) > 0:
             if self._ready(select.POLLIN, left):
                 self._receive()
 
     def answer(self, stream):
-        """The whole answer of one call, or its reset."""
+        """The complete response to one call, or its reset."""
         self.until(lambda: self._of(stream).has_ended, f"the answer of stream {stream}")
         return self.answers[stream]
 
     def closed(self):
-        """Reads until the gateway hangs up; gives the error code that it left, if it did."""
+        """Reads until the gateway closes the connection; returns the error code of its GOAWAY, if it sent one."""
         self.until(lambda: self.is_closed, "the end of the connection")
         return self.goaway
 
     def is_alive(self):
-        """Whether the gateway still answers a ping."""
+        """Whether the gateway still replies to a ping."""
         before = self.pongs
         try:
             self.send(PingFrame(0, opaque_data=b"alive???"))
             self.until(lambda: self.pongs > before, "a pong")
-        except HungUp:
+        except ConnectionClosed:
             return False
         return True
 
@@ -159,7 +159,7 @@ class Peer:
         return f"<goaway={self.goaway} closed={self.is_closed} answers={self.answers}>"
 
     def _ready(self, events, seconds):
-        """Waits until the connection is ready for one of these; gives for which, and 0 if for none."""
+        """Waits until the connection is ready for one of `events`; returns which, or 0."""
         poll = select.poll()
         poll.register(self._socket, events)
         found = poll.poll(max(0, seconds) * 1000)
@@ -168,8 +168,8 @@ class Peer:
     def _of(self, stream):
         return self.answers.setdefault(stream, Answer())
 
-    def _take_the_rest(self):
-        """What the gateway said before it hung up."""
+    def _read_remaining(self):
+        """Reads what the gateway sent before it closed the connection."""
         deadline = time.monotonic() + ANSWERED_WITHIN
         while not self.is_closed and time.monotonic() < deadline:
             if self._ready(select.POLLIN, 0.2):
@@ -225,7 +225,7 @@ class Peer:
             self._of(frame.stream_id).has_ended = True
 
     def _reply(self, frame):
-        if self.is_polite:
+        if self.acknowledges:
             try:
                 self._socket.send(frame.serialize())
             except OSError:
@@ -233,7 +233,7 @@ class Peer:
 
 
 def literal(headers):
-    """A header block that neither needs nor changes a table, so that it is the same at any time."""
+    """A header block without the dynamic table, so that its encoding never changes."""
     return b"".join(b"\x10" + _text(name) + _text(value) for name, value in headers)
 
 
@@ -243,7 +243,7 @@ def _text(text):
 
 
 def integer(number, bits):
-    """A number as HPACK writes it, in a byte of which so many bits are its own, and those after."""
+    """An HPACK integer whose prefix has `bits` bits."""
     most = (1 << bits) - 1
     if number < most:
         return bytes([number])
@@ -255,7 +255,7 @@ def integer(number, bits):
 
 
 def head(stream, block, *, ends=False):
-    """A header block as a HEADERS frame, and as many CONTINUATION frames as it needs."""
+    """A header block as a HEADERS frame and the CONTINUATION frames that it needs."""
     pieces = [block[at : at + FRAME] for at in range(0, len(block), FRAME)] or [b""]
     first = HeadersFrame(stream, data=pieces[0], flags=["END_STREAM"] if ends else [])
     frames = [first, *(ContinuationFrame(stream, data=piece) for piece in pieces[1:])]
@@ -264,14 +264,14 @@ def head(stream, block, *, ends=False):
 
 
 def raw(kind, flags, stream, payload=b"", *, length=None):
-    """A frame whose every field is as told, whether it is one or not."""
+    """A frame with exactly these fields, valid or not."""
     length = len(payload) if length is None else length
     return length.to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
 @contextmanager
 def connected(address):
-    """A connection on which nothing was said yet."""
+    """A connection before its preface."""
     host, port = address.rsplit(":", 1)
     connection = socket.create_connection((host, int(port)), timeout=ANSWERED_WITHIN)
     try:

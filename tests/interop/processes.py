@@ -1,4 +1,4 @@
-"""Programs that a test starts: each on a free port of its own, ready when handed over, always stopped."""
+"""Starts programs on free ports, waits until they are ready, and always stops them."""
 
 import os
 import socket
@@ -18,10 +18,10 @@ def free_port():
 
 
 def environment(**more):
-    """The environment without whatever would configure a program behind the test's back."""
+    """The environment without variables that would configure a program."""
     foreign = ("PRESENCE_GATEWAY_", "OTEL_", "RUST_LOG")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    # Without a pause between the signal and the end, which no test waits for.
+    # No pause between the signal and the exit: no test needs it.
     return kept | {"PRESENCE_GATEWAY_LAME_DUCK": "0s"} | more
 
 
@@ -44,7 +44,7 @@ def running(command, port, log, env=None):
 
 
 def stop(process):
-    """Asks the process to end, and ends it if it does not."""
+    """Terminates the process, and kills it if it does not exit."""
     if process.poll() is None:
         process.terminate()
     try:
@@ -66,6 +66,6 @@ def _await_port(process, command, port, log):
         if ended is not None or time.monotonic() > deadline:
             what = f"ended with {ended}" if ended is not None else f"did not listen on port {port}"
             words = " ".join(str(word) for word in command)
-            said = log.read_text(encoding="utf-8", errors="replace")
-            raise RuntimeError(f"`{words}` {what}. It said:\n{said}")
+            output = log.read_text(encoding="utf-8", errors="replace")
+            raise RuntimeError(f"`{words}` {what}. Its output:\n{output}")
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""What stands behind the proxies: a gateway whose log and whose vendor can be looked at, and a server of shapes."""
+"""The servers behind the proxies: a gateway whose log and sandbox the tests read, and a server of failures."""
 
 import json
 import os
@@ -11,17 +11,17 @@ import grpc
 
 from processes import environment, free_port, running
 
-TOLD_WITHIN = 10  # seconds
+WAIT_TIMEOUT = 10  # seconds
 
-# As many as one bulk read may name.
+# The most ids of one bulk read.
 USERS = 5000
 
-# Nobody's quota stands in the way, and a stream may be quiet for as long as a test is.
+# Without a rate limit for tokens.
 FLAGS = ("--token-requests-per-minute", "0", "--log-format", "json")
 
 
 class Sandbox:
-    """A vendor that misbehaves as it is told."""
+    """A sandbox to which tests add faults."""
 
     def __init__(self, address):
         self.address = address
@@ -31,24 +31,24 @@ class Sandbox:
         self._ask("misbehave", rule)
 
     def journal(self):
-        """The requests it has had, at most the latest thousand."""
+        """The latest requests that it received, at most a thousand."""
         return json.loads(self._ask("requests"))["requests"]
 
     def count(self):
-        """How many requests it has had."""
+        """How many requests it has received."""
         journal = self.journal()
         return journal[-1]["number"] + 1 if journal else 0
 
-    def await_one_after(self, count):
-        """Waits until it has had one more."""
-        deadline = time.monotonic() + TOLD_WITHIN
+    def wait_for_request_after(self, count):
+        """Waits until it has received one more than `count`."""
+        deadline = time.monotonic() + WAIT_TIMEOUT
         while self.count() == count:
             assert time.monotonic() < deadline, "no request reached the vendor"
             time.sleep(0.01)
 
     def _ask(self, path, body=None):
-        told = urllib.request.Request(f"{self.address}/sandbox/{path}", body and body.encode())
-        with urllib.request.urlopen(told, timeout=TOLD_WITHIN) as answer:
+        request = urllib.request.Request(f"{self.address}/sandbox/{path}", body and body.encode())
+        with urllib.request.urlopen(request, timeout=WAIT_TIMEOUT) as answer:
             return answer.read()
 
 
@@ -62,14 +62,14 @@ class Gateway:
         self._log = log
 
     def calls(self, method):
-        """The lines of the log about the calls of a method that have ended."""
+        """The access log lines of the ended calls of a method."""
         lines = self._log.read_text(encoding="utf-8").splitlines()
         entries = [json.loads(line) for line in lines if line.endswith("}")]
         return [entry for entry in entries if entry.get("method", "").endswith(f"/{method}")]
 
     def call_after(self, before, method):
-        """Waits for the line about the one call that has ended since there were `before` of them."""
-        deadline = time.monotonic() + TOLD_WITHIN
+        """Waits for the access log line of the only call that has ended after those in `before`."""
+        deadline = time.monotonic() + WAIT_TIMEOUT
         while not (new := self.calls(method)[len(before) :]):
             assert time.monotonic() < deadline, f"the gateway logged no end of {method}"
             time.sleep(0.01)
@@ -78,8 +78,8 @@ class Gateway:
 
 
 @contextmanager
-def sandbox_of(binary, directory, *flags):
-    """A sandbox without a limit of requests."""
+def run_sandbox(binary, directory, *flags):
+    """Runs a sandbox without a rate limit."""
     port = free_port()
     command = [binary, "sandbox", "--listen", f"127.0.0.1:{port}", "--rate-limit", "0", *flags]
     with running(command, port, directory / "sandbox.log"):
@@ -87,8 +87,8 @@ def sandbox_of(binary, directory, *flags):
 
 
 @contextmanager
-def gateway_of(binary, directory, sandbox, *flags):
-    """A gateway in front of that sandbox."""
+def run_gateway(binary, directory, sandbox, *flags):
+    """Runs a gateway in front of that sandbox."""
     port = free_port()
     command = [binary, "serve", "--upstream-url", sandbox.address, "--listen", f"127.0.0.1:{port}", *FLAGS, *flags]
     log = directory / "gateway.log"
@@ -98,7 +98,7 @@ def gateway_of(binary, directory, sandbox, *flags):
 
 @contextmanager
 def shapes(length):
-    """A server whose every call fails with trailers of so many bytes that do not compress."""
+    """Runs a server whose every call fails with `length` bytes of trailers that do not compress."""
     details = os.urandom(length * 3 // 4)
 
     def fail(_request, context):

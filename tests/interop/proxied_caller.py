@@ -1,4 +1,4 @@
-"""A gRPC client of the gateway as the tests of proxies use it: one channel to one proxy, a token of its own."""
+"""The gRPC client of the proxy tests: one channel to one proxy, with its own token."""
 
 import importlib
 import os
@@ -19,7 +19,7 @@ LONGEST_TOKEN = 16 * 1024 - len("Bearer ")
 
 
 def users(count):
-    """The ids of so many users of the sandbox."""
+    """The ids of the first `count` users of the sandbox."""
     return [f"00000000-0000-4000-8000-{number:012d}" for number in range(1, count + 1)]
 
 
@@ -39,9 +39,9 @@ class Caller:
     """Calls through one address until it is closed."""
 
     def __init__(self, stubs, address, **options):
-        told = {"grpc.enable_http_proxy": 0, "grpc.use_local_subchannel_pool": 1} | options
+        settings = {"grpc.enable_http_proxy": 0, "grpc.use_local_subchannel_pool": 1} | options
         self.token = new_token()
-        self._channel = grpc.insecure_channel(address, options=list(told.items()))
+        self._channel = grpc.insecure_channel(address, options=list(settings.items()))
         self._messages = stubs.presence
         self._models = stubs.models
         self._streamed = importlib.import_module("genesys.presence.v1.presence_stream_service_pb2")
@@ -67,12 +67,12 @@ class Caller:
         return self.begin_read(user, timeout).result()
 
     def begin_read(self, user=USER, timeout=ANSWERED_WITHIN):
-        """A read that is under way."""
+        """Starts a read."""
         request = self._messages.GetUserPresencesPurecloudRequest(user_id=user)
         return self._unary.GetUserPresencesPurecloud.future(request, timeout=timeout, metadata=self._metadata)
 
     def begin(self, method, timeout=ANSWERED_WITHIN):
-        """A call whose request is empty, under way."""
+        """Starts a call with an empty request."""
         request = getattr(self._messages, f"{method}Request")()
         return getattr(self._unary, method).future(request, timeout=timeout, metadata=self._metadata)
 
@@ -82,23 +82,23 @@ class Caller:
         return self._unary.GetUsersPresencesPurecloudBulk(request, timeout=timeout, metadata=self._metadata)
 
     def begin_write(self, user, timeout=ANSWERED_WITHIN):
-        """A PATCH that is under way."""
+        """Starts a PATCH."""
         body = self._models.UserPresence(presence_definition=self._models.PresenceDefinition(id=AVAILABLE))
         request = self._messages.PatchUserPresencesPurecloudRequest(user_id=user, body=body)
         return self._unary.PatchUserPresencesPurecloud.future(request, timeout=timeout, metadata=self._metadata)
 
     def stream(self):
-        """A stream of ids that is under way."""
+        """Opens a stream of ids."""
         method = self._streams.StreamUsersPresencesPurecloudBulk
         return IdStream(method, self._streamed.StreamUsersPresencesPurecloudBulkRequest, self._metadata)
 
     def stream_of_source(self):
-        """A stream of ids of the same source, by the RPC that is told it."""
+        """Opens a stream of ids by the RPC that takes the source, with the same source."""
         message = partial(self._streamed.StreamUsersPresenceBulkRequest, source_id="PURECLOUD")
         return IdStream(self._streams.StreamUsersPresenceBulk, message, self._metadata)
 
     def watch(self, service):
-        """A watch of the gateway's health."""
+        """Opens a health watch."""
         from grpc_health.v1 import health_pb2, health_pb2_grpc
 
         stub = health_pb2_grpc.HealthStub(self._channel)
@@ -106,7 +106,7 @@ class Caller:
 
 
 class IdStream:
-    """A stream of ids: what is sent waits for nobody, and each answer is waited for."""
+    """A stream of ids: `send` never blocks, `receive` waits for a response."""
 
     def __init__(self, method, message, metadata):
         self._message = message
@@ -120,11 +120,11 @@ class IdStream:
         self._outgoing.put(self._message(ids=ids))
 
     def close(self):
-        """Says that there are no more ids."""
+        """Closes the caller's side of the stream."""
         self._outgoing.put(None)
 
     def receive(self, within=ANSWERED_WITHIN):
-        """The next answer, or None where the stream has ended well; raises what it failed with."""
+        """The next response, or None if the stream ended with OK; raises its error."""
         answer = self._answers.get(timeout=within)
         if isinstance(answer, Exception):
             raise answer

@@ -1,4 +1,4 @@
-"""Envoy as a proxy in front of the gateway: one that adds a span of its own, and one for browsers."""
+"""Envoy in front of the gateway: one that adds its own span, and one that translates gRPC-Web."""
 
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -95,7 +95,7 @@ CLUSTER = """name: {name}
 
 
 def envoy_program():
-    """The path of Envoy in the package that pip installed."""
+    """The path of Envoy in its pip package."""
     package = Path(find_spec("envoy").origin).parent
     found = [path for path in package.rglob("envoy*") if path.is_file() and path.stat().st_size > 1_000_000]
     assert found, f"the package of Envoy holds no program: {list(package.rglob('*'))[:20]}"
@@ -104,7 +104,7 @@ def envoy_program():
 
 @contextmanager
 def envoy_in_front(directory, gateway, collector_port):
-    """The address of an Envoy that forwards to the gateway, until the block ends."""
+    """Runs an Envoy that forwards to the gateway, until the block ends; gives its address."""
     clusters = {
         "gateway": CLUSTER.format(name="gateway", port=gateway.rsplit(":", 1)[1]),
         "collector": CLUSTER.format(name="collector", port=collector_port),
@@ -115,7 +115,7 @@ def envoy_in_front(directory, gateway, collector_port):
 
 @contextmanager
 def envoy_for_browsers(directory, gateway):
-    """The address of an Envoy that speaks gRPC-Web to clients and gRPC to the gateway, until the block ends."""
+    """Runs an Envoy that translates gRPC-Web to gRPC, until the block ends; gives its address."""
     clusters = {"gateway": CLUSTER.format(name="gateway", port=gateway.rsplit(":", 1)[1])}
     with _envoy(directory, WEB_CONFIG, clusters) as address:
         yield address

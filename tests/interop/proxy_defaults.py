@@ -1,6 +1,6 @@
-"""The proxies of docs/proxies.md without the lines that it recommends."""
+"""The changes that turn the configurations of docs/proxies.md into the proxies' defaults."""
 
-# What to change in each configuration to have the defaults: those of the program, or of Debian's file for HAProxy.
+# The changes for each proxy: to the defaults of the program, or for HAProxy to those of Debian's file.
 DEFAULTS = {
     "Envoy": {"stream_idle_timeout": None, "timeout: 0s": None},
     "nginx": {"client_max_body_size": None, "large_client_header_buffers": None, "grpc_read_timeout": None},

@@ -1,6 +1,6 @@
-"""docs/proxies.md as the tests read it: the configurations that it recommends, and its tables.
+"""Parses docs/proxies.md: the configurations that it recommends, and its tables.
 
-What the page says is what is run: there is no other copy of it.
+The tests run the configurations of the page; there is no other copy.
 """
 
 import re
@@ -9,15 +9,15 @@ from operations import ROOT
 
 PAGE = ROOT / "docs" / "proxies.md"
 
-# The addresses as the page writes them, each of which a test replaces by its own.
+# The addresses in the page, which the tests replace.
 LISTENS = re.compile(r"\b8080\b")
 GATEWAY = re.compile(r"\b50051\b")
 
 
 def configuration(heading, changes=None):
-    """The configuration under a heading, with some of its texts changed.
+    """The configuration under a heading, with changes.
 
-    `changes` has the text that takes the place of each; with None, its whole line goes.
+    `changes` maps a text to its replacement; None removes the line.
     """
     page = PAGE.read_text(encoding="utf-8")
     found = re.search(rf"^## {re.escape(heading)}\n.*?^```\w+\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
@@ -33,7 +33,7 @@ def configuration(heading, changes=None):
 
 
 def with_ports(text, listen, gateway):
-    """A configuration with other ports than those of the page."""
+    """A configuration with its ports replaced."""
     for pattern, port in ((LISTENS, listen), (GATEWAY, gateway)):
         text, replaced = pattern.subn(str(port), text)
         assert replaced == 1, f"the configuration has {pattern.pattern} {replaced} times:\n{text}"
@@ -41,7 +41,7 @@ def with_ports(text, listen, gateway):
 
 
 def table(first_cell):
-    """The table whose first cell this is, as rows by their first cells, each a dictionary by column."""
+    """The table with this first cell: its rows by their first cells, each a dictionary by column."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     begin = next((at for at, line in enumerate(lines) if line.startswith(f"| {first_cell} |")), None)
     assert begin is not None, f"{PAGE} has no table that begins with {first_cell!r}"

@@ -1,4 +1,4 @@
-"""Calls that last for more than a minute, through many proxies side by side, and how each of them ended."""
+"""Calls of more than a minute, through many proxies in parallel, and their outcomes."""
 
 import threading
 import time
@@ -8,26 +8,26 @@ import grpc
 
 from proxied_caller import USER, Caller
 
-# Longer than the timeouts that proxies have by default: 15, 50 and 60 s.
+# Longer than the default timeouts of the proxies: 15, 50 and 60 s.
 LONG = 65
 QUIET = 70
-MARGIN = 30  # seconds: how much longer a caller waits
+MARGIN = 30  # seconds that a caller waits beyond it
 
 
 def a_unary_call(caller, sandbox):
-    """The vendor answers late."""
+    """A call for which the vendor responds late."""
     sandbox.misbehave(f"delay={LONG}s token={caller.token}")
     return caller.begin_read(timeout=LONG + MARGIN), lambda call: call.result()
 
 
 def a_quiet_stream(caller, sandbox):
-    """Neither side sends anything for a while, then both do."""
+    """A stream on which both sides pause, then continue."""
     stream = caller.stream()
     stream.send([USER])
     stream.receive()
 
     def go_on(call):
-        # The stream ends early where somebody cuts it.
+        # The stream ends early if a proxy cuts it.
         ended = threading.Event()
         call.add_done_callback(lambda _: ended.set())
         if not ended.wait(QUIET):
@@ -40,7 +40,7 @@ def a_quiet_stream(caller, sandbox):
 
 
 def a_quiet_watch(caller, sandbox):
-    """A server stream that says one thing, and then nothing."""
+    """A server stream with one message, and then none."""
     watch = caller.watch("readiness")
     next(watch)
 
@@ -56,7 +56,7 @@ def a_quiet_watch(caller, sandbox):
 
 
 def a_stream_that_is_held_up(caller, sandbox):
-    """The gateway takes no more ids while the vendor does not answer for those it has."""
+    """A stream whose flow control stops the caller until the vendor responds."""
     sandbox.misbehave(f"delay={LONG}s token={caller.token} times=8")
     stream = caller.stream()
     ids = [f"{number:0>250}" for number in range(16000)]
@@ -68,7 +68,7 @@ def a_stream_that_is_held_up(caller, sandbox):
         missing = 0
         while (answer := stream.receive(LONG + MARGIN)) is not None:
             missing += len(answer.missing_ids)
-        assert missing == len(ids), f"{missing} of {len(ids)} came back"
+        assert missing == len(ids), f"{missing} of {len(ids)} returned"
 
     return stream.call, read_all
 
@@ -109,7 +109,7 @@ class Attempt(threading.Thread):
 
 
 def outcomes(gateway, stubs, directory, proxies):
-    """How each kind of call ended through each proxy, which `proxies` has with its changes by a name."""
+    """The outcome of each kind of call through each proxy. `proxies` maps names to a proxy and its changes."""
     with ExitStack() as running:
         attempts = {}
         for number, (name, (proxy, changes)) in enumerate(proxies.items()):

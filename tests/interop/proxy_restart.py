@@ -1,4 +1,4 @@
-"""A gateway that is restarted while writes go to it through proxies, and what became of each write."""
+"""Restarts a gateway while writes arrive through proxies, and collects the outcome of each write."""
 
 import threading
 import time
@@ -12,13 +12,13 @@ from proxied_caller import Caller
 
 RATE = 10  # writes a second through each proxy
 WRITES = 120  # through each proxy, at most: its journal of a thousand holds those of seven
-BEFORE = 10  # through each proxy, before the gateway is told to end
+BEFORE = 10  # through each proxy, before the gateway gets SIGTERM
 LAME_DUCK = "1s"
 
 
 @dataclass
 class Outcome:
-    """What the callers behind one proxy were told of their writes, by the user that each is about."""
+    """The outcomes of the writes through one proxy, by user."""
 
     answered: set = field(default_factory=set)
     failed: dict = field(default_factory=dict)
@@ -26,12 +26,12 @@ class Outcome:
 
 
 def users_of(place):
-    """The users that are written through the proxy at this place of the list: nobody else writes them."""
+    """The users that only the proxy at this index writes."""
     return [f"00000000-0000-4000-8000-{place * WRITES + number + 1:012d}" for number in range(WRITES)]
 
 
 def write_through_a_restart(binary, directory, sandbox, proxies, stubs):
-    """Starts a gateway and its proxies, restarts it under writes, and gives the outcome for each proxy."""
+    """Starts a gateway and its proxies, restarts it during writes, and returns the outcome for each proxy."""
     port = free_port()
     address = f"127.0.0.1:{port}"
     command = [binary, "serve", "--upstream-url", sandbox.address, "--listen", address, *FLAGS]
@@ -60,7 +60,7 @@ def write_through_a_restart(binary, directory, sandbox, proxies, stubs):
 
 
 class Writer(threading.Thread):
-    """Writes through one proxy at a steady rate, until the new gateway has answered or the users are spent."""
+    """Writes through one proxy at a steady rate, until the new gateway responds or every user was written."""
 
     def __init__(self, stubs, proxy, gateway, directory, users, is_back):
         super().__init__(daemon=True)

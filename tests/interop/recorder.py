@@ -1,4 +1,4 @@
-"""A server that keeps what it is asked, as the vendor would read it, and answers the least that is valid."""
+"""A stub server that records decoded requests and returns minimal valid responses."""
 
 import json
 import threading
@@ -23,12 +23,12 @@ class Request:
     headers: list[tuple[str, str]]
 
     def header(self, name):
-        """The values of one header; names differ by case alone are one."""
+        """The values of one header; its name is case-insensitive."""
         return [value for key, value in self.headers if key == name.lower()]
 
 
 class Recorder:
-    """The requests of all clients; one client is told from another by its `authorization`."""
+    """The requests of all clients; `authorization` identifies the client."""
 
     def __init__(self, address):
         self.address = address
@@ -40,12 +40,12 @@ class Recorder:
             self._requests.append(request)
 
     def requests_with(self, authorization):
-        """What was asked with this `authorization`, in order."""
+        """The requests with this `authorization`, in order."""
         with self._lock:
             return [r for r in self._requests if r.header("authorization") == [authorization]]
 
     def request_with(self, authorization):
-        """The one request that was made with this `authorization`."""
+        """The only request with this `authorization`."""
         found = self.requests_with(authorization)
         assert len(found) == 1, f"expected one request to the vendor, there were {len(found)}: {found}"
         return found[0]
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
                 headers=[(name.lower(), value) for name, value in self.headers.items()],
             )
         )
-        status, body = _least_answer(self.command, url.path)
+        status, body = _minimal_response(self.command, url.path)
         self.send_response(status)
         self.send_header("ININ-Correlation-Id", CORRELATION_ID)
         if status != 204:
@@ -79,10 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
     do_DELETE = do_GET = do_PATCH = do_POST = do_PUT = _answer
 
     def log_message(self, *_):
-        """Nothing: the requests are kept, not printed."""
+        """Prints nothing: the requests are recorded."""
 
 
-def _least_answer(method, path):
+def _minimal_response(method, path):
     operation = operation_of(method, path)
     if operation is None:
         return 404, b'{"message":"no operation of the vendor\'s","code":"not.found","status":404}'

@@ -1,4 +1,4 @@
-"""The proxies of docs/proxies.md, each run with the configuration that stands there."""
+"""The proxies of docs/proxies.md, each with the configuration of the page."""
 
 import os
 import re
@@ -45,7 +45,7 @@ APACHE_MODULES = ("mpm_event", "authz_core", "http2", "proxy", "proxy_http2")
 
 
 class ReverseProxy:
-    """One of them: how it is called in the page, and how it is started."""
+    """One proxy: its heading in the page, and how to start it."""
 
     def __init__(self, heading, version, command, wrap="{text}", file="configuration"):
         self.heading = heading
@@ -56,7 +56,7 @@ class ReverseProxy:
 
     @contextmanager
     def in_front_of(self, gateway, directory, changes=None):
-        """The address of this proxy in front of a gateway, with these changes to its configuration."""
+        """Runs this proxy in front of a gateway, with changes to its configuration; gives its address."""
         port = free_port()
         text = with_ports(configuration(self.heading, changes), port, gateway.rsplit(":", 1)[1])
         directory.mkdir(parents=True, exist_ok=True)
@@ -66,12 +66,12 @@ class ReverseProxy:
         with running(self._command(file), port, directory / "log", _environment()):
             yield f"127.0.0.1:{port}"
 
-    def told_version(self):
-        """What the program itself says its version is."""
+    def printed_version(self):
+        """The version that the program prints."""
         words = [str(word) for word in self._version]
         done = subprocess.run(words, capture_output=True, text=True, env=_environment(), check=True, timeout=20)
         found = re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)
-        assert found, f"{words} says no version: {done.stdout}{done.stderr}"
+        assert found, f"{words} prints no version: {done.stdout}{done.stderr}"
         return found[0]
 
 

@@ -1,7 +1,7 @@
-"""What a user of each operation expects of the vendor, and so of the sandbox.
+"""The behaviour that users of each operation expect of the vendor, and so of the sandbox.
 
-One scenario for each operation, named after it. `api` is any of the clients of
-clients.py: a scenario does not know which, and holds for all of them.
+One scenario for each operation, named after it. `api` is any client of
+clients.py; every scenario holds for all of them.
 """
 
 AVAILABLE = "6a3af858-942f-489d-9700-5f9bcdcdae9b"
@@ -9,7 +9,7 @@ BUSY = "31fe3bac-dea6-44b7-bed7-47f91660a1a0"
 MEAL = "3fd96123-badb-4f69-bc03-1b1ccc6d8014"
 ON_QUEUE = "e08eaf1b-ee47-4fa9-a231-1200e284798f"
 
-# The first two of the users that the sandbox has from the start.
+# The first two seeded users of the sandbox.
 USER = "00000000-0000-4000-8000-000000000001"
 OTHER = "00000000-0000-4000-8000-000000000002"
 
@@ -30,7 +30,7 @@ DOOR = {"name": TEXT, "description": "The reader at the door"}
 
 
 def entities(listing):
-    """What a listing holds; protobuf does not tell an empty list from none."""
+    """The entities of a listing; protobuf omits an empty list."""
     return listing.get("entities", [])
 
 
@@ -40,7 +40,7 @@ def ids(listing):
 
 
 def holds(answer, expected):
-    """Whether `answer` says all that `expected` does; it may say more."""
+    """Whether `answer` has all values of `expected`; it may have more."""
     if isinstance(expected, dict):
         return isinstance(answer, dict) and all(
             name in answer and holds(answer[name], value) for name, value in expected.items()
@@ -97,7 +97,7 @@ def delete_presence_definition(api):
 def post_presencedefinitions(api):
     made = api.call("post_presencedefinitions", body=LEGACY_LUNCH)
     assert holds(made, LEGACY_LUNCH | {"deactivated": False})
-    assert made["createdDate"], "the vendor says when it was made"
+    assert made["createdDate"], "the vendor sets the date of creation"
     read = api.call("get_presencedefinition", presenceId=made["id"], localeCode="ALL")
     assert holds(read, LEGACY_LUNCH)
 

@@ -42,8 +42,8 @@ def load(port, message, calls):
         "-H", "content-type: application/grpc", "-H", "te: trailers", "-H", "authorization: Bearer token",
         f"http://127.0.0.1:{port}{PATH}",
     ]
-    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    assert f"{calls} succeeded" in told, told
+    output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert f"{calls} succeeded" in output, output
 
 
 def main():

@@ -1,8 +1,8 @@
-"""Targets from which grpcio makes an `:authority` that is none: what comes of it, and the way round.
+"""Targets from which grpcio derives an invalid `:authority`: the outcome, and the workaround.
 
 The library under the gateway resets such a call before the gateway sees it
-(https://github.com/hyperium/h2/pull/487). Where the first test fails because the
-call is answered, docs/callers.md has a paragraph less.
+(https://github.com/hyperium/h2/pull/487). If the first test fails because the
+call succeeds, remove the paragraph from docs/callers.md.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ TARGETS = pytest.mark.parametrize("target", ["ipv4:{0},{0}", "unix:{1}", "unix:/
 
 @contextmanager
 def relay(path, address):
-    """Listens on a Unix socket, and hands on what comes to the address, until the block ends."""
+    """Forwards a Unix socket to the address, until the block ends."""
 
     async def pump(reader, writer):
         while piece := await reader.read(1 << 16):
@@ -52,7 +52,7 @@ def relay(path, address):
 
 @pytest.fixture
 def call(sandbox_gateway, tmp_path):
-    """Calls the gateway by a target; gives the error, if that comes of it."""
+    """Calls the gateway by a target; returns the error, if there is one."""
 
     def make(target, *options):
         socket = tmp_path / "gateway.sock"
@@ -66,7 +66,7 @@ def call(sandbox_gateway, tmp_path):
 
 
 @TARGETS
-def test_an_authority_that_is_none_is_reset_as_malformed(call, target):
+def test_an_invalid_authority_is_reset_as_malformed(call, target):
     error = call(target)
     assert error.code() == grpc.StatusCode.INTERNAL
     # PROTOCOL_ERROR
@@ -74,5 +74,5 @@ def test_an_authority_that_is_none_is_reset_as_malformed(call, target):
 
 
 @TARGETS
-def test_a_default_authority_is_the_way_round(call, target):
+def test_a_default_authority_works_around_it(call, target):
     assert call(target, ("grpc.default_authority", "presence-gateway")) is None

@@ -1,4 +1,4 @@
-"""`presence-gateway call` makes one call and prints the answer, or says why there is none."""
+"""`presence-gateway call` makes one call and prints the response or the error."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ TIMEOUT = 30  # seconds
 
 @pytest.fixture
 def call(binary, sandbox_gateway):
-    """Runs `presence-gateway call` against a gateway with its sandbox inside."""
+    """Runs `presence-gateway call` against a gateway with a sandbox."""
 
     def run(*words, **more):
         return subprocess.run(
@@ -28,15 +28,15 @@ def call(binary, sandbox_gateway):
     return run
 
 
-def said(done):
-    """What the program printed, for the message of a failed test."""
+def output_of(done):
+    """The output of the program, for the message of a failed test."""
     return f"it ended with {done.returncode}:\n{done.stdout}{done.stderr}"
 
 
-def test_an_answer_is_printed_as_json(call, token):
+def test_a_response_is_printed_as_json(call, token):
     done = call("GetPresenceDefinition", json.dumps({"definitionId": AVAILABLE}), "--token", token)
 
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
     answer = json.loads(done.stdout)
     assert (answer["id"], answer["systemPresence"]) == (AVAILABLE, "Available")
 
@@ -44,24 +44,24 @@ def test_an_answer_is_printed_as_json(call, token):
 def test_the_token_may_come_from_the_environment(call, token):
     done = call("GetSystempresences", "{}", PRESENCE_GATEWAY_TOKEN=token)
 
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
     assert json.loads(done.stdout)["systemPresences"]
 
 
-def test_a_deprecated_operation_is_called_by_its_rpc_too(call, token):
+def test_a_deprecated_operation_is_called_by_its_rpc(call, token):
     done = call("GetOrganizationPresence", json.dumps({"presenceId": AVAILABLE}), "--token", token)
 
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
     assert json.loads(done.stdout)["id"] == AVAILABLE
 
 
-def test_an_error_is_told_with_its_details_and_exit_code_1(call, token):
+def test_an_error_is_printed_with_its_details_and_exit_code_1(call, token):
     done = call("GetPresenceSource", '{"sourceId": "no-such-source"}', "--token", token)
 
-    assert done.returncode == 1, said(done)
+    assert done.returncode == 1, output_of(done)
     assert done.stdout == ""
     for word in ("NOT_FOUND", "genesys.cloud", "google.rpc.ErrorInfo"):
-        assert word in done.stderr, said(done)
+        assert word in done.stderr, output_of(done)
 
 
 def test_an_error_never_shows_the_token(call, token):

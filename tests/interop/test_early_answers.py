@@ -1,6 +1,6 @@
-"""Large calls that are refused before their messages have come: the others on their connection go on.
+"""Large calls that are rejected before their messages arrive: other calls on the connection continue.
 
-Through a proxy, all callers share one.
+Behind a proxy, all callers share one connection.
 """
 
 import time
@@ -18,11 +18,11 @@ from processes import free_port
 from proxy import envoy_for_browsers
 from watched import READ
 
-# Many at once, and many after each other: in all, far more than a connection is
-# forgiven that breaks the rules of HTTP/2.
+# Many concurrent and many consecutive ones: in total far more than the errors that
+# HTTP/2 tolerates on one connection.
 AT_ONCE, EACH = 16, 40
 
-# A string, of so many bytes: close to the largest message that is taken, and above it.
+# Strings just below and above the largest message that the gateway accepts.
 LARGE = b"\x0a\x80\x80\xee\x01" + b"x" * 3_900_000
 TOO_LARGE = LARGE * 2
 
@@ -32,25 +32,25 @@ USERS = [f"00000000-0000-4000-8000-{number:012}" for number in range(1, WRITES +
 
 
 def nobody():
-    """The metadata of a call without a token."""
+    """Metadata without a token."""
     return []
 
 
 def anybody():
-    """That of a call with a token of its own."""
+    """Metadata with a unique token."""
     return [("authorization", f"Bearer {new_token()}")]
 
 
 def await_in_flight(metrics, count):
-    """Waits until so many calls are in flight, as the page of metrics says."""
+    """Waits until the metrics page shows `count` calls in flight."""
     deadline = time.monotonic() + ANSWERED_WITHIN
     while f"presence_gateway_calls_in_flight {count}\n" not in (page := urlopen(metrics).read().decode()):
-        assert time.monotonic() < deadline, f"there are not {count} calls in flight: {page}"
+        assert time.monotonic() < deadline, f"{count} calls in flight expected: {page}"
 
 
 @pytest.fixture
 def busy(start_gateway, dial, stubs, tmp_path):
-    """A channel through Envoy to a gateway that has writes of several callers in flight; they must end well."""
+    """A channel through Envoy to a gateway that has writes of several callers in flight; they must succeed."""
 
     @contextmanager
     def open_channel(*flags):
@@ -73,7 +73,7 @@ def busy(start_gateway, dial, stubs, tmp_path):
             await_in_flight(f"http://{metrics}/metrics", WRITES)
             yield channel
             failed = [write.exception() for write in writes if write.exception()]
-            assert not failed, f"{len(failed)} of {len(writes)} writes broke off: {failed[0]}"
+            assert not failed, f"{len(failed)} of {len(writes)} writes failed: {failed[0]}"
 
     return open_channel
 
@@ -87,13 +87,13 @@ def busy(start_gateway, dial, stubs, tmp_path):
         pytest.param(READ, TOO_LARGE, anybody, (), "RESOURCE_EXHAUSTED", id="too_large"),
     ],
 )
-def test_early_refusals_break_no_other_call_off(busy, path, message, metadata, flags, code):
+def test_early_rejections_break_no_other_call(busy, path, message, metadata, flags, code):
     with busy(*flags) as channel:
         call = channel.unary_unary(path)
 
         def refused(_):
             error = call.future(message, metadata=metadata(), timeout=ANSWERED_WITHIN).exception()
-            # The gateway's own words have details, a proxy's have none.
+            # Errors of the gateway have details, those of a proxy have none.
             has_details = any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
             return error.code().name, "details" if has_details else error.details()
 

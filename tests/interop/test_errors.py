@@ -1,4 +1,4 @@
-"""A client in another language reads the gateway's errors with the standard types alone."""
+"""A client in another language decodes the gateway's errors with only the standard types."""
 
 import re
 
@@ -15,7 +15,7 @@ UNKNOWN_ID = "00000000-dead-4bad-8000-000000000000"
 
 @pytest.fixture
 def refusal(sandbox_gateway, dial, stubs, token):
-    """Makes a call that must fail, and gives the error."""
+    """Makes a call that must fail, and returns the error."""
 
     def make(name, metadata=None, **fields):
         operation = OPERATIONS[name]
@@ -30,7 +30,7 @@ def refusal(sandbox_gateway, dial, stubs, token):
 
 
 def detail(error, type_):
-    """The one detail of this type in the error's google.rpc.Status."""
+    """The only detail of this type in the error's google.rpc.Status."""
     status = rpc_status.from_call(error)
     assert status is not None, f"no google.rpc.Status came with {error.code()}: {error.details()}"
     found = [each for each in status.details if each.Is(type_.DESCRIPTOR)]
@@ -48,7 +48,7 @@ def test_the_status_details_repeat_code_and_message(refusal):
     assert (status.code, status.message) == (error.code().value[0], error.details())
 
 
-def test_what_the_vendor_does_not_know_is_not_found_with_the_vendors_code(refusal):
+def test_a_missing_resource_is_not_found_with_the_vendors_code(refusal):
     error = refusal("get_presence_source", source_id=UNKNOWN_ID)
 
     assert error.code() == grpc.StatusCode.NOT_FOUND, error.details()
@@ -92,11 +92,11 @@ def test_a_call_without_a_bearer_token_is_unauthenticated(refusal, metadata):
         pytest.param("put_users_presences_bulk", {"body": [{"id": "u"}, {}]}, "body[1].id", id="no_user"),
     ],
 )
-def test_a_wrong_argument_is_named_by_its_field(refusal, operation, fields, field):
+def test_an_invalid_argument_is_named_by_its_field(refusal, operation, fields, field):
     error = refusal(operation, **fields)
 
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error.details()
     violations = detail(error, error_details_pb2.BadRequest).field_violations
     assert [each.field for each in violations] == [field]
-    assert violations[0].description, "the violation does not say what is wrong"
+    assert violations[0].description, "the violation has no description"
     assert detail(error, error_details_pb2.ErrorInfo).domain == "presence-gateway"

@@ -1,4 +1,4 @@
-"""What of a call's metadata reaches the vendor, and what of the vendor's comes back."""
+"""Which metadata the gateway forwards to the vendor, and which it returns."""
 
 import tomllib
 
@@ -8,7 +8,7 @@ from clients import ANSWERED_WITHIN
 from operations import OPERATIONS, ROOT
 from recorder import CORRELATION_ID
 
-# What an HTTP request of the gateway's own consists of.
+# The headers that the gateway itself sends.
 OURS = {
     "accept",
     "accept-encoding",
@@ -34,7 +34,7 @@ THEIRS = [
 
 @pytest.fixture
 def call(recorded_gateway, dial, stubs):
-    """Calls a read or a write with metadata; gives the answer and gRPC's own account of the call."""
+    """Calls a read or a write with metadata; returns the response and the gRPC call."""
 
     def make(name, metadata):
         operation = OPERATIONS[name]
@@ -56,7 +56,7 @@ READ_AND_WRITE = pytest.mark.parametrize(
 
 
 @READ_AND_WRITE
-def test_nothing_of_the_caller_but_the_token_goes_upstream(operation, call, recorder, token):
+def test_only_the_callers_token_is_forwarded_upstream(operation, call, recorder, token):
     call(operation, [("authorization", f"Bearer {token}"), *THEIRS])
 
     headers = recorder.request_with(f"Bearer {token}").headers
@@ -66,7 +66,7 @@ def test_nothing_of_the_caller_but_the_token_goes_upstream(operation, call, reco
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_authorization_is_forwarded_as_it_came(scheme, call, recorder, token):
+def test_the_authorization_is_forwarded_unchanged(scheme, call, recorder, token):
     authorization = f"{scheme} {token}._~+/AbC=="
     call("get_user_presences_purecloud", [("authorization", authorization)])
 
@@ -74,7 +74,7 @@ def test_the_authorization_is_forwarded_as_it_came(scheme, call, recorder, token
 
 
 @READ_AND_WRITE
-def test_the_gateway_says_who_it_is_and_what_it_reads(operation, call, recorder, token):
+def test_the_gateway_sends_its_user_agent_and_accept_headers(operation, call, recorder, token):
     call(operation, [("authorization", f"Bearer {token}")])
 
     request = recorder.request_with(f"Bearer {token}")
@@ -92,8 +92,8 @@ def test_a_body_is_declared_as_json(call, recorder, token):
 
 
 @READ_AND_WRITE
-def test_the_vendors_correlation_id_comes_back(operation, call, token):
-    _, told = call(operation, [("authorization", f"Bearer {token}")])
+def test_the_vendors_correlation_id_is_returned(operation, call, token):
+    _, rpc = call(operation, [("authorization", f"Bearer {token}")])
 
-    metadata = [*told.initial_metadata(), *told.trailing_metadata()]
+    metadata = [*rpc.initial_metadata(), *rpc.trailing_metadata()]
     assert [v for k, v in metadata if k == "inin-correlation-id"] == [CORRELATION_ID]

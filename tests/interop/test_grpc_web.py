@@ -1,6 +1,6 @@
-"""gRPC-Web, which the gateway does not serve, is translated by an Envoy in front of it.
+"""An Envoy in front of the gateway translates gRPC-Web, which the gateway does not serve.
 
-That the gateway refuses it is among the content types of test_hostile_calls.py.
+test_hostile_calls.py tests that the gateway rejects it.
 """
 
 import base64
@@ -19,7 +19,7 @@ TIMEOUT = 10  # seconds
 
 
 def post(address, message, token):
-    """Makes a call as a browser does: over HTTP/1.1, with the trailers in the body."""
+    """Calls as a browser does: over HTTP/1.1, with the trailers in the body."""
     connection = http.client.HTTPConnection(address, timeout=TIMEOUT)
     headers = {
         "content-type": "application/grpc-web+proto",
@@ -35,7 +35,7 @@ def post(address, message, token):
 
 
 def frames(body):
-    """The messages of an answer, and its trailers."""
+    """The messages and the trailers of a response."""
     messages, trailers = [], {}
     while body:
         kind, length = struct.unpack(">BI", body[:5])
@@ -54,7 +54,7 @@ def proxied(sandbox_gateway, tmp_path):
         yield address
 
 
-def test_a_call_through_envoy_is_answered(proxied, stubs, token):
+def test_a_call_through_envoy_succeeds(proxied, stubs, token):
     request = stubs.presence.GetUserPresencesPurecloudRequest(user_id=USER)
 
     response, body = post(proxied, request.SerializeToString(), token)
@@ -66,16 +66,16 @@ def test_a_call_through_envoy_is_answered(proxied, stubs, token):
     assert presence.presence_definition.system_presence == "Available"
 
 
-def test_an_error_through_envoy_has_its_details(proxied, stubs, token):
+def test_an_error_through_envoy_keeps_its_details(proxied, stubs, token):
     request = stubs.presence.GetUserPresencesPurecloudRequest(user_id="nobody")
 
     response, body = post(proxied, request.SerializeToString(), token)
 
     messages, trailers = frames(body)
-    # An answer that is an error alone has its status in the headers.
-    told = {name.lower(): value for name, value in response.headers.items()} | trailers
-    assert (messages, told["grpc-status"]) == ([], "5"), told
-    encoded = told["grpc-status-details-bin"]
+    # A trailers-only response has its status in the headers.
+    trailing = {name.lower(): value for name, value in response.headers.items()} | trailers
+    assert (messages, trailing["grpc-status"]) == ([], "5"), trailing
+    encoded = trailing["grpc-status-details-bin"]
     status = status_pb2.Status.FromString(base64.b64decode(encoded + "=" * (-len(encoded) % 4)))
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)

@@ -1,4 +1,4 @@
-"""The standard health and reflection clients are served, without a token."""
+"""The standard health and reflection clients work without a token."""
 
 import grpc
 import pytest
@@ -18,7 +18,7 @@ TIMEOUT = 10  # seconds
 
 @pytest.fixture
 def channel(sandbox_gateway, dial):
-    """A channel to a gateway; these calls carry no token."""
+    """A channel to a gateway, for calls without a token."""
     with dial(sandbox_gateway) as channel:
         yield channel
 
@@ -41,7 +41,7 @@ def test_the_health_of_a_service_that_does_not_exist_is_not_found(channel):
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_a_watch_of_the_health_answers_at_once(channel):
+def test_a_health_watch_responds_at_once(channel):
     request = health_pb2.HealthCheckRequest(service="readiness")
 
     watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=TIMEOUT)
@@ -50,22 +50,22 @@ def test_a_watch_of_the_health_answers_at_once(channel):
     watch.cancel()
 
 
-def test_a_watch_of_a_service_that_does_not_exist_says_so_and_stays_open(channel):
+def test_a_watch_of_an_unknown_service_reports_it_and_stays_open(channel):
     request = health_pb2.HealthCheckRequest(service="genesys.presence.v1.NoService")
 
     watch = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=TIMEOUT)
 
     assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
-    # Behind the answer to another call would be the end of this one.
+    # If the watch had ended, its end would arrive before the response to another call.
     health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
     assert watch.is_active()
     watch.cancel()
 
 
 def reflect(channel, version, *questions):
-    """What all of this is answered with, asked on one stream.
+    """The responses to these requests on one stream.
 
-    The two versions differ in their name alone, and grpcio has messages for one of them.
+    The two versions differ only in their name, and grpcio has messages for one of them.
     """
     stream = channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
@@ -86,7 +86,7 @@ def test_reflection_lists_the_services(channel, version):
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_what_reflection_does_not_know_ends_no_stream(channel, version):
+def test_an_unknown_name_ends_no_reflection_stream(channel, version):
     unknown, known = reflect(
         channel, version,
         {"file_containing_symbol": "no.such.Symbol"},
@@ -98,7 +98,7 @@ def test_what_reflection_does_not_know_ends_no_stream(channel, version):
     assert known.file_descriptor_response.file_descriptor_proto
 
 
-def test_an_unknown_symbol_is_a_key_error_and_the_database_goes_on(channel):
+def test_an_unknown_symbol_is_a_key_error_and_the_database_keeps_working(channel):
     database = ProtoReflectionDescriptorDatabase(channel)
 
     with pytest.raises(KeyError, match="no.such.Symbol"):
@@ -110,7 +110,7 @@ def test_an_unknown_symbol_is_a_key_error_and_the_database_goes_on(channel):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
-def test_reflection_tells_the_rest_request_of_every_rpc(channel, operation):
+def test_reflection_has_the_rest_request_of_every_rpc(channel, operation):
     pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
 
     rpc = pool.FindServiceByName(operation.service).methods_by_name.get(operation.rpc)
@@ -122,7 +122,7 @@ def test_reflection_tells_the_rest_request_of_every_rpc(channel, operation):
 
 
 def snake_case_variables(operation):
-    """The vendor's path with its variables named as fields are."""
+    """The vendor's path with the field names as variables."""
     path = operation.path
     for parameter in operation.parameters_in("path"):
         path = path.replace(f"{{{parameter.name}}}", f"{{{snake_case(parameter.name)}}}")

@@ -1,11 +1,11 @@
-"""Calls that are no calls: each gets the status that the contract names, and its connection goes on."""
+"""Malformed calls: each gets the documented status, and its connection stays open."""
 
 import pytest
 from hyperframe.frame import DataFrame
 
 from calls import HEALTH, SERVICE, headers, message, opening, status
 from peer import head, literal
-from watched import READ, SECRET, watched_gateway
+from watched import READ, SECRET, monitored_gateway
 
 ONE_USER = f"{SERVICE}/GetUserPresencesPurecloud"
 MAX_MESSAGE = 4 * 1024 * 1024
@@ -36,11 +36,11 @@ def within(*values):
 
 
 def text(field, value):
-    """A text in its field."""
+    """A string field."""
     return bytes([field << 3 | 2, len(value)]) + value
 
 
-# The headers, the bytes after them, and what comes of it.
+# The headers, the body, and the expected status.
 CALLS = {
     "no_message": (headers(), b"", MALFORMED),
     "half_a_prefix": (headers(), message()[:3], MALFORMED),
@@ -65,7 +65,7 @@ CALLS = {
     "groups_in_groups": (headers(), message(b"\x13" * 10_000), MALFORMED),
     "a_number_of_11_bytes": (headers(), message(b"\x08" + b"\xff" * 10 + b"\x01"), MALFORMED),
     "field_number_0": (headers(), message(b"\x00\x01"), MALFORMED),
-    # A malformed timeout counts as none.
+    # A malformed timeout is ignored.
     **{f"the_timeout_{name}": (within(value), message(), OK) for name, value in {
         "nothing": "",
         "negative": "-1S",
@@ -134,14 +134,14 @@ CALLS = {
 
 @pytest.fixture(scope="module")
 def attacked(binary, tmp_path_factory):
-    """One gateway for all of these: none of them costs it much."""
+    """One gateway for all cases, because each is cheap."""
     log = tmp_path_factory.mktemp("gateway") / "attacked.log"
-    with watched_gateway(binary, log) as gateway:
+    with monitored_gateway(binary, log) as gateway:
         yield gateway
 
 
 @pytest.mark.parametrize(("call", "body", "expected"), CALLS.values(), ids=CALLS)
-def test_a_call_gets_the_answer_that_is_documented(connect, call, body, expected):
+def test_a_malformed_call_gets_the_documented_status(connect, call, body, expected):
     peer = connect()
 
     peer.send(head(1, literal(call)), DataFrame(1, data=body, flags=["END_STREAM"]))
@@ -150,6 +150,6 @@ def test_a_call_gets_the_answer_that_is_documented(connect, call, body, expected
     came = status(answer) if "grpc-status" in answer.headers else answer.headers.get(":status")
     assert came == expected, answer
     assert SECRET not in str(answer)
-    # Its connection is as good as before.
+    # The connection still serves calls.
     peer.send(opening(3, HEALTH), DataFrame(3, data=message(), flags=["END_STREAM"]))
     assert status(peer.answer(3)) == OK

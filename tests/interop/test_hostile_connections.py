@@ -1,4 +1,4 @@
-"""Connections that say something else, little, or nothing, and take their time: nobody else waits for them."""
+"""Connections that send invalid data, little or none, and slowly: they block no other caller."""
 
 import socket
 import struct
@@ -8,7 +8,7 @@ import pytest
 from hyperframe.frame import DataFrame, SettingsFrame, WindowUpdateFrame
 
 from calls import BULK_READ, HEALTH, SERVICE, headers, message, opening, status
-from peer import ANSWERED_WITHIN, PREFACE, HungUp, head, literal
+from peer import ANSWERED_WITHIN, PREFACE, ConnectionClosed, head, literal
 from watched import READ, secret_token
 
 INITIAL_WINDOW_SIZE = 4
@@ -18,14 +18,14 @@ OVERLOADED = (14, "OVERLOADED")
 LATE = (4, "DEADLINE_EXCEEDED")
 ONES_SHARE = (8, "TOKEN_OVERLOADED")
 
-# How long a connection may take to open, and a message to arrive, in seconds.
+# The limit for a handshake and for a message to arrive, in seconds.
 OPENING = ARRIVAL = 10
 
 USERS = [f"00000000-0000-4000-8000-{number:012}" for number in range(1, 101)]
 
 
 def whole(stream, path=READ, *, token=None):
-    """A whole call."""
+    """A complete call."""
     return opening(stream, path, token=token) + DataFrame(stream, data=message(), flags=["END_STREAM"]).serialize()
 
 
@@ -43,36 +43,36 @@ NOT_HTTP_2 = {
 }
 
 
-def test_what_is_not_http_2_is_hung_up_on_at_once(attacked, connect):
+def test_a_connection_without_http_2_is_closed_at_once(attacked, connect):
     begun = time.monotonic()
-    for what, said in NOT_HTTP_2.items():
+    for what, data in NOT_HTTP_2.items():
         for _ in range(20):
-            peer = connect(greets=False)
+            peer = connect(handshakes=False)
             try:
-                peer.send(said)
-            except HungUp:
+                peer.send(data)
+            except ConnectionClosed:
                 pass
             peer.closed()
             assert not peer.answers, f"{what} is answered: {peer}"
     assert time.monotonic() - begun < OPENING / 2
 
 
-def test_a_call_may_come_byte_by_byte(attacked, connect):
-    peer = connect(greets=False)
-    # Nothing of its own between the bytes.
-    peer.is_polite = False
+def test_a_call_may_arrive_byte_by_byte(attacked, connect):
+    peer = connect(handshakes=False)
+    # Send no other frame between the bytes.
+    peer.acknowledges = False
     for byte in PREFACE + SettingsFrame(0).serialize() + whole(1):
         peer.send(bytes([byte]))
 
     assert status(peer.answer(1)) == OK
 
 
-def test_those_who_take_their_time_have_ten_seconds(attacked, connect):
-    silent = [connect(greets=False) for _ in range(200)]
+def test_a_slow_handshake_or_message_has_ten_seconds(attacked, connect):
+    silent = [connect(handshakes=False) for _ in range(200)]
     begun = time.monotonic()
-    stopped = connect(greets=False)
+    stopped = connect(handshakes=False)
     stopped.send(PREFACE[:-1])
-    hesitant = connect(greets=False)
+    hesitant = connect(handshakes=False)
     calls = connect()
     calls.send(opening(1))
     calls.send(opening(3), DataFrame(3, data=message(b"x" * 100)[:-1]))
@@ -85,17 +85,17 @@ def test_those_who_take_their_time_have_ten_seconds(attacked, connect):
     assert status(calls.answer(7)) == LATE
     assert time.monotonic() - begun < ARRIVAL / 2
 
-    # A byte now and then is not enough.
+    # A byte now and then does not extend the limit.
     pieces = iter(range(1000))
     while not (hesitant.is_closed and slow.answers):
         piece = next(pieces)
         try:
             hesitant.send(PREFACE[piece : piece + 1])
-        except HungUp:
+        except ConnectionClosed:
             pass
         slow.send(DataFrame(1, data=b"\0" if piece else b"\0\0\0\xff\xff"))
         slow.wait(0.5)
-        assert time.monotonic() - begun < 2 * OPENING, "they have more"
+        assert time.monotonic() - begun < 2 * OPENING, "the limit is longer"
 
     for peer in [*silent, stopped]:
         peer.closed()
@@ -107,12 +107,12 @@ def test_those_who_take_their_time_have_ten_seconds(attacked, connect):
     assert calls.is_alive()
 
 
-# Sixteen places: others need one, and a token has four.
+# Sixteen permits: background calls need one, and a token has four.
 @pytest.mark.parametrize("attacked", [("--max-in-flight", "16", "--default-deadline", "1s")], indirect=True)
-def test_who_does_not_take_the_answer_gives_the_place_back_soon(attacked, connect):
+def test_a_peer_that_does_not_read_its_response_loses_its_permit_soon(attacked, connect):
     question = message(b"".join(b"\x0a\x24" + user.encode() for user in USERS))
     tokens = [secret_token() for _ in range(3)]
-    # One takes nothing, one a byte now and then, and one stops after a while.
+    # One peer reads nothing, one a byte now and then, and one stops after a while.
     peers = [connect({INITIAL_WINDOW_SIZE: window}) for window in (0, 1, 5000)]
     streams = (1, 3, 5, 7)
     begun = time.monotonic()
@@ -123,9 +123,9 @@ def test_who_does_not_take_the_answer_gives_the_place_back_soon(attacked, connec
         peer.send(whole(9, token=token), WindowUpdateFrame(9, window_increment=9999))
         assert status(peer.answer(9)) == ONES_SHARE
 
-    # The deadline of a second, and five for the rest of the answer.
+    # The deadline of a second, and five seconds for the rest of the response.
     while not all(peer.answers[stream].has_ended for peer in peers for stream in streams):
-        assert time.monotonic() - begun < 12, f"they keep their places: {peers}"
+        assert time.monotonic() - begun < 12, f"the permits are not released: {peers}"
         for peer in peers:
             for stream in streams:
                 if peer is peers[1] and not peer.answers[stream].has_ended:
@@ -137,10 +137,10 @@ def test_who_does_not_take_the_answer_gives_the_place_back_soon(attacked, connec
         assert status(peer.answer(11)) == OK
 
 
-def test_thousands_of_connections_that_say_nothing_keep_nobody_out(attacked, connect):
+def test_thousands_of_silent_connections_block_no_other(attacked, connect):
     greeted = [connect() for _ in range(1500)]
-    silent = [connect(greets=False) for _ in range(1500)]
-    attacked.others.is_served()
+    silent = [connect(handshakes=False) for _ in range(1500)]
+    attacked.others.wait_until_served()
 
     assert len(silent) == 1500
     for peer in greeted[::100]:
@@ -148,18 +148,18 @@ def test_thousands_of_connections_that_say_nothing_keep_nobody_out(attacked, con
         assert status(peer.answer(1)) == OK
 
 
-def test_connections_that_come_and_go_leave_nothing_behind(attacked, connect):
+def test_short_lived_connections_leak_nothing(attacked, connect):
     host, port = attacked.address.rsplit(":", 1)
     for number in range(1500):
         with socket.create_connection((host, int(port)), timeout=ANSWERED_WITHIN) as connection:
             if number % 3:
                 connection.sendall(PREFACE + SettingsFrame(0).serialize() + whole(1))
             if number % 2:
-                # Not a word of farewell: the connection is reset.
+                # No GOAWAY and no FIN: the connection is reset.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def test_messages_that_stop_short_of_their_ends_are_bounded_together(attacked, connect):
+def test_incomplete_messages_share_a_memory_limit(attacked, connect):
     attacked.margin = 128 + 96
     almost = message(b"x" * (4 * 1024 * 1024 - 100), length=4 * 1024 * 1024)
     peers = [connect() for _ in range(3)]
@@ -167,15 +167,15 @@ def test_messages_that_stop_short_of_their_ends_are_bounded_together(attacked, c
         for stream in range(1, 41, 2):
             peer.send(opening(stream))
             peer.deliver(stream, almost, ends=False)
-        attacked.others.is_served()
+        attacked.others.wait_until_served()
 
     assert peers[0].is_alive()
-    # Of 240 MiB, what was on its way for the longest was given up.
+    # 240 MiB arrive, so the oldest messages are rejected.
     refused = [status(answer) for answer in peers[0].answers.values() if answer.headers]
     assert refused and set(refused) <= {OVERLOADED, LATE}, refused
 
 
-def test_metadata_of_calls_that_wait_is_not_held(attacked, connect):
+def test_the_metadata_of_waiting_calls_is_not_kept(attacked, connect):
     block = [(f"x-{number}", "y" * 1000) for number in range(85)]
     for _ in range(4):
         peer = connect()
@@ -185,7 +185,7 @@ def test_metadata_of_calls_that_wait_is_not_held(attacked, connect):
         assert peer.is_alive()
 
 
-def test_a_hundred_thousand_keys_of_a_map_are_refused(attacked, connect):
+def test_a_map_with_a_hundred_thousand_keys_is_rejected(attacked, connect):
     def field(number, value):
         length = len(value)
         octets = []
@@ -203,7 +203,7 @@ def test_a_hundred_thousand_keys_of_a_map_are_refused(attacked, connect):
     assert code in (3, 8), peer
 
 
-def test_groups_in_groups_without_end_are_refused(attacked, connect):
+def test_endlessly_nested_groups_are_rejected(attacked, connect):
     peer = connect()
     peer.send(opening(1))
     peer.deliver(1, message(b"\x13" * (1 << 20)))

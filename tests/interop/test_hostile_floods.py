@@ -1,10 +1,10 @@
-"""Peers that send more than anybody needs: they are hung up on, or pay for it themselves."""
+"""Floods: the gateway closes their connections, or only their sender slows down."""
 
 import pytest
 from hyperframe.frame import DataFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 
 from calls import HEALTH, REFLECTION, WATCH, headers, message, opening, status
-from peer import FRAME, HungUp, head, integer, literal, raw
+from peer import FRAME, ConnectionClosed, head, integer, literal, raw
 from watched import secret_token
 
 NO_ERROR = 0
@@ -16,50 +16,50 @@ LAST = {"flags": ["END_STREAM"]}
 
 
 def streams(count):
-    """The ids of so many streams."""
+    """The ids of the first `count` streams."""
     return range(1, 2 * count, 2)
 
 
 def is_hung_up_on(peer, frames_of):
-    """Does so for one stream after the other; asserts that the connection is ended because of that."""
+    """Sends frames for one stream after the other; asserts that the gateway closes the connection for that."""
     for stream in streams(20_000):
         try:
             peer.send(*frames_of(stream))
-        except HungUp:
+        except ConnectionClosed:
             break
     assert peer.closed() == ENHANCE_YOUR_CALM
 
 
 def reset(stream):
-    """A call that is given up before it can have been looked at."""
+    """A call that is cancelled at once."""
     return opening(stream) + RstStreamFrame(stream, error_code=8).serialize()
 
 
-def test_calls_that_are_given_up_at_once_break_no_other_call_off(attacked, connect):
-    """As when many deadlines pass while the gateway has no processor."""
+def test_cancelled_calls_break_no_other_call(attacked, connect):
+    """This occurs when many deadlines pass while the gateway gets no processor time."""
     peer = connect()
     call = opening(1) + DataFrame(1, data=message(), **LAST).serialize()
 
     peer.send(call + b"".join(reset(stream) for stream in streams(1000)[1:]))
 
     assert status(peer.answer(1)) == (0, None)
-    # One that had very many calls at once is asked to go when they have ended, as it is here.
+    # A connection that had very many concurrent calls gets a GOAWAY when they have ended.
     assert peer.is_alive() or peer.closed() == NO_ERROR
 
 
-def test_a_flood_of_calls_that_are_given_up_at_once_costs_its_sender_alone(attacked, connect):
+def test_a_flood_of_cancelled_calls_harms_only_its_sender(attacked, connect):
     peer = connect()
     try:
         for stream in streams(20_000):
             peer.send(reset(stream))
-    except HungUp:
+    except ConnectionClosed:
         pass
-    # Where the gateway keeps up, the connection goes on.
+    # A gateway that keeps up leaves the connection open.
     assert peer.is_alive() or peer.closed() in (NO_ERROR, ENHANCE_YOUR_CALM)
 
 
-def test_calls_that_the_gateway_is_made_to_reset_end_their_connection(attacked, connect):
-    """As above, but each breaks a rule: a stream that depends on itself."""
+def test_calls_that_provoke_resets_close_their_connection(attacked, connect):
+    """As above, but each call breaks a rule: its stream depends on itself."""
 
     def broken(stream):
         on_itself = PriorityFrame(stream, depends_on=stream, stream_weight=1)
@@ -68,7 +68,7 @@ def test_calls_that_the_gateway_is_made_to_reset_end_their_connection(attacked, 
     is_hung_up_on(connect(), broken)
 
 
-def test_calls_that_are_malformed_end_their_connection_if_there_are_many(attacked, connect):
+def test_many_malformed_calls_close_their_connection(attacked, connect):
     def malformed(stream):
         return (opening(stream, "/", ("connection", "close")),)
 
@@ -83,7 +83,7 @@ def test_calls_that_are_malformed_end_their_connection_if_there_are_many(attacke
         pytest.param(literal([("x", "y" * 16_000)]), id="a_long_header_each"),
     ],
 )
-def test_headers_without_an_end_end_their_connection(attacked, connect, piece):
+def test_endless_headers_close_their_connection(attacked, connect, piece):
     peer = connect()
     peer.send(raw(HEADERS, 0, 1, literal(headers())))
 
@@ -92,7 +92,7 @@ def test_headers_without_an_end_end_their_connection(attacked, connect, piece):
     assert peer.closed() == ENHANCE_YOUR_CALM
 
 
-# Of a header, 32 bytes more than it has are counted.
+# HPACK counts 32 bytes more than the length of a header.
 @pytest.mark.parametrize(
     "metadata",
     [
@@ -101,7 +101,7 @@ def test_headers_without_an_end_end_their_connection(attacked, connect, piece):
         pytest.param([("x", "y" * 90_000)], id="one_that_is_huge"),
     ],
 )
-def test_metadata_up_to_the_limit_is_taken_and_let_go(attacked, connect, metadata):
+def test_metadata_up_to_the_limit_is_accepted_and_freed(attacked, connect, metadata):
     peer = connect()
     for stream in streams(100):
         peer.send(opening(stream, HEALTH, *metadata), DataFrame(stream, data=message(), **LAST))
@@ -118,37 +118,37 @@ def test_metadata_up_to_the_limit_is_taken_and_let_go(attacked, connect, metadat
         pytest.param([("x", "y" * 110_000)], id="one_that_is_huge"),
     ],
 )
-def test_metadata_beyond_the_limit_is_refused(attacked, connect, metadata):
+def test_metadata_above_the_limit_is_rejected(attacked, connect, metadata):
     peer = connect()
     peer.send(opening(1, HEALTH, *metadata, without=("authorization",)))
     assert peer.answer(1).headers[":status"] == "431"
     assert peer.is_alive()
 
 
-def test_a_header_that_is_referred_to_thousands_of_times_ends_its_connection(attacked, connect):
+def test_a_header_that_is_referenced_thousands_of_times_closes_its_connection(attacked, connect):
     peer = connect()
     token = secret_token()
-    # With indexing: from here on, a byte stands for 4000.
+    # With indexing: each further byte stands for 4000.
     bomb = b"\x40" + literal([("x", "y" * 4000)])[1:]
     peer.send(head(1, literal(headers(HEALTH, token=token)) + bomb), DataFrame(1, data=message(), **LAST))
     assert status(peer.answer(1)) == (0, None)
     newest = integer(62, 7)
     newest = bytes([newest[0] | 0x80]) + newest[1:]
 
-    with pytest.raises(HungUp):
+    with pytest.raises(ConnectionClosed):
         peer.send(head(3, literal(headers(HEALTH)) + newest * 12_000))
         peer.answer(3)
 
     assert peer.closed() == ENHANCE_YOUR_CALM
 
 
-def test_a_header_that_is_referred_to_within_the_limit_by_all_calls_is_not_copied(attacked, connect):
+def test_a_header_that_all_calls_reference_within_the_limit_is_not_copied(attacked, connect):
     peer = connect()
     bomb = b"\x40" + literal([("x", "y" * 4000)])[1:]
     peer.send(head(1, literal(headers(HEALTH)) + bomb), DataFrame(1, data=message(), **LAST))
     assert status(peer.answer(1)) == (0, None)
 
-    # 200 calls that wait for their messages, each with 80 KB that were never sent.
+    # 200 calls that wait for their messages, each with 80 KB of headers by reference.
     for stream in list(streams(201))[1:]:
         peer.send(head(stream, literal(headers(token=secret_token())) + b"\xbe" * 20))
 
@@ -172,7 +172,7 @@ def test_a_header_that_is_referred_to_within_the_limit_by_all_calls_is_not_copie
         pytest.param(raw(0xFA, 0, 0), 20_000, id="empty_unknown_type"),
     ],
 )
-def test_frames_that_nobody_needs_cost_their_sender_alone(attacked, connect, frame, count):
+def test_a_flood_of_useless_frames_harms_only_its_sender(attacked, connect, frame, count):
     peer = connect()
 
     peer.flood(frame * 1000, count // 1000)
@@ -189,13 +189,13 @@ def test_frames_that_nobody_needs_cost_their_sender_alone(attacked, connect, fra
         pytest.param(SettingsFrame(0, settings={4: 1}).serialize(), id="settings"),
     ],
 )
-def test_who_does_not_take_the_replies_is_not_listened_to(attacked, connect, frame):
+def test_a_peer_that_does_not_read_replies_is_not_read_from(attacked, connect, frame):
     peer = connect()
 
     taken = peer.push(frame * 5000, 64 << 20)
 
-    # What the system holds for the two sides of a connection, and little more.
-    assert taken < 32 << 20, f"{taken} bytes were taken, and replied to in vain"
+    # The socket buffers of both sides hold about this much.
+    assert taken < 32 << 20, f"the gateway read {taken} bytes although nobody reads its replies"
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_who_does_not_take_the_replies_is_not_listened_to(attacked, connect, fra
         pytest.param(DataFrame(1, data=b"", pad_length=9, flags=["PADDED"]), id="padding"),
     ],
 )
-def test_data_that_holds_nothing_ends_its_connection(attacked, connect, nothing):
+def test_empty_data_frames_close_their_connection(attacked, connect, nothing):
     peer = connect()
     peer.send(opening(1))
 
@@ -214,9 +214,9 @@ def test_data_that_holds_nothing_ends_its_connection(attacked, connect, nothing)
     assert peer.closed() == ENHANCE_YOUR_CALM
 
 
-def test_more_calls_on_a_connection_than_there_may_be_are_refused(attacked, connect):
+def test_calls_above_the_stream_limit_of_a_connection_are_refused(attacked, connect):
     peer = connect()
-    # Their messages never come, and each token has its share.
+    # Their messages never arrive, and each token keeps within its share.
     tokens = [secret_token() for _ in range(20)]
     for number, stream in enumerate(streams(2048)):
         peer.send(opening(stream, token=tokens[number % 20]))
@@ -229,9 +229,9 @@ def test_more_calls_on_a_connection_than_there_may_be_are_refused(attacked, conn
     is_hung_up_on(peer, lambda stream: (opening(4097 + 2 * stream),))
 
 
-def test_calls_that_are_refused_and_do_not_end_are_reset_and_cost_little(attacked, connect):
-    """More than are discarded at once: the oldest make room."""
-    # Fewer on each than the 256 after which a connection gets a GOAWAY.
+def test_rejected_calls_that_do_not_end_are_reset_cheaply(attacked, connect):
+    """More bodies than the gateway discards concurrently: the oldest are reset."""
+    # Fewer per connection than the 256 that cause a GOAWAY.
     peers = [connect() for _ in range(18)]
     for peer in peers:
         for stream in streams(250):
@@ -243,7 +243,7 @@ def test_calls_that_are_refused_and_do_not_end_are_reset_and_cost_little(attacke
         assert {status(answer) for answer in peer.answers.values()} == {(16, "MISSING_TOKEN")}
 
 
-def test_a_call_that_sends_without_end_after_its_refusal_is_reset(attacked, connect):
+def test_a_call_that_keeps_sending_after_its_rejection_is_reset(attacked, connect):
     peer = connect()
     peer.send(opening(1, without=("authorization",)))
     refusal = peer.answer(1)
@@ -256,18 +256,18 @@ def test_a_call_that_sends_without_end_after_its_refusal_is_reset(attacked, conn
             peer.windows[window] -= FRAME
         sent += FRAME
     assert refusal.reset == NO_ERROR
-    # And what may have been on its way by then.
-    assert 16 << 20 <= sent <= 18 << 20, f"{sent} bytes were taken"
+    # And what may be in flight by then.
+    assert 16 << 20 <= sent <= 18 << 20, f"the gateway accepted {sent} bytes"
     assert peer.is_alive()
 
 
-def test_calls_whose_messages_do_not_come_take_no_place(attacked, connect):
+def test_calls_without_a_message_hold_no_permit(attacked, connect):
     for token in [secret_token() for _ in range(8)]:
         peer = connect()
         for stream in streams(256):
             peer.send(opening(stream, token=token), DataFrame(stream, data=message(length=100)))
         assert peer.is_alive()
-        assert not peer.answers, f"they are refused: {peer}"
+        assert not peer.answers, f"the calls are rejected: {peer}"
 
 
 @pytest.mark.parametrize(
@@ -277,18 +277,18 @@ def test_calls_whose_messages_do_not_come_take_no_place(attacked, connect):
         pytest.param(REFLECTION, lambda stream: DataFrame(stream, data=message()[:-1]), id="reflection"),
     ],
 )
-def test_streams_that_are_open_to_everybody_are_bounded(attacked, connect, path, asked):
+def test_public_streams_are_limited(attacked, connect, path, asked):
     refused = 0
     for _ in range(3):
         peer = connect()
         for stream in streams(500):
             peer.send(opening(stream, path, without=("authorization",)), asked(stream))
         peer.until(lambda: len(peer.answers) == 500, "the answers")
-        told = [answer for answer in peer.answers.values() if "grpc-status" in answer.headers]
-        refused += sum(status(answer) == (14, "OVERLOADED") for answer in told)
+        with_status = [answer for answer in peer.answers.values() if "grpc-status" in answer.headers]
+        refused += sum(status(answer) == (14, "OVERLOADED") for answer in with_status)
     assert refused
-    # A question of a probe is answered all the same. (The connection of a
-    # flood is asked to go when few of its streams are left.)
+    # A probe still succeeds. (The connection of a flood gets a GOAWAY when few
+    # of its streams are left.)
     probe = connect()
     probe.send(opening(1, HEALTH), DataFrame(1, data=message(), **LAST))
     assert status(probe.answer(1)) == (0, None)

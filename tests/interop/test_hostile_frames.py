@@ -1,17 +1,17 @@
-"""Frames that break a rule of HTTP/2, by a stack that is not ours: each ends its stream or its connection, no other."""
+"""Frames that violate HTTP/2, from an independent implementation: each closes only its stream or connection."""
 
 import pytest
 from hyperframe.frame import DataFrame
 
 from calls import HEALTH, headers, message, opening, status
-from peer import FRAME, HungUp, head, literal, raw
-from watched import READ, watched_gateway
+from peer import FRAME, ConnectionClosed, head, literal, raw
+from watched import READ, monitored_gateway
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
 END_STREAM, ACK, END_HEADERS, PADDED, PRIORITISED = 1, 1, 4, 8, 32
 ALL = END_STREAM | END_HEADERS
 
-# The error codes of RFC 9113. A server may tell PROTOCOL_ERROR where there is a closer one.
+# The error codes of RFC 9113. A server may send PROTOCOL_ERROR in place of a more specific one.
 NO_ERROR, PROTOCOL_ERROR, FLOW_CONTROL_ERROR, STREAM_CLOSED, FRAME_SIZE_ERROR, COMPRESSION_ERROR = 0, 1, 3, 5, 6, 9
 
 UNIMPLEMENTED = 12
@@ -27,11 +27,11 @@ def block(*more, **named):
 
 
 def call(stream):
-    """A whole call."""
+    """A complete call."""
     return opening(stream, HEALTH) + DataFrame(stream, data=message(), flags=["END_STREAM"]).serialize()
 
 
-# What ends the connection, and the closest code.
+# Frames that close the connection, and the most specific code.
 ENDS_ITS_CONNECTION = {
     "padding_longer_than_the_data": (opening(1) + raw(DATA, PADDED, 1, b"\xff" + b"x" * 10), PROTOCOL_ERROR),
     "padding_as_long_as_the_data": (opening(1) + raw(DATA, PADDED, 1, b"\x0a" + b"x" * 9), PROTOCOL_ERROR),
@@ -96,7 +96,7 @@ ENDS_ITS_CONNECTION = {
     "a_path_of_70_kb_in_one_frame": (raw(HEADERS, ALL, 1, literal(headers("/" + "x" * 70_000))), FRAME_SIZE_ERROR),
 }
 
-# What ends its stream alone, and the code.
+# Frames that reset only their stream, and the code.
 ENDS_ITS_STREAM = {
     "a_stream_that_depends_on_itself": (
         raw(HEADERS, ALL | PRIORITISED, 1, number(1) + b"\0" + block()),
@@ -139,7 +139,7 @@ ENDS_ITS_STREAM = {
     "a_url_for_a_path": (head(1, literal(headers(f"http://gateway{READ}"))), PROTOCOL_ERROR),
 }
 
-# What is allowed, or may be passed over, strange as it is.
+# Unusual frames that are legal or may be ignored.
 CHANGES_NOTHING = {
     "a_frame_that_nobody_knows": raw(0xFA, 0xFF, 7, b"x" * 100),
     "settings_that_nobody_knows": raw(SETTINGS, 0, 0, b"\xff\xff" + number(7)),
@@ -155,31 +155,31 @@ CHANGES_NOTHING = {
 
 @pytest.fixture(scope="module")
 def attacked(binary, tmp_path_factory):
-    """One gateway for all of these: none of them costs it much."""
+    """One gateway for all cases, because each is cheap."""
     log = tmp_path_factory.mktemp("gateway") / "attacked.log"
-    with watched_gateway(binary, log) as gateway:
+    with monitored_gateway(binary, log) as gateway:
         yield gateway
 
 
 @pytest.mark.parametrize(("frames", "code"), ENDS_ITS_CONNECTION.values(), ids=ENDS_ITS_CONNECTION)
-def test_what_breaks_a_rule_of_the_connection_ends_it(attacked, connect, frames, code):
+def test_a_connection_error_closes_its_connection(attacked, connect, frames, code):
     peer = connect()
 
     try:
         peer.send(frames)
-    except HungUp:
+    except ConnectionClosed:
         pass
 
     assert peer.closed() in (code, PROTOCOL_ERROR)
-    attacked.others.is_served()
+    attacked.others.wait_until_served()
 
 
-def test_more_data_than_the_window_has_ends_the_connection_unless_its_call_had_ended(attacked, connect):
+def test_data_above_the_window_closes_the_connection_unless_its_call_has_ended(attacked, connect):
     peer = connect()
 
     try:
         peer.send(opening(1, "/unread") + raw(DATA, 0, 1, b"x" * FRAME) * 300)
-    except HungUp:
+    except ConnectionClosed:
         pass
 
     if peer.is_alive():
@@ -190,11 +190,11 @@ def test_more_data_than_the_window_has_ends_the_connection_unless_its_call_had_e
         assert answer.reset in (NO_ERROR, FLOW_CONTROL_ERROR)
     else:
         assert peer.closed() in (FLOW_CONTROL_ERROR, PROTOCOL_ERROR)
-    attacked.others.is_served()
+    attacked.others.wait_until_served()
 
 
 @pytest.mark.parametrize(("frames", "code"), ENDS_ITS_STREAM.values(), ids=ENDS_ITS_STREAM)
-def test_what_breaks_a_rule_of_the_stream_ends_that_alone(attacked, connect, frames, code):
+def test_a_stream_error_resets_only_its_stream(attacked, connect, frames, code):
     peer = connect()
 
     peer.send(frames)
@@ -205,7 +205,7 @@ def test_what_breaks_a_rule_of_the_stream_ends_that_alone(attacked, connect, fra
 
 
 @pytest.mark.parametrize("frames", CHANGES_NOTHING.values(), ids=CHANGES_NOTHING)
-def test_what_is_merely_strange_changes_nothing(connect, frames):
+def test_unusual_but_legal_frames_change_nothing(connect, frames):
     peer = connect()
 
     peer.send(frames)
@@ -214,7 +214,7 @@ def test_what_is_merely_strange_changes_nothing(connect, frames):
     assert status(peer.answer(101)) == (0, None)
 
 
-def test_a_stream_that_is_used_again_is_not_answered_twice(connect):
+def test_a_reused_stream_id_gets_no_second_response(connect):
     peer = connect()
     peer.send(call(1))
     first = peer.answer(1)
@@ -225,12 +225,12 @@ def test_a_stream_that_is_used_again_is_not_answered_twice(connect):
         peer.send(call(1))
         peer.until(lambda: first.reset is not None, "a reset")
         assert first.reset in (STREAM_CLOSED, PROTOCOL_ERROR)
-    except HungUp:
+    except ConnectionClosed:
         assert peer.goaway in (STREAM_CLOSED, PROTOCOL_ERROR)
     assert first.data == data
 
 
-def test_data_of_a_call_that_has_ended_is_not_taken(connect):
+def test_data_of_an_ended_call_is_not_accepted(connect):
     peer = connect()
     peer.send(call(1))
     assert status(peer.answer(1)) == (0, None)
@@ -239,5 +239,5 @@ def test_data_of_a_call_that_has_ended_is_not_taken(connect):
         peer.flood(raw(DATA, 0, 1, b"x" * FRAME), 200)
         peer.until(lambda: peer.answers[1].reset is not None, "a reset")
         assert peer.answers[1].reset == STREAM_CLOSED
-    except HungUp:
+    except ConnectionClosed:
         assert peer.goaway in (STREAM_CLOSED, FLOW_CONTROL_ERROR)

@@ -1,4 +1,4 @@
-"""A mesh's default retries repeat writes, and how often; deploy/README.md says so, and how to turn them off."""
+"""The default retries of a mesh repeat writes; deploy/README.md documents how often, and how to disable them."""
 
 import json
 import time
@@ -19,14 +19,14 @@ def meshed(request, binary, sandbox, tmp_path):
         yield address, replicas, bool(request.param)
 
 
-def told(url, rule=None):
+def sandbox_request(url, rule=None):
     with urllib.request.urlopen(url, rule.encode() if rule else None, timeout=TIMEOUT) as answer:
         return json.load(answer)
 
 
 def writes(sandbox):
-    """How many PATCHes the vendor has got."""
-    return [entry["method"] for entry in told(f"{sandbox}/sandbox/requests")["requests"]].count("PATCH")
+    """How many PATCH requests the vendor received."""
+    return [entry["method"] for entry in sandbox_request(f"{sandbox}/sandbox/requests")["requests"]].count("PATCH")
 
 
 def until(what, happened):
@@ -44,10 +44,10 @@ def patch(stubs, channel, token):
     return method.future(request, timeout=TIMEOUT, metadata=[("authorization", f"Bearer {token}")])
 
 
-def test_a_write_whose_replica_dies_is_sent_again(meshed, sandbox, stubs, dial, token):
+def test_a_write_whose_replica_dies_is_retried(meshed, sandbox, stubs, dial, token):
     address, replicas, repeats = meshed
-    # It is carried out, and its answer does not come.
-    told(f"{sandbox}/sandbox/misbehave", "never,after method=PATCH times=1")
+    # The vendor applies the write, but never responds.
+    sandbox_request(f"{sandbox}/sandbox/misbehave", "never,after method=PATCH times=1")
     with dial(address) as channel:
         call = patch(stubs, channel, token)
         until("a PATCH at the vendor", lambda: writes(sandbox) == 1)
@@ -57,9 +57,9 @@ def test_a_write_whose_replica_dies_is_sent_again(meshed, sandbox, stubs, dial, 
     assert (code, writes(sandbox)) == ((grpc.StatusCode.OK, 2) if repeats else (grpc.StatusCode.UNAVAILABLE, 1))
 
 
-def test_a_write_that_the_vendor_refuses_is_sent_again(meshed, sandbox, stubs, dial, token):
+def test_a_write_that_the_vendor_rejects_is_retried(meshed, sandbox, stubs, dial, token):
     address, _, repeats = meshed
-    told(f"{sandbox}/sandbox/misbehave", "status=503 method=PATCH")
+    sandbox_request(f"{sandbox}/sandbox/misbehave", "status=503 method=PATCH")
     with dial(address) as channel:
         assert patch(stubs, channel, token).code() == grpc.StatusCode.UNAVAILABLE
     assert writes(sandbox) == (3 if repeats else 1)

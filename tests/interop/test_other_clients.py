@@ -1,4 +1,4 @@
-"""What docs/callers.md says of clients that few use: what they make of a connection that ends, and of details."""
+"""The claims of docs/callers.md about rarer clients: how they handle a closed connection and error details."""
 
 import asyncio
 import subprocess
@@ -12,21 +12,21 @@ from grpclib.exceptions import StreamTerminatedError
 
 from operations import ROOT
 from processes import environment
-from proxied import gateway_of, sandbox_of
+from proxied import run_gateway, run_sandbox
 
 HERE = Path(__file__).resolve().parent
 USER = "00000000-0000-4000-8000-000000000001"
 TIMEOUT = 20  # seconds
 
-# A connection that had more calls than this at once gets a GOAWAY.
+# A connection that had more concurrent calls than this gets a GOAWAY.
 MANY = 256
 GATEWAYS_SHARE = 256  # of one token
 
 
 @pytest.fixture
 def gateway(binary, tmp_path):
-    """A gateway of the test's own, which it may kill."""
-    with sandbox_of(binary, tmp_path) as sandbox, gateway_of(binary, tmp_path, sandbox) as gateway:
+    """A gateway that only this test uses, so it may kill it."""
+    with run_sandbox(binary, tmp_path) as sandbox, run_gateway(binary, tmp_path, sandbox) as gateway:
         yield gateway
 
 
@@ -40,7 +40,7 @@ def descriptors(buf, tmp_path_factory):
 
 @pytest.fixture
 def connect_node(descriptors, gateway):
-    """Starts a call with connect-node, which prints the code that it ends with."""
+    """Starts a call with connect-node, which prints the final code."""
     started = []
 
     def start(*words):
@@ -62,11 +62,11 @@ def connect_node(descriptors, gateway):
         pytest.param("patchUserPresencesPurecloud", f'{{"userId": "{USER}", "body": {{"message": ""}}}}', id="write"),
     ],
 )
-def test_connect_node_says_canceled_where_the_connection_ends_under_a_call(connect_node, gateway, method, request_):
+def test_connect_node_reports_canceled_if_the_connection_ends_during_a_call(connect_node, gateway, method, request_):
     gateway.sandbox.misbehave("never")
     requests = gateway.sandbox.count()
     call = connect_node(method, request_)
-    gateway.sandbox.await_one_after(requests)
+    gateway.sandbox.wait_for_request_after(requests)
 
     gateway.process.kill()
 
@@ -80,7 +80,7 @@ def test_connect_node_fails_by_itself_with_a_deadline_above_24_8_days(connect_no
     assert call.communicate(timeout=TIMEOUT)[0].strip() == code
 
 
-def test_grpclib_knows_details_once_their_types_are_imported(gateway):
+def test_grpclib_decodes_details_once_their_types_are_imported(gateway):
     words = [sys.executable, HERE / "grpclib_details.py", gateway.address.rsplit(":", 1)[1]]
     done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, env=environment())
 
@@ -88,9 +88,9 @@ def test_grpclib_knows_details_once_their_types_are_imported(gateway):
 
 
 @pytest.mark.parametrize("count", [MANY - 16, MANY + 44])
-def test_grpclib_loses_calls_where_the_gateway_asks_its_connection_to_go(gateway, stubs, count):
+def test_grpclib_loses_calls_after_a_goaway(gateway, stubs, count):
     gateway.sandbox.misbehave("delay=2s path=/systempresences")
-    # A few last longer: they are in flight when most have ended, and the connection gets its GOAWAY.
+    # A few calls last longer: they are in flight when the connection gets its GOAWAY.
     gateway.sandbox.misbehave("delay=4s path=/settings")
 
     outcomes = asyncio.run(_call(gateway, stubs.presence, stubs.models, count))

@@ -1,4 +1,4 @@
-"""Calls through each proxy of docs/proxies.md, run with the configuration that the page recommends."""
+"""Calls through each proxy of docs/proxies.md with the configuration that the page recommends."""
 
 import grpc
 import pytest
@@ -12,10 +12,10 @@ from reverse_proxies import PROXIES
 
 MEBIBYTE = 1 << 20
 
-# How many calls of one token the gateway takes at once.
+# The gateway's limit of concurrent calls per token.
 GATEWAYS_SHARE = 256
 
-# What docs/callers.md promises of a status: message and details together.
+# The limit that docs/callers.md promises for a status: message and details together.
 LARGEST_STATUS = 4096
 
 
@@ -36,10 +36,10 @@ def caller(stubs, address):
         yield caller
 
 
-def test_the_page_names_the_version_that_is_run(proxy):
+def test_the_page_names_the_tested_version(proxy):
     named = table("proxy")[proxy.heading]["version"]
-    told = proxy.told_version()
-    assert f"{told}.".startswith(f"{named}."), f"{proxy.heading} is {told}; docs/proxies.md is about {named}"
+    version = proxy.printed_version()
+    assert f"{version}.".startswith(f"{named}."), f"{proxy.heading} is {version}; docs/proxies.md names {named}"
 
 
 def test_an_error_keeps_its_details(caller):
@@ -64,14 +64,14 @@ def test_the_largest_status_of_a_gateway_passes_with_and_without_a_message_befor
         assert dict(error.trailing_metadata())["grpc-status-details-bin"] == details
 
 
-def test_a_bulk_read_of_5000_is_whole(caller):
+def test_a_bulk_read_of_5000_is_complete(caller):
     answer = caller.read_all(users(USERS))
 
     assert (len(answer.presences), list(answer.missing_ids)) == (USERS, [])
 
 
 def test_a_message_of_4_mebibytes_passes(caller):
-    # Each id is longer than one may be, so that it is the gateway that refuses.
+    # Each id is too long, so that the gateway itself rejects the message.
     error = refused(lambda: caller.read_all(["x" * 1000] * 4150))
 
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT, error.details()
@@ -98,11 +98,11 @@ def test_a_stream_of_more_than_a_mebibyte_passes_both_ways(caller):
     missing = []
     while (answer := stream.receive()) is not None:
         missing += answer.missing_ids
-    assert missing == ids, f"{len(missing)} ids came back of {len(ids)}"
+    assert missing == ids, f"{len(missing)} of {len(ids)} ids returned"
     assert sum(map(len, ids)) > MEBIBYTE
 
 
-# Each of the three has an RPC of its own, so that the line in the log is that of its call.
+# Each of the three uses its own RPC, to find its line in the access log.
 
 
 def test_a_deadline_reaches_the_gateway(caller, proxied_gateway):
@@ -112,8 +112,8 @@ def test_a_deadline_reaches_the_gateway(caller, proxied_gateway):
     error = refused(lambda: caller.begin("GetPresenceSettings", timeout=0.5).result())
 
     assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, error.details()
-    told = proxied_gateway.call_after(before, "GetPresenceSettings")
-    assert told["status"] == "DEADLINE_EXCEEDED" and told["duration_ms"] < 1000, told
+    entry = proxied_gateway.call_after(before, "GetPresenceSettings")
+    assert entry["status"] == "DEADLINE_EXCEEDED" and entry["duration_ms"] < 1000, entry
 
 
 def test_a_cancelled_call_ends_at_the_gateway_but_behind_apache(caller, proxied_gateway, proxy):
@@ -121,13 +121,13 @@ def test_a_cancelled_call_ends_at_the_gateway_but_behind_apache(caller, proxied_
     proxied_gateway.sandbox.misbehave(f"delay=2s token={caller.token}")
     requests = proxied_gateway.sandbox.count()
     call = caller.begin("GetPresenceSources")
-    proxied_gateway.sandbox.await_one_after(requests)
+    proxied_gateway.sandbox.wait_for_request_after(requests)
 
     call.cancel()
 
-    told = proxied_gateway.call_after(before, "GetPresenceSources")
+    entry = proxied_gateway.call_after(before, "GetPresenceSources")
     expected = {"ends": "CANCELLED", "goes on": "OK"}[table("behaviour")["a cancelled unary call"][proxy.heading]]
-    assert told["status"] == expected, told
+    assert entry["status"] == expected, entry
 
 
 def test_a_cancelled_stream_ends_at_the_gateway(caller, proxied_gateway):
@@ -136,12 +136,12 @@ def test_a_cancelled_stream_ends_at_the_gateway(caller, proxied_gateway):
     requests = proxied_gateway.sandbox.count()
     stream = caller.stream_of_source()
     stream.send([USER])
-    proxied_gateway.sandbox.await_one_after(requests)
+    proxied_gateway.sandbox.wait_for_request_after(requests)
 
     stream.call.cancel()
 
-    told = proxied_gateway.call_after(before, "StreamUsersPresenceBulk")
-    assert told["status"] == "CANCELLED", told
+    entry = proxied_gateway.call_after(before, "StreamUsersPresenceBulk")
+    assert entry["status"] == "CANCELLED", entry
 
 
 def test_the_longest_token_passes(caller):
@@ -155,12 +155,12 @@ def test_an_authority_that_is_no_host_name_is_replaced_but_by_apache(stubs, addr
     with Caller(stubs, address, **{"grpc.default_authority": authority}) as caller:
         error = caller.begin_read().exception()
 
-    told = error.code().name if error else "ok"
-    assert told == table("behaviour")["an `:authority` that is no host name"][proxy.heading], error
+    outcome = error.code().name if error else "ok"
+    assert outcome == table("behaviour")["an `:authority` that is no host name"][proxy.heading], error
 
 
-def test_many_calls_at_once_are_all_answered(stubs, address, proxied_gateway, proxy):
-    # So many that the gateway asks the proxy's connection to go, where the page says that it bears that.
+def test_many_concurrent_calls_all_succeed(stubs, address, proxied_gateway, proxy):
+    # Enough for a GOAWAY on the proxy's connection, if the page says that the proxy handles that.
     callers = [Caller(stubs, address) for _ in range(4)]
     for caller in callers:
         proxied_gateway.sandbox.misbehave(f"delay=200ms token={caller.token} times={GATEWAYS_SHARE}")

@@ -1,4 +1,4 @@
-"""What is too much for each proxy of docs/proxies.md with its defaults, and what a caller sees of it."""
+"""The limits of each proxy of docs/proxies.md with its defaults, and the error that a caller sees."""
 
 import grpc
 import pytest
@@ -18,7 +18,7 @@ def heading(request):
 
 @pytest.fixture(scope="module")
 def expected(heading):
-    """What the page says of this proxy."""
+    """The row of this proxy in the page."""
     return {behaviour: cells[heading] for behaviour, cells in table("with the defaults").items()}
 
 
@@ -36,11 +36,11 @@ def caller(stubs, address):
 
 
 def outcome(call):
-    """The status of a call as the page writes it."""
+    """The status of a call in the page's notation."""
     try:
         call()
     except grpc.RpcError as error:
-        # What the gateway itself refuses has come through.
+        # A rejection by the gateway shows that the proxy forwarded the call.
         return "ok" if rpc_status.from_call(error) else error.code().name
     return "ok"
 
@@ -49,7 +49,7 @@ def test_the_longest_token_and_the_other_calls_of_its_connection(caller, expecte
     proxied_gateway.sandbox.misbehave(f"delay=500ms token={caller.token}")
     requests = proxied_gateway.sandbox.count()
     other = caller.begin_read()
-    proxied_gateway.sandbox.await_one_after(requests)
+    proxied_gateway.sandbox.wait_for_request_after(requests)
 
     caller.token = random_token(LONGEST_TOKEN)
     assert outcome(caller.read) == expected["a token of 16 KiB"]
@@ -57,13 +57,13 @@ def test_the_longest_token_and_the_other_calls_of_its_connection(caller, expecte
 
 
 def test_a_message_of_more_than_a_mebibyte(caller, expected):
-    # Each id is longer than one may be, so that it is the gateway that refuses.
+    # Each id is too long, so that the gateway itself rejects the message.
     assert outcome(lambda: caller.read_all(["x" * 1000] * 1100)) == expected["a message of 1.1 MB"]
 
 
 def test_a_stream_of_more_than_a_mebibyte(caller, expected):
     stream = caller.stream()
-    # Once there is an answer, a proxy that wants no more can only reset the stream.
+    # After the response has begun, a proxy can only reset the stream.
     stream.send([USER])
     stream.receive()
     for _ in range(10):
@@ -77,7 +77,7 @@ def test_a_stream_of_more_than_a_mebibyte(caller, expected):
     assert outcome(read_all) == expected["a stream of 1.25 MB of ids"]
 
 
-def test_a_gateway_that_is_away_is_unavailable_without_details(heading, stubs, tmp_path):
+def test_an_unreachable_gateway_is_unavailable_without_details(heading, stubs, tmp_path):
     with PROXIES[heading].in_front_of(f"127.0.0.1:{free_port()}", tmp_path) as address:
         with Caller(stubs, address) as caller:
             error = refused(caller.read)

@@ -1,4 +1,4 @@
-"""Calls of more than a minute through each proxy: with the lines of docs/proxies.md, and with its defaults."""
+"""Calls of more than a minute through each proxy, with the lines of docs/proxies.md and with its defaults."""
 
 import re
 
@@ -16,7 +16,7 @@ NEAR = 2  # seconds
 
 @pytest.fixture(scope="module")
 def ended(proxied_gateway, stubs, tmp_path_factory):
-    """How all of them ended, side by side, which takes little more than a minute."""
+    """The outcomes of all calls. They run in parallel, in little more than a minute."""
     started = {(heading, "recommended"): (proxy, {}) for heading, proxy in PROXIES.items()}
     started |= {(heading, "defaults"): (PROXIES[heading], changes) for heading, changes in DEFAULTS.items() if changes}
     return outcomes(proxied_gateway, stubs, tmp_path_factory.mktemp("patience"), started)
@@ -24,18 +24,18 @@ def ended(proxied_gateway, stubs, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("heading", PROXIES)
-def test_with_the_lines_of_the_page_it_is_answered(ended, heading, kind):
+def test_with_the_recommended_lines_the_call_succeeds(ended, heading, kind):
     assert ended[(heading, "recommended"), kind] == "ok"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("heading", [heading for heading, changes in DEFAULTS.items() if changes])
-def test_with_the_defaults_it_ends_as_the_page_says(ended, heading, kind):
-    said = table("with the defaults")[kind][heading]
+def test_with_the_defaults_the_call_ends_as_documented(ended, heading, kind):
+    documented = table("with the defaults")[kind][heading]
     seen = ended[(heading, "defaults"), kind]
 
-    assert _code(seen) == _code(said), f"the page says {said}, it was {seen}"
-    assert abs(_seconds(seen) - _seconds(said)) <= NEAR, f"the page says {said}, it was {seen}"
+    assert _code(seen) == _code(documented), f"the page has {documented}, the call gave {seen}"
+    assert abs(_seconds(seen) - _seconds(documented)) <= NEAR, f"the page has {documented}, the call gave {seen}"
 
 
 def _code(outcome):

@@ -1,4 +1,4 @@
-"""What a release gives to callers, and that a contract which would break them is no release."""
+"""The artefacts of a release, and the rejection of a contract that breaks callers."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ SERVICE = "proto/genesys/presence/v1/presence_service.proto"
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A copy of what a release is made of, to change and to release."""
+    """A copy of the files of a release, for the test to change."""
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "proto", root / "proto")
     for name in ("buf.yaml", "Cargo.toml", "LICENSE"):
@@ -43,8 +43,8 @@ def release(buf):
     return run
 
 
-def said(done):
-    """What a run printed, for the message of a failed test."""
+def output_of(done):
+    """The output of a run, for the message of a failed test."""
     return f"proto/release ended with {done.returncode}:\n{done.stdout}{done.stderr}"
 
 
@@ -56,7 +56,7 @@ def change(file, old, new):
 
 def test_no_caller_of_the_last_release_breaks(release):
     done = release(ROOT, "--check")
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
 
 
 @pytest.mark.parametrize(
@@ -70,35 +70,35 @@ def test_no_caller_of_the_last_release_breaks(release):
         pytest.param(SERVICE, 'option java_package = "com.', 'option java_package = "org.', id="java_package"),
     ],
 )
-def test_what_would_break_callers_is_no_release(release, checkout, tmp_path, file, old, new):
+def test_a_breaking_change_is_rejected(release, checkout, tmp_path, file, old, new):
     change(checkout / file, old, new)
     baseline = (checkout / "proto" / "baseline.binpb").read_bytes()
 
     done = release(checkout, tmp_path / "out")
 
-    assert done.returncode == 1, said(done)
-    assert Path(file).name in done.stdout, said(done)
+    assert done.returncode == 1, output_of(done)
+    assert Path(file).name in done.stdout, output_of(done)
     assert not (tmp_path / "out").exists()
     assert (checkout / "proto" / "baseline.binpb").read_bytes() == baseline
 
 
-def test_what_was_released_must_stay(release, checkout, tmp_path):
+def test_a_released_element_cannot_be_removed(release, checkout, tmp_path):
     service = checkout / SERVICE
     before = service.read_text(encoding="utf-8")
     change(service, "service PresenceService {", "service Newer {}\n\nservice PresenceService {")
     done = release(checkout, tmp_path / "out")
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
 
     service.write_text(before, encoding="utf-8")
     done = release(checkout, "--check")
 
-    assert done.returncode == 1 and "Newer" in done.stdout, said(done)
+    assert done.returncode == 1 and "Newer" in done.stdout, output_of(done)
 
 
-def test_the_artefacts_are_what_callers_need(release, checkout, buf, tmp_path):
+def test_the_artefacts_are_complete(release, checkout, buf, tmp_path):
     out = tmp_path / "out"
     done = release(checkout, out)
-    assert done.returncode == 0, said(done)
+    assert done.returncode == 0, output_of(done)
     descriptors, protos, config = sorted(out.iterdir(), key=lambda path: path.suffix)
 
     files = FileDescriptorSet.FromString(descriptors.read_bytes()).file
@@ -108,7 +108,7 @@ def test_the_artefacts_are_what_callers_need(release, checkout, buf, tmp_path):
     }
     for operation in OPERATIONS.values():
         rpc = rpcs[f"{operation.service}/{operation.rpc}"]
-        # The extension google.api.http, which is no field of this message.
+        # The extension google.api.http.
         assert b"/api/v2/" in rpc.options.SerializeToString()
     assert any(place.leading_comments for file in files for place in file.source_code_info.location)
 
@@ -123,7 +123,7 @@ def test_the_artefacts_are_what_callers_need(release, checkout, buf, tmp_path):
 
 
 def _compile(protos, out):
-    """Has protoc make stubs of all that is in the archive."""
+    """Runs protoc on every proto of the archive."""
     from grpc_tools import protoc
 
     out.mkdir()
@@ -133,9 +133,9 @@ def _compile(protos, out):
     assert (out / "genesys/presence/v1/presence_service_pb2_grpc.py").exists()
 
 
-def test_the_same_contract_makes_the_same_artefacts(release, checkout, tmp_path):
+def test_the_artefacts_are_reproducible(release, checkout, tmp_path):
     for name in ("first", "second"):
         done = release(checkout, tmp_path / name)
-        assert done.returncode == 0, said(done)
+        assert done.returncode == 0, output_of(done)
     for path in (tmp_path / "first").iterdir():
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes(), path.name

@@ -1,4 +1,4 @@
-"""Given the same arguments, the official SDKs and the gateway ask the vendor for the same."""
+"""With the same arguments, the official SDKs and the gateway send the same request to the vendor."""
 
 import pytest
 from dateutil.parser import isoparse
@@ -20,7 +20,7 @@ def test_every_operation_is_compared():
 
 
 @pytest.mark.parametrize(("operation", "arguments"), ROWS)
-def test_the_gateway_asks_what_the_sdks_ask(
+def test_the_gateway_sends_the_same_requests_as_the_sdks(
     operation, arguments, recorder, recorded_gateway, javascript, stubs, dial
 ):
     python, node, ours = new_token(), new_token(), new_token()
@@ -39,7 +39,7 @@ def test_the_gateway_asks_what_the_sdks_ask(
 
 
 def essence(request):
-    """What the vendor acts upon: the parameters' order and the headers are no part of it."""
+    """The parts of a request that matter to the vendor: not the order of parameters, not the headers."""
     return {
         "method": request.method,
         "path": request.segments,
@@ -49,7 +49,7 @@ def essence(request):
 
 
 def with_instants(value, name=""):
-    """The same with each date as the instant that it names, however it is spelt."""
+    """The body with each date as an instant, because spellings differ."""
     if isinstance(value, dict):
         return {key: with_instants(each, key) for key, each in value.items()}
     if isinstance(value, list):

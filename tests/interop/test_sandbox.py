@@ -1,4 +1,4 @@
-"""The official SDKs, unchanged, work against the sandbox; so does the gateway that holds one inside."""
+"""The unchanged official SDKs work against the sandbox, and a gRPC client against a gateway with a sandbox."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from operations import OPERATIONS
 
 
 def scenario(operation):
-    """The scenario of an operation; without one, its tests fail."""
+    """The scenario of an operation; fails if there is none."""
     found = getattr(scenarios, operation, None)
     assert found is not None, f"scenarios.py has no {operation}"
     return found

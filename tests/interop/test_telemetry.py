@@ -1,4 +1,4 @@
-"""Traces and metrics, as OpenTelemetry's own software and Prometheus's take them."""
+"""Traces and metrics with the software of OpenTelemetry and Prometheus."""
 
 import json
 import os
@@ -28,14 +28,14 @@ BULK = "get_users_presences_purecloud_bulk"
 
 @pytest.fixture
 def collector(tmp_path):
-    """A rotel of the test's own."""
+    """A rotel that only this test uses."""
     with collecting(tmp_path / "rotel.log") as collector:
         yield collector
 
 
 @pytest.fixture
 def gateway(start_gateway, recorder, tmp_path):
-    """Starts a gateway in front of the recorder, with variables of OpenTelemetry."""
+    """Starts a gateway in front of the recorder, with OpenTelemetry variables."""
 
     def start(variables, *words):
         log = tmp_path / "gateway.log"
@@ -46,7 +46,7 @@ def gateway(start_gateway, recorder, tmp_path):
 
 @pytest.fixture
 def call(stubs, dial, token):
-    """Reads 60 users' presences in bulk, which are two batches."""
+    """Reads 60 presences in bulk: two batches."""
 
     def make(address, metadata=()):
         operation = OPERATIONS[BULK]
@@ -64,7 +64,7 @@ def call(stubs, dial, token):
 
 @pytest.fixture
 def caller(collector, call):
-    """Calls within a span of the official Python SDK, which it exports itself; gives its trace."""
+    """Calls within a span that the official Python SDK exports; returns its trace."""
     provider = TracerProvider(resource=Resource.create({"service.name": "caller"}))
     exporter = OTLPSpanExporter(endpoint=collector.grpc, insecure=True)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -82,12 +82,12 @@ def caller(collector, call):
 
 
 def below(kept, trace, parent):
-    """The spans of a trace below a parent."""
+    """The child spans of a parent in a trace."""
     return [span for span in kept.spans if span.trace == trace and span.parent == parent]
 
 
 def tree(kept, trace, parent=""):
-    """The names of a trace's spans, each with those below it."""
+    """The names of a trace's spans as a tree."""
     found = sorted(below(kept, trace, parent), key=lambda span: (span.name, span.id))
     return [(f"{span.service}: {span.name} [{span.kind}]", tree(kept, trace, span.id)) for span in found]
 
@@ -101,7 +101,7 @@ SERVER = (
 
 
 @TRANSPORTS
-def test_a_call_is_a_part_of_its_callers_trace(protocol, collector, gateway, caller):
+def test_a_call_joins_its_callers_trace(protocol, collector, gateway, caller):
     with gateway(collector.variables(protocol)) as address:
         trace = caller(address)
         expected = [("caller: the caller's work [INTERNAL]", [SERVER])]
@@ -130,7 +130,7 @@ def test_a_proxy_in_front_adds_its_own_span(collector, gateway, caller, tmp_path
         trace = caller(proxy)
 
         def is_whole(kept):
-            # The name of a proxy's span is its own.
+            # The proxy chooses the name of its span.
             for root in below(kept, trace, ""):
                 for middle in below(kept, trace, root.id):
                     if middle.service == "envoy" and tree(kept, trace, middle.id) == [SERVER]:
@@ -140,27 +140,27 @@ def test_a_proxy_in_front_adds_its_own_span(collector, gateway, caller, tmp_path
         collector.kept.until(is_whole)
 
 
-def test_nothing_of_the_caller_is_in_a_span(collector, gateway, caller, token):
+def test_a_span_has_no_data_of_the_caller(collector, gateway, caller, token):
     with gateway(collector.variables("grpc")) as address:
         trace = caller(address)
         collector.kept.until(lambda kept: len(below(kept, trace, "")) == 1 and tree(kept, trace)[0][1] == [SERVER])
-    told = repr(collector.kept.spans)
-    assert token not in told
-    assert "user-1" not in told
+    spans = repr(collector.kept.spans)
+    assert token not in spans
+    assert "user-1" not in spans
 
 
 @TRANSPORTS
-def test_a_collector_that_is_away_is_told_once_and_when_it_is_back(protocol, gateway, call, tmp_path):
-    def told():
+def test_an_unreachable_collector_is_logged_once_and_again_on_recovery(protocol, gateway, call, tmp_path):
+    def logged():
         lines = (tmp_path / "gateway.log").read_text(encoding="utf-8").splitlines()
         lines = [json.loads(line) for line in lines if line.startswith("{")]
         return [line for line in lines if "telemetry" in line["message"]]
 
-    def call_until_told(address, count):
+    def call_until_logged(address, count):
         deadline = time.monotonic() + PATIENCE
-        while len(told()) < count:
+        while len(logged()) < count:
             call(address)
-            assert time.monotonic() < deadline, f"the log was told {told()}"
+            assert time.monotonic() < deadline, f"the log has {logged()}"
 
     with receiving() as (kept, port):
         grpc_port, http_port = free_port(), free_port()
@@ -172,18 +172,18 @@ def test_a_collector_that_is_away_is_told_once_and_when_it_is_back(protocol, gat
             "OTEL_METRIC_EXPORT_INTERVAL": "100",
         }
         with gateway(variables, "--token-requests-per-minute", "0") as address:
-            call_until_told(address, 1)
+            call_until_logged(address, 1)
             with rotel(tmp_path / "rotel.log", kept, port, grpc_port, http_port):
-                call_until_told(address, 2)
+                call_until_logged(address, 2)
                 kept.until(lambda kept: kept.spans)
-            first, second = told()
+            first, second = logged()
     assert first["level"] == "WARN"
     assert first["setting"] == "OTEL_EXPORTER_OTLP_ENDPOINT"
     assert str(endpoint) in first["endpoint"]
     assert second["message"] == "telemetry is exported again"
 
 
-def test_a_collector_is_reached_over_tls_with_a_certificate_of_the_gateways_own(gateway, call, tmp_path):
+def test_a_collector_is_reached_over_tls_with_a_client_certificate(gateway, call, tmp_path):
     authority = Authority()
     files = {"ca": authority.pem}
     server, server_key = authority.issue("127.0.0.1")
@@ -205,14 +205,14 @@ def test_a_collector_is_reached_over_tls_with_a_certificate_of_the_gateways_own(
         }
         with gateway(trusted) as address:
             call(address)
-        # It ends when what it could export is exported.
+        # The gateway exits after it has exported what it could.
         assert not kept.spans and not kept.metrics
         with gateway(trusted | shown) as address:
             call(address)
             kept.until(lambda kept: kept.spans and kept.metrics)
 
 
-def test_the_page_of_metrics_is_as_prometheus_wants_it(gateway, call, stubs, dial):
+def test_the_metrics_page_passes_promtool(gateway, call, stubs, dial):
     promtool = os.environ.get("PROMTOOL") or shutil.which("promtool")
     if not promtool:
         pytest.fail("promtool is not installed: start the tests with tests/interop/run")

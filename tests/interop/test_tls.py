@@ -1,4 +1,4 @@
-"""TLS as scanners and clients in other languages see it."""
+"""TLS with scanners and clients in other languages."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from calls import REFLECTION
 from certificates import CLIENT, Authority, rsa_key
 from peer import PREFACE
 from processes import environment, free_port
-from watched import ANSWERED_WITHIN, READ, secret_token, watched_gateway
+from watched import ANSWERED_WITHIN, READ, secret_token, monitored_gateway
 
 LOCAL = ("localhost", "127.0.0.1")
 SCANNED_WITHIN = 60  # seconds
@@ -28,13 +28,13 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
 class Files:
-    """The files that a gateway reads."""
+    """The paths of the files that a gateway reads."""
 
     def __init__(self, folder):
         self.cert, self.key, self.client_ca = folder / "cert.pem", folder / "key.pem", folder / "clients.pem"
 
     def write(self, issued):
-        """A certificate and its key. Whoever reads in between finds two that do not fit."""
+        """Writes a certificate and its key. Between the two writes, they do not match."""
         for path, pem in zip((self.cert, self.key), issued):
             path.write_bytes(pem)
 
@@ -50,7 +50,7 @@ def authority():
 
 @pytest.fixture
 def files(tmp_path, authority):
-    """A certificate for this machine, and its key."""
+    """A certificate for the loopback interface, and its key."""
     files = Files(tmp_path)
     files.write(authority.issue(*LOCAL))
     return files
@@ -58,14 +58,14 @@ def files(tmp_path, authority):
 
 @pytest.fixture
 def secure(binary, files, authority, tmp_path):
-    """A gateway with that certificate, which must serve others all the time."""
+    """A monitored gateway with that certificate."""
     credentials = grpc.ssl_channel_credentials(authority.pem)
-    with watched_gateway(binary, tmp_path / "secure.log", *files.flags, credentials=credentials) as gateway:
+    with monitored_gateway(binary, tmp_path / "secure.log", *files.flags, credentials=credentials) as gateway:
         yield gateway
 
 
 def read(address, credentials, *, name=None):
-    """Makes one call over a connection of its own."""
+    """Makes one call over a new connection."""
     options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
     if name:
         options.append(("grpc.ssl_target_name_override", name))
@@ -87,7 +87,7 @@ def client_context(authority):
 
 
 def shown(address, context):
-    """The certificate that a new connection is shown."""
+    """The certificate that the gateway sends on a new connection."""
     host, port = address.rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=ANSWERED_WITHIN) as connection:
         with context.wrap_socket(connection, server_hostname="localhost") as secured:
@@ -95,7 +95,7 @@ def shown(address, context):
 
 
 @pytest.mark.parametrize("key", [None, rsa_key()], ids=["ecdsa", "rsa"])
-def test_a_scan_finds_what_mozilla_calls_intermediate(secure, files, authority, tmp_path, key):
+def test_a_scan_finds_mozillas_intermediate_configuration(secure, files, authority, tmp_path, key):
     if key:
         files.write(authority.issue(*LOCAL, key=key))
         expected = files.cert.read_bytes()
@@ -128,30 +128,30 @@ def test_a_scan_finds_what_mozilla_calls_intermediate(secure, files, authority, 
     assert results["robot"]["robot_result"].startswith("NOT_VULNERABLE")
 
 
-def test_a_session_that_is_resumed_may_not_speak_before_its_handshake(secure, authority, tmp_path):
-    """Early data can be repeated by whoever has recorded it, and a write with it."""
+def test_a_resumed_session_may_not_send_early_data(secure, authority, tmp_path):
+    """An attacker can replay recorded early data, and with it a write."""
     openssl = shutil.which("openssl")
     if not openssl:
         pytest.skip("the scanner asks HTTP servers alone for this; openssl, which asks any, is not installed")
     ca = tmp_path / "ca.pem"
     ca.write_bytes(authority.pem)
     command = [openssl, "s_client", "-connect", secure.address, "-tls1_3", "-alpn", "h2", "-CAfile", ca, "-ign_eof"]
-    # Hung up on for the second half, it tells of the session that it had.
+    # The gateway closes the connection at the invalid half; then openssl prints the session.
     client = subprocess.run(command, input=PREFACE + b"x" * 100, capture_output=True, timeout=SCANNED_WITHIN)
 
-    told = client.stdout.decode(errors="replace")
-    assert set(re.findall(r"Max Early Data: (\d+)", told)) == {"0"}, told
+    output = client.stdout.decode(errors="replace")
+    assert set(re.findall(r"Max Early Data: (\d+)", output)) == {"0"}, output
 
 
 def await_certificate(address, context, expected):
-    """Waits until new connections are shown this certificate."""
+    """Waits until new connections get this certificate."""
     deadline = time.monotonic() + TAKEN_UP_WITHIN
     while shown(address, context) != expected:
-        assert time.monotonic() < deadline, "the certificate is never taken up"
+        assert time.monotonic() < deadline, "the certificate is not loaded"
         time.sleep(0.05)
 
 
-def test_a_client_that_trusts_the_authority_is_served_and_no_other(secure, authority):
+def test_only_a_client_that_trusts_the_authority_connects(secure, authority):
     trusting = grpc.ssl_channel_credentials(authority.pem)
     assert read(secure.address, trusting)
 
@@ -159,7 +159,7 @@ def test_a_client_that_trusts_the_authority_is_served_and_no_other(secure, autho
     refused(secure.address, trusting, name="elsewhere.example")
 
 
-def test_where_clients_must_show_a_certificate_they_are_served_with_a_good_one_alone(
+def test_mutual_tls_accepts_only_a_valid_client_certificate(
     start_gateway, files, authority, tmp_path
 ):
     clients = Authority("clients")
@@ -171,19 +171,19 @@ def test_where_clients_must_show_a_certificate_they_are_served_with_a_good_one_a
     flags = ("--sandbox", *files.flags, "--tls-client-ca", files.client_ca)
     with start_gateway(tmp_path / "mtls.log", *flags) as address:
         assert read(address, showing(*clients.issue("a client", purpose=CLIENT)))
-        for who, credentials in {
+        for kind, credentials in {
             "none": grpc.ssl_channel_credentials(authority.pem),
             "of another authority": showing(*Authority("clients").issue("a client", purpose=CLIENT)),
             "of the server's authority": showing(*authority.issue("a client", purpose=CLIENT)),
             "expired": showing(*clients.issue("a client", purpose=CLIENT, days=-1)),
             "for servers": showing(*clients.issue("a client")),
         }.items():
-            print(f"a certificate: {who}")
+            print(f"a certificate: {kind}")
             refused(address, credentials)
         assert read(address, showing(*clients.issue("another client", purpose=CLIENT)))
 
 
-def test_a_certificate_that_is_replaced_is_shown_to_new_connections_and_drops_no_call(secure, files, authority):
+def test_a_replaced_certificate_is_used_for_new_connections_and_drops_no_call(secure, files, authority):
     context = client_context(authority)
     for _ in range(2):
         before = shown(secure.address, context)
@@ -191,21 +191,21 @@ def test_a_certificate_that_is_replaced_is_shown_to_new_connections_and_drops_no
         expected = files.cert.read_bytes()
         assert expected != before
         await_certificate(secure.address, context, expected)
-        # Others call all the time, over the old connection and over new ones.
-        secure.others.is_served()
+        # Background calls run all the time, over the old connection and over new ones.
+        secure.others.wait_until_served()
 
     files.key.unlink()
     shutil.rmtree(files.cert, ignore_errors=True)
     files.cert.write_bytes(b"-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n")
     deadline = time.monotonic() + TAKEN_UP_WITHIN
     while '"level":"WARN"' not in secure.log():
-        assert time.monotonic() < deadline, "files that cannot be used are told nobody"
+        assert time.monotonic() < deadline, "unusable files are not logged"
         time.sleep(0.05)
     assert shown(secure.address, context) == expected
-    secure.others.is_served()
+    secure.others.wait_until_served()
 
 
-def test_probes_without_tls_see_the_health_on_a_port_of_its_own_and_nothing_else(
+def test_the_probe_port_serves_only_health_without_tls(
     start_gateway, files, authority, dial, tmp_path
 ):
     probes = f"127.0.0.1:{free_port()}"
@@ -228,7 +228,7 @@ def test_probes_without_tls_see_the_health_on_a_port_of_its_own_and_nothing_else
                 with pytest.raises(grpc.RpcError) as caught:
                     call()
                 assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
-        # Each port speaks its own language alone.
+        # Each port serves only its own protocol.
         refused(probes, trusting)
         with dial(address) as channel, pytest.raises(grpc.RpcError) as caught:
             health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=ANSWERED_WITHIN)
@@ -236,7 +236,7 @@ def test_probes_without_tls_see_the_health_on_a_port_of_its_own_and_nothing_else
         assert read(address, trusting)
 
 
-def test_probes_are_answered_however_many_connections_others_hold_on_their_port(
+def test_probes_succeed_although_others_fill_their_port(
     start_gateway, files, dial, tmp_path
 ):
     probes = f"127.0.0.1:{free_port()}"
@@ -257,7 +257,7 @@ def test_probes_are_answered_however_many_connections_others_hold_on_their_port(
 
 
 def hello(context):
-    """What a client says first."""
+    """A ClientHello."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
     with pytest.raises(ssl.SSLWantReadError):
@@ -266,56 +266,56 @@ def hello(context):
 
 
 def record(content):
-    """A record of a handshake."""
+    """A handshake record."""
     return b"\x16\x03\x01" + len(content).to_bytes(2, "big") + content
 
 
-def test_handshakes_that_do_not_go_on_keep_nobody_waiting(secure, authority):
+def test_stalled_handshakes_block_no_other(secure, authority):
     first = hello(client_context(authority))
     endless = b"\x01\x00\xff\xff\x03\x03" + b"x" * 8000
     host, port = secure.address.rsplit(":", 1)
     held = []
-    for said in (
+    for data in (
         b"",
         first[:3],
         first[:-1],
-        # A hello that says it has 64 KB, a byte of it in each record, and one that has most of it.
+        # A ClientHello of 64 KB with one byte in each record, and one that lacks its end.
         b"".join(record(bytes([byte])) for byte in endless[:300]),
         b"".join(record(endless[at : at + 4000]) for at in range(0, len(endless), 4000)),
-        # All that a client says before the server's turn, and then nothing.
+        # A complete ClientHello, and then nothing.
         first,
     ):
         for _ in range(120):
             connection = socket.create_connection((host, int(port)), timeout=ANSWERED_WITHIN)
             held.append(connection)
             try:
-                connection.sendall(said)
+                connection.sendall(data)
             except OSError:
                 pass
         before = time.monotonic()
-        secure.others.is_served()
-        assert time.monotonic() - before < 8, "others waited for handshakes that do not go on"
+        secure.others.wait_until_served()
+        assert time.monotonic() - before < 8, "stalled handshakes delayed other callers"
     for connection in held:
         connection.close()
 
 
-def test_what_is_not_tls_is_hung_up_on(secure):
+def test_a_connection_without_tls_is_closed(secure):
     host, port = secure.address.rsplit(":", 1)
-    for said in (
+    for data in (
         PREFACE,
         b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n",
         b"\x80\x2e\x01\x00\x02" + b"x" * 43,  # SSL 2
-        record(b"\x02\x00\x00\x02ab"),  # a hello of a server
+        record(b"\x02\x00\x00\x02ab"),  # a ServerHello
         b"\x15\x03\x03\x00\x02\x01\x00" * 100,  # warnings
         b"\x17\x03\x03\x40\x00" + b"x" * 0x4000,  # data before any key
         b"\x16\x03\x01\xff\xff" + b"x" * 0xFFFF,  # a record that is too long
     ):
         with socket.create_connection((host, int(port)), timeout=ANSWERED_WITHIN) as connection:
             try:
-                connection.sendall(said)
+                connection.sendall(data)
                 while connection.recv(4096):
                     pass
             except TimeoutError:
-                pytest.fail(f"the connection stays open after {said[:20]!r}")
+                pytest.fail(f"the connection stays open after {data[:20]!r}")
             except OSError:
                 pass

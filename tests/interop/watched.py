@@ -1,4 +1,4 @@
-"""A gateway that is watched while others mean harm: what it takes of the machine, and whether it still serves."""
+"""A gateway under attack: monitors its memory, files and threads, and whether it serves other callers."""
 
 import os
 import re
@@ -13,23 +13,23 @@ import grpc
 
 from processes import environment, free_port, running, stop
 
-# A token of each call's own begins with this, so that it is found wherever it is written.
+# The prefix of every call's own token, to find it in the log.
 SECRET = "s3cret"
 
-# What others call. Its request has no fields, so that it is no bytes at all.
+# The RPC that background callers call. Its request is empty.
 READ = "/genesys.presence.v1.PresenceService/GetSystempresences"
 
 ANSWERED_WITHIN = 20  # seconds
-BACK_WITHIN = 15  # seconds
+RELEASE_TIMEOUT = 15  # seconds
 
-# How long a call of others may take meanwhile, in seconds. It takes milliseconds on a
-# machine that has nothing else to do, which this one has: the peers' side of it all.
+# The longest that a background call may take, in seconds. It takes milliseconds on an
+# idle machine, but this one runs the hostile peers too.
 PATIENCE = 10
 
-# How much memory a test's peers may cost, in MiB, unless it says otherwise.
+# The memory in MiB that the peers of a test may cost by default.
 MARGIN = 64
 
-# This process holds the other ends of thousands of connections.
+# This process holds the client side of thousands of connections.
 _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -37,12 +37,12 @@ _numbers = count()
 
 
 def secret_token():
-    """A token that must never be seen in the log."""
+    """A token that the log must never contain."""
     return f"{SECRET}-{os.getpid()}-{next(_numbers)}"
 
 
-class WellMeaning:
-    """A gRPC client that goes on calling the gateway, over one connection and over new ones."""
+class BackgroundCaller:
+    """A gRPC client that keeps calling the gateway, over one connection and over new ones."""
 
     def __init__(self, address, credentials=None):
         self._address = address
@@ -55,24 +55,24 @@ class WellMeaning:
 
     def start(self):
         self._thread.start()
-        self.is_served()
+        self.wait_until_served()
 
     def stop(self):
-        """Asserts that each of its calls was answered in time."""
+        """Asserts that each of its calls succeeded in time."""
         self._is_over.set()
         self._thread.join()
-        assert not self.failed, f"others were refused: {self.failed[0]}"
-        assert self.slowest < PATIENCE, f"others waited for {self.slowest:.1f} s"
+        assert not self.failed, f"a background call failed: {self.failed[0]}"
+        assert self.slowest < PATIENCE, f"a background call took {self.slowest:.1f} s"
 
-    def is_served(self):
-        """Waits until a call was answered that had not begun yet."""
+    def wait_until_served(self):
+        """Waits until a call succeeds that starts after this."""
         before = self.served
         deadline = time.monotonic() + 2 * ANSWERED_WITHIN
-        # The one under way may have begun before.
+        # The call in flight may have started before.
         while self.served < before + 2 and not self.failed:
-            assert time.monotonic() < deadline, "others are not served"
+            assert time.monotonic() < deadline, "background calls do not complete"
             time.sleep(0.01)
-        assert not self.failed, f"others are refused: {self.failed[0]}"
+        assert not self.failed, f"a background call failed: {self.failed[0]}"
 
     def _channel(self):
         options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
@@ -103,7 +103,7 @@ class WellMeaning:
             self.failed.append(f"{error.code()} {error.details()} after {time.monotonic() - begun:.1f} s")
 
 
-class Watched:
+class MonitoredGateway:
     """A running gateway."""
 
     def __init__(self, process, port, log):
@@ -113,35 +113,35 @@ class Watched:
         self._proc = Path(f"/proc/{process.pid}")
         self._port = port
         self._log = log
-        self._upstream = self._await_upstream()
-        self._await_no_callers()
+        self._upstream = self._wait_for_upstream()
+        self._wait_for_no_callers()
         self._memory = self._status("VmRSS")
-        # And one that reads the files of TLS, which comes and goes.
+        # One more: the thread that reads the TLS files exists only at times.
         self._threads = self._status("Threads") + 1
         self._files = self._count_files()
 
     def log(self):
-        """What it has written."""
+        """Its log up to now."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
-    def is_unharmed(self):
-        """Asserts that it took no more than it may, and gives back what it took."""
+    def assert_resources_released(self):
+        """Asserts that its memory stayed within the margin, and that it releases files and threads."""
         grown = (self._status("VmHWM") - self._memory) / 1024
-        assert grown < self.margin, f"it took {grown:.0f} MiB of memory; {self.margin} are expected at most"
-        deadline = time.monotonic() + BACK_WITHIN
+        assert grown < self.margin, f"its memory grew by {grown:.0f} MiB; the limit is {self.margin}"
+        deadline = time.monotonic() + RELEASE_TIMEOUT
         while (left := self._left()) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not left, f"not given back when all had left: {left}"
+        assert not left, f"not released after all peers closed: {left}"
 
-    def ends_well(self):
-        """Asserts that it ends when it is told to, and has kept its callers' secrets."""
+    def assert_clean_exit(self):
+        """Asserts that it exits on SIGTERM with 0, and that its log has no token and no error."""
         assert self._process.poll() is None, f"it ended with {self._process.returncode}: {self.log()[-2000:]}"
         stop(self._process)
         assert self._process.returncode == 0, f"it ended with {self._process.returncode}"
         log = self.log()
-        assert SECRET not in log, f"the log shows a token: {_around(log, SECRET)}"
+        assert SECRET not in log, f"the log shows a token: {_context_of(log, SECRET)}"
         for word in ("panic", '"level":"ERROR"'):
-            assert word not in log, f"the log tells of a fault: {_around(log, word)}"
+            assert word not in log, f"the log has an error: {_context_of(log, word)}"
 
     def _left(self):
         now = {"files": self._count_files(), "threads": self._status("Threads")}
@@ -152,30 +152,30 @@ class Watched:
         for line in (self._proc / "status").read_text().splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1])
-        raise AssertionError(f"the system does not tell {name}")
+        raise AssertionError(f"/proc/PID/status has no {name}")
 
     def _count_files(self):
-        """The open files, without the pool of connections to the sandbox, which is within the process."""
+        """The number of open files, without the connections to the sandbox in the same process."""
         pooled = self._sockets(self._upstream)
-        return sum(file not in pooled for file in self._files_open())
+        return sum(file not in pooled for file in self._open_files())
 
-    def _await_upstream(self):
-        """The port of its sandbox, which its first line tells."""
-        deadline = time.monotonic() + BACK_WITHIN
-        while not (told := re.search(r'"upstream":"http://127.0.0.1:(\d+)', self.log())):
-            assert time.monotonic() < deadline, f"it does not tell its upstream: {self.log()}"
+    def _wait_for_upstream(self):
+        """The port of its sandbox, from its first log line."""
+        deadline = time.monotonic() + RELEASE_TIMEOUT
+        while not (match := re.search(r'"upstream":"http://127.0.0.1:(\d+)', self.log())):
+            assert time.monotonic() < deadline, f"the log does not name the upstream: {self.log()}"
             time.sleep(0.01)
-        return int(told[1])
+        return int(match[1])
 
-    def _await_no_callers(self):
-        """Waits until the connection is gone that showed that it listens."""
-        deadline = time.monotonic() + BACK_WITHIN
-        while len(self._sockets(self._port) & set(self._files_open())) > 1:
-            assert time.monotonic() < deadline, "somebody else is connected"
+    def _wait_for_no_callers(self):
+        """Waits until the connection of the readiness check is closed."""
+        deadline = time.monotonic() + RELEASE_TIMEOUT
+        while len(self._sockets(self._port) & set(self._open_files())) > 1:
+            assert time.monotonic() < deadline, "another connection is open"
             time.sleep(0.01)
 
     def _sockets(self, port):
-        """The files of the sockets of which one end is at this port."""
+        """The socket files with one end at this port."""
         sockets = set()
         for line in (self._proc / "net" / "tcp").read_text().splitlines()[1:]:
             fields = line.split()
@@ -183,7 +183,7 @@ class Watched:
                 sockets.add(f"socket:[{fields[9]}]")
         return sockets
 
-    def _files_open(self):
+    def _open_files(self):
         return [_read_link(each) for each in (self._proc / "fd").iterdir()]
 
 
@@ -194,25 +194,25 @@ def _read_link(path):
         return None
 
 
-def _around(log, word):
+def _context_of(log, word):
     at = log.index(word)
     return log[max(0, at - 300) : at + 300]
 
 
 @contextmanager
-def watched_gateway(binary, log, *flags, credentials=None):
-    """A gateway with its sandbox inside, that must serve others meanwhile and be as before afterwards."""
+def monitored_gateway(binary, log, *flags, credentials=None):
+    """Runs a gateway with a sandbox. It must serve background calls, and release its resources at the end."""
     port = free_port()
     command = [binary, "serve", "--sandbox", "--log-format", "json", "--listen", f"127.0.0.1:{port}", *flags]
-    # Its own details too: they must not show a token either.
+    # Debug logs must not contain a token either.
     with running(command, port, log, environment(RUST_LOG="debug")) as process:
-        gateway = Watched(process, port, log)
-        gateway.others = WellMeaning(gateway.address, credentials)
+        gateway = MonitoredGateway(process, port, log)
+        gateway.others = BackgroundCaller(gateway.address, credentials)
         gateway.others.start()
         try:
             yield gateway
-            gateway.others.is_served()
+            gateway.others.wait_until_served()
         finally:
             gateway.others.stop()
-        gateway.is_unharmed()
-        gateway.ends_well()
+        gateway.assert_resources_released()
+        gateway.assert_clean_exit()
