@@ -42,15 +42,15 @@ def run(*command):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_rules_can_be_read(tools):
+def test_promtool_accepts_the_rules(tools):
     run(tools / "promtool", "check", "rules", "--lint-fatal", RULES)
 
 
-def test_the_alerts_fire_when_they_should_and_not_else(tools):
+def test_the_alerts_fire_only_in_their_cases(tools):
     run(tools / "promtool", "test", "rules", CASES)
 
 
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not():
+def test_every_alert_has_a_firing_and_a_silent_case():
     fires, quiet = set(), set()
     for case in yaml.safe_load(CASES.read_text(encoding="utf-8"))["tests"]:
         for asked in case["alert_rule_test"]:
@@ -59,11 +59,11 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
     assert quiet == alerts().keys()
 
 
-def test_the_operators_resource_is_made_of_the_rules():
+def test_the_prometheus_rule_is_generated_from_the_rules():
     run(sys.executable, MONITORING / "render", "--check")
 
 
-def test_every_alert_has_an_entry_in_the_runbook_and_the_other_way_round():
+def test_the_runbook_has_exactly_the_alerts():
     readme = (manifests.DEPLOY / "README.md").read_text(encoding="utf-8")
     runbook = readme.split("\n## Runbook\n", 1)[1]
     runbook = runbook.split("\n## ", 1)[0]
@@ -72,7 +72,7 @@ def test_every_alert_has_an_entry_in_the_runbook_and_the_other_way_round():
         assert len(entry.split()) > 25, f"this says too little to act on: {entry}"
 
 
-def test_counters_that_alerts_make_rates_of_are_at_zero_before_the_first_call(gateway, tmp_path):
+def test_counters_of_alert_rates_start_at_zero(gateway, tmp_path):
     port, health, metrics = processes.free_ports(3)
     settings = {
         "PRESENCE_GATEWAY_SANDBOX": "true",
@@ -95,7 +95,7 @@ def test_counters_that_alerts_make_rates_of_are_at_zero_before_the_first_call(ga
             assert not any(counts), f"{name} {want} is not 0: {counts}"
 
 
-def test_up_is_asked_of_the_job_that_the_service_monitor_makes():
+def test_the_up_query_matches_the_job_of_the_service_monitor():
     resources = manifests.render("production+monitoring")
     monitor = manifests.the(resources, "ServiceMonitor")["spec"]
     (service,) = [
@@ -107,13 +107,13 @@ def test_up_is_asked_of_the_job_that_the_service_monitor_makes():
     assert jobs == {service["metadata"]["labels"][monitor["jobLabel"]]}
 
 
-def test_restarts_are_asked_of_the_container_that_there_is():
+def test_the_restart_query_matches_the_container():
     containers = {name for rule in alerts().values() for name in re.findall(r'container="([^"]*)"', rule["expr"])}
     assert containers == {manifests.container(manifests.render("production"))["name"]}
 
 
 @pytest.mark.parametrize("alert", alerts())
-def test_an_alert_says_how_urgent_it_is_and_where_to_read_on(alert):
+def test_an_alert_has_a_severity_and_a_runbook_link(alert):
     rule = manifests.the(manifests.render("production+monitoring"), "PrometheusRule")
     (made,) = [made for group in rule["spec"]["groups"] for made in group["rules"] if made["alert"] == alert]
     assert made["labels"]["severity"] in {"page", "ticket", "note"}

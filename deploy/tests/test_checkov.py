@@ -37,7 +37,7 @@ def found(tmp_path_factory):
     return failed(files, "kubernetes") | failed([manifests.DEPLOY / "Dockerfile"], "dockerfile")
 
 
-def test_what_checkov_finds_has_a_reason(found):
+def test_every_finding_of_checkov_has_a_reason(found):
     unexplained = {finding for finding in found if finding[0] not in reasons()}
     assert not unexplained
 

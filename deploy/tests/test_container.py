@@ -93,7 +93,7 @@ def contents(image, tmp_path_factory):
     return [(line.split()[0], line.split(maxsplit=5)[5].split(" -> ")[0]) for line in listed.stdout.splitlines()]
 
 
-def test_the_image_is_small_and_says_what_it_is(image):
+def test_the_image_is_small_and_labelled(image):
     about = json.loads(podman("image", "inspect", image))[0]
     print(f"\nthe image has {about['Size'] / 1e6:.1f} MB")
     assert about["Size"] < 60e6
@@ -112,7 +112,7 @@ def test_the_image_has_the_authorities_and_one_program(contents):
     assert programs == [PROGRAM.removeprefix("/")]
 
 
-def test_nothing_in_the_image_gives_rights_or_can_be_changed_by_everyone(contents):
+def test_no_file_in_the_image_is_setuid_or_world_writable(contents):
     assert not [name for mode, name in contents if mode[0] == "-" and "s" in mode[1:].lower()], "setuid or setgid"
     assert not [name for mode, name in contents if mode[0] == "-" and mode[8] == "w"]
 
@@ -128,7 +128,7 @@ def test_the_program_names_no_path_of_its_build(contents, image, tmp_path):
         assert path not in program, path
 
 
-def test_it_finds_the_authorities_in_front_of_the_vendor(image):
+def test_the_program_finds_the_certificate_authorities(image):
     # With TLS towards the vendor, a client without any authority cannot be made.
     container = podman("run", "--detach", "--network", "none", "--read-only", image, "serve", "--region", "us-east-1").strip()
     try:
@@ -166,7 +166,7 @@ def test_memory_is_limited(played):
     assert wanted == "1Gi" and played.inspect()["HostConfig"]["Memory"] == 1 << 30
 
 
-def test_it_is_called_through_its_port(played, gateway):
+def test_a_call_through_the_published_port_succeeds(played, gateway):
     done = subprocess.run(
         [gateway, "call", "GetUserPresencesPurecloud", '{"userId": "00000000-0000-4000-8000-000000000001"}']
         + ["--token", "any", "--address", f"127.0.0.1:{played.ports['grpc']}"],
@@ -178,7 +178,7 @@ def test_it_is_called_through_its_port(played, gateway):
     assert json.loads(done.stdout)["presenceDefinition"]["systemPresence"] == "Available", done.stderr
 
 
-def test_the_probes_of_the_manifest_are_answered(played):
+def test_the_probes_of_the_manifest_succeed(played):
     inside = manifests.container(manifests.render("sandbox"))
     for probe in ("readinessProbe", "livenessProbe"):
         assert inside[probe]["grpc"]["port"] == 50052
@@ -186,7 +186,7 @@ def test_the_probes_of_the_manifest_are_answered(played):
 
 
 # The last one, because the container is gone after it.
-def test_it_ends_in_good_order_within_its_grace_period(played):
+def test_the_container_exits_cleanly_within_its_grace_period(played):
     grace = pod(manifests.render("sandbox"))["spec"]["terminationGracePeriodSeconds"]
     asked = time.monotonic()
     os.kill(played.inspect()["State"]["Pid"], signal.SIGTERM)

@@ -32,7 +32,7 @@ def queries():
             yield f"{panel['title']} {target['refId']}", query
 
 
-def test_every_query_can_be_read(tools, tmp_path):
+def test_every_query_parses(tools, tmp_path):
     rules = [{"record": f"panel:{number}", "expr": query} for number, (_, query) in enumerate(queries())]
     file = tmp_path / "panels.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
@@ -41,7 +41,7 @@ def test_every_query_can_be_read(tools, tmp_path):
     assert f"{len(rules)} rules found" in done.stdout
 
 
-def test_panels_say_what_they_show_and_lie_beside_each_other():
+def test_panels_have_descriptions_and_do_not_overlap():
     titles = [panel["title"] for panel in panels()]
     assert len(titles) == len(set(titles))
     taken = set()
@@ -52,7 +52,7 @@ def test_panels_say_what_they_show_and_lie_beside_each_other():
         taken |= cells
 
 
-def test_grafana_gets_the_dashboard_as_it_is():
+def test_the_config_map_holds_the_dashboard_unchanged():
     maps = manifests.of_kind(manifests.render("production+monitoring"), "ConfigMap")
     (found,) = [found for found in maps if found["metadata"]["labels"].get("grafana_dashboard") == "1"]
     assert found["data"] == {"presence-gateway.json": DASHBOARD.read_text(encoding="utf-8")}
@@ -214,12 +214,12 @@ def all_fates(gateway, port, vendor, metrics, round_):
 
 
 @pytest.mark.parametrize(("panel", "query"), list(queries()), ids=[title for title, _ in queries()])
-def test_every_query_has_an_answer_from_a_gateway_that_is_used(prometheus, panel, query):
+def test_every_query_has_a_result_for_a_gateway_with_traffic(prometheus, panel, query):
     await_answer(prometheus, query)
 
 
 @pytest.mark.parametrize(("title", "series"), [("Requests saved, by reason", 2), ("Share of requests saved", 1)])
-def test_what_is_saved_is_seen(prometheus, title, series):
+def test_saved_requests_are_counted(prometheus, title, series):
     """Not only an answer: the counters are there, at 0, before anything is saved."""
     ((_, query),) = [(name, query) for name, query in queries() if name.startswith(title)]
     await_answer(prometheus, f"count(({query}) > 0) == {series}")

@@ -48,13 +48,13 @@ def another(value):
 
 @pytest.mark.skipif("oldest" not in manifests.KUBECTLS, reason="KUBECTL_OLDEST names none")
 @pytest.mark.parametrize("composition", manifests.COMPOSITIONS)
-def test_a_composition_comes_to_the_same_with_each_kubectl(composition):
+def test_every_kubectl_builds_the_same_resources(composition):
     assert by_name(render(composition, "oldest")) == by_name(render(composition, "newest"))
 
 
 @pytest.mark.parametrize("kubectl", KUBECTLS)
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_a_setting_of_the_overlay_beats_that_of_a_component(component, kubectl):
+def test_a_setting_of_the_overlay_overrides_a_component(component, kubectl):
     composition = f"production+{component}"
     wanted = {name: f"{value}-changed" for name, value in from_config_maps(render(composition, kubectl)).items()}
     generator = {
@@ -72,7 +72,7 @@ def from_config_maps(resources):
     return {name: value for name, value in settings(resources).items() if name not in variables}
 
 
-def test_a_component_has_settings_to_beat():
+def test_a_component_has_settings_to_override():
     # Without it, the test above could hold because there is nothing of a component's.
     base = settings(render("production"))
     assert settings(render("production+mtls")).keys() - base.keys() == {
@@ -84,7 +84,7 @@ def test_a_component_has_settings_to_beat():
 
 @pytest.mark.parametrize("kubectl", KUBECTLS)
 @pytest.mark.parametrize("component", COMPONENTS)
-def test_a_patch_of_the_overlay_beats_what_a_component_adds_or_changes(component, kubectl):
+def test_a_patch_of_the_overlay_overrides_a_component(component, kubectl):
     composition = f"production+{component}"
     below = by_name(render("production", kubectl))
     wanted, patches = {}, []

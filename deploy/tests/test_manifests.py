@@ -19,14 +19,14 @@ def matches(selector, labels):
     return wanted and all(labels.get(name) == value for name, value in wanted.items())
 
 
-def test_all_is_in_one_namespace_which_comes_along(resources):
+def test_all_resources_are_in_one_namespace_that_the_manifests_create(resources):
     namespace = the(resources, "Namespace")["metadata"]["name"]
     for resource in resources:
         if resource["kind"] not in manifests.CLUSTER_WIDE:
             assert resource["metadata"].get("namespace") == namespace, named(resource)
 
 
-def test_what_selects_pods_selects_these(resources):
+def test_every_pod_selector_matches_the_pods(resources):
     labels = pod(resources)["metadata"]["labels"]
     deployment = the(resources, "Deployment")
     selectors = {named(deployment): deployment["spec"]["selector"]}
@@ -39,7 +39,7 @@ def test_what_selects_pods_selects_these(resources):
         assert matches(selector, labels), f"{name} selects {selector}, and pods have {labels}"
 
 
-def test_a_service_monitor_selects_one_service_and_a_port_of_it(resources):
+def test_a_service_monitor_selects_one_service_and_port(resources):
     for monitor in of_kind(resources, "ServiceMonitor"):
         services = [s for s in of_kind(resources, "Service") if matches(monitor["spec"]["selector"], s["metadata"]["labels"])]
         assert [s["metadata"]["name"] for s in services] == ["presence-gateway-metrics"], "each replica is scraped once"
@@ -47,7 +47,7 @@ def test_a_service_monitor_selects_one_service_and_a_port_of_it(resources):
         assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
 
 
-def test_an_autoscaler_scales_the_deployment_which_then_has_no_number_of_its_own(resources):
+def test_a_deployment_with_an_autoscaler_sets_no_replicas(resources):
     deployment = the(resources, "Deployment")
     scalers = of_kind(resources, "HorizontalPodAutoscaler")
     assert ("replicas" in deployment["spec"]) == (not scalers)
@@ -57,7 +57,7 @@ def test_an_autoscaler_scales_the_deployment_which_then_has_no_number_of_its_own
         assert scaler["spec"]["minReplicas"] >= 2
 
 
-def test_the_ports_that_are_named_are_ports_of_the_container(resources):
+def test_named_ports_are_ports_of_the_container(resources):
     ports = {port["name"]: port["containerPort"] for port in container(resources)["ports"]}
     for service in of_kind(resources, "Service"):
         for port in service["spec"]["ports"]:
@@ -75,7 +75,7 @@ def test_the_ports_that_are_named_are_ports_of_the_container(resources):
     assert ports == listening, "the ports of the container are those that the settings open"
 
 
-def test_every_port_says_its_protocol(resources):
+def test_every_port_sets_its_protocol(resources):
     # Servers before 1.21 refuse a server-side apply where one does not:
     # https://github.com/kubernetes-sigs/structured-merge-diff/issues/130
     policy = the(resources, "NetworkPolicy")["spec"]
@@ -96,7 +96,7 @@ def test_a_route_leads_to_a_port_of_a_service(resources):
                 assert backend["port"] in services[backend["name"]], backend
 
 
-def test_callers_find_two_services_that_say_what_is_spoken(resources):
+def test_both_services_set_their_app_protocol(resources):
     for name, headless in (("presence-gateway", False), ("presence-gateway-headless", True)):
         (service,) = [s for s in of_kind(resources, "Service") if s["metadata"]["name"] == name]
         assert (service["spec"].get("clusterIP") == "None") == headless
@@ -104,12 +104,12 @@ def test_callers_find_two_services_that_say_what_is_spoken(resources):
         assert [port["appProtocol"] for port in service["spec"]["ports"]] == [spoken]
 
 
-def test_probes_ask_for_what_they_are_named_after(resources):
+def test_each_probe_checks_the_service_of_its_name(resources):
     assert container(resources)["readinessProbe"]["grpc"]["service"] == "readiness"
     assert container(resources)["livenessProbe"]["grpc"]["service"] == "liveness"
 
 
-def test_the_pod_is_as_the_restricted_standard_wants_it(resources):
+def test_the_pod_meets_the_restricted_security_standard(resources):
     enforced = the(resources, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert enforced == "restricted"
     spec = pod(resources)["spec"]
@@ -125,7 +125,7 @@ def test_the_pod_is_as_the_restricted_standard_wants_it(resources):
     assert all("hostPort" not in port for port in container(resources)["ports"])
 
 
-def test_the_pod_has_no_way_to_the_cluster(resources):
+def test_the_pod_has_no_access_to_the_cluster_api(resources):
     spec = pod(resources)["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert spec["enableServiceLinks"] is False
@@ -133,14 +133,14 @@ def test_the_pod_has_no_way_to_the_cluster(resources):
     assert spec["serviceAccountName"] == the(resources, "ServiceAccount")["metadata"]["name"]
 
 
-def test_a_pod_has_time_to_end_in_good_order(resources):
+def test_the_grace_period_covers_the_drain(resources):
     given = settings(resources)
     needed = seconds(given["PRESENCE_GATEWAY_LAME_DUCK"]) + seconds(given["PRESENCE_GATEWAY_DRAIN_TIMEOUT"]) + GOAWAY + FLUSH
     grace = pod(resources)["spec"]["terminationGracePeriodSeconds"]
     assert needed < grace <= needed + 15, f"{needed} s are needed, {grace} s are given"
 
 
-def test_a_roll_out_never_has_fewer_pods(resources):
+def test_a_rollout_never_reduces_the_pods(resources):
     strategy = the(resources, "Deployment")["spec"]["strategy"]["rollingUpdate"]
     assert strategy["maxUnavailable"] == 0
     assert strategy["maxSurge"] >= 1
@@ -161,34 +161,34 @@ def test_requests_and_the_limit_of_memory_are_set(resources):
     assert "memory" in given["limits"]
 
 
-def test_a_token_gets_no_more_than_the_vendor_allows_from_the_usual_replicas():
+def test_the_default_replicas_stay_within_the_vendors_rate_limit():
     resources = manifests.render("production")
     replicas = the(resources, "HorizontalPodAutoscaler")["spec"]["minReplicas"]
     each = int(settings(resources)["PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE"])
     assert replicas * each <= 300, f"{replicas} replicas with {each} requests a minute each"
 
 
-def test_nothing_but_the_sandbox_serves_the_sandbox(resources):
+def test_only_the_sandbox_overlay_serves_the_sandbox(resources):
     given = settings(resources)
     upstreams = {"PRESENCE_GATEWAY_SANDBOX", "PRESENCE_GATEWAY_REGION", "PRESENCE_GATEWAY_UPSTREAM_URL"} & given.keys()
     is_sandbox = the(resources, "Namespace")["metadata"]["name"].endswith("-sandbox")
     assert upstreams == ({"PRESENCE_GATEWAY_SANDBOX"} if is_sandbox else {"PRESENCE_GATEWAY_REGION"})
 
 
-def test_the_sandbox_is_one_replica_that_speaks_with_nobody():
+def test_the_sandbox_is_one_replica_without_egress():
     resources = manifests.render("sandbox")
     assert the(resources, "Deployment")["spec"]["replicas"] == 1
     assert the(resources, "NetworkPolicy")["spec"]["egress"] == []
 
 
-def test_the_gateway_speaks_with_dns_the_collector_and_the_vendor_alone():
+def test_the_gateway_has_egress_only_to_dns_collector_and_vendor():
     rules = the(manifests.render("production"), "NetworkPolicy")["spec"]["egress"]
     assert [sorted({port["port"] for port in rule["ports"]}) for rule in rules] == [[53], [4317, 4318], [443]]
     public = rules[2]["to"][0]["ipBlock"]
     assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(public["except"]), "the cluster and the cloud are not the vendor"
 
 
-def test_a_certificate_is_mounted_where_the_settings_look_for_it():
+def test_a_certificate_is_mounted_at_the_path_of_the_settings():
     resources = manifests.render("production+mtls")
     (volume,) = pod(resources)["spec"]["volumes"]
     (mount,) = container(resources)["volumeMounts"]

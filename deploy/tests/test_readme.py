@@ -15,20 +15,20 @@ def text():
     return README.read_text(encoding="utf-8")
 
 
-def test_every_overlay_and_component_is_told_of():
+def test_every_overlay_and_component_is_documented():
     for kind in ("overlays", "components"):
         for found in sorted((manifests.DEPLOY / kind).iterdir()):
             assert f"| `{kind}/{found.name}` |" in text()
 
 
-def test_what_is_named_is_there():
+def test_every_named_file_exists():
     for name in re.findall(r"`((?:base|overlays|components)[/\w.-]*)`", text()):
         assert (manifests.DEPLOY / name).exists(), name
     for link in re.findall(r"\]\((?!https:)([^)#]+)(?:#[^)]*)?\)", text()):
         assert (README.parent / link).exists(), link
 
 
-def test_it_answers_what_an_operator_asks():
+def test_the_readme_covers_the_operators_questions():
     sections = re.findall(r"^## (.+)$", text(), re.MULTILINE)
     assert sections == [
         "Install", "Versions", "Routes and meshes", "Upgrade", "Roll back", "Scale", "Rotate certificates", "Read the dashboard", "Runbook", "Check",
@@ -41,7 +41,7 @@ def shown(starts_with):
     return yaml.safe_load(block)
 
 
-def test_the_versions_that_it_names_are_those_that_are_tested():
+def test_the_named_versions_are_the_tested_ones():
     oldest, newest = manifests.KUBERNETES
     assert f"For Kubernetes {oldest} or later" in text()
     assert f"against Kubernetes {oldest} and {newest}" in text()
@@ -53,7 +53,7 @@ def test_the_versions_that_it_names_are_those_that_are_tested():
 
 
 @pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
-def test_the_authorities_that_it_shows_for_callers_are_those_that_are_trusted(kubectl):
+def test_the_example_of_client_authorities_sets_the_trusted_ones(kubectl):
     kustomization = manifests.overlay("production+mtls") | shown("configMapGenerator:\n")
     resources = manifests.kustomize(kustomization, kubectl)
     file = manifests.settings(resources)["PRESENCE_GATEWAY_TLS_CLIENT_CA"]
@@ -63,7 +63,7 @@ def test_the_authorities_that_it_shows_for_callers_are_those_that_are_trusted(ku
     assert volumes[mounts["/etc/presence-gateway/tls"]]["secret"], "the gateway's own certificate is still there"
 
 
-def test_the_virtual_service_that_it_shows_repeats_nothing_and_leads_to_the_service():
+def test_the_example_of_a_virtual_service_disables_retries_and_routes_to_the_service():
     service = shown("apiVersion: networking.istio.io/v1\n")
     assert test_schemas.check_foreign([service]) == []
     (rule,) = service["spec"]["http"]
@@ -77,7 +77,7 @@ def test_the_virtual_service_that_it_shows_repeats_nothing_and_leads_to_the_serv
     assert destination["port"]["number"] in hosts[destination["host"]]
 
 
-def test_the_policy_that_it_shows_is_for_the_route():
+def test_the_example_policy_targets_the_route():
     policy = shown("apiVersion: gateway.envoyproxy.io/v1alpha1\n")
     (target,) = policy["spec"]["targetRefs"]
     route = manifests.the(manifests.render("production+gateway-api"), "GRPCRoute")
@@ -86,7 +86,7 @@ def test_the_policy_that_it_shows_is_for_the_route():
     assert policy["metadata"]["namespace"] == route["metadata"]["namespace"]
 
 
-def test_the_overlay_that_it_shows_comes_to_what_it_says():
+def test_the_example_overlay_builds_as_described():
     kustomization = shown("# kustomization.yaml\n")
     kustomization["images"][0]["newName"] = "registry.example.org/presence-gateway"
     kustomization["images"][0]["digest"] = "sha256:" + "0" * 64

@@ -19,7 +19,7 @@ def is_foreign(resource):
 
 
 @pytest.mark.parametrize("version", manifests.KUBERNETES)
-def test_what_is_kubernetes_own_is_valid_in_the_oldest_and_the_newest_version(resources, version):
+def test_kubernetes_resources_are_valid_in_the_oldest_and_newest_version(resources, version):
     for resource in resources:
         if not is_foreign(resource):
             problem = problem_with(json.dumps(resource), version)
@@ -38,7 +38,7 @@ def problem_with(resource, version):
     return None
 
 
-def test_a_resource_that_is_wrong_or_of_an_old_version_is_found():
+def test_an_invalid_or_outdated_resource_is_reported():
     scaler = manifests.the(manifests.render("production"), "HorizontalPodAutoscaler")
     misspelt = scaler | {"spec": scaler["spec"] | {"minReplica": 2}}
     old = scaler | {"apiVersion": "autoscaling/v2beta2"}
@@ -55,14 +55,14 @@ def check_foreign(resources):
     return json.loads(done.stdout)
 
 
-def test_what_is_other_projects_is_valid():
+def test_custom_resources_are_valid():
     foreign = [resource for resource in manifests.render("production+all") if is_foreign(resource)]
     kinds = {resource["kind"] for resource in foreign}
     assert kinds == {"Certificate", "GRPCRoute", "PrometheusRule", "ServiceMonitor"}
     assert check_foreign(foreign) == []
 
 
-def test_a_field_or_value_that_is_wrong_is_found():
+def test_an_invalid_field_or_value_is_reported():
     route = next(r for r in manifests.render("production+all") if r["kind"] == "GRPCRoute")
     misspelt = json.loads(json.dumps(route).replace('"backendRefs"', '"backendRef"'))
     wrong = json.loads(json.dumps(route).replace("50051", '"grpc"'))

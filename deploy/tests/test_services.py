@@ -33,7 +33,7 @@ def public(gateway, tmp_path_factory):
     return public
 
 
-def test_a_resource_that_lists_services_lists_all_that_callers_may_use(public):
+def test_every_list_of_services_has_all_public_ones(public):
     lists = {named(r): set(SERVICE.findall(json.dumps(r))) for r in manifests.render("production+all")}
     lists = {name: services for name, services in lists.items() if services}
     assert "GRPCRoute presence-gateway" in lists, f"services are listed by {sorted(lists)}"
@@ -42,7 +42,7 @@ def test_a_resource_that_lists_services_lists_all_that_callers_may_use(public):
         assert services <= public, f"{name} lists {sorted(services - public)}, which callers may not use"
 
 
-def test_a_route_matches_each_service_whole(public):
+def test_a_route_matches_each_service_exactly(public):
     (rule,) = the(manifests.render("production+gateway-api"), "GRPCRoute")["spec"]["rules"]
     wanted = [{"method": {"type": "Exact", "service": service}} for service in sorted(public)]
     assert sorted(rule["matches"], key=lambda match: match["method"]["service"]) == wanted

@@ -24,7 +24,7 @@ def known(gateway):
     return set(re.findall(r"(PRESENCE_GATEWAY_\w+)=", said))
 
 
-def test_every_variable_is_one_of_a_flag_or_one_that_the_readme_lists(resources, known):
+def test_every_variable_belongs_to_a_flag_or_is_in_the_readme(resources, known):
     assert "PRESENCE_GATEWAY_LISTEN" in known, "the help shows the variables"
     readme = (manifests.DEPLOY.parent / "README.md").read_text(encoding="utf-8")
     for name in settings(resources).keys() - OF_THE_POD:
@@ -49,7 +49,7 @@ def certificates(tmp_path_factory):
     return directory
 
 
-def test_the_program_serves_with_the_settings_and_ends_in_good_order(resources, gateway, certificates, tmp_path):
+def test_the_program_serves_with_the_settings_and_exits_cleanly(resources, gateway, certificates, tmp_path):
     given = settings(resources)
     ports = dict(zip(("LISTEN", "HEALTH_LISTEN", "METRICS_LISTEN"), processes.free_ports(3), strict=True))
     for name, port in ports.items():
