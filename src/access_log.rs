@@ -9,7 +9,7 @@ use tonic_types::StatusExt;
 
 use crate::error::{code_name, is_loggable, is_server_fault};
 use crate::operation::PrunedFields;
-use crate::telemetry::Scope;
+use crate::telemetry::CallTelemetry;
 
 /// The access log entry of one call. Clones share the entry.
 ///
@@ -18,7 +18,7 @@ use crate::telemetry::Scope;
 pub struct AccessLog {
     inner: Arc<Inner>,
     /// The telemetry of the call, or of one batch of it.
-    scope: Scope,
+    telemetry: CallTelemetry,
 }
 
 #[derive(Debug)]
@@ -46,20 +46,20 @@ impl AccessLog {
         };
         Self {
             inner: Arc::new(inner),
-            scope: Scope::default(),
+            telemetry: CallTelemetry::default(),
         }
     }
 
     /// The telemetry of the call or batch.
-    pub(crate) fn scope(&self) -> &Scope {
-        &self.scope
+    pub(crate) fn telemetry(&self) -> &CallTelemetry {
+        &self.telemetry
     }
 
     /// The same entry with the telemetry of one part of the call.
     #[must_use]
-    pub(crate) fn with_scope(&self, scope: Scope) -> Self {
+    pub(crate) fn with_telemetry(&self, telemetry: CallTelemetry) -> Self {
         let inner = Arc::clone(&self.inner);
-        Self { inner, scope }
+        Self { inner, telemetry }
     }
 
     /// Counts a request to the upstream.
@@ -85,7 +85,7 @@ impl AccessLog {
         let count = fields.values().sum::<u64>();
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         self.inner.pruned_fields.fetch_add(count, Relaxed);
-        self.scope.pruned_fields(fields);
+        self.telemetry.pruned_fields(fields);
     }
 
     /// Records how the call ended, with the reason of its error. The first
@@ -118,10 +118,10 @@ impl AccessLog {
             None => (Code::Cancelled, None),
         };
         let took = started.elapsed();
-        self.scope.end_call(*rpc, code, reason, took);
+        self.telemetry.end_call(*rpc, code, reason, took);
         let unmatched = self.inner.unmatched_presences.load(Relaxed);
         let pruned = self.inner.pruned_fields.load(Relaxed);
-        let (trace_id, span_id) = self.scope.ids().unzip();
+        let (trace_id, span_id) = self.telemetry.ids().unzip();
         // tracing needs a constant level, so the line is expanded twice.
         macro_rules! line {
             ($level:ident) => {

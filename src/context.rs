@@ -47,14 +47,14 @@ impl BatchContext<'_> {
     pub(crate) fn finish<T>(mut self, result: &Result<T, Failure>) {
         self.is_finished = true;
         let error = result.as_ref().err().map(|failure| &failure.error);
-        self.request.access_log.scope().end_batch(error);
+        self.request.access_log.telemetry().end_batch(error);
     }
 }
 
 impl Drop for BatchContext<'_> {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.request.access_log.scope().cancel_batch();
+            self.request.access_log.telemetry().cancel_batch();
         }
     }
 }
@@ -72,17 +72,17 @@ impl CallContext {
 
     /// Records the size of a bulk call, or of a stream at its end.
     pub(crate) fn record_bulk(&self, batches: usize, ids: usize) {
-        let scope = self.request.access_log.scope();
-        scope.bulk(&self.rpc.name, batches, ids);
+        let telemetry = self.request.access_log.telemetry();
+        telemetry.bulk(&self.rpc.name, batches, ids);
     }
 
     /// The context of one batch of a bulk call. It has a span of its own where
     /// the call's trace is recorded.
     pub(crate) fn batch(&self, index: usize, ids: usize) -> BatchContext<'_> {
-        let scope = self.request.access_log.scope().batch(index, ids);
-        let own = scope.map(|scope| {
+        let telemetry = self.request.access_log.telemetry().batch(index, ids);
+        let own = telemetry.map(|telemetry| {
             let mut own = self.clone();
-            own.request.access_log = own.request.access_log.with_scope(scope);
+            own.request.access_log = own.request.access_log.with_telemetry(telemetry);
             Box::new(own)
         });
         BatchContext {
@@ -131,8 +131,8 @@ impl CallContext {
     ) -> Result<UpstreamResponse<O::Response>, Failure> {
         match operation::decode::<O>(&response.body) {
             Ok((message, pruned)) => {
-                let scope = self.request.access_log.scope();
-                scope.sample_response::<O>(&self.rpc.drift, &response.body);
+                let telemetry = self.request.access_log.telemetry();
+                telemetry.sample_response::<O>(&self.rpc.drift, &response.body);
                 if !pruned.is_empty() {
                     self.request.access_log.add_pruned_fields(pruned);
                 }

@@ -7,6 +7,7 @@
 //! none of this exists.
 
 mod attempt;
+mod call;
 mod drift;
 mod error_type;
 mod export;
@@ -14,7 +15,6 @@ mod metrics;
 mod names;
 mod propagation;
 mod result;
-mod scope;
 mod scrape;
 mod settings;
 
@@ -26,11 +26,11 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracer;
 
 pub(crate) use attempt::{Attempt, Peer};
+pub use call::CallTelemetry;
 pub(crate) use drift::DriftSampler;
 pub use export::Providers;
 use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};
-pub use scope::Scope;
 pub use scrape::MetricsServer;
 pub use settings::{Destination, Protocol, Settings, Unsupported};
 
@@ -48,8 +48,8 @@ struct Inner {
 
 impl Telemetry {
     /// Starts the telemetry that the settings enable, in a gateway that serves
-    /// `max_in_flight` calls at once: the handle for calls, the exporters, and
-    /// the metrics server if there is one.
+    /// `max_in_flight` calls at once: the handle for calls, the SDK's providers,
+    /// and the metrics server if there is one.
     ///
     /// # Errors
     ///

@@ -55,7 +55,7 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     let unsupported = settings.unsupported.clone();
     let [traces_to, metrics_to] = settings.endpoints();
     let max_in_flight = config.limits.calls.max_in_flight;
-    let (telemetry, exporters, page) = Telemetry::start(settings, max_in_flight)?;
+    let (telemetry, providers, page) = Telemetry::start(settings, max_in_flight)?;
     let server = app::server(
         upstream.clone(),
         config.outbound,
@@ -98,7 +98,7 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
                     () = serve_metrics(listener, page.into_router()) => {}
                 },
             }
-            exporters.end().await;
+            providers.end().await;
             // Last, since calls need it until the drain is over.
             drop(sandbox);
         })

@@ -7,10 +7,10 @@ use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, Status
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_sdk::trace::Span;
 
+use super::call::CallTelemetry;
 use super::error_type::error_type;
 use super::names::{attribute, custom};
 use super::propagation;
-use super::scope::Scope;
 use crate::error::Error;
 use crate::operation::Spec;
 
@@ -41,7 +41,7 @@ impl Peer {
 /// An attempt, which ends when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
-    scope: &'a Scope,
+    call: &'a CallTelemetry,
     spec: &'static Spec,
     peer: &'a Peer,
     /// When it began; `None` if telemetry is off.
@@ -55,13 +55,13 @@ pub(crate) struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     pub(super) fn begin(
-        scope: &'a Scope,
+        call: &'a CallTelemetry,
         spec: &'static Spec,
         peer: &'a Peer,
         resends: u32,
     ) -> Self {
-        let telemetry = &scope.telemetry;
-        let recorded = scope.span.as_ref().zip(telemetry.tracer());
+        let telemetry = &call.telemetry;
+        let recorded = call.span.as_ref().zip(telemetry.tracer());
         let span = recorded.map(|(parent, tracer)| {
             let mut attributes = Vec::with_capacity(10);
             attributes.extend([
@@ -85,10 +85,10 @@ impl<'a> Attempt<'a> {
         let trace = match &span {
             _ if !telemetry.propagates() => None,
             Some(span) => Some(span.span_context().clone()),
-            None => scope.trace.clone(),
+            None => call.trace.clone(),
         };
         Self {
-            scope,
+            call,
             spec,
             peer,
             begun: (!telemetry.is_off()).then(Instant::now),
@@ -124,7 +124,7 @@ impl<'a> Attempt<'a> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let Some(begun) = self.begun else { return };
-        if let Some(metrics) = self.scope.telemetry.metrics() {
+        if let Some(metrics) = self.call.telemetry.metrics() {
             let took = begun.elapsed();
             metrics.request(self.spec, self.peer, self.status, self.failed, took);
         }

@@ -158,7 +158,7 @@ impl ReadCoalescer {
             drop(state);
             // The call makes one request less than it reserved.
             drop(context.reservations.take());
-            context.access_log.scope().request_saved(SHARED);
+            context.access_log.telemetry().request_saved(SHARED);
             return joined;
         }
         let number = state.next_number;

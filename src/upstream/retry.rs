@@ -119,7 +119,7 @@ impl<'a> Attempts<'a> {
             return Decision::Done(Ok(UpstreamResponse::default()));
         }
         let time_left = self.context.deadline.remaining();
-        let scope = self.context.access_log.scope();
+        let telemetry = self.context.access_log.telemetry();
         let retry_after = failure.error.retry_delay().unwrap_or_default();
         // A 429 is about one token. The vendor is not in trouble, and the token
         // must not spend the budget of all.
@@ -129,7 +129,7 @@ impl<'a> Attempts<'a> {
             if self.context.is_client_retry || retry_after >= time_left {
                 return self.fail(failure);
             }
-            scope.backoff(&failure.error, retry_after);
+            telemetry.backoff(&failure.error, retry_after);
             self.last = Some(failure);
             return Decision::RetryThrottled(retry_after);
         }
@@ -139,10 +139,10 @@ impl<'a> Attempts<'a> {
             return self.fail(failure);
         };
         if !self.budget.withdraw() {
-            scope.retry_refused();
+            telemetry.retry_refused();
             return self.fail(failure);
         }
-        scope.backoff(&failure.error, wait);
+        telemetry.backoff(&failure.error, wait);
         if failure.error.is_outcome_unknown() && self.unknown.is_none() {
             self.unknown = Some(failure.clone());
         }

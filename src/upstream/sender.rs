@@ -115,8 +115,8 @@ impl Sender {
         if deadline.is_expired() {
             return Err(Error::DeadlineExceeded);
         }
-        let scope = context.access_log.scope();
-        let _wait = scope.rate_limit_wait();
+        let telemetry = context.access_log.telemetry();
+        let _wait = telemetry.rate_limit_wait();
         let end = || deadline.instant();
         let on_wait = |until: Instant| {
             let wait = until.saturating_duration_since(Instant::now());
@@ -139,7 +139,7 @@ impl Sender {
             permit = deadline.timeout(permit) => {
                 let permit = permit.ok_or(Error::DeadlineExceeded)??;
                 notice.start();
-                permit.remaining.inspect(|&share| scope.quota_remaining(share));
+                permit.remaining.inspect(|&share| telemetry.quota_remaining(share));
                 Ok(permit)
             }
             // Another replica can send it, and in time.
@@ -193,7 +193,7 @@ impl Sender {
         context.access_log.record_upstream_request();
         let mut span = context
             .access_log
-            .scope()
+            .telemetry()
             .attempt(request.spec, &self.peer, resends);
         let revocation = permit.revocation();
         let body = TrackedBody::new(request.body.clone(), permit);

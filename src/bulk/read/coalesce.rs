@@ -94,7 +94,7 @@ impl BatchCoalescer {
         let reservations = request.reservations.take();
         if ids.is_empty() {
             drop(open);
-            request.access_log.scope().request_saved(MERGED);
+            request.access_log.telemetry().request_saved(MERGED);
         } else {
             let context = context.with_request(RequestContext {
                 memory: request.memory.sub_lease(),

@@ -22,11 +22,11 @@ pub(super) fn begin(
     telemetry: &Telemetry,
 ) -> Line {
     let name = rpc.map(|rpc| rpc.name.as_str());
-    let scope = telemetry.call(name, headers);
+    let telemetry = telemetry.begin_call(name, headers);
     if let header::Entry::Occupied(mut token) = headers.entry(header::AUTHORIZATION) {
         token.iter_mut().for_each(|value| value.set_sensitive(true));
     }
-    Line(AccessLog::new(name).with_scope(scope))
+    Line(AccessLog::new(name).with_telemetry(telemetry))
 }
 
 impl Line {

@@ -7,9 +7,9 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::AsyncInstrument;
 
 use super::Metrics;
+use crate::telemetry::call::integer;
 use crate::telemetry::names::custom;
 use crate::telemetry::result::Counts;
-use crate::telemetry::scope::integer;
 
 impl Metrics {
     /// Registers the values that stay the same while the process lives.

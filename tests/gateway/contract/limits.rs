@@ -26,7 +26,7 @@ const OTHERS: [&str; 17] = [
     "bulk::stream::fetch::EXPECTED_RESPONSE",
     "server::public::ASSUMED_DEADLINE",
     "telemetry::export::flush::SHUTDOWN",
-    "telemetry::scope::MIN_WAIT",
+    "telemetry::call::MIN_WAIT",
     "upstream::body::PREALLOCATION",
     "upstream::rate_limit::throttle::ROUNDING",
     "upstream::rate_limit::window::FIRST_SWEEP",

@@ -21,11 +21,11 @@ use crate::operation::{self, Operation, PrunedFields, Spec};
 /// The shortest wait for the rate limiter that is recorded.
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
-/// A call or a batch of it. It records events and counts, and is the parent of
-/// the spans of its requests. With telemetry off it does nothing, at no cost.
-/// Clones share the span.
+/// The telemetry of a call or of one of its batches: records events and counts,
+/// and is the parent of the spans of its requests. With telemetry off it does
+/// nothing, at no cost. Clones share the span.
 #[derive(Debug, Clone, Default)]
-pub struct Scope {
+pub struct CallTelemetry {
     pub(super) telemetry: Telemetry,
     /// Its span context, also if the trace is not recorded.
     pub(super) trace: Option<SpanContext>,
@@ -34,14 +34,18 @@ pub struct Scope {
 }
 
 impl Telemetry {
-    /// The scope of a call with these headers, in its caller's trace if it has
+    /// The telemetry of a call with these headers, in its caller's trace if it has
     /// one; `rpc` is `None` for an unknown method.
-    pub(crate) fn call(&self, rpc: Option<&'static str>, headers: &HeaderMap) -> Scope {
+    pub(crate) fn begin_call(
+        &self,
+        rpc: Option<&'static str>,
+        headers: &HeaderMap,
+    ) -> CallTelemetry {
         let caller = propagation::extract(headers).filter(|_| self.accepts_parent());
         let Some(tracer) = self.tracer() else {
             // No span is added, but the log names the caller's trace, and
             // requests may propagate it.
-            return Scope {
+            return CallTelemetry {
                 telemetry: self.clone(),
                 trace: caller.map(|caller| caller.span().span_context().clone()),
                 span: None,
@@ -56,11 +60,11 @@ impl Telemetry {
                 KeyValue::new(attribute::RPC_METHOD, name),
             ]);
         }
-        Scope::from_span(self, span)
+        CallTelemetry::from_span(self, span)
     }
 }
 
-impl Scope {
+impl CallTelemetry {
     fn from_span(telemetry: &Telemetry, span: opentelemetry_sdk::trace::Span) -> Self {
         Self {
             telemetry: telemetry.clone(),
@@ -69,7 +73,7 @@ impl Scope {
         }
     }
 
-    /// The scope of a batch; `None` if the call is not recorded.
+    /// The telemetry of a batch; `None` if the call is not recorded.
     pub(crate) fn batch(&self, index: usize, ids: usize) -> Option<Self> {
         let (parent, tracer) = (self.span.as_ref()?, self.telemetry.tracer()?);
         let builder = SpanBuilder::from_name("batch")
@@ -202,7 +206,7 @@ impl Scope {
     /// Begins a wait for the rate limiter, which ends when the value is dropped.
     pub(crate) fn rate_limit_wait(&self) -> RateLimitWait<'_> {
         RateLimitWait {
-            scope: self,
+            call: self,
             begun: (!self.telemetry.is_off()).then(|| (Instant::now(), SystemTime::now())),
         }
     }
@@ -244,7 +248,7 @@ impl Scope {
 /// it was cancelled.
 #[derive(Debug)]
 pub(crate) struct RateLimitWait<'a> {
-    scope: &'a Scope,
+    call: &'a CallTelemetry,
     begun: Option<(Instant, SystemTime)>,
 }
 
@@ -257,10 +261,10 @@ impl Drop for RateLimitWait<'_> {
         if waited < MIN_WAIT {
             return;
         }
-        if let Some(metrics) = self.scope.telemetry.metrics() {
+        if let Some(metrics) = self.call.telemetry.metrics() {
             metrics.quota_waits.record(waited.as_secs_f64(), &[]);
         }
-        if let Some(context) = &self.scope.span {
+        if let Some(context) = &self.call.span {
             let waited = KeyValue::new(custom::WAIT, waited.as_secs_f64());
             let span = context.span();
             span.add_event_with_timestamp("presence_gateway.quota.wait", at, vec![waited]);
