@@ -6,10 +6,10 @@
 pub(crate) mod chain;
 mod code;
 mod details;
-pub mod fault;
 mod message;
 mod outcome;
 mod reason;
+pub mod response;
 mod status_builder;
 mod text;
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use crate::error::fault::Fault;
+use crate::error::response::ErrorResponse;
 use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
 
@@ -116,7 +116,7 @@ pub enum Error {
     )]
     OutcomeUnknown(UnknownOutcome),
     #[error("{}", message::with_permissions(.0, .1))]
-    UpstreamStatus(&'static Spec, Box<Fault>),
+    UpstreamStatus(&'static Spec, Box<ErrorResponse>),
     /// The upstream answered with this redirect; the presence API never redirects.
     #[error(
         "the presence API answered with a redirect ({0}), which the gateway does not follow; \
@@ -219,20 +219,20 @@ impl Error {
             | Self::TokenConcurrency
             | Self::Draining => Some(OVERLOAD_DELAY),
             Self::RateLimited(delay) => Some(*delay),
-            Self::UpstreamStatus(_, fault) if fault.status == 429 => {
-                Some(fault.retry_after.unwrap_or(THROTTLED_DELAY))
+            Self::UpstreamStatus(_, response) if response.status == 429 => {
+                Some(response.retry_after.unwrap_or(THROTTLED_DELAY))
             }
-            Self::UpstreamStatus(_, fault) if fault.status == 503 => fault.retry_after,
+            Self::UpstreamStatus(_, response) if response.status == 503 => response.retry_after,
             _ => None,
         }
     }
 
-    /// The upstream's error answer, if that is the cause.
+    /// The upstream's error response, if that is the cause.
     #[must_use]
-    pub fn fault(&self) -> Option<&Fault> {
+    pub fn response(&self) -> Option<&ErrorResponse> {
         match self {
-            Self::UpstreamStatus(_, fault)
-            | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) => Some(fault),
+            Self::UpstreamStatus(_, response)
+            | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(response)) => Some(response),
             _ => None,
         }
     }
@@ -240,10 +240,10 @@ impl Error {
     /// Records which elements of the caller's list were sent upstream, so that
     /// positions in the upstream's error can be mapped to the whole list.
     pub(crate) fn set_sent_positions(&mut self, positions: &[usize]) {
-        if let Self::UpstreamStatus(_, fault)
-        | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) = self
+        if let Self::UpstreamStatus(_, response)
+        | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(response)) = self
         {
-            fault.positions = positions.to_vec();
+            response.positions = positions.to_vec();
         }
     }
 
@@ -262,7 +262,7 @@ impl Error {
     /// Whether the upstream rejects the token, so that the whole call fails.
     #[must_use]
     pub fn is_unauthenticated(&self) -> bool {
-        matches!(self, Self::UpstreamStatus(_, fault) if fault.status == 401)
+        matches!(self, Self::UpstreamStatus(_, response) if response.status == 401)
     }
 }
 

@@ -7,6 +7,7 @@ mod connection_reuse;
 mod context;
 pub mod endpoint;
 pub mod proxy;
+mod queue_status;
 pub mod rate_limit;
 mod request;
 mod resolve;
@@ -26,10 +27,10 @@ use client::{ClientOptions, RotatingClient};
 use coalesce::ReadCoalescer;
 pub use context::{RequestContext, Reservations};
 use endpoint::Endpoint;
+pub(crate) use queue_status::QueueStatus;
 use rate_limit::RateLimiter;
 use retry::Budget;
 use sender::Sender;
-use singleflight::QueueNotice;
 
 /// The upstream API. Clones share everything.
 #[derive(Debug, Clone)]
@@ -129,14 +130,16 @@ impl Upstream {
         self.sender.send(request, context).await
     }
 
-    /// Sends a request for all calls that wait for it; see
-    /// [`singleflight::SharedRequest`].
-    pub(crate) async fn send_shared(
+    /// Sends a request, and records its status in the queue for the calls that
+    /// wait for it.
+    pub(crate) async fn send_observed(
         &self,
         request: &RestRequest,
         context: &RequestContext,
-        notice: &QueueNotice,
+        queue_status: &QueueStatus,
     ) -> Result<UpstreamResponse, Failure> {
-        self.sender.send_shared(request, context, notice).await
+        self.sender
+            .send_observed(request, context, queue_status)
+            .await
     }
 }

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use presence_gateway::error::{Error, Failure, MAX_STATUS_BYTES};
 use presence_gateway::operation::Operation;
 use presence_gateway::proto::v1::PutPresenceDefinitionRequest;
-use presence_gateway::error::fault::Fault;
+use presence_gateway::error::response::ErrorResponse;
 
 fuzz_target!(|data: &[u8]| {
     let Some((status, body)) = data.split_first() else {
@@ -19,8 +19,8 @@ fuzz_target!(|data: &[u8]| {
         http::header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     )]);
-    let fault = Box::new(Fault::parse(status, &headers, body));
-    let error = Error::UpstreamStatus(PutPresenceDefinitionRequest::SPEC, fault);
+    let response = Box::new(ErrorResponse::parse(status, &headers, body));
+    let error = Error::UpstreamStatus(PutPresenceDefinitionRequest::SPEC, response);
     let status = Failure::from(error).into_status(Duration::from_secs(1));
     let headers = status.into_http::<()>().into_parts().0.headers;
     let size = ["grpc-message", "grpc-status-details-bin"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use presence_gateway::error::fault::Fault;
+use presence_gateway::error::response::ErrorResponse;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -15,6 +15,6 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let headers = HeaderMap::from_iter([(RETRY_AFTER, value)]);
-    let fault = Fault::parse(429, &headers, b"");
-    assert!(fault.retry_after.is_none_or(|delay| delay <= DAY));
+    let response = ErrorResponse::parse(429, &headers, b"");
+    assert!(response.retry_after.is_none_or(|delay| delay <= DAY));
 });

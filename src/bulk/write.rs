@@ -160,7 +160,9 @@ async fn send(
 /// update is never applied later. By the contract of errors, every status but
 /// 502 and 504 is a rejection, including 500 and 503.
 fn stop_reason(error: &Error, deadline: &Deadline) -> Option<NotTried> {
-    let is_throttled = error.fault().is_some_and(|fault| fault.status == 429);
+    let is_throttled = error
+        .response()
+        .is_some_and(|response| response.status == 429);
     let is_late = |delay| delay >= deadline.remaining();
     let retry_is_late = || error.retry_delay().is_some_and(is_late);
     match error {

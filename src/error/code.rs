@@ -1,21 +1,22 @@
-//! gRPC codes: the mapping from HTTP, their names, and whose fault they are.
+//! gRPC codes: their mapping from HTTP statuses, their names, and which of them
+//! are the server's fault. `status_builder.rs` has the codes of all other errors.
 
 use http::Method;
 use tonic::Code;
 
 use crate::error::Reason;
-use crate::error::fault::Fault;
+use crate::error::response::ErrorResponse;
 
-/// The gRPC code of an HTTP answer that is not a success.
+/// The gRPC code of an HTTP response that is not a success.
 ///
 /// The inverse of the HTTP mapping that `google.rpc.Code` documents. The table
 /// for proxies between gRPC peers maps most statuses to UNKNOWN or UNAVAILABLE.
-pub(super) fn from_fault(fault: &Fault, method: &Method) -> Code {
-    match fault.status {
+pub(super) fn from_response(response: &ErrorResponse, method: &Method) -> Code {
+    match response.status {
         400 | 413 | 414 | 422 => Code::InvalidArgument,
         401 => Code::Unauthenticated,
         403 => Code::PermissionDenied,
-        404 if fault.body.is_some() => Code::NotFound,
+        404 if response.body.is_some() => Code::NotFound,
         // Without a vendor body: the gateway's host, region or path prefix is
         // wrong. NOT_FOUND would make callers believe that the user is gone.
         404 => Code::Internal,

@@ -1,6 +1,6 @@
 //! The parts of messages that depend on more than the text of an error.
 
-use crate::error::fault::Fault;
+use crate::error::response::ErrorResponse;
 use crate::operation::{Spec, Violation};
 use crate::proto::v1::{BulkWriteReport, IndexRange};
 
@@ -27,9 +27,9 @@ pub(super) fn applied(spec: &Spec) -> &'static str {
 }
 
 /// The upstream's message, followed by the permissions that may be missing.
-pub(super) fn with_permissions(spec: &Spec, fault: &Fault) -> String {
-    let message = upstream_message(fault);
-    let (403, Some(permissions)) = (fault.status, &spec.permissions) else {
+pub(super) fn with_permissions(spec: &Spec, response: &ErrorResponse) -> String {
+    let message = upstream_message(response);
+    let (403, Some(permissions)) = (response.status, &spec.permissions) else {
         return message;
     };
     let mode = permissions.mode.to_ascii_lowercase();
@@ -41,13 +41,13 @@ pub(super) fn with_permissions(spec: &Spec, fault: &Fault) -> String {
     format!("{message} ({} needs {mode} of: {needed})", spec.name)
 }
 
-pub(super) fn upstream_message(fault: &Fault) -> String {
-    match (fault.message(), fault.body.is_some()) {
+pub(super) fn upstream_message(response: &ErrorResponse) -> String {
+    match (response.message(), response.body.is_some()) {
         (Some(message), _) => message.to_owned(),
-        (None, true) => format!("the presence API answered {}", fault.status),
+        (None, true) => format!("the presence API answered {}", response.status),
         (None, false) => format!(
             "the upstream answered {} without a vendor error body",
-            fault.status
+            response.status
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! Why the outcome of a write is not known, and why a part of it was not sent.
 
-use super::fault::Fault;
 use super::message;
+use super::response::ErrorResponse;
 
 /// Why a part of a bulk write was not sent.
 #[allow(missing_docs, reason = "the messages say it")]
@@ -32,5 +32,5 @@ pub enum UnknownOutcome {
     Unreadable(String),
     /// A proxy in front of the vendor gave up: 502 or 504.
     #[error("{}", message::upstream_message(.0))]
-    UpstreamStatus(Box<Fault>),
+    UpstreamStatus(Box<ErrorResponse>),
 }

@@ -10,7 +10,7 @@ use super::{
     DOMAIN, Error, NotTried, Reason, UnknownOutcome, VENDOR_DOMAIN, Violation, code, message,
     reason,
 };
-use crate::error::fault::Fault;
+use crate::error::response::ErrorResponse;
 use crate::fields;
 use crate::operation::Spec;
 use crate::proto::v1::BulkWriteReport;
@@ -78,9 +78,10 @@ impl StatusBuilder {
             Error::OutcomeUnknown(cause) => {
                 (status.outcome_unknown(&cause), Reason::OutcomeUnknown)
             }
-            Error::UpstreamStatus(spec, fault) => {
-                (status.upstream_status(spec, &fault), Reason::UpstreamError)
-            }
+            Error::UpstreamStatus(spec, response) => (
+                status.upstream_status(spec, &response),
+                Reason::UpstreamError,
+            ),
             Error::Redirected(http_status) => {
                 status.add("http_status", http_status.to_string());
                 (Code::Internal, Reason::UpstreamRedirect)
@@ -138,12 +139,12 @@ impl StatusBuilder {
         match cause {
             UnknownOutcome::DeadlineExceeded => Code::DeadlineExceeded,
             UnknownOutcome::ConnectionLost(_) | UnknownOutcome::Unreadable(_) => Code::Unknown,
-            UnknownOutcome::UpstreamStatus(fault) => {
-                self.add("http_status", fault.status.to_string());
-                if let Some(code) = fault.code() {
+            UnknownOutcome::UpstreamStatus(response) => {
+                self.add("http_status", response.status.to_string());
+                if let Some(code) = response.code() {
                     self.add("vendor_code", code);
                 }
-                match fault.status {
+                match response.status {
                     504 => Code::DeadlineExceeded,
                     _ => Code::Unknown,
                 }
@@ -152,33 +153,33 @@ impl StatusBuilder {
     }
 
     /// Adds the details of an upstream error; returns its code.
-    fn upstream_status(&mut self, spec: &Spec, fault: &Fault) -> Code {
-        let code = code::from_fault(fault, &spec.method);
-        self.add("http_status", fault.status.to_string());
-        if let Some(reason) = fault.code().and_then(reason::from_vendor_code) {
+    fn upstream_status(&mut self, spec: &Spec, response: &ErrorResponse) -> Code {
+        let code = code::from_response(response, &spec.method);
+        self.add("http_status", response.status.to_string());
+        if let Some(reason) = response.code().and_then(reason::from_vendor_code) {
             self.info.domain = VENDOR_DOMAIN.into();
             self.info.reason = reason;
         }
-        if let (403, Some(permissions)) = (fault.status, &spec.permissions) {
+        if let (403, Some(permissions)) = (response.status, &spec.permissions) {
             self.add("required_permissions", permissions.names.join(","));
             self.add("required_permissions_mode", permissions.mode);
         }
         if code == Code::InvalidArgument {
             let body = spec.body.map(|body| body.proto);
-            let fields = fault.fields().into_iter().map(|(name, code)| {
+            let fields = response.fields().into_iter().map(|(name, code)| {
                 let name = truncate(name, MAX_TEXT_BYTES);
-                let name = fields::from_vendor(spec.request, body, &name, &fault.positions);
-                let wrong = code.or(fault.message()).unwrap_or("is not valid");
+                let name = fields::from_vendor(spec.request, body, &name, &response.positions);
+                let wrong = code.or(response.message()).unwrap_or("is not valid");
                 Violation::new(name, truncate(wrong, MAX_TEXT_BYTES))
             });
             self.add_fields(fields);
         }
         if code == Code::ResourceExhausted {
-            let limit = fault.body.as_ref().and_then(|body| body.limit.as_ref());
+            let limit = response.body.as_ref().and_then(|body| body.limit.as_ref());
             let short = |text: Option<&str>| truncate(text.unwrap_or_default(), MAX_TEXT_BYTES);
             self.limits.violations.push(quota_failure::Violation {
                 subject: TOKEN.to_owned(),
-                description: short(fault.message()),
+                description: short(response.message()),
                 api_service: short(limit.and_then(|limit| limit.namespace.as_deref())),
                 quota_id: short(limit.and_then(|limit| limit.key.as_deref())),
                 quota_value: limit.and_then(|limit| limit.value).unwrap_or_default(),

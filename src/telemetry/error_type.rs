@@ -7,8 +7,10 @@ use crate::error::{Error, UnknownOutcome};
 /// Why an attempt of a request failed.
 pub(super) fn error_type(error: &Error) -> &'static str {
     match error {
-        Error::UpstreamStatus(_, fault)
-        | Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault)) => status(fault.status),
+        Error::UpstreamStatus(_, response)
+        | Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(response)) => {
+            status(response.status)
+        }
         Error::Redirected(_) => "redirected",
         Error::Unreachable(_) | Error::ProxyRefused(_) => "unreachable",
         Error::ConnectionLost(_) | Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(_)) => {

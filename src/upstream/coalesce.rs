@@ -169,7 +169,7 @@ impl ReadCoalescer {
             read: read.clone(),
             number,
         };
-        let shared = SharedRequest::new(&context.deadline, |deadline, notice| {
+        let shared = SharedRequest::new(&context.deadline, |deadline, queue_status| {
             let (sender, request) = (sender.clone(), request.clone());
             let memory = context.memory.sub_lease();
             let context = RequestContext {
@@ -179,7 +179,9 @@ impl ReadCoalescer {
                 ..context.clone()
             };
             async move {
-                let result = sender.send_shared(&request, &context, &notice).await;
+                let result = sender
+                    .send_observed(&request, &context, &queue_status)
+                    .await;
                 drop(registration);
                 Arc::new(Outcome {
                     result,

@@ -68,7 +68,7 @@ impl Sender {
             }),
             Err(error) => Err(Failure {
                 correlation_id: id.or_else(|| {
-                    let body = error.fault()?.body.as_ref()?;
+                    let body = error.response()?.body.as_ref()?;
                     correlation_id(body.context_id.as_deref()?.as_bytes())
                 }),
                 ..error.into()

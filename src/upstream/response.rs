@@ -17,7 +17,7 @@ use reqwest::Response;
 use super::body::{BodyError, read_body};
 use crate::deadline::Deadline;
 use crate::error::chain::{causes, http_causes};
-use crate::error::fault::Fault;
+use crate::error::response::ErrorResponse;
 use crate::error::{Error, UnknownOutcome};
 use crate::memory::MemoryLease;
 use crate::operation::{ResponseShape, Spec};
@@ -117,12 +117,12 @@ fn error_status(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Error {
-    let fault = Box::new(Fault::parse(status.as_u16(), headers, body));
+    let response = Box::new(ErrorResponse::parse(status.as_u16(), headers, body));
     match status.as_u16() {
         502 | 504 if !spec.is_read() => {
-            Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(fault))
+            Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(response))
         }
-        _ => Error::UpstreamStatus(spec, fault),
+        _ => Error::UpstreamStatus(spec, response),
     }
 }
 

@@ -123,8 +123,8 @@ impl<'a> Attempts<'a> {
         let retry_after = failure.error.retry_delay().unwrap_or_default();
         // A 429 is about one token. The vendor is not in trouble, and the token
         // must not spend the budget of all.
-        let fault = failure.error.fault();
-        if fault.is_some_and(|fault| fault.status == 429) {
+        let response = failure.error.response();
+        if response.is_some_and(|response| response.status == 429) {
             self.throttled += 1;
             if self.context.is_client_retry || retry_after >= time_left {
                 return self.fail(failure);
@@ -168,8 +168,8 @@ impl<'a> Attempts<'a> {
         };
         let before = self.unknown.as_ref().or(self.last.as_ref());
         let mut failure = before.cloned().unwrap_or_else(|| error.into());
-        if let Error::UpstreamStatus(_, fault) = &mut failure.error {
-            fault.wait_at_least(delay);
+        if let Error::UpstreamStatus(_, response) = &mut failure.error {
+            response.wait_at_least(delay);
         }
         failure
     }
@@ -186,11 +186,11 @@ impl<'a> Attempts<'a> {
         match error {
             // It was never sent, so that the retry is the first.
             Error::Unreachable(_) => Some(backoff),
-            Error::UpstreamStatus(_, fault) => match fault.status {
+            Error::UpstreamStatus(_, response) => match response.status {
                 // Front ends send it on a connection that they close for being
                 // idle, where it passes for the answer to a new request, which
                 // may be repeated (RFC 9110, 15.5.9).
-                408 if fault.body.is_none() => if_repeatable,
+                408 if response.body.is_none() => if_repeatable,
                 502..=504 => if_repeatable.map(|backoff| backoff.max(retry_after)),
                 _ => None,
             },
@@ -204,5 +204,5 @@ impl<'a> Attempts<'a> {
 }
 
 fn is_gone(failure: &Failure) -> bool {
-    matches!(&failure.error, Error::UpstreamStatus(_, fault) if fault.status == 404 && fault.body.is_some())
+    matches!(&failure.error, Error::UpstreamStatus(_, response) if response.status == 404 && response.body.is_some())
 }

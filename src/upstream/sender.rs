@@ -8,10 +8,10 @@ use tokio::time::{Instant, sleep};
 
 use super::client::RotatingClient;
 use super::endpoint::Endpoint;
+use super::queue_status::QueueStatus;
 use super::rate_limit::{RateLimiter, RatePermit, Ticket};
 use super::response::cancelled;
 use super::retry::{Attempts, Budget, Decision};
-use super::singleflight::QueueNotice;
 use super::tracked_body::TrackedBody;
 use super::{RequestContext, UpstreamResponse};
 use crate::error::{Error, Failure};
@@ -42,31 +42,31 @@ impl Sender {
         request: &RestRequest,
         context: &RequestContext,
     ) -> Result<UpstreamResponse, Failure> {
-        let notice = match context.deadline.batch_limit() {
-            Some(_) => QueueNotice::shared(),
-            None => QueueNotice::default(),
+        let queue_status = match context.deadline.batch_limit() {
+            Some(_) => QueueStatus::observed(),
+            None => QueueStatus::default(),
         };
         tokio::select! {
             biased;
-            result = self.send_shared(request, context, &notice) => result,
-            error = notice.batch_expired(&context.deadline) => Err(error),
+            result = self.send_observed(request, context, &queue_status) => result,
+            error = queue_status.batch_expired(&context.deadline) => Err(error),
         }
     }
 
-    /// Sends a request for all calls that wait for it, and puts into `notice`
-    /// what they must know while it is queued.
-    pub(super) async fn send_shared(
+    /// Sends a request, and records its status in the queue for the calls that
+    /// wait for it.
+    pub(super) async fn send_observed(
         &self,
         request: &RestRequest,
         context: &RequestContext,
-        notice: &QueueNotice,
+        queue_status: &QueueStatus,
     ) -> Result<UpstreamResponse, Failure> {
         let (token, deadline) = (context.caller.key(), &context.deadline);
         let mut attempts = Attempts::new(&self.budget, request.spec, context);
         let mut resends = 0;
         let mut ticket = None;
         loop {
-            let permit = match self.permit(context, ticket, &attempts, notice).await {
+            let permit = match self.permit(context, ticket, &attempts, queue_status).await {
                 Ok(permit) => permit,
                 Err(error) => return Err(attempts.failure_without_retry(error)),
             };
@@ -81,7 +81,7 @@ impl Sender {
                 Decision::Retry(wait) => drop(deadline.timeout(sleep(wait)).await),
                 Decision::RetryAfter(wait) | Decision::RetryThrottled(wait) => {
                     let until = Instant::now() + wait;
-                    notice.queue(until, || {
+                    queue_status.set_queued(until, || {
                         attempts.failure_without_retry(Error::RateLimited(wait))
                     });
                     // The token's next permit may be later than `Retry-After`.
@@ -109,7 +109,7 @@ impl Sender {
         context: &RequestContext,
         before: Option<Ticket>,
         attempts: &Attempts<'_>,
-        notice: &QueueNotice,
+        queue_status: &QueueStatus,
     ) -> Result<RatePermit, Error> {
         let (token, deadline) = (context.caller.key(), &context.deadline);
         if deadline.is_expired() {
@@ -120,7 +120,7 @@ impl Sender {
         let end = || deadline.instant();
         let on_wait = |until: Instant| {
             let wait = until.saturating_duration_since(Instant::now());
-            notice.queue(until, || {
+            queue_status.set_queued(until, || {
                 attempts.failure_without_retry(Error::RateLimited(wait))
             });
         };
@@ -138,7 +138,7 @@ impl Sender {
             biased;
             permit = deadline.timeout(permit) => {
                 let permit = permit.ok_or(Error::DeadlineExceeded)??;
-                notice.start();
+                queue_status.set_started();
                 permit.remaining.inspect(|&share| telemetry.quota_remaining(share));
                 Ok(permit)
             }
@@ -162,16 +162,20 @@ impl Sender {
             Err(failure) => &mut failure.error,
         };
         match error {
-            Error::UpstreamStatus(_, fault) if fault.status == 401 => {
+            Error::UpstreamStatus(_, response) if response.status == 401 => {
                 self.rate_limiter.mark_valid(token, false);
             }
-            Error::UpstreamStatus(_, fault) if fault.status == 429 => {
-                let retry_after = fault.retry_after.map(|delay| delay.min(MAX_THROTTLE));
+            Error::UpstreamStatus(_, response) if response.status == 429 => {
+                let retry_after = response.retry_after.map(|delay| delay.min(MAX_THROTTLE));
                 let limiter = &self.rate_limiter;
-                fault.wait_at_least(limiter.throttle(token, ticket, retry_after, throttled));
+                response.wait_at_least(limiter.throttle(token, ticket, retry_after, throttled));
             }
             // The vendor's own error body: it has checked the token first.
-            error if error.fault().is_some_and(|fault| fault.body.is_some()) => {
+            error
+                if error
+                    .response()
+                    .is_some_and(|response| response.body.is_some()) =>
+            {
                 self.rate_limiter.record_success(token, ticket);
             }
             _ => {}

@@ -108,9 +108,9 @@ impl BatchCoalescer {
                 key: key.clone(),
                 pending: Arc::clone(&pending),
             };
-            let shared = SharedRequest::new(&request.deadline, |deadline, notice| {
+            let shared = SharedRequest::new(&request.deadline, |deadline, queue_status| {
                 let (template, upstream) = (template.clone(), upstream.clone());
-                run_batch(guard, template, context, upstream, deadline, notice)
+                run_batch(guard, template, context, upstream, deadline, queue_status)
             });
             let batch = OpenBatch {
                 authorization: request.caller.authorization(),

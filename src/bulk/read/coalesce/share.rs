@@ -15,8 +15,8 @@ use crate::error::Error;
 use crate::memory::MemoryLease;
 use crate::operation;
 use crate::proto::v1::UcUserPresence;
-use crate::upstream::singleflight::{QueueNotice, SharedRequest, caused_by_peers};
-use crate::upstream::{Upstream, UpstreamResponse};
+use crate::upstream::singleflight::{SharedRequest, caused_by_peers};
+use crate::upstream::{QueueStatus, Upstream, UpstreamResponse};
 
 /// The result of a batch, for all of its calls.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) async fn run_batch<O: BulkRead>(
     mut context: CallContext,
     upstream: Upstream,
     deadline: Deadline,
-    notice: QueueNotice,
+    queue_status: QueueStatus,
 ) -> Arc<SharedResult> {
     let pending = Arc::clone(&guard.pending);
     tokio::select! {
@@ -54,7 +54,7 @@ pub(super) async fn run_batch<O: BulkRead>(
     let presences = async {
         let request = operation::encode(&template.with_ids(ids))?;
         let response = upstream
-            .send_shared(&request, &context.request, &notice)
+            .send_observed(&request, &context.request, &queue_status)
             .await?;
         bytes = response.body.len();
         Ok(context.decode::<O>(response)?.map(O::presences))
@@ -123,6 +123,6 @@ impl BatchShare {
 /// Whether an error may concern single ids, rather than the token, its rate
 /// limit, or the vendor as a whole.
 fn may_concern_one_id(error: &Error) -> bool {
-    let status = error.fault().map(|fault| fault.status);
+    let status = error.response().map(|response| response.status);
     status.is_some_and(|status| (400..500).contains(&status) && !matches!(status, 401 | 408 | 429))
 }

@@ -1,7 +1,7 @@
 use super::*;
 
-fn read(body: &str) -> Fault {
-    Fault::parse(400, &HeaderMap::new(), body.as_bytes())
+fn read(body: &str) -> ErrorResponse {
+    ErrorResponse::parse(400, &HeaderMap::new(), body.as_bytes())
 }
 
 #[test]
@@ -29,15 +29,18 @@ fn a_body_in_another_format_gives_an_empty_fault() {
 
 #[test]
 fn a_field_of_another_type_does_not_hide_the_rest() {
-    let fault = read(
+    let response = read(
         r#"{"code":"bad.request","message":7,"details":[null,{"fieldName":"a","x":1},3],
             "messageParams":{"field":"b","property":["x"]},"limit":[],"errors":[4,
             {"details":[{"fieldName":"c","errorCode":"e"}]}]}"#,
     );
-    assert_eq!(fault.code(), Some("bad.request"));
-    assert_eq!(fault.message(), None);
-    assert_eq!(fault.body.as_ref().unwrap().limit, None);
-    assert_eq!(fault.fields(), [("a", None), ("c", Some("e")), ("b", None)]);
+    assert_eq!(response.code(), Some("bad.request"));
+    assert_eq!(response.message(), None);
+    assert_eq!(response.body.as_ref().unwrap().limit, None);
+    assert_eq!(
+        response.fields(),
+        [("a", None), ("c", Some("e")), ("b", None)]
+    );
 }
 
 #[test]
@@ -56,10 +59,10 @@ fn a_body_that_is_nearly_json_is_still_parsed() {
         ]
         .concat();
         for body in [&body[..], &body[3..]] {
-            let fault = Fault::parse(404, &HeaderMap::new(), body);
+            let response = ErrorResponse::parse(404, &HeaderMap::new(), body);
             if body.starts_with(b"{") || odd.len() < 10_000 {
                 let odd = String::from_utf8_lossy(&odd[..odd.len().min(20)]);
-                assert_eq!(fault.code(), Some("not.found"), "{odd}");
+                assert_eq!(response.code(), Some("not.found"), "{odd}");
             }
         }
     }
@@ -70,14 +73,14 @@ fn many_fields_of_another_type_are_pruned_in_one_pass() {
     // One pass per field would take minutes.
     let parts = |part: &str| format!("{part},").repeat(100_000) + "null";
     let params: Vec<_> = (0..20_000).map(|n| format!("\"k{n}\":1")).collect();
-    let fault = read(&format!(
+    let response = read(&format!(
         r#"{{"code":"bad.request","details":[{},{}],"messageParams":{{{}}}}}"#,
         parts("3"),
         parts(r#"{"fieldName":"a"}"#),
         params.join(",")
     ));
-    assert_eq!(fault.code(), Some("bad.request"));
-    assert!(fault.fields().len() > 20_000);
+    assert_eq!(response.code(), Some("bad.request"));
+    assert!(response.fields().len() > 20_000);
 }
 
 #[test]
@@ -88,8 +91,8 @@ fn a_429_without_retry_after_uses_the_seconds_of_its_documented_message() {
             header.map(|value| (header::RETRY_AFTER, http::HeaderValue::from_static(value))),
         );
         let body = serde_json::json!({"code": "too.many.requests.retry.after", "message": message});
-        let fault = Fault::parse(status, &headers, body.to_string().as_bytes());
-        fault.retry_after.map(|delay| delay.as_secs())
+        let response = ErrorResponse::parse(status, &headers, body.to_string().as_bytes());
+        response.retry_after.map(|delay| delay.as_secs())
     };
     let words = "Rate limit exceeded the maximum. Retry the request in [42] seconds";
     assert_eq!(read(429, None, words), Some(42));

@@ -1,4 +1,4 @@
-//! An error answer of the upstream: its status, its body and its retry delay.
+//! An error response of the upstream: its status, its body and its retry delay.
 
 use std::collections::HashSet;
 use std::iter::once;
@@ -10,14 +10,15 @@ use crate::json;
 use crate::proto;
 use crate::proto::v1::ErrorBody;
 
-/// An HTTP answer of the upstream that is not a success.
+/// An HTTP response of the upstream that is not a success.
 #[derive(Debug, Clone, Default)]
-pub struct Fault {
+pub struct ErrorResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The vendor's error body; `None` if something in front of the vendor answered.
+    /// The vendor's error body; `None` if the response has none, most likely
+    /// because a proxy in front of the vendor sent it.
     pub body: Option<ErrorBody>,
-    /// The retry delay that the answer names; never zero.
+    /// The retry delay that the response names; never zero.
     pub retry_after: Option<Duration>,
     /// The positions, in the caller's list, of the elements that were sent
     /// upstream; empty if the whole list was sent.
@@ -39,24 +40,25 @@ const FIELD_PARAMS: [&str; 6] = [
 /// an attack.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-impl Fault {
-    /// Parses an error answer. A body that is not the vendor's error counts as none.
+impl ErrorResponse {
+    /// Parses an error response. A body that is not the vendor's error counts as
+    /// none.
     #[must_use]
     pub fn parse(status: u16, headers: &HeaderMap, body: &[u8]) -> Self {
         let in_header = headers
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after(value, SystemTime::now()));
-        let mut fault = Self {
+        let mut response = Self {
             status,
             body: error_body(body),
             ..Self::default()
         };
-        let in_message = || fault.message().and_then(delay_in_message);
+        let in_message = || response.message().and_then(delay_in_message);
         let delay = in_header.or_else(|| (status == 429).then(in_message).flatten());
         // Zero counts as absent: the gateway's default delay is longer.
-        fault.retry_after = delay.filter(|delay| !delay.is_zero());
-        fault
+        response.retry_after = delay.filter(|delay| !delay.is_zero());
+        response
     }
 
     /// Raises the retry delay to at least `wait`.
