@@ -90,7 +90,7 @@ impl Upstream {
 
     /// Coalesces identical concurrent reads of one token into one request.
     #[must_use]
-    pub fn with_shared_reads(self) -> Self {
+    pub fn with_coalesced_reads(self) -> Self {
         let coalescer = Some(ReadCoalescer::default());
         Self { coalescer, ..self }
     }

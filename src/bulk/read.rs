@@ -163,9 +163,9 @@ impl<'a, O: BulkRead> BatchSender<'a, O> {
                 Ok(response) => BatchOutcome::Received(batch, response),
                 Err(failure) => BatchOutcome::decoded(batch, Err(failure)),
             },
-            Dispatch::Shared(share) => {
+            Dispatch::Coalesced(joined) => {
                 let upstream = &self.bulk.upstream;
-                let presences = share.fetch(&self.template, &ids, &batch, upstream).await;
+                let presences = joined.fetch(&self.template, &ids, &batch, upstream).await;
                 BatchOutcome::decoded(batch, presences)
             }
         };

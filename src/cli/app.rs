@@ -25,7 +25,7 @@ pub async fn server(
     let rate_limiter = RateLimiter::new(limits.token_requests_per_minute);
     let mut upstream = Upstream::new(upstream, client, rate_limiter)?;
     if limits.share_reads {
-        upstream = upstream.with_shared_reads();
+        upstream = upstream.with_coalesced_reads();
     }
     let gateway = Gateway::new(BulkContext {
         upstream,

@@ -1,12 +1,14 @@
-//! Coalesces bulk reads of one token and source that arrive close together.
+//! Coalesces bulk reads of one token and source that arrive close together: one
+//! batch takes the ids of several calls. `upstream/coalesce.rs` does the same
+//! with single reads.
 //!
-//! A batch is open for a short time before it is sent, and calls add their ids
-//! to it. Each call gets the presences of its own ids. If the vendor rejects the
-//! batch with an error that may concern a single id, each call sends its own
+//! A batch stays open for a short time before it is sent, and calls add their
+//! ids to it. Each call gets the presences of its own ids. If the vendor rejects
+//! the batch with an error that may concern a single id, each call sends its own
 //! ids again.
 
+mod joined;
 mod pending;
-mod share;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,9 +25,9 @@ use crate::telemetry::MERGED;
 use crate::token_key::TokenKey;
 use crate::upstream::singleflight::{SharedRequest, WeakSharedRequest};
 use crate::upstream::{RequestContext, Upstream};
+pub(super) use joined::JoinedBatch;
+use joined::{CoalescedResult, run_batch};
 use pending::PendingBatch;
-pub(super) use share::BatchShare;
-use share::{SharedResult, run_batch};
 
 /// The registry of open batches. Clones share it.
 #[derive(Debug, Clone)]
@@ -49,11 +51,11 @@ struct OpenBatch {
     /// The token itself: keys are hashes, and no response may reach another token.
     authorization: HeaderValue,
     pending: Arc<PendingBatch>,
-    request: WeakSharedRequest<Arc<SharedResult>>,
+    request: WeakSharedRequest<Arc<CoalescedResult>>,
 }
 
 impl BatchCoalescer {
-    /// A coalescer that sends a batch when no call has joined it for `window`.
+    /// A coalescer that sends a batch once no call has joined it for `window`.
     #[must_use]
     pub fn new(window: Duration) -> Self {
         Self {
@@ -63,14 +65,15 @@ impl BatchCoalescer {
     }
 
     /// Adds the ids of a call, fewer than a full batch, to the open batch; ids
-    /// that do not fit there open another one. Returns the call's share of each.
+    /// that do not fit there open another one. Returns the batches that the call
+    /// has joined, each with the call's ids in it.
     pub(super) fn join<O: BulkRead>(
         &self,
         template: &O,
         context: &CallContext,
         upstream: &Upstream,
         ids: Vec<String>,
-    ) -> Result<Vec<(BatchShare, Vec<String>)>, Error> {
+    ) -> Result<Vec<(JoinedBatch, Vec<String>)>, Error> {
         let request = &context.request;
         let key = BatchKey {
             token: request.caller.key(),
@@ -78,7 +81,7 @@ impl BatchCoalescer {
             is_client_retry: request.is_client_retry,
         };
         let mut ids = VecDeque::from(ids);
-        let mut shares = Vec::new();
+        let mut joined = Vec::new();
         let mut open = self.open.lock();
         let mut closed = None;
         if let Some(batch) = open.get(&key)
@@ -89,7 +92,7 @@ impl BatchCoalescer {
             if is_full {
                 closed = open.remove(&key);
             }
-            shares.push((BatchShare(shared), own));
+            joined.push((JoinedBatch(shared), own));
         }
         let reservations = request.reservations.take();
         if ids.is_empty() {
@@ -120,12 +123,13 @@ impl BatchCoalescer {
             // Replaces a full batch, or one of another token with the same hash.
             closed = closed.or(open.insert(key, batch));
             drop(open);
-            shares.push((BatchShare(shared), own));
+            joined.push((JoinedBatch(shared), own));
         }
-        // Without the lock: dropping the last share of a batch takes it.
+        // After the lock is released: dropping the last handle of a batch drops
+        // its `OpenGuard`, which takes the lock.
         drop(closed);
-        shares.retain(|(_, ids)| !ids.is_empty());
-        Ok(shares)
+        joined.retain(|(_, ids)| !ids.is_empty());
+        Ok(joined)
     }
 }
 

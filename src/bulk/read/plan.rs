@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::BulkRead;
-use super::coalesce::BatchShare;
+use super::coalesce::JoinedBatch;
 use crate::bulk::{BATCH_SIZE, BulkContext, id_key};
 use crate::context::CallContext;
 use crate::error::Failure;
@@ -24,10 +24,11 @@ pub(super) type PlannedBatch = (usize, Vec<String>, Dispatch);
 
 /// How a batch is sent.
 pub(super) enum Dispatch {
-    /// By its own request, which is encoded on its turn if it is not yet.
+    /// By a request of its own, which is encoded when it is sent unless it is
+    /// encoded already.
     Own(Option<RestRequest>),
-    /// By one request together with ids of other calls.
-    Shared(BatchShare),
+    /// By one request, together with ids of other calls.
+    Coalesced(JoinedBatch),
 }
 
 impl<O: BulkRead> Plan<O> {
@@ -43,9 +44,9 @@ impl<O: BulkRead> Plan<O> {
         let first = if ids.len() == request.ids().len() && ids.len() <= BATCH_SIZE {
             operation::encode(request)?
         } else {
-            // Checked as a whole, so that an invalid id is named by its index in
-            // the request. Most requests are valid, and the first check is far
-            // cheaper than the second one.
+            // The whole request is checked, so that the error names an invalid id
+            // by its index in the request. Most requests are valid, and
+            // `wrong_element` costs far less than `check`, which encodes.
             let mut all = request.ids().iter();
             if all.any(|id| operation::wrong_element(id).is_some()) {
                 operation::check(request)?;
@@ -67,8 +68,8 @@ impl<O: BulkRead> Plan<O> {
 
     /// Decides how each batch is sent, in the order in which they are started.
     ///
-    /// Only a batch that is not full is shared: a full one saves no request. The
-    /// shared ones are started first, because other calls wait for them.
+    /// Only a batch that is not full is coalesced: a full one saves no request.
+    /// Coalesced ones are started first, because other calls wait for them.
     pub(super) fn dispatch(
         mut self,
         context: &CallContext,
@@ -78,10 +79,11 @@ impl<O: BulkRead> Plan<O> {
         if let Some(coalescer) = &bulk.coalescer
             && let Some(ids) = self.batches.pop_if(|ids| ids.len() < BATCH_SIZE)
         {
-            let shares = coalescer.join(&self.template, context, &bulk.upstream, ids)?;
-            let shares = shares.into_iter().zip(self.batches.len()..);
-            planned
-                .extend(shares.map(|((share, ids), index)| (index, ids, Dispatch::Shared(share))));
+            let joined = coalescer.join(&self.template, context, &bulk.upstream, ids)?;
+            let joined = joined.into_iter().zip(self.batches.len()..);
+            planned.extend(
+                joined.map(|((batch, ids), index)| (index, ids, Dispatch::Coalesced(batch))),
+            );
         }
         let mut first = Some(self.first);
         let own = self.batches.into_iter().enumerate();

@@ -1,4 +1,5 @@
-//! Sends a coalesced batch once, and hands each of its calls its share.
+//! Sends a coalesced batch once, and gives each of its calls the presences of
+//! its ids.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,9 +19,9 @@ use crate::proto::v1::UcUserPresence;
 use crate::upstream::singleflight::{SharedRequest, caused_by_peers};
 use crate::upstream::{QueueStatus, Upstream, UpstreamResponse};
 
-/// The result of a batch, for all of its calls.
+/// The result of a coalesced batch, for all of its calls.
 #[derive(Debug)]
-pub(super) struct SharedResult {
+pub(super) struct CoalescedResult {
     presences: Presences,
     /// The size of the response, divided by the number of ids.
     bytes_per_id: usize,
@@ -29,7 +30,7 @@ pub(super) struct SharedResult {
 }
 
 /// Sends a batch, `template` with the ids of all calls, when it is full or no
-/// call has joined it for the window. Whichever of its calls is there drives it.
+/// call has joined it for the window. Any of its calls that waits drives it.
 pub(super) async fn run_batch<O: BulkRead>(
     guard: OpenGuard,
     template: O,
@@ -37,7 +38,7 @@ pub(super) async fn run_batch<O: BulkRead>(
     upstream: Upstream,
     deadline: Deadline,
     queue_status: QueueStatus,
-) -> Arc<SharedResult> {
+) -> Arc<CoalescedResult> {
     let pending = Arc::clone(&guard.pending);
     tokio::select! {
         () = pending.quiet_for(guard.coalescer.window) => {}
@@ -60,7 +61,8 @@ pub(super) async fn run_batch<O: BulkRead>(
         Ok(context.decode::<O>(response)?.map(O::presences))
     };
     let presences: Presences = presences.await;
-    // The only call of a batch gets all presences and counts these itself.
+    // If the batch has a single call, that call gets all presences, and counts
+    // the unmatched ones itself.
     if let Ok(response) = &presences
         && calls > 1
     {
@@ -69,7 +71,7 @@ pub(super) async fn run_batch<O: BulkRead>(
         let access_log = &context.request.access_log;
         access_log.add_unmatched_presences(unrequested.count());
     }
-    Arc::new(SharedResult {
+    Arc::new(CoalescedResult {
         presences,
         bytes_per_id: bytes.div_ceil(count.max(1)),
         calls,
@@ -77,10 +79,10 @@ pub(super) async fn run_batch<O: BulkRead>(
     })
 }
 
-/// A call's share of a batch.
-pub(in crate::bulk::read) struct BatchShare(pub(super) SharedRequest<Arc<SharedResult>>);
+/// A coalesced batch, as one of its calls has joined it.
+pub(in crate::bulk::read) struct JoinedBatch(pub(super) SharedRequest<Arc<CoalescedResult>>);
 
-impl BatchShare {
+impl JoinedBatch {
     /// Waits for the batch and returns the presences of `ids`, the call's own.
     pub(in crate::bulk::read) async fn fetch<O: BulkRead>(
         self,
