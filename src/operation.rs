@@ -1,8 +1,8 @@
-//! Translates an RPC to a REST request, and the answer to the RPC's response.
+//! Translates an RPC to a REST request, and the REST response to the RPC's.
 //!
 //! The build generates the constants of each operation ([`Spec`]) from the
 //! proto's annotations; this module interprets them. It knows no operation by
-//! name.
+//! name, and of the models only what `prune.rs` lists.
 
 mod decode;
 mod encode;
@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 pub use decode::decode;
 pub(crate) use encode::wrong_element;
 pub use encode::{MAX_ID_BYTES, check, encode};
-pub(crate) use prune::PrunedFields;
+pub(crate) use prune::{PrunedFields, user_in_self_uri};
 pub(crate) use unknown_fields::unknown_fields;
 
 /// The request message of an RPC that maps to one REST operation of the vendor.
@@ -54,7 +54,7 @@ pub struct Spec {
     pub body: Option<Field>,
     /// Whether the body is a list; an empty one is sent as `[]`.
     pub body_is_list: bool,
-    /// The shape of the answer.
+    /// The shape of the response.
     pub shape: ResponseShape,
     /// The full name of the response message.
     pub response: &'static str,
@@ -90,7 +90,7 @@ pub enum Segment {
     Variable(Field),
 }
 
-/// The shape of a successful answer.
+/// The shape of a successful response.
 #[derive(Debug)]
 pub enum ResponseShape {
     /// A body that is ignored.

@@ -1,5 +1,8 @@
-//! Which values of an unexpected type may be dropped from an answer, so that one
-//! odd value does not cost the rest.
+//! Drops values of an unexpected type from a response, where the response stays
+//! true without them, so that one odd value does not cost the rest.
+//!
+//! The lists of this file name models of the vendor, not operations: what the
+//! absence of a field means is in the vendor's documentation, and in no schema.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +12,17 @@ use serde_json::{Map, Value};
 use crate::json;
 use crate::proto::{self, TIMESTAMP};
 
-/// How many scalars were dropped from an answer, by model and field.
+/// How many scalars were dropped from a response, by model and field.
 pub(crate) type PrunedFields = BTreeMap<(String, String), u64>;
 
-/// The scalars, by model and field, whose absence has a meaning, so that an answer
+/// The scalars, by model and field, whose absence has a meaning: a response
 /// without them would be false.
 ///
-/// Objects, lists and list elements are never dropped either: a missing entry
-/// would mean that the vendor does not have it.
+/// Objects, lists and list elements are never dropped: a missing entry would
+/// mean that the vendor does not have it.
 const NEEDED: [(&str, &str); 9] = [
-    // Without these a page looks like the first or the last one, and a client
-    // that pages by the counts reads 0.
+    // Without a URI, a page looks like the first or the last one; without a
+    // count, a client reads 0.
     ("OrganizationPresenceEntityListing", "next_uri"),
     ("OrganizationPresenceEntityListing", "previous_uri"),
     ("OrganizationPresenceEntityListing", "page_count"),
@@ -37,10 +40,10 @@ const NEEDED: [(&str, &str); 9] = [
 ];
 
 /// The fields that identify the user of a presence in a bulk read. Without both,
-/// an answered user would be reported as missing.
+/// a user whose presence is in the response would be reported as missing.
 const USER: (&str, [&str; 2]) = ("UcUserPresence", ["user_id", "self_uri"]);
 
-/// Drops the scalars of an unexpected type from an answer, except those whose
+/// Drops the scalars of an unexpected type from a response, except those whose
 /// absence would make it false.
 pub(super) fn prune(tree: &mut Value, response: &str) -> PrunedFields {
     let mut pruned = PrunedFields::new();
@@ -61,8 +64,8 @@ pub(super) fn prune(tree: &mut Value, response: &str) -> PrunedFields {
     pruned
 }
 
-/// Whether an object has fields but none of its model's, so that it is some other
-/// object.
+/// Whether an object has fields, but none of its model's: it is an object of
+/// another model.
 pub(super) fn is_another(tree: &Value, response: &str) -> bool {
     let model = proto::message(response);
     let is_known = |name: &String| model.get_field_by_json_name(name).is_some();
@@ -102,9 +105,15 @@ fn has_nameless_user(tree: &Value) -> bool {
 fn names_a_user(presence: &Map<String, Value>) -> bool {
     let text = |name| presence.get(name).and_then(Value::as_str);
     text("userId").is_some_and(|id| !id.is_empty())
-        || text("selfUri")
-            .and_then(|uri| uri.split_once("/users/"))
-            .is_some_and(|(_, user)| !user.is_empty() && !user.starts_with(['/', '?', '#']))
+        || text("selfUri").and_then(user_in_self_uri).is_some()
+}
+
+/// The user's id in the `selfUri` of a presence, percent-encoded; `None` if there
+/// is none.
+pub(crate) fn user_in_self_uri(uri: &str) -> Option<&str> {
+    let (_, rest) = uri.split_once("/users/")?;
+    let id = rest.split(['/', '?', '#']).next();
+    id.filter(|id| !id.is_empty())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Assembles the responses to all batches: each requested id is reported exactly
 //! once, and no presence is dropped.
 //!
-//! Most of the work is done for each response as it arrives, while other batches
-//! are in flight.
+//! Presences are matched to ids as each response arrives, while other batches are
+//! in flight; [`assemble`] does the rest.
 
 use std::collections::HashMap;
 
@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::collect::Presences;
 use crate::bulk::id_key;
 use crate::error::Failure;
+use crate::operation;
 use crate::proto::v1::{BulkReadFailure, UcUserPresence};
 
 /// The result of a bulk read. Each requested id is in exactly one of the three lists.
@@ -104,8 +105,8 @@ pub(in crate::bulk) fn assemble(mut batches: Vec<BatchResult>) -> BulkResult {
     result
 }
 
-/// Gives presences that came with another batch than their id's to that id, if
-/// it has none. Returns those that match no id.
+/// Matches presences to ids of other batches than the one that returned them, if
+/// those ids have no presence yet. Returns the presences that match no id.
 fn match_across(batches: &mut [BatchResult]) -> Vec<UcUserPresence> {
     let strays = batches.iter_mut().map(|batch| &mut batch.unmatched);
     let mut strays: Vec<_> = strays.flat_map(std::mem::take).collect();
@@ -135,8 +136,7 @@ fn match_across(batches: &mut [BatchResult]) -> Vec<UcUserPresence> {
 pub(super) fn user_key(presence: &UcUserPresence) -> Option<String> {
     let id = presence.user_id.as_deref().filter(|id| !id.is_empty());
     id.map(id_key).or_else(|| {
-        let (_, rest) = presence.self_uri.as_deref()?.split_once("/users/")?;
-        let id = rest.split(['/', '?', '#']).next()?;
+        let id = operation::user_in_self_uri(presence.self_uri.as_deref()?)?;
         Some(id_key(&percent_decode_str(id).decode_utf8().ok()?))
     })
 }
