@@ -1,4 +1,5 @@
-//! How long a call may take.
+//! How long a call may take. `server/pipeline/deadline.rs` enforces it, and
+//! `cli/call/deadline.rs` is that of the client subcommand.
 
 mod drain;
 mod grpc_timeout;
@@ -14,18 +15,19 @@ use tokio::time::{Instant, sleep_until};
 pub use drain::Drain;
 pub(crate) use shared::SharedDeadline;
 
-/// How much earlier than the caller's deadline the gateway answers, so that
-/// the answer, with its details, arrives before the caller gives up.
+/// How much earlier than the caller's deadline the gateway responds, so that the
+/// status, with its details, arrives before the caller gives up.
 const RESPONSE_MARGIN: Duration = Duration::from_millis(10);
 
 /// The same for a stream, whose caller reads a last message before the status.
 const STREAM_MARGIN: Duration = Duration::from_millis(250);
 
-/// Longer than any process runs, and short enough for every clock.
-const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
+/// A timeout that never expires: longer than any process runs, and within the
+/// range of the clock and of `grpc-timeout`.
+pub(crate) const NEVER: Duration = Duration::from_hours(24 * 365 * 30);
 
-/// When a call must have been answered: at its own deadline, or at the end of
-/// the drain if that is earlier.
+/// When a call must have ended: at its own deadline, or at the end of the
+/// gateway's drain if that is earlier.
 #[derive(Debug, Clone)]
 pub struct Deadline {
     own: End,
@@ -84,8 +86,8 @@ impl DeadlinePolicy {
     }
 
     /// The deadline of a stream that is opened now with these headers: the one
-    /// that it requests, however late, or none. One batch of it may take no
-    /// longer than any other call.
+    /// that it requests, however late, or none. One batch of it may take as long
+    /// as a call may.
     #[must_use]
     pub fn for_stream(&self, headers: &HeaderMap) -> Deadline {
         let timeout = requested_timeout(headers, STREAM_MARGIN);
@@ -118,8 +120,8 @@ impl Deadline {
         self.batch_limit
     }
 
-    /// The deadline of a request that several calls wait for, of which this is
-    /// the first, and the handle by which the others extend it.
+    /// The deadline of a request for several calls, of which this is the first,
+    /// and the handle by which the others extend it.
     pub(crate) fn shared(&self) -> (Self, SharedDeadline) {
         let shared = SharedDeadline::new(self.own.instant());
         let deadline = Self {
@@ -136,7 +138,7 @@ impl Deadline {
         Self { drain, ..self }
     }
 
-    /// The deadline itself, as far as it is known now.
+    /// The deadline as it is known now: a drain or another call may change it.
     pub(crate) fn instant(&self) -> Instant {
         let own = self.own.instant();
         self.drain.end().map_or(own, |end| end.min(own))
@@ -171,7 +173,7 @@ impl Deadline {
         }
     }
 
-    /// The drain that may end the call. What only waits should stop when it
+    /// The gateway's drain. Code that has sent nothing yet stops waiting when it
     /// begins.
     pub(crate) fn drain(&self) -> &Drain {
         &self.drain

@@ -1,4 +1,5 @@
-//! The drain of the gateway, which no call outlives.
+//! A drain: the time in which the calls of the gateway, or of one connection,
+//! must end.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -6,13 +7,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Whether the gateway drains, and when the drain times out. Clones share it.
+/// Whether the gateway or a connection drains, and when the drain times out.
+/// Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Drain(Arc<watch::Sender<Option<Instant>>>);
 
 impl Drain {
-    /// Begins the drain: at `end`, every call must have been answered. Only the
-    /// first `end` counts.
+    /// Begins the drain: every call must have ended at `end`. Only the first
+    /// `end` counts.
     pub fn begin(&self, end: Instant) {
         self.0.send_if_modified(|known| {
             let is_first = known.is_none();

@@ -1,14 +1,12 @@
-//! The deadline of a call (`--deadline`), which the client also enforces itself
-//! in case the gateway does not respond.
+//! The deadline of the client subcommand (`call --deadline`), which the client
+//! enforces itself too, in case the gateway does not respond.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Status};
 
-/// The longest timeout: longer than anybody waits, and within the range of the
-/// clock and of `grpc-timeout`.
-const MAX_TIMEOUT: Duration = Duration::from_hours(24 * 365 * 30);
+use crate::deadline::NEVER;
 
 /// What a call that was sent is waiting for.
 pub(super) const RESPONSE: &str = "the response; a write may have been applied";
@@ -20,7 +18,7 @@ pub(super) struct Deadline(Option<(Duration, Instant)>);
 impl Deadline {
     /// The deadline of a call that begins now; without a timeout there is none.
     pub(super) fn after(timeout: Option<Duration>) -> Self {
-        let timeout = timeout.map(|timeout| timeout.min(MAX_TIMEOUT));
+        let timeout = timeout.map(|timeout| timeout.min(NEVER));
         Self(timeout.map(|timeout| (timeout, Instant::now() + timeout)))
     }
 

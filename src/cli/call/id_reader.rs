@@ -6,15 +6,13 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
+use crate::bulk::BATCH_SIZE;
+
 /// The name of the standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
 /// How many ids are read ahead.
 const READ_AHEAD: usize = 1000;
-
-/// How many ids one message holds: one batch. Even of the longest lines, that
-/// many fit into a message.
-const MESSAGE_IDS: usize = 50;
 
 /// The longest line that is read, in bytes. The gateway rejects even shorter ids.
 const MAX_LINE_BYTES: u64 = 4096;
@@ -59,11 +57,12 @@ impl IdReader {
         })
     }
 
-    /// Returns the ids that have been read, up to a message full. Waits for the
-    /// first; `None` at the end.
+    /// Returns the ids that have been read, at most one batch: that many fit into
+    /// a message even if each has the longest line. Waits for the first; `None`
+    /// at the end.
     pub(super) async fn next(&mut self) -> Option<io::Result<Vec<String>>> {
-        let mut ids = Vec::with_capacity(MESSAGE_IDS);
-        self.lines.recv_many(&mut ids, MESSAGE_IDS).await;
+        let mut ids = Vec::with_capacity(BATCH_SIZE);
+        self.lines.recv_many(&mut ids, BATCH_SIZE).await;
         // An error is the last of the lines.
         if let Some(error) = ids.pop_if(|line| line.is_err()) {
             self.error = error.err();
