@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use http::HeaderValue;
+use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::Event;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
 use tokio::time::sleep;
@@ -106,7 +108,7 @@ async fn a_bulk_read_with_retried_batches_is_one_tree() {
         let received = collector
             .wait_until(|received| received.spans.len() >= 9)
             .await;
-        let spans = received.spans;
+        let spans = without_stalls(received.spans);
         let actual = tree(&spans, &bytes(PARENT));
         assert_eq!(actual, TREE, "over {protocol}, the tree is\n{actual}");
         assert!(spans.iter().all(|span| span.trace_id == bytes(TRACE)));
@@ -120,7 +122,7 @@ async fn a_bulk_read_with_retried_batches_is_one_tree() {
             !text.contains("s3cret"),
             "a token or an id is in a span: {text}"
         );
-        check_waits(&spans);
+        check_backoff(&spans);
 
         // The log line of the call has the trace and the span.
         let (_, log) = stop(serving).await;
@@ -139,22 +141,38 @@ async fn a_bulk_read_with_retried_batches_is_one_tree() {
     }
 }
 
-/// Checks that the events have the durations that the vendor caused.
-fn check_waits(spans: &[Span]) {
-    let duration = |name: &str, reason: Option<&str>| {
-        let events = spans.iter().flat_map(|span| &span.events);
-        let event = events
-            .filter(|event| event.name == name)
-            .find(|event| reason.is_none_or(|reason| format!("{event:?}").contains(reason)));
-        let event = format!("{:?}", event.unwrap());
-        let (_, duration) = event.split_once("DoubleValue(").unwrap();
-        duration.split(')').next().unwrap().parse::<f64>().unwrap()
-    };
-    let backoff = duration("presence_gateway.backoff", Some("\"429\""));
+const QUOTA_WAIT: &str = "presence_gateway.quota.wait";
+
+/// The shortest wait for the rate limiter that the vendor can cause here, in
+/// seconds: the throttle lasts longer than the delay of the 503 and its backoff.
+const SHORTEST_WAIT: f64 = 0.05;
+
+/// Removes shorter waits: the gateway measures all waits of a millisecond or more
+/// by the clock, and on a busy machine its thread can stall for that long.
+fn without_stalls(mut spans: Vec<Span>) -> Vec<Span> {
+    for span in &mut spans {
+        let is_stall = |event: &Event| event.name == QUOTA_WAIT && seconds(event) < SHORTEST_WAIT;
+        span.events.retain(|event| !is_stall(event));
+    }
+    spans
+}
+
+/// Checks that the backoff has the duration of the vendor's `Retry-After`.
+fn check_backoff(spans: &[Span]) {
+    let mut events = spans.iter().flat_map(|span| &span.events);
+    let is_throttled = |event: &&Event| format!("{event:?}").contains("\"429\"");
+    let backoff = seconds(events.find(is_throttled).unwrap());
     assert!((backoff - 1.0).abs() < 1e-9, "{backoff}");
-    let wait = duration("presence_gateway.quota.wait", None);
-    // Of either batch: both wait until the throttle ends.
-    assert!(wait > 0.05, "{wait}");
+}
+
+/// Returns the duration of a wait.
+fn seconds(event: &Event) -> f64 {
+    let mut attributes = event.attributes.iter();
+    let duration = attributes.find(|it| it.key == "presence_gateway.wait.duration");
+    match duration.and_then(|it| it.value.as_ref()?.value.as_ref()) {
+        Some(&any_value::Value::DoubleValue(seconds)) => seconds,
+        other => panic!("{event:?} has the duration {other:?}"),
+    }
 }
 
 const WRITE: &str = "\
