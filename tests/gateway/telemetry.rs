@@ -1,10 +1,13 @@
+mod counters;
 mod failing_collectors;
+mod lost_exports;
 mod metrics;
 mod metrics_page;
 mod propagation;
 mod settings;
 mod span_trees;
 mod trace_export;
+mod unsupported_settings;
 
 use std::process::ExitStatus;
 

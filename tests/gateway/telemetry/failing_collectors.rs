@@ -4,27 +4,26 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tonic::Code;
 
 use super::{gateway, stop};
 use crate::support::process::Log;
-use crate::support::telemetry::collector::{
-    Collector, CollectorResponse, EXPORT_AT_ONCE, EXPORT_TIMEOUT,
-};
+use crate::support::telemetry::collector::{Collector, EXPORT_AT_ONCE, EXPORT_TIMEOUT};
 use crate::support::{Gateway, Vendor};
 
 /// Disables the rate limiter.
-const NO_RATE_LIMIT: [&str; 2] = ["--token-requests-per-minute", "0"];
+pub(super) const NO_RATE_LIMIT: [&str; 2] = ["--token-requests-per-minute", "0"];
 
-const RPC: &str = "GetUserPresencesPurecloud";
+pub(super) const RPC: &str = "GetUserPresencesPurecloud";
 
 /// The variables for immediate exports to `address`.
-fn variables(address: impl std::fmt::Display, protocol: &str) -> Vec<(&'static str, String)> {
+pub(super) fn variables(
+    address: impl std::fmt::Display,
+    protocol: &str,
+) -> Vec<(&'static str, String)> {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
     let protocol = ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned());
     let at_once = EXPORT_AT_ONCE.map(|(name, value)| (name, value.to_owned()));
@@ -32,7 +31,7 @@ fn variables(address: impl std::fmt::Display, protocol: &str) -> Vec<(&'static s
 }
 
 /// Returns the log lines about the export of telemetry.
-fn export_lines(log: &[String]) -> Vec<Value> {
+pub(super) fn export_lines(log: &[String]) -> Vec<Value> {
     let lines = log.iter().filter(|line| line.contains("telemetry"));
     lines
         .map(|line| serde_json::from_str(line).unwrap())
@@ -50,14 +49,14 @@ async fn call_until(
     log: &Log,
     condition: impl Fn(&[Value]) -> bool,
 ) -> Duration {
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut longest = Duration::ZERO;
     while !condition(&export_lines(&log.lines())) {
         let call = Instant::now();
         gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
         longest = longest.max(call.elapsed());
         assert!(
-            begun.elapsed() < EXPORT_TIMEOUT,
+            start.elapsed() < EXPORT_TIMEOUT,
             "the log lacks the lines: {:?}",
             log.lines()
         );
@@ -96,13 +95,13 @@ async fn an_unreachable_collector_is_logged_once_with_the_setting_and_the_remedy
         for _ in 0..200 {
             gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
         }
-        let begun = Instant::now();
+        let start = Instant::now();
         let (status, log) = stop(serving).await;
         assert_eq!(status.code(), Some(0));
         assert!(
-            begun.elapsed() < Duration::from_secs(6),
+            start.elapsed() < Duration::from_secs(6),
             "{:?}",
-            begun.elapsed()
+            start.elapsed()
         );
         let lines = export_lines(&log);
         let (warnings, lost): (Vec<_>, Vec<_>) = lines.iter().partition(|line| {
@@ -115,98 +114,6 @@ async fn an_unreachable_collector_is_logged_once_with_the_setting_and_the_remedy
             lost.iter().any(|line| line["signal"] == "metrics"),
             "{lines:?}"
         );
-    }
-}
-
-/// Returns what the log reports as lost at the shutdown in front of such a
-/// collector: signals and errors.
-async fn losses(
-    protocol: &str,
-    traces: CollectorResponse,
-    metrics: CollectorResponse,
-) -> Vec<[String; 2]> {
-    let (vendor, collector) = (
-        Vendor::with_response(200, "{}").await,
-        Collector::responding(traces, metrics).await,
-    );
-    let address = match protocol {
-        "grpc" => collector.grpc,
-        _ => collector.http,
-    };
-    let mut exported = variables(address, protocol);
-    // A batch of three spans is exported at once, a smaller one at the shutdown.
-    exported.retain(|(name, _)| *name != "OTEL_BSP_SCHEDULE_DELAY");
-    exported.push(("OTEL_BSP_SCHEDULE_DELAY", "86400000".to_owned()));
-    exported.push(("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "3".to_owned()));
-    let (serving, gateway) = gateway(&vendor, &NO_RATE_LIMIT, &exported).await;
-    // One span for the rejected call, two for the call with a request.
-    let invalid = async || gateway.call(RPC, json!({"userId": ""})).await;
-    assert_eq!(invalid().await.unwrap_err().code(), Code::InvalidArgument);
-    gateway.call(RPC, json!({"userId": "u"})).await.unwrap();
-    if [traces, metrics].contains(&CollectorResponse::Reject) {
-        // The first warning comes long before the shutdown.
-        let refused = collector.wait_until(|received| received.rejected > 0).await;
-        if metrics == CollectorResponse::Accept {
-            // Waits until the export of that time has ended.
-            let count = refused.metrics_exports + 2;
-            collector
-                .wait_until(|received| received.metrics_exports >= count)
-                .await;
-        }
-    }
-    invalid().await.unwrap_err();
-    let (status, log) = stop(serving).await;
-    assert_eq!(status.code(), Some(0));
-    let lines = export_lines(&log).into_iter().filter(|line| {
-        let message = line["message"].as_str().unwrap();
-        message.starts_with("the last ")
-    });
-    let mut lost: Vec<_> = lines
-        .map(|line| {
-            assert_eq!(line["level"], "WARN", "{line}");
-            ["signal", "error"].map(|field| line[field].as_str().unwrap_or_default().to_owned())
-        })
-        .collect();
-    lost.sort();
-    lost
-}
-
-#[tokio::test]
-async fn a_signal_that_the_collector_rejects_is_reported_at_every_shutdown() {
-    use CollectorResponse::{Accept, Never, Reject};
-    // A shutdown with a pending export is a race, so several are tried.
-    let never = [(Never, Accept); 3].into_iter().chain([(Accept, Never)]);
-    let cases: Vec<_> = ["grpc", "http/protobuf"]
-        .into_iter()
-        .flat_map(|protocol| {
-            let others = [(Reject, Accept), (Accept, Reject), (Accept, Accept)];
-            let all = never.clone().chain(others);
-            all.map(move |(traces, metrics)| (protocol, traces, metrics))
-        })
-        .collect();
-    let shutdowns = cases
-        .iter()
-        .map(|(protocol, traces, metrics)| losses(protocol, *traces, *metrics));
-    let shutdowns = join_all(shutdowns).await;
-    for (case, lost) in cases.iter().zip(shutdowns) {
-        let (signal, answer) = match case {
-            (_, Accept, Accept) => ("", Accept),
-            (_, Accept, metrics) => ("metrics", *metrics),
-            (_, traces, _) => ("traces", *traces),
-        };
-        let expected = match (answer, case.0) {
-            (Never, _) => "there is no answer within 3s",
-            (_, "grpc") => "Unimplemented",
-            _ => "the answer is 404 Not Found",
-        };
-        match &lost[..] {
-            [] => assert_eq!(answer, Accept, "nothing is reported for {case:?}"),
-            [[reported, error]] => {
-                assert_eq!(reported, signal, "{case:?}: {error}");
-                assert!(error.contains(expected), "{case:?}: {error}");
-            }
-            more => panic!("{case:?}: {more:?}"),
-        }
     }
 }
 
@@ -286,13 +193,13 @@ async fn a_collector_that_never_answers_slows_neither_calls_nor_the_shutdown() {
             longest < Duration::from_millis(450),
             "a call took {longest:?}"
         );
-        let begun = Instant::now();
+        let start = Instant::now();
         let (status, _) = stop(serving).await;
         assert_eq!(status.code(), Some(0));
         assert!(
-            begun.elapsed() < Duration::from_secs(6),
+            start.elapsed() < Duration::from_secs(6),
             "{:?}",
-            begun.elapsed()
+            start.elapsed()
         );
     }
 }
