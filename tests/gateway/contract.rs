@@ -1,4 +1,5 @@
 mod annotations;
+mod comments;
 pub mod documents;
 mod imports;
 mod limits;

@@ -3,6 +3,7 @@
 mod flags;
 mod parked;
 mod proxies;
+mod records;
 mod reloaded;
 mod resumed;
 mod served;

@@ -153,11 +153,11 @@ fn documented_limits_have_the_values_of_the_constants() {
 fn documented_limits_name_existing_constants() {
     let constants = constants();
     let documented = documented();
-    let gone: Vec<_> = documented
+    let unknown: Vec<_> = documented
         .keys()
         .filter(|&name| !constants.contains_key(name))
         .collect();
-    assert!(gone.is_empty(), "docs/limits.md: {gone:#?}");
+    assert!(unknown.is_empty(), "docs/limits.md: {unknown:#?}");
 }
 
 #[test]
@@ -174,6 +174,6 @@ fn every_limit_is_documented() {
         "neither in docs/limits.md nor in OTHERS: {missing:#?}"
     );
     let exists = |other: &str| constants.keys().any(|name| name.starts_with(other));
-    let gone: Vec<_> = OTHERS.into_iter().filter(|other| !exists(other)).collect();
-    assert!(gone.is_empty(), "no longer in the source: {gone:#?}");
+    let unknown: Vec<_> = OTHERS.into_iter().filter(|other| !exists(other)).collect();
+    assert!(unknown.is_empty(), "no longer in the source: {unknown:#?}");
 }

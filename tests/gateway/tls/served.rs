@@ -179,7 +179,7 @@ fn health_address(gateway: &Program) -> String {
 }
 
 #[tokio::test]
-async fn probes_without_tls_see_the_health_on_a_port_of_its_own_to_the_end() {
+async fn the_health_listener_serves_probes_without_tls_until_the_exit() {
     let pause = [("PRESENCE_GATEWAY_LAME_DUCK", "10m")];
     let secure = secure(&["--health-listen", "127.0.0.1:0"], &pause);
     let endpoint = format!("http://{}", health_address(&secure.gateway));
