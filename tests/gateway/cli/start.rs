@@ -29,8 +29,8 @@ fn the_printed_example_call_works() {
 
 #[test]
 fn a_port_in_use_is_reported_with_its_flag() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken = taken.local_addr().unwrap().to_string();
+    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let occupied = occupied.local_addr().unwrap().to_string();
     let serve = |flag| {
         [
             "serve",
@@ -38,12 +38,15 @@ fn a_port_in_use_is_reported_with_its_flag() {
             "--listen",
             "127.0.0.1:0",
             flag,
-            &taken,
+            &occupied,
         ]
     };
     for (flag, command) in [
-        ("--listen", &["serve", "--sandbox", "--listen", &taken][..]),
-        ("--listen", &["sandbox", "--listen", &taken]),
+        (
+            "--listen",
+            &["serve", "--sandbox", "--listen", &occupied][..],
+        ),
+        ("--listen", &["sandbox", "--listen", &occupied]),
         ("--health-listen", &serve("--health-listen")),
         ("--metrics-listen", &serve("--metrics-listen")),
     ] {
@@ -52,7 +55,7 @@ fn a_port_in_use_is_reported_with_its_flag() {
         assert!(
             failed
                 .stderr
-                .contains(&format!("{flag}: cannot listen on {taken}")),
+                .contains(&format!("{flag}: cannot listen on {occupied}")),
             "{failed:#?}"
         );
         assert!(failed.stderr.contains("another port"), "{failed:#?}");

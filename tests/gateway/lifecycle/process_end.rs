@@ -26,7 +26,7 @@ fn an_exit_after_one_signal_is_a_success() {
 }
 
 #[test]
-fn it_serves_for_the_whole_lame_duck_time() {
+fn the_server_serves_for_the_whole_lame_duck_time() {
     let pause = Duration::from_millis(1500);
     let environment = [("PRESENCE_GATEWAY_LAME_DUCK", "1500ms")];
     let server = ServerProcess::start(&["serve", "--sandbox"], &environment);

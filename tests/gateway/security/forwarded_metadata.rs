@@ -145,11 +145,11 @@ async fn no_debug_output_shows_a_token() {
             reservations: Reservations::default(),
         },
     };
-    let shown = format!(
+    let text = format!(
         "{caller:?} {upstream:?} {context:?} {:?} {context:#?}",
         caller.authorization(),
     );
-    assert!(!shown.contains("s3cret"), "{shown}");
+    assert!(!text.contains("s3cret"), "{text}");
 
     headers.append(
         header::AUTHORIZATION,
@@ -159,6 +159,6 @@ async fn no_debug_output_shows_a_token() {
     let malformed = HeaderValue::from_static("s3cret");
     let malformed =
         Caller::from_headers(&HeaderMap::from_iter([(header::AUTHORIZATION, malformed)]));
-    let shown = format!("{refused:?} {malformed:?}");
-    assert!(!shown.contains("s3cret"), "{shown}");
+    let text = format!("{refused:?} {malformed:?}");
+    assert!(!text.contains("s3cret"), "{text}");
 }
