@@ -6,13 +6,14 @@ mod coalesce;
 mod collect;
 mod plan;
 
+use std::mem;
 use std::sync::OnceLock;
 
 use futures_util::stream::{self, StreamExt};
 
 use super::{Bulk, BulkContext};
 use crate::context::CallContext;
-use crate::error::Failure;
+use crate::error::{Failure, Violation};
 use crate::operation::{self, Operation, RestRequest};
 use crate::proto::v1::{
     GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
@@ -29,11 +30,20 @@ pub(crate) trait BulkRead: Operation + Clone {
     /// A request of this source, without ids.
     fn at(source: String) -> Self;
     fn ids(&self) -> &[String];
+    fn take_ids(&mut self) -> Vec<String>;
     fn allow_partial_results(&self) -> bool;
     /// The same request for other ids.
     fn with_ids(&self, ids: Vec<String>) -> Self;
     fn presences(response: Self::Response) -> Vec<UcUserPresence>;
     fn response(result: BulkResult) -> Self::Response;
+
+    /// Encodes the same request for other ids, without a copy of them.
+    fn encode_with(&self, ids: &mut Vec<String>) -> Result<RestRequest, Vec<Violation>> {
+        let mut request = self.with_ids(mem::take(ids));
+        let encoded = operation::encode(&request);
+        *ids = request.take_ids();
+        encoded
+    }
 }
 
 macro_rules! bulk_read {
@@ -44,7 +54,7 @@ macro_rules! bulk_read {
                 context: &CallContext,
                 bulk: &BulkContext,
             ) -> Result<UpstreamResponse<$response>, Failure> {
-                read(&self, context, bulk).await
+                read(self, context, bulk).await
             }
         }
 
@@ -58,6 +68,10 @@ macro_rules! bulk_read {
 
             fn ids(&self) -> &[String] {
                 &self.ids
+            }
+
+            fn take_ids(&mut self) -> Vec<String> {
+                mem::take(&mut self.ids)
             }
 
             fn allow_partial_results(&self) -> bool {
@@ -97,15 +111,15 @@ bulk_read!(
 );
 
 async fn read<O: BulkRead>(
-    request: &O,
+    request: O,
     context: &CallContext,
     bulk: &BulkContext,
 ) -> Result<UpstreamResponse<O::Response>, Failure> {
     if request.ids().is_empty() {
-        return context.forward(&bulk.upstream, request).await;
+        return context.forward(&bulk.upstream, &request).await;
     }
-    let plan = Plan::new(request)?;
     let partial = request.allow_partial_results();
+    let plan = Plan::new(request)?;
     // A single batch may need no request of its own, or waits for its turn.
     if !partial && plan.batches.len() > 1 {
         bulk.upstream
@@ -152,14 +166,14 @@ struct BatchSender<'a, O> {
 impl<'a, O: BulkRead> BatchSender<'a, O> {
     async fn send(
         &self,
-        (index, ids, dispatch): PlannedBatch,
+        (index, mut ids, dispatch): PlannedBatch,
     ) -> (usize, Vec<String>, BatchOutcome<'a>) {
         if let Some(failure) = self.rejected.get() {
             return (index, ids, BatchOutcome::Decoded(Err(failure.clone())));
         }
         let batch = self.context.batch(index, ids.len());
         let outcome = match dispatch {
-            Dispatch::Own(request) => match self.send_own(request, &ids, &batch).await {
+            Dispatch::Own(request) => match self.send_own(request, &mut ids, &batch).await {
                 Ok(response) => BatchOutcome::Received(batch, response),
                 Err(failure) => BatchOutcome::decoded(batch, Err(failure)),
             },
@@ -180,12 +194,12 @@ impl<'a, O: BulkRead> BatchSender<'a, O> {
     async fn send_own(
         &self,
         request: Option<RestRequest>,
-        ids: &[String],
+        ids: &mut Vec<String>,
         batch: &CallContext,
     ) -> Result<UpstreamResponse, Failure> {
         let request = match request {
             Some(request) => request,
-            None => operation::encode(&self.template.with_ids(ids.to_vec()))?,
+            None => self.template.encode_with(ids)?,
         };
         self.bulk.upstream.send(&request, &batch.request).await
     }

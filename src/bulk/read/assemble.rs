@@ -4,6 +4,7 @@
 //! Presences are matched to ids as each response arrives, while other batches are
 //! in flight; [`assemble`] does the rest.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use http::HeaderValue;
@@ -56,12 +57,24 @@ impl BatchResult {
         match response {
             Ok(response) => {
                 batch.correlation_id = response.correlation_id;
-                let indexes = batch.ids.iter().enumerate();
-                let mut open: HashMap<String, usize> =
-                    indexes.map(|(at, id)| (id_key(id), at)).collect();
+                let ids = &batch.ids;
+                let (mut next, mut indexes) = (0, None::<HashMap<String, usize>>);
                 for presence in response.body {
-                    match user_key(&presence).and_then(|key| open.remove(&key)) {
-                        Some(at) => batch.presences[at] = Some(presence),
+                    let index = user_id(&presence).and_then(|user| {
+                        // In the order of the ids, no map is needed.
+                        let is_next = |id: &String| id.eq_ignore_ascii_case(&user);
+                        if ids.get(next).is_some_and(is_next) {
+                            return Some(next);
+                        }
+                        let keys = || ids.iter().map(|id| id_key(id)).zip(0..).collect();
+                        let indexes = indexes.get_or_insert_with(keys);
+                        indexes.get(&id_key(&user)).copied()
+                    });
+                    match index.filter(|&index| batch.presences[index].is_none()) {
+                        Some(index) => {
+                            batch.presences[index] = Some(presence);
+                            next = index + 1;
+                        }
                         None => batch.unmatched.push(presence),
                     }
                 }
@@ -131,12 +144,17 @@ fn match_across(batches: &mut [BatchResult]) -> Vec<UcUserPresence> {
     strays
 }
 
-/// The key of the user whose presence this is: from its `userId`, else from its
-/// `selfUri`.
+/// The key of the user whose presence this is.
 pub(super) fn user_key(presence: &UcUserPresence) -> Option<String> {
+    user_id(presence).map(|id| id_key(&id))
+}
+
+/// The id of the user whose presence this is: from its `userId`, else from its
+/// `selfUri`.
+fn user_id(presence: &UcUserPresence) -> Option<Cow<'_, str>> {
     let id = presence.user_id.as_deref().filter(|id| !id.is_empty());
-    id.map(id_key).or_else(|| {
+    id.map(Cow::Borrowed).or_else(|| {
         let id = operation::user_in_self_uri(presence.self_uri.as_deref()?)?;
-        Some(id_key(&percent_decode_str(id).decode_utf8().ok()?))
+        percent_decode_str(id).decode_utf8().ok()
     })
 }

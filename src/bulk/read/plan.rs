@@ -14,7 +14,7 @@ pub(super) struct Plan<O> {
     /// The request without ids.
     pub template: O,
     /// The first batch, encoded.
-    first: RestRequest,
+    first: Option<RestRequest>,
     /// The ids of each batch.
     pub batches: Vec<Vec<String>>,
 }
@@ -38,26 +38,24 @@ impl<O: BulkRead> Plan<O> {
     /// sends nothing. Batches after the first are encoded while others are in
     /// flight: to encode the 200 requests of 10,000 ids takes long enough to
     /// delay the first one.
-    pub(super) fn new(request: &O) -> Result<Self, Failure> {
-        let ids = distinct(request.ids());
-        let template = request.with_ids(Vec::new());
-        let first = if ids.len() == request.ids().len() && ids.len() <= BATCH_SIZE {
-            operation::encode(request)?
-        } else {
-            // The whole request is checked, so that the error names an invalid id
-            // by its index in the request. Most requests are valid, and
-            // `wrong_element` costs far less than `check`, which encodes.
-            let mut all = request.ids().iter();
-            if all.any(|id| operation::wrong_element(id).is_some()) {
-                operation::check(request)?;
-            }
-            let first = ids.iter().take(BATCH_SIZE).cloned();
-            operation::encode(&template.with_ids(first.collect()))?
-        };
+    pub(super) fn new(mut request: O) -> Result<Self, Failure> {
+        // The whole request is checked, so that the error names an invalid id by
+        // its index in the request. Most requests are valid, and `wrong_element`
+        // costs far less than `check`, which encodes.
+        let mut all = request.ids().iter();
+        if all.any(|id| operation::wrong_element(id).is_some()) {
+            operation::check(&request)?;
+        }
+        let mut ids = distinct(request.take_ids()).into_iter();
+        let mut batches = Vec::with_capacity(ids.len().div_ceil(BATCH_SIZE));
+        while ids.len() > 0 {
+            batches.push(ids.by_ref().take(BATCH_SIZE).collect());
+        }
+        let first = batches.first_mut().map(|ids| request.encode_with(ids));
         Ok(Self {
-            template,
-            first,
-            batches: ids.chunks(BATCH_SIZE).map(<[String]>::to_vec).collect(),
+            first: first.transpose()?,
+            template: request,
+            batches,
         })
     }
 
@@ -85,19 +83,26 @@ impl<O: BulkRead> Plan<O> {
                 joined.map(|((batch, ids), index)| (index, ids, Dispatch::Coalesced(batch))),
             );
         }
-        let mut first = Some(self.first);
         let own = self.batches.into_iter().enumerate();
-        planned.extend(own.map(|(index, ids)| (index, ids, Dispatch::Own(first.take()))));
+        planned.extend(own.map(|(index, ids)| (index, ids, Dispatch::Own(self.first.take()))));
         Ok((self.template, planned))
     }
 }
 
 /// The ids without duplicates: each in its first spelling, in the order of their
 /// first occurrence.
-fn distinct(ids: &[String]) -> Vec<String> {
-    let mut seen = HashSet::with_capacity(ids.len());
-    ids.iter()
-        .filter(|id| seen.insert(id_key(id)))
-        .cloned()
-        .collect()
+fn distinct(mut ids: Vec<String>) -> Vec<String> {
+    // Requests rarely have duplicates, and sorting them is cheaper than hashing.
+    let mut sorted: Vec<&str> = ids.iter().map(String::as_str).collect();
+    sorted.sort_unstable_by(|a, b| lowercase(a).cmp(lowercase(b)));
+    let mut pairs = sorted.windows(2);
+    if pairs.any(|pair| pair[0].eq_ignore_ascii_case(pair[1])) {
+        let mut seen = HashSet::with_capacity(ids.len());
+        ids.retain(|id| seen.insert(id_key(id)));
+    }
+    ids
+}
+
+fn lowercase(id: &str) -> impl Iterator<Item = u8> {
+    id.bytes().map(|byte| byte.to_ascii_lowercase())
 }
