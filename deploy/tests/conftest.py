@@ -1,4 +1,4 @@
-"""Fixtures: what is rendered, and the gateway that it is for."""
+"""Fixtures: the rendered resources, and the programs under test."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the overlays and components come to, as an operator would apply it."""
+"""Renders the overlays and components as an operator applies them."""
 
 import functools
 import json
@@ -14,8 +14,8 @@ import yaml
 DEPLOY = Path(__file__).parent.parent
 COMPONENTS = sorted(path.parent.name for path in DEPLOY.glob("components/*/kustomization.yaml"))
 
-# What is rendered: an overlay, and components on it. mTLS and a Gateway exclude
-# each other in use, but not in form.
+# The compositions: an overlay, and components on it. mTLS and a Gateway exclude
+# each other in use, but they render together.
 COMPOSITIONS = {
     "sandbox": ("sandbox", ()),
     "production": ("production", ()),
@@ -23,11 +23,11 @@ COMPOSITIONS = {
     "production+all": ("production", tuple(COMPONENTS)),
 }
 
-# The versions of Kubernetes that it is for: the oldest has native gRPC probes for
-# everyone, and stores every field; the newest is the newest.
+# The oldest and the newest supported version of Kubernetes: the oldest enables gRPC
+# probes by default, and stores every field.
 KUBERNETES = ("1.27", "1.37")
 
-# What builds it. Where there is no program of the oldest for the machine, there is none.
+# The kubectl programs that build it. The oldest one does not exist for every machine.
 KUBECTLS = {"newest": Path(sys.executable).parent / "kubectl"}
 if "KUBECTL_OLDEST" in os.environ:
     KUBECTLS["oldest"] = Path(os.environ["KUBECTL_OLDEST"])
@@ -38,7 +38,7 @@ CLUSTER_WIDE = {"Namespace"}
 
 @functools.cache
 def render(composition, kubectl="newest"):
-    """The resources of a composition, as that kubectl builds them."""
+    """The resources of a composition, built by `kubectl`."""
     below, components = COMPOSITIONS[composition]
     if not components:
         return build(DEPLOY / "overlays" / below, kubectl)
@@ -46,7 +46,7 @@ def render(composition, kubectl="newest"):
 
 
 def overlay(composition):
-    """An overlay of one's own that comes to a composition, as deploy/README.md says to write it."""
+    """The kustomization of an operator's overlay for a composition, as deploy/README.md documents it."""
     below, components = COMPOSITIONS[composition]
     return {
         "namespace": "presence-gateway-sandbox" if below == "sandbox" else "presence-gateway",
@@ -56,7 +56,7 @@ def overlay(composition):
 
 
 def kustomize(kustomization, kubectl="newest"):
-    """The resources of an overlay of one's own, in which PATH is the repository."""
+    """The resources of an operator's overlay, in which PATH is the repository."""
     directory = Path(tempfile.mkdtemp(prefix=".overlay-", dir=Path(__file__).parent))
     try:
         written = yaml.safe_dump(kustomization).replace("PATH/", f"{os.path.relpath(DEPLOY.parent, directory)}/")
@@ -75,7 +75,7 @@ def build(directory, kubectl="newest"):
 
 
 def version_of(kubectl):
-    """The version of a kubectl, such as 1.25.0."""
+    """The version of a kubectl, for example 1.25.0."""
     command = [KUBECTLS[kubectl], "version", "--client", "--output", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)["clientVersion"]["gitVersion"].removeprefix("v")
@@ -93,12 +93,12 @@ def the(resources, kind):
 
 
 def named(resource):
-    """What a resource is called in a message."""
+    """The name of a resource in messages."""
     return f"{resource['kind']} {resource['metadata']['name']}"
 
 
 def pod(resources):
-    """The pod that the Deployment makes: its metadata and its spec."""
+    """The pod template of the Deployment: its metadata and its spec."""
     return the(resources, "Deployment")["spec"]["template"]
 
 
@@ -109,10 +109,10 @@ def container(resources):
 
 
 def settings(resources):
-    """The environment that the container starts with; a field of the pod is told as its path.
+    """The environment of the container; a reference to a field of the pod appears as its path.
 
-    As Kubernetes makes it: of the same variable in two sources, the later one counts,
-    and `env` before all of them.
+    Follows the rules of Kubernetes: of two sources of a variable the later one wins,
+    and `env` wins over all sources.
     """
     maps = {resource["metadata"]["name"]: resource.get("data", {}) for resource in of_kind(resources, "ConfigMap")}
     environment = {}

@@ -1,4 +1,4 @@
-"""The gateway, started as a pod would start it: on free ports, ready when handed over, always stopped."""
+"""Runs the gateway as a pod does: on free ports, until it is ready, and always stopped."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ WITHIN = 20  # seconds
 
 
 def free_ports(count):
-    """As many ports of the loopback interface that nothing listens on."""
+    """`count` free ports of the loopback interface."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -27,13 +27,13 @@ def free_ports(count):
 
 
 def environment():
-    """The environment without whatever would configure a program behind the test's back."""
+    """The environment without variables that would configure a program."""
     foreign = ("PRESENCE_GATEWAY_", "OTEL_", "RUST_LOG", "TOKIO_")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
 def health(port, service):
-    """What health says of a service, by its name."""
+    """The name of the health status of a service."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=5)
@@ -41,14 +41,14 @@ def health(port, service):
 
 
 def services(port):
-    """The names of the services that are served, by reflection."""
+    """The names of the served services, by reflection."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         return set(ProtoReflectionDescriptorDatabase(channel).get_services())
 
 
 @contextmanager
 def serving(gateway, settings, health_port, log):
-    """Runs `serve` with these settings; enters the block once it is ready, ends it as a pod is ended."""
+    """Runs `serve` with these settings; enters the block once it is ready, and then stops it as Kubernetes does."""
     with open(log, "wb") as output:
         process = subprocess.Popen(
             [gateway, "serve"], env=environment() | settings, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -57,7 +57,7 @@ def serving(gateway, settings, health_port, log):
         _await_ready(process, health_port, log)
         yield process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(WITHIN) == 0, f"it did not end in good order:\n{_said(log)}"
+        assert process.wait(WITHIN) == 0, f"it did not exit cleanly:\n{_output(log)}"
     finally:
         if process.poll() is None:
             process.kill()
@@ -67,14 +67,14 @@ def serving(gateway, settings, health_port, log):
 def _await_ready(process, port, log):
     deadline = time.monotonic() + WITHIN
     while True:
-        assert process.poll() is None, f"it ended with {process.returncode} at once:\n{_said(log)}"
+        assert process.poll() is None, f"it exited with {process.returncode} at once:\n{_output(log)}"
         try:
             if health(port, "readiness") == "SERVING":
                 return
         except grpc.RpcError as error:
-            assert time.monotonic() < deadline, f"it is not ready: {error}\n{_said(log)}"
+            assert time.monotonic() < deadline, f"it is not ready: {error}\n{_output(log)}"
         time.sleep(0.05)
 
 
-def _said(log):
+def _output(log):
     return log.read_text(encoding="utf-8", errors="replace")

@@ -1,4 +1,4 @@
-"""Alerts fire when they should, are told to the operator, and are the same everywhere."""
+"""Alerts fire in their cases, are documented for the operator, and are the same in every file."""
 
 import re
 import subprocess
@@ -21,16 +21,16 @@ def alerts():
 
 
 def rates():
-    """Each counter that an alert makes a rate of: its name, and what it asks of labels."""
+    """The counters in alert rates: the name and the label matchers of each."""
     for rule in alerts().values():
-        for name, asked in re.findall(r"\b(?:rate|increase)\((\w+)(?:\{([^}]*)\})?\[", rule["expr"]):
-            # Of times, whose buckets come with their first sample.
+        for name, matchers in re.findall(r"\b(?:rate|increase)\((\w+)(?:\{([^}]*)\})?\[", rule["expr"]):
+            # Not histograms, whose buckets appear with their first sample.
             if not name.endswith("_bucket"):
-                yield name, dict(re.findall(r"(\w+)(?:=~?)\"([^\"]*)\"", asked))
+                yield name, dict(re.findall(r"(\w+)(?:=~?)\"([^\"]*)\"", matchers))
 
 
 def samples(page):
-    """The samples of a page: name, labels, value."""
+    """The samples of a metrics page: name, labels, value."""
     for line in page.splitlines():
         if not line.startswith("#"):
             name, labels, value = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line).groups()
@@ -53,8 +53,8 @@ def test_the_alerts_fire_only_in_their_cases(tools):
 def test_every_alert_has_a_firing_and_a_silent_case():
     fires, quiet = set(), set()
     for case in yaml.safe_load(CASES.read_text(encoding="utf-8"))["tests"]:
-        for asked in case["alert_rule_test"]:
-            (fires if asked["exp_alerts"] else quiet).add(asked["alertname"])
+        for check in case["alert_rule_test"]:
+            (fires if check["exp_alerts"] else quiet).add(check["alertname"])
     assert fires == alerts().keys()
     assert quiet == alerts().keys()
 
@@ -69,7 +69,7 @@ def test_the_runbook_has_exactly_the_alerts():
     runbook = runbook.split("\n## ", 1)[0]
     assert re.findall(r"^### (\w+)$", runbook, re.MULTILINE) == list(alerts())
     for entry in re.split(r"^### ", runbook, flags=re.MULTILINE)[1:]:
-        assert len(entry.split()) > 25, f"this says too little to act on: {entry}"
+        assert len(entry.split()) > 25, f"the entry is too short to act on: {entry}"
 
 
 def test_counters_of_alert_rates_start_at_zero(gateway, tmp_path):
@@ -84,14 +84,14 @@ def test_counters_of_alert_rates_start_at_zero(gateway, tmp_path):
     with processes.serving(gateway, settings, health, tmp_path / "log"):
         with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=processes.WITHIN) as page:
             found = list(samples(page.read().decode()))
-    asked = [(name, labels) for name, labels in rates() if not name.startswith("kube_")]
-    assert len(asked) >= 10
-    for name, labels in asked:
-        # One series at least for each value that is asked for, or for the name alone.
+    counters = [(name, labels) for name, labels in rates() if not name.startswith("kube_")]
+    assert len(counters) >= 10
+    for name, labels in counters:
+        # At least one series for each value of the matchers, or for the name.
         wanted = [{label: value} for label, values in labels.items() for value in values.split("|")]
         for want in wanted or [{}]:
             counts = [count for known, has, count in found if known == name and want.items() <= has.items()]
-            assert counts, f"{name} {want} is not there, so the first of it would be in no rate"
+            assert counts, f"{name} {want} is missing, so no rate would include its first increment"
             assert not any(counts), f"{name} {want} is not 0: {counts}"
 
 

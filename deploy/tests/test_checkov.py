@@ -1,4 +1,4 @@
-"""checkov finds nothing but what checkov-skips.txt has a reason for."""
+"""checkov finds only problems for which checkov-skips.txt has a reason."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def failed(files, framework):
 
 @pytest.fixture(scope="session")
 def found(tmp_path_factory):
-    """What checkov has against the manifests and the image."""
+    """The findings of checkov for the manifests and the image."""
     files = []
     for composition in ("sandbox", "production+all"):
         files.append(tmp_path_factory.mktemp("rendered") / f"{composition}.yaml")

@@ -1,4 +1,4 @@
-"""The image, run as the sandbox overlay says: what it is, what it may, how it ends. See ../check-image."""
+"""The image in the sandbox overlay: its content, its rights and its exit. See ../check-image."""
 
 import json
 import os
@@ -15,7 +15,7 @@ import yaml
 from manifests import named, pod, the
 
 WITHIN = 30  # seconds
-KEPT = {"ConfigMap", "Deployment"}  # what `podman kube play` can play of it
+KEPT = {"ConfigMap", "Deployment"}  # the kinds that `podman kube play` supports
 PROGRAM = "/usr/local/bin/presence-gateway"
 
 
@@ -31,7 +31,7 @@ def image():
 
 
 class Played:
-    """The container of the overlay's pod, and the ports on which it is reached."""
+    """The container of the overlay's pod, and its published ports."""
 
     def __init__(self, file, ports):
         self.ports = ports
@@ -58,13 +58,13 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(image, tmp_path_factory):
-    """The sandbox overlay, from this image, on ports of the loopback interface."""
+    """Plays the sandbox overlay with this image on ports of the loopback interface."""
     resources = [resource for resource in manifests.render("sandbox") if resource["kind"] in KEPT]
     inside = pod(resources)["spec"]["containers"][0] | {"image": image}
     free = processes.free_ports(len(inside["ports"]))
     inside["ports"] = [port | {"hostPort": host, "hostIP": "127.0.0.1"} for port, host in zip(inside["ports"], free, strict=True)]
     deployment = json.loads(json.dumps(the(resources, "Deployment")))
-    # A container that has ended stays, to be asked how.
+    # An exited container stays, so that the test can inspect it.
     deployment["spec"]["template"]["spec"] |= {"containers": [inside], "restartPolicy": "Never"}
     file = tmp_path_factory.mktemp("play") / "sandbox.yaml"
     others = [resource for resource in resources if named(resource) != named(deployment)]
@@ -77,7 +77,7 @@ def played(image, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def contents(image, tmp_path_factory):
-    """The paths of all files in the image, with their kinds and modes."""
+    """The paths of all files in the image, with types and modes."""
     directory = tmp_path_factory.mktemp("image")
     container = podman("create", image).strip()
     try:
@@ -129,13 +129,13 @@ def test_the_program_names_no_path_of_its_build(contents, image, tmp_path):
 
 
 def test_the_program_finds_the_certificate_authorities(image):
-    # With TLS towards the vendor, a client without any authority cannot be made.
+    # Without certificate authorities, the program cannot create its TLS client and exits.
     container = podman("run", "--detach", "--network", "none", "--read-only", image, "serve", "--region", "us-east-1").strip()
     try:
         deadline = time.monotonic() + WITHIN
-        while '"message":"serving"' not in (said := _logs(container)):
-            assert json.loads(podman("inspect", container))[0]["State"]["Running"], said
-            assert time.monotonic() < deadline, said
+        while '"message":"serving"' not in (log := _logs(container)):
+            assert json.loads(podman("inspect", container))[0]["State"]["Running"], log
+            assert time.monotonic() < deadline, log
             time.sleep(0.1)
     finally:
         podman("rm", "--force", "--time", "2", container)
@@ -185,17 +185,17 @@ def test_the_probes_of_the_manifest_succeed(played):
         assert processes.health(played.ports["health"], inside[probe]["grpc"]["service"]) == "SERVING"
 
 
-# The last one, because the container is gone after it.
+# This test is the last, because it stops the container.
 def test_the_container_exits_cleanly_within_its_grace_period(played):
     grace = pod(manifests.render("sandbox"))["spec"]["terminationGracePeriodSeconds"]
-    asked = time.monotonic()
+    start = time.monotonic()
     os.kill(played.inspect()["State"]["Pid"], signal.SIGTERM)
-    # The pause, in which callers learn of it and are still served.
+    # The lame-duck pause, in which callers are still served.
     while processes.health(played.ports["health"], "readiness") == "SERVING":
-        assert time.monotonic() - asked < 5
+        assert time.monotonic() - start < 5
     assert processes.health(played.ports["grpc"], "liveness") == "SERVING"
     while played.inspect()["State"]["Running"]:
-        assert time.monotonic() - asked < grace, f"it still runs {grace} s after SIGTERM"
+        assert time.monotonic() - start < grace, f"it still runs {grace} s after SIGTERM"
         time.sleep(0.1)
-    print(f"\nit ended {time.monotonic() - asked:.1f} s after SIGTERM")
+    print(f"\nit ended {time.monotonic() - start:.1f} s after SIGTERM")
     assert played.inspect()["State"]["ExitCode"] == 0

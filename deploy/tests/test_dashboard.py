@@ -1,4 +1,4 @@
-"""The dashboard asks what Prometheus can answer, and the gateway's metrics are the answer."""
+"""Prometheus accepts the dashboard's queries, and the gateway's metrics give them results."""
 
 import json
 import math
@@ -24,11 +24,11 @@ def panels():
 
 
 def queries():
-    """Each query of each panel, as Grafana would send it with everything chosen."""
+    """Each query of each panel, as Grafana sends it with all options selected."""
     for panel in panels():
         for target in panel["targets"]:
             query = target["expr"].replace("$__rate_interval", "1m").replace("$namespace", ".*").replace("$rpc", ".*")
-            assert "$" not in query, f"{panel['title']}: {query} has a variable that this test does not know"
+            assert "$" not in query, f"{panel['title']}: {query} has a variable that this test does not replace"
             yield f"{panel['title']} {target['refId']}", query
 
 
@@ -63,7 +63,7 @@ def test_the_config_map_holds_the_dashboard_unchanged():
 
 @contextmanager
 def running(command, log):
-    """Runs a program until the block ends."""
+    """Runs a program for a block."""
     with open(log, "wb") as output:
         process = subprocess.Popen(
             [str(word) for word in command], env=processes.environment(), stdout=output, stderr=subprocess.STDOUT
@@ -76,7 +76,7 @@ def running(command, log):
 
 
 def http(url, body=None):
-    """The body of the answer; a connection that is refused is tried again for a while."""
+    """The body of the response; retries a refused connection for a while."""
     deadline = time.monotonic() + WITHIN
     while True:
         try:
@@ -92,7 +92,7 @@ def http(url, body=None):
 
 @pytest.fixture(scope="module")
 def prometheus(gateway, tools, tmp_path_factory):
-    """Asks a Prometheus that scrapes a gateway which had calls of every fate."""
+    """Queries a Prometheus that scrapes a gateway with calls of every outcome."""
     directory = tmp_path_factory.mktemp("live")
     vendor, port, health, metrics, own = processes.free_ports(5)
     (directory / "prometheus.yaml").write_text(
@@ -131,7 +131,7 @@ def prometheus(gateway, tools, tmp_path_factory):
         running(scraper, directory / "prometheus.log"),
     ):
         await_answer(ask, "up == 1")
-        # Twice, with a scrape between: a rate is of what has grown.
+        # Two rounds with a scrape between, because a rate needs growth.
         all_fates(gateway, port, vendor, metrics, "first")
         await_answer(ask, 'presence_gateway_calls_shed_total{reason="TOKEN_QUOTA_EXHAUSTED"} > 0')
         all_fates(gateway, port, vendor, metrics, "second")
@@ -146,7 +146,7 @@ def await_answer(ask, query):
 
 
 def all_fates(gateway, port, vendor, metrics, round_):
-    """Makes calls that end in each way that the dashboard tells of."""
+    """Makes calls with every outcome that the dashboard shows."""
 
     def misbehave(rule):
         http(f"http://127.0.0.1:{vendor}/sandbox/misbehave", f"{rule}\n".encode())
@@ -157,17 +157,17 @@ def all_fates(gateway, port, vendor, metrics, round_):
 
     def call(rpc, request, token, expected="{"):
         process = start(rpc, request, token)
-        said, _ = process.communicate(timeout=WITHIN)
-        assert expected in said, f"{rpc} was to say {expected}: {said}"
+        output, _ = process.communicate(timeout=WITHIN)
+        assert expected in output, f"{rpc} did not print {expected}: {output}"
 
     def count(counter, reason):
-        """What the gateway itself says of a counter now."""
+        """The current value of a counter of the gateway."""
         page = http(f"http://127.0.0.1:{metrics}/metrics").decode()
         counts = re.findall(rf'^{counter}\{{[^}}]*reason="{reason}"[^}}]*\}} (\d+)', page, re.MULTILINE)
         return int(counts[0]) if counts else 0
 
     def refused():
-        """How often the vendor refused a request for its rate."""
+        """How often the vendor rejected a request with 429."""
         return count("presence_gateway_upstream_retries_total", "429")
 
     def saved(how):
@@ -184,33 +184,33 @@ def all_fates(gateway, port, vendor, metrics, round_):
     call("GetUserPresencesPurecloud", user, "repeated")
     misbehave("status=500 times=1")
     call("GetUserPresencesPurecloud", user, "failed", "INTERNAL")
-    # The vendor parks the token for some seconds, and what comes then waits.
+    # The vendor throttles the token for some seconds, and later calls wait.
     before = refused()
     misbehave("retry-after=3 times=1")
     waiting = [start("GetUserPresencesPurecloud", user, "parked")]
     deadline = time.monotonic() + WITHIN
     while refused() == before:
-        assert time.monotonic() < deadline, "the gateway was not refused"
+        assert time.monotonic() < deadline, "the vendor sent no 429"
         time.sleep(0.05)
-    # Of users of their own, but the last: its request is shared.
+    # Each reads another user, except the last one: its request is shared.
     shared = saved("shared")
     waiting += [start("GetUserPresencesPurecloud", {"userId": id}, "parked") for id in (ids[1], ids[2], ids[2])]
     for process in waiting:
         process.communicate(timeout=WITHIN)
-    assert saved("shared") == shared + 1, "one of two identical reads was to be saved"
-    # Until two are so close to each other that they meet.
+    assert saved("shared") == shared + 1, "two identical reads sent two requests"
+    # Repeat until two calls are close enough to share a batch.
     merged, tries = saved("merged"), 0
     deadline = time.monotonic() + WITHIN
     while saved("merged") == merged:
-        assert time.monotonic() < deadline, f"no two bulk reads met in {tries} tries"
+        assert time.monotonic() < deadline, f"no two bulk reads shared a batch in {tries} tries"
         tries += 1
         meeting = [start("GetUsersPresencesPurecloudBulk", {"ids": [id]}, f"merged-{tries}") for id in ids[:2]]
         for process in meeting:
             process.communicate(timeout=WITHIN)
-    # Users of their own, so that no request serves two calls.
+    # Each reads another user, so that no request serves two calls.
     spent = [start("GetUserPresencesPurecloud", {"userId": id}, "spent") for id in ids[:12]]
-    said = [process.communicate(timeout=WITHIN)[0] for process in spent]
-    assert sum("TOKEN_QUOTA_EXHAUSTED" in text for text in said) == 2, said
+    outputs = [process.communicate(timeout=WITHIN)[0] for process in spent]
+    assert sum("TOKEN_QUOTA_EXHAUSTED" in text for text in outputs) == 2, outputs
 
 
 @pytest.mark.parametrize(("panel", "query"), list(queries()), ids=[title for title, _ in queries()])
@@ -220,6 +220,6 @@ def test_every_query_has_a_result_for_a_gateway_with_traffic(prometheus, panel, 
 
 @pytest.mark.parametrize(("title", "series"), [("Requests saved, by reason", 2), ("Share of requests saved", 1)])
 def test_saved_requests_are_counted(prometheus, title, series):
-    """Not only an answer: the counters are there, at 0, before anything is saved."""
+    """A result alone proves nothing: the counters exist at 0 before a request is saved."""
     ((_, query),) = [(name, query) for name, query in queries() if name.startswith(title)]
     await_answer(prometheus, f"count(({query}) > 0) == {series}")

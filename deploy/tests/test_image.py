@@ -1,4 +1,4 @@
-"""What can be said of the image without building it."""
+"""Checks of the image that need no build."""
 
 import re
 import subprocess

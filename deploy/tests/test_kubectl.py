@@ -1,8 +1,8 @@
-"""What an overlay says holds, whichever components it takes and whichever kubectl builds it.
+"""An overlay overrides every component, whichever kubectl builds it.
 
-kubectl has changed the order in which an overlay's generators and its components
-are applied (kustomize 5.1.0, https://github.com/kubernetes-sigs/kustomize/pull/5170),
-so all this is built by the oldest and by the newest that deploy/README.md names.
+kubectl changed the order in which it applies an overlay's generators and its
+components (kustomize 5.1.0, https://github.com/kubernetes-sigs/kustomize/pull/5170),
+so the tests build with the oldest and the newest version that deploy/README.md names.
 """
 
 import re
@@ -17,7 +17,7 @@ KUBECTLS = [
     "newest",
 ]
 
-# What another resource refers to, and what says which resource it is.
+# References to other resources, and the identity of a resource.
 IDENTITY = re.compile(r"/(apiVersion|kind|metadata/name(space)?|.*/(configMapRef|configMap)/name)")
 
 
@@ -31,7 +31,7 @@ def by_name(resources):
 
 
 def leaves(value, path=""):
-    """Each value within a resource that is no list and no object, by its JSON pointer."""
+    """The scalar values of a resource, by their JSON pointers."""
     if isinstance(value, dict):
         inner = {key.replace("~", "~0").replace("/", "~1"): item for key, item in value.items()}
     elif isinstance(value, list):
@@ -64,7 +64,7 @@ def test_a_setting_of_the_overlay_overrides_a_component(component, kubectl):
     }
     given = settings(manifests.kustomize(overlay(composition) | {"configMapGenerator": [generator]}, kubectl))
     lost = {name: given[name] for name in wanted if given[name] != wanted[name]}
-    assert not lost, f"the overlay's values are lost beside components/{component}, and these are in force: {lost}"
+    assert not lost, f"components/{component} overrides values of the overlay: {lost}"
 
 
 def from_config_maps(resources):
@@ -73,7 +73,7 @@ def from_config_maps(resources):
 
 
 def test_a_component_has_settings_to_override():
-    # Without it, the test above could hold because there is nothing of a component's.
+    # Otherwise the test above could pass for lack of a component's setting.
     base = settings(render("production"))
     assert settings(render("production+mtls")).keys() - base.keys() == {
         "PRESENCE_GATEWAY_TLS_CERT",

@@ -1,12 +1,12 @@
-"""What no schema says: that the resources fit each other, and do what they are for."""
+"""Properties that no schema checks: the resources fit together and serve their purpose."""
 
 import re
 
 import manifests
 from manifests import container, named, of_kind, pod, settings, the
 
-FLUSH = 3  # seconds that telemetry may take at the end
-GOAWAY = 1  # seconds that connections have after the last call
+FLUSH = 3  # seconds for the last export of telemetry
+GOAWAY = 1  # seconds for connections to close after the last call
 
 
 def seconds(duration):
@@ -36,13 +36,13 @@ def test_every_pod_selector_matches_the_pods(resources):
     for spread in pod(resources)["spec"]["topologySpreadConstraints"]:
         selectors[f"spread over {spread['topologyKey']}"] = spread["labelSelector"]
     for name, selector in selectors.items():
-        assert matches(selector, labels), f"{name} selects {selector}, and pods have {labels}"
+        assert matches(selector, labels), f"{name} selects {selector}, but pods have {labels}"
 
 
 def test_a_service_monitor_selects_one_service_and_port(resources):
     for monitor in of_kind(resources, "ServiceMonitor"):
         services = [s for s in of_kind(resources, "Service") if matches(monitor["spec"]["selector"], s["metadata"]["labels"])]
-        assert [s["metadata"]["name"] for s in services] == ["presence-gateway-metrics"], "each replica is scraped once"
+        assert [s["metadata"]["name"] for s in services] == ["presence-gateway-metrics"], "each replica must be scraped once"
         ports = {port["name"] for port in services[0]["spec"]["ports"]}
         assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
 
@@ -72,11 +72,11 @@ def test_named_ports_are_ports_of_the_container(resources):
         "health": "PRESENCE_GATEWAY_HEALTH_LISTEN",
         "metrics": "PRESENCE_GATEWAY_METRICS_LISTEN",
     }.items()}
-    assert ports == listening, "the ports of the container are those that the settings open"
+    assert ports == listening, "the container's ports differ from those in the settings"
 
 
 def test_every_port_sets_its_protocol(resources):
-    # Servers before 1.21 refuse a server-side apply where one does not:
+    # Servers before 1.21 reject a server-side apply of a port without it:
     # https://github.com/kubernetes-sigs/structured-merge-diff/issues/130
     policy = the(resources, "NetworkPolicy")["spec"]
     ports = {"a rule of the NetworkPolicy": [p for rule in policy["ingress"] + policy["egress"] for p in rule["ports"]]}
@@ -149,7 +149,7 @@ def test_a_rollout_never_reduces_the_pods(resources):
 def test_a_change_of_a_setting_rolls_the_pods(resources):
     used = [source["configMapRef"] for source in container(resources)["envFrom"]]
     made = {r["metadata"]["name"] for r in of_kind(resources, "ConfigMap") if "settings" in r["metadata"]["name"]}
-    # None is optional: without its settings, the gateway would serve without TLS.
+    # None may be optional: without its settings, the gateway would serve without TLS.
     assert used == [{"name": name} for name in sorted(made)]
     for name in made:
         assert re.fullmatch(r"presence-gateway-(component-)?settings-[a-z0-9]{10}", name)
@@ -185,7 +185,7 @@ def test_the_gateway_has_egress_only_to_dns_collector_and_vendor():
     rules = the(manifests.render("production"), "NetworkPolicy")["spec"]["egress"]
     assert [sorted({port["port"] for port in rule["ports"]}) for rule in rules] == [[53], [4317, 4318], [443]]
     public = rules[2]["to"][0]["ipBlock"]
-    assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(public["except"]), "the cluster and the cloud are not the vendor"
+    assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(public["except"]), "egress must exclude the cluster and the cloud's metadata"
 
 
 def test_a_certificate_is_mounted_at_the_path_of_the_settings():

@@ -1,4 +1,4 @@
-"""deploy/README.md tells of everything that is here, and of nothing that is not."""
+"""deploy/README.md documents everything in this directory, and nothing else."""
 
 import re
 
@@ -36,7 +36,7 @@ def test_the_readme_covers_the_operators_questions():
 
 
 def shown(starts_with):
-    """The one block of YAML that starts with this."""
+    """The only YAML block with this start."""
     (block,) = re.findall(rf"^```yaml\n({re.escape(starts_with)}.+?)^```", text(), re.DOTALL | re.MULTILINE)
     return yaml.safe_load(block)
 
@@ -60,7 +60,7 @@ def test_the_example_of_client_authorities_sets_the_trusted_ones(kubectl):
     mounts = {mount["mountPath"]: mount["name"] for mount in manifests.container(resources)["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in manifests.pod(resources)["spec"]["volumes"]}
     assert volumes[mounts[file.removesuffix("/ca.crt")]]["configMap"] == {"name": "callers-ca"}
-    assert volumes[mounts["/etc/presence-gateway/tls"]]["secret"], "the gateway's own certificate is still there"
+    assert volumes[mounts["/etc/presence-gateway/tls"]]["secret"], "the gateway's own certificate is not mounted"
 
 
 def test_the_example_of_a_virtual_service_disables_retries_and_routes_to_the_service():

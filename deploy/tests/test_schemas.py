@@ -1,4 +1,4 @@
-"""Every resource is one that the API server would take."""
+"""The API server accepts every resource."""
 
 import functools
 import json
@@ -10,7 +10,7 @@ import kubernetes_validate
 import manifests
 import pytest
 
-# Groups whose schemas are not Kubernetes' own.
+# API groups of other projects.
 FOREIGN = ("cert-manager.io/", "gateway.networking.k8s.io/", "monitoring.coreos.com/", "networking.istio.io/")
 
 
@@ -26,10 +26,10 @@ def test_kubernetes_resources_are_valid_in_the_oldest_and_newest_version(resourc
             assert problem is None, f"{manifests.named(resource)} in {version}: {problem}"
 
 
-@functools.cache  # Most of a composition is in the others as well.
+@functools.cache  # Most resources are in several compositions.
 def problem_with(resource, version):
     with warnings.catch_warnings():
-        # A schema that is missing is told in a warning alone.
+        # The validator only warns about a missing schema.
         warnings.simplefilter("error")
         try:
             kubernetes_validate.validate(json.loads(resource), version, strict=True)
@@ -43,7 +43,7 @@ def test_an_invalid_or_outdated_resource_is_reported():
     misspelt = scaler | {"spec": scaler["spec"] | {"minReplica": 2}}
     old = scaler | {"apiVersion": "autoscaling/v2beta2"}
     for broken in (misspelt, old):
-        assert problem_with(json.dumps(broken), manifests.KUBERNETES[-1]), f"nothing is said to be wrong with {broken}"
+        assert problem_with(json.dumps(broken), manifests.KUBERNETES[-1]), f"no problem is reported for {broken}"
 
 
 def check_foreign(resources):
@@ -68,4 +68,4 @@ def test_an_invalid_field_or_value_is_reported():
     wrong = json.loads(json.dumps(route).replace("50051", '"grpc"'))
     unknown = route | {"kind": "GRPCRoutes"}
     for broken in (misspelt, wrong, unknown):
-        assert check_foreign([broken]), f"nothing is said to be wrong with {broken}"
+        assert check_foreign([broken]), f"no problem is reported for {broken}"

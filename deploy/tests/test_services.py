@@ -1,4 +1,4 @@
-"""Each list of services in the manifests has every service that the program serves to callers."""
+"""Each list of services in the manifests has every public service of the program."""
 
 import json
 import re
@@ -8,17 +8,17 @@ import processes
 import pytest
 from manifests import named, the
 
-# Services that ask for no token, thus stay inside the cluster. A client outside that
-# watches health gets UNIMPLEMENTED from the Gateway, and calls without health checks.
+# Services without authentication, which stay inside the cluster. An outside client that
+# watches health gets UNIMPLEMENTED from the Gateway, and then calls without health checks.
 INTERNAL = ("grpc.health.", "grpc.reflection.")
 
-# How a service's name looks wherever it stands: in a match, a path, an expression.
+# The name of a service in any place: a match, a path, an expression.
 SERVICE = re.compile(r"\b(?:[a-z]\w*\.)+v\d\w*\.[A-Z]\w*")
 
 
 @pytest.fixture(scope="module")
 def public(gateway, tmp_path_factory):
-    """The services that callers may use, by the descriptors that reflection serves."""
+    """The public services, from the descriptors of reflection."""
     grpc, health = processes.free_ports(2)
     given = {
         "PRESENCE_GATEWAY_SANDBOX": "true",

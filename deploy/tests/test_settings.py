@@ -1,4 +1,4 @@
-"""Every setting in the manifests exists in the program, which takes its value and serves."""
+"""The program has every setting of the manifests, accepts its value and serves."""
 
 import re
 import subprocess
@@ -8,20 +8,20 @@ import processes
 import pytest
 from manifests import settings
 
-# Read by the runtime or by the libraries; README.md lists them.
+# Variables of the runtime or of libraries; README.md lists them.
 STANDARD = {"RUST_LOG", "TOKIO_WORKER_THREADS"}
 
-# Of the pod, for use within other variables.
+# Variables from the pod, for use in other variables.
 OF_THE_POD = {"POD_NAME", "POD_UID", "POD_NAMESPACE", "NODE_NAME"}
 
 
 @pytest.fixture(scope="session")
 def known(gateway):
     """The variables that `serve` has flags for."""
-    said = subprocess.run(
+    usage = subprocess.run(
         [gateway, "serve", "--help"], env=processes.environment(), capture_output=True, text=True, check=True
     ).stdout
-    return set(re.findall(r"(PRESENCE_GATEWAY_\w+)=", said))
+    return set(re.findall(r"(PRESENCE_GATEWAY_\w+)=", usage))
 
 
 def test_every_variable_belongs_to_a_flag_or_is_in_the_readme(resources, known):
@@ -29,14 +29,14 @@ def test_every_variable_belongs_to_a_flag_or_is_in_the_readme(resources, known):
     readme = (manifests.DEPLOY.parent / "README.md").read_text(encoding="utf-8")
     for name in settings(resources).keys() - OF_THE_POD:
         if name in STANDARD or name.startswith("OTEL_"):
-            assert f"`{name}`" in readme, f"README.md does not tell of {name}"
+            assert f"`{name}`" in readme, f"README.md does not mention {name}"
         else:
             assert name in known, f"`presence-gateway serve` has no flag for {name}"
 
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
-    """A directory like the one that cert-manager's secret is mounted as."""
+    """A directory like the mount of cert-manager's secret."""
     directory = tmp_path_factory.mktemp("tls")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
@@ -57,10 +57,10 @@ def test_the_program_serves_with_the_settings_and_exits_cleanly(resources, gatew
     for name, value in given.items():
         given[name] = value.replace("/etc/presence-gateway/tls", str(certificates))
     if "OTEL_EXPORTER_OTLP_ENDPOINT" in given:
-        # Nobody is there, and nobody else is asked.
+        # Nothing listens there, and the test calls no upstream.
         (closed,) = processes.free_ports(1)
         given["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{closed}"
-    # The pause is taken as it is given, and not waited for.
+    # The program accepted the value of the manifests; the test skips the pause itself.
     given["PRESENCE_GATEWAY_LAME_DUCK"] = "0s"
     with processes.serving(gateway, given, ports["HEALTH_LISTEN"], tmp_path / "log"):
         assert processes.health(ports["HEALTH_LISTEN"], "liveness") == "SERVING"
