@@ -26,10 +26,10 @@ function connect(address, caFile) {
   return createGrpcTransport({
     baseUrl: `${caFile ? "https" : "http"}://${address}`,
     nodeOptions: caFile ? { ca: readFileSync(caFile) } : {},
-    // The answer to 5000 ids has some 2 MB.
+    // The response to 5000 ids has some 2 MB.
     readMaxBytes: 8 * MIB,
-    // Who compresses is answered compressed, which is worth it where the way is
-    // long. Here it is for all calls; leave it out for none.
+    // The gateway compresses responses to compressed requests, which pays off
+    // over a slow network. This setting is for all calls; omit it for none.
     sendCompression: compressionGzip,
     pingIntervalMs: 60_000,
     interceptors: [repeating(JSON.parse(readFileSync(SERVICE_CONFIG, "utf-8")))],
@@ -37,7 +37,7 @@ function connect(address, caFile) {
 }
 
 /**
- * Repeats calls as the service config says. connect-node knows no service
+ * Retries calls by the service config. connect-node knows no service
  * config, so this does what the others' libraries do by themselves: its
  * retries, and the server's word on when (`grpc-retry-pushback-ms`). It leaves
  * out the timeouts, which are each call's own here.
@@ -71,7 +71,7 @@ function repeating(config) {
   };
 }
 
-/** The options of a call: the token of whoever it is made for, and its deadline. */
+/** The options of a call: the bearer token of its user, and its deadline. */
 function options(token, timeoutMs) {
   return { headers: { authorization: `Bearer ${token}` }, timeoutMs };
 }
@@ -87,7 +87,7 @@ async function unary(presence, token) {
   const onHeader = (received) => (headers = received);
   const answer = await presence.getUserPresencesPurecloud({ userId: USERS[0] }, { ...options(token, 5000), onHeader });
   assert.equal(answer.presenceDefinition.systemPresence, "Available");
-  // The vendor's name for the request: its support asks for it.
+  // The vendor's id of the request, for its support.
   assert(headers.get("inin-correlation-id"), "no correlation id came back");
   assert.equal(headers.get("grpc-encoding"), "gzip");
 }
@@ -98,7 +98,7 @@ async function bulk(presence, token) {
   assert.deepEqual(answer.missingIds, ["nobody"]);
 }
 
-/** One of the two batches fails; what the other has read is there all the same. */
+/** One of the two batches fails; the response still has the presences of the other. */
 async function partialResults(presence, token) {
   const request = { ids: USERS, allowPartialResults: true };
   const answer = await presence.getUsersPresencesPurecloudBulk(request, options(`${token}-partial`, 30_000));
@@ -122,8 +122,8 @@ async function errors(presence, token) {
   const [bad] = (await get("..", token)).findDetails(BadRequestSchema);
   assert.deepEqual(bad.fieldViolations.map((violation) => violation.field), ["user_id"]);
 
-  // The vendor says: too many requests, come back in 30 s. That does not fit
-  // into 5 s, so the answer comes at once, and says when to come back.
+  // The vendor returns 429 with a delay of 30 s. The deadline is 5 s, so the
+  // gateway fails the call at once, with the delay in the error.
   const limited = await get(USERS[0], `${token}-limited`);
   assert.equal(limited.code, Code.ResourceExhausted);
   const [{ retryDelay }] = limited.findDetails(RetryInfoSchema);
@@ -131,16 +131,16 @@ async function errors(presence, token) {
 }
 
 async function retries(presence, token) {
-  // The vendor is unavailable for three requests, which is as often as the gateway tries.
+  // The vendor is unavailable for three requests, as many as the gateway sends for one call.
   await presence.getUserPresencesPurecloud({ userId: USERS[0] }, options(`${token}-unavailable`, 10_000));
 
-  // A PATCH is never repeated by itself: a second one would succeed.
+  // A PATCH is never retried automatically, although a second one would succeed.
   const request = { userId: USERS[0], body: { message: "lunch" } };
   const patch = presence.patchUserPresencesPurecloud(request, options(`${token}-unavailable`, 10_000));
   assert.equal((await failureOf(patch)).code, Code.Unavailable);
 }
 
-/** Any number of ids, in constant memory: they are taken as fast as the vendor answers. */
+/** Any number of ids in constant memory: flow control follows the vendor's pace. */
 async function streamedBulk(presenceStream, token) {
   async function* requests() {
     const ids = [...USERS, ...Array.from({ length: 20 }, (_, n) => `nobody-${n}`)];
@@ -148,7 +148,7 @@ async function streamedBulk(presenceStream, token) {
   }
 
   let [read, missing, progress] = [0, 0, null];
-  // No timeout: a stream takes as long as it has ids.
+  // No timeout: the duration of a stream depends on the number of ids.
   for await (const answer of presenceStream.streamUsersPresencesPurecloudBulk(requests(), options(token))) {
     read += answer.presences.length;
     missing += answer.missingIds.length;

@@ -54,9 +54,9 @@ const std::vector<std::string> kUsers = users();
 // Makes a channel; make one for the whole process, and keep it.
 std::shared_ptr<grpc::Channel> connect(const std::string& address, const char* ca_file) {
   grpc::ChannelArguments arguments;
-  // Which calls are repeated, and how long each may take.
+  // The retry policy and the timeout of each method.
   arguments.SetServiceConfigJSON(read_file(kServiceConfig));
-  // The answer to 5000 ids has some 2 MB; a client accepts 4 MiB unless told.
+  // The response to 5000 ids has some 2 MB; a client accepts 4 MiB by default.
   arguments.SetMaxReceiveMessageSize(8 * 1024 * 1024);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   auto credentials = grpc::InsecureChannelCredentials();
@@ -68,8 +68,8 @@ std::shared_ptr<grpc::Channel> connect(const std::string& address, const char* c
   return grpc::CreateCustomChannel(address, credentials, arguments);
 }
 
-// What a call is made with: the token of whoever it is made for, and its
-// deadline. Without one, the timeout of the service config holds. Each call
+// The context of a call: the bearer token of its user, and its
+// deadline. Without one, the timeout of the service config applies. Each call
 // needs a context of its own.
 struct Call : ClientContext {
   explicit Call(const std::string& token, std::optional<milliseconds> limit = {}) {
@@ -94,7 +94,7 @@ void failed_with(const Status& status, StatusCode code) {
         "it ended with " + std::to_string(status.error_code()) + " in place of " + std::to_string(code));
 }
 
-// The detail of this type that an error has.
+// The detail of this type in an error.
 template <typename Detail>
 Detail detail(const Status& status) {
   google::rpc::Status decoded;
@@ -122,7 +122,7 @@ class Client {
 
   void bulk() {
     Call call(token_);
-    // Who compresses is answered compressed, which is worth it where the way is long.
+    // The gateway compresses responses to compressed requests: for slow networks.
     call.set_compression_algorithm(GRPC_COMPRESS_GZIP);
     GetUsersPresencesPurecloudBulkRequest request;
     request.mutable_ids()->Add(kUsers.begin(), kUsers.end());
@@ -133,7 +133,7 @@ class Client {
           answer.ShortDebugString());
   }
 
-  // One of the two batches fails; what the other has read is there all the same.
+  // One of the two batches fails; the response still has the presences of the other.
   void partial_results() {
     Call call(token_ + "-partial", milliseconds(30'000));
     GetUsersPresencesPurecloudBulkRequest request;
@@ -160,8 +160,8 @@ class Client {
     const auto wrong = detail<google::rpc::BadRequest>(get("..", token_, milliseconds(5000), &answer));
     check(wrong.field_violations(0).field() == "user_id", wrong.ShortDebugString());
 
-    // The vendor says: too many requests, come back in 30 s. That does not fit
-    // into 5 s, so the answer comes at once, and says when to come back.
+    // The vendor returns 429 with a delay of 30 s. The deadline is 5 s, so the
+    // gateway fails the call at once, with the delay in the error.
     const Status limited = get(kUsers[0], token_ + "-limited", milliseconds(5000), &answer);
     failed_with(limited, StatusCode::RESOURCE_EXHAUSTED);
     const auto delay = detail<google::rpc::RetryInfo>(limited).retry_delay().seconds();
@@ -170,10 +170,10 @@ class Client {
 
   void retries() {
     UserPresence answer;
-    // The vendor is unavailable for three requests, which is as often as the gateway tries.
+    // The vendor is unavailable for three requests, as many as the gateway sends for one call.
     check(get(kUsers[0], token_ + "-unavailable", milliseconds(10'000), &answer));
 
-    // A PATCH is never repeated by itself: a second one would succeed.
+    // A PATCH is never retried automatically, although a second one would succeed.
     Call call(token_ + "-unavailable", milliseconds(10'000));
     PatchUserPresencesPurecloudRequest request;
     request.set_user_id(kUsers[0]);
@@ -181,9 +181,9 @@ class Client {
     failed_with(presence_->PatchUserPresencesPurecloud(&call, request, &answer), StatusCode::UNAVAILABLE);
   }
 
-  // Any number of ids, in constant memory: they are taken as fast as the vendor answers.
+  // Any number of ids in constant memory: flow control follows the vendor's pace.
   void streamed_bulk() {
-    // No deadline: a stream takes as long as it has ids.
+    // No deadline: the duration of a stream depends on the number of ids.
     Call call(token_);
     const auto stream = presence_stream_->StreamUsersPresencesPurecloudBulk(&call);
     std::thread writer([&stream] {
@@ -192,7 +192,7 @@ class Client {
       for (auto first = ids.begin(); first != ids.end(); first += 30) {
         StreamUsersPresencesPurecloudBulkRequest request;
         request.mutable_ids()->Add(first, first + 30);
-        // False where the stream has ended; Finish says why.
+        // False if the stream has ended; Finish returns the status.
         if (!stream->Write(request)) return;
       }
       stream->WritesDone();

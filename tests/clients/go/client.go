@@ -43,10 +43,10 @@ func connect(address string, ca string) (*grpc.ClientConn, error) {
 		return nil, err
 	}
 	options := []grpc.DialOption{
-		// Which calls are repeated, and how long each may take. Before grpc-go
+		// The retry policy and the timeout of each method. Before grpc-go
 		// 1.40, retries need GRPC_GO_RETRY=on in the environment as well.
 		grpc.WithDefaultServiceConfig(string(config)),
-		// The answer to 5000 ids has some 2 MB; a client accepts 4 MiB unless told.
+		// The response to 5000 ids has some 2 MB; a client accepts 4 MiB by default.
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(8 << 20)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute}),
 	}
@@ -60,14 +60,14 @@ func connect(address string, ca string) (*grpc.ClientConn, error) {
 	return grpc.Dial(address, append(options, grpc.WithTransportCredentials(secure))...)
 }
 
-// bearer is the token of whoever a call is made for, as an option of the call.
+// bearer is the token of the user on whose behalf a call is made, as a call option.
 type bearer string
 
 func (token bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
 	return map[string]string{"authorization": "Bearer " + string(token)}, nil
 }
 
-// RequireTransportSecurity is better true where the gateway has TLS: then a
+// RequireTransportSecurity should be true if the gateway has TLS: then a
 // token never travels without.
 func (bearer) RequireTransportSecurity() bool { return false }
 
@@ -95,8 +95,8 @@ func (c client) unary() {
 
 func (c client) bulk() {
 	request := &presence.GetUsersPresencesPurecloudBulkRequest{Ids: append(users[:100:100], "nobody")}
-	// Without a deadline, the timeout of the service config holds. Who compresses
-	// is answered compressed, which is worth it where the way is long.
+	// Without a deadline, the timeout of the service config applies. The gateway
+	// compresses responses to compressed requests, which pays off over a slow network.
 	answer, err := c.GetUsersPresencesPurecloudBulk(context.Background(), request, as(c.token),
 		grpc.UseCompressor(gzip.Name))
 	succeeded(err)
@@ -104,7 +104,7 @@ func (c client) bulk() {
 	same(answer.GetMissingIds(), []string{"nobody"})
 }
 
-// One of the two batches fails; what the other has read is there all the same.
+// One of the two batches fails; the response still has the presences of the other.
 func (c client) partialResults() {
 	request := &presence.GetUsersPresencesPurecloudBulkRequest{Ids: users, AllowPartialResults: true}
 	answer, err := c.GetUsersPresencesPurecloudBulk(context.Background(), request, as(c.token+"-partial"))
@@ -132,22 +132,22 @@ func (c client) errors() {
 	same(len(details(err).wrong.GetFieldViolations()), 1)
 	same(details(err).wrong.GetFieldViolations()[0].GetField(), "user_id")
 
-	// The vendor says: too many requests, come back in 30 s. That does not fit
-	// into 5 s, so the answer comes at once, and says when to come back.
+	// The vendor returns 429 with a delay of 30 s. The deadline is 5 s, so the
+	// gateway fails the call at once, with the delay in the error.
 	_, err = c.get(users[0], c.token+"-limited", 5*time.Second)
 	same(status.Code(err), codes.ResourceExhausted)
 	delay := details(err).retry.GetRetryDelay().AsDuration()
 	same(delay > 25*time.Second && delay <= 30*time.Second, true)
 }
 
-// told is what an error says besides its code and its message.
-type told struct {
+// errorDetails are the details of an error.
+type errorDetails struct {
 	info  *errdetails.ErrorInfo
 	wrong *errdetails.BadRequest
 	retry *errdetails.RetryInfo
 }
 
-func details(err error) (found told) {
+func details(err error) (found errorDetails) {
 	for _, detail := range status.Convert(err).Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
@@ -162,11 +162,11 @@ func details(err error) (found told) {
 }
 
 func (c client) retries() {
-	// The vendor is unavailable for three requests, which is as often as the gateway tries.
+	// The vendor is unavailable for three requests, as many as the gateway sends for one call.
 	_, err := c.get(users[0], c.token+"-unavailable", 10*time.Second)
 	succeeded(err)
 
-	// A PATCH is never repeated by itself: a second one would succeed.
+	// A PATCH is never retried automatically, although a second one would succeed.
 	message := "lunch"
 	request := &presence.PatchUserPresencesPurecloudRequest{
 		UserId: users[0], Body: &presence.UserPresence{Message: &message},
@@ -175,9 +175,9 @@ func (c client) retries() {
 	same(status.Code(err), codes.Unavailable)
 }
 
-// Any number of ids, in constant memory: they are taken as fast as the vendor answers.
+// Any number of ids in constant memory: flow control follows the vendor's pace.
 func (c client) streamedBulk() {
-	// A context that ends ends the stream. No deadline: it takes as long as it has ids.
+	// A context that ends ends the stream. No deadline: its duration depends on the number of ids.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	stream, err := c.stream.StreamUsersPresencesPurecloudBulk(ctx, as(c.token))
@@ -188,7 +188,7 @@ func (c client) streamedBulk() {
 			ids = append(ids, fmt.Sprint("nobody-", n))
 		}
 		for ; len(ids) > 0; ids = ids[30:] {
-			// An error here is told by Recv, with its status.
+			// Recv returns the status of an error here.
 			if stream.Send(&presence.StreamUsersPresencesPurecloudBulkRequest{Ids: ids[:30]}) != nil {
 				return
 			}

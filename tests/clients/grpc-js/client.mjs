@@ -3,7 +3,7 @@
 //     node client.mjs 127.0.0.1:50051            # without TLS
 //     node client.mjs localhost:50051 ca.pem     # with TLS, trusting this authority
 //
-// The protos are loaded as they are; nothing is generated.
+// Loads the protos at run time; nothing is generated.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -33,28 +33,28 @@ const { PresenceService, PresenceStreamService } = grpc.loadPackageDefinition(de
 function connect(Service, address, caFile) {
   const credentials = caFile ? grpc.credentials.createSsl(readFileSync(caFile)) : grpc.credentials.createInsecure();
   return new Service(address, credentials, {
-    // Which calls are repeated, and how long each may take.
+    // The retry policy and the timeout of each method.
     "grpc.service_config": readFileSync(`${PROTOS}/service-config.json`, "utf-8"),
-    // The answer to 5000 ids has some 2 MB; a client accepts 4 MiB unless told.
+    // The response to 5000 ids has some 2 MB; a client accepts 4 MiB by default.
     "grpc.max_receive_message_length": 8 * MIB,
     "grpc.keepalive_time_ms": 60_000,
   });
 }
 
-/** The metadata with the token of whoever the call is made for. */
+/** Metadata with the bearer token of the user on whose behalf the call is made. */
 function bearer(token) {
   const metadata = new grpc.Metadata();
   metadata.set("authorization", `Bearer ${token}`);
   return metadata;
 }
 
-/** Makes a unary call; without seconds, the timeout of the service config holds. */
+/** Makes a unary call; without seconds, the timeout of the service config applies. */
 function call(client, method, request, token, seconds) {
   const options = seconds ? { deadline: Date.now() + seconds * 1000 } : {};
   return promisify(client[method].bind(client))(request, bearer(token), options);
 }
 
-/** The google.rpc details of an error, by their names. grpc-js hands them on undecoded. */
+/** The google.rpc details of an error, by their names. grpc-js does not decode them. */
 function details(error) {
   const [encoded] = error.metadata.get("grpc-status-details-bin");
   const status = definition["google.rpc.Status"].deserialize(encoded);
@@ -83,7 +83,7 @@ async function bulk(presence, token) {
   assert.deepEqual(answer.missingIds, ["nobody"]);
 }
 
-/** One of the two batches fails; what the other has read is there all the same. */
+/** One of the two batches fails; the response still has the presences of the other. */
 async function partialResults(presence, token) {
   const request = { ids: USERS, allowPartialResults: true };
   const answer = await call(presence, "getUsersPresencesPurecloudBulk", request, `${token}-partial`, 30);
@@ -107,8 +107,8 @@ async function errors(presence, token) {
   const { fieldViolations } = details(await get("..", token)).BadRequest;
   assert.deepEqual(fieldViolations.map((violation) => violation.field), ["user_id"]);
 
-  // The vendor says: too many requests, come back in 30 s. That does not fit
-  // into 5 s, so the answer comes at once, and says when to come back.
+  // The vendor returns 429 with a delay of 30 s. The deadline is 5 s, so the
+  // gateway fails the call at once, with the delay in the error.
   const limited = await get(USERS[0], `${token}-limited`);
   assert.equal(limited.code, grpc.status.RESOURCE_EXHAUSTED);
   const { retryDelay } = details(limited).RetryInfo;
@@ -116,18 +116,18 @@ async function errors(presence, token) {
 }
 
 async function retries(presence, token) {
-  // The vendor is unavailable for three requests, which is as often as the gateway tries.
+  // The vendor is unavailable for three requests, as many as the gateway sends for one call.
   await call(presence, "getUserPresencesPurecloud", { userId: USERS[0] }, `${token}-unavailable`, 10);
 
-  // A PATCH is never repeated by itself: a second one would succeed.
+  // A PATCH is never retried automatically, although a second one would succeed.
   const request = { userId: USERS[0], body: { message: "lunch" } };
   const patch = call(presence, "patchUserPresencesPurecloud", request, `${token}-unavailable`, 10);
   assert.equal((await failureOf(patch)).code, grpc.status.UNAVAILABLE);
 }
 
-/** Any number of ids, in constant memory: they are taken as fast as the vendor answers. */
+/** Any number of ids in constant memory: flow control follows the vendor's pace. */
 async function streamedBulk(presenceStream, token) {
-  // No deadline: a stream takes as long as it has ids.
+  // No deadline: the duration of a stream depends on the number of ids.
   const stream = presenceStream.streamUsersPresencesPurecloudBulk(bearer(token));
   const sent = (async () => {
     const ids = [...USERS, ...Array.from({ length: 20 }, (_, n) => `nobody-${n}`)];

@@ -49,19 +49,19 @@ public final class Client {
         ChannelCredentials credentials = caFile == null
                 ? InsecureChannelCredentials.create()
                 : TlsChannelCredentials.newBuilder().trustManager(new File(caFile)).build();
-        // Which calls are repeated, and how long each may take.
+        // The retry policy and the timeout of each method.
         Map<String, ?> serviceConfig = new Gson().fromJson(
                 Files.readString(SERVICE_CONFIG), new TypeToken<Map<String, ?>>() {}.getType());
         return Grpc.newChannelBuilder(address, credentials)
                 .defaultServiceConfig(serviceConfig)
                 .enableRetry()
-                // The answer to 5000 ids has some 2 MB; a client accepts 4 MiB unless told.
+                // The response to 5000 ids has some 2 MB; a client accepts 4 MiB by default.
                 .maxInboundMessageSize(8 << 20)
                 .keepAliveTime(1, TimeUnit.MINUTES)
                 .build();
     }
 
-    /** The token of whoever a call is made for. */
+    /** The bearer token of the user on whose behalf a call is made. */
     private static final class Bearer extends CallCredentials {
         private static final Metadata.Key<String> AUTHORIZATION =
                 Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
@@ -94,15 +94,15 @@ public final class Client {
     }
 
     private void bulk() {
-        // Without a deadline, the timeout of the service config holds. Who compresses
-        // is answered compressed, which is worth it where the way is long.
+        // Without a deadline, the timeout of the service config applies. The gateway
+        // compresses responses to compressed requests, which pays off over a slow network.
         GetUsersPresencesPurecloudBulkResponse answer = as(token).withCompression("gzip").getUsersPresencesPurecloudBulk(
                 GetUsersPresencesPurecloudBulkRequest.newBuilder().addAllIds(USERS).addIds("nobody").build());
         same(answer.getPresencesCount(), 100);
         same(answer.getMissingIdsList(), List.of("nobody"));
     }
 
-    /** One of the two batches fails; what the other has read is there all the same. */
+    /** One of the two batches fails; the response still has the presences of the other. */
     private void partialResults() {
         GetUsersPresencesPurecloudBulkResponse answer = as(token + "-partial").getUsersPresencesPurecloudBulk(
                 GetUsersPresencesPurecloudBulkRequest.newBuilder()
@@ -125,15 +125,15 @@ public final class Client {
         BadRequest wrong = detail(failureOf(() -> get("..", token, 5000)), BadRequest.class);
         same(wrong.getFieldViolations(0).getField(), "user_id");
 
-        // The vendor says: too many requests, come back in 30 s. That does not
-        // fit into 5 s, so the answer comes at once, and says when to come back.
+        // The vendor returns 429 with a delay of 30 s. The deadline is 5 s, so the
+        // gateway fails the call at once, with the delay in the error.
         StatusRuntimeException limited = failureOf(() -> get(USERS.get(0), token + "-limited", 5000));
         same(limited.getStatus().getCode(), Status.Code.RESOURCE_EXHAUSTED);
         long delay = detail(limited, RetryInfo.class).getRetryDelay().getSeconds();
         same(delay >= 25 && delay <= 30, true);
     }
 
-    /** The detail of this type that an error has. */
+    /** The detail of this type in an error. */
     private static <T extends Message> T detail(StatusRuntimeException error, Class<T> type) throws Exception {
         for (Any detail : StatusProto.fromThrowable(error).getDetailsList()) {
             if (detail.is(type)) {
@@ -144,10 +144,10 @@ public final class Client {
     }
 
     private void retries() {
-        // The vendor is unavailable for three requests, which is as often as the gateway tries.
+        // The vendor is unavailable for three requests, as many as the gateway sends for one call.
         get(USERS.get(0), token + "-unavailable", 10_000);
 
-        // A PATCH is never repeated by itself: a second one would succeed.
+        // A PATCH is never retried automatically, although a second one would succeed.
         StatusRuntimeException error = failureOf(() -> as(token + "-unavailable").patchUserPresencesPurecloud(
                 PatchUserPresencesPurecloudRequest.newBuilder().setUserId(USERS.get(0))
                         .setBody(UserPresence.newBuilder().setMessage("lunch")).build()));
@@ -155,13 +155,13 @@ public final class Client {
     }
 
     /**
-     * Any number of ids, in constant memory: they are taken as fast as the vendor answers. With more of them
+     * Any number of ids in constant memory: flow control follows the vendor's pace. With more of them
      * than here, send only while the ClientCallStreamObserver isReady().
      */
     private void streamedBulk() throws Exception {
         CompletableFuture<Void> ended = new CompletableFuture<>();
         List<StreamUsersPresencesPurecloudBulkResponse> answers = new ArrayList<>();
-        // No deadline: a stream takes as long as it has ids.
+        // No deadline: the duration of a stream depends on the number of ids.
         StreamObserver<StreamUsersPresencesPurecloudBulkRequest> requests = presenceStream
                 .withCallCredentials(new Bearer(token))
                 .streamUsersPresencesPurecloudBulk(new StreamObserver<>() {

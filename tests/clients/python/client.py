@@ -29,9 +29,9 @@ MIB = 1024 * 1024
 def connect(address, ca_file):
     """A channel; make one for the whole process, and keep it."""
     options = [
-        # Which calls are repeated, and how long each may take.
+        # The retry policy and the timeout of each method.
         ("grpc.service_config", SERVICE_CONFIG.read_text()),
-        # The answer to 5000 ids has some 2 MB; a client accepts 4 MiB unless told.
+        # The response to 5000 ids has some 2 MB; a client accepts 4 MiB by default.
         ("grpc.max_receive_message_length", 8 * MIB),
         ("grpc.keepalive_time_ms", 60_000),
     ]
@@ -42,7 +42,7 @@ def connect(address, ca_file):
 
 
 def bearer(token):
-    """The metadata with the token of whoever the call is made for.
+    """Metadata with the bearer token of the user on whose behalf the call is made.
 
     Over TLS, `credentials=grpc.access_token_call_credentials(token)` does the
     same; grpcio refuses it on a channel without TLS.
@@ -53,7 +53,7 @@ def bearer(token):
 def detail(error, kind):
     """The google.rpc detail of this type that an error has."""
     status = rpc_status.from_call(error)
-    # None where the error is the client's own, such as a connection that broke.
+    # None if the client itself made the error, for example for a broken connection.
     for packed in status.details if status else ():
         found = kind()
         if packed.Unpack(found):
@@ -65,21 +65,21 @@ def unary(presence, token):
     request = pb.GetUserPresencesPurecloudRequest(user_id=USERS[0])
     answer, call = presence.GetUserPresencesPurecloud.with_call(request, metadata=bearer(token), timeout=5)
     expect(answer.presence_definition.system_presence == "Available", f"not available: {answer}")
-    # The vendor's name for the request: its support asks for it.
+    # The vendor's id of the request, for its support.
     expect("inin-correlation-id" in dict(call.initial_metadata()), "no correlation id came back")
 
 
 def bulk(presence, token):
     request = pb.GetUsersPresencesPurecloudBulkRequest(ids=[*USERS, "nobody"])
-    # Without `timeout`, that of the service config holds. Who compresses is
-    # answered compressed, which is worth it where the way is long.
+    # Without `timeout`, the one of the service config applies. The gateway compresses
+    # responses to compressed requests, which pays off over a slow network.
     answer = presence.GetUsersPresencesPurecloudBulk(request, metadata=bearer(token), compression=grpc.Compression.Gzip)
     expect(len(answer.presences) == 100, f"{len(answer.presences)} presences in place of 100")
     expect(list(answer.missing_ids) == ["nobody"], f"missing: {answer.missing_ids}")
 
 
 def partial_results(presence, token):
-    """One of the two batches fails; what the other has read is there all the same."""
+    """One of the two batches fails; the response still has the presences of the other."""
     request = pb.GetUsersPresencesPurecloudBulkRequest(ids=USERS, allow_partial_results=True)
     answer = presence.GetUsersPresencesPurecloudBulk(request, metadata=bearer(f"{token}-partial"), timeout=30)
     failed = [id for failure in answer.failures for id in failure.ids]
@@ -95,7 +95,7 @@ def deadline(presence, token):
         presence.GetUserPresencesPurecloud(request, metadata=bearer(f"{token}-slow"), timeout=0.3)
         expect(False, "a call that takes 10 s ended within 0.3 s")
     except grpc.RpcError as error:
-        expect(error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, f"time ran out, and it says {error}")
+        expect(error.code() == grpc.StatusCode.DEADLINE_EXCEEDED, f"not DEADLINE_EXCEEDED: {error}")
 
 
 def errors(presence, token):
@@ -117,25 +117,24 @@ def errors(presence, token):
         expect(fields == ["user_id"], f"wrong are {fields}")
 
     try:
-        # The vendor says: too many requests, come back in 30 s. That does not
-        # fit into 5 s, so the answer comes at once, and the client tells its
-        # own caller when to come back.
+        # The vendor returns 429 with a delay of 30 s. The deadline is 5 s, so the
+        # gateway fails the call at once, and the client can pass the delay on.
         request = pb.GetUserPresencesPurecloudRequest(user_id=USERS[0])
         presence.GetUserPresencesPurecloud(request, metadata=bearer(f"{token}-limited"), timeout=5)
-        expect(False, "the limit was not told")
+        expect(False, "the call was not limited")
     except grpc.RpcError as error:
-        expect(error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, f"the limit is told as {error}")
+        expect(error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED, f"not RESOURCE_EXHAUSTED: {error}")
         delay = detail(error, error_details_pb2.RetryInfo).retry_delay
         expect(25 <= delay.seconds <= 30, f"come back in {delay}")
 
 
 def retries(presence, token):
-    """The vendor is unavailable for three requests, which is as often as the gateway tries."""
+    """The vendor is unavailable for three requests, as many as the gateway sends for one call."""
     request = pb.GetUserPresencesPurecloudRequest(user_id=USERS[0])
     presence.GetUserPresencesPurecloud(request, metadata=bearer(f"{token}-unavailable"), timeout=10)
 
     try:
-        # A PATCH is never repeated by itself: a second one would succeed.
+        # A PATCH is never retried automatically, although a second one would succeed.
         request = pb.PatchUserPresencesPurecloudRequest(user_id=USERS[0], body=models.UserPresence(message="lunch"))
         presence.PatchUserPresencesPurecloud(request, metadata=bearer(f"{token}-unavailable"), timeout=10)
         expect(False, "the PATCH was repeated")
@@ -144,7 +143,7 @@ def retries(presence, token):
 
 
 def streamed_bulk(presence_stream, token):
-    """Any number of ids, in constant memory: they are taken as fast as the vendor answers."""
+    """Any number of ids in constant memory: flow control follows the vendor's pace."""
 
     def requests():
         ids = [*USERS, *(f"nobody-{n}" for n in range(20))]
@@ -152,7 +151,7 @@ def streamed_bulk(presence_stream, token):
             yield stream_pb.StreamUsersPresencesPurecloudBulkRequest(ids=ids[first : first + 30])
 
     read, missing, progress = 0, 0, None
-    # No timeout: a stream takes as long as it has ids.
+    # No timeout: the duration of a stream depends on the number of ids.
     for answer in presence_stream.StreamUsersPresencesPurecloudBulk(requests(), metadata=bearer(token)):
         read += len(answer.presences)
         missing += len(answer.missing_ids)

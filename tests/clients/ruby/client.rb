@@ -25,23 +25,23 @@ SERVICE_CONFIG = File.join(__dir__, '../../../proto/service-config.json')
 def connect(service, address, ca_file)
   credentials = ca_file ? GRPC::Core::ChannelCredentials.new(File.read(ca_file)) : :this_channel_is_insecure
   service.new(address, credentials, channel_args: {
-    # Which calls are repeated, and how long each may take.
+    # The retry policy and the timeout of each method.
     'grpc.service_config' => File.read(SERVICE_CONFIG),
-    # The answer to 5000 ids has some 2 MB; a client accepts 4 MiB unless told.
+    # The response to 5000 ids has some 2 MB; a client accepts 4 MiB by default.
     'grpc.max_receive_message_length' => 8 * 1024 * 1024,
     'grpc.keepalive_time_ms' => 60_000
   })
 end
 
-# The options of a call: the token of whoever it is made for, and its deadline.
-# Without seconds, the timeout of the service config holds.
+# The options of a call: the bearer token of its user, and its deadline.
+# Without seconds, the timeout of the service config applies.
 def as(token, seconds: nil)
   options = { metadata: { 'authorization' => "Bearer #{token}" } }
   options[:deadline] = Time.now + seconds if seconds
   options
 end
 
-# The detail of this type that an error has. grpc hands them on undecoded.
+# The detail of this type in an error. grpc does not decode the details.
 def detail(error, type)
   status = Google::Rpc::Status.decode(error.metadata.fetch('grpc-status-details-bin'))
   status.details.map { |detail| detail.unpack(type) }.compact.first or raise "there is no #{type} in #{status}"
@@ -72,7 +72,7 @@ def bulk(presence, token)
   same answer.missing_ids.to_a, ['nobody']
 end
 
-# One of the two batches fails; what the other has read is there all the same.
+# One of the two batches fails; the response still has the presences of the other.
 def partial_results(presence, token)
   request = GetUsersPresencesPurecloudBulkRequest.new(ids: USERS, allow_partial_results: true)
   answer = presence.get_users_presences_purecloud_bulk(request, **as("#{token}-partial", seconds: 30))
@@ -99,8 +99,8 @@ def errors(presence, token)
   wrong = detail(get.call('..', token), Google::Rpc::BadRequest)
   same wrong.field_violations.map(&:field), ['user_id']
 
-  # The vendor says: too many requests, come back in 30 s. That does not fit
-  # into 5 s, so the answer comes at once, and says when to come back.
+  # The vendor returns 429 with a delay of 30 s. The deadline is 5 s, so the
+  # gateway fails the call at once, with the delay in the error.
   limited = get.call(USERS.first, "#{token}-limited")
   same limited.class, GRPC::ResourceExhausted
   delay = detail(limited, Google::Rpc::RetryInfo).retry_delay.seconds
@@ -108,23 +108,23 @@ def errors(presence, token)
 end
 
 def retries(presence, token)
-  # The vendor is unavailable for three requests, which is as often as the gateway tries.
+  # The vendor is unavailable for three requests, as many as the gateway sends for one call.
   request = GetUserPresencesPurecloudRequest.new(user_id: USERS.first)
   presence.get_user_presences_purecloud(request, **as("#{token}-unavailable", seconds: 10))
 
-  # A PATCH is never repeated by itself: a second one would succeed.
+  # A PATCH is never retried automatically, although a second one would succeed.
   request = PatchUserPresencesPurecloudRequest.new(user_id: USERS.first, body: UserPresence.new(message: 'lunch'))
   error = failure_of { presence.patch_user_presences_purecloud(request, **as("#{token}-unavailable", seconds: 10)) }
   same error.class, GRPC::Unavailable
 end
 
-# Any number of ids, in constant memory: they are taken as fast as the vendor answers.
+# Any number of ids in constant memory: flow control follows the vendor's pace.
 def streamed_bulk(presence_stream, token)
   ids = USERS + (0...20).map { |n| "nobody-#{n}" }
   requests = ids.each_slice(30).lazy.map { |some| StreamUsersPresencesPurecloudBulkRequest.new(ids: some) }
   read = missing = 0
   progress = nil
-  # No deadline: a stream takes as long as it has ids.
+  # No deadline: the duration of a stream depends on the number of ids.
   presence_stream.stream_users_presences_purecloud_bulk(requests, **as(token)).each do |answer|
     read += answer.presences.size
     missing += answer.missing_ids.size
