@@ -103,7 +103,7 @@ def shapes(length):
 
     def fail(_request, context):
         context.set_trailing_metadata((("grpc-status-details-bin", details),))
-        context.abort(grpc.StatusCode.NOT_FOUND, "as was asked for")
+        context.abort(grpc.StatusCode.NOT_FOUND, "requested error.")
 
     def fail_late(request, context):
         yield b"first"

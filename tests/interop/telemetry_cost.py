@@ -36,7 +36,7 @@ def cpu(process):
 
 
 def load(port, message, calls):
-    """Makes so many calls; all must be answered."""
+    """Makes `calls` calls; all must succeed."""
     words = [
         "h2load", "-n", str(calls), "-c", "2", "-m", "16", "-d", str(message),
         "-H", "content-type: application/grpc", "-H", "te: trailers", "-H", "authorization: Bearer token",

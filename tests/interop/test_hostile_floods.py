@@ -271,18 +271,18 @@ def test_calls_without_a_message_hold_no_permit(attacked, connect):
 
 
 @pytest.mark.parametrize(
-    ("path", "asked"),
+    ("path", "request_of"),
     [
         pytest.param(WATCH, lambda stream: DataFrame(stream, data=message(), **LAST), id="watches"),
         pytest.param(REFLECTION, lambda stream: DataFrame(stream, data=message()[:-1]), id="reflection"),
     ],
 )
-def test_public_streams_are_limited(attacked, connect, path, asked):
+def test_public_streams_are_limited(attacked, connect, path, request_of):
     refused = 0
     for _ in range(3):
         peer = connect()
         for stream in streams(500):
-            peer.send(opening(stream, path, without=("authorization",)), asked(stream))
+            peer.send(opening(stream, path, without=("authorization",)), request_of(stream))
         peer.until(lambda: len(peer.answers) == 500, "the answers")
         with_status = [answer for answer in peer.answers.values() if "grpc-status" in answer.headers]
         refused += sum(status(answer) == (14, "OVERLOADED") for answer in with_status)

@@ -183,8 +183,8 @@ def test_data_above_the_window_closes_the_connection_unless_its_call_has_ended(a
         pass
 
     if peer.is_alive():
-        # It was answered in the midst of its data, of which the rest was discarded until it broke the window of
-        # its stream, or counted for nothing.
+        # The response came amid the data. The gateway discarded the rest until it exceeded the window of its
+        # stream, or ignored it.
         answer = peer.answer(1)
         assert status(answer)[0] == UNIMPLEMENTED
         assert answer.reset in (NO_ERROR, FLOW_CONTROL_ERROR)

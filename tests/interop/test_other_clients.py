@@ -101,7 +101,7 @@ def test_grpclib_loses_calls_after_a_goaway(gateway, stubs, count):
 
 
 async def _call(gateway, requests, models, count):
-    """Makes so many calls at once on one channel, and counts what they raised."""
+    """Makes `count` concurrent calls on one channel, and counts the exceptions that they raised."""
     host, port = gateway.address.rsplit(":", 1)
     channel = Channel(host, int(port))
     methods = [

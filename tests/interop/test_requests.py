@@ -29,11 +29,11 @@ def test_the_gateway_sends_the_same_requests_as_the_sdks(
     with dial(recorded_gateway) as channel:
         GatewayClient(stubs, channel, ours).call(operation, **arguments)
 
-    asked = essence(recorder.request_with(f"Bearer {ours}"))
+    sent = essence(recorder.request_with(f"Bearer {ours}"))
     # The JavaScript SDK writes dates as the gateway does, the Python SDK in
     # another spelling of ISO 8601 (`2026-11-23T10:15:30.123000+00:00`).
-    assert asked == essence(recorder.request_with(f"Bearer {node}")), "it differs from the JavaScript SDK's"
-    assert with_instants(asked) == with_instants(essence(recorder.request_with(f"Bearer {python}"))), (
+    assert sent == essence(recorder.request_with(f"Bearer {node}")), "it differs from the JavaScript SDK's"
+    assert with_instants(sent) == with_instants(essence(recorder.request_with(f"Bearer {python}"))), (
         "it differs from the Python SDK's"
     )
 
