@@ -1,4 +1,4 @@
-//! Bulk reads without a limit.
+//! Streaming bulk reads, which have no limit of ids.
 
 mod cancelled;
 mod endings;
@@ -19,8 +19,9 @@ use crate::support::in_flight::{InFlight, gated_vendor};
 use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall, count};
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, reply};
 
-/// The vendor's answer for all ids but those that begin with `none`.
-fn some(received: &ReceivedRequest) -> Response {
+/// The vendor's response: a presence for each id except those that start with
+/// `none`.
+fn some_presences(received: &ReceivedRequest) -> Response {
     let ids = received.ids();
     let known = ids.iter().filter(|id| !id.starts_with("none"));
     let presences: Vec<_> = known.map(|id| presence(id)).collect();
@@ -28,30 +29,34 @@ fn some(received: &ReceivedRequest) -> Response {
 }
 
 #[tokio::test]
-async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
+async fn results_keep_the_order_of_the_ids_in_batches_of_fifty() {
     for stream in STREAMS {
-        let vendor = start_vendor(some).await;
+        let vendor = start_vendor(some_presences).await;
         let gateway = Gateway::start(&vendor).await;
         let mut call = StreamCall::open(&gateway, stream).await;
-        let asked: Vec<String> = (0..1234)
+        let requested: Vec<String> = (0..1234)
             .map(|n| match n % 7 {
                 3 => format!("none-{n}"),
                 _ => format!("user-{n}"),
             })
             .collect();
-        // All at once, so that no batch leaves before it is full.
-        call.send(asked.clone()).await;
+        // One message, so that every batch is full when it is sent.
+        call.send(requested.clone()).await;
         call.close_send();
-        let told = call.collect().await;
-        told.status.clone().unwrap();
-        let found = asked.iter().filter(|id| id.starts_with("user"));
-        assert_eq!(told.users, found.cloned().collect::<Vec<_>>(), "{stream}");
-        let missing = asked.iter().filter(|id| id.starts_with("none"));
-        assert_eq!(told.missing, missing.cloned().collect::<Vec<_>>());
-        assert_eq!(told.progress.received, 1234);
-        assert_eq!(told.progress.done, count(&told.users));
-        assert_eq!(told.progress.missing, count(&told.missing));
-        assert_eq!(told.progress.failed, 0);
+        let outcome = call.collect().await;
+        outcome.status.clone().unwrap();
+        let found = requested.iter().filter(|id| id.starts_with("user"));
+        assert_eq!(
+            outcome.users,
+            found.cloned().collect::<Vec<_>>(),
+            "{stream}"
+        );
+        let missing = requested.iter().filter(|id| id.starts_with("none"));
+        assert_eq!(outcome.missing, missing.cloned().collect::<Vec<_>>());
+        assert_eq!(outcome.progress.received, 1234);
+        assert_eq!(outcome.progress.done, count(&outcome.users));
+        assert_eq!(outcome.progress.missing, count(&outcome.missing));
+        assert_eq!(outcome.progress.failed, 0);
         let received = vendor.received();
         assert!(received.iter().all(|batch| batch.ids().len() <= 50));
         assert_eq!(received.len(), 1234_usize.div_ceil(50), "{stream}");
@@ -59,7 +64,7 @@ async fn results_come_in_the_order_of_asking_in_batches_of_fifty() {
 }
 
 #[tokio::test]
-async fn as_many_batches_are_asked_at_once_as_are_allowed_and_never_more() {
+async fn batches_in_flight_reach_but_never_exceed_the_concurrency() {
     for unordered in [false, true] {
         let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
         let vendor = gated_vendor(&flight, &gate, all_presences).await;
@@ -71,26 +76,26 @@ async fn as_many_batches_are_asked_at_once_as_are_allowed_and_never_more() {
         let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
         call.send_first(ids(0..1000), unordered).await;
         call.close_send();
-        let told = tokio::spawn(call.collect());
-        for answered in 0..=17 {
-            let begun = answered + 3;
-            let what = format!("{begun} batches have begun");
+        let outcome = tokio::spawn(call.collect());
+        for completed in 0..=17 {
+            let started = completed + 3;
+            let what = format!("{started} batches have started");
             flight
-                .wait_until(&what, |counts| counts.started == begun)
+                .wait_until(&what, |counts| counts.started == started)
                 .await;
             gate.add_permits(1);
         }
         gate.add_permits(20);
-        let told = told.await.unwrap();
-        told.status.clone().unwrap();
-        assert_eq!(told.users.len(), 1000);
+        let outcome = outcome.await.unwrap();
+        outcome.status.clone().unwrap();
+        assert_eq!(outcome.users.len(), 1000);
         assert_eq!(flight.counts().peak, 3, "{:?}", flight.counts());
     }
 }
 
-/// A vendor that answers the batch of `user-0` when the gate opens, and the
-/// others at once.
-async fn slow_at_first(gate: &Arc<Semaphore>) -> Vendor {
+/// Starts a vendor that responds to the batch of `user-0` when the gate opens,
+/// and to others at once.
+async fn slow_first_batch(gate: &Arc<Semaphore>) -> Vendor {
     let gate = Arc::clone(gate);
     Vendor::start(move |received| {
         let gate = Arc::clone(&gate);
@@ -105,9 +110,9 @@ async fn slow_at_first(gate: &Arc<Semaphore>) -> Vendor {
 }
 
 #[tokio::test]
-async fn a_slow_batch_holds_up_the_others_only_where_order_is_asked_for() {
+async fn a_slow_batch_delays_others_only_in_an_ordered_stream() {
     let gate = Arc::new(Semaphore::new(0));
-    let vendor = slow_at_first(&gate).await;
+    let vendor = slow_first_batch(&gate).await;
     let gateway = Gateway::start(&vendor).await;
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send_first(ids(0..150), true).await;
@@ -117,7 +122,7 @@ async fn a_slow_batch_holds_up_the_others_only_where_order_is_asked_for() {
     users.sort();
     let mut later = ids(50..150);
     later.sort();
-    assert_eq!(users, later, "what is there comes before what is not");
+    assert_eq!(users, later, "completed batches come before a pending one");
     assert_eq!(second.progress.unwrap().done, 100);
     gate.add_permits(1);
     assert_eq!(call.next().await.unwrap().users(), ids(0..50));
@@ -134,7 +139,7 @@ async fn a_slow_batch_holds_up_the_others_only_where_order_is_asked_for() {
 }
 
 #[tokio::test]
-async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
+async fn single_ids_get_results_while_the_stream_stays_open() {
     let vendor = start_vendor(all_presences).await;
     let gateway = Gateway::start(&vendor).await;
     let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
@@ -154,18 +159,18 @@ async fn ids_that_trickle_are_answered_while_the_stream_stays_open() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_being_asked_is_not_asked_again_and_one_that_was_answered_is() {
+async fn an_id_in_flight_is_not_sent_again_and_a_completed_id_is() {
     let (flight, gate) = (InFlight::default(), Arc::new(Semaphore::new(0)));
     let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let gateway = Gateway::start(&vendor).await;
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(vec!["a".into(), "B".into(), "A".into()]).await;
     flight
-        .wait_until("the batch is asked", |counts| counts.started == 1)
+        .wait_until("the batch is sent", |counts| counts.started == 1)
         .await;
     call.send(vec!["b".into(), "a".into(), "c".into()]).await;
     flight
-        .wait_until("the new id is asked", |counts| counts.started == 2)
+        .wait_until("the new id is sent", |counts| counts.started == 2)
         .await;
     gate.add_permits(2);
     assert_eq!(call.next().await.unwrap().users(), ["a", "B"]);
@@ -174,14 +179,14 @@ async fn an_id_that_is_being_asked_is_not_asked_again_and_one_that_was_answered_
     call.send(vec!["a".into()]).await;
     call.close_send();
     assert_eq!(call.next().await.unwrap().users(), ["a"]);
-    let told = call.collect().await;
-    told.status.clone().unwrap();
-    let asked: Vec<_> = vendor.received().iter().map(ReceivedRequest::ids).collect();
-    assert_eq!(asked, [vec!["a", "B"], vec!["c"], vec!["a"]]);
+    let outcome = call.collect().await;
+    outcome.status.clone().unwrap();
+    let sent: Vec<_> = vendor.received().iter().map(ReceivedRequest::ids).collect();
+    assert_eq!(sent, [vec!["a", "B"], vec!["c"], vec!["a"]]);
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_is_told_id_by_id_and_the_others_go_on() {
+async fn a_failed_batch_reports_each_id_and_others_continue() {
     let vendor = start_vendor(|received| match received.ids()[0].as_str() {
         "user-50" => reply(404, r#"{"code": "not.found", "message": "no"}"#),
         _ => all_presences(received),
@@ -191,15 +196,15 @@ async fn a_batch_that_fails_is_told_id_by_id_and_the_others_go_on() {
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(ids(0..150)).await;
     call.close_send();
-    let told = call.collect().await;
-    told.status.clone().unwrap();
-    assert_eq!(told.users, [ids(0..50), ids(100..150)].concat());
-    assert_eq!(told.failed_with("NOT_FOUND"), ids(50..100));
-    assert_eq!((told.progress.done, told.progress.failed), (100, 50));
+    let outcome = call.collect().await;
+    outcome.status.clone().unwrap();
+    assert_eq!(outcome.users, [ids(0..50), ids(100..150)].concat());
+    assert_eq!(outcome.failed_with("NOT_FOUND"), ids(50..100));
+    assert_eq!((outcome.progress.done, outcome.progress.failed), (100, 50));
 }
 
 #[tokio::test]
-async fn the_pace_of_the_token_is_kept_and_the_default_deadline_does_not_apply() {
+async fn a_stream_keeps_the_rate_limit_and_has_no_default_deadline() {
     let vendor = start_vendor(all_presences).await;
     let limits = Limits {
         token_requests: 2,
@@ -211,23 +216,23 @@ async fn the_pace_of_the_token_is_kept_and_the_default_deadline_does_not_apply()
         StreamCall::open_with_deadline(&gateway, STREAMS[1], Some(Duration::from_secs(1))).await;
     call.send(ids(0..150)).await;
     call.close_send();
-    // The third turn comes in a minute, which the caller does not have: that
-    // is told once what is under way is answered.
-    let told = call.collect().await;
+    // The third request could start in a minute, after the deadline: the stream
+    // fails as soon as the batches in flight are complete.
+    let outcome = call.collect().await;
     let status = expect_error(
-        told.status.clone(),
+        outcome.status.clone(),
         Code::ResourceExhausted,
         "TOKEN_QUOTA_EXHAUSTED",
     );
     assert!(status.get_details_retry_info().is_some(), "{status:?}");
-    assert_eq!(told.users, ids(0..100));
-    assert_eq!(told.failed_with("TOKEN_QUOTA_EXHAUSTED"), ids(100..150));
+    assert_eq!(outcome.users, ids(0..100));
+    assert_eq!(outcome.failed_with("TOKEN_QUOTA_EXHAUSTED"), ids(100..150));
     assert_eq!(vendor.received().len(), 2);
 }
 
 #[tokio::test]
-async fn as_many_streams_as_a_token_has_places_are_answered_whole() {
-    // Answers of some 20 KB, of which all streams together have hundreds.
+async fn all_streams_within_the_share_of_a_token_complete() {
+    // Responses of about 20 KB; all streams together receive hundreds.
     let vendor = start_vendor(|received| {
         let presences = received
             .ids()
@@ -248,8 +253,8 @@ async fn as_many_streams_as_a_token_has_places_are_answered_whole() {
         call.close_send();
         call.collect().await
     });
-    for told in futures_util::future::join_all(streams).await {
-        told.status.clone().unwrap();
-        assert_eq!(told.users.len(), 400, "{:?}", told.failures);
+    for outcome in futures_util::future::join_all(streams).await {
+        outcome.status.clone().unwrap();
+        assert_eq!(outcome.users.len(), 400, "{:?}", outcome.failures);
     }
 }

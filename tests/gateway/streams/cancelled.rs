@@ -1,4 +1,4 @@
-//! A caller who cancels a stream.
+//! Streams that their caller cancels.
 
 use std::future::pending;
 use std::time::Instant;
@@ -10,11 +10,11 @@ use crate::support::process::ServerProcess;
 use crate::support::stream_caller::{STREAMS, StreamCall};
 use crate::support::{Gateway, Vendor};
 
-/// As many as are enough for either side of the stream to end first.
+/// Enough streams that each side is the first to end in some.
 const CANCELLED: usize = 40;
 
 #[tokio::test]
-async fn a_stream_that_its_caller_cancels_is_logged_as_cancelled() {
+async fn a_cancelled_stream_is_logged_as_cancelled() {
     let vendor = Vendor::start(|_| pending()).await;
     let upstream = format!("http://{}", vendor.address);
     let serving = ServerProcess::start(&["serve", "--upstream-url", &upstream], &[]);
@@ -33,7 +33,7 @@ async fn a_stream_that_its_caller_cancels_is_logged_as_cancelled() {
     assert_eq!(logged, vec!["CANCELLED"; CANCELLED]);
 }
 
-/// The status of each stream, once all are logged.
+/// Waits until all streams are logged; returns their statuses.
 async fn logged(serving: &ServerProcess) -> Vec<String> {
     let begun = Instant::now();
     loop {

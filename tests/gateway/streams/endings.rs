@@ -1,5 +1,5 @@
-//! How streams end, other than by being answered: every id that was taken is
-//! named, and nothing goes on for nobody.
+//! Streams that end early: the results name every id received, and no request
+//! outlives its stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +19,13 @@ fn sorted(mut ids: Vec<String>) -> Vec<String> {
     ids
 }
 
-fn no_answers() -> (InFlight, Arc<Semaphore>) {
+fn closed_gate() -> (InFlight, Arc<Semaphore>) {
     (InFlight::default(), Arc::new(Semaphore::new(0)))
 }
 
 #[tokio::test]
-async fn a_deadline_that_passes_names_what_was_not_read() {
-    let (flight, gate) = no_answers();
+async fn an_expired_deadline_reports_the_ids_not_read() {
+    let (flight, gate) = closed_gate();
     let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let limits = Limits {
         concurrency: 2,
@@ -36,24 +36,27 @@ async fn a_deadline_that_passes_names_what_was_not_read() {
     let mut call = StreamCall::open_with_deadline(&gateway, STREAMS[1], time).await;
     gate.add_permits(1);
     call.send(ids(0..333)).await;
-    let told = call.collect().await;
+    let outcome = call.collect().await;
     expect_error(
-        told.status.clone(),
+        outcome.status.clone(),
         Code::DeadlineExceeded,
         "DEADLINE_EXCEEDED",
     );
-    assert_eq!(told.users.len(), 50);
-    assert_eq!(told.failed_with("DEADLINE_EXCEEDED").len(), 283);
-    assert_eq!(told.ids(), sorted(ids(0..333)));
-    assert_eq!((told.progress.received, told.progress.failed), (333, 283));
+    assert_eq!(outcome.users.len(), 50);
+    assert_eq!(outcome.failed_with("DEADLINE_EXCEEDED").len(), 283);
+    assert_eq!(outcome.ids(), sorted(ids(0..333)));
+    assert_eq!(
+        (outcome.progress.received, outcome.progress.failed),
+        (333, 283)
+    );
     flight
-        .wait_until("all is given up", |counts| counts.pending == 0)
+        .wait_until("all requests are abandoned", |counts| counts.pending == 0)
         .await;
     assert_eq!(flight.counts().started, 3);
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_ends_the_stream_and_names_what_was_not_read() {
+async fn a_rejected_token_ends_the_stream_and_reports_the_ids_not_read() {
     let vendor = start_vendor(|received| match received.ids()[0].as_str() {
         "user-50" => reply(401, r#"{"code": "bad.credentials", "message": "no"}"#),
         _ => all_presences(received),
@@ -66,47 +69,47 @@ async fn a_token_that_is_refused_ends_the_stream_and_names_what_was_not_read() {
     let gateway = Gateway::start_with(&vendor, limits).await;
     let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
     call.send(ids(0..500)).await;
-    let told = call.collect().await;
+    let outcome = call.collect().await;
     expect_error(
-        told.status.clone(),
+        outcome.status.clone(),
         Code::Unauthenticated,
         "BAD_CREDENTIALS",
     );
-    assert_eq!(told.users, ids(0..50));
+    assert_eq!(outcome.users, ids(0..50));
     assert_eq!(
-        sorted(told.failed_with("BAD_CREDENTIALS")),
+        sorted(outcome.failed_with("BAD_CREDENTIALS")),
         sorted(ids(50..500))
     );
     assert_eq!(
         vendor.received().len(),
         2,
-        "a refused token is not tried again"
+        "no request follows a rejected token"
     );
 }
 
 #[tokio::test]
-async fn a_caller_who_sends_nothing_is_not_waited_for_beyond_the_idle_timeout() {
+async fn a_stream_without_messages_ends_after_the_idle_timeout() {
     let vendor = start_vendor(all_presences).await;
     let limits = Limits {
         stream_idle: Duration::from_millis(300),
         ..Limits::default()
     };
     let gateway = Gateway::start_with(&vendor, limits).await;
-    // Nothing at all.
+    // No message.
     let call = StreamCall::open(&gateway, STREAMS[1]).await;
     expect_error(call.status().await, Code::Aborted, "STREAM_IDLE");
     assert_eq!(vendor.received().len(), 0);
-    // An id, and then nothing.
+    // One message, then none.
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(ids(0..1)).await;
-    let told = call.collect().await;
-    expect_error(told.status.clone(), Code::Aborted, "STREAM_IDLE");
-    assert_eq!(told.users, ids(0..1));
+    let outcome = call.collect().await;
+    expect_error(outcome.status.clone(), Code::Aborted, "STREAM_IDLE");
+    assert_eq!(outcome.users, ids(0..1));
 }
 
 #[tokio::test]
-async fn a_vendor_who_is_slow_is_not_the_callers_idleness() {
-    let (flight, gate) = no_answers();
+async fn a_slow_vendor_does_not_make_a_stream_idle() {
+    let (flight, gate) = closed_gate();
     let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let limits = Limits {
         stream_idle: Duration::from_millis(100),
@@ -116,21 +119,21 @@ async fn a_vendor_who_is_slow_is_not_the_callers_idleness() {
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(ids(0..1)).await;
     flight
-        .wait_until("it is asked", |counts| counts.started == 1)
+        .wait_until("the request arrives", |counts| counts.started == 1)
         .await;
-    // What shows that more time than that has passed.
+    // An idle stream that ends proves that the timeout has passed.
     let other = StreamCall::open(&gateway, STREAMS[1]).await;
     expect_error(other.status().await, Code::Aborted, "STREAM_IDLE");
     gate.add_permits(1);
     call.close_send();
-    let told = call.collect().await;
-    told.status.unwrap();
-    assert_eq!(told.users, ids(0..1));
+    let outcome = call.collect().await;
+    outcome.status.unwrap();
+    assert_eq!(outcome.users, ids(0..1));
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_stops_what_is_under_way() {
-    let (flight, gate) = no_answers();
+async fn a_cancelled_stream_abandons_its_requests() {
+    let (flight, gate) = closed_gate();
     let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let limits = Limits {
         concurrency: 4,
@@ -141,14 +144,14 @@ async fn a_caller_who_goes_away_stops_what_is_under_way() {
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(ids(0..1000)).await;
     flight
-        .wait_until("four batches are asked", |counts| counts.pending == 4)
+        .wait_until("four batches are sent", |counts| counts.pending == 4)
         .await;
     drop(call);
     flight
-        .wait_until("they are given up", |counts| counts.abandoned == 4)
+        .wait_until("they are abandoned", |counts| counts.abandoned == 4)
         .await;
     assert_eq!(flight.counts().started, 4);
-    // Its place is free for another.
+    // Its permit is free for another stream.
     gate.add_permits(9);
     loop {
         match StreamCall::try_open(&gateway, STREAMS[1], None, Some("Bearer other")).await {
@@ -163,10 +166,10 @@ async fn a_caller_who_goes_away_stops_what_is_under_way() {
 }
 
 #[tokio::test]
-async fn a_caller_who_takes_nothing_is_asked_for_no_more_and_let_go() {
+async fn a_stream_whose_results_are_not_read_stops_and_is_reset() {
     let flight = InFlight::default();
     let counted = flight.clone();
-    // Answers of 20 KB, so that a few fill what is on its way.
+    // Responses of 20 KB, so that a few fill the flow-control window.
     let vendor = Vendor::start(move |received| {
         let held = counted.start_request();
         async move {
@@ -188,39 +191,39 @@ async fn a_caller_who_takes_nothing_is_asked_for_no_more_and_let_go() {
     let endpoint = format!("http://{}", gateway.address)
         .parse::<Endpoint>()
         .unwrap();
-    // What HTTP/2 begins with; tonic's own windows hold 2 MiB.
+    // The initial window of HTTP/2; tonic's default is 2 MiB.
     let endpoint = endpoint.initial_stream_window_size(65_535);
     gateway.channel = endpoint.connect().await.unwrap();
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
-    // 200 batches, of which the client takes what fits into its window.
+    // 200 batches; the client reads as many as fit into its window.
     for part in 0..4 {
-        let asked = call.send(ids(part * 2500..part * 2500 + 2500));
-        let _ = tokio::time::timeout(Duration::from_millis(200), asked).await;
+        let sent = call.send(ids(part * 2500..part * 2500 + 2500));
+        let _ = tokio::time::timeout(Duration::from_millis(200), sent).await;
     }
-    // The second begins to wait after the last that was done for the first caller.
+    // The second stream starts to wait after the last activity of the first.
     for _ in 0..2 {
         let other = StreamCall::open(&gateway, STREAMS[1]).await;
         expect_error(other.status().await, Code::Aborted, "STREAM_IDLE");
     }
-    let asked = flight.counts().started;
-    // Three fit into the window; some more are in buffers on the way.
+    let sent = flight.counts().started;
+    // Three fit into the window; a few more are in buffers.
     assert!(
-        asked < 30,
-        "{asked} batches were asked for a caller who takes nothing"
+        sent < 30,
+        "{sent} batches were sent for a stream that is not read"
     );
-    // What was on its way can be taken; then it says why it ended, or broke off.
+    // The results in transit can be read; then comes a status or a reset.
     let mut taken = 0;
     while let Some(results) = call.next().await {
         taken += results.users().len();
     }
-    let told = call.status().await;
-    assert!(told.is_err(), "it cannot have been answered: {told:?}");
-    assert!(taken <= asked * 50);
+    let outcome = call.status().await;
+    assert!(outcome.is_err(), "the stream cannot succeed: {outcome:?}");
+    assert!(taken <= sent * 50);
 }
 
 #[tokio::test]
-async fn a_gateway_that_ends_answers_what_is_under_way_and_names_the_rest() {
-    let (flight, gate) = no_answers();
+async fn shutdown_completes_batches_in_flight_and_reports_the_other_ids() {
+    let (flight, gate) = closed_gate();
     let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let limits = Limits {
@@ -233,10 +236,10 @@ async fn a_gateway_that_ends_answers_what_is_under_way_and_names_the_rest() {
     let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
     call.send(ids(0..420)).await;
     flight
-        .wait_until("two batches are asked", |counts| counts.pending == 2)
+        .wait_until("two batches are sent", |counts| counts.pending == 2)
         .await;
     drop(stop);
-    // The answer comes while it ends: no connection is accepted any more.
+    // The response comes during the drain, when no connection is accepted.
     let refusing = async {
         while tokio::net::TcpStream::connect(gateway.address)
             .await
@@ -247,17 +250,17 @@ async fn a_gateway_that_ends_answers_what_is_under_way_and_names_the_rest() {
     };
     wait_for("the end of the listener", refusing).await;
     gate.add_permits(9);
-    let told = call.collect().await;
-    expect_error(told.status.clone(), Code::Unavailable, "SHUTTING_DOWN");
-    assert_eq!(told.users, ids(0..100));
-    assert_eq!(told.failed_with("SHUTTING_DOWN"), ids(100..420));
-    assert_eq!(told.progress.failed, 320);
+    let outcome = call.collect().await;
+    expect_error(outcome.status.clone(), Code::Unavailable, "SHUTTING_DOWN");
+    assert_eq!(outcome.users, ids(0..100));
+    assert_eq!(outcome.failed_with("SHUTTING_DOWN"), ids(100..420));
+    assert_eq!(outcome.progress.failed, 320);
     assert_eq!(flight.counts().started, 2);
     assert_stops_soon(serving).await;
 }
 
 #[tokio::test]
-async fn a_stream_that_only_waits_ends_with_the_gateway() {
+async fn shutdown_ends_a_stream_without_requests() {
     let vendor = start_vendor(all_presences).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let upstream = format!("http://{}", vendor.address);
@@ -272,8 +275,8 @@ async fn a_stream_that_only_waits_ends_with_the_gateway() {
 }
 
 #[tokio::test]
-async fn what_the_end_of_the_drain_cuts_off_is_told_as_the_gateways_end() {
-    let (flight, gate) = no_answers();
+async fn batches_cut_by_the_drain_timeout_report_the_shutdown() {
+    let (flight, gate) = closed_gate();
     let vendor = gated_vendor(&flight, &gate, all_presences).await;
     let (stop, stopped) = oneshot::channel::<()>();
     let mut limits = Limits::default();
@@ -284,11 +287,11 @@ async fn what_the_end_of_the_drain_cuts_off_is_told_as_the_gateways_end() {
     let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
     call.send(ids(0..60)).await;
     flight
-        .wait_until("both batches are asked", |counts| counts.pending == 2)
+        .wait_until("both batches are sent", |counts| counts.pending == 2)
         .await;
     drop(stop);
-    let told = call.collect().await;
-    expect_error(told.status.clone(), Code::Unavailable, "SHUTTING_DOWN");
-    assert_eq!(told.ids(), sorted(ids(0..60)));
+    let outcome = call.collect().await;
+    expect_error(outcome.status.clone(), Code::Unavailable, "SHUTTING_DOWN");
+    assert_eq!(outcome.ids(), sorted(ids(0..60)));
     assert_stops_soon(serving).await;
 }

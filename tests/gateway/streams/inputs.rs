@@ -1,4 +1,4 @@
-//! What callers send into streams that is not as it should be.
+//! Invalid and unusual messages in streams.
 
 use presence_gateway::proto::v1::StreamProgress;
 use tonic::Code;
@@ -14,7 +14,7 @@ async fn gateway() -> (Vendor, Gateway) {
 }
 
 #[tokio::test]
-async fn a_stream_without_ids_is_answered_with_counts_of_nothing() {
+async fn a_stream_without_ids_returns_zero_counts() {
     let (vendor, gateway) = gateway().await;
     for stream in STREAMS {
         for messages in [0, 1] {
@@ -23,7 +23,7 @@ async fn a_stream_without_ids_is_answered_with_counts_of_nothing() {
                 call.send(Vec::new()).await;
             }
             call.close_send();
-            let only = call.next().await.expect("the counts");
+            let only = call.next().await.expect("a progress");
             assert_eq!(only.progress, Some(StreamProgress::default()));
             assert!(call.next().await.is_none());
             call.status().await.unwrap();
@@ -33,47 +33,47 @@ async fn a_stream_without_ids_is_answered_with_counts_of_nothing() {
 }
 
 #[tokio::test]
-async fn the_same_id_a_hundred_thousand_times_is_asked_a_few_times() {
+async fn an_id_repeated_a_hundred_thousand_times_is_sent_a_few_times() {
     let (vendor, gateway) = gateway().await;
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     for _ in 0..20 {
         call.send(vec!["a".to_owned(); 5000]).await;
     }
     call.close_send();
-    let told = call.collect().await;
-    told.status.clone().unwrap();
-    let progress = told.progress;
+    let outcome = call.collect().await;
+    outcome.status.clone().unwrap();
+    let progress = outcome.progress;
     assert_eq!(progress.received, 100_000);
     assert_eq!(progress.done + progress.duplicates, 100_000);
     assert_eq!(progress.done, count(&vendor.received()));
-    assert_eq!(count(&told.users), progress.done);
+    assert_eq!(count(&outcome.users), progress.done);
     assert!(progress.done <= 20, "{progress:?}");
 }
 
 #[tokio::test]
-async fn an_id_that_cannot_be_asked_fails_alone_and_is_named() {
+async fn an_invalid_id_fails_alone() {
     let (vendor, gateway) = gateway().await;
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     let long = "x".repeat(257);
-    let asked = ["a", "", "b,c", "d", &long, "."].map(str::to_owned);
-    call.send(asked.to_vec()).await;
+    let requested = ["a", "", "b,c", "d", &long, "."].map(str::to_owned);
+    call.send(requested.to_vec()).await;
     call.send(vec!["after".into()]).await;
     call.close_send();
-    let told = call.collect().await;
-    told.status.clone().unwrap();
-    assert_eq!(told.users, ["a", "d", ".", "after"]);
-    assert_eq!(told.failed_with("INVALID_REQUEST"), ["", "b,c", &long]);
-    assert_eq!((told.progress.failed, told.progress.done), (3, 4));
-    let asked: Vec<_> = vendor
+    let outcome = call.collect().await;
+    outcome.status.clone().unwrap();
+    assert_eq!(outcome.users, ["a", "d", ".", "after"]);
+    assert_eq!(outcome.failed_with("INVALID_REQUEST"), ["", "b,c", &long]);
+    assert_eq!((outcome.progress.failed, outcome.progress.done), (3, 4));
+    let sent: Vec<_> = vendor
         .received()
         .iter()
         .flat_map(ReceivedRequest::ids)
         .collect();
-    assert_eq!(asked, ["a", "d", ".", "after"]);
+    assert_eq!(sent, ["a", "d", ".", "after"]);
 }
 
 #[tokio::test]
-async fn a_message_of_too_many_ids_ends_the_stream_and_says_so() {
+async fn a_message_with_too_many_ids_ends_the_stream() {
     let vendor = start_vendor(all_presences).await;
     let limits = Limits {
         max_ids: 100,
@@ -95,12 +95,12 @@ async fn a_message_of_too_many_ids_ends_the_stream_and_says_so() {
     assert_eq!(
         vendor.received().len(),
         1,
-        "what comes after an error is not read"
+        "no message is read after an error"
     );
 }
 
 #[tokio::test]
-async fn a_message_that_is_too_large_is_refused_by_its_size() {
+async fn a_message_that_is_too_large_is_rejected_by_its_size() {
     let (_vendor, gateway) = gateway().await;
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(vec!["x".repeat(300 * 1024)]).await;
@@ -113,7 +113,7 @@ async fn a_message_that_is_too_large_is_refused_by_its_size() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_end_the_stream() {
+async fn a_malformed_message_ends_the_stream() {
     let (_vendor, gateway) = gateway().await;
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send(ids(0..1)).await;
@@ -123,7 +123,7 @@ async fn bytes_that_are_no_message_end_the_stream() {
 }
 
 #[tokio::test]
-async fn the_source_is_needed_first_and_cannot_be_changed() {
+async fn the_first_message_needs_a_source_and_later_ones_cannot_change_it() {
     let (vendor, gateway) = gateway().await;
     for wrong in ["", ".", ".."] {
         let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
@@ -160,7 +160,7 @@ async fn the_source_is_needed_first_and_cannot_be_changed() {
 }
 
 #[tokio::test]
-async fn the_order_is_settled_by_the_first_message() {
+async fn only_the_first_message_chooses_the_order() {
     let (_vendor, gateway) = gateway().await;
     let mut call = StreamCall::open(&gateway, STREAMS[1]).await;
     call.send_first(ids(0..1), false).await;
@@ -179,7 +179,7 @@ async fn the_order_is_settled_by_the_first_message() {
 }
 
 #[tokio::test]
-async fn a_stream_without_a_token_is_refused_before_anything_is_read() {
+async fn a_stream_without_a_token_is_rejected_unread() {
     let (_vendor, gateway) = gateway().await;
     for (token, reason) in [
         (None, "MISSING_TOKEN"),

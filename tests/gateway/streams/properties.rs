@@ -1,4 +1,4 @@
-//! What holds for any stream: every id that was asked is named, and counted.
+//! A property of all streams: the results name and count every id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::task::yield_now;
 
-use super::some;
+use super::some_presences;
 use crate::support::stream_caller::{STREAMS, StreamCall, count as length};
 use crate::support::{Gateway, Limits, Vendor, disconnect, reply};
 
-/// One stream, and what the vendor makes of it.
+/// One stream, and the vendor's responses.
 #[derive(Debug, Clone)]
-struct Scene {
+struct Scenario {
     stream: usize,
     unordered: bool,
-    /// The ids of each message; some are repeated, unknown, or cannot be asked.
+    /// The ids of each message; some are repeated, unknown, or invalid.
     messages: Vec<Vec<u16>>,
-    /// For each batch, by its first id: whether it fails, and how late it is.
+    /// For each batch, by its first id: whether it fails, and its delay.
     fates: Vec<(bool, usize)>,
 }
 
-fn scene() -> impl Strategy<Value = Scene> {
+fn scenario() -> impl Strategy<Value = Scenario> {
     let ids = vec(0..600_u16, 0..300);
     (
         0..2_usize,
@@ -32,7 +32,7 @@ fn scene() -> impl Strategy<Value = Scene> {
         vec(ids, 0..6),
         vec((prop::bool::weighted(0.2), 0..40_usize), 1..20),
     )
-        .prop_map(|(stream, unordered, messages, fates)| Scene {
+        .prop_map(|(stream, unordered, messages, fates)| Scenario {
             stream,
             unordered,
             messages,
@@ -49,21 +49,21 @@ fn spelt(id: u16) -> String {
     }
 }
 
-async fn play(gateway: &Gateway, fates: &Mutex<Vec<(bool, usize)>>, scene: Scene) {
-    fates.lock().clone_from(&scene.fates);
-    let mut call = StreamCall::open(gateway, STREAMS[scene.stream]).await;
-    let mut asked = Vec::new();
-    for message in &scene.messages {
+async fn play(gateway: &Gateway, fates: &Mutex<Vec<(bool, usize)>>, scenario: Scenario) {
+    fates.lock().clone_from(&scenario.fates);
+    let mut call = StreamCall::open(gateway, STREAMS[scenario.stream]).await;
+    let mut sent = Vec::new();
+    for message in &scenario.messages {
         let ids: Vec<String> = message.iter().copied().map(spelt).collect();
-        asked.extend(ids.clone());
-        call.send_first(ids, scene.unordered).await;
+        sent.extend(ids.clone());
+        call.send_first(ids, scenario.unordered).await;
     }
     call.close_send();
-    let told = call.collect().await;
-    told.status.clone().unwrap();
-    let progress = told.progress;
-    assert_eq!(progress.received, length(&asked));
-    let named = told.ids();
+    let outcome = call.collect().await;
+    outcome.status.clone().unwrap();
+    let progress = outcome.progress;
+    assert_eq!(progress.received, length(&sent));
+    let named = outcome.ids();
     assert_eq!(
         progress.done + progress.missing + progress.failed,
         length(&named),
@@ -74,7 +74,7 @@ async fn play(gateway: &Gateway, fates: &Mutex<Vec<(bool, usize)>>, scene: Scene
         progress.duplicates + length(&named),
         "{progress:?}"
     );
-    // No more often than it was asked, and at least once.
+    // At least once, and no more often than it was sent.
     let count = |ids: &[String]| {
         let mut counts = BTreeMap::new();
         for id in ids {
@@ -82,32 +82,29 @@ async fn play(gateway: &Gateway, fates: &Mutex<Vec<(bool, usize)>>, scene: Scene
         }
         counts
     };
-    let (asked_counts, named_counts) = (count(&asked), count(&named));
-    let all: BTreeSet<_> = asked_counts.keys().collect();
+    let (sent_counts, named_counts) = (count(&sent), count(&named));
+    let all: BTreeSet<_> = sent_counts.keys().collect();
     assert_eq!(all, named_counts.keys().collect());
     for (id, named) in named_counts {
-        assert!(named <= asked_counts[&id], "{id} is named {named} times");
+        assert!(named <= sent_counts[&id], "{id} is reported {named} times");
     }
-    if !scene.unordered {
-        let mut place = asked.iter();
-        for user in &told.users {
-            assert!(
-                place.any(|id| id == user),
-                "{user} is not in the order of asking"
-            );
+    if !scenario.unordered {
+        let mut place = sent.iter();
+        for user in &outcome.users {
+            assert!(place.any(|id| id == user), "{user} is out of order");
         }
     }
 }
 
 #[test]
-fn every_id_is_named_and_counted_whatever_is_asked_and_answered() {
+fn every_id_is_reported_and_counted() {
     let runtime = Runtime::new().unwrap();
     let fates: Arc<Mutex<Vec<(bool, usize)>>> = Arc::default();
-    let told = Arc::clone(&fates);
+    let shared_fates = Arc::clone(&fates);
     let gateway = runtime.block_on(async {
         let vendor = Vendor::start(move |received| {
             let first = received.ids()[0].bytes().map(usize::from).sum::<usize>();
-            let fates = told.lock();
+            let fates = shared_fates.lock();
             let (fails, late) = fates[first % fates.len()];
             drop(fates);
             async move {
@@ -115,7 +112,7 @@ fn every_id_is_named_and_counted_whatever_is_asked_and_answered() {
                     yield_now().await;
                 }
                 match (fails, first % 3) {
-                    (false, _) => some(&received),
+                    (false, _) => some_presences(&received),
                     (true, 0) => reply(404, r#"{"code": "not.found"}"#),
                     (true, 1) => reply(200, "{}"),
                     (true, _) => disconnect(),
@@ -134,7 +131,7 @@ fn every_id_is_named_and_counted_whatever_is_asked_and_answered() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    proptest!(config, |(scene in scene())| {
-        runtime.block_on(play(&gateway, &fates, scene));
+    proptest!(config, |(scenario in scenario())| {
+        runtime.block_on(play(&gateway, &fates, scenario));
     });
 }

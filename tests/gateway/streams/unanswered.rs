@@ -1,5 +1,5 @@
-//! Batches of a stream that are never answered: each has `--max-deadline`, and
-//! the rest of the stream goes on.
+//! Batches of a stream without a response: each fails after `--max-deadline`,
+//! and the stream continues.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -13,12 +13,12 @@ use crate::support::bulk::{all_presences, ids};
 use crate::support::stream_caller::{ResultsExt, STREAMS, StreamCall};
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor};
 
-/// How the vendor fails to answer.
+/// How the vendor fails to respond.
 #[derive(Debug, Clone, Copy)]
 enum Fails {
-    /// Nothing comes at all.
+    /// No response.
     Never,
-    /// The answer begins, and does not go on.
+    /// A response that starts and stalls.
     Midway,
 }
 
@@ -34,7 +34,8 @@ impl Fails {
     }
 }
 
-/// A vendor that fails to answer batches that begin with one of `first`.
+/// Starts a vendor that fails to respond to batches that start with one of
+/// `first`.
 async fn failing(fails: Fails, first: &'static [&'static str]) -> Vendor {
     Vendor::start(move |received: ReceivedRequest| async move {
         if first.contains(&received.ids()[0].as_str()) {
@@ -56,7 +57,7 @@ fn limits(concurrency: usize, share_reads: bool) -> Limits {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_never_answered_is_told_and_the_rest_goes_on() {
+async fn a_batch_without_a_response_fails_and_others_continue() {
     for (fails, share_reads) in [
         (Fails::Never, false),
         (Fails::Midway, false),
@@ -68,7 +69,7 @@ async fn a_batch_that_is_never_answered_is_told_and_the_rest_goes_on() {
         call.send(ids(0..300)).await;
         let mut users = Vec::new();
         let failed = loop {
-            let results = call.next().await.expect("the stream should not end");
+            let results = call.next().await.expect("results");
             users.extend(results.users());
             if !results.failures.is_empty() {
                 break results;
@@ -87,31 +88,31 @@ async fn a_batch_that_is_never_answered_is_told_and_the_rest_goes_on() {
             "{status:?}"
         );
         assert!(status.message.contains("--max-deadline"), "{status:?}");
-        // Those behind it, and what is asked for later.
+        // The batches behind it, and ids sent later.
         call.send(ids(300..350)).await;
         call.close_send();
-        let told = call.collect().await;
-        told.status.clone().unwrap();
-        assert_eq!(told.users, ids(100..350), "{fails:?}");
-        assert_eq!((told.progress.done, told.progress.failed), (300, 50));
+        let outcome = call.collect().await;
+        outcome.status.clone().unwrap();
+        assert_eq!(outcome.users, ids(100..350), "{fails:?}");
+        assert_eq!((outcome.progress.done, outcome.progress.failed), (300, 50));
     }
 }
 
 #[tokio::test]
-async fn as_many_batches_without_an_answer_as_are_sent_at_once_do_not_stop_a_stream() {
+async fn batches_without_a_response_do_not_stop_a_stream() {
     let vendor = failing(Fails::Never, &["user-0", "user-50"]).await;
     let gateway = Gateway::start_with(&vendor, limits(2, false)).await;
     let mut call = StreamCall::open(&gateway, STREAMS[0]).await;
     call.send_first(ids(0..200), true).await;
     call.close_send();
-    let told = call.collect().await;
-    told.status.clone().unwrap();
-    let mut users = told.users.clone();
+    let outcome = call.collect().await;
+    outcome.status.clone().unwrap();
+    let mut users = outcome.users.clone();
     users.sort();
     let mut answered = ids(100..200);
     answered.sort();
     assert_eq!(users, answered);
-    let mut failed = told.failed_with("DEADLINE_EXCEEDED");
+    let mut failed = outcome.failed_with("DEADLINE_EXCEEDED");
     failed.sort();
     let mut unanswered = ids(0..100);
     unanswered.sort();

@@ -1,4 +1,4 @@
-//! The fault table at work: a gateway in front of a vendor that misbehaves.
+//! The harness of the fault table: a gateway in front of a faulty vendor.
 
 pub mod column;
 pub mod fault;

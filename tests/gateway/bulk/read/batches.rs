@@ -1,5 +1,5 @@
-//! Bulk reads: what is asked, in how many requests, and how the answers are
-//! put together.
+//! Bulk reads: how ids are cut into requests, and how the responses are
+//! assembled.
 
 use serde_json::{Value, json};
 use tonic::Code;
@@ -30,8 +30,8 @@ async fn fifty_ids_are_one_request_and_each_batch_repeats_the_other_parameters()
 
             let mut received = vendor.received();
             received.sort_by_key(|received| received.ids()[0][5..].parse::<usize>().unwrap());
-            let asked: Vec<_> = received.iter().map(ReceivedRequest::ids).collect();
-            assert_eq!(asked, batches, "{rpc} of {count} ids");
+            let sent: Vec<_> = received.iter().map(ReceivedRequest::ids).collect();
+            assert_eq!(sent, batches, "{rpc} of {count} ids");
             for received in received {
                 let names = received.query().into_iter().map(|(name, _)| name);
                 assert_eq!(received.path(), path, "{rpc}");
@@ -43,10 +43,10 @@ async fn fifty_ids_are_one_request_and_each_batch_repeats_the_other_parameters()
 }
 
 #[tokio::test]
-async fn an_id_that_is_repeated_is_asked_once_as_it_was_first_spelt() {
+async fn a_repeated_id_is_sent_once_in_its_first_spelling() {
     let vendor = start_vendor(all_presences).await;
     let gateway = Gateway::start(&vendor).await;
-    // More than 50 with the repetitions, and 50 without.
+    // 50 distinct ids, more with repetitions.
     let repeated = [ids(0..30), vec!["USER-3".to_owned(); 20], ids(10..50)].concat();
     let answer = gateway.call(READ, json!({"id": repeated})).await.unwrap();
     assert_eq!(vendor.single_request().ids(), ids(0..50));
@@ -54,7 +54,7 @@ async fn an_id_that_is_repeated_is_asked_once_as_it_was_first_spelt() {
 }
 
 #[tokio::test]
-async fn without_ids_the_vendor_is_asked_once_and_its_answer_is_returned() {
+async fn a_request_without_ids_is_forwarded_once() {
     for (rpc, path) in READS {
         let list = json!([presence("b"), presence("a"), presence("b"), {}]);
         let vendor = Vendor::with_response(200, list.to_string()).await;
@@ -67,7 +67,7 @@ async fn without_ids_the_vendor_is_asked_once_and_its_answer_is_returned() {
 }
 
 #[tokio::test]
-async fn as_many_ids_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
+async fn the_limit_of_ids_is_accepted_and_one_more_is_rejected_unsent() {
     for (rpc, _) in READS {
         let vendor = start_vendor(all_presences).await;
         let limits = Limits {
@@ -89,18 +89,18 @@ async fn as_many_ids_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
         for part in ["60", "61", "--max-bulk-ids"] {
             assert!(status.message().contains(part), "{}", status.message());
         }
-        assert_eq!(vendor.received().len(), sent, "{rpc}: something was sent");
+        assert_eq!(vendor.received().len(), sent, "{rpc}: a request was sent");
     }
 }
 
 #[tokio::test]
-async fn an_id_that_cannot_be_asked_is_named_and_nothing_is_sent() {
+async fn an_invalid_id_is_reported_and_nothing_is_sent() {
     let longest = "x".repeat(256);
     let too_long = "x".repeat(257);
     for (rpc, _) in READS {
         let vendor = start_vendor(all_presences).await;
         let gateway = Gateway::start(&vendor).await;
-        // Also where the batch before is without fault.
+        // Also if the batch before is valid.
         let mut wrong = ids(0..70);
         wrong[55] = "a,b".to_owned();
         wrong[60] = String::new();
@@ -113,7 +113,7 @@ async fn an_id_that_cannot_be_asked_is_named_and_nothing_is_sent() {
         );
         assert_eq!(violations(&status), ["ids[55]", "ids[60]", "ids[69]"]);
         assert!(status.message().contains("comma"), "{}", status.message());
-        assert!(vendor.received().is_empty(), "{rpc}: something was sent");
+        assert!(vendor.received().is_empty(), "{rpc}: a request was sent");
 
         request["id"] = json!([longest, ".", ".."]);
         gateway.call(rpc, request).await.unwrap();
@@ -122,7 +122,7 @@ async fn an_id_that_cannot_be_asked_is_named_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
+async fn a_presence_is_matched_by_its_user_and_never_by_its_position() {
     let by_uri = json!({"selfUri": "/api/v2/users/user-2/presences/purecloud", "message": "uri"});
     let by_uri_and_empty_id = json!({"userId": "", "selfUri": "/api/v2/users/USER-4/presences"});
     let encoded = json!({"selfUri": "/api/v2/users/z%C3%ab%20%2F/presences/purecloud"});
@@ -143,8 +143,8 @@ async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
     ]);
     let vendor = Vendor::with_response(200, answer.to_string()).await;
     let gateway = Gateway::start(&vendor).await;
-    let asked = [ids(0..6), vec!["LOUD".to_owned(), "z\u{eb} /".to_owned()]].concat();
-    let answer = gateway.call(READ, json!({"id": asked})).await.unwrap();
+    let requested = [ids(0..6), vec!["LOUD".to_owned(), "z\u{eb} /".to_owned()]].concat();
+    let answer = gateway.call(READ, json!({"id": requested})).await.unwrap();
     let expected = json!([
         second,
         by_uri,
@@ -161,7 +161,7 @@ async fn an_answer_is_matched_by_the_user_it_names_and_never_by_its_place() {
 }
 
 #[tokio::test]
-async fn what_is_no_array_is_an_error_and_never_means_that_all_are_missing() {
+async fn a_response_that_is_no_array_fails_and_reports_no_missing_ids() {
     for body in ["", " ", "null", "{}", r#"{"entities":[]}"#, "[", "<html>"] {
         let vendor = Vendor::with_response(200, body).await;
         let gateway = Gateway::start(&vendor).await;
@@ -189,10 +189,9 @@ async fn what_is_no_array_is_an_error_and_never_means_that_all_are_missing() {
 }
 
 #[tokio::test]
-async fn a_user_whose_id_is_of_another_kind_is_matched_by_the_path_and_else_never_told_as_missing()
-{
+async fn a_user_id_of_another_type_is_matched_by_the_path_and_never_reported_missing() {
     for (rpc, _) in READS {
-        // By the path, which names the user too; and a path that is not needed.
+        // The path holds the user id, too; the last path is not needed.
         let list = json!([
             {"userId": 7, "selfUri": "/api/v2/users/a/presences/purecloud", "message": "m"},
             {"userId": "b", "selfUri": 7},
@@ -207,7 +206,7 @@ async fn a_user_whose_id_is_of_another_kind_is_matched_by_the_path_and_else_neve
         ]});
         assert_eq!(answer, expected, "{rpc}");
 
-        // Whom these are about is not known; it may be the user asked for.
+        // The user of these is unknown; it may be a requested one.
         for odd in [
             json!({"userId": 7}),
             json!({"userId": ["a"], "selfUri": {}}),

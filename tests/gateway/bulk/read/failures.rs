@@ -1,4 +1,4 @@
-//! What a bulk read answers where some of it fails.
+//! Bulk reads with failed batches.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 #[tokio::test]
-async fn with_partial_results_what_failed_stands_beside_what_worked() {
+async fn partial_results_hold_presences_and_failures() {
     for (rpc, _) in READS {
         let vendor = start_vendor(|received| match received.ids()[0].as_str() {
             "user-50" => reply(
@@ -49,7 +49,7 @@ async fn with_partial_results_what_failed_stands_beside_what_worked() {
         );
         let status = &answer["failures"][0]["status"];
         assert_eq!(status["message"], "no");
-        // No permission is required for these, so none is named.
+        // These RPCs declare no permission, so the error names none.
         assert_eq!(
             status["details"],
             json!([
@@ -69,7 +69,7 @@ async fn with_partial_results_what_failed_stands_beside_what_worked() {
 }
 
 #[tokio::test]
-async fn with_partial_results_it_is_ok_although_every_batch_failed() {
+async fn partial_results_succeed_although_every_batch_failed() {
     let vendor = Vendor::with_response(500, "").await;
     let gateway = Gateway::start(&vendor).await;
     let request = json!({"id": ids(0..120), "allowPartialResults": true});
@@ -84,7 +84,7 @@ async fn with_partial_results_it_is_ok_although_every_batch_failed() {
 }
 
 #[tokio::test]
-async fn a_refused_token_holds_for_the_whole_call_and_is_not_tried_again() {
+async fn a_rejected_token_fails_the_call_and_is_not_sent_again() {
     let vendor = Vendor::with_response(401, r#"{"code":"bad.credentials","message":"no"}"#).await;
     let limits = Limits {
         concurrency: 2,
@@ -101,12 +101,12 @@ async fn a_refused_token_holds_for_the_whole_call_and_is_not_tried_again() {
             Some(CORRELATION_ID)
         );
         let sent = vendor.received().len() - before;
-        assert!(sent <= 2, "{sent} requests bore a token that was refused");
+        assert!(sent <= 2, "{sent} requests with a rejected token");
     }
 }
 
 #[tokio::test]
-async fn a_token_refused_on_the_way_does_not_cost_what_was_read_before() {
+async fn a_token_rejected_midway_keeps_the_presences_read_before() {
     let vendor = start_vendor(|received| match received.ids()[0].as_str() {
         "user-0" => all_presences(received),
         _ => reply(401, r#"{"code":"bad.credentials","message":"no"}"#),
@@ -133,7 +133,7 @@ async fn a_token_refused_on_the_way_does_not_cost_what_was_read_before() {
 }
 
 #[tokio::test]
-async fn an_answer_in_another_batch_serves_also_where_the_own_batch_failed() {
+async fn a_presence_in_another_batch_counts_although_its_own_batch_failed() {
     let vendor = start_vendor(|received| {
         if received.ids()[0] == "user-0" {
             return reply(500, "");
@@ -155,7 +155,7 @@ async fn an_answer_in_another_batch_serves_also_where_the_own_batch_failed() {
 }
 
 #[tokio::test]
-async fn a_batch_that_failed_is_no_failure_where_another_one_answers_for_all_of_it() {
+async fn a_failed_batch_is_not_reported_if_others_return_all_its_users() {
     let vendor = start_vendor(|received| match received.ids().as_slice() {
         [_only] => reply(500, ""),
         _ => reply(200, json!([presence("user-50")]).to_string()),
@@ -170,7 +170,7 @@ async fn a_batch_that_failed_is_no_failure_where_another_one_answers_for_all_of_
 }
 
 #[tokio::test]
-async fn the_correlation_id_is_the_failed_batchs_else_the_last_ones() {
+async fn the_correlation_id_is_of_the_failed_batch_or_else_of_the_last() {
     let fails = Arc::new(Mutex::new(None));
     let failing = Arc::clone(&fails);
     let vendor = start_vendor(move |received| {

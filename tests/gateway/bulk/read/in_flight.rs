@@ -1,5 +1,4 @@
-//! The batches of a bulk read while they are in flight: how many there are,
-//! and what becomes of them when nobody needs them any more.
+//! The batches of a bulk read in flight: their number, and their cancellation.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -16,13 +15,13 @@ use crate::support::bulk::{
 use crate::support::in_flight::{InFlight, gated_vendor, wait_for};
 use crate::support::{Gateway, Limits, Vendor, expect_error, metadata, reply};
 
-/// A vendor that never answers, but counts.
+/// Starts a vendor that counts requests and never responds.
 async fn silent_vendor(flight: &InFlight) -> Vendor {
     let flight = flight.clone();
     Vendor::start(move |received| {
         let held = flight.start_request();
         async move {
-            // What a test asks last, to see that nothing came in between.
+            // The last request of a test proves that no other came before it.
             if received.ids() == ["last"] {
                 return held.respond(all_presences(&received));
             }
@@ -33,7 +32,7 @@ async fn silent_vendor(flight: &InFlight) -> Vendor {
 }
 
 #[tokio::test]
-async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
+async fn batches_in_flight_reach_but_never_exceed_the_concurrency() {
     for (rpc, _) in READS {
         for concurrency in [1, 3] {
             let flight = InFlight::default();
@@ -47,15 +46,15 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
             let request = read_request(rpc, json!({"id": ids(0..500)}));
             let call = tokio::spawn(async move { gateway.call(rpc, request).await });
             for answered in 0..=(10 - concurrency) {
-                let begun = answered + concurrency;
-                let what = format!("{begun} batches have begun");
+                let started = answered + concurrency;
+                let what = format!("{started} batches have started");
                 flight
-                    .wait_until(&what, |counts| counts.started == begun)
+                    .wait_until(&what, |counts| counts.started == started)
                     .await;
                 gate.add_permits(1);
             }
             gate.add_permits(10);
-            let answer = wait_for("the answer", call).await.unwrap().unwrap();
+            let answer = wait_for("the response", call).await.unwrap().unwrap();
             assert_eq!(user_ids(&answer), ids(0..500));
             assert_eq!(flight.counts().peak, concurrency, "{:?}", flight.counts());
         }
@@ -63,7 +62,7 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
 }
 
 #[tokio::test]
-async fn the_first_failure_is_the_calls_and_ends_what_is_in_flight() {
+async fn the_first_failure_fails_the_call_and_abandons_its_requests() {
     for (rpc, _) in READS {
         let flight = InFlight::default();
         let counted = flight.clone();
@@ -72,13 +71,13 @@ async fn the_first_failure_is_the_calls_and_ends_what_is_in_flight() {
             async move {
                 match received.ids()[0].as_str() {
                     "last" => held.respond(all_presences(&received)),
-                    // Neither the first of the request nor the last.
+                    // Neither the first batch of the request nor the last.
                     "user-50" => {
                         flight
-                            .wait_until("three have begun", |c| c.started == 3)
+                            .wait_until("three have started", |c| c.started == 3)
                             .await;
-                        let refusal = reply(409, r#"{"code":"first","message":"first"}"#);
-                        held.respond(with_correlation_id(refusal, "first"))
+                        let rejection = reply(409, r#"{"code":"first","message":"first"}"#);
+                        held.respond(with_correlation_id(rejection, "first"))
                     }
                     _ => pending().await,
                 }
@@ -94,20 +93,20 @@ async fn the_first_failure_is_the_calls_and_ends_what_is_in_flight() {
         let status = expect_error(wait_for("the failure", call).await, Code::Aborted, "FIRST");
         assert_eq!(metadata(&status, "inin-correlation-id"), Some("first"));
         flight
-            .wait_until("the others are given up", |counts| counts.abandoned == 2)
+            .wait_until("the others are abandoned", |counts| counts.abandoned == 2)
             .await;
         let last = gateway.call(rpc, read_request(rpc, json!({"id": ["last"]})));
         last.await.unwrap();
         assert_eq!(
             flight.counts().started,
             4,
-            "a batch began after the failure"
+            "a batch started after the failure"
         );
     }
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_ends_what_is_in_flight() {
+async fn a_cancelled_call_abandons_its_requests() {
     for partial in [false, true] {
         let flight = InFlight::default();
         let vendor = silent_vendor(&flight).await;
@@ -120,19 +119,23 @@ async fn a_client_that_goes_away_ends_what_is_in_flight() {
         let request = json!({"id": ids(0..500), "allowPartialResults": partial});
         let call = tokio::spawn(async move { client.call(READ, request).await });
         flight
-            .wait_until("three batches have begun", |c| c.started == 3)
+            .wait_until("three batches have started", |c| c.started == 3)
             .await;
         call.abort();
         flight
-            .wait_until("the three are given up", |counts| counts.abandoned == 3)
+            .wait_until("the three are abandoned", |counts| counts.abandoned == 3)
             .await;
         gateway.call(READ, json!({"id": ["last"]})).await.unwrap();
-        assert_eq!(flight.counts().started, 4, "a batch began for nobody");
+        assert_eq!(
+            flight.counts().started,
+            4,
+            "a batch started after the cancellation"
+        );
     }
 }
 
 #[tokio::test]
-async fn when_time_runs_out_the_call_ends_with_what_is_in_flight() {
+async fn an_expired_deadline_ends_the_call_and_its_requests() {
     let flight = InFlight::default();
     let vendor = silent_vendor(&flight).await;
     let limits = Limits {
@@ -145,18 +148,18 @@ async fn when_time_runs_out_the_call_ends_with_what_is_in_flight() {
     let answer = wait_for("the deadline", call).await;
     expect_error(answer, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     flight
-        .wait_until("the two are given up", |counts| counts.abandoned == 2)
+        .wait_until("the two are abandoned", |counts| counts.abandoned == 2)
         .await;
     gateway.call(READ, json!({"id": ["last"]})).await.unwrap();
     assert_eq!(
         flight.counts().started,
         3,
-        "a batch began after the deadline"
+        "a batch started after the deadline"
     );
 }
 
 #[tokio::test]
-async fn when_time_runs_out_partial_results_name_what_was_not_answered_and_not_tried() {
+async fn partial_results_report_ids_unanswered_or_not_tried_at_the_deadline() {
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
@@ -190,22 +193,22 @@ async fn when_time_runs_out_partial_results_name_what_was_not_answered_and_not_t
         ]
     );
     assert_eq!(answer["missingIds"], json!(null));
-    // The first, the one that was answered, and the one in its place.
+    // The first, the completed one, and its successor.
     assert_eq!(flight.counts().started, 3, "{:?}", flight.counts());
 }
 
 #[tokio::test]
-async fn a_batch_that_is_answered_last_stands_in_its_place_all_the_same() {
+async fn a_batch_that_completes_last_keeps_its_position() {
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
         let (flight, held) = (counted.clone(), counted.start_request());
         async move {
-            // Each waits for the one behind it in the request.
+            // Each waits for its successor in the request.
             let number: usize = received.ids()[0][5..].parse().unwrap();
             let behind = 3 - number / 50;
             flight
-                .wait_until("those behind it are answered", |c| c.answered == behind)
+                .wait_until("its successors are answered", |c| c.answered == behind)
                 .await;
             held.respond(all_presences(&received))
         }
@@ -213,13 +216,13 @@ async fn a_batch_that_is_answered_last_stands_in_its_place_all_the_same() {
     .await;
     let gateway = Gateway::start(&vendor).await;
     let call = gateway.call(READ, json!({"id": ids(0..200)}));
-    let answer = wait_for("the answer", call).await.unwrap();
+    let answer = wait_for("the response", call).await.unwrap();
     assert_eq!(user_ids(&answer), ids(0..200));
 }
 
 #[tokio::test]
-async fn an_id_is_never_asked_for_another_caller() {
-    // Calls beside each other share connections and nothing else.
+async fn concurrent_calls_never_share_requests() {
+    // Concurrent calls share connections only.
     let vendor = start_vendor(all_presences).await;
     let gateway = Gateway::start(&vendor).await;
     let calls = (0..8).map(|caller| {
@@ -237,7 +240,7 @@ async fn an_id_is_never_asked_for_another_caller() {
         })
     });
     for call in calls.collect::<Vec<_>>() {
-        wait_for("an answer", call).await.unwrap();
+        wait_for("the response", call).await.unwrap();
     }
     for received in vendor.received() {
         for id in received.ids() {

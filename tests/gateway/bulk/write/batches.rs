@@ -1,4 +1,4 @@
-//! The bulk write: how it is cut, what is sent, and in which order.
+//! Bulk writes: how updates are cut into requests, and the order of these.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::bulk::{
 use crate::support::in_flight::{InFlight, wait_for};
 use crate::support::{Gateway, Limits, ReceivedRequest, Vendor, expect_error, reply, violations};
 
-/// The bodies that the vendor was sent, in the order of the request's messages.
+/// The bodies that the vendor received, in the order of the updates.
 fn bodies(vendor: &Vendor) -> Vec<Value> {
     let mut bodies: Vec<Value> = vendor
         .received()
@@ -56,7 +56,7 @@ async fn fifty_updates_are_one_request_and_a_batch_is_a_slice_of_the_list() {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_sent_once_as_it_is() {
+async fn an_empty_list_is_sent_once() {
     for partial in [false, true] {
         let vendor = Vendor::with_response(200, "[]").await;
         let gateway = Gateway::start(&vendor).await;
@@ -67,8 +67,8 @@ async fn an_empty_list_is_sent_once_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_answer_comes_back_as_it_is_batch_after_batch() {
-    // Fewer presences than updates, and more; a `null` is dropped.
+async fn presences_are_returned_unchanged_in_the_order_of_batches() {
+    // Fewer presences than updates, and more; `null` is dropped.
     let vendor = start_vendor(|received| match first_user(received).as_str() {
         "user-0" => reply(200, r#"[{"message":"z"},null,{"id":"x"},{"message":"a"}]"#),
         "user-50" => reply(200, "[]"),
@@ -84,7 +84,7 @@ async fn an_answer_comes_back_as_it_is_batch_after_batch() {
 }
 
 #[tokio::test]
-async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one() {
+async fn a_second_update_of_a_user_starts_a_batch_that_waits_for_the_first() {
     for (users, cuts) in [
         (vec!["a", "b", "a", "b", "a", "b"], vec![2, 2, 2]),
         (vec!["a", "a", "A", "a"], vec![1, 1, 1, 1]),
@@ -120,7 +120,7 @@ async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one
             .into_iter()
             .flat_map(|b| b.as_array().unwrap().clone())
             .collect();
-        assert_eq!(sent, list, "not sent in the order of the request");
+        assert_eq!(sent, list, "sent out of order");
         assert_eq!(
             flight.counts().peak,
             1,
@@ -130,8 +130,8 @@ async fn a_user_who_comes_up_again_begins_a_batch_that_waits_for_the_earlier_one
 }
 
 #[tokio::test]
-async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
-    // The second batch has other users; the third has one of the first's.
+async fn a_batch_waits_only_for_the_batch_with_the_same_user() {
+    // The second batch has other users; the third shares one with the first.
     let list = [updates(0..100), vec![update("USER-7", "100")]].concat();
     let (flight, events) = (InFlight::default(), Arc::new(Mutex::new(Vec::new())));
     let (counted, noted) = (flight.clone(), Arc::clone(&events));
@@ -139,7 +139,7 @@ async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
         let (flight, held, events) = (counted.clone(), counted.start_request(), Arc::clone(&noted));
         async move {
             let user = first_user(&received);
-            events.lock().push(format!("{user} begins"));
+            events.lock().push(format!("{user} starts"));
             if user == "user-0" {
                 let what = "the second batch is answered beside the first";
                 flight.wait_until(what, |counts| counts.answered == 1).await;
@@ -150,12 +150,12 @@ async fn a_batch_waits_for_the_one_with_its_user_and_for_no_other() {
     })
     .await;
     let gateway = Gateway::start(&vendor).await;
-    let answer = wait_for("the answer", gateway.call(WRITE, json!({"body": list}))).await;
+    let answer = wait_for("the response", gateway.call(WRITE, json!({"body": list}))).await;
     assert_eq!(messages(&answer.unwrap()), numbers(0..101));
     let events = events.lock();
     let place = |event: &str| events.iter().position(|other| other == event).unwrap();
     assert!(place("user-50 ends") < place("user-0 ends"), "{events:?}");
-    assert!(place("user-0 ends") < place("USER-7 begins"), "{events:?}");
+    assert!(place("user-0 ends") < place("USER-7 starts"), "{events:?}");
 }
 
 /// Updates whose bodies have these sizes as JSON.
@@ -176,11 +176,11 @@ async fn a_batch_has_at_most_500_000_bytes() {
         (vec![250_000, 249_998], vec![250_002, 250_000]),
         (vec![499_998, 40], vec![500_000, 42]),
         (vec![100_000; 11], vec![400_005, 400_005, 300_004]),
-        // Too large for a batch of ours, not for the vendor: alone.
+        // Larger than a batch, but within the vendor's limit: sent alone.
         (vec![40, 511_998, 40], vec![42, 512_000, 42]),
     ] {
         let vendor = Vendor::with_response(200, "[]").await;
-        // One at a time, so that they arrive in order.
+        // Sequential, so that they arrive in order.
         let limits = Limits {
             concurrency: 1,
             ..Limits::default()
@@ -199,13 +199,13 @@ async fn a_batch_has_at_most_500_000_bytes() {
             .flat_map(|r| r.json().as_array().unwrap().clone());
         assert!(
             sent.eq(list),
-            "what was sent is not what was asked: {sizes:?}"
+            "the vendor received other updates: {sizes:?}"
         );
     }
 }
 
 #[tokio::test]
-async fn an_update_that_the_vendor_would_refuse_for_its_size_is_named_and_nothing_is_sent() {
+async fn an_update_over_the_vendors_size_limit_is_reported_and_nothing_is_sent() {
     let vendor = Vendor::with_response(200, "[]").await;
     let gateway = Gateway::start(&vendor).await;
     let request = json!({"body": sized(&[40, 511_999]), "allowPartialResults": true});
@@ -215,14 +215,14 @@ async fn an_update_that_the_vendor_would_refuse_for_its_size_is_named_and_nothin
     for part in ["511999", "511998"] {
         assert!(status.message().contains(part), "{}", status.message());
     }
-    assert!(vendor.received().is_empty(), "something was sent");
+    assert!(vendor.received().is_empty(), "a request was sent");
 }
 
 #[tokio::test]
-async fn an_update_that_names_no_user_is_named_and_nothing_is_sent() {
+async fn an_update_without_a_user_is_reported_and_nothing_is_sent() {
     let vendor = Vendor::with_response(200, "[]").await;
     let gateway = Gateway::start(&vendor).await;
-    // Also where the batch before is without fault.
+    // Also if the batch before is valid.
     let mut list = updates(0..70);
     list[52] = json!({"message": "for whom?"});
     list[60] = update("", "");
@@ -234,14 +234,14 @@ async fn an_update_that_names_no_user_is_named_and_nothing_is_sent() {
         violations(&status),
         ["body[52].id", "body[60].id", "body[69].id"]
     );
-    assert!(vendor.received().is_empty(), "something was sent");
+    assert!(vendor.received().is_empty(), "a request was sent");
 
     let longest = json!({"body": [update(&"x".repeat(256), "")]});
     gateway.call(WRITE, longest).await.unwrap();
 }
 
 #[tokio::test]
-async fn as_many_updates_as_the_limit_are_taken_and_one_more_is_refused_unsent() {
+async fn the_limit_of_updates_is_accepted_and_one_more_is_rejected_unsent() {
     let vendor = start_vendor(applied_updates).await;
     let limits = Limits {
         max_ids: 60,
@@ -262,5 +262,5 @@ async fn as_many_updates_as_the_limit_are_taken_and_one_more_is_refused_unsent()
     for part in ["60", "61", "--max-bulk-ids"] {
         assert!(status.message().contains(part), "{}", status.message());
     }
-    assert_eq!(vendor.received().len(), sent, "something was sent");
+    assert_eq!(vendor.received().len(), sent, "a request was sent");
 }

@@ -1,5 +1,5 @@
-//! What a bulk write tells where some of it fails: never more nor less than
-//! what became of each update.
+//! Bulk writes with failed batches: the report has the exact outcome of each
+//! update.
 
 use axum::response::Response;
 use http::HeaderValue;
@@ -18,8 +18,8 @@ use crate::support::{
     report, violations,
 };
 
-/// A gateway that sends one batch after the other.
-async fn one_by_one(vendor: &Vendor) -> Gateway {
+/// Starts a gateway that sends one batch at a time.
+async fn sequential_gateway(vendor: &Vendor) -> Gateway {
     let limits = Limits {
         concurrency: 1,
         ..Limits::default()
@@ -27,9 +27,9 @@ async fn one_by_one(vendor: &Vendor) -> Gateway {
     Gateway::start_with(vendor, limits).await
 }
 
-/// A vendor that answers no batch before all of them have come: the fate of
-/// each is its own.
-async fn vendor_of_all(
+/// Starts a vendor that responds when all batches have arrived, so that no
+/// outcome depends on another.
+async fn barrier_vendor(
     batches: usize,
     answer: impl Fn(&ReceivedRequest) -> Response + Send + Sync + 'static,
 ) -> Vendor {
@@ -38,7 +38,9 @@ async fn vendor_of_all(
         let (flight, held, answer) = (flight.clone(), flight.start_request(), answer(&received));
         async move {
             flight
-                .wait_until("all batches have begun", |counts| counts.started >= batches)
+                .wait_until("all batches have started", |counts| {
+                    counts.started >= batches
+                })
                 .await;
             held.respond(answer)
         }
@@ -46,7 +48,7 @@ async fn vendor_of_all(
     .await
 }
 
-fn refusal(code: &str) -> Response {
+fn rejection(code: &str) -> Response {
     reply(400, json!({"code": code, "message": code}).to_string())
 }
 
@@ -57,11 +59,11 @@ fn range(first: i64, last: i64) -> IndexRange {
 #[tokio::test]
 async fn a_failure_reports_what_was_applied_what_failed_and_what_was_not_tried() {
     let vendor = start_vendor(|received| match first_user(received).as_str() {
-        "user-100" => with_correlation_id(refusal("bad.request"), "failed"),
+        "user-100" => with_correlation_id(rejection("bad.request"), "failed"),
         _ => applied_updates(received),
     })
     .await;
-    let gateway = one_by_one(&vendor).await;
+    let gateway = sequential_gateway(&vendor).await;
     let answer = gateway.call(WRITE, json!({"body": updates(0..220)})).await;
     let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
     let expected = BulkWriteReport {
@@ -77,7 +79,7 @@ async fn a_failure_reports_what_was_applied_what_failed_and_what_was_not_tried()
         status.message()
     );
     assert_eq!(metadata(&status, "inin-correlation-id"), Some("failed"));
-    // A client that repeated it would apply the first hundred once more.
+    // A retry by the client would apply the first hundred again.
     assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
     assert_eq!(
         vendor.received().len(),
@@ -87,8 +89,8 @@ async fn a_failure_reports_what_was_applied_what_failed_and_what_was_not_tried()
 }
 
 #[tokio::test]
-async fn a_call_of_one_batch_reports_like_any_other() {
-    let vendor = start_vendor(|_| refusal("bad.request")).await;
+async fn a_failed_call_of_one_batch_has_a_report() {
+    let vendor = start_vendor(|_| rejection("bad.request")).await;
     let gateway = Gateway::start(&vendor).await;
     let answer = gateway.call(WRITE, json!({"body": updates(0..3)})).await;
     let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
@@ -99,25 +101,25 @@ async fn a_call_of_one_batch_reports_like_any_other() {
     assert_eq!(report(&status), expected);
 }
 
-/// A refusal that no call waits out.
-fn for_an_hour(mut refusal: Response) -> Response {
+/// Adds a `Retry-After` longer than every deadline.
+fn with_long_retry_after(mut rejection: Response) -> Response {
     let hour = HeaderValue::from_static("3600");
-    refusal.headers_mut().insert("retry-after", hour);
-    refusal
+    rejection.headers_mut().insert("retry-after", hour);
+    rejection
 }
 
 #[tokio::test]
-async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
+async fn one_unknown_batch_makes_the_outcome_of_the_call_unknown() {
     for (end, code) in [
         (disconnect as fn() -> Response, Code::Unknown),
         (|| reply(502, ""), Code::Unknown),
         (|| reply(504, ""), Code::DeadlineExceeded),
     ] {
-        // Neither the first of the request, nor the first to fail.
-        let vendor = vendor_of_all(4, move |received| match first_user(received).as_str() {
-            "user-0" => refusal("first"),
+        // Neither the first batch of the request nor the first to fail.
+        let vendor = barrier_vendor(4, move |received| match first_user(received).as_str() {
+            "user-0" => rejection("first"),
             "user-100" => with_correlation_id(end(), "unknown"),
-            "user-150" => for_an_hour(reply(429, "")),
+            "user-150" => with_long_retry_after(reply(429, "")),
             _ => applied_updates(received),
         })
         .await;
@@ -139,8 +141,8 @@ async fn one_batch_of_unknown_outcome_makes_the_call_s_unknown() {
 }
 
 #[tokio::test]
-async fn of_several_failures_the_first_of_the_request_speaks_for_the_call() {
-    let vendor = vendor_of_all(3, |received| match first_user(received).as_str() {
+async fn the_call_fails_with_its_first_failed_batch() {
+    let vendor = barrier_vendor(3, |received| match first_user(received).as_str() {
         "user-0" => applied_updates(received),
         "user-50" => with_correlation_id(reply(409, r#"{"code":"second"}"#), "second"),
         _ => with_correlation_id(reply(403, r#"{"code":"third"}"#), "third"),
@@ -153,14 +155,14 @@ async fn of_several_failures_the_first_of_the_request_speaks_for_the_call() {
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_counts_as_applied_and_stops_the_call() {
+async fn an_unreadable_response_counts_as_applied_and_stops_the_call() {
     for body in ["", "null", "{}", "[", "<html>"] {
         let vendor = start_vendor(move |received| match first_user(received).as_str() {
             "user-50" => reply(200, body),
             _ => applied_updates(received),
         })
         .await;
-        let gateway = one_by_one(&vendor).await;
+        let gateway = sequential_gateway(&vendor).await;
         let answer = gateway.call(WRITE, json!({"body": updates(0..100)})).await;
         let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
         let all = BulkWriteReport {
@@ -174,7 +176,7 @@ async fn an_answer_that_cannot_be_read_counts_as_applied_and_stops_the_call() {
             "{body}"
         );
 
-        // Of a call that was not applied as a whole it must not be said.
+        // A call that was applied in part must not report `outcome=applied`.
         let answer = gateway.call(WRITE, json!({"body": updates(0..160)})).await;
         let status = expect_error(answer, Code::Internal, "UNREADABLE_ANSWER");
         let expected = BulkWriteReport {
@@ -193,10 +195,10 @@ async fn an_answer_that_cannot_be_read_counts_as_applied_and_stops_the_call() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_told_before_an_answer_that_cannot_be_read() {
-    let vendor = vendor_of_all(2, |received| match first_user(received).as_str() {
+async fn a_rejection_takes_precedence_over_an_unreadable_response() {
+    let vendor = barrier_vendor(2, |received| match first_user(received).as_str() {
         "user-0" => reply(200, ""),
-        _ => refusal("bad.request"),
+        _ => rejection("bad.request"),
     })
     .await;
     let gateway = Gateway::start(&vendor).await;
@@ -215,9 +217,9 @@ async fn what_was_refused_is_told_before_an_answer_that_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn with_partial_results_each_update_that_did_not_work_is_named() {
+async fn partial_results_report_each_failed_update() {
     let denied = json!({"code": "missing.any.permissions", "message": "no", "status": 403});
-    let vendor = vendor_of_all(4, move |received| match first_user(received).as_str() {
+    let vendor = barrier_vendor(4, move |received| match first_user(received).as_str() {
         "user-0" => with_correlation_id(reply(200, "{"), "unreadable"),
         "user-50" => with_correlation_id(reply(403, denied.to_string()), "denied"),
         "user-150" => disconnect(),
@@ -232,10 +234,10 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
     let request = json!({"body": updates(0..320), "allowPartialResults": true});
     let token = [("authorization", "Bearer token")];
     let call = gateway.call_with_metadata(WRITE, request, &token);
-    let answer = wait_for("the answer", call).await.unwrap();
+    let answer = wait_for("the response", call).await.unwrap();
     let id = answer.metadata.get("inin-correlation-id");
     assert_eq!(id.unwrap(), "unreadable");
-    // The batches behind those that failed were sent.
+    // The batches after the failed ones were sent.
     let served = numbers(100..150).into_iter().chain(numbers(200..320));
     assert_eq!(messages(&answer.json), served.collect::<Vec<_>>());
     assert_eq!(
@@ -275,9 +277,9 @@ async fn with_partial_results_each_update_that_did_not_work_is_named() {
 }
 
 #[tokio::test]
-async fn with_partial_results_it_is_ok_although_nothing_worked() {
-    let vendor = start_vendor(|_| refusal("bad.request")).await;
-    let gateway = one_by_one(&vendor).await;
+async fn partial_results_succeed_although_every_update_failed() {
+    let vendor = start_vendor(|_| rejection("bad.request")).await;
+    let gateway = sequential_gateway(&vendor).await;
     let request = json!({"body": updates(0..120), "allowPartialResults": true});
     let answer = gateway.call(WRITE, request).await.unwrap();
     assert_eq!(answer["presences"], Value::Null);
@@ -287,12 +289,12 @@ async fn with_partial_results_it_is_ok_although_nothing_worked() {
 }
 
 #[tokio::test]
-async fn a_refused_token_holds_for_the_whole_call_unless_something_was_applied() {
-    let refusal = || reply(401, r#"{"code":"bad.credentials","message":"no"}"#);
+async fn a_rejected_token_fails_the_call_unless_an_update_was_applied() {
+    let rejection = || reply(401, r#"{"code":"bad.credentials","message":"no"}"#);
     let request = json!({"body": updates(0..120), "allowPartialResults": true});
 
-    let refusing = start_vendor(move |_| refusal()).await;
-    let answer = one_by_one(&refusing)
+    let refusing = start_vendor(move |_| rejection()).await;
+    let answer = sequential_gateway(&refusing)
         .await
         .call(WRITE, request.clone())
         .await;
@@ -306,10 +308,10 @@ async fn a_refused_token_holds_for_the_whole_call_unless_something_was_applied()
 
     let refusing = start_vendor(move |received| match first_user(received).as_str() {
         "user-0" => applied_updates(received),
-        _ => refusal(),
+        _ => rejection(),
     })
     .await;
-    let answer = one_by_one(&refusing)
+    let answer = sequential_gateway(&refusing)
         .await
         .call(WRITE, request)
         .await
@@ -325,9 +327,9 @@ async fn a_refused_token_holds_for_the_whole_call_unless_something_was_applied()
 }
 
 #[tokio::test]
-async fn the_worst_report_fits_into_a_status() {
-    // As many batches as can be in flight at once, no two neighbours alike,
-    // and refusals as wordy as they come.
+async fn the_largest_report_fits_into_a_status() {
+    // The maximum of concurrent batches, neighbours with different outcomes, and
+    // the longest rejections.
     let long = "words ".repeat(2000);
     let fields: Vec<Value> = (0..20)
         .map(|n| json!({"fieldName": format!("field{n}"), "errorCode": long}))
@@ -338,11 +340,11 @@ async fn the_worst_report_fits_into_a_status() {
     });
     for (status, is_some_lost) in [(400, false), (429, false), (502, true)] {
         let (wordy, batches) = (wordy.to_string(), 64);
-        let vendor = vendor_of_all(batches, move |received| {
+        let vendor = barrier_vendor(batches, move |received| {
             let number: usize = first_user(received)[5..].parse().unwrap();
             match number / 50 % if is_some_lost { 3 } else { 2 } {
                 0 => applied_updates(received),
-                1 => for_an_hour(with_correlation_id(
+                1 => with_long_retry_after(with_correlation_id(
                     reply(status, wordy.clone()),
                     &"x".repeat(128),
                 )),
@@ -366,7 +368,7 @@ async fn the_worst_report_fits_into_a_status() {
 }
 
 #[tokio::test]
-async fn a_position_that_the_vendor_names_is_told_as_one_of_the_whole_request() {
+async fn a_position_in_a_vendor_error_is_mapped_to_the_whole_request() {
     for (name, expected) in [
         ("[3].message", "body[53].message"),
         (
@@ -386,7 +388,7 @@ async fn a_position_that_the_vendor_names_is_told_as_one_of_the_whole_request() 
             _ => applied_updates(received),
         })
         .await;
-        let gateway = one_by_one(&vendor).await;
+        let gateway = sequential_gateway(&vendor).await;
         let answer = gateway.call(WRITE, json!({"body": updates(0..120)})).await;
         let status = expect_error(answer, Code::InvalidArgument, "BAD_REQUEST");
         assert_eq!(violations(&status), [expected], "{name}");

@@ -1,5 +1,5 @@
-//! The batches of a bulk write while they are in flight: they change
-//! something, so none is given up before its time.
+//! The batches of a bulk write in flight: none is abandoned before its
+//! deadline, since each changes state.
 
 use std::future::pending;
 use std::time::Duration;
@@ -27,16 +27,16 @@ fn in_flight(concurrency: usize) -> Limits {
 }
 
 #[tokio::test]
-async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
+async fn batches_in_flight_reach_but_never_exceed_the_concurrency() {
     for concurrency in [1, 3] {
         let flight = InFlight::default();
         let counted = flight.clone();
         let vendor = Vendor::start(move |received| {
             let (flight, held) = (counted.clone(), counted.start_request());
             async move {
-                // As many as there can be; at the end there are fewer.
+                // The maximum; fewer batches are left at the end.
                 flight
-                    .wait_until("the allowed number is under way", |counts| {
+                    .wait_until("the concurrency is reached", |counts| {
                         counts.peak == concurrency
                     })
                     .await;
@@ -46,14 +46,14 @@ async fn as_many_batches_are_in_flight_as_are_allowed_and_never_more() {
         .await;
         let gateway = Gateway::start_with(&vendor, in_flight(concurrency)).await;
         let call = gateway.call(WRITE, json!({"body": updates(0..500)}));
-        let answer = wait_for("the answer", call).await.unwrap();
+        let answer = wait_for("the response", call).await.unwrap();
         assert_eq!(messages(&answer), numbers(0..500));
         assert_eq!(flight.counts().peak, concurrency, "{:?}", flight.counts());
     }
 }
 
 #[tokio::test]
-async fn after_a_failure_no_batch_begins_and_those_in_flight_are_awaited() {
+async fn after_a_failure_no_batch_starts_and_batches_in_flight_are_awaited() {
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
@@ -62,13 +62,13 @@ async fn after_a_failure_no_batch_begins_and_those_in_flight_are_awaited() {
             match first_user(&received).as_str() {
                 "user-50" => {
                     flight
-                        .wait_until("three have begun", |c| c.started == 3)
+                        .wait_until("three have started", |c| c.started == 3)
                         .await;
                     held.respond(reply(400, r#"{"code":"bad.request","message":"no"}"#))
                 }
                 "last" => held.respond(applied_updates(&received)),
                 _ => {
-                    // The last call comes when the failure has been seen.
+                    // The gateway makes the last call after it has seen the failure.
                     let what = "another call was answered after the failure";
                     flight.wait_until(what, |c| c.answered >= 2).await;
                     held.respond(applied_updates(&received))
@@ -82,7 +82,7 @@ async fn after_a_failure_no_batch_begins_and_those_in_flight_are_awaited() {
     let call =
         tokio::spawn(async move { client.call(WRITE, json!({"body": updates(0..300)})).await });
     flight
-        .wait_until("one has failed", |counts| counts.answered == 1)
+        .wait_until("one batch has failed", |counts| counts.answered == 1)
         .await;
     let last = json!({"body": [{"id": "last", "message": "0"}]});
     gateway.call(WRITE, last).await.unwrap();
@@ -101,7 +101,7 @@ async fn after_a_failure_no_batch_begins_and_those_in_flight_are_awaited() {
 }
 
 #[tokio::test]
-async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried() {
+async fn at_the_deadline_updates_in_flight_are_unknown_and_others_not_tried() {
     for partial in [false, true] {
         let flight = InFlight::default();
         let counted = flight.clone();
@@ -146,18 +146,18 @@ async fn when_time_runs_out_what_is_in_flight_is_unknown_and_the_rest_not_tried(
             assert_eq!(metadata(&status, "grpc-retry-pushback-ms"), Some("-1"));
         }
         flight
-            .wait_until("both are given up", |counts| counts.abandoned == 2)
+            .wait_until("both are abandoned", |counts| counts.abandoned == 2)
             .await;
         assert_eq!(
             flight.counts().started,
             3,
-            "a batch began after the deadline"
+            "a batch started after the deadline"
         );
     }
 }
 
 #[tokio::test]
-async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_later() {
+async fn updates_stopped_by_a_failure_stay_not_tried_after_the_deadline() {
     let flight = InFlight::default();
     let counted = flight.clone();
     let vendor = Vendor::start(move |received| {
@@ -165,7 +165,7 @@ async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_la
         async move {
             if first_user(&received) == "user-0" {
                 flight
-                    .wait_until("two have begun", |counts| counts.started == 2)
+                    .wait_until("two have started", |counts| counts.started == 2)
                     .await;
                 return held.respond(reply(401, r#"{"code":"bad.credentials"}"#));
             }
@@ -191,7 +191,7 @@ async fn what_a_failure_kept_from_being_sent_is_told_so_although_time_ran_out_la
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_ends_what_is_in_flight_and_nothing_more_is_sent() {
+async fn a_cancelled_call_abandons_its_requests_and_sends_no_more() {
     for partial in [false, true] {
         let flight = InFlight::default();
         let counted = flight.clone();
@@ -210,14 +210,18 @@ async fn a_client_that_goes_away_ends_what_is_in_flight_and_nothing_more_is_sent
         let request = json!({"body": updates(0..500), "allowPartialResults": partial});
         let call = tokio::spawn(async move { client.call(WRITE, request).await });
         flight
-            .wait_until("three have begun", |counts| counts.started == 3)
+            .wait_until("three have started", |counts| counts.started == 3)
             .await;
         call.abort();
         flight
-            .wait_until("the three are given up", |counts| counts.abandoned == 3)
+            .wait_until("the three are abandoned", |counts| counts.abandoned == 3)
             .await;
         let last = json!({"body": [{"id": "last", "message": "0"}]});
         gateway.call(WRITE, last).await.unwrap();
-        assert_eq!(flight.counts().started, 4, "a batch began for nobody");
+        assert_eq!(
+            flight.counts().started,
+            4,
+            "a batch started after the cancellation"
+        );
     }
 }

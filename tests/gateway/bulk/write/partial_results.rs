@@ -1,6 +1,5 @@
-//! A bulk write with partial results: a batch that fails stops no other,
-//! unless what it met holds for the whole call, or the order of one user's
-//! updates would be lost.
+//! Bulk writes with partial results: a failed batch stops others only if its
+//! failure applies to the whole call, or to keep the order of a user's updates.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -15,8 +14,8 @@ use crate::support::bulk::{
 };
 use crate::support::{Gateway, Limits, NO_RETRIES, Vendor, disconnect, reply};
 
-/// A gateway that sends one batch after the other.
-async fn one_by_one(vendor: &Vendor) -> Gateway {
+/// Starts a gateway that sends one batch at a time.
+async fn sequential_gateway(vendor: &Vendor) -> Gateway {
     let limits = Limits {
         concurrency: 1,
         default_deadline: Duration::from_secs(20),
@@ -25,7 +24,8 @@ async fn one_by_one(vendor: &Vendor) -> Gateway {
     Gateway::start_with(vendor, limits).await
 }
 
-/// A vendor that answers the batch that begins with `user` so, and applies the others.
+/// Starts a vendor that responds so to the batch that starts with `user`, and
+/// applies others.
 async fn failing(
     user: &'static str,
     answer: impl Fn() -> Response + Send + Sync + 'static,
@@ -37,7 +37,7 @@ async fn failing(
     .await
 }
 
-fn refusal(status: u16) -> Response {
+fn rejection(status: u16) -> Response {
     reply(status, json!({"code": "some.code"}).to_string())
 }
 
@@ -45,7 +45,7 @@ fn partial(body: &[Value]) -> Value {
     json!({"body": body, "allowPartialResults": true})
 }
 
-/// The positions that each failure names.
+/// The positions of each failure.
 fn indexes(answer: &Value) -> Vec<Vec<usize>> {
     let failures = answer["failures"].as_array().unwrap();
     let indexes = failures.iter().map(|failure| failure["indexes"].clone());
@@ -54,7 +54,7 @@ fn indexes(answer: &Value) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// The users of each request, in the order in which they came.
+/// The users of each request, in the order of arrival.
 fn requests(vendor: &Vendor) -> Vec<Vec<String>> {
     let user = |update: &Value| update["id"].as_str().unwrap().to_owned();
     let received = vendor.received();
@@ -78,7 +78,7 @@ fn all_but(whole: Range<usize>, left_out: Range<usize>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_batch_that_was_not_applied_stops_no_other() {
+async fn a_rejected_batch_stops_no_other() {
     for (status, code) in [
         (400, Code::InvalidArgument),
         (403, Code::PermissionDenied),
@@ -90,9 +90,9 @@ async fn a_batch_that_was_not_applied_stops_no_other() {
         (500, Code::Internal),
         (503, Code::Unavailable),
     ] {
-        let vendor = failing("user-50", move || refusal(status)).await;
-        let gateway = one_by_one(&vendor).await;
-        // No repetition of the gateway's own, which some of these would get.
+        let vendor = failing("user-50", move || rejection(status)).await;
+        let gateway = sequential_gateway(&vendor).await;
+        // Without retries, which some of these statuses would cause.
         let metadata = [("authorization", "Bearer token"), NO_RETRIES];
         let request = partial(&updates(0..170));
         let answer = gateway.call_with_metadata(WRITE, request, &metadata).await;
@@ -108,16 +108,16 @@ async fn a_batch_that_was_not_applied_stops_no_other() {
 }
 
 #[tokio::test]
-async fn a_batch_of_unknown_outcome_or_without_a_readable_answer_stops_no_other_users() {
+async fn an_unknown_or_unreadable_batch_stops_no_updates_of_other_users() {
     type End = fn() -> Response;
     for (end, code, reason) in [
         (disconnect as End, Code::Unknown, "OUTCOME_UNKNOWN"),
-        (|| refusal(502), Code::Unknown, "OUTCOME_UNKNOWN"),
-        (|| refusal(504), Code::DeadlineExceeded, "OUTCOME_UNKNOWN"),
+        (|| rejection(502), Code::Unknown, "OUTCOME_UNKNOWN"),
+        (|| rejection(504), Code::DeadlineExceeded, "OUTCOME_UNKNOWN"),
         (|| reply(200, "{"), Code::Internal, "UNREADABLE_ANSWER"),
     ] {
         let vendor = failing("user-0", end).await;
-        let gateway = one_by_one(&vendor).await;
+        let gateway = sequential_gateway(&vendor).await;
         let answer = gateway.call(WRITE, partial(&updates(0..120))).await;
         let answer = answer.unwrap();
         assert_eq!(failures(&answer), [failure(code, reason, ids(0..50))]);
@@ -126,13 +126,13 @@ async fn a_batch_of_unknown_outcome_or_without_a_readable_answer_stops_no_other_
 }
 
 #[tokio::test]
-async fn the_later_update_of_a_user_whose_earlier_one_was_refused_is_sent() {
+async fn an_update_after_a_rejected_one_of_the_same_user_is_sent() {
     let vendor = start_vendor(|received| match received.json()[0]["message"].as_str() {
-        Some("0") => refusal(400),
+        Some("0") => rejection(400),
         _ => applied_updates(received),
     })
     .await;
-    let gateway = one_by_one(&vendor).await;
+    let gateway = sequential_gateway(&vendor).await;
     let list = [update("a", "0"), update("a", "1")];
     let answer = gateway.call(WRITE, partial(&list)).await.unwrap();
     let refused = failure(Code::InvalidArgument, "SOME_CODE", vec!["a".to_owned()]);
@@ -141,15 +141,15 @@ async fn the_later_update_of_a_user_whose_earlier_one_was_refused_is_sent() {
 }
 
 #[tokio::test]
-async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_others_are() {
+async fn updates_after_an_unknown_one_of_the_same_user_are_not_sent() {
     let vendor = start_vendor(|received| match received.json()[0]["message"].as_str() {
         Some("0") => disconnect(),
         _ => applied_updates(received),
     })
     .await;
-    let gateway = one_by_one(&vendor).await;
-    // Cut before the second, the third and the fourth update of `a`; `A` is
-    // the same user.
+    let gateway = sequential_gateway(&vendor).await;
+    // A batch starts at the second, third and fourth update of `a`; `A` is the
+    // same user.
     let users = ["a", "b", "A", "c", "b", "a", "c", "d", "a"];
     let list: Vec<_> = { users.iter().enumerate() }
         .map(|(place, user)| update(user, &place.to_string()))
@@ -184,7 +184,7 @@ async fn later_updates_of_users_whose_outcome_is_unknown_are_not_sent_and_all_ot
 }
 
 #[tokio::test]
-async fn a_position_in_a_batch_that_was_not_sent_whole_is_told_as_one_of_the_request() {
+async fn a_position_in_a_batch_sent_in_part_is_mapped_to_the_request() {
     let vendor = start_vendor(|received| {
         if received.json()[0]["message"] == "0" {
             return disconnect();
@@ -194,8 +194,8 @@ async fn a_position_in_a_batch_that_was_not_sent_whole_is_told_as_one_of_the_req
         reply(400, body.to_string())
     })
     .await;
-    let gateway = one_by_one(&vendor).await;
-    // Of the second batch, the first and the third update are held back.
+    let gateway = sequential_gateway(&vendor).await;
+    // The first and the third update of the second batch are not sent.
     let users = ["a", "b", "a", "c", "b", "d"];
     let list: Vec<_> = { users.iter().enumerate() }
         .map(|(place, user)| update(user, &place.to_string()))
@@ -212,19 +212,19 @@ async fn a_position_in_a_batch_that_was_not_sent_whole_is_told_as_one_of_the_req
 }
 
 #[tokio::test]
-async fn what_holds_for_the_whole_call_ends_it() {
+async fn a_failure_of_the_whole_call_ends_it() {
     let limited = || {
-        let mut response = refusal(429);
+        let mut response = rejection(429);
         response.headers_mut().insert("Retry-After", 60.into());
         response
     };
     let ends: [(fn() -> Response, Code); 2] = [
-        (|| refusal(401), Code::Unauthenticated),
+        (|| rejection(401), Code::Unauthenticated),
         (limited, Code::ResourceExhausted),
     ];
     for (end, code) in ends {
         let vendor = failing("user-50", end).await;
-        let gateway = one_by_one(&vendor).await;
+        let gateway = sequential_gateway(&vendor).await;
         let answer = gateway.call(WRITE, partial(&updates(0..220))).await;
         let answer = answer.unwrap();
         assert_eq!(messages(&answer), numbers(0..50));
@@ -244,14 +244,14 @@ async fn what_holds_for_the_whole_call_ends_it() {
 }
 
 #[tokio::test]
-async fn a_limit_that_ends_within_the_deadline_stops_no_other() {
+async fn a_throttle_that_ends_before_the_deadline_stops_no_batch() {
     let vendor = failing("user-0", || {
-        let mut response = refusal(429);
+        let mut response = rejection(429);
         response.headers_mut().insert("Retry-After", 1.into());
         response
     })
     .await;
-    let gateway = one_by_one(&vendor).await;
+    let gateway = sequential_gateway(&vendor).await;
     let metadata = [("authorization", "Bearer token"), NO_RETRIES];
     let request = partial(&updates(0..120));
     let answer = gateway.call_with_metadata(WRITE, request, &metadata).await;
@@ -262,9 +262,9 @@ async fn a_limit_that_ends_within_the_deadline_stops_no_other() {
 }
 
 #[tokio::test]
-async fn without_partial_results_the_first_failure_still_stops_the_call() {
-    let vendor = failing("user-0", || refusal(400)).await;
-    let gateway = one_by_one(&vendor).await;
+async fn without_partial_results_the_first_failure_stops_the_call() {
+    let vendor = failing("user-0", || rejection(400)).await;
+    let gateway = sequential_gateway(&vendor).await;
     let answer = gateway.call(WRITE, json!({"body": updates(0..120)})).await;
     let status = answer.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
