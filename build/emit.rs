@@ -27,7 +27,7 @@ pub fn operations(operations: &[Operation]) -> String {
             Some(body) => format!("Some({})", field(body)),
             None => "None".to_owned(),
         };
-        let answer = match &operation.response {
+        let shape = match &operation.response {
             Response::Nothing => "ResponseShape::Empty".to_owned(),
             Response::Object => "ResponseShape::Object".to_owned(),
             Response::List(list) => format!("ResponseShape::List({})", field(list)),
@@ -48,7 +48,7 @@ pub fn operations(operations: &[Operation]) -> String {
         query: &[{query}],
         body: {body},
         body_is_list: {body_is_list},
-        shape: {answer},
+        shape: {shape},
         response: {response:?},
         permissions: {permissions},
         is_repeatable: {is_repeatable},

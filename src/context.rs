@@ -96,7 +96,7 @@ impl CallContext {
     ///
     /// # Errors
     ///
-    /// If the request cannot be encoded, the call fails, or its answer is not
+    /// If the request cannot be encoded, the call fails, or its response is not
     /// what the operation promises.
     pub async fn forward<O: Operation>(
         &self,
@@ -106,11 +106,11 @@ impl CallContext {
         self.send::<O>(upstream, &operation::encode(request)?).await
     }
 
-    /// Sends a call of the operation `O` and decodes its answer.
+    /// Sends a call of the operation `O` and decodes its response.
     ///
     /// # Errors
     ///
-    /// If the call fails, or its answer is not what the operation promises.
+    /// If the call fails, or its response is not what the operation promises.
     pub async fn send<O: Operation>(
         &self,
         upstream: &Upstream,
@@ -120,7 +120,7 @@ impl CallContext {
         self.decode::<O>(response)
     }
 
-    /// Decodes an answer to the operation `O`.
+    /// Decodes a response to the operation `O`.
     ///
     /// # Errors
     ///

@@ -107,7 +107,7 @@ pub enum Error {
     #[error("cannot connect to the presence API, so nothing was sent: {0}")]
     ProxyRefused(String),
     /// The connection broke during a read.
-    #[error("the connection to the presence API broke before the answer arrived: {0}")]
+    #[error("the connection to the presence API broke before the response arrived: {0}")]
     ConnectionLost(String),
     /// A write was sent, and it is not known whether it was applied.
     #[error(
@@ -126,7 +126,7 @@ pub enum Error {
     /// The upstream reports success but the body cannot be read; or it answers a
     /// read with a head that cannot be read.
     #[error(
-        "{}the answer of the presence API cannot be read: {what}",
+        "{}the response of the presence API cannot be read: {what}",
         message::applied(spec)
     )]
     Unreadable { spec: &'static Spec, what: String },
@@ -184,7 +184,7 @@ pub enum Error {
 pub struct Failure {
     /// Why the call failed.
     pub error: Error,
-    /// The vendor's correlation id: from the header of its answer, else from the
+    /// The vendor's correlation id: from the header of its response, else from the
     /// error body.
     pub correlation_id: Option<HeaderValue>,
     /// The outcome of each update of a failed bulk write.

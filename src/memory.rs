@@ -1,7 +1,7 @@
-//! The memory that messages and responses take, limited for the process.
+//! Limits the memory that messages and responses take in the process.
 //!
-//! Permits limit how many calls there are, this limits how much they hold: a few
-//! calls of the largest size weigh as much as thousands of the usual one.
+//! Permits limit the number of calls, this limits their size: a few calls of the
+//! largest size take as much as thousands of the usual size.
 //!
 //! Decision: docs/decisions/0008-memory-limit.md.
 
@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use crate::fair_share::{Exceeded, FairShare, Share};
 use crate::token_key::TokenKey;
 
-/// How many bytes one byte on the wire becomes at most in all its forms
-/// together: as received, as a message, and as sent on. Measured: three.
+/// How many bytes of memory are charged for one byte on the wire, for all its
+/// forms together: as received, as a message, and as sent on. Measured: three.
 pub(crate) const EXPANSION_FACTOR: usize = 4;
 
 /// A number of bytes, a quarter of them for one holder. Clones share it.
@@ -37,7 +37,7 @@ pub struct MemoryLease(Arc<Mutex<Reserved>>);
 #[derive(Debug)]
 struct Reserved {
     share: Share<Holder>,
-    /// The part of the share that is reserved for what is still to come.
+    /// The part of the share that is reserved early and not used yet.
     unused: usize,
 }
 
@@ -54,8 +54,8 @@ impl MemoryLimit {
         MemoryLease::new(self.0.share(token.map(Holder::Token)))
     }
 
-    /// The bytes of a message that begins to arrive: none yet. They have one form
-    /// so far, and count once.
+    /// The share of a message that begins to arrive, which holds nothing yet. Its
+    /// bytes have one form so far, and are charged once.
     #[must_use]
     pub fn arriving(&self) -> Share<Holder> {
         self.0.share(Some(Holder::Arriving))
@@ -77,13 +77,14 @@ impl MemoryLease {
         self.0.lock().take(wire.saturating_mul(EXPANSION_FACTOR))
     }
 
-    /// Reserves what `wire` bytes on the wire become beyond the usual factor.
+    /// Reserves the rest for a body of `wire` bytes that takes `decoded` bytes when
+    /// it is decoded, if that is more than [`EXPANSION_FACTOR`] covers.
     ///
     /// # Errors
     ///
     /// As [`Self::reserve`].
-    pub fn reserve_excess(&self, becomes: usize, wire: usize) -> Result<(), Exceeded> {
-        let excess = becomes.saturating_sub(wire.saturating_mul(EXPANSION_FACTOR));
+    pub fn reserve_excess(&self, decoded: usize, wire: usize) -> Result<(), Exceeded> {
+        let excess = decoded.saturating_sub(wire.saturating_mul(EXPANSION_FACTOR));
         self.0.lock().take(excess)
     }
 
@@ -93,13 +94,13 @@ impl MemoryLease {
         Self::new(self.0.lock().share.sibling())
     }
 
-    /// Reserves memory for `wire` bytes that are still to come. Later calls of
+    /// Reserves memory for `wire` bytes that are still to arrive. Later calls of
     /// [`Self::reserve`] use it up first.
     ///
     /// # Errors
     ///
-    /// If less than half would be free, of all or of the token's share: whoever
-    /// reserves early can wait, and others cannot.
+    /// If less than half would be free, of the total or of the token's share: a
+    /// batch that reserves early can wait, and other calls cannot.
     pub fn prereserve(&self, wire: usize) -> Result<(), Exceeded> {
         let bytes = wire.saturating_mul(EXPANSION_FACTOR);
         let mut reserved = self.0.lock();

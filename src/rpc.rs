@@ -35,7 +35,7 @@ pub struct Rpc {
     pub is_bulk: bool,
     /// The repeated fields of its request.
     pub(crate) repeated: RepeatedFields,
-    /// Which of its answers are searched for unknown fields.
+    /// Which of its responses are searched for unknown fields.
     pub(crate) drift: DriftSampler,
 }
 

@@ -49,7 +49,7 @@ pub struct CallLimits {
     pub max_in_flight: usize,
     /// How many ids or updates a bulk call may have.
     pub max_bulk_ids: usize,
-    /// How many bytes messages and answers take together.
+    /// How many bytes messages and responses take together.
     pub message_memory: usize,
 }
 

@@ -109,11 +109,11 @@ impl Upstream {
     }
 
     /// Sends a request with the caller's token, retries it where that is safe and
-    /// may help, and reads the answer.
+    /// may help, and reads the response.
     ///
     /// # Errors
     ///
-    /// Any failure on the way to the vendor, and any answer that is no
+    /// Any failure on the way to the vendor, and any response that is no
     /// success. The error says whether a write may have been applied.
     pub async fn send(
         &self,

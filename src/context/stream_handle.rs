@@ -11,12 +11,13 @@ use tokio::sync::oneshot;
 use crate::deadline::Deadline;
 use crate::error::Error;
 
-/// How long a caller may take to read a response after the deadline of its
-/// call. It is for callers that set no deadline: the others have given up.
+/// How long a caller may take to read a response after the deadline of its call.
+/// Only callers that set no deadline still read: they do not know the gateway's
+/// default deadline.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Ends the HTTP/2 stream of a call, where the caller does not. Clones end the
-/// same stream.
+/// Ends the HTTP/2 stream of a call if the caller does not end it. Clones end
+/// the same stream.
 #[derive(Clone)]
 pub struct StreamHandle(Arc<Mutex<Option<oneshot::Sender<StreamEnd>>>>);
 
@@ -29,7 +30,7 @@ pub(crate) enum StreamEnd {
 }
 
 impl StreamHandle {
-    /// A handle of no stream.
+    /// A handle without a stream.
     #[must_use]
     pub fn detached() -> Self {
         Self::new().0
@@ -44,9 +45,9 @@ impl StreamHandle {
     /// Resets the stream [`WRITE_TIMEOUT`] after the deadline.
     /// This frees the memory of a response that the caller does not read.
     ///
-    /// Nothing else would: hyper polls a response only when its caller has
-    /// flow-control window, so that a caller who gives none and keeps its
-    /// connection alive would hold the call's permit as long as the connection.
+    /// Nothing else would: hyper polls a response only while the caller grants
+    /// flow-control window. A caller that grants none and keeps its connection
+    /// alive would hold the call's permit as long as the connection.
     pub fn reset_after(&self, deadline: Deadline) {
         // Without an executor there is no stream to reset.
         let _ = self.send(StreamEnd::ResetAfter(deadline));

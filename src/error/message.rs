@@ -16,7 +16,7 @@ pub(super) fn invalid(violations: &[Violation]) -> String {
     }
 }
 
-/// The start of a message about an unreadable answer, which a write only gets
+/// The start of a message about an unreadable response, which a write only gets
 /// once it was applied.
 pub(super) fn applied(spec: &Spec) -> &'static str {
     if spec.is_read() {

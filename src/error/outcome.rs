@@ -24,11 +24,11 @@ pub enum NotTried {
 #[allow(missing_docs, reason = "the messages say it")]
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UnknownOutcome {
-    #[error("the deadline passed before the answer arrived")]
+    #[error("the deadline passed before the response arrived")]
     DeadlineExceeded,
-    #[error("the connection broke before the answer arrived: {0}")]
+    #[error("the connection broke before the response arrived: {0}")]
     ConnectionLost(String),
-    #[error("the answer of the presence API cannot be read: {0}")]
+    #[error("the response of the presence API cannot be read: {0}")]
     Unreadable(String),
     /// A proxy in front of the vendor gave up: 502 or 504.
     #[error("{}", message::upstream_message(.0))]

@@ -58,7 +58,7 @@ reasons! {
     UpstreamError = "UPSTREAM_ERROR",
     /// The upstream redirects: the gateway has the wrong address for it.
     UpstreamRedirect = "UPSTREAM_REDIRECT",
-    /// The upstream's answer does not match the vendor's documentation.
+    /// The upstream's response does not match the vendor's documentation.
     UnreadableAnswer = "UNREADABLE_ANSWER",
     /// A write may or may not have been applied.
     OutcomeUnknown = "OUTCOME_UNKNOWN",

@@ -18,7 +18,7 @@ use crate::proto::v1::BulkWriteReport;
 /// The longest vendor text, other than its message, that is passed on, in bytes.
 const MAX_TEXT_BYTES: usize = 128;
 
-/// The metadata key that says what became of a write with an unreadable answer.
+/// The metadata key that says what became of a write with an unreadable response.
 const OUTCOME: &str = "outcome";
 
 /// The subject of a `QuotaFailure`: whose limit was reached.

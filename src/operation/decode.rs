@@ -1,4 +1,4 @@
-//! Decodes the upstream's answer into the response message.
+//! Decodes the upstream's response into the response message.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,17 +8,17 @@ use super::{Operation, ResponseShape, Spec};
 use crate::fields;
 use crate::json;
 
-/// Decodes the body of a successful answer; also returns which fields it dropped.
+/// Decodes the body of a successful response; also returns which fields it dropped.
 ///
 /// Parses straight into the message. If that fails, parses again through a tree
 /// of values. The second pass accepts repeated keys and invalid Unicode, drops
-/// scalars of an unexpected type if the answer stays true without them, and
+/// scalars of an unexpected type if the response stays true without them, and
 /// finds the name of a field that is really wrong.
 ///
 /// # Errors
 ///
-/// What is wrong with the answer. It names the wrong field and its model,
-/// contains no data of the answer, and completes a sentence.
+/// What is wrong with the response. It names the wrong field and its model,
+/// contains no data of the response, and completes a sentence.
 pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), String> {
     let spec = O::SPEC;
     let trimmed = body.trim_ascii();

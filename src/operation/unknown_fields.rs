@@ -1,4 +1,4 @@
-//! Finds fields of an answer that the proto does not have: drift of the vendor's
+//! Finds fields of a response that the proto does not have: drift of the vendor's
 //! API.
 
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use crate::fields;
 use crate::json;
 use crate::proto;
 
-/// How many fields of an answer the proto does not have, by model. Zero for an
-/// answer that cannot be parsed straight into the message.
+/// How many fields of a response the proto does not have, by model. Zero for an
+/// response that cannot be parsed straight into the message.
 ///
 /// Parses separately from [`super::decode()`], which need not see every name.
 pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64> {

@@ -1,8 +1,8 @@
-//! One HTTP/2 connection, from its preface to its end.
+//! Serves one HTTP/2 connection, from its preface to its end.
 //!
-//! tonic could limit its age. But with both an age and a grace period set,
-//! 0.14.9 sends no GOAWAY (<https://github.com/grpc/grpc-rust/pull/2877>), and
-//! it does not recycle connections whose memory has grown.
+//! tonic could limit a connection's age. But 0.14.9 sends no GOAWAY if both an
+//! age and a grace period are set (<https://github.com/grpc/grpc-rust/pull/2877>),
+//! and it does not recycle connections whose memory has grown.
 
 pub(super) mod activity;
 pub(super) mod executor;
@@ -59,8 +59,9 @@ pub(super) async fn preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result
     Ok(read)
 }
 
-/// Serves a connection whose bytes `first` were read already, until it is old,
-/// GOAWAY is requested, or `closing` changes; then drains it.
+/// Serves a connection until it reaches its maximum age, GOAWAY is requested, or
+/// `closing` changes; then drains it. `first` are the bytes that [`preface`] has
+/// read.
 pub(super) async fn serve<S>(
     stream: S,
     first: Vec<u8>,
@@ -94,7 +95,7 @@ pub(super) async fn serve<S>(
     // GOAWAY: clients make new calls elsewhere, and calls in flight go on.
     connection.as_mut().graceful_shutdown();
     if is_closing {
-        // The listener decides when to stop waiting.
+        // The listener drops this future when the drain times out.
         return log_end(connection.await);
     }
     let grace = timeout(IDLE_DRAIN_TIMEOUT, &mut connection).await;
@@ -103,7 +104,8 @@ pub(super) async fn serve<S>(
         let expired = async {
             sleep(policy.max_deadline).await;
             activity.drain().begin(Instant::now());
-            // These end by themselves, also if their callers do nothing.
+            // Long streams are not cut off: their drivers have deadlines of their
+            // own, and end even if the caller does nothing.
             activity.long_streams().wait_idle().await;
             sleep(FINAL_STATUS_TIMEOUT).await;
         };

@@ -64,7 +64,7 @@ pub const MAX_ERROR_RESETS: usize = 256;
 /// would go on for nobody, and one that stops in the middle of a frame.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The time for the answer to a ping.
+/// The time for the acknowledgement of a ping.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The age at which a connection gets GOAWAY, give or take a tenth. Clients

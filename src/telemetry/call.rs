@@ -211,8 +211,8 @@ impl CallTelemetry {
         }
     }
 
-    /// Counts the fields of an answer that the proto does not know, if the
-    /// answer is in the sample.
+    /// Counts the fields of a response that the proto does not know, if the
+    /// response is in the sample.
     pub(crate) fn sample_response<O: Operation>(&self, sampler: &DriftSampler, body: &[u8]) {
         if let Some(metrics) = self.telemetry.metrics()
             && sampler.is_due()
@@ -224,7 +224,7 @@ impl CallTelemetry {
         }
     }
 
-    /// Counts the fields that were pruned from an answer.
+    /// Counts the fields that were pruned from a response.
     pub(crate) fn pruned_fields(&self, fields: PrunedFields) {
         let Some(metrics) = self.telemetry.metrics() else {
             return;

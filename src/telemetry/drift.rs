@@ -1,21 +1,21 @@
-//! Which answers of the vendor are searched for fields that the proto does
-//! not know.
+//! Samples the vendor's responses that are searched for fields that the proto
+//! does not have.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// How many of the first answers of each RPC are searched.
+/// How many of the first responses of each RPC are searched.
 const FIRST: u32 = 8;
 
-/// One of this many later answers is searched: a search costs as much as
+/// One of this many later responses is searched: a search costs as much as
 /// decoding, and a change of the vendor's API does not go away.
 const INTERVAL: u32 = 64;
 
-/// Samples the answers of one RPC.
+/// Samples the responses of one RPC.
 #[derive(Debug, Default)]
 pub(crate) struct DriftSampler(AtomicU32);
 
 impl DriftSampler {
-    /// Counts an answer; returns whether it is in the sample.
+    /// Counts a response; returns whether it is in the sample.
     pub(super) fn is_due(&self) -> bool {
         let before = self.0.fetch_add(1, Relaxed);
         before < FIRST || before.is_multiple_of(INTERVAL)

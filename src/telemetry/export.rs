@@ -176,7 +176,7 @@ impl<E> MonitoredExporter<E> {
                 (cause.unwrap_or_else(|| cause_of(&error)), error)
             }
             Err(_) => (
-                format!("there is no answer within {limit:?}"),
+                format!("no response within {limit:?}"),
                 OTelSdkError::Timeout(limit),
             ),
         };

@@ -20,7 +20,7 @@ pub struct RequestContext {
     pub deadline: Deadline,
     /// The call's entry in the access log.
     pub access_log: AccessLog,
-    /// The memory that the call's answers take.
+    /// The memory that the call's responses take.
     pub memory: MemoryLease,
     /// Whether the client retries the call by itself, so that the gateway must not.
     pub is_client_retry: bool,

@@ -75,8 +75,8 @@ impl Proxy {
     /// request, or a tunnel for it.
     pub(super) fn refusal(&self, what: &str, status: StatusCode) -> Error {
         let why = format!("the proxy {self} refused the {what} with {status}");
-        // Another time, it would lack the same password or right. Other
-        // statuses are about the upstream, or about time.
+        // A retry would lack the same password or right. Other statuses concern
+        // the upstream, or pass with time.
         let passes = matches!(status.as_u16(), 408 | 425 | 429);
         if status.is_redirection() || status.is_client_error() && !passes {
             Error::ProxyRefused(why)
@@ -109,17 +109,19 @@ impl Proxy {
         let connect = client
             .request(Method::CONNECT, format!("http://{target}"))
             .timeout(CONNECT_TIMEOUT);
-        Some(match connect.send().await.map(|answer| answer.status()) {
-            Ok(status) if status.is_success() => Error::Unreachable(format!(
-                "the proxy {self} answered CONNECT with {status}, \
+        Some(
+            match connect.send().await.map(|response| response.status()) {
+                Ok(status) if status.is_success() => Error::Unreachable(format!(
+                    "the proxy {self} answered CONNECT with {status}, \
                  which opens no tunnel unless it is 200 OK"
-            )),
-            Ok(status) => self.refusal("tunnel", status),
-            Err(error) => {
-                let why = http_causes(error);
-                Error::Unreachable(format!("the proxy {self} did not answer CONNECT: {why}"))
-            }
-        })
+                )),
+                Ok(status) => self.refusal("tunnel", status),
+                Err(error) => {
+                    let why = http_causes(error);
+                    Error::Unreachable(format!("the proxy {self} did not answer CONNECT: {why}"))
+                }
+            },
+        )
     }
 }
 

@@ -214,7 +214,7 @@ impl RateLimiter {
         let _ = self.throttle(token, Ticket { number: 0, epoch }, Some(retry_after), 0);
     }
 
-    /// Records an answer which shows that the vendor knows the token and did
+    /// Records a response which shows that the vendor knows the token and did
     /// not throttle it.
     pub(crate) fn record_success(&self, token: TokenKey, ticket: Ticket) {
         if let Some(window) = self.windows.lock().tokens.get_mut(&token) {

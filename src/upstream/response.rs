@@ -89,7 +89,7 @@ pub(super) async fn read_response(
             // reqwest's own text would be "error decoding response body".
             Err(connection_lost(
                 spec,
-                causes("error reading the answer".to_owned(), &error),
+                causes("error reading the response".to_owned(), &error),
             ))
         }
         None => Err(deadline_exceeded(spec)),

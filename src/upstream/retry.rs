@@ -55,17 +55,17 @@ pub(super) struct Attempts<'a> {
     budget: &'a Budget,
     spec: &'static Spec,
     context: &'a RequestContext,
-    /// How many more there may be, the current one included.
+    /// How many attempts remain, the current one included.
     remaining: u32,
-    /// How many 429s it got.
+    /// How many 429s the request got.
     pub(super) throttled: u32,
     /// The first failure with an unknown outcome.
     unknown: Option<Failure>,
-    /// The failure of the attempt before.
+    /// The failure of the last attempt.
     last: Option<Failure>,
 }
 
-/// What follows an attempt.
+/// What to do after an attempt.
 pub(super) enum Decision {
     /// The call ends with this result.
     Done(Result<UpstreamResponse, Failure>),
@@ -73,15 +73,16 @@ pub(super) enum Decision {
     Retry(Duration),
     /// Another attempt, after the delay that the vendor requires.
     RetryAfter(Duration),
-    /// The same, after a 429, which costs no attempt.
+    /// The same after a 429, which does not count as an attempt.
     RetryThrottled(Duration),
-    /// The same attempt again: its permit was revoked, and nothing was sent.
+    /// The same attempt again, after a new permit: the permit was revoked, and
+    /// nothing was sent.
     Requeue,
 }
 
 impl<'a> Attempts<'a> {
-    /// The attempts at a request of the operation `spec`; only one where the
-    /// client retries the call by itself.
+    /// The attempts at a request of the operation `spec`; only one if the client
+    /// has retried the call.
     pub(super) fn new(
         budget: &'a Budget,
         spec: &'static Spec,
@@ -102,7 +103,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// What follows an attempt with this result.
+    /// Decides what to do after an attempt with this result.
     pub(super) fn decide(&mut self, result: Result<UpstreamResponse, Failure>) -> Decision {
         let failure = match result {
             Ok(response) => {
@@ -114,14 +115,15 @@ impl<'a> Attempts<'a> {
             }
             Err(failure) => failure,
         };
-        // An attempt with an unknown outcome has deleted it.
+        // A DELETE that is retried after an unknown outcome, and now finds
+        // nothing: the earlier attempt has deleted it.
         if self.unknown.is_some() && self.spec.method == http::Method::DELETE && is_gone(&failure) {
             return Decision::Done(Ok(UpstreamResponse::default()));
         }
         let time_left = self.context.deadline.remaining();
         let telemetry = self.context.access_log.telemetry();
         let retry_after = failure.error.retry_delay().unwrap_or_default();
-        // A 429 is about one token. The vendor is not in trouble, and the token
+        // A 429 concerns one token. The vendor is not in trouble, and the token
         // must not spend the budget of all.
         let response = failure.error.response();
         if response.is_some_and(|response| response.status == 429) {
@@ -158,9 +160,8 @@ impl<'a> Attempts<'a> {
         Decision::Done(Err(self.unknown.take().unwrap_or(failure)))
     }
 
-    /// The failure of the call when the next attempt is not made because of
-    /// `error`. It is that of an earlier attempt where there was one, with the
-    /// longer of both delays.
+    /// The failure of the call if `error` prevents the next attempt: that of an
+    /// earlier attempt if there was one, with the longer of the two delays.
     pub(super) fn failure_without_retry(&self, error: Error) -> Failure {
         let delay = match error {
             Error::RateLimited(delay) => delay,
@@ -184,7 +185,7 @@ impl<'a> Attempts<'a> {
         let backoff = backoff.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
         let if_repeatable = self.spec.is_repeatable.then_some(backoff);
         match error {
-            // It was never sent, so that the retry is the first.
+            // It was never sent, so any operation can be retried.
             Error::Unreachable(_) => Some(backoff),
             Error::UpstreamStatus(_, response) => match response.status {
                 // Front ends send it on a connection that they close for being

@@ -1,4 +1,5 @@
-//! Runs the HTTP/2 streams of a connection, and ends those whose callers do not.
+//! Runs the HTTP/2 streams of a connection, and resets a stream whose caller does
+//! not read its response in time.
 
 use hyper::rt::Executor;
 use tokio::time::sleep;
@@ -8,21 +9,21 @@ use crate::deadline::Drain;
 use crate::server::connection::activity::ConnectionActivity;
 
 tokio::task_local! {
-    /// The stream and the connection of the call that runs. hyper hands its
+    /// The stream and the connection of the current call. hyper hands its
     /// executor a future and no request, so the outermost layer takes the handle
-    /// from here; all others have it from the call's context.
+    /// from here; all other code takes it from the call's context.
     static STREAM: (StreamHandle, ConnectionActivity);
 }
 
-/// The drain of the connection of the call that runs. Under another executor it
-/// never begins.
+/// The drain of the current call's connection. Under another executor it never
+/// begins.
 pub(in crate::server) fn connection_drain() -> Drain {
     let drain = STREAM.try_with(|(_, connection)| connection.drain().clone());
     drain.unwrap_or_default()
 }
 
-/// The handle of the stream of the call that runs. Under another executor it is
-/// the handle of no stream, with which [`StreamHandle::drive_alongside`] fails.
+/// The handle of the current call's stream. Under another executor it is
+/// detached, and [`StreamHandle::drive_alongside`] fails.
 pub(in crate::server) fn stream_handle() -> StreamHandle {
     let handle = STREAM.try_with(|(handle, _)| handle.clone());
     handle.unwrap_or_else(|_| StreamHandle::detached())
@@ -50,8 +51,8 @@ where
                     let _guard = activity.long_streams().clone().enter();
                     driver.await;
                 }
-                // A stream without an end of its own, such as a health watch:
-                // its connection ends it (`body.rs`).
+                // A health watch or a reflection stream: it ends when its
+                // connection drains (`body.rs`).
                 Err(_) => std::future::pending().await,
             }
         };

@@ -73,17 +73,17 @@ impl ServerReflection for Reflection {
         requests: tonic::Request<Streaming<ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
         let pool = self.0.clone();
-        let answers = requests.into_inner();
-        let answers = answers.map_ok(move |request| answer(&pool, request));
+        let responses = requests.into_inner();
+        let responses = responses.map_ok(move |request| respond(&pool, request));
         Ok(Response::new(
-            answers.map_err(|status| unread(&status)).boxed(),
+            responses.map_err(|status| unreadable(&status)).boxed(),
         ))
     }
 }
 
-/// Answers one request. An unknown name is a response too, and does not end the
-/// stream.
-fn answer(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerReflectionResponse {
+/// The response to one request. An unknown name has a response too, and does not
+/// end the stream.
+fn respond(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerReflectionResponse {
     let (found, what) = match &request.message_request {
         Some(MessageRequest::FileByFilename(name)) => {
             let file = pool.get_file_by_name(name);
@@ -178,7 +178,7 @@ fn error(code: Code, message: String) -> MessageResponse {
 }
 
 /// The status of a request that tonic could not read, which ends the stream.
-fn unread(status: &Status) -> Status {
+fn unreadable(status: &Status) -> Status {
     let error = match status.code() {
         Code::OutOfRange => Error::MessageTooLarge(MAX_PUBLIC_REQUEST),
         _ => Error::Malformed(status.message().to_owned()),

@@ -60,7 +60,7 @@ where
         Ok(Ok(Ok(()))) => return,
         Ok(Ok(Err(error))) => error.to_string(),
         Ok(Err(_)) => "the exporter panicked".to_owned(),
-        Err(_) => format!("there is no answer within {FLUSH:?}"),
+        Err(_) => format!("no response within {FLUSH:?}"),
     };
     let name = signal.name();
     tracing::warn!(

@@ -59,7 +59,7 @@ impl HttpClient for OtlpHttpClient {
         });
         *self.last_error.lock() = match &sent {
             Ok(response) if response.status().is_success() => None,
-            Ok(response) => Some(format!("the answer is {}", response.status())),
+            Ok(response) => Some(format!("the response is {}", response.status())),
             Err(error) => Some(error.to_string()),
         };
         sent

@@ -11,17 +11,17 @@ use super::RateLimiter;
 use super::window::TokenWindow;
 use crate::token_key::TokenKey;
 
-/// When a request was permitted.
+/// The place of a permitted request among those of its token.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Ticket {
     /// Its number in the token's queue.
     pub(super) number: u64,
-    /// The [`TokenWindow::epoch`] at that time.
+    /// The [`TokenWindow::epoch`] when it was permitted.
     pub(super) epoch: u64,
 }
 
-/// The permission to send one request. It counts once it is committed; dropped
-/// before that, it costs nothing.
+/// The permission to send one request. The request counts against the limit once
+/// the permit is committed; a permit that is dropped before that costs nothing.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct RatePermit {
@@ -77,19 +77,19 @@ impl RatePermit {
         }
     }
 
-    /// When the request was permitted.
+    /// The place of the request among those of its token.
     pub(crate) fn ticket(&self) -> Ticket {
         self.revocation.ticket
     }
 
-    /// Reports that the permit is revoked, also after it has been moved into
-    /// the request.
+    /// A handle that reports the revocation of the permit. It stays valid when the
+    /// permit is moved into the request.
     pub(crate) fn revocation(&self) -> Revocation {
         self.revocation.clone()
     }
 
-    /// Counts the request from now on, because it is being sent. It may have
-    /// waited for a connection, and the vendor counts it when it arrives.
+    /// Counts the request from now on: a connection begins to send it. It may have
+    /// waited for that connection, and the vendor counts it when it arrives.
     pub(crate) fn commit(&self) {
         if self.is_committed.swap(true, Relaxed) {
             return;
@@ -102,10 +102,10 @@ impl RatePermit {
         } = &self.revocation;
         if let Some(window) = limiter.windows.lock().tokens.get_mut(token) {
             window.open_permits -= 1;
-            // Under the lock, so that they are in order.
+            // The time is taken under the lock, so that `sent` is in order.
             window.sent.push_back(Instant::now());
             if ticket.epoch != window.epoch {
-                // Wakes whoever revokes this permit at the same moment.
+                // Wakes `Revocation::wait_until`: the request is settled.
                 window.changed.notify_waiters();
             }
         }

@@ -1,4 +1,4 @@
-//! A place in the queue of a token's requests.
+//! A reservation: a place in the queue of a token's requests.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    /// Waits until the request may start, or until it is known that it cannot
-    /// before `deadline`. Calls `on_wait` with the expected time whenever that
-    /// changes.
+    /// Waits until the request may start. Fails as soon as it is known that it
+    /// cannot start before `deadline`. Calls `on_wait` with the expected start
+    /// whenever that changes.
     pub(crate) async fn wait(
         mut self,
         deadline: impl Fn() -> Instant,

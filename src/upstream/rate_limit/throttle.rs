@@ -19,14 +19,18 @@ use super::window::WINDOW;
 /// The rate after the first refusal, a second: the vendor's 300 a minute.
 const FIRST_RATE: f64 = 5.0;
 
-/// By which part of it each accepted request raises the rate at first, while
-/// the vendor's limit is unknown, and up to which multiple: those on their way
-/// are refused too when the limit is found.
+/// How much each accepted request raises the rate until the first window is
+/// measured, as a part of the first rate: the vendor's limit is unknown and may
+/// be far higher.
 const FIRST_GROWTH: f64 = 0.2;
+
+/// The highest rate until then, as a multiple of the first rate. When the
+/// vendor's limit is exceeded, it refuses all requests in flight, of which a
+/// higher rate would have more.
 const MAX_FIRST_GROWTH: f64 = 4.0;
 
-/// By which part the rate grows while as many requests are accepted as in the
-/// last window, or in [`MIN_GROWTH_WINDOW`].
+/// How much the rate grows in one window, as a part of itself, if as many
+/// requests are accepted as in the window before.
 const GROWTH: f64 = 0.2;
 
 /// The shortest window, in seconds, that the growth is based on: each refusal
@@ -37,27 +41,30 @@ const MIN_GROWTH_WINDOW: f64 = 5.0;
 /// has whole seconds, rounded up.
 const ROUNDING: Duration = Duration::from_millis(500);
 
-/// A refusal multiplies the rate by at most the first, and at least the second.
+/// The highest factor by which a refusal multiplies the rate, so that the rate
+/// falls after each refusal.
 const MIN_DECREASE: f64 = 0.95;
+
+/// The lowest factor, so that one bad window does not stop the token.
 const MAX_DECREASE: f64 = 0.5;
 
-/// By how much the rate must have grown for the queue to be woken.
+/// The factor by which the rate must have grown before the queue is woken again.
 const WAKE_GROWTH: f64 = 1.1;
 
-/// The longest of the random waits by which replicas that share a token do
-/// not all come back at the same moment.
+/// The longest random delay after a throttle, so that replicas with the same
+/// token do not resume at the same moment.
 const MAX_JITTER: Duration = Duration::from_millis(500);
 
 /// The first backoff where the vendor sends no `Retry-After`, and the longest.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_mins(1);
 
-/// How long a refusal throttles a token, or delays a request, after `refusals`
-/// others with no request accepted in between.
+/// How long a refusal throttles a token. `refusals` is the number of refusals
+/// before it, since the vendor last accepted a request.
 pub(super) fn delay(retry_after: Option<Duration>, refusals: u32) -> Duration {
     match (retry_after, refusals.checked_sub(1)) {
         (Some(retry_after), None) => retry_after,
-        // The `Retry-After` before was too short.
+        // The previous `Retry-After` was too short.
         (Some(retry_after), Some(before)) => retry_after.max(backoff(before)),
         (None, _) => backoff(refusals),
     }

@@ -1,4 +1,5 @@
-//! The sliding window of each token: what was sent, and what waits.
+//! The sliding window of each token: the requests that were sent, and those that
+//! wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use tokio::time::Instant;
 use super::throttle::Throttle;
 use crate::token_key::TokenKey;
 
-/// The vendor's minute, and how much longer one request may take to arrive
-/// than another.
+/// The vendor's minute, and half a second: one request may take that much longer
+/// to arrive than another.
 pub(super) const WINDOW: Duration = Duration::from_millis(60_500);
 
 /// The most tokens that are remembered. One that was idle for a minute is forgotten.
@@ -51,9 +52,10 @@ pub(super) struct TokenWindow {
 }
 
 impl TokenWindow {
-    /// When the request at this position of the queue may start: then it is
-    /// within the limit together with all before it, should they start at the
-    /// same moment, and within the vendor's limit as far as that is known.
+    /// When the request at this position of the queue may start. From then on,
+    /// the window has room for it and for all requests before it in the queue,
+    /// even if they all start at that moment; and the throttle, if there is one,
+    /// allows it.
     pub(super) fn earliest_start(&self, position: usize, now: Instant, limit: usize) -> Instant {
         let started = self.sent.len() + self.open_permits;
         let mut before = started + position;
@@ -66,10 +68,11 @@ impl TokenWindow {
                 break sent + WINDOW;
             }
             if oldest < started {
-                // Its permit is committed now or later.
+                // Its permit is open, and is committed now at the earliest.
                 break now + WINDOW;
             }
-            // That one is in the queue too.
+            // That request is still in the queue. It starts by the same rule, and
+            // this one a window after it.
             before = oldest;
             whole_windows += WINDOW;
         };
@@ -85,7 +88,8 @@ impl TokenWindow {
         self.queue.partition_point(|&other| other < number)
     }
 
-    /// Forgets what is older than the window.
+    /// Forgets requests that are older than the window, and the throttle of a
+    /// token that has been idle.
     pub(super) fn expire(&mut self, now: Instant) {
         while self.sent.front().is_some_and(|&sent| sent + WINDOW <= now) {
             self.sent.pop_front();
@@ -105,7 +109,7 @@ impl TokenWindow {
 }
 
 impl TokenWindows {
-    /// Whether one more token can be counted, after a sweep where one is due.
+    /// Whether one more token can be counted. Sweeps first if a sweep is due.
     pub(super) fn has_room(&mut self, now: Instant) -> bool {
         if self.tokens.len() >= self.sweep_at {
             self.tokens.retain(|_, window| {
@@ -113,11 +117,13 @@ impl TokenWindows {
                 !window.is_idle()
             });
             if self.tokens.len() >= MAX_TOKENS {
-                // Invented tokens, which would keep out those of real callers.
+                // Tokens that the vendor has not accepted: made-up ones must not
+                // keep out those of real callers.
                 self.tokens
                     .retain(|_, window| window.is_valid || window.is_in_use());
             }
-            // Twice as many, so that a sweep costs little for each token.
+            // After the number of tokens has doubled, so that the cost of a sweep
+            // is small for each new token.
             self.sweep_at = (self.tokens.len() * 2).clamp(FIRST_SWEEP, MAX_TOKENS);
         }
         self.tokens.len() < MAX_TOKENS

@@ -250,7 +250,7 @@ async fn a_rejected_export_is_logged_with_the_response() {
     call_until_lines(&gateway, &serving.log, 1).await;
     let lines = export_lines(&serving.log.lines());
     assert_eq!(
-        lines[0]["error"], "the answer is 404 Not Found",
+        lines[0]["error"], "the response is 404 Not Found",
         "{lines:?}"
     );
 }

@@ -86,9 +86,9 @@ async fn a_signal_that_the_collector_rejects_is_reported_at_every_shutdown() {
             (_, traces, _) => ("traces", *traces),
         };
         let expected = match (answer, case.0) {
-            (Never, _) => "there is no answer within 3s",
+            (Never, _) => "no response within 3s",
             (_, "grpc") => "Unimplemented",
-            _ => "the answer is 404 Not Found",
+            _ => "the response is 404 Not Found",
         };
         match &lost[..] {
             [] => assert_eq!(answer, Accept, "nothing is reported for {case:?}"),
