@@ -8,7 +8,7 @@ pub mod limits;
 mod listener;
 mod pipeline;
 mod public;
-mod request_buffers;
+mod request_bodies;
 mod shutdown;
 #[cfg(test)]
 mod tests;

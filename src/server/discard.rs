@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use super::limits::{DISCARD_IDLE_TIMEOUT, MAX_DISCARDED_BYTES, MAX_DISCARDED_REQUESTS};
-use super::request_buffers::RequestBuffers;
+use super::request_bodies::RequestBodies;
 
 /// Discards what arrives of requests after their responses, instead of resetting
 /// their streams. Clones share the bounds.
@@ -31,7 +31,7 @@ use super::request_buffers::RequestBuffers;
 /// [`MAX_ERROR_RESETS`]: super::limits::MAX_ERROR_RESETS
 #[derive(Debug, Clone)]
 pub(super) struct Discard {
-    buffers: RequestBuffers,
+    bodies: RequestBodies,
     /// When a part of any request last arrived on the connection.
     last: Arc<Mutex<Instant>>,
 }
@@ -39,16 +39,16 @@ pub(super) struct Discard {
 impl Discard {
     pub(super) fn new() -> Self {
         // No memory: none of it is held.
-        let buffers = RequestBuffers::new(MAX_DISCARDED_REQUESTS, MAX_DISCARDED_BYTES, None);
+        let bodies = RequestBodies::new(MAX_DISCARDED_REQUESTS, MAX_DISCARDED_BYTES, None);
         let last = Arc::new(Mutex::new(Instant::now()));
-        Self { buffers, last }
+        Self { bodies, last }
     }
 
     /// The same for one more connection, within the same bounds.
     pub(super) fn for_connection(&self) -> Self {
         let last = Arc::new(Mutex::new(Instant::now()));
-        let buffers = self.buffers.clone();
-        Self { buffers, last }
+        let bodies = self.bodies.clone();
+        Self { bodies, last }
     }
 
     /// Wraps the body of a request. Its rest is discarded if it is dropped early.
@@ -72,7 +72,7 @@ impl Discard {
                 }
             }
         };
-        self.buffers.wait(rest).await;
+        self.bodies.run_in_slot(rest).await;
     }
 }
 

@@ -7,7 +7,7 @@
 //! | [`access_log`] | Around all layers that reject, so that every gRPC call has a line. |
 //! | [`deadline`] | The clock starts with the headers, not when the message is here. |
 //! | [`authenticate`] | A call without a token takes no permit, and its body is not read. |
-//! | [`RequestBuffers`] | The message is read before a permit is taken: a slow sender holds none. |
+//! | [`RequestBodies`] | The message is read before a permit is taken: a slow sender holds none. |
 //! | [`compression`] | The elements of a compressed message cannot be counted. |
 //! | [`element_limit`] | A small message can become a large one when it is decoded. |
 //! | [`Pipeline::admit`] | Nothing waits for a permit: a queue would only add its own delay. |
@@ -40,7 +40,7 @@ use super::CallLimits;
 use super::body::{chunked, guarded};
 use super::connection::executor;
 use super::in_flight::InFlight;
-use super::request_buffers::RequestBuffers;
+use super::request_bodies::RequestBodies;
 use crate::access_log::AccessLog;
 use crate::context::{CallContext, StreamHandle};
 use crate::credentials::Caller;
@@ -60,7 +60,7 @@ struct Pipeline<S> {
     telemetry: Telemetry,
     limits: CallLimits,
     drain: Drain,
-    buffers: RequestBuffers,
+    request_bodies: RequestBodies,
     /// The concurrent calls, a quarter of them for one token.
     concurrency: FairShare<TokenKey>,
     memory: MemoryLimit,
@@ -96,7 +96,7 @@ where
         telemetry,
         limits,
         drain,
-        buffers: RequestBuffers::new(
+        request_bodies: RequestBodies::new(
             // No more could be admitted if they all came at once.
             limits.max_in_flight.saturating_mul(2),
             MAX_REQUEST,
@@ -164,7 +164,7 @@ where
             // Without a permit now, the message is not even read.
             drop(self.permit(&caller)?);
             let body = std::mem::take(request.body_mut());
-            let message = self.buffers.read(body).await?;
+            let message = self.request_bodies.read(body).await?;
             let message = compression::decompress(request.headers_mut(), message)?;
             element_limit::check(call.rpc, &message, self.limits.max_bulk_ids)?;
             size = message.len();

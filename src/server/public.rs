@@ -17,7 +17,7 @@ use super::body::until_drained;
 use super::limits::{
     MAX_HEALTH_CHECKS, MAX_HEALTH_WATCHES, MAX_PUBLIC_REQUEST, MAX_REFLECTION_STREAMS,
 };
-use super::request_buffers::RequestBuffers;
+use super::request_bodies::RequestBodies;
 use crate::deadline::Drain;
 use crate::error::{Error, Failure};
 
@@ -27,7 +27,7 @@ const ASSUMED_DEADLINE: Duration = Duration::from_secs(30);
 /// The bounds of health and reflection. Clones share them.
 #[derive(Debug, Clone)]
 pub(super) struct PublicServices {
-    health_checks: RequestBuffers,
+    health_checks: RequestBodies,
     watches: Arc<Semaphore>,
     reflections: Arc<Semaphore>,
     drain: Drain,
@@ -37,7 +37,7 @@ impl PublicServices {
     pub(super) fn new(drain: Drain) -> Self {
         Self {
             // Their count and size bound them, and they answer when memory is full.
-            health_checks: RequestBuffers::new(MAX_HEALTH_CHECKS, MAX_PUBLIC_REQUEST, None),
+            health_checks: RequestBodies::new(MAX_HEALTH_CHECKS, MAX_PUBLIC_REQUEST, None),
             watches: Arc::new(Semaphore::new(MAX_HEALTH_WATCHES)),
             reflections: Arc::new(Semaphore::new(MAX_REFLECTION_STREAMS)),
             drain,

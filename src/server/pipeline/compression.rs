@@ -12,7 +12,7 @@ use http::HeaderMap;
 
 use crate::error::Error;
 use crate::rpc::MAX_REQUEST;
-use crate::server::request_buffers::PREFIX;
+use crate::server::request_bodies::PREFIX_LEN;
 
 /// The header that names the compression of the request.
 const ENCODING: &str = "grpc-encoding";
@@ -41,7 +41,7 @@ fn is_gzip(headers: &HeaderMap) -> bool {
 pub(super) fn decompress(headers: &mut HeaderMap, message: Bytes) -> Result<Bytes, Error> {
     // tonic rejects other compressions, with the list of those it accepts. A
     // caller may leave a single message uncompressed, as a small one.
-    match message.split_at_checked(PREFIX) {
+    match message.split_at_checked(PREFIX_LEN) {
         Some((&[1, ..], compressed)) if is_gzip(headers) => {
             headers.remove(ENCODING);
             inflate(compressed)

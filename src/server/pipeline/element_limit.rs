@@ -6,7 +6,7 @@
 use crate::error::{Error, Violation};
 use crate::rpc::Rpc;
 use crate::server::limits::MAX_REQUEST_ELEMENTS;
-use crate::server::request_buffers::PREFIX;
+use crate::server::request_bodies::PREFIX_LEN;
 
 /// Checks how many elements the repeated fields of a framed message have.
 ///
@@ -15,7 +15,7 @@ use crate::server::request_buffers::PREFIX;
 /// [`Error::Invalid`], if one has more than its RPC allows.
 pub(super) fn check(rpc: &Rpc, message: &[u8], max_bulk_ids: usize) -> Result<(), Error> {
     // A message that is still compressed is not accepted by tonic.
-    let Some((&[0, ..], message)) = message.split_at_checked(PREFIX) else {
+    let Some((&[0, ..], message)) = message.split_at_checked(PREFIX_LEN) else {
         return Ok(());
     };
     let Some((field, count)) = rpc.repeated.largest(message) else {

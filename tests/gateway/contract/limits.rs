@@ -19,7 +19,7 @@ const OTHERS: [&str; 17] = [
     "error::reason::MAX_REASON",
     "error::reason::MIN_REASON",
     "rpc::repeated_fields::MAX_DEPTH",
-    "server::request_buffers::PREFIX",
+    "server::request_bodies::PREFIX_LEN",
     "telemetry::propagation::TRACEPARENT_LENGTH",
     // Sizes and intervals that save time and change no result.
     "bulk::read::coalesce::pending::WAKE_OVERHEAD",

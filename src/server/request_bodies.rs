@@ -1,5 +1,5 @@
-//! Buffers of request messages that are still arriving. A call gets its permit
-//! when its message is complete, so that a slow sender holds none.
+//! Limits the request bodies that are arriving, and reads them. A call gets its
+//! permit when its message is complete, so that a slow sender holds none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,21 +16,23 @@ use crate::error::Error;
 use crate::fair_share::Share;
 use crate::memory::{Holder, MemoryLimit};
 
-/// What precedes a gRPC message: whether it is compressed, and its length.
-pub(super) const PREFIX: usize = 5;
+/// The length of the prefix of a gRPC message: a byte that says whether the
+/// message is compressed, and four bytes with its length.
+pub(super) const PREFIX_LEN: usize = 5;
 
-/// The messages that are arriving. Clones share them.
+/// The request bodies that are arriving, each in a slot. Clones share the slots.
 ///
-/// If there are too many, or too many bytes of them, the oldest is evicted.
-/// Well-behaved callers send their messages at once, so that slow senders
-/// cannot lock them out.
+/// If there are too many bodies, or too many bytes of them, the oldest is
+/// evicted. Most callers send their messages at once, so that slow senders
+/// evict each other and not them.
 #[derive(Debug, Clone)]
-pub(super) struct RequestBuffers {
-    /// The number of messages.
+pub(super) struct RequestBodies {
+    /// The most bodies at once.
     count: usize,
-    /// The bytes of one message.
+    /// The most bytes of one message.
     max_message: usize,
-    /// The memory that they are charged to, unless the two others suffice.
+    /// The memory that the messages are charged to; `None` if the two other limits
+    /// suffice.
     memory: Option<MemoryLimit>,
     slots: Arc<Mutex<Slots>>,
 }
@@ -38,7 +40,7 @@ pub(super) struct RequestBuffers {
 #[derive(Debug, Default)]
 struct Slots {
     next: u64,
-    /// In the order in which they began.
+    /// By number, so that the first is the oldest.
     open: BTreeMap<u64, OpenSlot>,
 }
 
@@ -49,14 +51,14 @@ struct OpenSlot {
     _keep: oneshot::Sender<()>,
 }
 
-/// One message that is arriving, until this is dropped.
+/// The slot of one body, which is released when this is dropped.
 #[derive(Debug)]
 struct Slot<'a> {
     slots: &'a Mutex<Slots>,
     number: u64,
 }
 
-impl RequestBuffers {
+impl RequestBodies {
     pub(super) fn new(count: usize, max_message: usize, memory: Option<MemoryLimit>) -> Self {
         Self {
             count,
@@ -66,20 +68,20 @@ impl RequestBuffers {
         }
     }
 
-    /// Reads the message of a call, and the end of the call's body after it.
+    /// Reads the only message of a call, up to the end of its body.
     ///
-    /// Returns an incomplete message as it is: tonic reports what is wrong.
+    /// Returns an incomplete message as it is: tonic rejects it with the reason.
     ///
     /// # Errors
     ///
     /// If the message is too large, late, evicted, or followed by another.
     pub(super) async fn read(&self, mut body: Body) -> Result<Bytes, Error> {
-        let (slot, evicted) = self.begin();
+        let (slot, evicted) = self.open_slot();
         let mut buffer = BytesMut::new();
         let read = async {
             while let Some(frame) = body.frame().await {
-                // Nobody reads this status: a caller that breaks a message off
-                // has reset its stream.
+                // Nobody reads this status: the caller has reset its stream, or
+                // its connection broke.
                 let frame = frame.map_err(|_| Error::Malformed("it broke off".to_owned()))?;
                 // Trailers, which no client sends, are ignored.
                 let Ok(data) = frame.into_data() else {
@@ -92,7 +94,7 @@ impl RequestBuffers {
                     if length > self.max_message {
                         return Err(Error::MessageTooLarge(self.max_message));
                     }
-                    if buffer.len() > PREFIX + length {
+                    if buffer.len() > PREFIX_LEN + length {
                         return Err(Error::ExtraMessage);
                     }
                 }
@@ -109,9 +111,10 @@ impl RequestBuffers {
         read.map(|()| buffer.freeze())
     }
 
-    /// Waits for `body` in a slot, at most as long as a message may arrive.
-    pub(super) async fn wait(&self, body: impl Future<Output = ()>) {
-        let (_slot, evicted) = self.begin();
+    /// Runs `body` in a slot, until the slot is evicted or [`REQUEST_BODY_TIMEOUT`]
+    /// has passed.
+    pub(super) async fn run_in_slot(&self, body: impl Future<Output = ()>) {
+        let (_slot, evicted) = self.open_slot();
         tokio::select! {
             biased;
             _ = evicted => {}
@@ -119,7 +122,7 @@ impl RequestBuffers {
         }
     }
 
-    fn begin(&self) -> (Slot<'_>, oneshot::Receiver<()>) {
+    fn open_slot(&self) -> (Slot<'_>, oneshot::Receiver<()>) {
         let (keep, evicted) = oneshot::channel();
         let mut slots = self.slots.lock();
         let number = slots.next;
@@ -160,7 +163,7 @@ impl Drop for Slot<'_> {
 
 /// The length of a message, as its prefix declares it.
 fn declared_len(read: &[u8]) -> Option<usize> {
-    let length = read.get(1..PREFIX)?.try_into().ok()?;
+    let length = read.get(1..PREFIX_LEN)?.try_into().ok()?;
     usize::try_from(u32::from_be_bytes(length)).ok()
 }
 

@@ -12,12 +12,12 @@ const COUNT: usize = 3;
 
 /// Room for three messages of 100 bytes each, and of 250 bytes together: a
 /// quarter of the memory.
-fn buffers() -> RequestBuffers {
-    RequestBuffers::new(COUNT, 100, Some(MemoryLimit::new(1000)))
+fn buffers() -> RequestBodies {
+    RequestBodies::new(COUNT, 100, Some(MemoryLimit::new(1000)))
 }
 
 /// Whether no message is open or charged.
-fn is_empty(buffers: &RequestBuffers) -> bool {
+fn is_empty(buffers: &RequestBodies) -> bool {
     let memory = buffers.memory.as_ref().unwrap();
     let all = memory.lease(None).reserve(1000 / EXPANSION_FACTOR);
     buffers.slots.lock().open.is_empty() && all.is_ok()
@@ -52,7 +52,7 @@ async fn above_the_count_limit_the_oldest_message_is_rejected() {
         assert!(poll_immediate(slow.last_mut().unwrap()).await.is_none());
     }
     let message = buffers.read(complete(9)).await.unwrap();
-    assert_eq!(message.len(), PREFIX + 9);
+    assert_eq!(message.len(), PREFIX_LEN + 9);
     let evicted = slow.remove(0).await;
     assert!(matches!(evicted, Err(Error::MessageEvicted)), "{evicted:?}");
     assert!(poll_immediate(join_all(slow)).await.is_none());
