@@ -25,6 +25,7 @@ pub mod telemetry;
 pub mod tls;
 pub mod token_key;
 pub mod upstream;
+mod user_agent;
 
 pub use presence_gateway_args as args;
 #[cfg(feature = "sandbox")]

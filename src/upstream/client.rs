@@ -22,6 +22,7 @@ use super::resolve::Resolver;
 use crate::jitter::jittered;
 use crate::tls;
 use crate::tls::pem::Identity;
+use crate::user_agent::USER_AGENT;
 
 /// How long a connection may take: the name lookup, TCP, a proxy's tunnel and
 /// the TLS handshake together. It has room for one silent name server (5 s in
@@ -48,9 +49,6 @@ const MAX_AGE: Duration = Duration::from_mins(5);
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The `User-Agent` of requests.
-const USER_AGENT: &str = concat!("presence-gateway/", env!("CARGO_PKG_VERSION"));
 
 /// How the upstream is reached, besides its address.
 #[derive(Debug, Default)]

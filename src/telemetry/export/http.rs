@@ -15,6 +15,7 @@ use rustls::RootCertStore;
 use crate::error::chain::http_causes;
 use crate::telemetry::settings::Destination;
 use crate::tls;
+use crate::user_agent::USER_AGENT;
 
 /// The HTTP client of an exporter. It keeps the last error, since the SDK's
 /// errors say only that an export failed. Clones share it.
@@ -28,7 +29,7 @@ impl OtlpHttpClient {
     pub(super) fn new(to: &Destination) -> Result<Self, String> {
         let plain = || tls::client(Some(RootCertStore::empty()), None, b"http/1.1");
         let builder = Client::builder()
-            .user_agent(concat!("presence-gateway/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .http1_only()
             .redirect(redirect::Policy::none())
             .referer(false)

@@ -1,4 +1,4 @@
-//! Imports in `src/` point one way: a file imports its own room, and rooms on
+//! Imports in `src/` point one way: a file imports its own module, and modules on
 //! lower floors. ARCHITECTURE.md lists the floors.
 
 use std::collections::BTreeSet;
@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 const ARCHITECTURE: &str = include_str!("../../../ARCHITECTURE.md");
 
-/// The rooms, by floor, from the top down. A room is a file of `src/` with its
-/// folder. Rooms of one floor do not import each other.
+/// The modules, by floor, from the top down. A module is a file of `src/` with its
+/// folder. Modules of one floor do not import each other.
 const FLOORS: [&[&str]; 14] = [
     &["cli"],
     &["config"],
@@ -31,10 +31,11 @@ const FLOORS: [&[&str]; 14] = [
         "sandbox",
         "tls",
         "token_key",
+        "user_agent",
     ],
 ];
 
-/// The permitted imports of a higher room: from, to, and the reason.
+/// The permitted imports of a higher module: from, to, and the reason.
 const EXCEPTIONS: [(&str, &str, &str); 1] = [(
     "proto",
     "operation",
@@ -42,17 +43,17 @@ const EXCEPTIONS: [(&str, &str, &str); 1] = [(
 )];
 
 #[test]
-fn no_file_imports_a_room_above_its_own() {
+fn no_file_imports_a_module_above_its_own() {
     let mut wrong = Vec::new();
-    for (path, room) in sources() {
+    for (path, module) in sources() {
         for target in imports(&path) {
             let is_exception = EXCEPTIONS
                 .iter()
-                .any(|(from, to, _)| (*from, *to) == (room.as_str(), target.as_str()));
-            if target != room && floor(&target) <= floor(&room) && !is_exception {
+                .any(|(from, to, _)| (*from, *to) == (module.as_str(), target.as_str()));
+            if target != module && floor(&target) <= floor(&module) && !is_exception {
                 let path = path.display();
                 wrong.push(format!(
-                    "{path} imports crate::{target}, which is not below {room}"
+                    "{path} imports crate::{target}, which is not below {module}"
                 ));
             }
         }
@@ -63,7 +64,7 @@ fn no_file_imports_a_room_above_its_own() {
 #[test]
 fn every_exception_is_still_needed() {
     for (from, to, reason) in EXCEPTIONS {
-        let mut files = sources().into_iter().filter(|(_, room)| room == from);
+        let mut files = sources().into_iter().filter(|(_, module)| module == from);
         let is_needed = files.any(|(path, _)| imports(&path).contains(to));
         assert!(is_needed, "{from} does not import {to} ({reason})");
     }
@@ -76,12 +77,14 @@ fn the_table_of_floors_in_the_architecture_page_is_current() {
     let rows = section.lines().filter_map(|line| {
         let (floor, row) = line.strip_prefix("| ")?.split_once(" | ")?;
         let floor: usize = floor.parse().ok()?;
-        let (rooms, _) = row.split_once(" | ")?;
-        let rooms = rooms.split(", ").map(|room| room.trim_matches('`'));
-        Some((floor, rooms.collect::<BTreeSet<_>>()))
+        let (modules, _) = row.split_once(" | ")?;
+        let modules = modules.split(", ").map(|module| module.trim_matches('`'));
+        Some((floor, modules.collect::<BTreeSet<_>>()))
     });
     let documented: Vec<_> = rows.collect();
-    let floors = FLOORS.iter().map(|rooms| rooms.iter().copied().collect());
+    let floors = FLOORS
+        .iter()
+        .map(|modules| modules.iter().copied().collect());
     let expected: Vec<_> = (1..).zip(floors).collect();
     assert_eq!(documented, expected, "in ARCHITECTURE.md, \"Floors\"");
 }
@@ -98,23 +101,23 @@ fn the_architecture_page_names_only_files_that_exist() {
 }
 
 #[test]
-fn every_floor_has_only_rooms_that_exist() {
-    let rooms: BTreeSet<String> = sources().into_iter().map(|(_, room)| room).collect();
-    // Crates of the workspace, re-exported as rooms.
+fn every_floor_has_only_modules_that_exist() {
+    let modules: BTreeSet<String> = sources().into_iter().map(|(_, module)| module).collect();
+    // Crates of the workspace, re-exported as modules.
     let crates = ["args", "sandbox"].map(str::to_owned);
-    for room in FLOORS.into_iter().flatten() {
-        let is_known = rooms.contains(*room) || crates.contains(&(*room).to_owned());
-        assert!(is_known, "there is no src/{room}.rs");
+    for module in FLOORS.into_iter().flatten() {
+        let is_known = modules.contains(*module) || crates.contains(&(*module).to_owned());
+        assert!(is_known, "there is no src/{module}.rs");
     }
 }
 
-/// The index of a room's floor, 0 at the top.
-fn floor(room: &str) -> usize {
-    let floor = FLOORS.iter().position(|rooms| rooms.contains(&room));
-    floor.unwrap_or_else(|| panic!("src/{room}.rs has no floor: add it to FLOORS"))
+/// The index of a module's floor, 0 at the top.
+fn floor(module: &str) -> usize {
+    let floor = FLOORS.iter().position(|modules| modules.contains(&module));
+    floor.unwrap_or_else(|| panic!("src/{module}.rs has no floor: add it to FLOORS"))
 }
 
-/// The files of `src/` with their rooms, without unit tests, `lib.rs` and `main.rs`.
+/// The files of `src/` with their modules, without unit tests, `lib.rs` and `main.rs`.
 fn sources() -> Vec<(PathBuf, String)> {
     fn visit(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -130,15 +133,15 @@ fn sources() -> Vec<(PathBuf, String)> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     visit(&src, &mut found);
-    let with_room = found.into_iter().map(|path| {
+    let with_module = found.into_iter().map(|path| {
         let first = path.strip_prefix(&src).unwrap().iter().next().unwrap();
-        let room = first.to_str().unwrap().trim_end_matches(".rs").to_owned();
-        (path, room)
+        let module = first.to_str().unwrap().trim_end_matches(".rs").to_owned();
+        (path, module)
     });
-    with_room.collect()
+    with_module.collect()
 }
 
-/// The rooms that a file names after `crate::`, without its unit tests and comments.
+/// The modules that a file names after `crate::`, without its unit tests and comments.
 fn imports(path: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(path).unwrap();
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
@@ -146,9 +149,9 @@ fn imports(path: &Path) -> BTreeSet<String> {
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"));
     let paths = lines.flat_map(|line| line.split("crate::").skip(1));
-    let rooms = paths.map(|path| {
+    let modules = paths.map(|path| {
         let end = path.find(|c: char| !c.is_ascii_lowercase() && c != '_');
         path[..end.unwrap_or(path.len())].to_owned()
     });
-    rooms.collect()
+    modules.collect()
 }
