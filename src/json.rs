@@ -28,8 +28,8 @@ mod prune;
 pub(crate) use lossy::parse_lossy;
 pub(crate) use prune::prune_mismatched;
 
-/// The most models in a list: a thousand times what the vendor answers to one
-/// request. An empty model is two bytes of JSON and hundreds in memory.
+/// The most models in a list: a thousand times what the vendor returns for one
+/// request. An empty model has two bytes of JSON, and hundreds in memory.
 const MAX_RESPONSE_ELEMENTS: usize = 50_000;
 
 /// Parses a model; `null` is `None`. Rejects anything but an object: serde alone
@@ -40,8 +40,8 @@ pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer.deserialize_any(Object(PhantomData))
 }
 
-/// Writes an optional model. serde alone would write it as a `Some`, which hides
-/// the path to a value that cannot be written.
+/// Writes an optional model. Without this, serde writes a `Some`, in which
+/// `serde_path_to_error` loses the path to a value that cannot be written.
 #[expect(
     clippy::ref_option,
     reason = "serde calls it with a reference to the field"
@@ -122,7 +122,7 @@ pub(crate) fn boolean<'de, D: Deserializer<'de>>(
 }
 
 /// Parses a 64-bit integer, also from `"12"` or `12.0`.
-#[expect(clippy::cast_possible_truncation, reason = "checked by the way back")]
+#[expect(clippy::cast_possible_truncation, reason = "the bounds are checked")]
 #[expect(clippy::cast_precision_loss, reason = "the bound is a power of two")]
 pub(crate) fn integer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     scalar(
@@ -224,8 +224,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
 
 /// Presents the value of a deserializer as an object with a single field.
 ///
-/// A bare array becomes the only field of its response this way, without a tree
-/// of values in between.
+/// This decodes a bare array as the only field of its response, without a tree of
+/// values in between.
 pub(crate) fn single_field<'de, D: Deserializer<'de>>(
     name: &'static str,
     value: D,

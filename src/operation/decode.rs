@@ -13,16 +13,17 @@ use crate::json;
 /// Parses straight into the message. If that fails, parses again through a tree
 /// of values. The second pass accepts repeated keys and invalid Unicode, drops
 /// scalars of an unexpected type if the response stays true without them, and
-/// finds the name of a field that is really wrong.
+/// names the field of any other mismatch.
 ///
 /// # Errors
 ///
-/// What is wrong with the response. It names the wrong field and its model,
-/// contains no data of the response, and completes a sentence.
+/// What is wrong with the response, as the end of a sentence. It names the field
+/// and its model, and contains no data of the response.
 pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), String> {
     let spec = O::SPEC;
     let trimmed = body.trim_ascii();
-    // One check for all texts. The second pass handles invalid Unicode.
+    // Checks all texts at once. Invalid Unicode becomes an empty text, which the
+    // first pass rejects; the second pass accepts it.
     let text = std::str::from_utf8(body).unwrap_or_default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let response = match spec.shape {
@@ -32,7 +33,8 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
             return Err(format!("it is empty where {expected} is expected"));
         }
         ResponseShape::Object => json::object(&mut deserializer).ok().flatten(),
-        // A `null` would decode as an empty list, which means "none of them".
+        // A `null` is rejected: it would decode as an empty list, which means that
+        // the vendor has no elements.
         ResponseShape::List(list) if trimmed.starts_with(b"[") => {
             O::Response::deserialize(json::single_field(list.json, &mut deserializer)).ok()
         }

@@ -12,7 +12,7 @@ use crate::fields;
 pub const MAX_ID_BYTES: usize = 256;
 
 /// The longest path with query that is sent, in bytes. The HTTP library accepts
-/// up to 65,535; the vendor answers 414 to some shorter ones.
+/// up to 65,535; the vendor rejects some shorter ones with 414.
 const MAX_URL_BYTES: usize = 60_000;
 
 /// The most violations reported for one list: more than fit into a status. A
@@ -32,9 +32,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 ///
 /// # Errors
 ///
-/// Each invalid field: an id that cannot be a path
-/// segment or a list element, a missing body, a date out of range, or parameters
-/// that make the URL too long.
+/// Each invalid field: an id that cannot be a path segment or a list element, a
+/// missing body, a date out of range, or parameters that make the URL too long.
 pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Vec<Violation>> {
     let (rest, longest) = encode_unbounded(request)?;
     let length = rest.path_and_query.len();
@@ -47,8 +46,8 @@ pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Vec<Violation>> 
     Err(vec![Violation::new(longest, wrong)])
 }
 
-/// Checks a whole request that will be sent in parts, so that violations name
-/// positions in the whole.
+/// Checks a request that will be sent in batches, so that violations name
+/// positions in the whole request.
 ///
 /// # Errors
 ///
@@ -99,11 +98,11 @@ fn encode_unbounded<O: Operation>(
 /// (URL parsers remove these even if percent-encoded), or has one between
 /// slashes.
 ///
-/// Slashes of an id are percent-encoded, so the id is one segment for a server
+/// A slash in an id is percent-encoded, so the id is one segment for a server
 /// that parses the URL as written. But some proxies decode the path before they
-/// remove dot segments, and would end at another resource. Percent-encoding in
-/// the id itself is encoded again, and only misleads a server that decodes
-/// twice.
+/// remove dot segments, and would request another resource. A percent sign in
+/// the id is encoded too, so an id that is percent-encoded already misleads only
+/// a server that decodes twice.
 fn wrong_id(id: &str) -> Option<String> {
     let is_dots = |segment: &str| segment == "." || segment == "..";
     match id {

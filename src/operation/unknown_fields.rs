@@ -14,7 +14,8 @@ use crate::proto;
 /// How many fields of a response the proto does not have, by model. Zero for an
 /// response that cannot be parsed straight into the message.
 ///
-/// Parses separately from [`super::decode()`], which need not see every name.
+/// Parses once more after [`super::decode()`], which does not report the names
+/// that it skips.
 pub(crate) fn unknown_fields<O: Operation>(body: &[u8]) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     let response = proto::message(O::SPEC.response);

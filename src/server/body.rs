@@ -1,5 +1,5 @@
-//! Wrappers of response bodies. A body that has ended already, as that of a
-//! status alone, stays as it is: hyper drops it at once.
+//! Wraps response bodies. A body that has already ended, which is that of a
+//! response with a status alone, is not wrapped: hyper drops it at once.
 //!
 //! Decision: docs/decisions/0007-permit-until-read.md.
 
@@ -16,8 +16,8 @@ use super::limits::MAX_DATA_FRAME;
 use crate::deadline::Drain;
 use crate::error::{Error, Failure};
 
-/// A body that holds `guard` until hyper drops it: when its last frame was
-/// sent, or when the caller is gone.
+/// A body that holds `guard` until hyper drops it, which is when its last frame
+/// was sent, or when the caller is gone.
 pub(super) fn guarded<B>(body: B, guard: impl Send + 'static) -> Body
 where
     B: http_body::Body<Data = Bytes, Error = axum::Error> + Send + 'static,
@@ -54,14 +54,14 @@ pub(super) fn chunked(body: Body, guard: impl Send + 'static) -> Body {
     guarded(StreamBody::new(frames), guard)
 }
 
-/// A guarded body that ends when its connection or the gateway drains: health
-/// watches and reflection streams would last as long as their clients. Frames
-/// that are ready, for example the final `NOT_SERVING`, are sent first.
+/// A guarded body that ends when its connection or the gateway drains. Health
+/// watches and reflection streams would last as long as their clients otherwise.
+/// Frames that are ready, for example the final `NOT_SERVING`, are sent first.
 ///
-/// A watch does not keep its connection open, as a bulk stream does: it needs no
-/// token and no permit, so that clients could keep idle connections without
-/// limit, each with the memory of its peak. A watch that is opened again is
-/// better off, too: it watches a replica that gets the client's calls.
+/// Unlike a bulk stream, a watch does not keep its connection open: it needs no
+/// token and no permit, so clients could keep any number of idle connections
+/// open, each with the memory of its peak. A client that opens its watch again
+/// also gains: it then watches the replica that serves its calls.
 pub(super) fn until_drained(body: Body, gateway: Drain, guard: impl Send + 'static) -> Body {
     if body.is_end_stream() {
         return body;

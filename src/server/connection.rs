@@ -39,7 +39,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct ConnectionPolicy {
     /// How long the calls of a connection may last after GOAWAY.
     pub max_deadline: Duration,
-    /// Reads the rest of requests that were answered early.
+    /// Reads the rest of requests whose response was sent early.
     pub discard: Discard,
 }
 

@@ -1,4 +1,4 @@
-//! Reads and drops the rest of requests that were answered before they had
+//! Reads and drops the rest of requests whose response was sent before they had
 //! arrived.
 
 use std::pin::Pin;
@@ -16,16 +16,16 @@ use tokio::time::{Instant, timeout_at};
 use super::limits::{DISCARD_IDLE_TIMEOUT, MAX_DISCARDED_BYTES, MAX_DISCARDED_REQUESTS};
 use super::request_bodies::RequestBodies;
 
-/// Discards what arrives of requests after their responses, instead of resetting
-/// their streams. Clones share the bounds.
+/// Discards the part of a request that arrives after its response, instead of
+/// resetting its stream. Clones share the bounds.
 ///
-/// A server may reset them at once (RFC 9113, 8.1), but h2 remembers only 50
-/// streams that it has reset, for a second. It counts each DATA frame of
-/// another as a protocol violation, over the whole life of a connection, and
-/// [`MAX_ERROR_RESETS`] of them end it for all callers on it. This can be
-/// deleted when h2 does not count them
-/// (<https://github.com/hyperium/h2/issues/856>), or when hyper lets a server
-/// configure what is remembered
+/// A server may reset such a stream at once (RFC 9113, 8.1), but h2 remembers
+/// only 50 streams that it has reset, for a second. It counts each DATA frame of
+/// any other closed stream as a protocol violation, over the whole life of a
+/// connection, and [`MAX_ERROR_RESETS`] violations end the connection for all
+/// callers on it. This module can be deleted when h2 does not count them
+/// (<https://github.com/hyperium/h2/issues/856>), or when a server can configure
+/// in hyper how many streams h2 remembers
 /// (<https://github.com/hyperium/hyper/issues/2599>).
 ///
 /// [`MAX_ERROR_RESETS`]: super::limits::MAX_ERROR_RESETS
@@ -38,13 +38,13 @@ pub(super) struct Discard {
 
 impl Discard {
     pub(super) fn new() -> Self {
-        // No memory: none of it is held.
+        // Not charged to the memory limit: the bytes are dropped as they arrive.
         let bodies = RequestBodies::new(MAX_DISCARDED_REQUESTS, MAX_DISCARDED_BYTES, None);
         let last = Arc::new(Mutex::new(Instant::now()));
         Self { bodies, last }
     }
 
-    /// The same for one more connection, within the same bounds.
+    /// The handle for one more connection, with the same bounds.
     pub(super) fn for_connection(&self) -> Self {
         let last = Arc::new(Mutex::new(Instant::now()));
         let bodies = self.bodies.clone();
@@ -57,8 +57,8 @@ impl Discard {
         DiscardOnDrop { body, discard }
     }
 
-    /// Reads a body until it ends, breaks off, is silent together with its
-    /// connection for [`DISCARD_IDLE_TIMEOUT`], or exceeds its bounds.
+    /// Reads a body until it ends or fails, exceeds its bounds, or both it and its
+    /// connection are silent for [`DISCARD_IDLE_TIMEOUT`].
     async fn rest(self, body: impl RequestBody) {
         let started = Instant::now();
         let quiet_at = || (*self.last.lock()).max(started) + DISCARD_IDLE_TIMEOUT;

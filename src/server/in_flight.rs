@@ -1,4 +1,5 @@
-//! Counts calls, so that shutdown and aged connections can wait for the last one.
+//! Counts calls in flight, so that the shutdown, and a connection that drains, can
+//! wait for the last one.
 
 use std::sync::Arc;
 

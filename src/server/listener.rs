@@ -1,4 +1,5 @@
-//! A port: accepts connections, and closes them in good order.
+//! Listens on a port: accepts connections, serves them, and drains them at the
+//! end.
 //!
 //! hyper-util and tonic have such loops. This one stays as long as their
 //! graceful shutdown waits for connections that never sent a preface
@@ -25,7 +26,7 @@ use super::connection::{self, ConnectionPolicy};
 use super::limits::{ACCEPT_BACKOFF, HANDSHAKE_TIMEOUT, MAX_SCRAPES, SCRAPE_TIMEOUT};
 use super::listener::tls::Tls;
 
-/// A port before it serves.
+/// The settings of a port, which [`Listener::serve`] consumes.
 #[derive(Debug, Clone)]
 pub(super) struct Listener {
     pub router: Router,
@@ -36,15 +37,15 @@ pub(super) struct Listener {
     pub protocol: Protocol,
 }
 
-/// What happens to a connection above the limit.
+/// What to do with a connection above the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OverflowPolicy {
-    /// Close it at once: its client may go elsewhere, which it could not from a
-    /// queue. Shortly before the limit, those that have been idle for longest
-    /// get GOAWAY.
+    /// Close it at once: its client can try another replica, which it could not
+    /// while the connection waits in a queue. Shortly before the limit, send GOAWAY
+    /// to the connections that have been idle for longest.
     DrainIdle,
-    /// Close the oldest for it, so that short requests are served however many
-    /// connections stay open.
+    /// Close the oldest connection for it, so that short requests are served even if
+    /// clients leave connections open.
     EvictOldest,
 }
 
@@ -70,9 +71,9 @@ pub async fn serve_metrics(listener: TcpListener, router: Router) {
 }
 
 impl Listener {
-    /// Accepts connections until `close` is done. Then all connections get
-    /// GOAWAY, also those of the backlog, which may carry a first call. Those
-    /// that are open when `grace` is done are closed.
+    /// Accepts connections until `close` completes. Then sends GOAWAY to all
+    /// connections, those of the backlog included, which may carry a first call.
+    /// When `grace` completes, closes the connections that are still open.
     pub(super) async fn serve(
         self,
         listener: TcpListener,
@@ -140,7 +141,8 @@ impl Listener {
         activity: ConnectionActivity,
         closing: watch::Receiver<()>,
     ) {
-        // Responses are small; none shall wait to be joined by the next one.
+        // Without Nagle's algorithm: responses are small, and would wait for the
+        // next one.
         let _ = stream.set_nodelay(true);
         let end = Instant::now() + HANDSHAKE_TIMEOUT;
         let Some(tls) = &self.tls else {
@@ -203,7 +205,8 @@ impl Connections {
         self.reap();
         match overflow {
             OverflowPolicy::DrainIdle => {
-                // They take a moment to close, in which others come.
+                // Before the limit, because the idle connections take a moment to
+                // close, and others arrive meanwhile.
                 if self.open.len() >= max - max / 64 {
                     self.drain_idlest();
                 }
@@ -238,7 +241,8 @@ impl Connections {
 /// reset otherwise.
 fn take_backlog(listener: TcpListener) -> impl Iterator<Item = TcpStream> {
     let listener = listener.into_std().ok();
-    // It does not block: an empty backlog is an error, and the end.
+    // The socket does not block: with an empty backlog, `accept` fails, which ends
+    // the iterator.
     let accept = move || Some(listener.as_ref()?.accept().ok()?.0);
     std::iter::from_fn(accept).filter_map(|stream| {
         stream.set_nonblocking(true).ok()?;

@@ -1,4 +1,5 @@
-//! The activity of a connection: its calls, and whether it should close.
+//! The activity of a connection: counts its calls, and decides when it gets
+//! GOAWAY.
 
 use std::sync::Arc;
 
@@ -18,9 +19,9 @@ pub(in crate::server) struct ConnectionActivity(Arc<Shared>);
 struct Shared {
     calls: Mutex<Calls>,
     goaway: Notify,
-    /// Those that may outlast any deadline.
+    /// The bulk streams, which may outlast any deadline.
     long_streams: InFlight,
-    /// Ends the streams that have no end of their own.
+    /// The drain of this connection, not of the gateway.
     drain: Drain,
 }
 
@@ -59,13 +60,13 @@ impl ConnectionActivity {
         StreamGuard(self.clone())
     }
 
-    /// The calls that may outlast any deadline.
+    /// The bulk streams, which may outlast any deadline.
     pub(in crate::server) fn long_streams(&self) -> &InFlight {
         &self.0.long_streams
     }
 
-    /// The drain of the connection, which ends the streams that have no end of
-    /// their own.
+    /// The drain of the connection, which ends health watches and reflection
+    /// streams: they have no deadline.
     pub(in crate::server) fn drain(&self) -> &Drain {
         &self.0.drain
     }
