@@ -2,4 +2,4 @@ pub mod drain;
 pub mod health;
 mod killed;
 mod late_calls;
-mod process_end;
+mod process_exit;

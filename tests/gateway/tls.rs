@@ -1,12 +1,12 @@
 //! TLS: with callers, with the vendor, and in the client `call`.
 
 mod flags;
-mod parked;
 mod proxies;
 mod records;
-mod reloaded;
-mod resumed;
+mod reload;
+mod resumption;
 mod served;
+mod throttled;
 mod upstream;
 
 use std::sync::Arc;

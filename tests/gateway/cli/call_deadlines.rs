@@ -55,25 +55,25 @@ async fn call(arguments: &[&str], address: String) -> ProcessOutput {
     let mut words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
     words.extend(["--deadline".to_owned(), "300ms".to_owned()]);
     words.extend(["--address".to_owned(), address]);
-    let called = spawn_blocking(move || {
+    let output = spawn_blocking(move || {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         run(&[&["call"], words.as_slice()].concat(), &[])
     });
     // Much longer than the deadline, so that an endless call fails the test.
-    let called = tokio::time::timeout(Duration::from_secs(60), called).await;
-    called
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await;
+    output
         .expect("the call went on after its deadline")
         .unwrap()
 }
 
 #[track_caller]
-fn assert_deadline_exceeded(called: &ProcessOutput) {
-    assert_eq!(called.code, Some(1), "{called:#?}");
+fn assert_deadline_exceeded(output: &ProcessOutput) {
+    assert_eq!(output.code, Some(1), "{output:#?}");
     assert!(
-        called.stderr.starts_with("DEADLINE_EXCEEDED: ") && called.stderr.contains("--deadline"),
-        "{called:#?}"
+        output.stderr.starts_with("DEADLINE_EXCEEDED: ") && output.stderr.contains("--deadline"),
+        "{output:#?}"
     );
-    assert_eq!(called.stdout, "");
+    assert_eq!(output.stdout, "");
 }
 
 #[tokio::test]
@@ -96,11 +96,11 @@ async fn a_stream_without_a_response_is_deadline_exceeded() {
     for from in [SilentFrom::Call, SilentFrom::ResponseHead] {
         let (address, _serving) = silent_gateway(from).await;
         let request = r#"{"ids": ["a"]}"#;
-        let called = call(&["StreamUsersPresencesPurecloudBulk", request], address).await;
-        assert_deadline_exceeded(&called);
+        let output = call(&["StreamUsersPresencesPurecloudBulk", request], address).await;
+        assert_deadline_exceeded(&output);
         assert!(
-            called.stderr.ends_with("0 done, 0 missing, 0 failed\n"),
-            "{called:#?}"
+            output.stderr.ends_with("0 done, 0 missing, 0 failed\n"),
+            "{output:#?}"
         );
     }
 }
@@ -115,7 +115,7 @@ fn a_deadline_can_exceed_the_range_of_the_clock() {
     ] {
         let words = ["call", rpc, request, "--token", "any", "--address"];
         let deadline = ["--deadline", "18446744073709551615s"];
-        let called = run(&[&words[..], &[&serving.address], &deadline].concat(), &[]);
-        assert_eq!(called.code, Some(0), "{called:#?}");
+        let output = run(&[&words[..], &[&serving.address], &deadline].concat(), &[]);
+        assert_eq!(output.code, Some(0), "{output:#?}");
     }
 }

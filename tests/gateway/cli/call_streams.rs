@@ -42,10 +42,10 @@ fn each_id_of_a_file_gives_a_line_of_json_in_order() {
         let _ = writeln!(text, "{}\r\n\n  nobody-{number}  ", user(number));
     }
     let file = TempFile::new("ids", &text);
-    let called = call(&serving, &[STREAM, "--ids", file.path()], "");
-    assert_eq!(called.code, Some(0), "{called:#?}");
-    assert_eq!(called.stderr, "20 done, 20 missing, 0 failed\n");
-    let lines = lines(&called);
+    let output = call(&serving, &[STREAM, "--ids", file.path()], "");
+    assert_eq!(output.code, Some(0), "{output:#?}");
+    assert_eq!(output.stderr, "20 done, 20 missing, 0 failed\n");
+    let lines = lines(&output);
     assert_eq!(lines.len(), 40);
     let found = lines.iter().filter(|line| line["presence"].is_object());
     for (number, line) in (1..).zip(found) {
@@ -62,10 +62,10 @@ fn each_id_of_a_file_gives_a_line_of_json_in_order() {
 fn a_failed_id_is_printed_with_its_error_and_sets_the_exit_code() {
     let serving = sandbox();
     let input = format!("{}\na,b\n", user(1));
-    let called = call(&serving, &[STREAM, "--ids", "-"], &input);
-    assert_eq!(called.code, Some(1), "{called:#?}");
-    assert_eq!(called.stderr, "1 done, 0 missing, 1 failed\n");
-    let failed = &lines(&called)[1];
+    let output = call(&serving, &[STREAM, "--ids", "-"], &input);
+    assert_eq!(output.code, Some(1), "{output:#?}");
+    assert_eq!(output.stderr, "1 done, 0 missing, 1 failed\n");
+    let failed = &lines(&output)[1];
     assert_eq!(failed["id"], "a,b");
     assert_eq!(failed["error"]["code"], "INVALID_ARGUMENT");
     assert_eq!(failed["error"]["details"][0]["reason"], "INVALID_REQUEST");
@@ -75,9 +75,9 @@ fn a_failed_id_is_printed_with_its_error_and_sets_the_exit_code() {
 fn the_request_is_sent_first_and_can_have_ids() {
     let serving = sandbox();
     let request = json!({"sourceId": "PURECLOUD", "ids": [user(1)]}).to_string();
-    let called = call(&serving, &["StreamUsersPresenceBulk", &request], "");
-    assert_eq!(called.code, Some(0), "{called:#?}");
-    assert_eq!(lines(&called)[0]["id"], user(1).as_str());
+    let output = call(&serving, &["StreamUsersPresenceBulk", &request], "");
+    assert_eq!(output.code, Some(0), "{output:#?}");
+    assert_eq!(lines(&output)[0]["id"], user(1).as_str());
     let request = json!({"ids": [user(1)]}).to_string();
     let wrong = call(&serving, &["StreamUsersPresenceBulk", &request], "");
     assert_eq!(wrong.code, Some(1), "{wrong:#?}");
@@ -106,13 +106,13 @@ fn wrong_uses_of_ids_are_rejected_before_the_call() {
 #[test]
 fn a_stream_without_ids_is_rejected_before_the_call() {
     for request in ["{}", r#"{"ids": []}"#, r#"{"unordered": true}"#] {
-        let called = run(&["call", STREAM, request], &[]);
-        assert_eq!(called.code, Some(64), "{request}: {called:#?}");
+        let output = run(&["call", STREAM, request], &[]);
+        assert_eq!(output.code, Some(64), "{request}: {output:#?}");
         assert!(
-            called
+            output
                 .stderr
                 .contains(&format!("--ids: {STREAM} needs ids")),
-            "{request}: {called:#?}"
+            "{request}: {output:#?}"
         );
     }
 }
@@ -121,15 +121,15 @@ fn a_stream_without_ids_is_rejected_before_the_call() {
 fn an_invalid_line_ends_the_stream_after_the_earlier_ids() {
     let serving = sandbox();
     let long = "x".repeat(5000);
-    let called = call(
+    let output = call(
         &serving,
         &[STREAM, "--ids", "-"],
         &format!("{}\n{long}\n", user(1)),
     );
-    assert_eq!(called.code, Some(1), "{called:#?}");
+    assert_eq!(output.code, Some(1), "{output:#?}");
     assert!(
-        called.stderr.contains("--ids: a line has 4096 bytes"),
-        "{called:#?}"
+        output.stderr.contains("--ids: a line has 4096 bytes"),
+        "{output:#?}"
     );
-    assert_eq!(lines(&called)[0]["id"], user(1).as_str());
+    assert_eq!(lines(&output)[0]["id"], user(1).as_str());
 }

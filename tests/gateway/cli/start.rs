@@ -88,9 +88,9 @@ fn a_separate_sandbox_is_an_upstream() {
     let url = format!("http://{}", sandbox.address);
     let gateway = ServerProcess::start(&["serve", "--upstream-url", &url], &[]);
     let call = ["call", "GetSystempresences", "--token", "any", "--address"];
-    let called = run(&[&call[..], &[&gateway.address]].concat(), &[]);
-    assert_eq!(called.code, Some(0), "{called:#?}");
-    assert!(called.stdout.contains("ON_QUEUE"), "{called:#?}");
+    let output = run(&[&call[..], &[&gateway.address]].concat(), &[]);
+    assert_eq!(output.code, Some(0), "{output:#?}");
+    assert!(output.stdout.contains("ON_QUEUE"), "{output:#?}");
 }
 
 #[test]

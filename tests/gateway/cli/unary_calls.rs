@@ -12,17 +12,17 @@ fn a_call_prints_its_response_as_json() {
     let gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let request = json!({"id": [USER, "nobody"]}).to_string();
     let call = ["call", "GetUsersPresencesPurecloudBulk", "-", "--address"];
-    let called = run_with_input(
+    let output = run_with_input(
         &[&call[..], &[&gateway.address]].concat(),
         &[("PRESENCE_GATEWAY_TOKEN", "any")],
         &request,
     );
     assert_eq!(
-        (called.code, called.stderr.as_str()),
+        (output.code, output.stderr.as_str()),
         (Some(0), ""),
-        "{called:#?}"
+        "{output:#?}"
     );
-    let response: Value = serde_json::from_str(&called.stdout).unwrap();
+    let response: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(response["presences"][0]["userId"], USER);
     assert_eq!(response["missingIds"], json!(["nobody"]));
 }

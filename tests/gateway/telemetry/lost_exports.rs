@@ -80,18 +80,18 @@ async fn a_signal_that_the_collector_rejects_is_reported_at_every_shutdown() {
         .map(|(protocol, traces, metrics)| losses(protocol, *traces, *metrics));
     let shutdowns = join_all(shutdowns).await;
     for (case, lost) in cases.iter().zip(shutdowns) {
-        let (signal, answer) = match case {
+        let (signal, response) = match case {
             (_, Accept, Accept) => ("", Accept),
             (_, Accept, metrics) => ("metrics", *metrics),
             (_, traces, _) => ("traces", *traces),
         };
-        let expected = match (answer, case.0) {
+        let expected = match (response, case.0) {
             (Never, _) => "no response within 3s",
             (_, "grpc") => "Unimplemented",
             _ => "the response is 404 Not Found",
         };
         match &lost[..] {
-            [] => assert_eq!(answer, Accept, "nothing is reported for {case:?}"),
+            [] => assert_eq!(response, Accept, "nothing is reported for {case:?}"),
             [[reported, error]] => {
                 assert_eq!(reported, signal, "{case:?}: {error}");
                 assert!(error.contains(expected), "{case:?}: {error}");

@@ -34,10 +34,10 @@ fn the_server_serves_for_the_whole_lame_duck_time() {
     server.signal("TERM");
     server.wait_for_log("ending");
     let call = ["call", "GetSystempresences", "--token", "any", "--address"];
-    let called = run(&[&call[..], &[&server.address]].concat(), &[]);
+    let output = run(&[&call[..], &[&server.address]].concat(), &[]);
     // On a slow machine the call can be too late, and proves nothing.
     let was_in_time = signalled.elapsed() < pause;
-    assert!(called.code == Some(0) || !was_in_time, "{called:#?}");
+    assert!(output.code == Some(0) || !was_in_time, "{output:#?}");
     let (status, log) = server.wait();
     assert!(status.success(), "{status} {log:#?}");
     assert!(
