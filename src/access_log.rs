@@ -1,4 +1,5 @@
-//! The access log: one line per call, and the counts behind it.
+//! The access log: one line per call, and the counts in it. The pipeline writes the
+//! line (`server/pipeline/access_log.rs`).
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -148,7 +149,7 @@ impl AccessLog {
     }
 }
 
-/// Logged in place of an undocumented vendor code, which may contain anything.
+/// The logged reason for an undocumented vendor code, which may contain anything.
 const OTHER: &str = "OTHER";
 
 fn milliseconds(duration: Duration) -> f64 {

@@ -16,8 +16,8 @@ pub use read::BatchCoalescer;
 pub(crate) use read::BulkRead;
 pub(crate) use stream::{StreamRequest, StreamResponse, serve_stream};
 
-/// The largest number of ids or updates in one request to the vendor: its limit,
-/// documented for reads and assumed for the write.
+/// The largest number of ids or updates in one request to the vendor: the vendor's
+/// limit, documented for reads and assumed for the write.
 pub const BATCH_SIZE: usize = 50;
 
 /// The limits of a bulk call.
@@ -27,7 +27,7 @@ pub struct BulkLimits {
     pub max_ids: usize,
     /// How many batches of a call may be in flight at once.
     pub concurrency: usize,
-    /// How long the caller of a stream may be idle.
+    /// How long the caller of a stream may neither send nor receive.
     pub stream_idle: Duration,
 }
 

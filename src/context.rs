@@ -1,4 +1,4 @@
-//! The context of one call, from its request to its response.
+//! The context of one call. `upstream/context.rs` has that of its requests.
 
 mod stream_handle;
 
@@ -17,8 +17,8 @@ pub use stream_handle::{StreamHandle, WRITE_TIMEOUT};
 pub struct CallContext {
     /// The RPC that is called.
     pub rpc: &'static Rpc,
-    /// What its requests upstream are sent with: the token, the deadline, the
-    /// access log, the memory lease.
+    /// The context of its requests upstream: the token, the deadline, the access
+    /// log, the memory lease.
     pub request: RequestContext,
     /// The HTTP/2 stream of the call.
     pub stream: StreamHandle,
@@ -29,7 +29,7 @@ pub struct CallContext {
 #[derive(Debug)]
 pub(crate) struct BatchContext<'a> {
     call: &'a CallContext,
-    /// The batch's own context, where the batch has a span in the call's trace.
+    /// The batch's own context, if the batch has a span in the call's trace.
     own: Option<Box<CallContext>>,
     is_finished: bool,
 }
@@ -76,7 +76,7 @@ impl CallContext {
         telemetry.bulk(&self.rpc.name, batches, ids);
     }
 
-    /// The context of one batch of a bulk call. It has a span of its own where
+    /// The context of one batch of a bulk call. The batch has a span of its own if
     /// the call's trace is recorded.
     pub(crate) fn batch(&self, index: usize, ids: usize) -> BatchContext<'_> {
         let telemetry = self.request.access_log.telemetry().batch(index, ids);
@@ -92,11 +92,11 @@ impl CallContext {
         }
     }
 
-    /// Serves a request by one call upstream.
+    /// Serves a call by one request upstream.
     ///
     /// # Errors
     ///
-    /// If the request cannot be encoded, the call fails, or its response is not
+    /// If the message cannot be encoded, the request fails, or its response is not
     /// what the operation promises.
     pub async fn forward<O: Operation>(
         &self,
@@ -106,17 +106,17 @@ impl CallContext {
         self.send::<O>(upstream, &operation::encode(request)?).await
     }
 
-    /// Sends a call of the operation `O` and decodes its response.
+    /// Sends a request of the operation `O` and decodes the response.
     ///
     /// # Errors
     ///
-    /// If the call fails, or its response is not what the operation promises.
+    /// If the request fails, or its response is not what the operation promises.
     pub async fn send<O: Operation>(
         &self,
         upstream: &Upstream,
-        call: &RestRequest,
+        request: &RestRequest,
     ) -> Result<UpstreamResponse<O::Response>, Failure> {
-        let response = upstream.send(call, &self.request).await?;
+        let response = upstream.send(request, &self.request).await?;
         self.decode::<O>(response)
     }
 

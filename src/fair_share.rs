@@ -1,4 +1,5 @@
-//! A total that several keys draw from, each at most its share.
+//! Divides a total fairly: several keys acquire amounts of it, and each holds at
+//! most its share.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -31,7 +32,7 @@ pub struct Share<K: Copy + Eq + Hash> {
 /// Why an amount cannot be acquired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exceeded {
-    /// Not as much of the total is free.
+    /// Less of the total is free.
     Total,
     /// The key would hold more than its share.
     Share,
@@ -111,8 +112,8 @@ impl<K: Copy + Eq + Hash> Share<K> {
         Ok(())
     }
 
-    /// Whether half of the total and half of the key's share would be free
-    /// after `amount` more: for those that can wait.
+    /// Whether half of the total and half of the key's share would be free after
+    /// `amount` more. Callers that can wait acquire only then.
     #[must_use]
     pub fn leaves_half(&self, amount: usize) -> bool {
         let state = self.limit.0.lock();

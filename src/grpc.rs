@@ -24,12 +24,12 @@ use presence_stream_service_server::PresenceStreamServiceServer;
 
 type GrpcResult<T> = Result<Response<T>, Status>;
 
-/// Serves calls in front of one upstream. Clones are the same gateway.
+/// The services in front of one upstream. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Gateway(Arc<BulkContext>);
 
-/// Implements the services for one call. tonic gives a handler nothing but its
-/// request, so the services are made for each call, with its context. There is no
+/// Implements the services for one call. tonic passes a handler only its request,
+/// so the services are built for each call, with its context. There is no
 /// router: two of them, one in the other, were a tenth of the processor time of a
 /// small call.
 struct Handler {
@@ -82,13 +82,13 @@ impl Gateway {
 }
 
 impl Handler {
-    /// One call, one request upstream.
+    /// Serves a call by one request upstream.
     async fn forward<O: Operation>(&self, request: O) -> GrpcResult<O::Response> {
         let upstream = &self.gateway.0.upstream;
         self.respond(self.context.forward(upstream, &request).await)
     }
 
-    /// One call, as many requests upstream as it takes.
+    /// Serves a bulk call by as many requests upstream as it needs.
     async fn fan_out<O: Bulk>(&self, request: O) -> GrpcResult<O::Response> {
         self.respond(request.fan_out(&self.context, &self.gateway.0).await)
     }
@@ -105,7 +105,7 @@ impl Handler {
     }
 }
 
-/// The status of a call that failed, noted in its log entry.
+/// The status of a call that failed. Records it in the access log.
 fn status(context: &CallContext, failure: Failure) -> Status {
     let status = failure.into_status(context.request.deadline.remaining());
     context.request.access_log.finish_with(&status);

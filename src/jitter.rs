@@ -5,8 +5,8 @@ use std::time::Duration;
 /// The most that a time differs from the average, as a share of it.
 const SPREAD: f64 = 0.1;
 
-/// A random time around `average`. What began together, for example all
-/// connections to a new replica, does not end together.
+/// A random time around `average`, so that events that start together, for example
+/// all connections to a new replica, do not end together.
 #[must_use]
 pub fn jittered(average: Duration) -> Duration {
     average.mul_f64(1.0 - SPREAD + 2.0 * SPREAD * fastrand::f64())

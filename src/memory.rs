@@ -78,7 +78,7 @@ impl MemoryLease {
     }
 
     /// Reserves the rest for a body of `wire` bytes that takes `decoded` bytes when
-    /// it is decoded, if that is more than [`EXPANSION_FACTOR`] covers.
+    /// it is decoded, if that is more than `EXPANSION_FACTOR` covers.
     ///
     /// # Errors
     ///

@@ -1,12 +1,12 @@
-//! The key by which a token is counted.
+//! The key under which limits and coalescing hold a token's state.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
 use http::HeaderValue;
 
-/// The key by which a token is counted: a hash with a random salt of this
-/// process, so that it reveals nothing of the token.
+/// The key under which the state of a token is held: a hash with a random salt of
+/// this process, so that it reveals nothing of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenKey(u64);
 

@@ -36,15 +36,15 @@ use sender::Sender;
 #[derive(Debug, Clone)]
 pub struct Upstream {
     sender: Sender,
-    /// `None` where every read is a request of its own.
+    /// `None` if every read is a request of its own.
     coalescer: Option<ReadCoalescer>,
 }
 
 /// A successful response of the upstream.
 #[derive(Debug, Clone, Default)]
 pub struct UpstreamResponse<T = Bytes> {
-    /// The body: as it came, where it is not decoded yet; empty for an
-    /// operation that promises none.
+    /// The body: bytes if it is not decoded yet, which are empty for an operation
+    /// whose response has no body; else the message.
     pub body: T,
     /// The vendor's `ININ-Correlation-Id` of the request.
     pub correlation_id: Option<HeaderValue>,
@@ -108,13 +108,13 @@ impl Upstream {
         Ok(())
     }
 
-    /// Sends a request with the caller's token, retries it where that is safe and
-    /// may help, and reads the response.
+    /// Sends a request with the caller's token, retries it if that is safe and may
+    /// help, and reads the response.
     ///
     /// # Errors
     ///
-    /// Any failure on the way to the vendor, and any response that is no
-    /// success. The error says whether a write may have been applied.
+    /// If the request fails, or the response is not a success. The error says
+    /// whether a write may have been applied.
     pub async fn send(
         &self,
         request: &RestRequest,

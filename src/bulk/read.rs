@@ -120,7 +120,8 @@ async fn read<O: BulkRead>(
     }
     let partial = request.allow_partial_results();
     let plan = Plan::new(request)?;
-    // A single batch may need no request of its own, or waits for its turn.
+    // A single batch is not reserved: it may be coalesced into another call's
+    // request, and reserves its place itself if it is not.
     if !partial && plan.batches.len() > 1 {
         bulk.upstream
             .reserve(&context.request, plan.batches.len())?;

@@ -22,11 +22,11 @@ use crate::proto::v1::{StreamUsersPresenceBulkRequest, StreamUsersPresenceBulkRe
 use fetch::fetch;
 use state::StreamState;
 
-/// A message of either stream's requests: they differ only in whether the path
-/// of the REST request names the source.
+/// The request message of both streams, which differ only in whether the path of
+/// the REST request contains the source.
 pub(crate) type StreamRequest = StreamUsersPresenceBulkRequest;
 
-/// A message of either stream's responses.
+/// The response message of both streams.
 pub(crate) type StreamResponse = StreamUsersPresenceBulkResponse;
 
 /// Why a stream ends before all ids are read.
@@ -42,15 +42,15 @@ enum Abort {
 /// not checked the token, so an arbitrary text may hold the stream open.
 const FIRST_ID_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the last message of a failed stream waits for a caller that reads
-/// no messages.
+/// How long the gateway tries to deliver the last message of a failed stream to a
+/// caller that reads none.
 const FINAL_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads all ids from `requests` and sends the results to `responses`, until
 /// `requests` ends and all of its ids are read.
 ///
-/// However the stream ends, each received id is reported exactly once, provided
-/// that the caller takes the messages.
+/// However the stream ends, each received id is reported exactly once, if the
+/// caller reads the messages.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ async fn run<O: BulkRead>(
     let mut parameters = None::<Parameters<O>>;
     let mut in_flight = FuturesUnordered::new();
     let (mut is_half_closed, mut abort) = (false, None::<Failure>);
-    // When either side last sent, received or completed something.
+    // When the caller, the gateway or the vendor last made progress.
     let mut last_activity = Instant::now();
     loop {
         let may_start = state.undelivered() < limits.concurrency && abort.is_none();
@@ -141,8 +141,8 @@ async fn run<O: BulkRead>(
                         Parameters::check(&mut parameters, &message, limits)?;
                         let lease = context.request.memory.sub_lease();
                         let bytes = message.ids.iter().map(String::len).sum();
-                        // The message is in memory already: account for it if there
-                        // is room, but do not reject it.
+                        // The message is in memory already, so it is not rejected
+                        // if there is no room for it.
                         let lease = lease.reserve(bytes).is_ok().then_some(lease);
                         state.add(message, lease);
                     }

@@ -1,5 +1,5 @@
-//! The bulk write: sends batches so that the updates of one user
-//! are applied in their order, and reports the outcome of each update.
+//! The bulk write: sends batches so that the updates of one user are applied in
+//! their order, and reports the outcome of each update.
 
 mod plan;
 mod report;
@@ -32,9 +32,9 @@ struct UpdateOutcome {
 impl Bulk for Request {
     /// Sends the updates in batches that contain each user at most once.
     ///
-    /// Batches start in the order of the request, several at a time. A batch
-    /// waits for an earlier one that contains one of its users: the vendor would
-    /// keep whichever update arrived last.
+    /// Batches start in the order of the request, several at a time. A batch waits
+    /// for earlier batches that contain one of its users: the vendor keeps the
+    /// update that arrives last.
     ///
     /// Without partial results, no batch starts after a failure. With partial
     /// results, a failure stops further batches only if they would fail as well;
@@ -77,7 +77,7 @@ async fn send(
     let mut in_flight = FuturesUnordered::new();
     let mut in_flight_batches: Vec<usize> = Vec::new();
     let mut next = 0;
-    // Why no further batch starts.
+    // Set when no further batch starts: the reason.
     let mut stopped: Option<NotTried> = None;
     // The users with an update that may still be applied, and the positions of
     // their later updates, which are not sent for that reason.

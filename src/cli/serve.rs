@@ -92,14 +92,15 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
             let serving = server.serve(listener, shutdown);
             match page.zip(metrics) {
                 None => serving.await,
-                // Until the drain is over, which is what metrics should show.
+                // The metrics page is served until the drain is over, so that it
+                // shows the drain.
                 Some((page, listener)) => tokio::select! {
                     () = serving => {}
                     () = serve_metrics(listener, page.into_router()) => {}
                 },
             }
-            providers.end().await;
-            // Last, since calls need it until the drain is over.
+            providers.shut_down().await;
+            // The sandbox stops last: calls need it until the drain is over.
             drop(sandbox);
         })
         .await;

@@ -1,4 +1,4 @@
-//! The service of streams: the two bulk reads without a limit.
+//! The streaming service: the two bulk reads without a size limit.
 
 use std::error::Error as StdError;
 use std::iter;
@@ -45,11 +45,12 @@ impl PresenceStreamService for Handler {
 }
 
 impl Handler {
-    /// A stream of ids, as many bulk reads of the operation `O` as it takes.
+    /// Serves a stream of ids by as many bulk reads of the operation `O` as it
+    /// needs.
     ///
-    /// The task that drives it runs beside the response and not in it: hyper
-    /// polls a response only when its caller has flow-control window, and
-    /// upstream requests and deadlines must not stall with it.
+    /// Its driver runs beside the response and not in it: hyper polls a response
+    /// only while the caller grants flow-control window, and upstream requests and
+    /// deadlines must not stall with a caller that grants none.
     fn stream<O, I, T>(&self, call: Request<Streaming<I>>) -> GrpcResult<Responses<T>>
     where
         O: BulkRead,
@@ -72,7 +73,7 @@ impl Handler {
                     bulk.limits.stream_idle
                 }
                 Err(failure) => {
-                    // The caller has gone away, which is nobody's error.
+                    // If the caller is gone, nobody reads a status.
                     if !matches!(failure.error, Error::CallerGone) {
                         let _ = end.send(status(&context, failure)).await;
                     }
@@ -80,7 +81,8 @@ impl Handler {
                 }
             };
             drop((results, end));
-            // The caller reads what was sent; then the stream ends by itself.
+            // The response ends when the caller has read it, which drops this
+            // driver; the driver resets the stream of a caller that does not read.
             tokio::time::sleep(write_timeout).await;
         };
         let stream = &self.context.stream;

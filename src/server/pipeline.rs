@@ -70,7 +70,7 @@ struct Pipeline<S> {
 /// One of the concurrent calls, until this is dropped.
 type ConcurrencyPermit = Share<TokenKey>;
 
-/// What the layers behind the deadline have of a call.
+/// A call, as the layers after the deadline see it.
 struct Call {
     rpc: &'static Rpc,
     access_log: AccessLog,
@@ -161,7 +161,8 @@ where
         let mut size = 0;
         // The service reads the messages of a stream, and charges them.
         if !call.rpc.is_stream {
-            // Without a permit now, the message is not even read.
+            // Rejects a call that would get no permit now, before its message is
+            // read.
             drop(self.permit(&caller)?);
             let body = std::mem::take(request.body_mut());
             let message = self.request_bodies.read(body).await?;

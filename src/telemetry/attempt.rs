@@ -38,7 +38,7 @@ impl Peer {
     }
 }
 
-/// An attempt, which ends when the value is dropped.
+/// The telemetry of one attempt, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Attempt<'a> {
     call: &'a CallTelemetry,

@@ -49,7 +49,7 @@ pub mod custom {
     pub const BULK_BATCHES: &str = "presence_gateway.bulk.batches";
     /// How many ids or updates a bulk call holds.
     pub const BULK_IDS: &str = "presence_gateway.bulk.ids";
-    /// The vendor's name for a request (`ININ-Correlation-Id`).
+    /// The vendor's id of a request (`ININ-Correlation-Id`).
     pub const CORRELATION_ID: &str = "presence_gateway.vendor.correlation_id";
     /// The vendor's model with an unknown field.
     pub const MODEL: &str = "model";

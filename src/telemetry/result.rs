@@ -45,7 +45,7 @@ pub(super) const CALLS: [&str; 3] = [OK, CLIENT_ERROR, SERVER_ERROR];
 pub(super) const REQUESTS: [&str; 6] = [OK, THROTTLED, REFUSED, FAILED, NO_ANSWER, ABANDONED];
 
 const OK: &str = "ok";
-/// The caller's fault, by the conventions.
+/// The caller's fault, by OpenTelemetry's conventions.
 const CLIENT_ERROR: &str = "client_error";
 /// The gateway's fault, or the vendor's.
 const SERVER_ERROR: &str = "server_error";

@@ -1,4 +1,4 @@
-//! What the telemetry exports, and where to.
+//! The settings of telemetry: what is exported, and to where.
 
 use std::fmt;
 use std::time::Duration;

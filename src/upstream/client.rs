@@ -50,7 +50,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the upstream is reached, besides its address.
+/// The settings of the connections to the upstream, besides its address.
 #[derive(Debug, Default)]
 pub struct ClientOptions {
     /// The authorities that may have issued the upstream's certificate, in
@@ -83,14 +83,14 @@ impl fmt::Debug for RotatingClient {
 }
 
 impl RotatingClient {
-    /// Clients that reach `endpoint` in this way.
+    /// The clients of `endpoint`.
     pub(super) fn new(endpoint: &Endpoint, options: ClientOptions) -> Result<Self, String> {
         let authorities = match options.authorities {
             None if !endpoint.is_secure() => Some(RootCertStore::empty()),
             authorities => authorities,
         };
         let settings = Settings {
-            // New clients resume the sessions of those before.
+            // Shared, so that a new client resumes the TLS sessions of the last one.
             tls: tls::client(authorities, options.identity, b"http/1.1")?,
             resolver: Resolver::system(),
             proxy: options.proxy,

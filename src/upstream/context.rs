@@ -1,4 +1,4 @@
-//! What a request is sent with.
+//! The context of requests upstream. `src/context.rs` has that of a call.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,24 +11,25 @@ use crate::credentials::Caller;
 use crate::deadline::Deadline;
 use crate::memory::MemoryLease;
 
-/// What the requests of one call are sent with.
+/// The context of the requests that one call sends upstream.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     /// Whose token is forwarded.
     pub caller: Caller,
-    /// When the call must have been answered.
+    /// When the call must have ended.
     pub deadline: Deadline,
     /// The call's entry in the access log.
     pub access_log: AccessLog,
     /// The memory that the call's responses take.
     pub memory: MemoryLease,
-    /// Whether the client retries the call by itself, so that the gateway must not.
+    /// Whether the client has retried the call, so that the gateway must not retry
+    /// its requests.
     pub is_client_retry: bool,
     /// The call's reservations in the rate limiter.
     pub reservations: Reservations,
 }
 
-/// The reservations of a call of several requests. Clones share them.
+/// The reservations of a call that sends several requests. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Reservations(Arc<Mutex<VecDeque<Reservation>>>);
 

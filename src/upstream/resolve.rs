@@ -1,11 +1,11 @@
-//! Name lookups: those of a name that are wanted at the same time are one
-//! (singleflight), and one that outlives the attempt that began it serves the
-//! next attempt.
+//! Resolves names. Concurrent lookups of a name are one lookup (singleflight). If
+//! it takes longer than the attempt that started it, the next attempt uses its
+//! result.
 //!
-//! The system's resolver waits for a silent first name server (5 s in glibc)
-//! before it asks the second, each time anew, and cannot be cancelled. So a
-//! lookup is not lost with its caller, and any number of calls that wait for a
-//! name hold one thread.
+//! For each lookup, the system's resolver waits for a silent first name server
+//! (5 s in glibc) before it asks the second, and it cannot be cancelled. So the
+//! result of a lookup must not be lost with its caller, and calls that wait for a
+//! name must hold one thread together.
 
 use std::fmt;
 use std::io;
@@ -20,7 +20,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-/// How long a result that no attempt has used is kept.
+/// How long an unused result is kept for the next attempt.
 const UNUSED_RESULT_LIFE: Duration = Duration::from_secs(30);
 
 /// The result of a lookup, and when it came.
@@ -41,15 +41,15 @@ impl Found {
 
 type Lookup = Shared<BoxFuture<'static, Found>>;
 
-/// Begins a lookup, which goes on whether it is polled or not.
+/// Starts a lookup, which proceeds even if it is not polled.
 type Start = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
 
-/// Looks names up. Clones share the lookup under way.
+/// Resolves names. Clones share the lookup in progress.
 #[derive(Clone)]
 pub(super) struct Resolver {
     start: Arc<Start>,
-    /// The lookup under way, or one whose result no attempt has used yet. One
-    /// is enough: a client connects to the upstream alone, or to its proxy.
+    /// The lookup in progress, or one whose result no attempt has used yet. One is
+    /// enough: the client connects only to the upstream, or only to its proxy.
     current: Arc<Mutex<Option<(String, Lookup)>>>,
 }
 
@@ -73,7 +73,7 @@ impl Resolver {
     /// A resolver that asks the system.
     pub(super) fn system() -> Self {
         Self::new(|name| {
-            // It runs to its end also when nobody waits for it any more.
+            // It runs to its end even if no attempt waits for it any more.
             let lookup = spawn_blocking(move || {
                 // The port of the URL takes the place of 0.
                 Found::now((name.as_str(), 0).to_socket_addrs().map(Iterator::collect))
@@ -110,13 +110,14 @@ impl Resolver {
                     let why = format!("the name lookup of `{host}` failed: {error}");
                     return Err(io::Error::new(error.kind(), why));
                 }
-                // Its addresses are too old, or it failed before this attempt.
+                // Its addresses are too old, or it failed before this attempt
+                // started: look up again.
                 _ => {}
             }
         }
     }
 
-    /// Returns the lookup of this name that is under way, or begins one.
+    /// Returns the lookup of this name that is in progress, or starts one.
     fn join(&self, name: &str) -> Lookup {
         let mut current = self.current.lock();
         match &*current {
@@ -129,7 +130,7 @@ impl Resolver {
         }
     }
 
-    /// Lets the next attempt begin a new lookup, unless one has begun already.
+    /// Lets the next attempt start a new lookup, unless a new one has started.
     fn forget(&self, used: &Lookup) {
         let mut current = self.current.lock();
         if matches!(&*current, Some((_, lookup)) if lookup.ptr_eq(used)) {

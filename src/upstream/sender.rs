@@ -84,14 +84,14 @@ impl Sender {
                     queue_status.set_queued(until, || {
                         attempts.failure_without_retry(Error::RateLimited(wait))
                     });
-                    // The token's next permit may be later than `Retry-After`.
+                    // The rate limiter may give the next permit later than that.
                     let delay = self.rate_limiter.delay(token);
                     if delay >= deadline.remaining() {
                         return Err(attempts.failure_without_retry(Error::RateLimited(delay)));
                     }
                     tokio::select! {
                         _ = deadline.timeout(sleep(wait)) => {}
-                        // Another replica can send it as well.
+                        // Another replica can retry it.
                         _ = deadline.drain().begun() => {
                             return Err(attempts.failure_without_retry(Error::Draining));
                         }
@@ -102,8 +102,8 @@ impl Sender {
         }
     }
 
-    /// Waits until a request of the token may start. One that started before
-    /// keeps its place in the queue; the call's reservations are for others.
+    /// Waits until a request of the token may start. A request that started before
+    /// keeps its place in the queue, and uses none of the call's reservations.
     async fn permit(
         &self,
         context: &RequestContext,
@@ -142,7 +142,7 @@ impl Sender {
                 permit.remaining.inspect(|&share| telemetry.quota_remaining(share));
                 Ok(permit)
             }
-            // Another replica can send it, and in time.
+            // Another replica can send it in time.
             _ = deadline.drain().begun() => Err(Error::Draining),
         }
     }
@@ -170,7 +170,7 @@ impl Sender {
                 let limiter = &self.rate_limiter;
                 response.wait_at_least(limiter.throttle(token, ticket, retry_after, throttled));
             }
-            // The vendor's own error body: it has checked the token first.
+            // The error body is the vendor's, which checks the token first.
             error
                 if error
                     .response()
@@ -182,8 +182,8 @@ impl Sender {
         }
     }
 
-    /// Sends a request once. Returns [`Error::RateLimited`] without sending it
-    /// where the token is throttled before a connection has taken it.
+    /// Sends a request once. Returns [`Error::RateLimited`], and does not send it, if
+    /// the token is throttled before a connection has taken the request.
     async fn attempt(
         &self,
         request: &RestRequest,
@@ -203,7 +203,7 @@ impl Sender {
         let body = TrackedBody::new(request.body.clone(), permit);
         let state = body.state();
         let result = tokio::select! {
-            // First, so that a throttled request takes no connection.
+            // The revocation first, so that a throttled request takes no connection.
             biased;
             () = revocation.revoked(|| !state.is_settled()) => {
                 // A connection that holds the request drops it at its next poll,

@@ -1,4 +1,5 @@
-//! Whether a request was sent: one that was not can have changed nothing.
+//! Tracks whether a request was sent: a request that was not sent has changed
+//! nothing.
 //!
 //! Decision: docs/decisions/0005-write-outcomes.md.
 
@@ -25,15 +26,15 @@ const NEVER_SENT: u8 = 2;
 pub(super) struct SendState(Arc<AtomicU8>);
 
 impl SendState {
-    /// Whether the request was dropped unsent.
+    /// Whether the request was dropped before a connection began to write it.
     ///
-    /// That no connection has begun to write it is not enough: one may have
-    /// taken it, on another thread, and begin just now.
+    /// It is not enough that no connection has begun: one may have taken the
+    /// request on another thread, and begin at this moment.
     pub(super) fn never_sent(&self) -> bool {
         self.0.load(Relaxed) == NEVER_SENT
     }
 
-    /// Whether it is certain whether the request was sent.
+    /// Whether the state is final: the request was sent, or never will be.
     pub(super) fn is_settled(&self) -> bool {
         self.0.load(Relaxed) != QUEUED
     }
@@ -48,7 +49,7 @@ pub(super) struct TrackedBody {
 }
 
 impl TrackedBody {
-    /// A body of these bytes, or none, of a request that may start.
+    /// The body of a request with this permit: these bytes, or none.
     pub(super) fn new(bytes: Option<Bytes>, permit: RatePermit) -> Self {
         Self {
             bytes,

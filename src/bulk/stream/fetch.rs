@@ -82,8 +82,8 @@ async fn send<O: BulkRead>(
     response
 }
 
-/// Waits until there is memory for a response. A request whose response does
-/// not fit into memory would still count against the token's rate limit.
+/// Waits until there is memory for a response: a request whose response did not
+/// fit into memory would be lost, and count against the token's rate limit.
 async fn reserve_memory(context: &CallContext) -> Result<(), Error> {
     let RequestContext {
         memory, deadline, ..
@@ -101,7 +101,7 @@ async fn reserve_memory(context: &CallContext) -> Result<(), Error> {
 fn abort(failure: &Failure) -> Option<Abort> {
     match &failure.error {
         error if error.is_unauthenticated() => Some(Abort::Now(failure.clone())),
-        // Batches after this one would get their turn too late as well.
+        // The rate limiter would start later batches too late as well.
         Error::RateLimited(_) => Some(Abort::AfterInFlight(failure.clone())),
         _ => None,
     }

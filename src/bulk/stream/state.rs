@@ -145,9 +145,9 @@ impl StreamState {
         first.is_some_and(|(&first, _)| self.is_unordered || first == self.next_delivery)
     }
 
-    /// Takes what the last message reports: results that were not delivered,
-    /// and if the stream failed with `failure`, the ids that were not read.
-    /// `None` if the caller has received all of it.
+    /// Takes the content of the last message: the results that were not delivered,
+    /// and if the stream failed with `failure`, the ids that were not read. `None`
+    /// if the caller has received everything.
     pub(super) fn final_response(&mut self, failure: Option<&Failure>) -> Option<StreamResponse> {
         let mut last = StreamResponse::default();
         while let Some(results) = self.deliver_first() {

@@ -19,7 +19,8 @@ pub(super) fn all_or_nothing(outcomes: Vec<UpdateOutcome>) -> WriteResult {
             Err(failure) => failures.push(failure),
         }
     }
-    // Reversed, because of several equal ones the last is the maximum.
+    // Reversed, so that of several failures of the same severity the first is
+    // returned: `max_by_key` returns the last maximum.
     match failures.into_iter().rev().max_by_key(severity) {
         None => Ok(merge(responses, Vec::new(), None)),
         Some(failure) => Err(Failure {

@@ -1,4 +1,5 @@
-//! Writes one line per call, and hides the token from all that show headers.
+//! The pipeline's access-log layer: writes the line of each call, and marks the
+//! token as sensitive, so that nothing that shows headers shows it.
 
 use axum::response::Response;
 use http::{HeaderMap, header};
@@ -10,8 +11,8 @@ use crate::rpc::Rpc;
 use crate::server::body::guarded;
 use crate::telemetry::Telemetry;
 
-/// The line of a call. It is written when this is dropped, so also for a call
-/// that is cancelled.
+/// The line of a call. It is written when this is dropped, also for a call that is
+/// cancelled.
 pub(super) struct Line(AccessLog);
 
 /// Begins the log entry and the span of a call. A path that is no RPC is not
@@ -34,12 +35,12 @@ impl Line {
         &self.0
     }
 
-    /// Notes the status of a response. The line of a stream is written when
-    /// its caller has read the last of it.
+    /// Records the status of a response. The line of a stream is written when its
+    /// body is dropped: the caller has read all of it, or is gone.
     pub(super) fn end(self, rpc: Option<&Rpc>, response: Response) -> Response {
         let code = code(response.headers());
         if rpc.is_some_and(|rpc| rpc.is_stream) && code == Code::Ok {
-            // It has only begun; its driver notes how it ends.
+            // The stream has only started; its driver records how it ends.
             return response.map(|body| guarded(body, self));
         }
         self.0.finish(code, None);

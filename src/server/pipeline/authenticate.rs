@@ -21,16 +21,16 @@ const NEEDED: [&str; 4] = [
 /// If there is no token that can be forwarded.
 pub(super) fn authenticate(request: &mut Request) -> Result<(Caller, bool), Error> {
     let caller = Caller::from_headers(request.headers())?;
-    // gRFC A6.
+    // gRFC A6: the number of earlier attempts, of a call that the client retries.
     let attempts = request.headers().get("grpc-previous-rpc-attempts");
     let is_client_retry = attempts.is_some_and(|attempts| attempts != "0");
     strip_metadata(request);
     Ok((caller, is_client_retry))
 }
 
-/// Drops what no layer reads any more. The metadata of a call may have 96 KiB
-/// in thousands of values, which would be held until the call ends. What stays
-/// is copied, because each value holds the buffer that it came in.
+/// Drops the metadata that no later layer reads. It may have 96 KiB in thousands
+/// of values, which would stay in memory until the call ends. The values that stay
+/// are copied, because each value keeps the buffer of all of them.
 fn strip_metadata(request: &mut Request) {
     let metadata = request.headers();
     let needed = NEEDED.iter().filter_map(|name| {

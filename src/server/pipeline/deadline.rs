@@ -1,4 +1,5 @@
-//! Ends a call at its deadline, wherever the call is.
+//! The pipeline's deadline layer: ends a call at its deadline, in whichever layer
+//! it is.
 
 use axum::response::Response;
 use tokio::time::sleep;
@@ -25,8 +26,8 @@ pub(super) async fn enforce(
             sleep(DEADLINE_GRACE).await;
         }, if !call.rpc.is_stream => {}
     }
-    // A request that was sent may have changed something: only the handler
-    // knows the status of that.
+    // A request that was sent may have changed something: only the handler knows
+    // the status to return.
     if call.access_log.upstream_request_count() > 0 {
         return response.await;
     }

@@ -14,7 +14,7 @@ use crate::server::request_bodies::PREFIX_LEN;
 ///
 /// [`Error::Invalid`], if one has more than its RPC allows.
 pub(super) fn check(rpc: &Rpc, message: &[u8], max_bulk_ids: usize) -> Result<(), Error> {
-    // A message that is still compressed is not accepted by tonic.
+    // tonic rejects a message that is still compressed.
     let Some((&[0, ..], message)) = message.split_at_checked(PREFIX_LEN) else {
         return Ok(());
     };

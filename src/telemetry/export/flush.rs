@@ -19,7 +19,7 @@ use super::health::{ExportHealth, Signal};
 /// How long the last export may take.
 const FLUSH: Duration = Duration::from_secs(3);
 
-/// The timeout given to the SDK; longer, so that ours always expires first.
+/// The timeout given to the SDK: longer than [`FLUSH`], so that that expires first.
 const SHUTDOWN: Duration = FLUSH.saturating_mul(2);
 
 /// The providers of the SDK, which export until they are shut down.
@@ -31,9 +31,9 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Exports what is left, within some seconds, and logs each signal that
-    /// loses something.
-    pub async fn end(self) {
+    /// Exports the last traces and metrics, within a few seconds, and logs each signal
+    /// whose last export fails.
+    pub async fn shut_down(self) {
         let traces = self
             .tracer
             .map(|it| move || it.shutdown_with_timeout(SHUTDOWN));

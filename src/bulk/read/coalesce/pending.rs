@@ -36,8 +36,8 @@ pub(super) struct PendingIds {
 }
 
 impl PendingBatch {
-    /// Waits until no call has joined for `window` (a debounce), but no longer
-    /// than [`MAX_WINDOWS`] in all.
+    /// Waits until no call has joined for `window` (a debounce), at most for
+    /// [`MAX_WINDOWS`] windows in total.
     pub(super) async fn quiet_for(&self, window: Duration) {
         let latest = Instant::now() + window * MAX_WINDOWS;
         let window = (window / 2).max(window.saturating_sub(WAKE_OVERHEAD));
@@ -51,7 +51,7 @@ impl PendingBatch {
         }
     }
 
-    /// Waits until there is no room for more ids.
+    /// Waits until the batch is full.
     pub(super) async fn full(&self) {
         self.is_full.notified().await;
     }
@@ -61,8 +61,8 @@ impl PendingBatch {
         std::mem::take(&mut *self.pending.lock())
     }
 
-    /// Adds a call's ids as far as there is room. Returns those of them that the
-    /// batch contains, and whether it is full.
+    /// Moves ids of a call into the batch until it is full. Returns those of the
+    /// call's ids that the batch contains, and whether it is full.
     pub(super) fn add(&self, ids: &mut VecDeque<String>) -> (Vec<String>, bool) {
         let mut pending = self.pending.lock();
         let mut own = Vec::new();
