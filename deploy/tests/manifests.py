@@ -23,8 +23,8 @@ COMPOSITIONS = {
     "production+all": ("production", tuple(COMPONENTS)),
 }
 
-# The oldest and the newest supported version of Kubernetes: the oldest enables gRPC
-# probes by default, and stores every field.
+# The oldest and the newest supported version of Kubernetes: the oldest has stable
+# gRPC probes, and stores every field.
 KUBERNETES = ("1.27", "1.37")
 
 # The kubectl programs that build it. The oldest one does not exist for every machine.
