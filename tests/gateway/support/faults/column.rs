@@ -1,16 +1,16 @@
-//! The columns: a call of each kind.
+//! The columns of the fault table: a call of each kind.
 
 use serde_json::{Value, json};
 
-/// A kind of call, by one RPC.
+/// A kind of call, represented by one RPC.
 pub struct Column {
     pub name: &'static str,
     pub rpc: &'static str,
     pub request: Value,
-    /// A field of the request as the vendor names it, and as the caller knows it.
+    /// A field of the request: its name at the vendor, and its path in the proto.
     pub field: [&'static str; 2],
-    /// What the vendor answers where all is well.
-    pub answer: &'static str,
+    /// The body of a successful response.
+    pub body: &'static str,
 }
 
 impl Column {
@@ -23,21 +23,21 @@ impl Column {
     }
 }
 
-/// How many users a bulk call is about: those of a batch, and one more.
+/// The users of a bulk call: those of a full batch, and one more.
 pub const USERS: usize = 51;
 
-/// In the order of a row's cells.
+/// The columns, in the order of the cells of a row.
 pub fn columns() -> [Column; 7] {
     let users = || (0..USERS).map(|n| format!("user-{n}"));
     let ids: Vec<String> = users().collect();
     let updates: Vec<Value> = users().map(|id| json!({ "id": id })).collect();
     let user = json!({"userId": "u", "body": {"message": "m"}});
-    let column = |name, rpc, request, field, answer| Column {
+    let column = |name, rpc, request, field, body| Column {
         name,
         rpc,
         request,
         field,
-        answer,
+        body,
     };
     [
         column(

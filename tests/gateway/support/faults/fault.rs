@@ -1,4 +1,4 @@
-//! What the vendor does to a request.
+//! The faults of the vendor, and the responses that carry them.
 
 use std::future::pending;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::column::Column;
 use super::gzip;
 use crate::support::CORRELATION_ID;
 
-/// What is wrong between the gateway and the vendor.
+/// A fault between the gateway and the vendor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     Refused,
@@ -19,18 +19,18 @@ pub enum Fault {
     NeverShakesHands,
     HangsUpInHandshake,
     UnknownAuthority,
-    /// The request arrives, and this is the answer.
+    /// The request arrives and gets this response.
     Responds(VendorResponse),
 }
 
-/// An answer of the vendor's.
+/// A response of the vendor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum VendorResponse {
-    /// These bytes, and the end of the connection.
+    /// These bytes, then the end of the connection.
     Raw(&'static str),
-    /// A head of so many lines, and nothing else wrong.
+    /// A valid response with this number of header lines.
     HeadLines(usize),
-    /// A head with one line of so many bytes.
+    /// A valid response with a header of this size.
     LongLine(usize),
     Never,
     DripsHead,
@@ -38,36 +38,36 @@ pub enum VendorResponse {
     Whole(u16, Option<&'static str>, Content),
 }
 
-/// What follows the head of an answer.
+/// The body of a response.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     NoBody,
-    /// The vendor's error.
+    /// The vendor's error body.
     ApiError,
-    /// The target of a redirect.
+    /// No body, and a `Location`.
     Redirect,
     Html,
     Text(&'static str),
     CutInBody,
     CutInChunks,
     Drips,
-    /// What was asked for, byte by byte.
+    /// The successful body, byte by byte.
     DripsToEnd,
     Oversized,
     OversizedInChunks,
-    /// What was asked for, compressed.
+    /// The successful body, compressed.
     Compressed,
-    /// The vendor's error, compressed.
+    /// The vendor's error body, compressed.
     ApiErrorCompressed,
-    /// Named as compressed in a way that the gateway does not read.
+    /// With the encoding `br`, which the gateway does not support.
     Brotli,
-    /// Named as compressed, and cut or garbled.
+    /// Gzip with a wrong checksum.
     BrokenGzip,
     Bomb,
 }
 
 impl Fault {
-    /// The answer's status, where it has one.
+    /// The HTTP status of the response, if any.
     pub fn status(self) -> Option<u16> {
         match self {
             Self::Responds(VendorResponse::Whole(status, _, _)) => Some(status),
@@ -75,8 +75,8 @@ impl Fault {
         }
     }
 
-    /// Whether the answer bears the vendor's error.
-    pub fn is_vendors(self) -> bool {
+    /// Whether the response has the vendor's error body.
+    pub fn has_api_error(self) -> bool {
         matches!(
             self,
             Self::Responds(VendorResponse::Whole(
@@ -88,22 +88,22 @@ impl Fault {
     }
 }
 
-/// Rare enough that nothing is done by the deadline, and often enough that no
-/// timeout between two bytes would notice.
+/// Slow enough that no body is complete at the deadline; fast enough that no
+/// timeout between two bytes would fire.
 const DRIP: Duration = Duration::from_millis(50);
 
-/// More than the gateway reads of any answer.
+/// Larger than the gateway reads of any response.
 const TOO_LARGE: usize = 8 * 1024 * 1024 + 1;
 
-/// Answers a request that bore the token `token`.
-pub async fn answer(
+/// Responds to a request with this token.
+pub async fn respond(
     stream: &mut (impl AsyncWrite + Unpin),
-    answer: VendorResponse,
+    response: VendorResponse,
     column: &Column,
     token: &str,
 ) -> std::io::Result<()> {
-    let (status, when, content) = match answer {
-        VendorResponse::Raw(answer) => return stream.write_all(answer.as_bytes()).await,
+    let (status, when, content) = match response {
+        VendorResponse::Raw(bytes) => return stream.write_all(bytes.as_bytes()).await,
         VendorResponse::HeadLines(lines) => {
             let lines = "x-line: of many\r\n".repeat(lines - 1);
             let head = format!("HTTP/1.1 200 OK\r\n{lines}content-length: 2\r\n\r\n{{}}");
@@ -166,10 +166,10 @@ async fn body(
             drip(stream).await
         }
         Content::DripsToEnd => {
-            let length = column.answer.len() + 10;
+            let length = column.body.len() + 10;
             let head = format!("content-length: {length}\r\n\r\n");
             stream.write_all(head.as_bytes()).await?;
-            for byte in format!("{}{}", " ".repeat(10), column.answer).bytes() {
+            for byte in format!("{}{}", " ".repeat(10), column.body).bytes() {
                 stream.write_all(&[byte]).await?;
                 stream.flush().await?;
                 sleep(DRIP / 5).await;
@@ -177,7 +177,7 @@ async fn body(
             Ok(())
         }
         Content::Oversized => {
-            // It need not be sent: its declaration says enough.
+            // The declared length is enough; the body is not sent.
             let head = format!("content-length: {TOO_LARGE}\r\n\r\n{{\"x\":\"{token}");
             stream.write_all(head.as_bytes()).await?;
             pending().await
@@ -193,29 +193,29 @@ async fn body(
             pending().await
         }
         Content::Compressed => {
-            let answer = gzip::wrapped(column.answer);
-            sized(stream, "content-encoding: gzip\r\n", &answer).await
+            let body = gzip::stored(column.body);
+            sized(stream, "content-encoding: gzip\r\n", &body).await
         }
         Content::ApiErrorCompressed => {
-            let body = gzip::wrapped(&error(status, column));
+            let body = gzip::stored(&error(status, column));
             sized(stream, "Content-Encoding: X-GZIP\r\n", &body).await
         }
         Content::Brotli => {
-            let answer = column.answer.as_bytes();
-            sized(stream, "content-encoding: br\r\n", answer).await
+            let body = column.body.as_bytes();
+            sized(stream, "content-encoding: br\r\n", body).await
         }
         Content::BrokenGzip => {
-            let mut answer = gzip::wrapped(column.answer);
+            let mut body = gzip::stored(column.body);
             // A byte of the checksum.
-            let place = answer.len() - 8;
-            answer[place] ^= 1;
-            sized(stream, "content-encoding: gzip\r\n", &answer).await
+            let position = body.len() - 8;
+            body[position] ^= 1;
+            sized(stream, "content-encoding: gzip\r\n", &body).await
         }
         Content::Bomb => sized(stream, "content-encoding: gzip\r\n", &gzip::bomb()).await,
     }
 }
 
-/// The vendor's error.
+/// The vendor's error body.
 fn error(status: u16, column: &Column) -> String {
     let body = json!({
         "code": "some.vendor.code", "message": "the vendor's words", "status": status,
@@ -225,7 +225,7 @@ fn error(status: u16, column: &Column) -> String {
     body.to_string()
 }
 
-/// The rest of the head, and the whole body.
+/// Writes the rest of the head and the whole body.
 async fn sized(
     stream: &mut (impl AsyncWrite + Unpin),
     headers: &str,
@@ -236,7 +236,7 @@ async fn sized(
     stream.write_all(body).await
 }
 
-/// A byte now and then, until nobody reads any more.
+/// Writes a byte per `DRIP` until the connection closes.
 async fn drip(stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
     loop {
         stream.write_all(b" ").await?;

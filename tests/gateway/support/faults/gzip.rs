@@ -1,9 +1,9 @@
-//! Compressed bodies, made by hand (RFC 1951, RFC 1952).
+//! Gzip bodies, encoded by hand (RFC 1951, RFC 1952).
 
 const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// A body that is not made smaller, but wrapped as gzip.
-pub fn wrapped(body: &str) -> Vec<u8> {
+/// Encodes a body as gzip, in a stored block.
+pub fn stored(body: &str) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap();
     let mut gzip = HEAD.to_vec();
     // The last block, stored.
@@ -16,17 +16,17 @@ pub fn wrapped(body: &str) -> Vec<u8> {
     gzip
 }
 
-/// Some kilobytes, which are 16 MiB of spaces once they are inflated.
+/// A few kilobytes that inflate to 16 MiB of spaces.
 pub fn bomb() -> Vec<u8> {
     let mut bits = Vec::new();
-    // The last block, with the fixed codes: their bits come highest first.
+    // The last block, with fixed codes, whose highest bit comes first.
     bits.extend([true, true, false]);
     let mut code = |code: u32, length: u32| {
         bits.extend((0..length).rev().map(|bit| code >> bit & 1 == 1));
     };
     code(0x30 + u32::from(b' '), 8);
     for _ in 0..16 * 1024 * 1024 / 258 {
-        // 258 bytes more, from one byte back.
+        // A match of 258 bytes at distance 1.
         code(0xc5, 8);
         code(0, 5);
     }
@@ -35,7 +35,7 @@ pub fn bomb() -> Vec<u8> {
         let set = bits.iter().enumerate();
         set.fold(0, |byte, (place, &bit)| byte | u8::from(bit) << place)
     });
-    // Nobody should come to the checksum.
+    // The reader must stop before the checksum.
     HEAD.into_iter().chain(packed).chain([0; 8]).collect()
 }
 

@@ -1,4 +1,5 @@
-//! A gateway before a vendor that does wrong, and what becomes of its callers.
+//! Runs rows of the fault table: a gateway in front of a faulty vendor, and a
+//! call of each column.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -22,49 +23,49 @@ use crate::support::log::CapturedLog;
 use crate::support::raw_http::{RawVendor, read_request};
 use crate::support::{CORRELATION_ID, Gateway, JsonResponse, Limits, NO_RETRIES, rpc_status};
 
-/// What every token begins with, and what is in no output.
+/// The prefix of every token; no output may contain it.
 const SECRET: &str = "s3cret";
 
 fn token(row: usize, column: usize) -> String {
     format!("{SECRET}-{row}-{column}")
 }
 
-/// More than a call takes that does not wait for its deadline of 30 s.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any call takes that does not wait for its deadline of 30 s.
+const MAX_DURATION: Duration = Duration::from_secs(20);
 
-/// How often each token was seen.
+/// The requests per token.
 type Attempts = Arc<Mutex<HashMap<String, usize>>>;
 
-/// A vendor that does to a request what the row says that its token names.
-async fn answering(rows: &'static [Row], asked: &Attempts) -> RawVendor {
-    let asked = Arc::clone(asked);
+/// Starts a vendor that responds with the fault of the row in the token.
+async fn faulty_vendor(rows: &'static [Row], attempts: &Attempts) -> RawVendor {
+    let attempts = Arc::clone(attempts);
     let columns = Arc::new(columns());
     RawVendor::start(move |mut stream| {
-        let (asked, columns) = (Arc::clone(&asked), Arc::clone(&columns));
+        let (attempts, columns) = (Arc::clone(&attempts), Arc::clone(&columns));
         async move {
             let head = read_request(&mut stream).await;
             let token = head
                 .lines()
                 .find_map(|line| line.strip_prefix("authorization: bearer "));
             let token = token.expect("a request without a token").to_owned();
-            *asked.lock().entry(token.clone()).or_default() += 1;
-            let mut place = token
+            *attempts.lock().entry(token.clone()).or_default() += 1;
+            let mut cell = token
                 .split('-')
                 .skip(1)
                 .map(|n| n.parse::<usize>().unwrap());
-            let row = &rows[place.next().unwrap()];
-            let column = &columns[place.next().unwrap()];
-            if let Fault::Responds(answer) = row.fault {
-                // The gateway may have seen enough before the end.
-                let _ = fault::answer(&mut stream, answer, column, &token).await;
+            let row = &rows[cell.next().unwrap()];
+            let column = &columns[cell.next().unwrap()];
+            if let Fault::Responds(response) = row.fault {
+                // The gateway may close the connection before the end.
+                let _ = fault::respond(&mut stream, response, column, &token).await;
             }
         }
     })
     .await
 }
 
-/// A vendor whose certificate is of an authority that nobody knows.
-async fn unknown() -> RawVendor {
+/// Starts a vendor with a certificate of an untrusted authority.
+async fn untrusted_vendor() -> RawVendor {
     let mut authority = CertificateParams::new(Vec::<String>::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = Issuer::new(authority, KeyPair::generate().unwrap());
@@ -82,24 +83,25 @@ async fn unknown() -> RawVendor {
     RawVendor::start(move |stream| {
         let acceptor = acceptor.clone();
         async move {
-            let shaken = acceptor.accept(stream).await;
-            assert!(shaken.is_err(), "the gateway trusts anybody");
+            let handshake = acceptor.accept(stream).await;
+            assert!(handshake.is_err(), "the gateway trusts any certificate");
         }
     })
     .await
 }
 
-/// Where the gateway finds the vendor of some rows, and what counts connections.
+/// Starts the vendor of a fault; returns its URL, and the listener that counts
+/// connections, if any.
 async fn vendor(
     rows: &'static [Row],
     fault: Fault,
-    asked: &Attempts,
+    attempts: &Attempts,
 ) -> (String, Option<RawVendor>) {
     let vendor = match fault {
         Fault::Refused => {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let nobody = listener.local_addr().unwrap();
-            return (format!("http://{nobody}"), None);
+            let address = listener.local_addr().unwrap();
+            return (format!("http://{address}"), None);
         }
         Fault::NoSuchHost => return ("https://presence.invalid".to_owned(), None),
         Fault::NeverShakesHands => {
@@ -110,19 +112,18 @@ async fn vendor(
             .await
         }
         Fault::HangsUpInHandshake => RawVendor::start(async |_| {}).await,
-        Fault::UnknownAuthority => unknown().await,
+        Fault::UnknownAuthority => untrusted_vendor().await,
         Fault::Responds(_) => {
-            let vendor = answering(rows, asked).await;
+            let vendor = faulty_vendor(rows, attempts).await;
             return (vendor.url(), None);
         }
     };
     (format!("https://{}", vendor.address), Some(vendor))
 }
 
-/// Lets every caller meet the rows at these places, all at once; gives what
-/// was not as the table says. Rows that play together have the same kind of
-/// fault and the same deadline.
-pub fn run_rows(rows: &'static [Row], places: &[usize]) -> Vec<String> {
+/// Makes all calls of these rows at once; returns the differences from the
+/// table. The rows have the same kind of fault and the same deadline.
+pub fn run_rows(rows: &'static [Row], indexes: &[usize]) -> Vec<String> {
     let log = CapturedLog::default();
     let subscriber = tracing_subscriber::fmt()
         .json()
@@ -133,22 +134,22 @@ pub fn run_rows(rows: &'static [Row], places: &[usize]) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().build().unwrap();
     let mut wrong = tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(meet(rows, places, &log))
+        runtime.block_on(run_calls(rows, indexes, &log))
     });
-    // With it end all calls, so that the log is complete.
+    // Ends all calls, so that the log is complete.
     drop(runtime);
     if log.text().contains(SECRET) {
-        wrong.push(format!("{}: a token is in the log", rows[places[0]].name));
+        wrong.push(format!("{}: a token is in the log", rows[indexes[0]].name));
     }
     wrong
 }
 
-async fn meet(rows: &'static [Row], places: &[usize], log: &CapturedLog) -> Vec<String> {
-    let first = &rows[places[0]];
-    let asked = Attempts::default();
-    let (upstream, connections) = vendor(rows, first.fault, &asked).await;
+async fn run_calls(rows: &'static [Row], indexes: &[usize], log: &CapturedLog) -> Vec<String> {
+    let first = &rows[indexes[0]];
+    let attempts = Attempts::default();
+    let (upstream, connections) = vendor(rows, first.fault, &attempts).await;
     let limits = Limits {
-        // One batch after the other.
+        // One batch at a time.
         concurrency: 1,
         token_requests: 300,
         default_deadline: Duration::from_secs(first.deadline),
@@ -156,25 +157,25 @@ async fn meet(rows: &'static [Row], places: &[usize], log: &CapturedLog) -> Vec<
     };
     let gateway = Gateway::start_at_with(&upstream, limits).await;
     let columns = columns();
-    let cells = places
+    let cells = indexes
         .iter()
         .flat_map(|&row| (0..columns.len()).map(move |column| (row, column)));
     let calls = cells.map(async |(row, column)| {
         let (name, token) = (&columns[column].name, token(row, column));
-        let begun = Instant::now();
-        let answer = call(&gateway, &rows[row], &columns[column], &token).await;
-        let took = begun.elapsed();
+        let start = Instant::now();
+        let result = call(&gateway, &rows[row], &columns[column], &token).await;
+        let took = start.elapsed();
         let cell = rows[row].cells[column];
-        let mut wrong = check(answer, &rows[row], &columns[column], cell);
-        let attempts = match rows[row].fault {
-            Fault::Responds(_) => asked.lock().get(&token).copied().unwrap_or(0),
-            _ => logged(log, columns[column].rpc),
+        let mut wrong = check(result, &rows[row], &columns[column], cell);
+        let count = match rows[row].fault {
+            Fault::Responds(_) => attempts.lock().get(&token).copied().unwrap_or(0),
+            _ => logged_attempts(log, columns[column].rpc),
         };
-        if attempts != cell.1 {
-            wrong.push(format!("{attempts} attempts instead of {}", cell.1));
+        if count != cell.1 {
+            wrong.push(format!("{count} attempts instead of {}", cell.1));
         }
-        // A wait that does not fit the time left is not begun.
-        if took > PATIENCE {
+        // The gateway does not start a wait that exceeds the deadline.
+        if took > MAX_DURATION {
             wrong.push(format!("it took {took:?}"));
         }
         let place = format!("{} x {name}", rows[row].name);
@@ -206,29 +207,29 @@ async fn call(
     let authorization = format!("Bearer {token}");
     let metadata = [("authorization", authorization.as_str()), NO_RETRIES];
     let metadata = &metadata[..=usize::from(row.is_client_retry)];
-    let answer = gateway.call_with_metadata(column.rpc, column.request.clone(), metadata);
-    answer.await
+    let call = gateway.call_with_metadata(column.rpc, column.request.clone(), metadata);
+    call.await
 }
 
-/// How often the vendor was called in a call of this RPC, as the log says.
-fn logged(log: &CapturedLog, rpc: &str) -> usize {
+/// The requests of a call of this RPC, from the access log.
+fn logged_attempts(log: &CapturedLog, rpc: &str) -> usize {
     let lines = log.text();
     let lines = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let of_the_call = |line: &Value| {
+    let is_of_call = |line: &Value| {
         line["method"]
             .as_str()
             .is_some_and(|name| name.ends_with(rpc))
     };
-    let line = { lines }.find(of_the_call);
+    let line = { lines }.find(is_of_call);
     let line = line.unwrap_or_else(|| panic!("no line in the log for {rpc}"));
     usize::try_from(line["upstream_calls"].as_u64().unwrap()).unwrap()
 }
 
-/// Compares what a caller was told with what it should have been.
+/// Compares the result of a call with its cell; returns the differences.
 fn check(
-    answer: Result<JsonResponse, Status>,
+    result: Result<JsonResponse, Status>,
     row: &Row,
     column: &Column,
     cell: Cell,
@@ -236,22 +237,22 @@ fn check(
     let mut wrong = Vec::new();
     let (outcome, _) = cell;
     let expected = outcome.expected_error(row, column);
-    let shown = match answer {
-        Ok(answer) => {
+    let shown = match result {
+        Ok(response) => {
             if outcome != Outcome::Done {
                 wrong.push(format!("OK instead of {outcome:?}"));
             }
-            let id = answer.metadata.get("inin-correlation-id");
+            let id = response.metadata.get("inin-correlation-id");
             if id.is_none_or(|id| id != CORRELATION_ID) {
                 wrong.push(format!("the correlation id is {id:?}"));
             }
-            format!("{answer:?}")
+            format!("{response:?}")
         }
         Err(status) => {
-            let told = ErrorContent::from_status(&status, expected.says());
-            if told != expected {
+            let actual = ErrorContent::from_status(&status, expected.message());
+            if actual != expected {
                 wrong.push(format!(
-                    "{outcome:?} should be\n{expected:#?}\nbut is\n{told:#?}"
+                    "{outcome:?} should be\n{expected:#?}\nbut is\n{actual:#?}"
                 ));
             }
             let details = String::from_utf8_lossy(status.details()).into_owned();

@@ -1,4 +1,4 @@
-//! What a call comes to, in all that its caller is told.
+//! The outcome of a call, and the error that its caller gets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,60 +15,60 @@ use crate::support::{
     CORRELATION_ID, assert_well_formed, metadata, method, rpc_status, violations,
 };
 
-/// What becomes of a call.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// Nothing was sent: there was no connection.
+    /// No connection; nothing was sent.
     Unreached,
-    /// No part of a bulk write was sent: there was no time.
+    /// The deadline expired before any part of a bulk write was sent.
     NotSent,
-    /// There was no time, and nothing was changed.
+    /// The deadline expired, and nothing was changed.
     TooLate,
     /// The connection broke, and nothing was changed.
     Lost,
     /// A write that may have been applied.
     Unsure,
-    /// A write that may have been applied when time ran out.
+    /// A write that may have been applied at the deadline.
     UnsureLate,
-    /// The answer is none; a write was applied.
+    /// The response is unreadable; a write was applied.
     Unreadable,
-    /// The answer is compressed; a write was applied.
+    /// The response has another encoding than gzip; a write was applied.
     NotGzip,
-    /// The answer is more than is read; a write was applied.
+    /// The response is too large to be read; a write was applied.
     TooLarge,
-    /// The head of the answer is more than is read.
+    /// The head of the response is too large to be read.
     HeadTooLarge,
     Redirected,
-    /// The vendor refused.
+    /// The vendor rejected the request.
     Is(Code),
 }
 
-/// What a caller is told of a failure.
+/// What a caller reads of a failure.
 #[derive(Debug, PartialEq, Default)]
 pub struct ErrorContent {
     code: i32,
     domain: String,
     reason: String,
-    /// The metadata of the reason.
+    /// The metadata of the `ErrorInfo`.
     metadata: BTreeMap<String, String>,
-    /// The words that matter, or all of them where those are missing.
-    says: String,
+    /// The expected part of the message, or the whole message without it.
+    message: String,
     retry_after: Option<Duration>,
     pushback: Option<String>,
     has_quota: bool,
     fields: Vec<String>,
-    /// The vendor's name for the call: in the metadata and in the details.
+    /// The correlation id, in the metadata and in the details.
     correlation: [Option<String>; 2],
     report: Option<BulkWriteReport>,
 }
 
 impl Outcome {
-    /// What the caller of `column` is told when this comes of the fault `row`.
+    /// The error of a call of `column` with the fault of `row`.
     pub fn expected_error(self, row: &Row, column: &Column) -> ErrorContent {
         let status = row.fault.status();
-        let is_vendors = row.fault.is_vendors();
-        let (code, reason, says) = match self {
+        let has_api_error = row.fault.has_api_error();
+        let (code, reason, message) = match self {
             Self::Done => return ErrorContent::default(),
             Self::Unreached => (
                 Code::Unavailable,
@@ -96,27 +96,27 @@ impl Outcome {
                 "its head has more than 100 lines",
             ),
             Self::Redirected => (Code::Internal, "UPSTREAM_REDIRECT", "redirect"),
-            Self::Is(code) if is_vendors => (code, "SOME_VENDOR_CODE", "the vendor's words"),
+            Self::Is(code) if has_api_error => (code, "SOME_VENDOR_CODE", "the vendor's words"),
             Self::Is(code) => (code, "UPSTREAM_ERROR", "without a vendor error body"),
         };
-        let is_refused = matches!(self, Self::Is(_));
-        let is_unsure = matches!(self, Self::Unsure | Self::UnsureLate);
+        let is_rejected = matches!(self, Self::Is(_));
+        let is_unknown = matches!(self, Self::Unsure | Self::UnsureLate);
         let report = column.is_bulk_write().then(|| self.report());
         let is_applied = report
             .as_ref()
             .is_some_and(|report| !report.applied.is_empty());
-        let retry_after = row.retry_after.filter(|_| is_refused);
+        let retry_after = row.retry_after.filter(|_| is_rejected);
         let pushback = match retry_after {
-            _ if is_unsure || is_applied => Some("-1".to_owned()),
+            _ if is_unknown || is_applied => Some("-1".to_owned()),
             Some(delay) if delay >= row.deadline => Some("-1".to_owned()),
             delay => delay.map(|delay| (delay * 1000).to_string()),
         };
-        let is_domain = is_refused && is_vendors;
-        let names_fields = is_domain && code == Code::InvalidArgument;
+        let is_vendor_error = is_rejected && has_api_error;
+        let names_fields = is_vendor_error && code == Code::InvalidArgument;
         let correlation = status.map(|_| CORRELATION_ID.to_owned());
         ErrorContent {
             code: code as i32,
-            domain: if is_domain {
+            domain: if is_vendor_error {
                 "genesys.cloud"
             } else {
                 "presence-gateway"
@@ -124,7 +124,7 @@ impl Outcome {
             .to_owned(),
             reason: reason.to_owned(),
             metadata: self.error_metadata(row, column),
-            says: says.to_owned(),
+            message: message.to_owned(),
             retry_after: retry_after.map(Duration::from_secs),
             pushback,
             has_quota: code == Code::ResourceExhausted,
@@ -146,11 +146,11 @@ impl Outcome {
             }
             (Self::Unsure | Self::UnsureLate, Some(status)) if status >= 500 => {
                 put("http_status", status.to_string());
-                if row.fault.is_vendors() {
+                if row.fault.has_api_error() {
                     put("vendor_code", "some.vendor.code".to_owned());
                 }
             }
-            // Of a bulk write, the report says it: there is a batch that was not.
+            // A bulk write has it in its report: one batch was not applied.
             (Self::Unreadable | Self::NotGzip | Self::TooLarge, _)
                 if column.is_write() && !column.is_bulk_write() =>
             {
@@ -168,8 +168,8 @@ impl Outcome {
         metadata
     }
 
-    /// What is told of the updates of a bulk write: the first batch met the
-    /// fault, and the second was never sent.
+    /// The report of a bulk write: the first batch met the fault, the second was
+    /// not sent.
     fn report(self) -> BulkWriteReport {
         let last = i64::try_from(USERS).unwrap() - 1;
         let range = |first, last| vec![IndexRange { first, last }];
@@ -191,8 +191,8 @@ impl Outcome {
 const MAYBE: &str = "may or may not have been applied";
 
 impl ErrorContent {
-    /// What a status tells, which should say `says`.
-    pub fn from_status(status: &Status, says: &str) -> Self {
+    /// Reads a status whose message should contain `expected`.
+    pub fn from_status(status: &Status, expected: &str) -> Self {
         assert_well_formed(status);
         let info = status.get_details_error_info().unwrap();
         let text = |name| metadata(status, name).map(str::to_owned);
@@ -206,8 +206,8 @@ impl ErrorContent {
             domain: info.domain,
             reason: info.reason,
             metadata: info.metadata.into_iter().collect(),
-            says: if status.message().contains(says) {
-                says
+            message: if status.message().contains(expected) {
+                expected
             } else {
                 status.message()
             }
@@ -229,7 +229,7 @@ impl ErrorContent {
         }
     }
 
-    pub fn says(&self) -> &str {
-        &self.says
+    pub fn message(&self) -> &str {
+        &self.message
     }
 }
