@@ -3,6 +3,7 @@
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
 use super::annotation::{Response, Segment, is_gateway_only, model_of};
+use super::model::TIMESTAMP;
 
 /// Parses a path template: literals and variables.
 pub fn path(template: &str, input: &MessageDescriptor) -> Result<Vec<Segment>, String> {
@@ -90,10 +91,14 @@ pub fn query(
             continue;
         }
         let name = field.name();
-        let is_scalar = matches!(field.kind(), Kind::String | Kind::Bool | Kind::Int64);
-        if !is_scalar || field.is_list() && field.kind() != Kind::String {
+        let is_single_value = match field.kind() {
+            Kind::String | Kind::Bool | Kind::Int64 => true,
+            Kind::Message(message) => message.full_name() == TIMESTAMP,
+            _ => false,
+        };
+        if !is_single_value || field.is_list() && field.kind() != Kind::String {
             return Err(format!(
-                "query field `{name}`: must be a string, a bool, an int64 or a list of strings"
+                "query field `{name}`: must be a string, a bool, an int64, a google.protobuf.Timestamp or a list of strings"
             ));
         }
         if !field.is_list() && !field.supports_presence() {

@@ -183,3 +183,69 @@ fn parameter(field: &Field, value: &Value, violations: &mut Vec<Violation>) -> S
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use prost_types::Timestamp;
+
+    use super::*;
+    use crate::operation::ResponseShape;
+
+    /// A request with a date in the query, as the build would derive it.
+    #[derive(serde::Serialize)]
+    struct Since {
+        #[serde(with = "crate::json::date", skip_serializing_if = "Option::is_none")]
+        since: Option<Timestamp>,
+    }
+
+    impl Operation for Since {
+        type Response = ();
+        const SPEC: &'static Spec = &Spec {
+            name: "Since",
+            rpc: "test.Test/Since",
+            request: "genesys.presence.v1.GetPresenceSettingsRequest",
+            method: Method::GET,
+            template: "/a",
+            span: "GET /a",
+            path: &[Segment::Literal("/a")],
+            query: &[Field {
+                proto: "since",
+                json: "since",
+            }],
+            body: None,
+            body_is_list: false,
+            shape: ResponseShape::Object,
+            response: "genesys.presence.v1.PresenceSettings",
+            permissions: None,
+            is_repeatable: true,
+        };
+    }
+
+    fn sent(since: Option<Timestamp>) -> Result<String, Vec<Violation>> {
+        encode(&Since { since }).map(|rest| rest.path_and_query)
+    }
+
+    #[test]
+    fn a_date_in_the_query_is_written_as_in_a_body_and_escaped() {
+        assert_eq!(sent(None).unwrap(), "/a");
+        let date = Timestamp {
+            seconds: 1_795_428_930,
+            nanos: 123_456_789,
+        };
+        assert_eq!(
+            sent(Some(date)).unwrap(),
+            "/a?since=2026-11-23T10%3A15%3A30.123Z"
+        );
+    }
+
+    #[test]
+    fn a_date_in_the_query_that_cannot_be_written_is_refused_by_name() {
+        let date = Timestamp {
+            seconds: i64::MAX,
+            nanos: 0,
+        };
+        let violations = sent(Some(date)).unwrap_err();
+        assert_eq!(violations[0].field, "since");
+    }
+}

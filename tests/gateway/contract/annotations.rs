@@ -47,6 +47,7 @@ fn read(rpcs: &str) -> Result<Vec<annotation::Operation>, String> {
           repeated string names = 3;
           optional int64 number = 4;
           Model body = 5 [(gateway_only) = true];
+          google.protobuf.Timestamp since = 6;
         }}
         message BodyRequest {{ string id = 1; Model body = 2; }}
         message MessageRequest {{ Model body = 1; }}
@@ -54,7 +55,7 @@ fn read(rpcs: &str) -> Result<Vec<annotation::Operation>, String> {
         message ListBodyRequest {{ string id = 1; repeated Model body = 2; }}
         message ImplicitRequest {{ string a = 1; }}
         message NumbersRequest {{ repeated int64 a = 1; }}
-        message DateRequest {{ google.protobuf.Timestamp a = 1; }}
+        message DatesRequest {{ repeated google.protobuf.Timestamp a = 1; }}
         message NumbersBodyRequest {{ Numbers body = 1; }}
         message PlainBodyRequest {{ Plain body = 1; }}
         message ScalarBodyRequest {{ string body = 1; }}
@@ -171,7 +172,7 @@ fn a_query_field_other_than_a_scalar_is_rejected() {
         )
     };
     assert_rejected(&with("MessageRequest"), &["`body`", "query field"]);
-    assert_rejected(&with("DateRequest"), &["`a`", "query field"]);
+    assert_rejected(&with("DatesRequest"), &["`a`", "list of strings"]);
     assert_rejected(&with("NumbersRequest"), &["`a`", "list of strings"]);
     assert_rejected(&with("ImplicitRequest"), &["`a`", "`optional`"]);
 }
