@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MethodDescriptor, Value};
 
 use crate::support::methods;
-use crate::support::vendor_api::{Needed, Operation, api, http, permissions, rpc_name};
+use crate::support::vendor_api::{Needed, Operation, api, element, http, permissions, rpc_name};
 
 /// Returns each vendor operation with its RPC.
 pub(super) fn pairs() -> Vec<(Operation, MethodDescriptor)> {
@@ -13,7 +13,15 @@ pub(super) fn pairs() -> Vec<(Operation, MethodDescriptor)> {
     let pair = |operation: Operation| {
         let name = rpc_name(&operation);
         let rpc = rpcs.iter().find(|rpc| rpc.name() == name);
-        let rpc = rpc.unwrap_or_else(|| panic!("{} has no RPC {name}", operation.operation));
+        let rpc = rpc.unwrap_or_else(|| {
+            let file = if operation.deprecated {
+                "legacy_presence_service.proto"
+            } else {
+                "presence_service.proto"
+            };
+            let operation = &operation.operation;
+            panic!("{operation} has no RPC {name}; add it to {file}")
+        });
         (operation, rpc.clone())
     };
     api().operations.into_iter().map(pair).collect()
@@ -22,7 +30,15 @@ pub(super) fn pairs() -> Vec<(Operation, MethodDescriptor)> {
 #[test]
 fn operations_and_rpcs_correspond_one_to_one() {
     let pairs = pairs();
-    assert_eq!(pairs.len(), methods().len());
+    let left_over: Vec<String> = methods()
+        .iter()
+        .filter(|rpc| pairs.iter().all(|(_, paired)| paired != *rpc))
+        .map(|rpc| rpc.name().to_owned())
+        .collect();
+    assert!(
+        left_over.is_empty(),
+        "RPCs without an operation in presence-api.json: {left_over:?}"
+    );
     for (operation, rpc) in pairs {
         let service = rpc.parent_service().name().to_owned();
         let expected = if operation.deprecated {
@@ -221,14 +237,11 @@ fn is_gateway_only(field: &FieldDescriptor) -> bool {
 /// `map<string,string>`, `date-time`, or the name of a model.
 fn check_type(field: &FieldDescriptor, kind: &str, owner: &str) {
     let place = format!("{owner}.{} should be {kind}", field.name());
-    if let Some(element) = kind
-        .strip_prefix("list[")
-        .and_then(|kind| kind.strip_suffix(']'))
-    {
+    if kind.starts_with("list[") {
         assert_eq!(field.cardinality(), Cardinality::Repeated, "{place}");
-        return check_kind(field, element, &place);
+        return check_kind(field, element(kind), &place);
     }
-    if kind.starts_with("map<") || kind.starts_with("dict") {
+    if kind.starts_with("map<") {
         assert!(field.is_map(), "{place}");
         return;
     }

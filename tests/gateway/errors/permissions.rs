@@ -12,7 +12,6 @@ async fn a_403_names_the_permissions_of_its_operation() {
     let body = json!({"code": "missing.any.permissions", "message": "words", "status": 403});
     let vendor = Vendor::with_response(403, body.to_string()).await;
     let gateway = Gateway::start(&vendor).await;
-    let mut with_permissions = 0;
     for operation in api().operations {
         let rpc = rpc_name(&operation);
         // The vendor's page lists no permissions for the PATCHes.
@@ -24,7 +23,7 @@ async fn a_403_names_the_permissions_of_its_operation() {
         let request = minimal_request(&method(&rpc));
         let answer = call_once(&gateway, &rpc, request).await;
         let status = expect_error(answer, Code::PermissionDenied, "MISSING_ANY_PERMISSIONS");
-        let (names, mode) = required.clone().unzip();
+        let (names, mode) = required.unzip();
         assert_eq!(info(&status, "required_permissions"), names, "{rpc}");
         assert_eq!(
             info(&status, "required_permissions_mode").as_deref(),
@@ -39,12 +38,7 @@ async fn a_403_names_the_permissions_of_its_operation() {
                 status.message()
             );
         }
-        with_permissions += usize::from(required.is_some());
     }
-    assert_eq!(
-        with_permissions, 21,
-        "19 operations on the vendor's page, and both PATCHes"
-    );
 }
 
 #[tokio::test]

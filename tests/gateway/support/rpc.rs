@@ -20,7 +20,7 @@ pub fn method(rpc: &str) -> MethodDescriptor {
     all_methods()
         .into_iter()
         .find(|method| method.name() == rpc)
-        .unwrap()
+        .unwrap_or_else(|| panic!("no RPC {rpc}: add it to proto/genesys/presence/v1"))
 }
 
 pub fn path(method: &MethodDescriptor) -> String {

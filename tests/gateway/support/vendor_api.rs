@@ -44,9 +44,67 @@ pub struct Field {
     pub kind: String,
 }
 
+/// The types of query parameters, besides `list[str]`.
+const PARAMETER_TYPES: [&str; 4] = ["str", "int", "bool", "datetime"];
+
+/// The types of fields of models, besides models, lists and maps.
+const FIELD_TYPES: [&str; 4] = ["string", "integer", "boolean", "date-time"];
+
 /// The description, as recorded in the fixture.
+///
+/// Panics at a type that CONTRIBUTING.md does not list, as
+/// `tests/interop/operations.py` does.
 pub fn api() -> Api {
-    serde_json::from_str(include_str!("../../fixtures/presence-api.json")).unwrap()
+    let api: Api = serde_json::from_str(include_str!("../../fixtures/presence-api.json")).unwrap();
+    for operation in &api.operations {
+        let owner = &operation.operation;
+        for Parameter { name, place, kind } in &operation.parameters {
+            let (is_known, types) = match place.as_str() {
+                "path" => (kind == "str", "`str`"),
+                "query" => (
+                    PARAMETER_TYPES.contains(&kind.as_str()) || kind == "list[str]",
+                    "`str`, `int`, `bool`, `datetime` or `list[str]`",
+                ),
+                "body" => (api.is_model(element(kind)), "a model or a list of one"),
+                _ => panic!("{owner}: `{name}` is in `{place}`, not in path, query or body"),
+            };
+            assert!(
+                is_known,
+                "{owner}: `{name}` has the type `{kind}`; in the {place} it must be {types}"
+            );
+        }
+        if let Some(kind) = &operation.returns {
+            assert!(
+                api.is_model(element(kind)),
+                "{owner}: returns the type `{kind}`; it must be null, a model or a list of one"
+            );
+        }
+    }
+    for (model, fields) in &api.models {
+        for (name, Field { kind }) in fields {
+            assert!(
+                FIELD_TYPES.contains(&kind.as_str())
+                    || ["list[string]", "map<string,string>"].contains(&kind.as_str())
+                    || api.is_model(element(kind)),
+                "{model}: `{name}` has the type `{kind}`; it must be `string`, `integer`, `boolean`, \
+                 `date-time`, `list[string]`, `map<string,string>`, a model or a list of one"
+            );
+        }
+    }
+    api
+}
+
+impl Api {
+    /// Whether a type is a model. Of `User` the proto has a part, as `UserRef`.
+    fn is_model(&self, kind: &str) -> bool {
+        kind == "User" || self.models.contains_key(kind)
+    }
+}
+
+/// The type of a list's elements; a type that is no list is returned as it is.
+pub fn element(kind: &str) -> &str {
+    let list = kind.strip_prefix("list[");
+    list.and_then(|rest| rest.strip_suffix(']')).unwrap_or(kind)
 }
 
 /// The name of the RPC for a vendor operation.
