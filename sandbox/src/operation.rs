@@ -12,6 +12,9 @@ use super::state::State;
 /// The result of a handler.
 pub(super) type HandlerResult = Result<Reply, ApiError>;
 
+/// The largest `int` of the vendor.
+const MAX_INT: usize = 0x7fff_ffff;
+
 /// A checked body, or one element of a list body.
 type Read = Result<Map<String, Value>, ApiError>;
 
@@ -96,5 +99,19 @@ impl<'a> OperationRequest<'a> {
             Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
             Some(value) => Err(ApiError::parameter_value(name, value, allowed)),
         }
+    }
+
+    /// A positive number, or a default if absent.
+    pub(super) fn positive(&self, name: &str, default: usize) -> Result<usize, ApiError> {
+        let Some(raw) = self.query.one(name) else {
+            return Ok(default);
+        };
+        raw.parse()
+            .ok()
+            .filter(|number| (1..=MAX_INT).contains(number))
+            .ok_or_else(|| {
+                let allowed = format!("whole numbers from 1 to {MAX_INT}");
+                ApiError::parameter_value(name, raw, &allowed)
+            })
     }
 }

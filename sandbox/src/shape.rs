@@ -29,7 +29,8 @@ pub(super) struct Field {
 /// The fields of a body; others are ignored, as the vendor does.
 pub(super) type Shape = &'static [Field];
 
-const fn may(name: &'static str, kind: Kind) -> Field {
+/// A field that a body may leave out.
+pub(super) const fn may(name: &'static str, kind: Kind) -> Field {
     Field {
         name,
         kind,
@@ -37,7 +38,8 @@ const fn may(name: &'static str, kind: Kind) -> Field {
     }
 }
 
-const fn must(name: &'static str, kind: Kind) -> Field {
+/// A field that a body must have.
+pub(super) const fn must(name: &'static str, kind: Kind) -> Field {
     Field {
         name,
         kind,

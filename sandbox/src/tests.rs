@@ -1,6 +1,7 @@
-//! Tests the sandbox with random requests, and against its documentation.
+//! Tests the sandbox with random requests, against its documentation and the vendor's.
 
 mod documentation;
+mod operations;
 mod robustness;
 
 use serde_json::Value;

@@ -4,7 +4,6 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Definition;
-use crate::api_error::ApiError;
 use crate::date::date;
 use crate::locale;
 use crate::operation::{HandlerResult, OperationRequest};
@@ -14,13 +13,10 @@ use crate::seed;
 /// The default page size.
 const PAGE_SIZE: usize = 25;
 
-/// The largest `int` of the vendor.
-const MAX_INT: usize = 0x7fff_ffff;
-
 /// `GET /api/v2/presencedefinitions`
 pub(crate) fn list(call: &mut OperationRequest<'_>) -> HandlerResult {
-    let number = positive(call, "pageNumber", 1)?;
-    let size = positive(call, "pageSize", PAGE_SIZE)?;
+    let number = call.positive("pageNumber", 1)?;
+    let size = call.positive("pageSize", PAGE_SIZE)?;
     let deleted = match call.query.one("deleted") {
         None => Some(false),
         Some(all) if all.eq_ignore_ascii_case("all") => None,
@@ -113,19 +109,6 @@ fn locale<'a>(call: &'a OperationRequest<'_>) -> &'a str {
     call.query
         .one("localeCode")
         .unwrap_or(&call.settings.default_locale)
-}
-
-fn positive(call: &OperationRequest<'_>, name: &str, default: usize) -> Result<usize, ApiError> {
-    let Some(raw) = call.query.one(name) else {
-        return Ok(default);
-    };
-    raw.parse()
-        .ok()
-        .filter(|number| (1..=MAX_INT).contains(number))
-        .ok_or_else(|| {
-            let allowed = format!("whole numbers from 1 to {MAX_INT}");
-            ApiError::parameter_value(name, raw, &allowed)
-        })
 }
 
 /// The URI of another page of this listing.
