@@ -1,11 +1,13 @@
 """Arguments for every operation, in the vendor's names, whose requests are compared.
 
+An operation without a case here gets two that are derived from the fixture.
+
 There is no case for values that protobuf cannot represent: an empty list, an
 empty map or a null is the same as a missing one. The gateway omits such an
 argument, where an SDK sends `id=`, `{}` or `null`.
 """
 
-from operations import OPERATIONS
+from operations import MODELS, OPERATIONS, element_of
 
 USER = "d5b7f0a4-3f1c-4c8e-9a55-0b6f1c2d3e4f"
 OTHER = "0e2a9f6b-7c1d-4e5f-8a9b-1c2d3e4f5a6b"
@@ -238,17 +240,46 @@ CASES = {
     },
 }
 
+# A value of each type of the fixture but models.
+VALUES = {
+    "str": AWKWARD,
+    "int": 2,
+    "bool": False,
+    "datetime": DATE,
+    "list[str]": [USER, AWKWARD],
+    "string": TEXT,
+    "integer": 2**53 - 1,
+    "boolean": False,
+    "date-time": DATE,
+    "list[string]": [TEXT, ""],
+    "map<string,string>": {"en_US": TEXT, "": ""},
+    # The proto has only a part of its fields, in UserRef.
+    "User": {"id": USER, "name": TEXT},
+}
+
+
+def value_of(type_, outer=()):
+    """A value of a type of the fixture: of a model all fields, except those that hold the model itself."""
+    if type_ in VALUES:
+        return VALUES[type_]
+    if element := element_of(type_):
+        return [value_of(element, outer)]
+    within = (*outer, type_)
+    return {
+        name: field.values[0] if field.values else value_of(field.type, within)
+        for name, field in MODELS[type_].items()
+        if (element_of(field.type) or field.type) not in within
+    }
+
 
 def derived(operation):
-    """Two cases for an operation without one above: only required arguments, and all with characters to escape."""
-    values = {"str": AWKWARD, "list[str]": [USER, AWKWARD], "int": 2}
-    if any(parameter.type not in values for parameter in operation.parameters):
-        return {}  # a model or a date: write its case above
-    every = {parameter.name: values[parameter.type] for parameter in operation.parameters}
+    """Two cases for an operation without one above: only required arguments, and all."""
+    every = {parameter.name: value_of(parameter.type) for parameter in operation.parameters}
     required = {parameter.name: USER for parameter in operation.parameters_in("path")}
+    for parameter in operation.parameters_in("body"):
+        required[parameter.name] = [] if element_of(parameter.type) else {}
     return {"what is required": required, "everything": every}
 
 
 for _name, _operation in OPERATIONS.items():
-    if _name not in CASES:
-        CASES[_name] = derived(_operation)
+    CASES.setdefault(_name, derived(_operation))

@@ -10,17 +10,17 @@ generated Python stubs.
 import importlib
 import json
 import queue
-import re
 import subprocess
 import threading
 import uuid
 import warnings
 from datetime import timezone
+from importlib import metadata
 
 import grpc
 from google.protobuf import json_format
 
-from operations import OPERATIONS, snake_case
+from operations import MODELS, OPERATIONS, element_of, snake_case
 
 ANSWERED_WITHIN = 20  # seconds
 
@@ -63,12 +63,17 @@ class PythonSdk:
         """The SDK class that has an operation: PresenceApi, or else the first one."""
         names = [name for name in dir(self._sdk) if name.endswith("Api")]
         apis = [self._sdk.PresenceApi, *(getattr(self._sdk, name) for name in names)]
-        return next(api for api in apis if hasattr(api, operation))(self._client)
+        for api in apis:
+            if hasattr(api, operation):
+                return api(self._client)
+        version = metadata.version("PureCloudPlatformClientV2")
+        raise LookupError(
+            f"PureCloudPlatformClientV2 {version} has no {operation}: raise its version in requirements.txt"
+        )
 
     def _native(self, type_, value):
-        listed = re.fullmatch(r"list\[(.*)\]", type_)
-        if listed:
-            return [self._native(listed[1], each) for each in value]
+        if element := element_of(type_):
+            return [self._native(element, each) for each in value]
         if type_ == "datetime":
             return self._date(value)
         if not hasattr(self._sdk, type_):
@@ -137,6 +142,8 @@ class JavaScriptSdk:
     def call(self, operation, **arguments):
         """Calls the SDK's method: required arguments by position, optional ones in `opts`."""
         described = OPERATIONS[operation]
+        types = {parameter.name: parameter.type for parameter in described.parameters}
+        arguments = {name: marked(types[name], value) for name, value in arguments.items()}
         optional = [parameter.name for parameter in described.parameters_in("query")]
         answer = self._process.ask(
             {
@@ -151,9 +158,25 @@ class JavaScriptSdk:
                 "options": {name: arguments[name] for name in optional if name in arguments},
             }
         )
+        if "lacking" in answer:
+            raise LookupError(
+                f"purecloud-platform-client-v2 {answer['lacking']} has no {described.javascript}: "
+                "raise its version in package.json"
+            )
         if "error" in answer:
             raise Refused(f"{operation}: {answer['error']}")
         return answer["result"]
+
+
+def marked(type_, value):
+    """The same with each date as `{"$date": …}`, for sdk.mjs to make a Date of it."""
+    if element := element_of(type_):
+        return [marked(element, each) for each in value]
+    if type_ in ("datetime", "date-time"):
+        return {"$date": value}
+    if type_ in MODELS:
+        return {name: marked(MODELS[type_][name].type, each) for name, each in value.items()}
+    return value
 
 
 class GatewayClient:

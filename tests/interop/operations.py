@@ -28,6 +28,17 @@ LEGACY = {
 }
 
 
+# The types of a parameter by its place, besides models and lists of them in a body.
+PARAMETER_TYPES = {
+    "path": {"str"},
+    "query": {"str", "int", "bool", "datetime", "list[str]"},
+    "body": set(),
+}
+
+# The types of a model's field, besides models and lists of them.
+FIELD_TYPES = {"string", "integer", "boolean", "date-time", "list[string]", "map<string,string>"}
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One argument of an operation, under the vendor's name."""
@@ -35,6 +46,14 @@ class Parameter:
     name: str
     place: str
     type: str
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a model; `values` are the only ones it may have, if there are any."""
+
+    type: str
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -80,8 +99,45 @@ class Operation:
         return len(literals) if all(a == b for a, b in literals) else None
 
 
+def element_of(type_):
+    """The type of a list's elements; None if the type is no list."""
+    listed = re.fullmatch(r"list\[(.*)\]", type_)
+    return listed and listed[1]
+
+
+def _check_types(described):
+    """Refuses a type that CONTRIBUTING.md does not list, as tests/gateway/support/vendor_api.rs does."""
+    # Of `User` the proto has a part, as `UserRef`.
+    models = {"User", *described["models"]}
+
+    def is_model(type_):
+        return (element_of(type_) or type_) in models
+
+    for each in described["operations"]:
+        owner = each["operation"]
+        for parameter in each["parameters"]:
+            name, place, type_ = parameter["name"], parameter["in"], parameter["type"]
+            if place not in PARAMETER_TYPES:
+                raise ValueError(f"{owner}: `{name}` is in `{place}`, not in path, query or body")
+            if type_ not in PARAMETER_TYPES[place] and not (place == "body" and is_model(type_)):
+                known = ", ".join(sorted(PARAMETER_TYPES[place])) or "a model or a list of one"
+                raise ValueError(f"{owner}: `{name}` has the type `{type_}`; in the {place} it must be: {known}")
+        if each["returns"] is not None and not is_model(each["returns"]):
+            raise ValueError(
+                f"{owner}: returns the type `{each['returns']}`; it must be null, a model or a list of one"
+            )
+    for model, fields in described["models"].items():
+        for name, field in fields.items():
+            if field["type"] not in FIELD_TYPES and not is_model(field["type"]):
+                known = ", ".join(sorted(FIELD_TYPES))
+                raise ValueError(
+                    f"{model}: `{name}` has the type `{field['type']}`; it must be: {known}, a model or a list of one"
+                )
+
+
 def _read():
-    described = json.loads(FIXTURE.read_text(encoding="utf-8"))["operations"]
+    described = json.loads(FIXTURE.read_text(encoding="utf-8"))
+    _check_types(described)
     operations = (
         Operation(
             name=each["operation"],
@@ -92,12 +148,17 @@ def _read():
             ),
             returns=each["returns"],
         )
-        for each in described
+        for each in described["operations"]
     )
-    return {operation.name: operation for operation in operations}
+    models = {
+        model: {name: Field(field["type"], tuple(field.get("values", ()))) for name, field in fields.items()}
+        for model, fields in described["models"].items()
+    }
+    return {operation.name: operation for operation in operations}, models
 
 
-OPERATIONS = _read()
+# The operations by name, and of each model its fields by name.
+OPERATIONS, MODELS = _read()
 
 
 def operation_of(method, path):

@@ -1,11 +1,17 @@
 """With the same arguments, the official SDKs and the gateway send the same request to the vendor."""
 
+import re
+
 import pytest
 from dateutil.parser import isoparse
+from google.protobuf import json_format
 
-from cases import CASES
+from cases import CASES, derived
 from clients import GatewayClient, JavaScriptSdk, PythonSdk, new_token
 from operations import OPERATIONS
+
+# The spellings of ISO 8601 that the SDKs and the gateway use.
+DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 ROWS = [
     pytest.param(operation, arguments, id=f"{operation}-{name}".replace(" ", "_"))
@@ -14,9 +20,18 @@ ROWS = [
 ]
 
 
-def test_every_operation_is_compared():
+def test_every_operation_has_a_case():
     missing = sorted(OPERATIONS.keys() - {row for row, cases in CASES.items() if cases})
     assert not missing, f"no case in cases.py for {missing}"
+    left_over = sorted(CASES.keys() - OPERATIONS.keys())
+    assert not left_over, f"cases.py has cases for {left_over}, which the fixture does not have"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=lambda operation: operation.name)
+def test_a_case_can_be_derived_for_every_operation(operation, stubs):
+    """Every derived argument is one of the request's fields: a new operation needs no case by hand."""
+    for arguments in derived(operation).values():
+        json_format.ParseDict(arguments, stubs.request(operation))
 
 
 @pytest.mark.parametrize(("operation", "arguments"), ROWS)
@@ -48,12 +63,12 @@ def essence(request):
     }
 
 
-def with_instants(value, name=""):
-    """The body with each date as an instant, because spellings differ."""
+def with_instants(value):
+    """The request with each date as an instant, because spellings differ."""
     if isinstance(value, dict):
-        return {key: with_instants(each, key) for key, each in value.items()}
-    if isinstance(value, list):
-        return [with_instants(each, name) for each in value]
-    if isinstance(value, str) and name.endswith("Date"):
+        return {key: with_instants(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_instants(each) for each in value]
+    if isinstance(value, str) and DATE.fullmatch(value):
         return isoparse(value)
     return value
