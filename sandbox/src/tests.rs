@@ -1,4 +1,4 @@
-//! Tests the sandbox with random requests, against its documentation and the vendor's.
+//! Tests the sandbox with random requests, against its documentation and the fixture.
 
 mod documentation;
 mod operations;

@@ -106,7 +106,7 @@ def element_of(type_):
 
 
 def _check_types(described):
-    """Refuses a type that CONTRIBUTING.md does not list, as tests/gateway/support/vendor_api.rs does."""
+    """Rejects a type that CONTRIBUTING.md does not list, as tests/gateway/support/vendor_api.rs does."""
     # Of `User` the proto has a part, as `UserRef`.
     models = {"User", *described["models"]}
 

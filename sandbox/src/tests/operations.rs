@@ -1,11 +1,11 @@
-//! The operations are those of the vendor's page.
+//! The sandbox has the operations of the vendor, as recorded in the fixture.
 
 use serde_json::{Value, json};
 
 use crate::operation::{Operation, Permissions};
 use crate::routes::OPERATIONS;
 
-/// The vendor's page, as data.
+/// The vendor's operations, as recorded in the fixture.
 fn described() -> Vec<Value> {
     let page = include_str!("../../../tests/fixtures/presence-api.json");
     let mut page: Value = serde_json::from_str(page).unwrap();
@@ -22,7 +22,7 @@ fn template(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// The permissions of an operation as the vendor's page has them.
+/// The permissions of an operation, in the form of the fixture.
 fn permissions(operation: &Operation) -> Value {
     match operation.permissions {
         Permissions::None => Value::Null,
@@ -32,7 +32,7 @@ fn permissions(operation: &Operation) -> Value {
 }
 
 #[test]
-fn every_operation_of_the_vendor_is_one_of_the_sandbox() {
+fn the_sandbox_has_every_operation_of_the_vendor() {
     for operation in described() {
         let name = operation["operation"].as_str().unwrap();
         let found = OPERATIONS.iter().find(|one| one.name == name);
@@ -45,7 +45,7 @@ fn every_operation_of_the_vendor_is_one_of_the_sandbox() {
         let path = operation["path"].as_str().unwrap();
         assert_eq!(found.template, template(path), "{name}");
         let expected = match &operation["permissions"] {
-            // The page names none for a PATCH; see `EDIT_PRESENCE`.
+            // The vendor's page lists none for a PATCH; see `EDIT_PRESENCE`.
             Value::Null if found.method == "PATCH" => {
                 json!({"mode": "ANY", "names": ["presence:userPresence:edit"]})
             }
@@ -56,7 +56,7 @@ fn every_operation_of_the_vendor_is_one_of_the_sandbox() {
 }
 
 #[test]
-fn every_operation_of_the_sandbox_is_one_of_the_vendor() {
+fn the_sandbox_has_no_other_operation() {
     let described = described();
     for Operation { name, .. } in OPERATIONS {
         assert!(
