@@ -1,7 +1,7 @@
 //! Why a call failed, and the only place that turns this into a gRPC status.
 //!
 //! The core returns [`Error`]; only the edge calls [`Failure::into_status`].
-//! docs/callers.md describes the statuses for callers.
+//! docs/errors.md describes the statuses for callers.
 
 pub(crate) mod chain;
 mod code;

@@ -66,7 +66,7 @@ Other variables:
   RUST_LOG                     filters the log: `warn`, `presence_gateway=debug`; default: info
   TOKIO_WORKER_THREADS         the number of threads; default: one for each core
   OTEL_*                       traces and metrics over OTLP; off unless
-                               OTEL_EXPORTER_OTLP_ENDPOINT names a collector; see README.md
+                               OTEL_EXPORTER_OTLP_ENDPOINT names a collector; see docs/telemetry.md
 ",
     with_sandbox!(
         "  PRESENCE_GATEWAY_SANDBOX_*   the settings of the sandbox, see \

@@ -8,7 +8,7 @@ import processes
 import pytest
 from manifests import settings
 
-# Variables of the runtime or of libraries; README.md lists them.
+# Variables of the runtime or of libraries; docs/configuration.md and docs/telemetry.md list them.
 STANDARD = {"RUST_LOG", "TOKIO_WORKER_THREADS"}
 
 # Variables from the pod, for use in other variables.
@@ -24,12 +24,13 @@ def known(gateway):
     return set(re.findall(r"(PRESENCE_GATEWAY_\w+)=", usage))
 
 
-def test_every_variable_belongs_to_a_flag_or_is_in_the_readme(resources, known):
+def test_every_variable_belongs_to_a_flag_or_is_documented(resources, known):
     assert "PRESENCE_GATEWAY_LISTEN" in known, "the help shows the variables"
-    readme = (manifests.DEPLOY.parent / "README.md").read_text(encoding="utf-8")
+    pages = [manifests.DEPLOY.parent / "docs" / name for name in ("configuration.md", "telemetry.md")]
+    documented = "".join(page.read_text(encoding="utf-8") for page in pages)
     for name in settings(resources).keys() - OF_THE_POD:
         if name in STANDARD or name.startswith("OTEL_"):
-            assert f"`{name}`" in readme, f"README.md does not mention {name}"
+            assert f"`{name}`" in documented, f"no page documents {name}"
         else:
             assert name in known, f"`presence-gateway serve` has no flag for {name}"
 

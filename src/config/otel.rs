@@ -2,7 +2,7 @@
 //!
 //! The SDK ignores malformed values with a warning and does not know all of
 //! these variables. The gateway refuses to start with a malformed value, and
-//! warns once of a value that it knows and does not support. README.md lists
+//! warns once of a value that it knows and does not support. docs/telemetry.md lists
 //! the variables; [`SDK_NUMBERS`], the temporality and the headers are only
 //! checked here and parsed by the SDK.
 

@@ -1,4 +1,4 @@
-//! The fixed limits of the server, each with its reason. `docs/limits.md`
+//! The fixed limits of the server, each with its reason. `docs/configuration.md`
 //! lists them for operators.
 
 use std::time::Duration;

@@ -15,7 +15,7 @@ MEBIBYTE = 1 << 20
 # The gateway's limit of concurrent calls per token.
 GATEWAYS_SHARE = 256
 
-# The limit that docs/callers.md promises for a status: message and details together.
+# The limit that docs/errors.md promises for a status: message and details together.
 LARGEST_STATUS = 4096
 
 

@@ -1,4 +1,4 @@
-//! README.md and docs/callers.md match the flags, RPCs and reasons of the program.
+//! The pages in docs/ match the flags, RPCs and reasons of the program.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -10,15 +10,20 @@ use crate::support::serve_flags::flags_of_serve;
 use crate::support::vendor_api::{api, http, permissions, rpc_name};
 use crate::support::{generated, method};
 
-static README: LazyLock<String> = LazyLock::new(|| generated::read("README.md", with_operations));
+const OPERATIONS_PAGE: &str = "docs/operations.md";
 
-const CALLERS: &str = include_str!("../../../docs/callers.md");
+static OPERATIONS: LazyLock<String> =
+    LazyLock::new(|| generated::read(OPERATIONS_PAGE, with_operations));
 
-/// Returns the text below a heading of README.md, up to the next one.
-pub fn section(heading: &str) -> &'static str {
-    let (_, rest) = README
+const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
+const ERRORS: &str = include_str!("../../../docs/errors.md");
+pub const TELEMETRY: &str = include_str!("../../../docs/telemetry.md");
+
+/// Returns the text below a heading of a page, up to the next one.
+pub fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = page
         .split_once(&format!("\n## {heading}\n"))
-        .unwrap_or_else(|| panic!("README.md has no section `{heading}`"));
+        .unwrap_or_else(|| panic!("the page has no section `{heading}`"));
     rest.split("\n## ").next().unwrap_or(rest)
 }
 
@@ -46,11 +51,11 @@ fn permission_cell(rpc: &MethodDescriptor) -> String {
     }
 }
 
-/// Returns README.md with the table of operations generated from the proto.
-fn with_operations(readme: &str) -> String {
+/// Returns the page with the table of operations generated from the proto.
+fn with_operations(page: &str) -> String {
     const HEAD: &str = "\n## Operations\n";
     const RULE: &str = "\n|---|---|---|---|\n";
-    let (before, section) = readme.split_once(HEAD).unwrap();
+    let (before, section) = page.split_once(HEAD).unwrap();
     let (head, rest) = section.split_once(RULE).unwrap();
     let (_, after) = rest.split_once("\n\n").unwrap();
     let rows: Vec<String> = api()
@@ -79,17 +84,14 @@ fn with_operations(readme: &str) -> String {
 
 #[test]
 fn the_table_of_operations_matches_the_proto() {
-    generated::assert_current("README.md", &README, with_operations);
+    generated::assert_current(OPERATIONS_PAGE, &OPERATIONS, with_operations);
 }
 
 #[test]
 fn exactly_the_existing_reasons_are_documented() {
-    let (_, errors) = CALLERS.split_once("\n## Errors\n").unwrap();
-    let errors = errors.split("\n## ").next().unwrap();
-    let documented: BTreeSet<&str> = rows(errors)
+    let documented: BTreeSet<&str> = rows(section(ERRORS, "Reasons"))
         .iter()
         .filter_map(|row| row.split('`').nth(1))
-        .filter(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
         .collect();
     let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(documented, reasons);
@@ -97,7 +99,7 @@ fn exactly_the_existing_reasons_are_documented() {
 
 #[test]
 fn exactly_the_flags_of_serve_are_documented_with_their_defaults() {
-    let listed: Vec<(String, String)> = rows(section("Settings"))
+    let listed: Vec<(String, String)> = rows(section(CONFIGURATION, "Settings"))
         .iter()
         .filter(|row| row.starts_with("| `--"))
         .map(|row| {

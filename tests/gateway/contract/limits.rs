@@ -1,10 +1,10 @@
-//! docs/limits.md matches the constants of the source.
+//! docs/configuration.md matches the constants of the source.
 
 use std::collections::BTreeMap;
 use std::fs::{read_dir, read_to_string};
 use std::path::Path;
 
-const DOCS: &str = include_str!("../../../docs/limits.md");
+const DOCS: &str = include_str!("../../../docs/configuration.md");
 
 /// Constants that limit nothing visible to a caller or an operator. An entry that
 /// ends with `::` covers its whole module.
@@ -142,7 +142,7 @@ fn documented_limits_have_the_values_of_the_constants() {
     let differences = documented().into_iter().filter_map(|(name, value)| {
         let expression = constants.get(&name)?;
         let actual = evaluate(expression, &constants);
-        let text = format!("{name}: {value} in docs/limits.md, {actual} in the source");
+        let text = format!("{name}: {value} in docs/configuration.md, {actual} in the source");
         (actual != value).then_some(text)
     });
     let differences: Vec<_> = differences.collect();
@@ -157,7 +157,7 @@ fn documented_limits_name_existing_constants() {
         .keys()
         .filter(|&name| !constants.contains_key(name))
         .collect();
-    assert!(unknown.is_empty(), "docs/limits.md: {unknown:#?}");
+    assert!(unknown.is_empty(), "docs/configuration.md: {unknown:#?}");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn every_limit_is_documented() {
         .collect();
     assert!(
         missing.is_empty(),
-        "neither in docs/limits.md nor in OTHERS: {missing:#?}"
+        "neither in docs/configuration.md nor in OTHERS: {missing:#?}"
     );
     let exists = |other: &str| constants.keys().any(|name| name.starts_with(other));
     let unknown: Vec<_> = OTHERS.into_iter().filter(|other| !exists(other)).collect();

@@ -50,12 +50,12 @@ fn every_fault_returns_its_status_to_every_kind_of_call() {
     );
 }
 
-/// The HTTP statuses in the table of errors of docs/callers.md.
+/// The HTTP statuses in the table of errors of docs/errors.md.
 fn documented_statuses() -> BTreeSet<u16> {
-    let page = include_str!("../../../docs/callers.md");
+    let page = include_str!("../../../docs/errors.md");
     let (_, table) = page
         .split_once("| HTTP | gRPC |\n")
-        .expect("docs/callers.md has no table");
+        .expect("docs/errors.md has no table");
     let rows = table.lines().take_while(|line| line.starts_with('|'));
     let http = rows.filter_map(|row| row.split('|').nth(1));
     http.flat_map(|http| http.split(|c: char| !c.is_ascii_alphanumeric()))
@@ -81,7 +81,7 @@ fn every_documented_status_has_rows() {
         400, 401, 403, 404, 408, 409, 412, 413, 414, 415, 422, 429, 500, 501, 502, 503, 504,
     ];
     let documented = documented_statuses();
-    assert_eq!(documented, BTreeSet::from(contract), "in docs/callers.md");
+    assert_eq!(documented, BTreeSet::from(contract), "in docs/errors.md");
     for (content, covered) in [
         (
             "a vendor error body",
