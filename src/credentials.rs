@@ -1,4 +1,4 @@
-//! The caller's token. It is forwarded as it came, and never logged.
+//! The caller's token, which is forwarded unchanged and never logged.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -6,10 +6,11 @@ use crate::error::{Error, Reason};
 use crate::token_key::TokenKey;
 
 /// The longest `authorization` that is forwarded, in bytes. The vendor's tokens
-/// have about a hundred, and no server in front of it accepts longer headers.
+/// have about a hundred bytes, and no server in front of the vendor accepts longer
+/// headers.
 const MAX_AUTHORIZATION: usize = 16 * 1024;
 
-/// The caller, known by the vendor's token that it bears.
+/// The caller, identified by its token for the vendor.
 #[derive(Debug, Clone)]
 pub struct Caller {
     authorization: HeaderValue,
@@ -56,13 +57,13 @@ impl Caller {
         Ok(Self { authorization, key })
     }
 
-    /// The key by which the token is counted.
+    /// The key under which limits and coalescing hold the token's state.
     #[must_use]
     pub fn key(&self) -> TokenKey {
         self.key
     }
 
-    /// The header as it came, marked sensitive.
+    /// The header, unchanged and marked sensitive.
     #[must_use]
     pub fn authorization(&self) -> HeaderValue {
         self.authorization.clone()

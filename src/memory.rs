@@ -112,7 +112,7 @@ impl MemoryLease {
         Ok(())
     }
 
-    /// Releases what was reserved early and not used.
+    /// Releases the memory that was reserved early and not used.
     pub fn release_unused(&self) {
         let mut reserved = self.0.lock();
         let unused = std::mem::take(&mut reserved.unused);
@@ -121,7 +121,7 @@ impl MemoryLease {
 }
 
 impl Reserved {
-    /// Uses up what was reserved early, and acquires the rest.
+    /// Takes from the memory that was reserved early, and acquires the rest.
     fn take(&mut self, bytes: usize) -> Result<(), Exceeded> {
         let used = self.unused.min(bytes);
         self.share.grow(bytes - used)?;

@@ -1,7 +1,7 @@
-//! TLS settings that are shared by the sides towards callers and the vendor.
+//! The TLS settings of all connections: from callers, to the vendor, to collectors.
 //!
-//! Versions 1.2 and 1.3, with the cipher suites of one provider. None of them is
-//! weak, so there is no setting.
+//! Versions 1.2 and 1.3, with the cipher suites of one provider. None of the
+//! suites is weak, so there is no setting.
 
 pub mod dial;
 pub mod pem;

@@ -28,7 +28,7 @@ impl Signals {
         })
     }
 
-    /// Runs a server, which ends in good order at the first signal. A second
+    /// Runs a server, which shuts down gracefully at the first signal. A second
     /// signal stops it at once.
     pub(super) async fn run_server<F: Future<Output = ()>>(
         self,
@@ -41,8 +41,8 @@ impl Signals {
         }
     }
 
-    /// Runs a future, which may end in good order at the first signal. A second
-    /// signal stops it at once; the error is that signal's exit code.
+    /// Runs a future, which may end gracefully at the first signal. A second signal
+    /// stops it at once; the error is that signal's exit code.
     pub(super) async fn run_until_second<F: Future>(
         mut self,
         run: impl FnOnce(FirstSignal) -> F,

@@ -157,7 +157,7 @@ fn parse_attributes(raw: &str) -> Result<Vec<KeyValue>, String> {
     attributes.collect()
 }
 
-/// The environment of the process, and what is wrong with it.
+/// The environment of the process, and the errors and unsupported values in it.
 struct Env<'a> {
     errors: &'a mut ConfigErrors,
     unsupported: Vec<Unsupported>,

@@ -1,4 +1,4 @@
-//! The repeated fields of a request, counted before it is decoded.
+//! Counts the elements of a request's repeated fields before it is decoded.
 
 use std::collections::HashMap;
 
@@ -39,10 +39,10 @@ impl RepeatedFields {
         }
     }
 
-    /// Finds the repeated field of an encoded message that has the most
-    /// elements; gives its path and its count.
+    /// Finds the repeated field of an encoded message with the most elements;
+    /// returns its path and their number.
     ///
-    /// A malformed message is counted up to the fault: decoding rejects it.
+    /// A malformed message is counted up to its first error: decoding rejects it.
     pub(crate) fn largest(&self, message: &[u8]) -> Option<(&str, usize)> {
         if self.paths.is_empty() {
             return None;

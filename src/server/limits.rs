@@ -21,8 +21,8 @@ pub const REQUEST_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// URL, and more than the vendor accepts.
 pub const MAX_REQUEST_ELEMENTS: usize = 10_000;
 
-/// How long after its deadline a call is ended that has not reached its
-/// handler. A handler ends by itself at the deadline, with a better status.
+/// How long after its deadline the pipeline ends a call that has not reached its
+/// handler. A handler ends its call at the deadline, with a more exact status.
 pub const DEADLINE_GRACE: Duration = Duration::from_millis(20);
 
 /// The bytes of a response that are handed to hyper at once: one HTTP/2 frame.
@@ -34,18 +34,17 @@ pub const MAX_DATA_FRAME: usize = 16 * 1024;
 /// still arriving, so this bounds memory that no permit covers.
 pub const MAX_CONNECTIONS: usize = 4096;
 
-/// The time for the TLS handshake and the first bytes of a connection. A gRPC
-/// client sends its preface at once; probes and port scans connect and send
-/// nothing.
+/// The time for the TLS handshake and the preface of a connection. A gRPC client
+/// sends its preface at once; probes and port scans connect and send nothing.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after a connection could not be accepted, most likely because the
-/// process has too many open files.
+/// The pause after `accept` failed, most likely because the process has too many
+/// open files.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Concurrent calls of one connection: twice the default of `--max-in-flight`.
-/// With a lower limit, clients queue calls in themselves, where no refusal
-/// sends them to another replica. Without any, one connection could open calls
+/// With a lower limit, clients would queue calls locally, and no rejection would
+/// send them to another replica. Without a limit, one connection could open calls
 /// faster than the gateway rejects them.
 pub const MAX_STREAMS: u32 = 2048;
 
@@ -60,22 +59,23 @@ pub const MAX_PENDING_RESETS: usize = MAX_STREAMS as usize;
 /// that arrive after a response do not count: see `discard.rs`.
 pub const MAX_ERROR_RESETS: usize = 256;
 
-/// The interval of HTTP/2 pings. They find a client that vanished, whose calls
-/// would go on for nobody, and one that stops in the middle of a frame.
+/// The interval of HTTP/2 pings. They detect a client that has vanished, whose
+/// calls would go on, and one that stops in the middle of a frame.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The time for the acknowledgement of a ping.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The age at which a connection gets GOAWAY, give or take a tenth. Clients
-/// keep a connection as long as they can, so that new replicas would get none.
+/// The age at which a connection gets GOAWAY, give or take a tenth. Clients keep a
+/// connection as long as they can, so a new replica would get no connections.
 pub const MAX_CONNECTION_AGE: Duration = Duration::from_mins(5);
 
 /// How long a connection without calls may last after GOAWAY. Most clients
 /// close it at once; one that does not takes the place of another.
 pub const IDLE_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long streams may take for their status once their connection drains.
+/// How long after the drain of a connection its streams may take to deliver their
+/// status.
 pub const FINAL_STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Concurrent calls above which a connection is recycled: HTTP/2 allocates
@@ -91,7 +91,7 @@ pub const RECYCLE_DIVISOR: usize = 16;
 /// delay the end.
 pub const GOAWAY_GRACE: Duration = Duration::from_secs(1);
 
-// Requests that were answered before they had arrived.
+// Requests whose response was sent before they had arrived.
 
 /// The bytes that are discarded of one request: four of the largest messages. A
 /// client that sends more does not read its responses.
@@ -100,10 +100,10 @@ pub const MAX_DISCARDED_BYTES: usize = 4 * MAX_REQUEST;
 /// Requests that are discarded at once. One more resets the oldest.
 pub const MAX_DISCARDED_REQUESTS: usize = 4096;
 
-/// How long a discarded request may be silent while its connection is, too.
-/// What its client had sent before it got the response has arrived by then: the
-/// bytes of a connection come in order, so that on a slow link those of other
-/// requests may be ahead of it.
+/// How long a discarded request and its connection may both be silent. The bytes
+/// that the client sent before it got the response have arrived by then. The
+/// connection counts too, because its bytes arrive in order: on a slow link, those
+/// of other requests may come first.
 pub const DISCARD_IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 // Health and reflection, which need no token.
@@ -116,12 +116,12 @@ pub const MAX_PUBLIC_REQUEST: usize = 16 * 1024;
 /// more evicts the oldest.
 pub const MAX_HEALTH_CHECKS: usize = 1024;
 
-/// Watches of health. Fewer than connections, because each takes memory for as
-/// long as its caller likes.
+/// Watches of health. Fewer than connections, because each takes memory until its
+/// caller ends it.
 pub const MAX_HEALTH_WATCHES: usize = 1024;
 
-/// Streams of reflection. People and their tools open them, and each may hold
-/// as much as a connection may send ahead.
+/// Streams of reflection. People and their tools open them, and each may hold as
+/// many bytes as HTTP/2 flow control lets its client send.
 pub const MAX_REFLECTION_STREAMS: usize = 64;
 
 /// Connections to `--health-listen`: the probes of one node, some of them

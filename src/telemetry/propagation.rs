@@ -1,4 +1,4 @@
-//! Traces across the network: W3C Trace Context.
+//! Propagates traces from callers and to the vendor: W3C Trace Context.
 
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::Context;

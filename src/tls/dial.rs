@@ -14,8 +14,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower::ServiceExt;
 
-/// How long sent bytes may stay unacknowledged. Without it, a connection to a
-/// machine that is gone would be kept for a quarter of an hour.
+/// How long sent bytes may stay unacknowledged. By default, Linux keeps a
+/// connection to a machine that is down for a quarter of an hour.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// The connector of TCP connections.

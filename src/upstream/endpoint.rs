@@ -37,7 +37,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Lists the regions, if this is none of them.
+    /// If there is no such region. The error lists the regions.
     pub fn from_region(name: &str) -> Result<Self, String> {
         if let Some((_, host)) = REGIONS.iter().find(|(region, _)| *region == name) {
             return Self::from_url(&format!("https://{host}"), false);

@@ -1,9 +1,9 @@
-//! The proxy that requests go through, and what it refuses.
+//! The HTTP proxy towards the upstream, and the errors of its tunnels.
 //!
-//! reqwest opens the tunnels (`CONNECT`, RFC 9110, section 9.3.6), and takes 200
-//! alone for a success. Its error tells neither the proxy nor the status of
-//! another response, so a proxy that refuses a tunnel gets a second `CONNECT`, for
-//! its status alone.
+//! reqwest opens the tunnels (`CONNECT`, RFC 9110, section 9.3.6), and accepts
+//! only the status 200. Its error contains neither the proxy nor another status.
+//! To learn the status, the gateway sends a second CONNECT to a proxy that has
+//! refused a tunnel.
 
 #![expect(
     clippy::disallowed_types,

@@ -23,8 +23,8 @@ pub(super) enum BatchOutcome<'a> {
     Decoded(Presences),
 }
 
-/// Collects all batches, in the order of the call. Without `partial`, the first
-/// failure ends it and cancels what is in flight.
+/// Collects all batches, in the order of the call. Without `partial`, returns the
+/// first failure, and cancels the batches in flight.
 pub(super) async fn collect<'a, O: BulkRead>(
     mut outcomes: impl Stream<Item = (usize, Vec<String>, BatchOutcome<'a>)> + Unpin,
     partial: bool,

@@ -139,7 +139,7 @@ impl TlsFiles {
     }
 }
 
-/// All three, or what is wrong with them.
+/// All three values, or all errors.
 fn all<A, B, C>(
     a: Result<A, String>,
     b: Result<B, String>,

@@ -81,21 +81,20 @@ fn backoff(refusals: u32) -> Duration {
     backoff.min(MAX_BACKOFF).mul_f64(jitter)
 }
 
-/// What is known of the limit of a token that was refused.
+/// The adaptive limit of a token that was refused.
 #[derive(Debug)]
 pub(super) struct Throttle {
     /// How many requests start in a second.
     rate: f64,
-    /// How much each accepted request adds to the rate.
+    /// How much each accepted request raises the rate.
     step: f64,
-    /// The highest rate, until a window was measured.
+    /// The highest rate; infinite once a window was measured.
     max_rate: f64,
     /// The rate when the queue was last woken.
     woken_at: f64,
     /// When the next request may start, by the rate.
     next_start: Instant,
-    /// When the window that is measured began, and how many requests were
-    /// refused since.
+    /// When the current window began, and how many requests were refused since.
     window_start: Instant,
     refused: usize,
     /// How many refusals throttled the token since it last had a request accepted.
@@ -127,7 +126,7 @@ impl Throttle {
         }
     }
 
-    /// Records the refusal of a request of this epoch, which begins another.
+    /// Records the refusal of a request of this epoch, which ends the epoch.
     pub(super) fn refuse(&mut self, retry_after: Option<Duration>, now: Instant) {
         self.until = self.until.max(now + delay(retry_after, self.refusals));
         self.refusals += 1;
@@ -159,8 +158,8 @@ impl Throttle {
         wakes
     }
 
-    /// Sets the rate to that of the window that the last refusal closed, and
-    /// begins another.
+    /// Sets the rate to the one of the window that the last refusal ended, and
+    /// begins a new window.
     fn measure(&mut self, sent: &VecDeque<Instant>) {
         let start = sent
             .front()
@@ -200,7 +199,7 @@ impl Throttle {
         Duration::from_secs_f64(1.0 / self.rate)
     }
 
-    /// Whether the token was idle for so long that what is known of it is void.
+    /// Whether the token was idle for so long that the measured rate is out of date.
     pub(super) fn is_expired(&self, now: Instant) -> bool {
         self.until + WINDOW <= now
     }

@@ -28,12 +28,12 @@ pub(super) struct TokenWindows {
     pub(super) sweep_at: usize,
 }
 
-/// What is known of a token.
+/// The requests of one token, and its throttle.
 #[derive(Debug, Default)]
 pub(super) struct TokenWindow {
     /// When each request of the last minute was sent, in order.
     pub(super) sent: VecDeque<Instant>,
-    /// How many permits are neither committed nor dropped.
+    /// How many permits are open: neither committed nor dropped.
     pub(super) open_permits: usize,
     /// The numbers of the reservations that wait, in order.
     pub(super) queue: VecDeque<u64>,
@@ -44,8 +44,8 @@ pub(super) struct TokenWindow {
     /// How often the vendor has throttled the token. A request of an earlier
     /// epoch says nothing about the present one.
     pub(super) epoch: u64,
-    /// What is known of the vendor's limit since it refused the token; boxed,
-    /// because few tokens are ever refused.
+    /// The adaptive limit, since the vendor refused the token; boxed, because few
+    /// tokens are ever refused.
     pub(super) throttle: Option<Box<Throttle>>,
     /// Whether the vendor knows the token: callers may send any text as one.
     pub(super) is_valid: bool,
