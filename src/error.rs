@@ -1,6 +1,7 @@
 //! Why a call failed, and the only place that turns this into a gRPC status.
 //!
-//! The core returns [`Error`]; only the edge calls [`Failure::into_status`].
+//! All modules return [`Error`]; only `server` and `grpc` call
+//! [`Failure::into_status`].
 //! docs/errors.md describes the statuses for callers.
 
 pub(crate) mod chain;
@@ -117,14 +118,14 @@ pub enum Error {
     OutcomeUnknown(UnknownOutcome),
     #[error("{}", message::with_permissions(.0, .1))]
     UpstreamStatus(&'static Spec, Box<ErrorResponse>),
-    /// The upstream answered with this redirect; the presence API never redirects.
+    /// The response is this redirect; the presence API never redirects.
     #[error(
         "the presence API answered with a redirect ({0}), which the gateway does not follow; \
         check the gateway's region or upstream URL"
     )]
     Redirected(u16),
-    /// The upstream reports success but the body cannot be read; or it answers a
-    /// read with a head that cannot be read.
+    /// The response is a success, but its body cannot be read; or the head of the
+    /// response to a read cannot be read.
     #[error(
         "{}the response of the presence API cannot be read: {what}",
         message::applied(spec)

@@ -82,8 +82,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server for calls that `services` answers after the pipeline has
-    /// admitted them.
+    /// A server of `services`, which get the calls that the pipeline has admitted.
     ///
     /// # Errors
     ///
@@ -116,8 +115,8 @@ impl Server {
             .prepare()
             .into_axum_router()
             .merge(about_health.clone());
-        // Beside the pipeline: these need no token, and must answer when the
-        // gateway is full. The pipeline rejects what is neither.
+        // Health and reflection bypass the pipeline: they need no token, and must
+        // respond when the gateway is full. The pipeline rejects unknown paths.
         let router = services.merge(about_health).merge(reflection);
 
         Ok(Self {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
+use presence_gateway::error::response::ErrorResponse;
 use presence_gateway::error::{Error, Failure, MAX_STATUS_BYTES};
 use presence_gateway::operation::Operation;
 use presence_gateway::proto::v1::PutPresenceDefinitionRequest;
-use presence_gateway::error::response::ErrorResponse;
 
 fuzz_target!(|data: &[u8]| {
     let Some((status, body)) = data.split_first() else {

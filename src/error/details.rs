@@ -12,8 +12,8 @@ use super::status_builder::{StatusBuilder, any};
 use super::text::{encoded_len, truncate};
 use super::{Error, Failure};
 
-/// The header with the vendor's id of a call, by which its support finds it.
-/// Passed on to the caller.
+/// The header with the vendor's id of a request, by which the vendor's support
+/// finds it. Forwarded to the caller.
 pub const CORRELATION_ID: &str = "inin-correlation-id";
 
 /// The trailer that tells a client when to retry, in milliseconds; a negative
@@ -112,8 +112,8 @@ impl Failure {
     }
 }
 
-/// The vendor's correlation id as metadata; `None` if it is empty, too long or
-/// not printable ASCII, which would cost the whole status on its way.
+/// The vendor's correlation id as metadata; `None` if it is empty, too long or not
+/// printable ASCII: with an invalid value, the whole status would be lost.
 pub(crate) fn correlation_id(id: &[u8]) -> Option<HeaderValue> {
     let is_valid =
         (1..=MAX_CORRELATION_ID).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic);

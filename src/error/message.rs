@@ -16,8 +16,8 @@ pub(super) fn invalid(violations: &[Violation]) -> String {
     }
 }
 
-/// The start of a message about an unreadable response, which a write only gets
-/// once it was applied.
+/// The start of a message about an unreadable response of a success: a write was
+/// applied.
 pub(super) fn applied(spec: &Spec) -> &'static str {
     if spec.is_read() {
         ""

@@ -54,9 +54,9 @@ reasons! {
     UpstreamUnreachable = "UPSTREAM_UNREACHABLE",
     /// The connection broke during a read.
     UpstreamConnectionLost = "UPSTREAM_CONNECTION_LOST",
-    /// The upstream answered an error without a vendor code.
+    /// The upstream returned an error without a vendor code.
     UpstreamError = "UPSTREAM_ERROR",
-    /// The upstream redirects: the gateway has the wrong address for it.
+    /// The upstream redirects: the gateway is configured with a wrong address.
     UpstreamRedirect = "UPSTREAM_REDIRECT",
     /// The upstream's response does not match the vendor's documentation.
     UnreadableAnswer = "UNREADABLE_ANSWER",

@@ -18,7 +18,7 @@ use crate::proto::v1::BulkWriteReport;
 /// The longest vendor text, other than its message, that is passed on, in bytes.
 const MAX_TEXT_BYTES: usize = 128;
 
-/// The metadata key that says what became of a write with an unreadable response.
+/// The metadata key of the outcome of a write with an unreadable response.
 const OUTCOME: &str = "outcome";
 
 /// The subject of a `QuotaFailure`: whose limit was reached.
@@ -134,7 +134,7 @@ impl StatusBuilder {
         self.fields.field_violations.extend(fields);
     }
 
-    /// Adds what is known of a write with an unknown outcome; returns its code.
+    /// Adds the known details of a write with an unknown outcome; returns its code.
     fn outcome_unknown(&mut self, cause: &UnknownOutcome) -> Code {
         match cause {
             UnknownOutcome::DeadlineExceeded => Code::DeadlineExceeded,
@@ -194,7 +194,8 @@ impl StatusBuilder {
         self.message.insert_str(0, &message::summary(report));
         let rest = [&report.failed, &report.unknown, &report.not_tried];
         if rest.iter().any(|ranges| !ranges.is_empty()) {
-            // It holds for one batch and would be taken for the whole call.
+            // It is the outcome of one batch, and callers would read it as that of
+            // the whole call.
             self.info.metadata.remove(OUTCOME);
         }
     }

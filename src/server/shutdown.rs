@@ -39,7 +39,7 @@ pub(super) async fn run_phases(
     drain: &Drain,
 ) {
     signalled.await;
-    // So that load balancers choose other replicas.
+    // Load balancers choose other replicas from now on.
     health.set_for_calls(ServingStatus::NotServing).await;
     tracing::info!(
         lame_duck = ?timeouts.lame_duck,

@@ -43,8 +43,8 @@ const SHED: [Reason; 3] = [
     Reason::TokenQuota,
 ];
 
-/// Why a request was not sent: an identical one was in flight, or its ids joined
-/// another batch.
+/// Why a request was not sent: `shared` if an identical one was in flight, `merged`
+/// if its ids joined another batch.
 pub(crate) const SHARED: &str = "shared";
 pub(crate) const MERGED: &str = "merged";
 

@@ -23,8 +23,8 @@ impl Signal {
     }
 }
 
-/// How long a new failure is not logged after another one, so that a collector
-/// that refuses now and then does not fill the log.
+/// How long after a logged failure a new one is not logged, so that a collector
+/// that fails now and then does not fill the log.
 const QUIET: Duration = Duration::from_mins(10);
 
 /// The state of the export. A failure is logged when it begins, and not again
@@ -103,7 +103,7 @@ impl State {
         let is_quiet = self.logged_at.is_some_and(|at| now - at < QUIET);
         let state = &mut self.signals[signal as usize];
         let is_logged = state.is_failing && state.is_logged || is_same;
-        // A failure that stays quiet now is logged later if it lasts.
+        // A failure that is not logged now is logged later, if it lasts.
         let is_due = !is_logged && (is_other_logged || !is_quiet);
         state.is_failing = true;
         state.is_logged = is_logged || is_due;
