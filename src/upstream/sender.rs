@@ -2,6 +2,7 @@
 //! from the response, and retries. `request.rs` has [`Sender::exchange`], the
 //! HTTP exchange of one attempt.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -116,9 +117,11 @@ impl Sender {
             return Err(Error::DeadlineExceeded);
         }
         let telemetry = context.access_log.telemetry();
-        let _wait = telemetry.rate_limit_wait();
+        // Begins when the request has to wait: a busy thread is no wait.
+        let measured = OnceLock::new();
         let end = || deadline.instant();
         let on_wait = |until: Instant| {
+            measured.get_or_init(|| telemetry.rate_limit_wait());
             let wait = until.saturating_duration_since(Instant::now());
             queue_status.set_queued(until, || {
                 attempts.failure_without_retry(Error::RateLimited(wait))

@@ -108,7 +108,7 @@ async fn a_bulk_read_with_retried_batches_is_one_tree() {
         let received = collector
             .wait_until(|received| received.spans.len() >= 9)
             .await;
-        let spans = without_stalls(received.spans);
+        let spans = received.spans;
         let actual = tree(&spans, &bytes(PARENT));
         assert_eq!(actual, TREE, "over {protocol}, the tree is\n{actual}");
         assert!(spans.iter().all(|span| span.trace_id == bytes(TRACE)));
@@ -139,22 +139,6 @@ async fn a_bulk_read_with_retried_batches_is_one_tree() {
                 .all(|request| !request.headers.contains_key("traceparent"))
         );
     }
-}
-
-const QUOTA_WAIT: &str = "presence_gateway.quota.wait";
-
-/// The shortest wait for the rate limiter that the vendor can cause here, in
-/// seconds: the throttle lasts longer than the delay of the 503 and its backoff.
-const SHORTEST_WAIT: f64 = 0.05;
-
-/// Removes shorter waits: the gateway measures all waits of a millisecond or more
-/// by the clock, and on a busy machine its thread can stall for that long.
-fn without_stalls(mut spans: Vec<Span>) -> Vec<Span> {
-    for span in &mut spans {
-        let is_stall = |event: &Event| event.name == QUOTA_WAIT && seconds(event) < SHORTEST_WAIT;
-        span.events.retain(|event| !is_stall(event));
-    }
-    spans
 }
 
 /// Checks that the backoff has the duration of the vendor's `Retry-After`.
