@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
 
     let pool = compiler.descriptor_pool();
-    let operations = annotation::read(&pool).map_err(|errors| {
+    let operations = annotation::parse(&pool).map_err(|errors| {
         let lines: String = errors.iter().map(|error| format!("\n  {error}")).collect();
         format!("the proto cannot be mapped:{lines}")
     })?;

@@ -76,7 +76,7 @@ impl fmt::Display for InvalidAnnotation {
 /// # Errors
 ///
 /// Returns all invalid annotations, at most one per RPC.
-pub fn read(pool: &DescriptorPool) -> Result<Vec<Operation>, Vec<InvalidAnnotation>> {
+pub fn parse(pool: &DescriptorPool) -> Result<Vec<Operation>, Vec<InvalidAnnotation>> {
     let mut operations = Vec::new();
     let mut errors = Vec::new();
     for rpc in pool

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use decode::decode;
-pub(crate) use encode::wrong_element;
+pub(crate) use encode::invalid_element_reason;
 pub use encode::{MAX_ID_BYTES, check, encode};
 pub(crate) use prune::{PrunedFields, user_in_self_uri};
 pub(crate) use unknown_fields::unknown_fields;

@@ -27,8 +27,8 @@ use plan::{Dispatch, Plan, PlannedBatch};
 
 /// A read of many users' presences.
 pub(crate) trait BulkRead: Operation + Clone {
-    /// A request of this source, without ids.
-    fn at(source: String) -> Self;
+    /// A request for users of this source, without ids.
+    fn with_source(source: String) -> Self;
     fn ids(&self) -> &[String];
     fn take_ids(&mut self) -> Vec<String>;
     fn allow_partial_results(&self) -> bool;
@@ -54,12 +54,12 @@ macro_rules! bulk_read {
                 context: &CallContext,
                 bulk: &BulkContext,
             ) -> Result<UpstreamResponse<$response>, Failure> {
-                read(self, context, bulk).await
+                read_bulk(self, context, bulk).await
             }
         }
 
         impl BulkRead for $request {
-            fn at(_source: String) -> Self {
+            fn with_source(_source: String) -> Self {
                 Self {
                     $($source: _source,)?
                     ..Self::default()
@@ -110,7 +110,7 @@ bulk_read!(
     GetUsersPresencesPurecloudBulkResponse,
 );
 
-async fn read<O: BulkRead>(
+async fn read_bulk<O: BulkRead>(
     request: O,
     context: &CallContext,
     bulk: &BulkContext,

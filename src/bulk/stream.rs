@@ -184,7 +184,7 @@ impl<O: BulkRead> Parameters<O> {
             return invalid("ids", description);
         }
         let Some(fixed) = parameters else {
-            let template = O::at(message.source_id.clone());
+            let template = O::with_source(message.source_id.clone());
             operation::check(&template)?;
             *parameters = Some(Self {
                 template,

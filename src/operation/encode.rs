@@ -103,7 +103,7 @@ fn encode_unbounded<O: Operation>(
 /// remove dot segments, and would request another resource. A percent sign in
 /// the id is encoded too, so an id that is percent-encoded already misleads only
 /// a server that decodes twice.
-fn wrong_id(id: &str) -> Option<String> {
+fn invalid_id_reason(id: &str) -> Option<String> {
     let is_dots = |segment: &str| segment == "." || segment == "..";
     match id {
         "" => Some("must not be empty".into()),
@@ -118,7 +118,7 @@ fn wrong_id(id: &str) -> Option<String> {
 }
 
 /// Why an id cannot be an element of a list, which is sent comma-separated.
-pub(crate) fn wrong_element(element: &str) -> Option<String> {
+pub(crate) fn invalid_element_reason(element: &str) -> Option<String> {
     match element {
         "" => Some("must not be empty".into()),
         _ if element.contains(',') => Some(
@@ -158,7 +158,8 @@ fn path(spec: &Spec, fields: &mut Map<String, Value>, violations: &mut Vec<Viola
             Segment::Variable(field) => {
                 let id = fields.remove(field.json);
                 let id = id.as_ref().and_then(Value::as_str).unwrap_or_default();
-                violations.extend(wrong_id(id).map(|how| Violation::new(field.proto, how)));
+                violations
+                    .extend(invalid_id_reason(id).map(|how| Violation::new(field.proto, how)));
                 path.extend(utf8_percent_encode(id, ENCODED));
             }
         }
@@ -174,7 +175,7 @@ fn parameter(field: &Field, value: &Value, violations: &mut Vec<Violation>) -> S
         Value::Array(elements) => {
             let elements: Vec<&str> = elements.iter().filter_map(Value::as_str).collect();
             let invalid = elements.iter().enumerate().filter_map(|(index, element)| {
-                let how = wrong_element(element)?;
+                let how = invalid_element_reason(element)?;
                 Some(Violation::new(format!("{}[{index}]", field.proto), how))
             });
             violations.extend(invalid.take(MAX_VIOLATIONS));

@@ -40,10 +40,10 @@ impl<O: BulkRead> Plan<O> {
     /// delay the first one.
     pub(super) fn new(mut request: O) -> Result<Self, Failure> {
         // The whole request is checked, so that the error names an invalid id by
-        // its index in the request. Most requests are valid, and `wrong_element`
+        // its index in the request. Most requests are valid, and `invalid_element_reason`
         // costs far less than `check`, which encodes.
         let mut all = request.ids().iter();
-        if all.any(|id| operation::wrong_element(id).is_some()) {
+        if all.any(|id| operation::invalid_element_reason(id).is_some()) {
             operation::check(&request)?;
         }
         let mut ids = distinct(request.take_ids()).into_iter();

@@ -201,7 +201,7 @@ impl StreamState {
         while !self.next.is_full()
             && let Some((index, id)) = self.backlog.pop_front()
         {
-            if let Some(description) = operation::wrong_element(&id) {
+            if let Some(description) = operation::invalid_element_reason(&id) {
                 let failure = invalid_id(index, id, description);
                 self.next.invalid.push(failure);
             } else if self.keys.insert(id_key(&id)) {

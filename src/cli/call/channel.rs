@@ -23,7 +23,7 @@ pub(super) struct Gateway {
 impl Gateway {
     /// The gateway at `--address`.
     pub(super) fn new(address: &str, flags: &TlsArgs) -> Result<Self, String> {
-        let given = flags.given();
+        let given = flags.first_given();
         let (url, is_secure) = match address.split_once("://") {
             Some(("http", _)) => (address.to_owned(), false),
             Some(("https", _)) => (address.to_owned(), true),

@@ -29,7 +29,7 @@ pub(super) struct TlsArgs {
 
 impl TlsArgs {
     /// The first flag that is given, if any.
-    pub(super) fn given(&self) -> Option<&'static str> {
+    pub(super) fn first_given(&self) -> Option<&'static str> {
         let given = [
             ("--tls-ca", &self.tls_ca),
             ("--tls-cert", &self.tls_cert),

@@ -92,7 +92,7 @@ impl TlsFiles {
     fn read(&self) -> Result<Contents, Vec<String>> {
         let read = |flag, path: &str| pem::file(path).map_err(|wrong| problem(flag, path, &wrong));
         let client_ca = self.client_ca.as_deref();
-        all(
+        zip_results(
             read("tls-cert", &self.cert),
             read("tls-key", &self.key),
             client_ca
@@ -117,7 +117,7 @@ impl TlsFiles {
                 })
                 .map_err(|wrong| problem("tls-client-ca", path, &wrong)),
         };
-        let (cert, key, verifier) = all(cert, key, verifier)?;
+        let (cert, key, verifier) = zip_results(cert, key, verifier)?;
         let Identity { chain, key } = Identity::new(cert, key)
             .map_err(|wrong| vec![problem("tls-key", &self.key, &wrong)])?;
         let config = ServerConfig::builder_with_provider(provider())
@@ -140,7 +140,7 @@ impl TlsFiles {
 }
 
 /// All three values, or all errors.
-fn all<A, B, C>(
+fn zip_results<A, B, C>(
     a: Result<A, String>,
     b: Result<B, String>,
     c: Result<C, String>,

@@ -87,11 +87,11 @@ fn respond(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerRef
     let (found, what) = match &request.message_request {
         Some(MessageRequest::FileByFilename(name)) => {
             let file = pool.get_file_by_name(name);
-            (file.as_ref().map(holding), format!("file `{name}`"))
+            (file.as_ref().map(file_response), format!("file `{name}`"))
         }
         Some(MessageRequest::FileContainingSymbol(name)) => {
-            let file = defining(pool, name);
-            (file.as_ref().map(holding), format!("symbol `{name}`"))
+            let file = find_defining_file(pool, name);
+            (file.as_ref().map(file_response), format!("symbol `{name}`"))
         }
         Some(MessageRequest::FileContainingExtension(wanted)) => {
             let (extended, number) = (&wanted.containing_type, wanted.extension_number);
@@ -100,7 +100,7 @@ fn respond(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerRef
             let extension = number_of.and_then(|number| message?.get_extension(number));
             let file = extension.map(|extension| extension.parent_file());
             let what = format!("extension {number} of `{extended}`");
-            (file.as_ref().map(holding), what)
+            (file.as_ref().map(file_response), what)
         }
         Some(MessageRequest::AllExtensionNumbersOfType(name)) => {
             let numbers = pool.get_message_by_name(name).map(|message| {
@@ -125,12 +125,12 @@ fn respond(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerRef
         None => {
             let text = "message_request: none of its fields is set, or one that is not known here";
             (
-                Some(error(Code::InvalidArgument, text.to_owned())),
+                Some(error_response(Code::InvalidArgument, text.to_owned())),
                 String::new(),
             )
         }
     };
-    let not_found = || error(Code::NotFound, format!("{what} is not known"));
+    let not_found = || error_response(Code::NotFound, format!("{what} is not known"));
     ServerReflectionResponse {
         valid_host: request.host.clone(),
         original_request: Some(request),
@@ -139,7 +139,7 @@ fn respond(pool: &DescriptorPool, request: ServerReflectionRequest) -> ServerRef
 }
 
 /// The file that defines the symbol with this full name.
-fn defining(pool: &DescriptorPool, name: &str) -> Option<FileDescriptor> {
+fn find_defining_file(pool: &DescriptorPool, name: &str) -> Option<FileDescriptor> {
     let is = |full_name: &str| full_name == name;
     let service = pool.services().find(|service| {
         is(service.full_name()) || service.methods().any(|method| is(method.full_name()))
@@ -164,13 +164,13 @@ fn defining(pool: &DescriptorPool, name: &str) -> Option<FileDescriptor> {
 }
 
 /// The response with one file. Clients request its imports by name.
-fn holding(file: &FileDescriptor) -> MessageResponse {
+fn file_response(file: &FileDescriptor) -> MessageResponse {
     MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
         file_descriptor_proto: vec![file.encode_to_vec()],
     })
 }
 
-fn error(code: Code, message: String) -> MessageResponse {
+fn error_response(code: Code, message: String) -> MessageResponse {
     MessageResponse::ErrorResponse(ErrorResponse {
         error_code: code.into(),
         error_message: message,

@@ -72,7 +72,7 @@ fn read(rpcs: &str) -> Result<Vec<annotation::Operation>, String> {
         .include_imports(true)
         .open_file("test.proto")
         .unwrap_or_else(|e| panic!("{e:?}"));
-    annotation::read(&compiler.descriptor_pool()).map_err(|refusals| {
+    annotation::parse(&compiler.descriptor_pool()).map_err(|refusals| {
         refusals
             .iter()
             .map(ToString::to_string)
