@@ -1,10 +1,14 @@
-//! The pages in docs/ match the flags, RPCs and reasons of the program.
+//! README.md and the pages in docs/ match the flags, RPCs and reasons of the program.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use presence_gateway::error::Reason;
+use presence_gateway::error::{Error, Failure, NotTried, Reason, UnknownOutcome, code_name};
+use presence_gateway::operation::Operation;
+use presence_gateway::proto::v1::GetSystempresencesRequest;
 use prost_reflect::MethodDescriptor;
+use tonic_types::StatusExt;
 
 use crate::support::serve_flags::flags_of_serve;
 use crate::support::vendor_api::{api, http, permissions, rpc_name};
@@ -15,6 +19,7 @@ const OPERATIONS_PAGE: &str = "docs/operations.md";
 static OPERATIONS: LazyLock<String> =
     LazyLock::new(|| generated::read(OPERATIONS_PAGE, with_operations));
 
+const README: &str = include_str!("../../../README.md");
 const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
 const ERRORS: &str = include_str!("../../../docs/errors.md");
 pub const TELEMETRY: &str = include_str!("../../../docs/telemetry.md");
@@ -53,7 +58,7 @@ fn permission_cell(rpc: &MethodDescriptor) -> String {
 
 /// Returns the page with the table of operations generated from the proto.
 fn with_operations(page: &str) -> String {
-    const HEAD: &str = "\n## Operations\n";
+    const HEAD: &str = "\n## Every operation\n";
     const RULE: &str = "\n|---|---|---|---|\n";
     let (before, section) = page.split_once(HEAD).unwrap();
     let (head, rest) = section.split_once(RULE).unwrap();
@@ -97,27 +102,114 @@ fn exactly_the_existing_reasons_are_documented() {
     assert_eq!(documented, reasons);
 }
 
+/// An example of each error that has a reason of the gateway and one status.
+fn examples() -> Vec<Error> {
+    let moment = Duration::from_secs(1);
+    let text = String::new;
+    vec![
+        Error::Invalid(Vec::new()),
+        Error::Unauthenticated(Reason::MissingToken, ""),
+        Error::Unauthenticated(Reason::MalformedToken, ""),
+        Error::Overloaded,
+        Error::TooManyStreams,
+        Error::MemoryExhausted,
+        Error::MessageEvicted,
+        Error::RateLimited(moment),
+        Error::TokenConcurrency,
+        Error::Draining,
+        Error::StreamEnding,
+        Error::StreamIdle(moment),
+        Error::StreamUnused(moment),
+        Error::DeadlineExceeded,
+        Error::BatchExpired(moment),
+        Error::Unsendable(text()),
+        Error::Unreachable(text()),
+        Error::ProxyRefused(text()),
+        Error::ConnectionLost(text()),
+        Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded),
+        Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(text())),
+        Error::OutcomeUnknown(UnknownOutcome::Unreadable(text())),
+        Error::Redirected(302),
+        Error::Unreadable {
+            spec: GetSystempresencesRequest::SPEC,
+            what: text(),
+        },
+        Error::NotTried(NotTried::DeadlineExceeded),
+        Error::NotTried(NotTried::CallFailed),
+        Error::NotTried(NotTried::OutcomeUnknown),
+        Error::MessageLate(moment),
+        Error::MessageTooLarge(0),
+        Error::ExtraMessage,
+        Error::Malformed(text()),
+        Error::UnsupportedEncoding(text()),
+        Error::UnknownMethod,
+        Error::Panicked,
+        Error::NoStream,
+        Error::ConnectionDraining,
+        Error::ShuttingDown,
+    ]
+}
+
 #[test]
-fn exactly_the_flags_of_serve_are_documented_with_their_defaults() {
-    let listed: Vec<(String, String)> = rows(section(CONFIGURATION, "Settings"))
+fn reasons_are_documented_with_their_statuses() {
+    let documented: BTreeSet<(String, String)> = rows(section(ERRORS, "Reasons"))
         .iter()
-        .filter(|row| row.starts_with("| `--"))
-        .map(|row| {
-            let mut cells = row.trim_matches('|').split('|').map(str::trim);
-            let flag = cells.next().unwrap().trim_matches('`');
-            let flag = flag
-                .trim_start_matches("--")
-                .split([' ', '='])
-                .next()
-                .unwrap();
-            let default = cells.next().unwrap().replace('`', "");
-            (flag.to_owned(), default)
+        .filter(|row| !row.contains("(#statuses-of-the-vendor)"))
+        .flat_map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let reason = cells[1].trim_matches('`').to_owned();
+            let statuses = cells[2].split(" or ");
+            statuses.map(move |status| (reason.clone(), status.to_owned()))
         })
         .collect();
-    let expected: Vec<(String, String)> = flags_of_serve()
+    let expected: BTreeSet<(String, String)> = examples()
         .into_iter()
-        .filter(|flag| flag.name != "help")
-        .map(|flag| (flag.name, flag.default))
+        .map(|error| {
+            let status = Failure::from(error).into_status(Duration::from_secs(10));
+            let info = status.get_details_error_info().unwrap();
+            (info.reason, code_name(status.code()).to_owned())
+        })
         .collect();
-    assert_eq!(listed, expected);
+    assert_eq!(documented, expected);
+}
+
+/// Returns the flag and the default of each row of a table of settings.
+fn documented_flags(section: &str) -> Vec<(String, String)> {
+    let rows = rows(section);
+    let rows = rows.iter().filter(|row| row.starts_with("| `--"));
+    rows.map(|row| {
+        let mut cells = row.trim_matches('|').split('|').map(str::trim);
+        let flag = cells.next().unwrap().trim_matches('`');
+        let flag = flag
+            .trim_start_matches("--")
+            .split([' ', '='])
+            .next()
+            .unwrap();
+        let default = cells.next().unwrap().replace('`', "");
+        (flag.to_owned(), default)
+    })
+    .collect()
+}
+
+/// Returns each flag of `serve` with its default.
+fn actual_flags() -> Vec<(String, String)> {
+    let flags = flags_of_serve().into_iter();
+    let flags = flags.filter(|flag| flag.name != "help");
+    flags.map(|flag| (flag.name, flag.default)).collect()
+}
+
+#[test]
+fn the_flags_of_the_readme_exist_with_their_defaults() {
+    let actual = actual_flags();
+    let listed = documented_flags(section(README, "Configuration"));
+    assert!(listed.len() > 5, "{listed:?}");
+    for flag in listed {
+        assert!(actual.contains(&flag), "{flag:?} is none of {actual:?}");
+    }
+}
+
+#[test]
+fn exactly_the_flags_of_serve_are_documented_with_their_defaults() {
+    let listed = documented_flags(section(CONFIGURATION, "Settings"));
+    assert_eq!(listed, actual_flags());
 }
