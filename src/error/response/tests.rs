@@ -5,7 +5,7 @@ fn read(body: &str) -> ErrorResponse {
 }
 
 #[test]
-fn a_body_in_another_format_gives_an_empty_fault() {
+fn a_body_in_another_format_counts_as_no_vendor_error() {
     for body in [
         "",
         "null",
