@@ -8,14 +8,11 @@ use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_sdk::trace::Span;
 
 use super::call::CallTelemetry;
-use super::error_type::error_type;
+use super::error_type::{CANCELLED, error_type};
 use super::names::{attribute, custom};
 use super::propagation;
 use crate::error::Error;
 use crate::operation::Spec;
-
-/// The error type of an attempt that was cancelled.
-pub(super) const CANCELLED: &str = "cancelled";
 
 /// The vendor's address, as spans and metrics record it.
 #[derive(Debug, Clone)]
@@ -53,13 +50,20 @@ pub(crate) struct Attempt<'a> {
     failed: Option<&'static str>,
 }
 
-impl<'a> Attempt<'a> {
-    pub(super) fn begin(
-        call: &'a CallTelemetry,
+impl CallTelemetry {
+    /// Begins an attempt of a request to the vendor.
+    pub(crate) fn attempt<'a>(
+        &'a self,
         spec: &'static Spec,
         peer: &'a Peer,
         resends: u32,
-    ) -> Self {
+    ) -> Attempt<'a> {
+        Attempt::begin(self, spec, peer, resends)
+    }
+}
+
+impl<'a> Attempt<'a> {
+    fn begin(call: &'a CallTelemetry, spec: &'static Spec, peer: &'a Peer, resends: u32) -> Self {
         let telemetry = &call.telemetry;
         let recorded = call.span.as_ref().zip(telemetry.tracer());
         let span = recorded.map(|(parent, tracer)| {

@@ -10,13 +10,12 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use tonic::Code;
 
-use super::attempt::{Attempt, CANCELLED, Peer};
 use super::drift::DriftSampler;
-use super::error_type::error_type;
+use super::error_type::{CANCELLED, error_type};
 use super::names::{OTHER, attribute, custom};
 use super::{Telemetry, propagation};
 use crate::error::{self, Error};
-use crate::operation::{self, Operation, PrunedFields, Spec};
+use crate::operation::{self, Operation, PrunedFields};
 
 /// The shortest wait for the rate limiter that is recorded.
 const MIN_WAIT: Duration = Duration::from_millis(1);
@@ -152,16 +151,6 @@ impl CallTelemetry {
             span.set_status(Status::error(status));
         }
         span.end();
-    }
-
-    /// Begins an attempt of a request to the vendor.
-    pub(crate) fn attempt<'a>(
-        &'a self,
-        spec: &'static Spec,
-        peer: &'a Peer,
-        resends: u32,
-    ) -> Attempt<'a> {
-        Attempt::begin(self, spec, peer, resends)
     }
 
     /// Records that a request is retried after `wait` because of `error`.

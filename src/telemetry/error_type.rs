@@ -4,6 +4,9 @@
 use super::names::OTHER;
 use crate::error::{Error, UnknownOutcome};
 
+/// The error type of a call or an attempt that was cancelled.
+pub(super) const CANCELLED: &str = "cancelled";
+
 /// Why an attempt of a request failed.
 pub(super) fn error_type(error: &Error) -> &'static str {
     match error {

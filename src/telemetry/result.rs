@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::attempt::CANCELLED;
+use super::error_type::CANCELLED;
 
 /// A counter for each result. The SDK reads it only for an export, so counting
 /// costs a call next to nothing.

@@ -11,11 +11,11 @@
 )]
 
 use std::fmt;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use reqwest::{Client, Url};
 
-use super::client::CONNECT_TIMEOUT;
 use super::endpoint;
 use crate::error::Error;
 use crate::error::chain::{causes, http_causes};
@@ -86,12 +86,14 @@ impl Proxy {
     }
 
     /// Returns the reason of a connection that failed because this proxy
-    /// opened no tunnel to `target`, a host and a port.
+    /// opened no tunnel to `target`, a host and a port. The proxy has `timeout`
+    /// to say why.
     pub(super) async fn diagnose(
         &self,
         error: &reqwest::Error,
         client: &Client,
         target: &str,
+        timeout: Duration,
     ) -> Option<Error> {
         let causes = causes(String::new(), error);
         match causes.split_once(TUNNEL_ERROR)?.1 {
@@ -108,7 +110,7 @@ impl Proxy {
         // For plain http, reqwest sends any method to the proxy as a request.
         let connect = client
             .request(Method::CONNECT, format!("http://{target}"))
-            .timeout(CONNECT_TIMEOUT);
+            .timeout(timeout);
         Some(
             match connect.send().await.map(|response| response.status()) {
                 Ok(status) if status.is_success() => Error::Unreachable(format!(

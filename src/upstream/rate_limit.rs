@@ -6,6 +6,7 @@
 //!
 //! Decision: docs/decisions/0014-sliding-window.md.
 
+mod limits;
 mod permit;
 mod reservation;
 mod throttle;

@@ -97,7 +97,7 @@ impl Sender {
         }
         if let Some(proxy) = proxy {
             let diagnosed = deadline
-                .timeout(proxy.diagnose(&error, client, &target))
+                .timeout(proxy.diagnose(&error, client, &target, CONNECT_TIMEOUT))
                 .await;
             if let Some(error) = diagnosed.flatten() {
                 return error;

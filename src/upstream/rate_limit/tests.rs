@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use http::HeaderValue;
 
-use super::window::WINDOW;
+use super::limits::WINDOW;
 use super::*;
 
 pub(super) fn token(name: &str) -> TokenKey {

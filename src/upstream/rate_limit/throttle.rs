@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::window::WINDOW;
+use super::limits::WINDOW;
 
 /// The rate after the first refusal, a second: the vendor's 300 a minute.
 const FIRST_RATE: f64 = 5.0;

@@ -8,15 +8,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::limits::{MAX_TOKENS, WINDOW};
 use super::throttle::Throttle;
 use crate::token_key::TokenKey;
-
-/// The vendor's minute, and half a second: one request may take that much longer
-/// to arrive than another.
-pub(super) const WINDOW: Duration = Duration::from_millis(60_500);
-
-/// The most tokens that are remembered. One that was idle for a minute is forgotten.
-pub(super) const MAX_TOKENS: usize = 65_536;
 
 /// The number of tokens at which the first sweep removes the idle ones.
 pub(super) const FIRST_SWEEP: usize = 1024;

@@ -1,7 +1,8 @@
 //! Which tokens the limiter keeps.
 
 use super::*;
-use crate::upstream::rate_limit::window::{FIRST_SWEEP, MAX_TOKENS};
+use crate::upstream::rate_limit::limits::MAX_TOKENS;
+use crate::upstream::rate_limit::window::FIRST_SWEEP;
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_token_is_forgotten_and_one_in_use_is_not() {
