@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Builds the gateway that the tests call and start, unless PRESENCE_GATEWAY_BIN
-# names one. Sourced by check and check-image, with $root as the project's root.
+# Builds the gateway for the tests, unless PRESENCE_GATEWAY_BIN is the path of one.
+# Sourced by check and check-image, with $root as the project's root.
 
 gateway=${PRESENCE_GATEWAY_BIN:+$(realpath "$PRESENCE_GATEWAY_BIN")}
 if [[ -z $gateway ]]; then

