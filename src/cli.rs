@@ -10,3 +10,4 @@ mod runtime;
 pub mod sandbox;
 pub mod serve;
 mod signals;
+pub mod unexpected;

@@ -4,7 +4,6 @@ use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use presence_gateway::args::without_empty_variables;
 use presence_gateway::cli::call::{self, CallArgs};
@@ -12,6 +11,7 @@ use presence_gateway::cli::exit::EXIT_USAGE;
 #[cfg(feature = "sandbox")]
 use presence_gateway::cli::sandbox::{self, SandboxArgs};
 use presence_gateway::cli::serve;
+use presence_gateway::cli::unexpected::take_unexpected;
 use presence_gateway::config::ServeArgs;
 
 /// A text of a build with the sandbox, and the text instead of it.
@@ -119,39 +119,37 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<OsString> = env::args_os().collect();
+    let mut arguments: Vec<OsString> = env::args_os().collect();
     let command = without_empty_variables(Cli::command());
-    let matches = command.try_get_matches_from(&arguments);
-    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let (mut first_error, mut unexpected) = (None, Vec::new());
+    let parsed = loop {
+        let matches = command.clone().try_get_matches_from(&arguments);
+        let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+        let is_call = arguments.get(1).is_some_and(|command| command == "call");
+        match parsed {
+            Err(error) if !is_call => match take_unexpected(&error, &mut arguments) {
+                Some(problem) => {
+                    unexpected.push(problem);
+                    first_error.get_or_insert(error);
+                }
+                None => break Err(error),
+            },
+            parsed => break parsed,
+        }
+    };
+    match parsed {
         Ok(cli) => match cli.command {
-            Command::Serve(args) => serve::serve(&args),
+            Command::Serve(args) => serve::serve(&args, unexpected),
             #[cfg(feature = "sandbox")]
-            Command::Sandbox(args) => sandbox::sandbox(&args),
+            Command::Sandbox(args) => sandbox::sandbox(&args, unexpected),
             Command::Call(args) => call::call(&args),
         },
-        Err(mut error) => {
-            add_tip(&mut error, &arguments);
+        Err(error) => {
+            let error = first_error.unwrap_or(error);
             let _ = error.print();
             // Help and version arrive here as well, and are no error.
             let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
             code.into()
         }
-    }
-}
-
-/// Adds a tip to the error of a switch whose value follows a space. clap sees
-/// a switch that is complete, and a value that belongs to nothing.
-fn add_tip(error: &mut clap::Error, arguments: &[OsString]) {
-    let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidArg) else {
-        return;
-    };
-    let switch = arguments.windows(2).find_map(|pair| {
-        let switch = pair[0].to_str().filter(|name| name.starts_with("--"))?;
-        (pair[1] == value.as_str() && !value.starts_with('-')).then_some(switch)
-    });
-    if let Some(switch) = switch {
-        let tip = format!("a value of '{switch}' follows `=`: '{switch}={value}'");
-        let tip = ContextValue::StyledStrs(vec![tip.into()]);
-        error.insert(ContextKind::Suggested, tip);
     }
 }

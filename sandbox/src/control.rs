@@ -28,7 +28,7 @@ POST   /sandbox/misbehave  adds rules
 DELETE /sandbox/misbehave  forgets all rules
 POST   /sandbox/reset      everything is as in the beginning
 
-A wrong answer can also be request for in a request's own header: X-Sandbox-Misbehave: BEHAVIOURS.
+The header X-Sandbox-Misbehave: BEHAVIOURS makes the answer to its own request wrong.
 ";
 
 /// Handles a request for a control endpoint.

@@ -109,10 +109,13 @@ async fn send(call: PreparedCall) -> ExitCode {
         Err(status) => Err(status),
     };
     match response {
-        Ok(response) => {
-            let _ = writeln!(io::stdout(), "{response}");
-            ExitCode::SUCCESS
-        }
+        Ok(response) => match writeln!(io::stdout(), "{response}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                report(format_args!("cannot write the response: {error}"));
+                ExitCode::FAILURE
+            }
+        },
         Err(status) => {
             let _ = write!(io::stderr(), "{}", status_text(&status));
             ExitCode::FAILURE

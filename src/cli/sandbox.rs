@@ -29,9 +29,13 @@ pub struct SandboxArgs {
 }
 
 /// Runs `sandbox`: serves the simulated vendor until a signal ends it.
+/// `unexpected` are errors of the command line that are known already.
 #[must_use]
-pub fn sandbox(args: &SandboxArgs) -> ExitCode {
+pub fn sandbox(args: &SandboxArgs, unexpected: Vec<String>) -> ExitCode {
     let mut errors = ConfigErrors::default();
+    for error in unexpected {
+        errors.add(error);
+    }
     let listen = errors.parse("listen", &args.listen, config::parse_address);
     let settings = Settings::read(&args.settings, &mut errors);
     let filter = errors.take(logging::filter());

@@ -17,17 +17,18 @@ use crate::server::serve_metrics;
 use crate::telemetry::{Telemetry, Unsupported};
 use crate::upstream::endpoint::Endpoint;
 
-/// Runs `serve`: serves callers until a signal ends it.
+/// Runs `serve`: serves callers until a signal ends it. `errors` are those of
+/// the command line that are known already.
 #[must_use]
-pub fn serve(args: &ServeArgs) -> ExitCode {
+pub fn serve(args: &ServeArgs, mut errors: Vec<String>) -> ExitCode {
     match (args.to_config(), runtime::threads()) {
-        (Ok(config), Ok(threads)) => {
+        (Ok(config), Ok(threads)) if errors.is_empty() => {
             let started = logging::start(config.log_format, config.log_filter.clone());
             let started = started.map_err(StartupError::from);
             exit::exit_code(started.and_then(|()| runtime::run(threads, run(config))))
         }
         (config, threads) => {
-            let mut errors = config.err().unwrap_or_default();
+            errors.extend(config.err().unwrap_or_default());
             errors.extend(threads.err());
             exit::misconfigured(&errors)
         }

@@ -13,6 +13,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use http::header::CONNECTION;
 use http::{Method, StatusCode};
 use reqwest::{Client, Url};
 
@@ -110,9 +111,13 @@ impl Proxy {
         // For plain http, reqwest sends any method to the proxy as a request.
         let connect = client
             .request(Method::CONNECT, format!("http://{target}"))
+            .header(CONNECTION, "close")
             .timeout(timeout);
         Some(
             match connect.send().await.map(|response| response.status()) {
+                Ok(StatusCode::OK) => Error::Unreachable(format!(
+                    "the proxy {self} opened a tunnel only at a repetition"
+                )),
                 Ok(status) if status.is_success() => Error::Unreachable(format!(
                     "the proxy {self} answered CONNECT with {status}, \
                  which opens no tunnel unless it is 200 OK"

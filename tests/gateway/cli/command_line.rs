@@ -85,6 +85,38 @@ fn problems_of_other_variables_are_reported_with_those_of_flags() {
 }
 
 #[test]
+fn arguments_that_no_flag_takes_are_reported_with_the_other_errors() {
+    let given = [
+        "serve",
+        "--bogus",
+        "1",
+        "--max-bulk-ids",
+        "x",
+        "extra",
+        "--sandbox",
+        "-V",
+        "--nope=2",
+    ];
+    let expected = [
+        "unexpected argument '--bogus' found",
+        "unexpected argument 'extra' found",
+        "unexpected argument '-V' found",
+        "unexpected argument '--nope' found",
+        "--max-bulk-ids: `x` is not a whole number",
+    ];
+    let rejected = run(&given, &[]);
+    assert_eq!(rejected.code, Some(64), "{rejected:#?}");
+    let errors = rejected.config_errors();
+    assert_eq!(errors.len(), expected.len(), "{errors:#?}");
+    for (error, expected) in errors.iter().zip(expected) {
+        assert!(error.starts_with(expected), "{errors:#?}");
+    }
+    let rejected = run(&["sandbox", "--users", "x", "--nope"], &[]);
+    let errors = rejected.config_errors();
+    assert_eq!(errors.len(), 2, "{errors:#?}");
+}
+
+#[test]
 fn an_unknown_flag_is_rejected_with_a_similar_one() {
     for (given, tip) in [
         (["serve", "--sandbx"], "'--sandbox'"),

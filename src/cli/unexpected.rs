@@ -1,0 +1,48 @@
+//! Arguments that no flag takes, so that a start reports them together with the
+//! other errors of its configuration.
+
+use std::ffi::OsString;
+
+use clap::Error;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Removes the argument that `error` is about from `arguments`, with its value,
+/// and returns what is wrong with it. Returns `None` for any other error.
+pub fn take_unexpected(error: &Error, arguments: &mut Vec<OsString>) -> Option<String> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let name = text(error, ContextKind::InvalidArg)?;
+    let is_it = |argument: &OsString| {
+        let rest = argument.to_str().and_then(|text| text.strip_prefix(name));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+    };
+    let index = arguments.iter().position(is_it)?;
+    let tip = if let Some(similar) = text(error, ContextKind::SuggestedArg) {
+        format!("; a similar argument exists: '{similar}'")
+    } else if name.starts_with('-') {
+        String::new()
+    } else {
+        // clap sees a switch that is complete, and a value that belongs to nothing.
+        let switch = arguments
+            .get(index.wrapping_sub(1))
+            .and_then(|it| it.to_str());
+        let switch = switch.filter(|switch| switch.starts_with("--"));
+        let tip = |switch| format!("; a value of '{switch}' follows `=`: '{switch}={name}'");
+        switch.map(tip).unwrap_or_default()
+    };
+    let problem = format!("unexpected argument '{name}' found{tip}");
+    let flag = arguments.remove(index);
+    let is_value = |next: &OsString| !next.to_string_lossy().starts_with('-');
+    if flag == *name && name.starts_with("--") && arguments.get(index).is_some_and(is_value) {
+        arguments.remove(index);
+    }
+    Some(problem)
+}
+
+fn text(error: &Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        _ => None,
+    }
+}
