@@ -116,7 +116,8 @@ impl Proxy {
         Some(
             match connect.send().await.map(|response| response.status()) {
                 Ok(StatusCode::OK) => Error::Unreachable(format!(
-                    "the proxy {self} opened a tunnel only at a repetition"
+                    "the proxy {self} answered CONNECT with 200 OK only after a refusal or an \
+                     interim response (1xx), which opens no tunnel"
                 )),
                 Ok(status) if status.is_success() => Error::Unreachable(format!(
                     "the proxy {self} answered CONNECT with {status}, \

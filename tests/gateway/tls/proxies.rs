@@ -99,7 +99,7 @@ const REFUSALS: [(&str, &str, usize); 8] = [
     ),
     (
         "HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
-        "answered CONNECT with 200 OK",
+        "answered CONNECT with 200 OK only after a refusal or an interim response (1xx)",
         6,
     ),
     (
