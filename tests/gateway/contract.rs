@@ -1,4 +1,5 @@
 mod annotations;
+mod api;
 mod comments;
 pub mod documents;
 mod imports;

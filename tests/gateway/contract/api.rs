@@ -1,0 +1,238 @@
+//! docs/api.md, the API reference: generated from the protos and their comments.
+//! Its examples are kept from the page, and run against the sandbox.
+
+mod examples;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use presence_gateway::operation::MAX_ID_BYTES;
+use presence_gateway::proto;
+use presence_gateway::rpc::{DEFAULT_MAX_BULK_IDS, MAX_REQUEST, MAX_STREAM_MESSAGE, Rpc};
+use presence_gateway::server::limits::MAX_REQUEST_ELEMENTS;
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+
+use super::comments::paragraphs;
+use crate::support::vendor_api::{http, permissions};
+use crate::support::{all_methods, generated, path};
+
+const FILE: &str = "docs/api.md";
+
+static PAGE: LazyLock<String> = LazyLock::new(|| generated::read(FILE, generate));
+
+const PACKAGE: &str = "genesys.presence.v1";
+
+/// A message that is in no response, but in the details of an error.
+const ERROR_DETAIL: &str = "genesys.presence.v1.BulkWriteReport";
+
+const HEAD: &str = "\
+# API reference
+
+For developers of callers: each RPC with its REST request, permissions, fields, errors and an example, then the messages.
+
+A test generates this page from the protos in [proto](../proto) and their comments; only the examples are written here. To regenerate it: `UPDATE=1 cargo test --test gateway contract::`.
+
+- All services are in the package `genesys.presence.v1`. [operations.md](operations.md) has their RPCs in one table, and the mapping of messages to the vendor's JSON.
+- An example is the request in JSON. `presence-gateway call RPC 'JSON' --token any` makes the call, and a test makes all of them to the [sandbox](sandbox.md). Replace `<id>` by the id of a resource that you created by the POST of the same kind.
+- Every RPC can fail with an error of the token, the rate limit, the gateway's limits or the deadline. Each section lists the other errors to expect; [errors.md](errors.md) has all, with what to do about each.
+";
+
+/// Returns the page, with the examples of `page`.
+fn generate(page: &str) -> String {
+    let examples = examples::on(page);
+    let limits = format!(
+        "- A request has at most {} MiB, an id at most {MAX_ID_BYTES} bytes, and a list at most \
+         {MAX_REQUEST_ELEMENTS} elements, unless its section has another limit. \
+         [configuration.md](configuration.md#a-call) has all limits.\n",
+        MAX_REQUEST >> 20
+    );
+    let mut parts = vec![format!("{HEAD}{limits}")];
+    let mut last = None;
+    for rpc in all_methods() {
+        let service = rpc.parent_service().clone();
+        if last.as_ref() != Some(&service) {
+            let text = paragraphs(&service.parent_file(), service.path()).join("\n\n");
+            parts.push(format!("## {}\n\n{text}\n", service.name()));
+            last = Some(service);
+        }
+        let example = examples.get(rpc.name()).cloned();
+        let example = example.unwrap_or_else(|| examples::minimal(&rpc));
+        parts.push(section(&rpc, &example));
+    }
+    parts.push("## Messages\n\nAn unset field of a response has no value from the vendor; an unset field of a request is not sent.\n".to_owned());
+    for (name, message) in messages() {
+        let text = paragraphs(&message.parent_file(), message.path()).join("\n\n");
+        parts.push(format!("### {name}\n\n{text}\n\n{}", fields(&message, "")));
+    }
+    parts.join("\n")
+}
+
+/// Returns the section of an RPC.
+fn section(rpc: &MethodDescriptor, example: &str) -> String {
+    let mut text = paragraphs(&rpc.parent_file(), rpc.path());
+    let facts = text.pop().unwrap();
+    let operation = facts.split('`').nth(1).unwrap();
+    let (_, facts) = facts.split_once("Permissions: ").unwrap();
+    let (permissions, result) = facts
+        .split_once(" Returns ")
+        .unwrap_or((facts, "one message for each batch."));
+    let (request, stream, path, errors) = if rpc.is_client_streaming() {
+        let errors = "INVALID_ARGUMENT, ABORTED (`STREAM_IDLE`)".to_owned();
+        (
+            "for each batch".to_owned(),
+            "stream of ",
+            String::new(),
+            errors,
+        )
+    } else {
+        let (verb, path, _) = http(rpc);
+        let errors = errors(rpc, &verb, &path);
+        (format!("`{verb} {path}`"), "", path, errors)
+    };
+    let response = match rpc.output() {
+        output if output.fields().len() == 0 => "empty.".to_owned(),
+        output => format!("{stream}{}, {result}", kind(&Kind::Message(output))),
+    };
+    format!(
+        "### {name}\n\n{text}\n\n\
+         - Vendor operation: `{operation}`, {request}\n\
+         - Permissions: {permissions}\n\
+         - Retries: {retries}.\n\
+         - Response: {response}\n\
+         - Errors: {errors}.\n\
+         {limit}\n{fields}\n```json\n{example}\n```\n",
+        name = rpc.name(),
+        text = text.join("\n\n"),
+        retries = retries(rpc),
+        limit = limit(rpc),
+        fields = fields(&rpc.input(), &path),
+    )
+}
+
+/// Returns the errors of a unary RPC, besides those of every RPC.
+fn errors(rpc: &MethodDescriptor, verb: &str, path: &str) -> String {
+    let (has_fields, is_write) = (rpc.input().fields().len() > 0, verb != "GET");
+    let conflict = if verb == "POST" {
+        "ALREADY_EXISTS"
+    } else {
+        "ABORTED"
+    };
+    let report = "and a failed batch has a [BulkWriteReport](#bulkwritereport)";
+    let errors = [
+        (has_fields, "INVALID_ARGUMENT"),
+        (permissions(rpc).is_some(), "PERMISSION_DENIED"),
+        (path.contains('{'), "NOT_FOUND"),
+        (is_write, conflict),
+        (is_write, "UNKNOWN (`OUTCOME_UNKNOWN`)"),
+        (is_write && is_bulk(rpc), report),
+    ];
+    let errors = errors
+        .into_iter()
+        .filter_map(|(applies, error)| applies.then_some(error));
+    let errors = errors.collect::<Vec<_>>().join(", ");
+    if errors.is_empty() {
+        "no others".to_owned()
+    } else {
+        errors
+    }
+}
+
+/// Returns who may retry an RPC, by its idempotency level.
+fn retries(rpc: &MethodDescriptor) -> &'static str {
+    let options = rpc.options();
+    let level = options.get_field_by_name("idempotency_level").unwrap();
+    match level.as_enum_number() {
+        Some(1) => "safe, a read",
+        Some(2) => "safe, an idempotent write",
+        _ => "not safe; the gateway retries it only if the request was not sent",
+    }
+}
+
+fn is_bulk(rpc: &MethodDescriptor) -> bool {
+    Rpc::find(&path(rpc)).unwrap().is_bulk
+}
+
+/// Returns the line with the limit of a bulk RPC or a stream.
+fn limit(rpc: &MethodDescriptor) -> String {
+    let elements =
+        format!("- Limit: `--max-bulk-ids` elements ({DEFAULT_MAX_BULK_IDS} by default)");
+    match rpc.is_client_streaming() {
+        true => format!(
+            "{elements} and {} KiB in each message.\n",
+            MAX_STREAM_MESSAGE >> 10
+        ),
+        false if is_bulk(rpc) => format!("{elements}.\n"),
+        false => String::new(),
+    }
+}
+
+/// Returns the table of a message's fields. In a request with this path, its
+/// variables and the body are required.
+fn fields(message: &MessageDescriptor, path: &str) -> String {
+    let row = |field: FieldDescriptor| {
+        let (name, json) = (field.name(), field.json_name());
+        // The JSON name, where it is not the usual one.
+        let is_usual = json.eq_ignore_ascii_case(&name.replace('_', ""));
+        let json = if is_usual {
+            String::new()
+        } else {
+            format!(", in JSON `{json}`")
+        };
+        let list = if field.is_list() { "list of " } else { "" };
+        let is_body = !path.is_empty() && name == "body" && !field.is_list();
+        let is_required = is_body || path.contains(&format!("{{{name}}}"));
+        let required = if is_required { ", required" } else { "" };
+        let text = paragraphs(&field.parent_message().parent_file(), field.path()).join(" ");
+        format!(
+            "| `{name}`{json} | {list}{}{required} | {text} |\n",
+            kind(&field.kind())
+        )
+    };
+    let rows: String = message.fields().map(row).collect();
+    if rows.is_empty() {
+        return "The request has no fields.\n".to_owned();
+    }
+    format!("| field | type | meaning |\n|---|---|---|\n{rows}")
+}
+
+/// Returns the name of a type, with a link to a message of the package.
+fn kind(kind: &Kind) -> String {
+    match kind {
+        Kind::Message(entry) if entry.is_map_entry() => "map of `string` to `string`".to_owned(),
+        Kind::Message(message) if message.package_name() == PACKAGE => {
+            let name = message.name();
+            format!("[{name}](#{})", name.to_lowercase())
+        }
+        Kind::Message(message) => format!("`{}`", message.full_name()),
+        scalar => format!("`{scalar:?}`").to_lowercase(),
+    }
+}
+
+/// Returns all messages in responses, request bodies and errors, by name.
+fn messages() -> BTreeMap<String, MessageDescriptor> {
+    let parts = |message: &MessageDescriptor| {
+        let kinds = message.fields().map(|field| field.kind());
+        kinds
+            .filter_map(|kind| kind.as_message().cloned())
+            .collect::<Vec<_>>()
+    };
+    let mut queue = vec![proto::pool().get_message_by_name(ERROR_DETAIL).unwrap()];
+    for rpc in all_methods() {
+        queue.push(rpc.output());
+        queue.extend(parts(&rpc.input()));
+    }
+    let mut messages = BTreeMap::new();
+    while let Some(message) = queue.pop() {
+        let is_shown = message.package_name() == PACKAGE && message.fields().len() > 0;
+        if is_shown && !message.is_map_entry() && !messages.contains_key(message.name()) {
+            queue.extend(parts(&message));
+            messages.insert(message.name().to_owned(), message);
+        }
+    }
+    messages
+}
+
+#[test]
+fn the_api_reference_matches_the_protos() {
+    generated::assert_current(FILE, &PAGE, generate);
+}
