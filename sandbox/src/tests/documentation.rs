@@ -109,7 +109,7 @@ fn the_documented_endpoints_are_all_endpoints() {
     let endpoints: Vec<String> = endpoints
         .filter(|line| line.contains(" /sandbox"))
         .collect();
-    let documented = table("## Its own endpoints");
+    let documented = table("## Control endpoints");
     let documented: Vec<&str> = documented.iter().flat_map(|row| quoted(row[0])).collect();
     assert_eq!(documented, endpoints);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use presence_gateway::error::{Error, Failure, NotTried, Reason, UnknownOutcome, code_name};
 use presence_gateway::operation::Operation;
 use presence_gateway::proto::v1::GetSystempresencesRequest;
+use presence_gateway::upstream::endpoint::REGIONS;
 use prost_reflect::MethodDescriptor;
 use tonic_types::StatusExt;
 
@@ -212,4 +213,14 @@ fn the_flags_of_the_readme_exist_with_their_defaults() {
 fn exactly_the_flags_of_serve_are_documented_with_their_defaults() {
     let listed = documented_flags(section(CONFIGURATION, "Settings"));
     assert_eq!(listed, actual_flags());
+}
+
+#[test]
+fn exactly_the_regions_are_documented_with_their_hosts() {
+    let rows = rows(section(CONFIGURATION, "Regions"));
+    let listed = rows.iter().map(|row| {
+        let mut quoted = row.split('`').skip(1).step_by(2);
+        (quoted.next().unwrap(), quoted.next().unwrap())
+    });
+    assert_eq!(listed.collect::<Vec<_>>(), REGIONS);
 }
