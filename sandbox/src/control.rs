@@ -15,20 +15,20 @@ use super::state::State;
 
 /// The start of the page at `/sandbox`.
 pub(super) const PAGE: &str = "\
-A simulated Genesys Cloud presence API. Its operations are under /api/v2, with any bearer token;
-`expired` and `forbidden` are refused as their names say. POST /oauth/token gives a token.
+A simulated Genesys Cloud presence API. Its operations are under /api/v2, with any bearer token
+except `expired` and `forbidden`, which are rejected. POST /oauth/token returns a token.
 
-GET    /sandbox            this page
-GET    /sandbox/requests   what was received, oldest first
-DELETE /sandbox/requests   forgets it
-GET    /sandbox/users      the ids of all users
-POST   /sandbox/users      adds users: ids as a JSON list, or as text with spaces between
-GET    /sandbox/misbehave  the rules for wrong answers that are left
+GET    /sandbox            shows this page
+GET    /sandbox/requests   lists the latest requests, oldest first
+DELETE /sandbox/requests   deletes them
+GET    /sandbox/users      lists the ids of all users
+POST   /sandbox/users      adds users: a JSON list of ids, or ids separated by spaces
+GET    /sandbox/misbehave  lists the remaining rules
 POST   /sandbox/misbehave  adds rules
-DELETE /sandbox/misbehave  forgets all rules
-POST   /sandbox/reset      everything is as in the beginning
+DELETE /sandbox/misbehave  deletes all rules
+POST   /sandbox/reset      resets everything to its state at the start
 
-The header X-Sandbox-Misbehave: BEHAVIOURS makes the answer to its own request wrong.
+The header X-Sandbox-Misbehave: BEHAVIOURS gives its own request a fault.
 ";
 
 /// Handles a request for a control endpoint.

@@ -82,9 +82,7 @@ impl Plan {
     /// Checks that the faults agree, and adds the implied ones.
     fn agrees(&mut self, before: bool) -> Result<(), String> {
         if before && self.after {
-            return Err(
-                "a write goes wrong `before` it is carried out or `after`, not both".into(),
-            );
+            return Err("a write fails `before` it is applied or `after`, not both".into());
         }
         if self.retry_after.is_some() && self.status.is_none() {
             self.status = Some(429);
@@ -155,7 +153,7 @@ mod tests {
                 "`explode` is no behaviour. Behaviours are separated by commas",
             ),
             ("status", "status=N"),
-            ("cut=1", "the connection closes without an answer"),
+            ("cut=1", "the connection closes without a response"),
             (
                 "status=99",
                 "`status=99` is not a whole number from 200 to 599",

@@ -9,12 +9,12 @@ use presence_gateway_args::parse_number;
 
 /// The syntax of a rule, for error messages.
 pub(crate) const HELP: &str = "\
-A rule is a line of text: behaviours, then selectors with a space between, all of which must fit:
+A rule is a line of text: behaviours, then selectors, separated by spaces; all selectors must match:
   status=503,retry-after=2 method=GET path=/bulk token=TOKEN times=2 after=1
 or JSON, one object or a list of them:
   {\"misbehave\": \"status=503\", \"method\": \"GET\", \"path\": \"/bulk\", \"token\": \"TOKEN\", \"times\": 2, \"after\": 1}
-`path` is a part of the path, or a pattern for the whole path where it has a `*`;
-`times` is how often the rule is used, else always; `after` is how many requests it lets pass first.
+`path` is a part of the path or, with a `*`, a pattern for the whole path; `times` is how often
+the rule applies, else always; `after` is how many matching requests it skips first.
 ";
 
 /// Parses at least one rule; the error says what is wrong.
