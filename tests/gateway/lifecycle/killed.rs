@@ -6,7 +6,7 @@
 
 mod caller;
 mod claims;
-mod misbehavior;
+mod misbehaviour;
 mod round;
 mod sandbox;
 mod tally;

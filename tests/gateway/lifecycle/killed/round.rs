@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::caller::{CallEnd, Caller, TIMEOUT};
 use super::claims::{error_info, statements};
-use super::misbehavior::{OVER_LIMIT, REQUESTS_PER_MINUTE, UNANSWERED};
+use super::misbehaviour::{OVER_LIMIT, REQUESTS_PER_MINUTE, UNANSWERED};
 use super::sandbox::Sandbox;
 use super::tally::Tally;
 use super::write::{Write, WriteGenerator};

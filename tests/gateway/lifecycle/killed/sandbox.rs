@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::misbehavior::{MAX_DELAY, rules};
+use super::misbehaviour::{MAX_DELAY, rules};
 use super::write::{Resources, definition, deleted_mark, user};
 use crate::support::process::ServerProcess;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::misbehavior::draw_token;
+use super::misbehaviour::draw_token;
 
 /// A write of one call.
 #[derive(Debug, Clone)]
