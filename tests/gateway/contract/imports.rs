@@ -1,5 +1,5 @@
-//! Imports in `src/` point one way: a file imports its own module, and modules on
-//! lower floors. ARCHITECTURE.md lists the floors.
+//! Imports in `src/` point one way: a file imports its own module, and modules of
+//! lower levels. ARCHITECTURE.md lists the levels.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,22 +7,9 @@ use std::path::{Path, PathBuf};
 
 const ARCHITECTURE: &str = include_str!("../../../ARCHITECTURE.md");
 
-/// The modules, by floor, from the top down. A module is a file of `src/` with its
-/// folder. Modules of one floor do not import each other.
-const FLOORS: [&[&str]; 14] = [
-    &["cli"],
-    &["config"],
-    &["server"],
-    &["grpc"],
-    &["bulk"],
-    &["context"],
-    &["rpc", "upstream"],
-    &["access_log"],
-    &["telemetry", "memory"],
-    &["credentials", "deadline", "fair_share"],
-    &["error"],
-    &["operation"],
-    &["fields", "json"],
+/// The modules, by level: level 1 first. A module is a file of `src/` with its folder.
+/// Modules of one level do not import each other.
+const LEVELS: [&[&str]; 14] = [
     &[
         "args",
         "jitter",
@@ -33,6 +20,19 @@ const FLOORS: [&[&str]; 14] = [
         "token_key",
         "user_agent",
     ],
+    &["fields", "json"],
+    &["operation"],
+    &["error"],
+    &["credentials", "deadline", "fair_share"],
+    &["telemetry", "memory"],
+    &["access_log"],
+    &["rpc", "upstream"],
+    &["context"],
+    &["bulk"],
+    &["grpc"],
+    &["server"],
+    &["config"],
+    &["cli"],
 ];
 
 /// The permitted imports of a higher module: from, to, and the reason.
@@ -50,7 +50,7 @@ fn no_file_imports_a_module_above_its_own() {
             let is_exception = EXCEPTIONS
                 .iter()
                 .any(|(from, to, _)| (*from, *to) == (module.as_str(), target.as_str()));
-            if target != module && floor(&target) <= floor(&module) && !is_exception {
+            if target != module && level(&target) >= level(&module) && !is_exception {
                 let path = path.display();
                 wrong.push(format!(
                     "{path} imports crate::{target}, which is not below {module}"
@@ -71,22 +71,23 @@ fn every_exception_is_still_needed() {
 }
 
 #[test]
-fn the_table_of_floors_in_the_architecture_page_is_current() {
-    let (_, section) = ARCHITECTURE.split_once("\n## Floors\n").unwrap();
+fn the_table_of_levels_in_the_architecture_page_is_current() {
+    let (_, section) = ARCHITECTURE.split_once("\n## Levels\n").unwrap();
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter_map(|line| {
-        let (floor, row) = line.strip_prefix("| ")?.split_once(" | ")?;
-        let floor: usize = floor.parse().ok()?;
+        let (level, row) = line.strip_prefix("| ")?.split_once(" | ")?;
+        let level: usize = level.parse().ok()?;
         let (modules, _) = row.split_once(" | ")?;
         let modules = modules.split(", ").map(|module| module.trim_matches('`'));
-        Some((floor, modules.collect::<BTreeSet<_>>()))
+        Some((level, modules.collect::<BTreeSet<_>>()))
     });
     let documented: Vec<_> = rows.collect();
-    let floors = FLOORS
+    let levels = LEVELS
         .iter()
         .map(|modules| modules.iter().copied().collect());
-    let expected: Vec<_> = (1..).zip(floors).collect();
-    assert_eq!(documented, expected, "in ARCHITECTURE.md, \"Floors\"");
+    let mut expected: Vec<_> = (1..).zip(levels).collect();
+    expected.reverse();
+    assert_eq!(documented, expected, "in ARCHITECTURE.md, \"Levels\"");
 }
 
 #[test]
@@ -101,20 +102,20 @@ fn the_architecture_page_names_only_files_that_exist() {
 }
 
 #[test]
-fn every_floor_has_only_modules_that_exist() {
+fn every_level_has_only_modules_that_exist() {
     let modules: BTreeSet<String> = sources().into_iter().map(|(_, module)| module).collect();
     // Crates of the workspace, re-exported as modules.
     let crates = ["args", "sandbox"].map(str::to_owned);
-    for module in FLOORS.into_iter().flatten() {
+    for module in LEVELS.into_iter().flatten() {
         let is_known = modules.contains(*module) || crates.contains(&(*module).to_owned());
         assert!(is_known, "there is no src/{module}.rs");
     }
 }
 
-/// The index of a module's floor, 0 at the top.
-fn floor(module: &str) -> usize {
-    let floor = FLOORS.iter().position(|modules| modules.contains(&module));
-    floor.unwrap_or_else(|| panic!("src/{module}.rs has no floor: add it to FLOORS"))
+/// The index of a module's level, 0 at the bottom.
+fn level(module: &str) -> usize {
+    let level = LEVELS.iter().position(|modules| modules.contains(&module));
+    level.unwrap_or_else(|| panic!("src/{module}.rs has no level: add it to LEVELS"))
 }
 
 /// The files of `src/` with their modules, without unit tests, `lib.rs` and `main.rs`.
