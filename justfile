@@ -52,6 +52,13 @@ deny:
     cargo deny --version >/dev/null 2>&1 || cargo install --locked --quiet --no-default-features cargo-deny
     cargo deny --locked check bans licenses sources
 
+# Known vulnerabilities of the dependencies; gets the database from GitHub (not in the check).
+[group("check")]
+advisories:
+    cargo deny --version >/dev/null 2>&1 || cargo install --locked --quiet --no-default-features cargo-deny
+    cargo deny --locked check advisories
+    cargo deny --locked --manifest-path fuzz/Cargo.toml check advisories
+
 # The hosted workflow: by zizmor, and that it runs all recipes of `check`.
 [group("check")]
 workflows: _tools
