@@ -8,3 +8,4 @@ mod protos;
 pub mod reflection;
 mod reflection_errors;
 mod service_config;
+mod versions;
