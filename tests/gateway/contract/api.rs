@@ -30,7 +30,7 @@ const HEAD: &str = "\
 
 For developers of callers: each RPC with its REST request, permissions, fields, errors and an example, then the messages.
 
-A test generates this page from the protos in [proto](../proto) and their comments; only the examples are written here. To regenerate it: `UPDATE=1 cargo test --test gateway contract::`.
+A test generates this page from the protos in [proto](../proto) and their comments; only the examples are written here. To regenerate it: `just generate`.
 
 - All services are in the package `genesys.presence.v1`. [operations.md](operations.md) has their RPCs in one table, and the mapping of messages to the vendor's JSON.
 - An example is the request in JSON. `presence-gateway call RPC 'JSON' --token any` makes the call, and a test makes all of them to the [sandbox](sandbox.md). Replace `<id>` by the id of a resource that you created by the POST of the same kind.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{env, fs};
 
 /// The command that regenerates the parts.
-pub const COMMAND: &str = "UPDATE=1 cargo test --test gateway contract::";
+pub const COMMAND: &str = "just generate";
 
 /// Returns the text of a file. With `UPDATE=1`, regenerates its parts first.
 pub fn read(file: &str, generate: fn(&str) -> String) -> String {
