@@ -76,6 +76,7 @@ fn section(rpc: &MethodDescriptor, example: &str) -> String {
     let (permissions, result) = facts
         .split_once(" Returns ")
         .unwrap_or((facts, "one message for each batch."));
+    let permissions = only_permission(rpc, permissions);
     let (request, stream, path, errors) = if rpc.is_client_streaming() {
         let errors = "INVALID_ARGUMENT, ABORTED (`STREAM_IDLE`)".to_owned();
         (
@@ -107,6 +108,16 @@ fn section(rpc: &MethodDescriptor, example: &str) -> String {
         limit = limit(rpc),
         fields = fields(&rpc.input(), &path),
     )
+}
+
+/// Returns the text about permissions, without "any of" or "all of" before a single one.
+fn only_permission<'a>(rpc: &MethodDescriptor, text: &'a str) -> &'a str {
+    if permissions(rpc).is_none_or(|permissions| permissions.names.len() > 1) {
+        return text;
+    }
+    let rest = text.strip_prefix("any of ");
+    rest.or_else(|| text.strip_prefix("all of "))
+        .unwrap_or(text)
 }
 
 /// Returns the errors of a unary RPC, besides those of every RPC.
