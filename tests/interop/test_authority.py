@@ -2,7 +2,7 @@
 
 The library under the gateway resets such a call before the gateway sees it
 (https://github.com/hyperium/h2/pull/487). If the first test fails because the
-call succeeds, remove the paragraph from docs/callers.md.
+call succeeds, remove the section from docs/clients.md.
 """
 
 import asyncio

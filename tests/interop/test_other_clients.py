@@ -1,4 +1,4 @@
-"""The claims of docs/callers.md about rarer clients: how they handle a closed connection and error details."""
+"""The claims of docs/clients.md about rarer clients: how they handle a closed connection and error details."""
 
 import asyncio
 import subprocess
