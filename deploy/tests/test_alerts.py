@@ -24,8 +24,8 @@ def rates():
     """The counters in alert rates: the name and the label matchers of each."""
     for rule in alerts().values():
         for name, matchers in re.findall(r"\b(?:rate|increase)\((\w+)(?:\{([^}]*)\})?\[", rule["expr"]):
-            # Not histograms, whose buckets appear with their first sample.
-            if not name.endswith("_bucket"):
+            # Not histograms, whose series appear with their first sample.
+            if not name.endswith(("_bucket", "_seconds_count")):
                 yield name, dict(re.findall(r"(\w+)(?:=~?)\"([^\"]*)\"", matchers))
 
 
@@ -68,6 +68,8 @@ def test_the_runbook_has_exactly_the_alerts():
     runbook = readme.split("\n## Runbook\n", 1)[1]
     runbook = runbook.split("\n## ", 1)[0]
     assert re.findall(r"^### (\w+)$", runbook, re.MULTILINE) == list(alerts())
+    table = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| (\w+) \|", runbook, re.MULTILINE)
+    assert table == [(name, name.lower(), rule["labels"]["severity"]) for name, rule in alerts().items()]
     for entry in re.split(r"^### ", runbook, flags=re.MULTILINE)[1:]:
         assert len(entry.split()) > 25, f"the entry is too short to act on: {entry}"
 
@@ -117,5 +119,5 @@ def test_an_alert_has_a_severity_and_a_runbook_link(alert):
     rule = manifests.the(manifests.render("production+monitoring"), "PrometheusRule")
     (made,) = [made for group in rule["spec"]["groups"] for made in group["rules"] if made["alert"] == alert]
     assert made["labels"]["severity"] in {"page", "ticket", "note"}
-    assert made["annotations"].keys() == {"summary", "description", "runbook"}
-    assert made["annotations"]["runbook"] == f"deploy/README.md#{alert.lower()}"
+    assert made["annotations"].keys() == {"summary", "description", "runbook_url"}
+    assert made["annotations"]["runbook_url"] == f"deploy/README.md#{alert.lower()}"

@@ -18,7 +18,7 @@ def text():
 def test_every_overlay_and_component_is_documented():
     for kind in ("overlays", "components"):
         for found in sorted((manifests.DEPLOY / kind).iterdir()):
-            assert f"| `{kind}/{found.name}` |" in text()
+            assert f"| [`{kind}/{found.name}`]({kind}/{found.name}) |" in text()
 
 
 def test_every_named_file_exists():
@@ -31,7 +31,7 @@ def test_every_named_file_exists():
 def test_the_readme_covers_the_operators_questions():
     sections = re.findall(r"^## (.+)$", text(), re.MULTILINE)
     assert sections == [
-        "Install", "Versions", "Routes and meshes", "Upgrade", "Roll back", "Scale", "Rotate certificates", "Read the dashboard", "Runbook", "Check",
+        "Install", "Routes and meshes", "Upgrade", "Roll back", "Scale", "Rotate certificates", "Read the dashboard", "Runbook", "Versions", "Check",
     ]  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def test_the_named_versions_are_the_tested_ones():
 
 
 @pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
-def test_the_example_of_client_authorities_sets_the_trusted_ones(kubectl):
+def test_the_example_of_client_cas_sets_the_trusted_ones(kubectl):
     kustomization = manifests.overlay("production+mtls") | shown("configMapGenerator:\n")
     resources = manifests.kustomize(kustomization, kubectl)
     file = manifests.settings(resources)["PRESENCE_GATEWAY_TLS_CLIENT_CA"]
@@ -95,3 +95,37 @@ def test_the_example_overlay_builds_as_described():
     assert manifests.container(resources)["image"] == f"registry.example.org/presence-gateway@sha256:{'0' * 64}"
     assert {r["metadata"].get("namespace", "presence-gateway") for r in resources} == {"presence-gateway"}
     assert manifests.of_kind(resources, "ServiceMonitor")
+
+
+def test_the_example_of_a_second_region_is_all_in_its_namespace():
+    kustomization = shown("# us/kustomization.yaml\n")
+    kustomization["images"][0]["newName"] = "registry.example.org/presence-gateway"
+    kustomization["images"][0]["digest"] = "sha256:" + "0" * 64
+    resources = manifests.kustomize(kustomization)
+    assert manifests.settings(resources)["PRESENCE_GATEWAY_REGION"] == "us-east-1"
+    namespaces = {r["metadata"].get("namespace") or r["metadata"]["name"] for r in resources}
+    assert namespaces == {"presence-gateway-us"}
+
+
+@pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
+def test_the_example_of_a_proxy_sets_it_and_allows_no_other_way(kubectl):
+    resources = manifests.kustomize(manifests.overlay("production") | shown("patches:\n  # The URL"), kubectl)
+    (variable,) = [
+        e for e in manifests.container(resources)["env"] if e["name"] == "PRESENCE_GATEWAY_UPSTREAM_PROXY"
+    ]
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": "presence-gateway-secrets", "key": "upstream-proxy"}
+    ports = [
+        {port["port"] for port in rule["ports"]}
+        for rule in manifests.the(resources, "NetworkPolicy")["spec"]["egress"]
+    ]
+    assert ports == [{53}, {4317, 4318}, {3128}]
+
+
+@pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
+def test_the_example_of_the_runbooks_address_sets_it_in_each_alert(kubectl):
+    example = shown("# The address of the runbook.\n")
+    resources = manifests.kustomize(manifests.overlay("production+monitoring") | example, kubectl)
+    rule = manifests.the(resources, "PrometheusRule")
+    for made in [made for group in rule["spec"]["groups"] for made in group["rules"]]:
+        page = "https://git.example.com/presence-gateway/deploy/README.md"
+        assert made["annotations"]["runbook_url"] == f"{page}#{made['alert'].lower()}"
