@@ -111,7 +111,14 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
 
 /// Prints a command that calls a gateway on its sandbox.
 fn print_quickstart(address: SocketAddr, has_tls: bool, sandbox: &Endpoint) {
-    let scheme = if has_tls { "https://" } else { "" };
+    let (scheme, flags, hint) = if has_tls {
+        let flags = " \\\n    --tls-ca CA.pem --tls-server-name NAME";
+        let hint = "CA.pem: the CA of the certificate, or itself if it is self-signed; NAME: a name \
+                    in it. With --tls-client-ca, add --tls-cert and --tls-key.\n\n";
+        ("https://", flags, hint)
+    } else {
+        ("", "", "")
+    };
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "presence-gateway".to_owned());
@@ -121,7 +128,8 @@ fn print_quickstart(address: SocketAddr, has_tls: bool, sandbox: &Endpoint) {
         "The gateway serves its sandbox on {address}. In another terminal:\n\n  \
          {program} call GetUserPresencesPurecloud \\\n    \
          '{{\"userId\": \"00000000-0000-4000-8000-000000000001\"}}' \\\n    \
-         --token any --address {scheme}{address}\n\n\
+         --token any --address {scheme}{address}{flags}\n\n\
+         {hint}\
          How to make the sandbox misbehave: {sandbox}/sandbox\n"
     );
 }

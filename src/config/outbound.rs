@@ -10,7 +10,7 @@ use clap::Args;
 /// The flags, as given.
 #[derive(Debug, Clone, Args)]
 pub(super) struct OutboundArgs {
-    /// Trust the authorities in this PEM file for the upstream, instead of the system's
+    /// Trust the CAs in this PEM file for the upstream, instead of the system's
     #[arg(long, value_name = "FILE", env = "PRESENCE_GATEWAY_UPSTREAM_CA")]
     upstream_ca: Option<String>,
 

@@ -16,7 +16,7 @@ pub(super) struct TlsArgs {
     #[arg(long, value_name = "FILE", env = "PRESENCE_GATEWAY_TLS_KEY")]
     tls_key: Option<String>,
 
-    /// Require client certificates of an authority in this PEM file
+    /// Require client certificates of a CA in this PEM file
     #[arg(long, value_name = "FILE", env = "PRESENCE_GATEWAY_TLS_CLIENT_CA")]
     tls_client_ca: Option<String>,
 }

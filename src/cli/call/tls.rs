@@ -10,7 +10,7 @@ use crate::tls::pem::{self, Identity};
 /// The TLS flags of `call`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TlsArgs {
-    /// Trust the authorities in this PEM file instead of those of the system
+    /// Trust the CAs in this PEM file instead of those of the system
     #[arg(long, value_name = "FILE")]
     tls_ca: Option<String>,
 

@@ -61,7 +61,7 @@ pub(super) fn parse(env: &mut Env<'_>, signal: &str) -> Option<Destination> {
         .transpose()
         .map_err(|wrong| {
             env.errors.add(format!(
-                "{setting}: `{raw}` cannot be reached: {wrong}; give its authority as \
+                "{setting}: `{raw}` cannot be reached: {wrong}; give its CA as \
                  OTEL_EXPORTER_OTLP_CERTIFICATE"
             ));
         })

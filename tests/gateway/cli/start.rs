@@ -5,13 +5,32 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::certificates::{Authority, TempDir};
 use crate::support::process::{ServerProcess, run};
 
 #[test]
 fn the_printed_example_call_works() {
     let mut gateway = ServerProcess::start(&["serve", "--sandbox"], &[]);
+    assert_example_works(&gateway.quickstart());
+}
+
+#[test]
+fn the_printed_example_call_works_over_tls_with_a_ca_and_a_name() {
+    let (authority, folder) = (Authority::new(), TempDir::new());
+    let issued = authority.local();
+    let cert = folder.file("cert.pem", &issued.cert);
+    let key = folder.file("key.pem", &issued.key);
+    let ca = folder.file("ca.pem", &authority.pem);
+    let serve = ["serve", "--sandbox", "--tls-cert", &cert, "--tls-key", &key];
+    let mut gateway = ServerProcess::start(&serve, &[]);
     let greeting = gateway.quickstart();
-    let from = greeting.find("call GetUser").expect(&greeting);
+    assert!(greeting.contains("--tls-ca CA.pem --tls-server-name NAME\n"));
+    let named = greeting.replacen("CA.pem", &ca, 1);
+    assert_example_works(&named.replacen("NAME", "localhost", 1));
+}
+
+fn assert_example_works(greeting: &str) {
+    let from = greeting.find("call GetUser").expect(greeting);
     let command = format!(
         "{} {}",
         env!("CARGO_BIN_EXE_presence-gateway"),
