@@ -85,8 +85,8 @@ def set_status(presence, token, user, definition_id, message=""):
 def set_many(presence, token, users, definition_id):
     """Sets the status of many users. Returns what became of each: a list of users by outcome.
 
-    Users that `failed` or were `not_tried` may be sent again; read those first that
-    are `unknown`, and after INTERNAL also those that `failed`.
+    Users that were `not_tried` may be sent again, and those that `failed` if the cause is
+    gone. Read those first that are `unknown`. docs/bulk.md has the details.
     """
     status = presence_pb2.PresenceDefinition(id=definition_id)
     updates = [presence_pb2.MutableUserPresence(id=user, presence_definition=status) for user in users]
