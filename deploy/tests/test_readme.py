@@ -129,3 +129,11 @@ def test_the_example_of_the_runbooks_address_sets_it_in_each_alert(kubectl):
     for made in [made for group in rule["spec"]["groups"] for made in group["rules"]]:
         page = "https://git.example.com/presence-gateway/deploy/README.md"
         assert made["annotations"]["runbook_url"] == f"{page}#{made['alert'].lower()}"
+
+
+def test_the_example_of_a_deployment_for_a_team_admits_only_its_callers():
+    example = shown("# Only callers from the namespace team-a.\n")
+    resources = manifests.kustomize(manifests.overlay("production") | example)
+    callers, prometheus = manifests.the(resources, "NetworkPolicy")["spec"]["ingress"]
+    assert callers["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "team-a"}}}]
+    assert callers["ports"][0]["port"] == "grpc" and prometheus["ports"][0]["port"] == "metrics"
