@@ -52,6 +52,8 @@ def writes(presence, token):
     lunch_id = client.definition(presence, token, "Lunch")
     answer = client.set_status(presence, token, USERS[1], lunch_id, "back at one")
     expect((answer.presence_definition.id, answer.message) == (lunch_id, "back at one"), f"the status is {answer}")
+    answer = client.set_status(presence, token, USERS[1], lunch_id)
+    expect(answer.message == "back at one", f"a status without a message changed it: {answer}")
 
     # Not the first user, whose status other steps and clients expect.
     outcomes = client.set_many(presence, token, USERS[1:], lunch_id)

@@ -73,8 +73,11 @@ def definition(presence, token, label):
     raise LookupError(f"there is no definition {label!r}")
 
 
-def set_status(presence, token, user, definition_id, message=""):
-    """Sets the status of one user. A PATCH is never retried automatically."""
+def set_status(presence, token, user, definition_id, message=None):
+    """Sets the status of one user. A PATCH is never retried automatically.
+
+    The remark stays as it is without a message; "" erases it.
+    """
     body = presence_pb2.UserPresence(
         presence_definition=presence_pb2.PresenceDefinition(id=definition_id), message=message
     )
