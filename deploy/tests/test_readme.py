@@ -97,14 +97,30 @@ def test_the_example_overlay_builds_as_described():
     assert manifests.of_kind(resources, "ServiceMonitor")
 
 
-def test_the_example_of_a_second_region_is_all_in_its_namespace():
+@pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
+def test_the_example_of_a_second_region_is_all_in_its_namespace_and_scraped_under_the_first_ones_rules(kubectl):
     kustomization = shown("# us/kustomization.yaml\n")
     kustomization["images"][0]["newName"] = "registry.example.org/presence-gateway"
     kustomization["images"][0]["digest"] = "sha256:" + "0" * 64
-    resources = manifests.kustomize(kustomization)
+    resources = manifests.kustomize(kustomization, kubectl)
     assert manifests.settings(resources)["PRESENCE_GATEWAY_REGION"] == "us-east-1"
     namespaces = {r["metadata"].get("namespace") or r["metadata"]["name"] for r in resources}
     assert namespaces == {"presence-gateway-us"}
+    assert of_kind(resources, "ServiceMonitor") and not of_kind(resources, "PrometheusRule")
+    assert not [found for found in of_kind(resources, "ConfigMap") if "dashboard" in found["metadata"]["name"]]
+
+
+@pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
+def test_the_example_of_the_second_regions_names_has_all_services_and_another_host(kubectl):
+    example = shown("# Names of the second region.\n") | {"namespace": "presence-gateway-us"}
+    resources = manifests.kustomize(manifests.overlay("production+all") | example, kubectl)
+    first = manifests.the(manifests.render("production+gateway-api"), "GRPCRoute")["spec"]["hostnames"]
+    assert not set(first) & set(manifests.the(resources, "GRPCRoute")["spec"]["hostnames"])
+    names = {c["metadata"]["name"]: c["spec"].get("dnsNames", []) for c in of_kind(resources, "Certificate")}
+    for service in ("presence-gateway", "presence-gateway-headless"):
+        full = f"{service}.presence-gateway-us.svc.cluster.local"
+        assert {full, full.removesuffix(".cluster.local"), full.removesuffix(".svc.cluster.local")} <= set(names["presence-gateway"])
+    assert not [name for name in names["presence-gateway"] if ".presence-gateway." in name], "names of the first region"
 
 
 @pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
