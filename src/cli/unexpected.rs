@@ -17,16 +17,15 @@ pub fn take_unexpected(error: &Error, arguments: &mut Vec<OsString>) -> Option<S
         let rest = argument.to_str().and_then(|text| text.strip_prefix(name));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
     };
-    let index = arguments.iter().position(is_it)?;
+    // Behind the program and the command, whose names may stand there again.
+    let index = 2 + arguments.get(2..)?.iter().position(is_it)?;
     let tip = if let Some(similar) = text(error, ContextKind::SuggestedArg) {
         format!("; a similar argument exists: '{similar}'")
     } else if name.starts_with('-') {
         String::new()
     } else {
         // clap sees a switch that is complete, and a value that belongs to nothing.
-        let switch = arguments
-            .get(index.wrapping_sub(1))
-            .and_then(|it| it.to_str());
+        let switch = arguments[index - 1].to_str();
         let switch = switch.filter(|switch| switch.starts_with("--"));
         let tip = |switch| format!("; a value of '{switch}' follows `=`: '{switch}={name}'");
         switch.map(tip).unwrap_or_default()

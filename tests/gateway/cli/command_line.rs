@@ -111,9 +111,14 @@ fn arguments_that_no_flag_takes_are_reported_with_the_other_errors() {
     for (error, expected) in errors.iter().zip(expected) {
         assert!(error.starts_with(expected), "{errors:#?}");
     }
-    let rejected = run(&["sandbox", "--users", "x", "--nope"], &[]);
-    let errors = rejected.config_errors();
-    assert_eq!(errors.len(), 2, "{errors:#?}");
+    for given in [
+        ["sandbox", "--users", "x", "--nope"],
+        ["serve", "serve", "--max-bulk-ids=x", "--sandbox"],
+    ] {
+        let rejected = run(&given, &[]);
+        let errors = rejected.config_errors();
+        assert_eq!(errors.len(), 2, "{errors:#?}");
+    }
 }
 
 #[test]
