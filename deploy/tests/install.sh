@@ -34,18 +34,21 @@ fi
 
 once_for package-lock.json node_modules/.installed.json ../../tests/npm-ci
 
-# The programs of Prometheus: the system's, or Debian's, unpacked and not installed,
-# because the package would start a service.
-if command -v promtool prometheus >/dev/null; then
+# The programs of Prometheus and Alertmanager: the system's, or Debian's, unpacked and
+# not installed, because the packages would start services.
+if hash promtool prometheus amtool prometheus-alertmanager 2>/dev/null; then
     PROMETHEUS_BIN=$(dirname "$(command -v promtool)")
 else
     PROMETHEUS_BIN=$PWD/.tools/usr/bin
-    if [[ ! -x $PROMETHEUS_BIN/promtool ]]; then
+    if [[ ! -x $PROMETHEUS_BIN/promtool || ! -x $PROMETHEUS_BIN/amtool ]]; then
         (
             cd .tools || exit
-            apt-get --quiet --quiet download prometheus 2>/dev/null ||
-                { apt-get --quiet --quiet update && apt-get --quiet --quiet download prometheus; }
-            dpkg --extract prometheus_*.deb .
+            packages=(prometheus prometheus-alertmanager)
+            apt-get --quiet --quiet download "${packages[@]}" 2>/dev/null ||
+                { apt-get --quiet --quiet update && apt-get --quiet --quiet download "${packages[@]}"; }
+            for package in "${packages[@]}"; do
+                dpkg --extract "$package"_*.deb .
+            done
         )
     fi
 fi

@@ -1,5 +1,6 @@
 """Alerts fire in their cases, are documented for the operator, and are the same in every file."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import urllib.request
 import manifests
 import processes
 import pytest
+import test_readme
 import yaml
 
 MONITORING = manifests.DEPLOY / "components/monitoring"
@@ -114,10 +116,104 @@ def test_the_restart_query_matches_the_container():
     assert containers == {manifests.container(manifests.render("production"))["name"]}
 
 
+LINKS = yaml.safe_load((MONITORING / "links.yaml").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("alert", alerts())
-def test_an_alert_has_a_severity_and_a_runbook_link(alert):
+def test_an_alert_has_a_severity_and_links_to_its_section_and_its_namespace(alert):
     rule = manifests.the(manifests.render("production+monitoring"), "PrometheusRule")
     (made,) = [made for group in rule["spec"]["groups"] for made in group["rules"] if made["alert"] == alert]
-    assert made["labels"]["severity"] in {"page", "ticket", "note"}
-    assert made["annotations"].keys() == {"summary", "description", "runbook_url"}
-    assert made["annotations"]["runbook_url"] == f"deploy/README.md#{alert.lower()}"
+    assert made["labels"]["severity"] in {"critical", "warning", "info"}
+    assert made["annotations"].keys() == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert made["annotations"]["runbook_url"] == f"{LINKS['runbook']}#{alert.lower()}"
+    assert made["annotations"]["dashboard_url"].startswith(f"{LINKS['grafana']}/d/presence-gateway{{{{")
+
+
+LINKED = """
+rule_files: [{rules}]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {{series: 'presence_gateway_build_info{{namespace="a",version="1"}}', values: '1x60'}}
+      - {{series: 'presence_gateway_build_info{{namespace="a",version="2"}}', values: '1x60'}}
+    alert_rule_test:
+      - alertname: PresenceGatewayVersionsDiffer
+        eval_time: 40m
+        exp_alerts:
+          - exp_labels: {{severity: warning, namespace: a}}
+            exp_annotations:
+              summary: 2 builds of the gateway are serving.
+              description: They differ in version or commit. A roll-out takes minutes; this one is stuck.
+              runbook_url: https://wiki.example.org/page#presencegatewayversionsdiffer
+              dashboard_url: https://example.org/grafana/d/presence-gateway?var-namespace=a
+  - interval: 1m
+    input_series: []
+    alert_rule_test:
+      - alertname: PresenceGatewayAbsent
+        eval_time: 10m
+        exp_alerts:
+          - exp_labels: {{severity: critical}}
+            exp_annotations:
+              summary: No replica of the presence gateway is scraped.
+              description: Either none is running, or Prometheus does not reach port 9464.
+              runbook_url: https://wiki.example.org/page#presencegatewayabsent
+              dashboard_url: https://example.org/grafana/d/presence-gateway
+"""
+
+
+def test_prometheus_expands_the_links_of_the_plain_rules(tools, tmp_path):
+    rules = tmp_path / "rules.yaml"
+    run(
+        *(sys.executable, MONITORING / "render", "--plain", rules),
+        *("--runbook", "https://wiki.example.org/page", "--grafana", "https://example.org/grafana/"),
+    )
+    run(tools / "promtool", "check", "rules", "--lint-fatal", rules)
+    (tmp_path / "cases.yaml").write_text(LINKED.format(rules=rules), encoding="utf-8")
+    run(tools / "promtool", "test", "rules", tmp_path / "cases.yaml")
+
+
+def test_the_dashboard_has_the_uid_and_the_variable_of_the_links():
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text(encoding="utf-8"))
+    assert dashboard["uid"] == "presence-gateway"
+    assert "namespace" in [variable["name"] for variable in dashboard["templating"]["list"]]
+
+
+# kube-prometheus of August 2026, manifests/alertmanager-secret.yaml.
+KUBE_PROMETHEUS = """
+inhibit_rules:
+- equal: [namespace, alertname]
+  source_matchers: ["severity = critical"]
+  target_matchers: ["severity =~ warning|info"]
+- equal: [namespace, alertname]
+  source_matchers: ["severity = warning"]
+  target_matchers: ["severity = info"]
+- equal: [namespace]
+  source_matchers: ["alertname = InfoInhibitor"]
+  target_matchers: ["severity = info"]
+receivers: [{name: Default}, {name: Watchdog}, {name: Critical}, {name: "null"}]
+route:
+  group_by: [namespace]
+  receiver: Default
+  routes:
+  - {matchers: ["alertname = Watchdog"], receiver: Watchdog}
+  - {matchers: ["alertname = InfoInhibitor"], receiver: "null"}
+  - {matchers: ["severity = critical"], receiver: Critical}
+"""
+ROUTED = {
+    "kube-prometheus": {"critical": "Critical", "warning": "Default", "info": "Default"},
+    "the example": {"critical": "pager", "warning": "tickets", "info": "notes"},
+}
+
+
+@pytest.mark.parametrize("configuration", ROUTED)
+def test_each_alert_is_routed_as_the_runbook_describes(configuration, tools, tmp_path):
+    example = {"kube-prometheus": KUBE_PROMETHEUS, "the example": yaml.safe_dump(test_readme.shown("# alertmanager.yaml\n"))}
+    file = tmp_path / "alertmanager.yaml"
+    file.write_text(example[configuration], encoding="utf-8")
+    run(tools / "amtool", "check-config", file)
+    for name, rule in alerts().items():
+        labels = [f"alertname={name}", "namespace=a", *(f"{label}={value}" for label, value in rule["labels"].items())]
+        receiver = ROUTED[configuration][rule["labels"]["severity"]]
+        run(tools / "amtool", "config", "routes", "test", f"--config.file={file}", f"--verify.receivers={receiver}", *labels)
+    assert ROUTED[configuration].keys() == {rule["labels"]["severity"] for rule in alerts().values()}

@@ -138,13 +138,15 @@ def test_the_example_of_a_proxy_sets_it_and_allows_no_other_way(kubectl):
 
 
 @pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
-def test_the_example_of_the_runbooks_address_sets_it_in_each_alert(kubectl):
-    example = shown("# The address of the runbook.\n")
+def test_the_example_of_the_addresses_in_alerts_sets_them_in_each(kubectl):
+    example = shown("# The addresses in alerts.\n")
     resources = manifests.kustomize(manifests.overlay("production+monitoring") | example, kubectl)
     rule = manifests.the(resources, "PrometheusRule")
     for made in [made for group in rule["spec"]["groups"] for made in group["rules"]]:
-        page = "https://git.example.com/presence-gateway/deploy/README.md"
+        page = "https://wiki.example.org/presence-gateway/deploy/README.md"
         assert made["annotations"]["runbook_url"] == f"{page}#{made['alert'].lower()}"
+        dashboard = "https://example.org/grafana/d/presence-gateway{{ with $labels.namespace }}?var-namespace={{ . }}{{ end }}"
+        assert made["annotations"]["dashboard_url"] == dashboard
 
 
 def test_the_example_of_a_deployment_for_a_team_admits_only_its_callers():
