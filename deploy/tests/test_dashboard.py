@@ -1,35 +1,27 @@
-"""Prometheus accepts the dashboard's queries, and the gateway's metrics give them results."""
+"""Prometheus accepts the dashboard's queries, the gateway's metrics give them results, and the panels can be drawn."""
 
 import json
 import math
 import re
 import subprocess
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from contextlib import contextmanager
 
+import drawing
+import grafana
 import manifests
 import processes
 import pytest
 import yaml
-
-DASHBOARD = manifests.DEPLOY / "components/monitoring/dashboard.json"
-WITHIN = 30  # seconds
-
-
-def panels():
-    return [panel for panel in json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"] if panel["type"] != "row"]
+from monitored import WITHIN, http, monitored
+from PIL import Image
 
 
 def queries():
     """Each query of each panel, as Grafana sends it with all options selected."""
-    for panel in panels():
+    dashboard = grafana.load()
+    for panel in grafana.panels(dashboard):
         for target in panel["targets"]:
-            query = target["expr"].replace("$__rate_interval", "1m").replace("$namespace", ".*").replace("$rpc", ".*")
-            assert "$" not in query, f"{panel['title']}: {query} has a variable that this test does not replace"
-            yield f"{panel['title']} {target['refId']}", query
+            yield f"{panel['title']} {target['refId']}", grafana.expression(dashboard, target, "1m")
 
 
 def test_every_query_parses(tools, tmp_path):
@@ -42,10 +34,11 @@ def test_every_query_parses(tools, tmp_path):
 
 
 def test_panels_have_descriptions_and_do_not_overlap():
-    titles = [panel["title"] for panel in panels()]
+    panels = grafana.panels(grafana.load())
+    titles = [panel["title"] for panel in panels]
     assert len(titles) == len(set(titles))
     taken = set()
-    for panel in panels():
+    for panel in panels:
         place = panel["gridPos"]
         cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
         assert not cells & taken and place["x"] + place["w"] <= 24, panel["title"]
@@ -55,104 +48,38 @@ def test_panels_have_descriptions_and_do_not_overlap():
 def test_the_config_map_holds_the_dashboard_unchanged():
     maps = manifests.of_kind(manifests.render("production+monitoring"), "ConfigMap")
     (found,) = [found for found in maps if found["metadata"]["labels"].get("grafana_dashboard") == "1"]
-    assert found["data"] == {"presence-gateway.json": DASHBOARD.read_text(encoding="utf-8")}
+    assert found["data"] == {"presence-gateway.json": grafana.DASHBOARD.read_text(encoding="utf-8")}
 
 
 # Against a real Prometheus.
 
 
-@contextmanager
-def running(command, log):
-    """Runs a program for a block."""
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [str(word) for word in command], env=processes.environment(), stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(processes.WITHIN)
-
-
-def http(url, body=None):
-    """The body of the response; retries a refused connection for a while."""
-    deadline = time.monotonic() + WITHIN
-    while True:
-        try:
-            with urllib.request.urlopen(url, body, timeout=10) as answer:
-                return answer.read()
-        except urllib.error.HTTPError as error:
-            # 503 while Prometheus is starting; anything else is final.
-            assert error.code == 503 and time.monotonic() < deadline, f"{url}: {error.code} {error.read()}"
-        except OSError as error:
-            assert time.monotonic() < deadline, f"{url}: {error}"
-        time.sleep(0.1)
-
-
 @pytest.fixture(scope="module")
 def prometheus(gateway, tools, tmp_path_factory):
-    """Queries a Prometheus that scrapes a gateway with calls of every outcome."""
-    directory = tmp_path_factory.mktemp("live")
-    vendor, port, health, metrics, own = processes.free_ports(5)
-    (directory / "prometheus.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "global": {"scrape_interval": "1s"},
-                "scrape_configs": [{"job_name": "presence-gateway", "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}]}],
-            }
-        ),
-        encoding="utf-8",
-    )
-    settings = {
-        "PRESENCE_GATEWAY_UPSTREAM_URL": f"http://127.0.0.1:{vendor}",
-        "PRESENCE_GATEWAY_LISTEN": f"127.0.0.1:{port}",
-        "PRESENCE_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{health}",
-        "PRESENCE_GATEWAY_METRICS_LISTEN": f"127.0.0.1:{metrics}",
-        "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE": "10",
-        "PRESENCE_GATEWAY_BULK_MERGE_WINDOW": "1s",
-        "PRESENCE_GATEWAY_LAME_DUCK": "0s",
-    }
-    scraper = [
-        tools / "prometheus",
-        f"--config.file={directory / 'prometheus.yaml'}",
-        f"--storage.tsdb.path={directory / 'data'}",
-        f"--web.listen-address=127.0.0.1:{own}",
-    ]
-
-    def ask(query):
-        answer = json.loads(http(f"http://127.0.0.1:{own}/api/v1/query?{urllib.parse.urlencode({'query': query})}"))
-        assert answer["status"] == "success", f"{query}: {answer}"
-        return [float(series["value"][1]) for series in answer["data"]["result"]]
-
-    with (
-        running([gateway, "sandbox", "--listen", f"127.0.0.1:{vendor}"], directory / "sandbox.log"),
-        processes.serving(gateway, settings, health, directory / "gateway.log"),
-        running(scraper, directory / "prometheus.log"),
-    ):
-        await_answer(ask, "up == 1")
+    """A Prometheus that scrapes a gateway with calls of every outcome."""
+    settings = {"PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE": "10", "PRESENCE_GATEWAY_BULK_MERGE_WINDOW": "1s"}
+    with monitored(gateway, tools, tmp_path_factory.mktemp("live"), "1s", settings) as stack:
+        await_answer(stack, "up == 1")
         # Two rounds with a scrape between, because a rate needs growth.
-        all_fates(gateway, port, vendor, metrics, "first")
-        await_answer(ask, 'presence_gateway_calls_shed_total{reason="TOKEN_QUOTA_EXHAUSTED"} > 0')
-        all_fates(gateway, port, vendor, metrics, "second")
-        yield ask
+        all_fates(gateway, stack, "first")
+        await_answer(stack, 'presence_gateway_calls_shed_total{reason="TOKEN_QUOTA_EXHAUSTED"} > 0')
+        all_fates(gateway, stack, "second")
+        yield stack
 
 
-def await_answer(ask, query):
+def await_answer(stack, query):
     deadline = time.monotonic() + WITHIN
-    while not (values := ask(query)) or any(math.isnan(value) for value in values):
+    while not (values := [float(series["value"][1]) for series in stack.query(query)]) or any(map(math.isnan, values)):
         assert time.monotonic() < deadline, f"`{query}` gets {values} from Prometheus"
         time.sleep(0.2)
 
 
-def all_fates(gateway, port, vendor, metrics, round_):
+def all_fates(gateway, stack, round_):
     """Makes calls with every outcome that the dashboard shows."""
-
-    def misbehave(rule):
-        http(f"http://127.0.0.1:{vendor}/sandbox/misbehave", f"{rule}\n".encode())
+    misbehave = stack.misbehave
 
     def start(rpc, request, token):
-        command = [gateway, "call", rpc, json.dumps(request), "--address", f"127.0.0.1:{port}", "--token", f"{round_}-{token}"]
+        command = [gateway, "call", rpc, json.dumps(request), "--address", stack.address, "--token", f"{round_}-{token}"]
         return subprocess.Popen(command, env=processes.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def call(rpc, request, token, expected="{"):
@@ -162,7 +89,7 @@ def all_fates(gateway, port, vendor, metrics, round_):
 
     def count(counter, reason):
         """The current value of a counter of the gateway."""
-        page = http(f"http://127.0.0.1:{metrics}/metrics").decode()
+        page = http(stack.metrics).decode()
         counts = re.findall(rf'^{counter}\{{[^}}]*reason="{reason}"[^}}]*\}} (\d+)', page, re.MULTILINE)
         return int(counts[0]) if counts else 0
 
@@ -223,3 +150,14 @@ def test_saved_requests_are_counted(prometheus, title, series):
     """A result alone proves nothing: the counters exist at 0 before a request is saved."""
     ((_, query),) = [(name, query) for name, query in queries() if name.startswith(title)]
     await_answer(prometheus, f"count(({query}) > 0) == {series}")
+
+
+def test_every_panel_can_be_drawn_from_the_answers(prometheus, tmp_path):
+    for _, query in queries():
+        await_answer(prometheus, query)
+    end = time.time()
+    picture = tmp_path / "dashboard.png"
+    drawn = drawing.draw(grafana.load(), prometheus, end - 60, end, 1, "the calls of this test", picture)
+    assert set(drawn) == {panel["title"] for panel in grafana.panels(grafana.load())}
+    assert [title for title, series in drawn.items() if series == 0] == [], "these panels are empty"
+    assert Image.open(picture).text["Description"] == "the calls of this test"
