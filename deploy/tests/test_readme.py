@@ -31,7 +31,7 @@ def test_every_named_file_exists():
 def test_the_readme_covers_the_operators_questions():
     sections = re.findall(r"^## (.+)$", text(), re.MULTILINE)
     assert sections == [
-        "Install", "Routes and meshes", "Upgrade", "Roll back", "Scale", "Rotate certificates", "Read the dashboard", "Runbook", "Versions", "Check",
+        "Install", "Helm", "Routes and meshes", "Upgrade", "Roll back", "Scale", "Rotate certificates", "Read the dashboard", "Runbook", "Versions", "Check",
     ]  # fmt: skip
 
 

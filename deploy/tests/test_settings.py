@@ -1,11 +1,7 @@
 """The program has every setting of the manifests, accepts its value and serves."""
 
-import re
-import subprocess
-
 import manifests
 import processes
-import pytest
 from manifests import settings
 
 # Variables of the runtime or of libraries; docs/configuration.md and docs/telemetry.md list them.
@@ -13,15 +9,6 @@ STANDARD = {"RUST_LOG", "TOKIO_WORKER_THREADS"}
 
 # Variables from the pod, for use in other variables.
 OF_THE_POD = {"POD_NAME", "POD_UID", "POD_NAMESPACE", "NODE_NAME"}
-
-
-@pytest.fixture(scope="session")
-def known(gateway):
-    """The variables that `serve` has flags for."""
-    usage = subprocess.run(
-        [gateway, "serve", "--help"], env=processes.environment(), capture_output=True, text=True, check=True
-    ).stdout
-    return set(re.findall(r"(PRESENCE_GATEWAY_\w+)=", usage))
 
 
 def test_every_variable_belongs_to_a_flag_or_is_documented(resources, known):
@@ -33,21 +20,6 @@ def test_every_variable_belongs_to_a_flag_or_is_documented(resources, known):
             assert f"`{name}`" in documented, f"no page documents {name}"
         else:
             assert name in known, f"`presence-gateway serve` has no flag for {name}"
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory):
-    """A directory like the mount of cert-manager's secret."""
-    directory = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
-        + ["-subj", "/CN=presence-gateway", "-addext", "subjectAltName=DNS:presence-gateway"]
-        + ["-keyout", directory / "tls.key", "-out", directory / "tls.crt"],
-        check=True,
-        capture_output=True,
-    )
-    (directory / "ca.crt").write_bytes((directory / "tls.crt").read_bytes())
-    return directory
 
 
 def test_the_program_serves_with_the_settings_and_exits_cleanly(resources, gateway, certificates, tmp_path):
