@@ -63,6 +63,8 @@ ANOTHER = {
     "gatewayApi.hostnames": ["other.example.com"],
     "monitoring.enabled": True,
     "monitoring.labels": {"release": "kube-prometheus-stack"},
+    "monitoring.runbook": "https://wiki.example.org/presence-gateway/deploy/README.md",
+    "monitoring.grafana": "https://example.org/grafana/",
     "monitoring.rules": False,
     "monitoring.dashboard": False,
     "monitoring.dashboardLabels": {"dashboards": "here"},
@@ -161,6 +163,16 @@ def test_an_upstream_url_takes_the_place_of_a_region():
     assert "PRESENCE_GATEWAY_REGION" not in given
 
 
+def test_alerts_link_to_the_addresses_of_the_values():
+    links = {"monitoring": {name: ANOTHER[f"monitoring.{name}"] for name in ("runbook", "grafana")}}
+    rule = the(chart.render(chart.merged(chart.values_of("production+monitoring"), links)), "PrometheusRule")
+    for made in [made for group in rule["spec"]["groups"] for made in group["rules"]]:
+        found = made["annotations"]
+        page = "https://wiki.example.org/presence-gateway/deploy/README.md"
+        assert found["runbook_url"] == f"{page}#{made['alert'].lower()}"
+        assert found["dashboard_url"].startswith("https://example.org/grafana/d/presence-gateway")
+
+
 def test_a_tls_secret_without_an_issuer_is_only_mounted():
     resources = chart.render(chart.merged(chart.PRODUCTION, {"mtls": {"enabled": True, "secretName": "mine"}}))
     (volume,) = pod(resources)["spec"]["volumes"]
@@ -177,7 +189,7 @@ def problem(values):
 @pytest.mark.parametrize(
     ("wrong", "wanted"),
     [
-        ({"regoin": "us-east-1"}, ["regoin"]),
+        ({"regions": ["us-east-1"]}, ["regions"]),
         ({"region": "us-east1"}, ["/region", "us-east-1", "eu-central-1"]),
         ({"sandbox": "yes"}, ["/sandbox", "got string, want boolean"]),
         ({"image": {"registry": "x"}}, ["/image", "registry"]),

@@ -13,6 +13,7 @@ from manifests import container, settings
 
 PAGE = (manifests.DEPLOY / "README.md").read_text(encoding="utf-8")
 (SHOWN,) = re.findall(r"^```yaml\n(# kustomization.yaml, with remote bases\n.+?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(TAG,) = set(re.findall(r"\?ref=(\S+)", SHOWN))
 OVER_SSH = "ssh://git@git.example.com/"
 
 
@@ -29,7 +30,7 @@ def served(tmp_path_factory):
         ["init", "--quiet"],
         ["add", "--all"],
         [*author, "commit", "--quiet", "--message", "A release"],
-        ["tag", "v0.1.0"],
+        ["tag", TAG],
         # What a reader of the default branch would get, and one of the tag must not.
         ["rm", "-r", "--quiet", "deploy"],
         [*author, "commit", "--quiet", "--message", "After the release"],
@@ -67,4 +68,4 @@ def test_each_address_has_a_form_that_every_kubectl_reads():
     addresses = re.findall(r"\S*git\.example\.com/presence-gateway\S*//deploy/[^\s`]+", PAGE)
     assert len(addresses) >= 3
     for address in addresses:
-        assert re.fullmatch(r"`?(https://|ssh://git@)git\.example\.com/presence-gateway\.git//deploy/\S+\?ref=v0\.1\.0", address), address
+        assert re.fullmatch(r"`?(https://|ssh://git@)git\.example\.com/presence-gateway\.git//deploy/\S+\?ref=" + re.escape(TAG), address), address
