@@ -93,7 +93,7 @@ deploy-check *arguments:
 image *arguments:
     deploy/check-image "$@"
 
-# The examples for callers, all or some: `just clients go java`.
+# Tests of the examples, all or some: `just clients go java`.
 [group("test")]
 clients *languages:
     tests/clients/run "$@"

@@ -1,0 +1,116 @@
+// Calls the presence gateway with grpc-go. README.md shows how to run it.
+//
+//	go run . [ADDRESS [CA_FILE]]     # the token: PRESENCE_GATEWAY_TOKEN
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "example.org/presence/presencev1"
+)
+
+func run(ctx context.Context, c *client) error {
+	var users []string // those of the sandbox
+	for n := 1; n <= 100; n++ {
+		users = append(users, fmt.Sprintf("00000000-0000-4000-8000-%012d", n))
+	}
+
+	answer, err := c.readOne(ctx, users[0], 10*time.Second)
+	if err != nil {
+		return err
+	}
+	fmt.Println("read:", answer.GetPresenceDefinition().GetSystemPresence())
+
+	bulk, err := c.readMany(ctx, users)
+	if err != nil {
+		return err
+	}
+	failed := 0
+	for _, failure := range bulk.GetFailures() {
+		failed += len(failure.GetIds())
+	}
+	fmt.Printf("bulk: %d read, %d missing, %d failed\n", len(bulk.GetPresences()), len(bulk.GetMissingIds()), failed)
+
+	var progress *pb.StreamProgress
+	err = c.readStream(ctx, append(users[:100:100], "nobody"), func(answer *pb.StreamUsersPresencesPurecloudBulkResponse) {
+		progress = answer.GetProgress()
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Printf("stream: %d read, %d missing, %d failed\n", progress.GetDone(), progress.GetMissing(), progress.GetFailed())
+
+	meal, err := c.definition(ctx, "Meal")
+	if err != nil {
+		return err
+	}
+	message := "back at one"
+	answer, err = c.writeOne(ctx, users[1], meal, &message)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("write: %s, %s\n", answer.GetPresenceDefinition().GetSystemPresence(), answer.GetMessage())
+	available, err := c.definition(ctx, "Available")
+	if err != nil {
+		return err
+	}
+	written, err := c.writeMany(ctx, users, available)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("bulk write: %d applied, %d failed, %d unknown, %d not_tried\n",
+		len(written.applied), len(written.failed), len(written.unknown), len(written.notTried))
+
+	for _, user := range []string{"nobody", ".."} {
+		if _, err := c.readOne(ctx, user, 10*time.Second); err != nil {
+			fmt.Println("error:", explain(err))
+		}
+	}
+
+	// After UNAVAILABLE, grpc-go repeats a read by itself, at most twice and within the
+	// timeout, as the service config says; it never repeats the two writes above.
+	answer, err = c.readOne(ctx, users[2], 20*time.Second)
+	if err != nil {
+		return err
+	}
+	fmt.Println("retry:", answer.GetPresenceDefinition().GetSystemPresence())
+
+	answer, err = c.readOne(ctx, users[3], 3*time.Second)
+	switch status.Code(err) {
+	case codes.OK:
+		fmt.Println("deadline:", answer.GetPresenceDefinition().GetSystemPresence())
+	case codes.DeadlineExceeded:
+		fmt.Println("deadline: exceeded")
+	default:
+		return err
+	}
+	return nil
+}
+
+func main() {
+	address, caFile, token := "127.0.0.1:50051", "", "any"
+	if len(os.Args) > 1 {
+		address = os.Args[1]
+	}
+	if len(os.Args) > 2 {
+		caFile = os.Args[2]
+	}
+	if value, ok := os.LookupEnv("PRESENCE_GATEWAY_TOKEN"); ok {
+		token = value
+	}
+	connection, err := connect(address, caFile)
+	if err == nil {
+		defer connection.Close()
+		err = run(context.Background(), newClient(connection, token))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "failed:", explain(err))
+		os.Exit(1)
+	}
+}
