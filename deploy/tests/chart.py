@@ -60,7 +60,7 @@ def resources_in(rendered):
     found = []
     for path, text in sorted(rendered.items()):
         if path.endswith(".yaml"):
-            found += [resource for resource in yaml.safe_load_all(text) if resource]
+            found += [resource for resource in yaml.load_all(text, Loader=yaml.CSafeLoader) if resource]
     return found
 
 
