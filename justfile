@@ -14,7 +14,7 @@ export PATH := justfile_directory() / ".ci/.venv/bin:" + env("PATH")
 
 # All that must hold before a change is accepted.
 [group("check")]
-check: fmt-check spelling links-inside workflows site lint doc deny test test-load (fuzz "15") deploy-check clients docs-run interop
+check: fmt-check spelling links-inside workflows site lint doc deny test test-load (fuzz "15") deploy-check clients stubs-check docs-run interop
 
 # What takes seconds once the crates are built: before each commit.
 [group("check")]
@@ -98,6 +98,11 @@ image *arguments:
 clients *languages:
     tests/clients/run "$@"
 
+# The packages of stubs: makes them, installs each, runs its example.
+[group("test")]
+stubs-check *directory:
+    tests/stubs/run "$@"
+
 # The vendor's SDKs, other clients, proxies, buf; arguments go to pytest.
 [group("test")]
 interop *arguments:
@@ -158,9 +163,19 @@ call rpc *arguments:
     PRESENCE_GATEWAY_TOKEN=${PRESENCE_GATEWAY_TOKEN:-any} cargo run --quiet -- call "$@"
 
 # Writes what a release gives to callers: `just release DIRECTORY`.
-[group("run")]
+[group("release")]
 release directory:
     proto/release "$@"
+
+# Makes the packages of stubs: a wheel, an npm package, a Go module.
+[group("release")]
+stubs directory="dist/stubs":
+    stubs/build "$@"
+
+# Makes this contract the one that later ones are compared with.
+[group("release")]
+baseline:
+    proto/release --baseline
 
 [private]
 _tools:

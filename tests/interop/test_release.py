@@ -59,6 +59,13 @@ def test_no_caller_of_the_last_release_breaks(release):
     assert done.returncode == 0, output_of(done)
 
 
+@pytest.mark.parametrize("words", [["--baselin"], [], ["out", "more"]])
+def test_other_arguments_are_rejected(release, checkout, words):
+    done = release(checkout, *words)
+    assert done.returncode == 1, output_of(done)
+    assert "give the directory to write to, or --check" in done.stderr or "no option --baselin" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
@@ -82,11 +89,11 @@ def test_a_breaking_change_is_rejected(release, checkout, tmp_path, file, old, n
     assert (checkout / "proto" / "baseline.binpb").read_bytes() == baseline
 
 
-def test_a_released_element_cannot_be_removed(release, checkout, tmp_path):
+def test_a_released_element_cannot_be_removed(release, checkout):
     service = checkout / SERVICE
     before = service.read_text(encoding="utf-8")
     change(service, "service PresenceService {", "service Newer {}\n\nservice PresenceService {")
-    done = release(checkout, tmp_path / "out")
+    done = release(checkout, "--baseline")
     assert done.returncode == 0, output_of(done)
 
     service.write_text(before, encoding="utf-8")
@@ -134,8 +141,10 @@ def _compile(protos, out):
 
 
 def test_the_artefacts_are_reproducible(release, checkout, tmp_path):
+    baseline = (checkout / "proto" / "baseline.binpb").read_bytes()
     for name in ("first", "second"):
         done = release(checkout, tmp_path / name)
         assert done.returncode == 0, output_of(done)
     for path in (tmp_path / "first").iterdir():
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes(), path.name
+    assert (checkout / "proto" / "baseline.binpb").read_bytes() == baseline
