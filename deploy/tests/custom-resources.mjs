@@ -2,9 +2,8 @@
 // and tells what is wrong with each: a field that its kind does not have, by the
 // types that were made of its definition; a value that is not allowed, by the
 // checks that were.
-import { readFileSync, writeFileSync, mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import ts from "typescript";
+import { readFileSync } from "node:fs";
+import { problemsOfTypes } from "./types.mjs";
 
 const PACKAGES = {
   "cert-manager.io/v1": "@kubernetes-models/cert-manager/cert-manager.io/v1",
@@ -37,25 +36,6 @@ for (const resource of resources) {
   }
 }
 
-// Below this directory, where the packages are found.
-const directory = mkdtempSync(join(import.meta.dirname, ".types-"));
-try {
-  const file = join(directory, "resources.mts");
-  writeFileSync(file, sources.join(""));
-  const program = ts.createProgram([file], {
-    noEmit: true,
-    strict: true,
-    skipLibCheck: true,
-    types: [],
-    target: ts.ScriptTarget.ESNext,
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-  });
-  for (const found of ts.getPreEmitDiagnostics(program)) {
-    problems.push(ts.flattenDiagnosticMessageText(found.messageText, " "));
-  }
-} finally {
-  rmSync(directory, { recursive: true });
-}
+problems.push(...problemsOfTypes(sources.join("")));
 
 console.log(JSON.stringify(problems));

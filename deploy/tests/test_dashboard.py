@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import time
+from pathlib import Path
 
 import drawing
 import grafana
@@ -31,6 +32,29 @@ def test_every_query_parses(tools, tmp_path):
     done = subprocess.run([tools / "promtool", "check", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(rules)} rules found" in done.stdout
+
+
+def problems(dashboard):
+    """What of a dashboard Grafana's own types do not have."""
+    here = Path(__file__).parent
+    done = subprocess.run(
+        ["node", "dashboard-types.mjs"], cwd=here, input=json.dumps(dashboard), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_grafanas_types_have_each_field_of_the_dashboard():
+    assert problems(grafana.load()) == []
+
+
+def test_a_misspelt_field_or_value_is_reported():
+    text = json.dumps(grafana.load())
+    for right, wrong in (('"refresh"', '"refreshed"'), ('"placement"', '"place"'), ('"desc"', '"falling"')):
+        assert right in text
+        text = text.replace(right, wrong)
+    reported = " ".join(problems(json.loads(text)))
+    assert all(word in reported for word in ("refreshed", "place", "falling")), reported
 
 
 def test_panels_have_descriptions_and_do_not_overlap():
