@@ -1,7 +1,6 @@
 """A gateway in front of a sandbox, and a Prometheus that scrapes it, all on free ports."""
 
 import json
-import subprocess
 import time
 import urllib.error
 import urllib.parse
@@ -71,27 +70,13 @@ def monitored(gateway, tools, directory, interval, settings, sandbox=()):
         f"--web.listen-address=127.0.0.1:{own}",
     ]
     with (
-        _running([gateway, "sandbox", "--listen", f"127.0.0.1:{vendor}", *sandbox], directory / "sandbox.log"),
+        processes.running([gateway, "sandbox", "--listen", f"127.0.0.1:{vendor}", *sandbox], directory / "sandbox.log"),
         processes.serving(gateway, settings | addresses, health, directory / "gateway.log"),
-        _running(scraper, directory / "prometheus.log"),
+        processes.running(scraper, directory / "prometheus.log"),
     ):
         yield Monitored(
             f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics}/metrics", f"http://127.0.0.1:{vendor}", f"http://127.0.0.1:{own}"
         )
-
-
-@contextmanager
-def _running(command, log):
-    """Runs a program for a block."""
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [str(word) for word in command], env=processes.environment(), stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(processes.WITHIN)
 
 
 def http(url, body=None, method=None):

@@ -64,6 +64,30 @@ def serving(gateway, settings, health_port, log):
             process.wait()
 
 
+@contextmanager
+def running(command, log, settings=()):
+    """Runs a program for a block, which it must outlive, in a process group of its own."""
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            env=environment() | dict(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+        assert process.poll() is None, f"{command[0]} ended:\n{_output(log)}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(WITHIN)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 def _await_ready(process, port, log):
     deadline = time.monotonic() + WITHIN
     while True:
