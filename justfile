@@ -152,6 +152,11 @@ links-inside:
 generate:
     UPDATE=1 cargo test --test gateway contract::
 
+# Draws deploy/dashboard.png from a gateway under load (some 11 minutes; not in the check).
+[group("docs")]
+dashboard *arguments:
+    deploy/draw-dashboard "$@"
+
 # Serves the simulated vendor through the gateway; arguments are flags of `serve`.
 [group("run")]
 sandbox *flags:

@@ -18,7 +18,7 @@ INTERVAL = 5  # seconds between scrapes
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--minutes", type=float, default=12, help="how long the load lasts (12)")
+    arguments.add_argument("--minutes", type=float, default=10, help="how long the load lasts (10)")
     arguments.add_argument(
         "--output", type=Path, default=manifests.DEPLOY / "dashboard.png", help="the file (deploy/dashboard.png)"
     )

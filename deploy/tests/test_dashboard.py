@@ -16,6 +16,8 @@ import yaml
 from monitored import WITHIN, http, monitored
 from PIL import Image
 
+PICTURE = manifests.DEPLOY / "dashboard.png"
+
 
 def queries():
     """Each query of each panel, as Grafana sends it with all options selected."""
@@ -185,3 +187,9 @@ def test_every_panel_can_be_drawn_from_the_answers(prometheus, tmp_path):
     assert set(drawn) == {panel["title"] for panel in grafana.panels(grafana.load())}
     assert [title for title, series in drawn.items() if series == 0] == [], "these panels are empty"
     assert Image.open(picture).text["Description"] == "the calls of this test"
+
+
+def test_the_picture_is_of_this_dashboard():
+    drawn = Image.open(PICTURE)
+    assert drawn.text["Dashboard"] == grafana.fingerprint(grafana.load()), "the dashboard has changed: run `just dashboard`"
+    assert PICTURE.stat().st_size < 300 * 1024
