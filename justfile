@@ -167,10 +167,15 @@ sandbox *flags:
 call rpc *arguments:
     PRESENCE_GATEWAY_TOKEN=${PRESENCE_GATEWAY_TOKEN:-any} cargo run --quiet -- call "$@"
 
-# Writes what a release gives to callers: `just release DIRECTORY`.
+# Builds all files of a release, from a clean checkout.
 [group("release")]
-release directory:
-    proto/release "$@"
+release directory="dist":
+    release/build "$@"
+
+# Makes a release and tries its files (not in the check).
+[group("release")]
+release-check *directory:
+    tests/release/run "$@"
 
 # Makes the packages of stubs: a wheel, an npm package, a Go module.
 [group("release")]
