@@ -7,13 +7,17 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Each file with the texts that stand before a version. `Cargo.lock` is held by
 /// `--locked`. The measurements in docs/ name the version that was measured.
-const PLACES: [(&str, &[&str]); 6] = [
+const PLACES: [(&str, &[&str]); 7] = [
     ("README.md", &["\nVersion "]),
     (
         "deploy/Dockerfile",
         &["presence-gateway:", "\nARG VERSION="],
     ),
-    ("deploy/README.md", &["presence-gateway:"]),
+    ("deploy/README.md", &["presence-gateway:", "?ref=v"]),
+    (
+        "deploy/chart/Chart.yaml",
+        &["\nversion: ", "\nappVersion: "],
+    ),
     (
         "deploy/overlays/production/kustomization.yaml",
         &["newTag: "],
