@@ -1,13 +1,17 @@
-//! The commands of the program: `serve`, `sandbox` and `call`.
+//! The commands of the program.
 
 pub mod app;
 pub mod call;
-pub mod exit;
+pub mod command_line;
+mod completions;
+mod exit;
 mod fd_limit;
+mod help;
+mod man;
 mod port;
 mod runtime;
 #[cfg(feature = "sandbox")]
-pub mod sandbox;
-pub mod serve;
+mod sandbox;
+mod serve;
 mod signals;
-pub mod unexpected;
+mod unexpected;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The exit code of a wrong command line or variable: `EX_USAGE` of sysexits.
-pub const EXIT_USAGE: u8 = 64;
+pub(super) const EXIT_USAGE: u8 = 64;
 
 /// Why a server does not start.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub(super) fn misconfigured(problems: &[String]) -> ExitCode {
     EXIT_USAGE.into()
 }
 
-fn report(problem: impl Display) {
+/// Prints a problem.
+pub(super) fn report(problem: impl Display) {
     let _ = writeln!(io::stderr(), "presence-gateway: {problem}");
 }

@@ -2,6 +2,7 @@ mod call_deadlines;
 mod call_signals;
 mod call_streams;
 mod command_line;
+mod completions;
 mod log;
 mod start;
 mod unary_calls;

@@ -1,0 +1,85 @@
+//! The command `man`: the manual pages, made of the help.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Command;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::exit::report;
+
+/// Writes a page for the program and one for each of its commands.
+pub(super) fn write(command: Command, directory: &Path) -> ExitCode {
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    let commands = command.get_subcommands().chain([&command]);
+    let written = fs::create_dir_all(directory).and_then(|()| {
+        for page in commands {
+            write_page(page.clone(), &command, directory)?;
+        }
+        Ok(())
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let directory = directory.display();
+            report(format_args!("cannot write pages to `{directory}`: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write_page(command: Command, program: &Command, directory: &Path) -> io::Result<()> {
+    let is_program = command.get_name() == program.get_name();
+    let page = Man::new(command.clone())
+        .source(concat!("presence-gateway ", env!("CARGO_PKG_VERSION")))
+        .manual("User Commands");
+    let mut file = File::create(directory.join(page.get_filename()))?;
+    page.render_title(&mut file)?;
+    page.render_name_section(&mut file)?;
+    page.render_synopsis_section(&mut file)?;
+    page.render_description_section(&mut file)?;
+    page.render_options_section(&mut file)?;
+    if is_program {
+        page.render_subcommands_section(&mut file)?;
+    }
+    let mut rest = Roff::default();
+    add_notes(&mut rest, &command);
+    add_references(&mut rest, is_program, program);
+    rest.to_writer(&mut file)?;
+    file.flush()
+}
+
+/// Adds the text below the flags as it stands: the renderer of the library would fill
+/// its lines, and so join those of examples.
+fn add_notes(page: &mut Roff, command: &Command) {
+    let notes = command.get_after_long_help();
+    if let Some(notes) = notes.or_else(|| command.get_after_help()) {
+        page.control("SH", ["NOTES"]).control("nf", []);
+        for line in notes.to_string().lines() {
+            page.text([roman(line)]);
+        }
+        page.control("fi", []);
+    }
+}
+
+fn add_references(page: &mut Roff, is_program: bool, program: &Command) {
+    let name = program.get_name();
+    let pages: Vec<String> = if is_program {
+        let commands = program.get_subcommands();
+        commands
+            .map(|it| format!("{name}-{}", it.get_name()))
+            .collect()
+    } else {
+        vec![name.to_owned()]
+    };
+    page.control("SH", ["SEE ALSO"]);
+    let last = pages.len() - 1;
+    for (index, page_name) in pages.into_iter().enumerate() {
+        let end = if index == last { "(1)" } else { "(1), " };
+        page.text([bold(page_name), roman(end)]);
+    }
+}

@@ -1,0 +1,114 @@
+//! Completion in a shell, and the manual pages.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::certificates::TempDir;
+use crate::support::process::run;
+use crate::support::serve_flags::flags_of_serve;
+
+/// The words that bash offers for the last of these.
+fn completed(words: &[&str]) -> Vec<String> {
+    let script = run(&["completions", "bash"], &[]).stdout;
+    let cursor = words.len() - 1;
+    let (last, previous) = (words[cursor], words[cursor - 1]);
+    let test = format!(
+        "{script}\n\
+         COMP_WORDS=({}); COMP_CWORD={cursor}\n\
+         _presence__gateway presence-gateway '{last}' '{previous}'\n\
+         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.join(" ")
+    );
+    let bash = Command::new("bash").args(["-euo", "pipefail", "-c", &test]);
+    let output = { bash }.output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    // Outside a completion, bash has none of its options to change.
+    let errors = errors.replace("compopt: not currently executing completion function", "");
+    assert!(
+        output.status.success() || errors.contains("compopt"),
+        "{errors}"
+    );
+    let words = String::from_utf8(output.stdout).unwrap();
+    words.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_flags_rpcs_and_values() {
+    for (words, expected) in [
+        (&["presence-gateway", "ser"][..], &["serve"][..]),
+        (
+            &["presence-gateway", "serve", "--max-in"],
+            &["--max-in-flight"],
+        ),
+        (
+            &["presence-gateway", "call", "GetUserPresences"],
+            &["GetUserPresencesPurecloud"],
+        ),
+        (
+            &["presence-gateway", "serve", "--region", "ap-northeast"],
+            &["ap-northeast-1", "ap-northeast-2", "ap-northeast-3"],
+        ),
+        (&["presence-gateway", "completions", "f"], &["fish"]),
+    ] {
+        assert_eq!(completed(words), expected, "{words:?}");
+    }
+}
+
+#[test]
+fn each_shell_has_a_script_with_all_flags_of_serve() {
+    for (shell, beginning) in [
+        ("bash", "_presence__gateway() {"),
+        ("zsh", "#compdef presence-gateway"),
+        ("fish", "#"),
+    ] {
+        let output = run(&["completions", shell], &[]);
+        assert_eq!(output.code, Some(0), "{output:#?}");
+        assert!(output.stdout.starts_with(beginning), "{}", output.stdout);
+        for flag in flags_of_serve() {
+            assert!(
+                output.stdout.contains(&flag.name),
+                "{shell}: --{}",
+                flag.name
+            );
+        }
+    }
+    let unknown = run(&["completions", "tcsh"], &[]);
+    assert_eq!(unknown.code, Some(64), "{unknown:#?}");
+    assert!(unknown.stderr.contains("bash, zsh, fish"), "{unknown:#?}");
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let folder = TempDir::new();
+    let marker = folder.file("marker", "");
+    let folder = folder.path().join("man/man1").to_str().unwrap().to_owned();
+    let output = run(
+        &["man", &folder],
+        &[("PRESENCE_GATEWAY_REGION", "us-east-1")],
+    );
+    assert_eq!(output.code, Some(0), "{output:#?}");
+    let page = |name: &str| {
+        let path = format!("{folder}/{name}.1");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    };
+    let program = page("presence-gateway");
+    for command in ["serve", "sandbox", "call", "completions", "man"] {
+        let name = format!("presence-gateway-{command}");
+        assert!(page(&name).starts_with(".ie"), "{}", page(&name));
+        let name = name.replace('-', "\\-");
+        assert!(program.contains(&format!("{name}\\fR(1)")), "{program}");
+    }
+    let serve = page("presence-gateway-serve");
+    for flag in flags_of_serve() {
+        for text in [format!("--{}", flag.name), flag.variable] {
+            let text = text.replace('-', "\\-");
+            assert!(serve.contains(&text), "{text}: {serve}");
+        }
+    }
+    // The page is the same wherever it is made.
+    assert!(!serve.contains("us\\-east\\-1\\fR"), "{serve}");
+
+    let file = run(&["man", &marker], &[]);
+    assert_eq!(file.code, Some(1), "{file:#?}");
+    assert!(file.stderr.contains("cannot write pages to"), "{file:#?}");
+}
