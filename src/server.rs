@@ -3,6 +3,7 @@
 mod body;
 mod connection;
 mod discard;
+mod http1;
 mod in_flight;
 pub mod limits;
 mod listener;

@@ -43,28 +43,37 @@ pub(super) struct ConnectionPolicy {
     pub discard: Discard,
 }
 
-/// Reads the preface of a connection. Returns what it has read if that is not
-/// HTTP/2, so that hyper rejects it.
+/// How a connection begins.
+#[derive(Debug)]
+pub(super) enum Opening {
+    /// With the preface of HTTP/2, which has been read.
+    Http2,
+    /// With these bytes, which are another protocol.
+    Other(Vec<u8>),
+}
+
+/// Reads the preface of a connection, or as much as shows that there is none.
 ///
 /// Inside hyper, a connection that never completes its preface would hold up
 /// the shutdown (<https://github.com/hyperium/hyper/issues/4170>).
-pub(super) async fn preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+pub(super) async fn opening(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Opening> {
     let mut read = Vec::with_capacity(PREFACE.len());
-    while read.len() < PREFACE.len() && PREFACE.starts_with(&read) {
+    while PREFACE.starts_with(&read) {
         let missing = (PREFACE.len() - read.len()) as u64;
+        if missing == 0 {
+            return Ok(Opening::Http2);
+        }
         if (&mut *stream).take(missing).read_buf(&mut read).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    Ok(read)
+    Ok(Opening::Other(read))
 }
 
 /// Serves a connection until it reaches its maximum age, GOAWAY is requested, or
-/// `closing` changes; then drains it. `first` are the bytes that [`preface`] has
-/// read.
+/// `closing` changes; then drains it. [`opening`] has read its preface.
 pub(super) async fn serve<S>(
     stream: S,
-    first: Vec<u8>,
     router: Router,
     (policy, activity): (ConnectionPolicy, ConnectionActivity),
     mut closing: watch::Receiver<()>,
@@ -75,7 +84,7 @@ pub(super) async fn serve<S>(
     let service = router
         .map_request(move |call: Request<Incoming>| call.map(|message| discard.wrap(message)));
     let (reader, writer) = tokio::io::split(stream);
-    let stream = tokio::io::join(Cursor::new(first).chain(reader), writer);
+    let stream = tokio::io::join(Cursor::new(PREFACE).chain(reader), writer);
     let connection = http2::Builder::new(StreamExecutor(activity.clone()))
         .timer(TokioTimer::new())
         .max_header_list_size(MAX_METADATA)
@@ -167,13 +176,14 @@ mod tests {
         let (close, closing) = watch::channel(());
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         let serving = tokio::spawn(async move {
-            let preface = preface(&mut server).await.unwrap();
+            let opening = opening(&mut server).await.unwrap();
+            assert!(matches!(opening, Opening::Http2), "{opening:?}");
             let policy = ConnectionPolicy {
                 max_deadline: MAX_DEADLINE,
                 discard: Discard::new(),
             };
             let policy_and_activity = (policy, ConnectionActivity::new());
-            serve(server, preface, router, policy_and_activity, closing).await;
+            serve(server, router, policy_and_activity, closing).await;
         });
         (client, close, serving)
     }

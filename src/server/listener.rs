@@ -12,7 +12,7 @@
 pub(super) mod tls;
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,9 +22,10 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::connection::activity::ConnectionActivity;
-use super::connection::{self, ConnectionPolicy};
+use super::connection::{self, ConnectionPolicy, Opening};
+use super::http1;
 use super::limits::{ACCEPT_BACKOFF, HANDSHAKE_TIMEOUT, MAX_SCRAPES, SCRAPE_TIMEOUT};
-use super::listener::tls::Tls;
+use super::listener::tls::{Accepted, Tls};
 
 /// The settings of a port, which [`Listener::serve`] consumes.
 #[derive(Debug, Clone)]
@@ -149,7 +150,15 @@ impl Listener {
             return self.serve_connection(stream, end, activity, closing).await;
         };
         match timeout_at(end, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.serve_connection(stream, end, activity, closing).await,
+            Ok(Ok(Accepted::Http2(stream))) => {
+                self.serve_connection(*stream, end, activity, closing).await;
+            }
+            Ok(Ok(Accepted::Tls(stream))) => {
+                reject(end, *stream, Vec::new(), http1::NEEDS_HTTP2).await;
+            }
+            Ok(Ok(Accepted::Plain(stream))) => {
+                reject(end, stream, Vec::new(), http1::NEEDS_TLS).await;
+            }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake timed out"),
         }
@@ -166,21 +175,40 @@ impl Listener {
     {
         match self.protocol {
             Protocol::Http1 => {
-                let connection = http1::Builder::new()
+                let connection = Builder::new()
                     .timer(TokioTimer::new())
                     .keep_alive(false)
                     .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.router));
                 drop(timeout(SCRAPE_TIMEOUT, connection).await);
             }
             Protocol::Http2(policy) => {
-                let first = timeout_at(handshake_end, connection::preface(&mut stream)).await;
-                if let Ok(Ok(first)) = first {
-                    connection::serve(stream, first, self.router, (policy, activity), closing)
-                        .await;
+                match timeout_at(handshake_end, connection::opening(&mut stream)).await {
+                    Ok(Ok(Opening::Http2)) => {
+                        let policy = (policy, activity);
+                        connection::serve(stream, self.router, policy, closing).await;
+                    }
+                    Ok(Ok(Opening::Other(read))) => {
+                        reject(handshake_end, stream, read, http1::NEEDS_HTTP2).await;
+                    }
+                    // Probes and port scans connect and send nothing.
+                    Ok(Err(_)) | Err(_) => {}
                 }
             }
         }
     }
+}
+
+/// Answers a connection that is not HTTP/2, if it is HTTP/1, and closes it.
+async fn reject<S>(end: Instant, stream: S, read: Vec<u8>, problem: &str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let protocol = match read.first() {
+        Some(&tls::HANDSHAKE) => "TLS on a port without it (--tls-cert)",
+        _ => "not HTTP/2",
+    };
+    tracing::debug!(protocol, "closing a connection that cannot carry gRPC");
+    drop(timeout_at(end, http1::reject(stream, read, problem)).await);
 }
 
 /// The open connections of a port.

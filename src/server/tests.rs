@@ -82,8 +82,8 @@ async fn connect(
     #[expect(clippy::disallowed_methods, reason = "a server of the test")]
     tokio::spawn(async move {
         let (_close, closing) = watch::channel(());
-        let preface = connection::preface(&mut io).await.unwrap();
-        connection::serve(io, preface, router, policy_and_activity, closing).await;
+        connection::opening(&mut io).await.unwrap();
+        connection::serve(io, router, policy_and_activity, closing).await;
     });
     let (client, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(window)

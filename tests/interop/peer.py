@@ -145,6 +145,11 @@ class Peer:
         self.until(lambda: self.is_closed, "the end of the connection")
         return self.goaway
 
+    @property
+    def text(self):
+        """What the gateway sent that is no frame."""
+        return self._unread
+
     def is_alive(self):
         """Whether the gateway still replies to a ping."""
         before = self.pongs

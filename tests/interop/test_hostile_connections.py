@@ -29,14 +29,21 @@ def whole(stream, path=READ, *, token=None):
     return opening(stream, path, token=token) + DataFrame(stream, data=message(), flags=["END_STREAM"]).serialize()
 
 
-NOT_HTTP_2 = {
-    "HTTP/1": b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n",
-    "a call in HTTP/1": f"POST {READ} HTTP/1.1\r\nhost: gateway\r\ntransfer-encoding: chunked\r\n\r\n".encode(),
+HTTP_1 = {
+    "a request": b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n",
+    "a call": f"POST {READ} HTTP/1.1\r\nhost: gateway\r\ntransfer-encoding: chunked\r\n\r\n".encode(),
     "an upgrade": b"GET / HTTP/1.1\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: \r\n\r\n",
+    # A closed connection would look like a failure of the network.
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 508,
+    "many requests": b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n" * 300,
+}
+
+NOT_HTTP = {
+    "a request without a protocol": b"GET /\r\n\r\n",
+    "a request that does not end": b"GET /" + b"x" * 100_000,
     "a preface with another letter": PREFACE.replace(b"SM", b"sm") + SettingsFrame(0).serialize(),
     "a preface of another version": PREFACE.replace(b"2.0", b"2.1"),
     "text after the preface": PREFACE + b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n",
-    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 508,
     "mail": b"EHLO gateway\r\n",
     "zeros": b"\x00" * 100_000,
     "ones": b"\xff" * 100_000,
@@ -45,7 +52,7 @@ NOT_HTTP_2 = {
 
 def test_a_connection_without_http_2_is_closed_at_once(attacked, connect):
     begun = time.monotonic()
-    for what, data in NOT_HTTP_2.items():
+    for what, data in NOT_HTTP.items():
         for _ in range(20):
             peer = connect(handshakes=False)
             try:
@@ -53,8 +60,40 @@ def test_a_connection_without_http_2_is_closed_at_once(attacked, connect):
             except ConnectionClosed:
                 pass
             peer.closed()
-            assert not peer.answers, f"{what} is answered: {peer}"
+            assert not peer.answers and not peer.text.startswith(b"HTTP"), f"{what} is answered: {peer}"
     assert time.monotonic() - begun < OPENING / 2
+
+
+def test_a_request_in_http_1_is_answered_with_what_the_port_is(attacked, connect):
+    begun = time.monotonic()
+    for what, data in HTTP_1.items():
+        for _ in range(20):
+            peer = connect(handshakes=False)
+            peer.send(data)
+            peer.closed()
+            head, _, body = peer.text.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 "), f"{what} is not answered: {peer.text}"
+            assert b"presence-gateway call" in body, f"{what}: {body}"
+            assert peer.text.count(b"HTTP/1.1 400 ") == 1, f"{what} is answered more than once"
+    assert time.monotonic() - begun < OPENING / 2
+
+
+def test_a_request_in_http_1_that_does_not_end_has_ten_seconds(attacked, connect):
+    begun = time.monotonic()
+    hesitant = connect(handshakes=False)
+    endless = connect(handshakes=False)
+    endless.send(b"POST / HTTP/1.1\r\n")
+    line = iter(b"GET /" + b"x" * 1000)
+    while not hesitant.is_closed:
+        for peer in (hesitant, endless):
+            try:
+                peer.send(bytes([next(line)]))
+            except ConnectionClosed:
+                pass
+        hesitant.wait(0.5)
+        assert time.monotonic() - begun < 2 * OPENING, "the limit is longer"
+    endless.closed()
+    assert endless.text.startswith(b"HTTP/1.1 400 ") and not hesitant.text
 
 
 def test_a_call_may_arrive_byte_by_byte(attacked, connect):

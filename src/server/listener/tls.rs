@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -17,9 +18,24 @@ use tokio_rustls::server::TlsStream;
 use crate::tls::pem::{self, Identity};
 use crate::tls::{VERSIONS, provider, roots};
 
-/// The ALPN protocol. A client that offers another one, or none, cannot be
-/// served.
-const PROTOCOL: &[u8] = b"h2";
+/// The ALPN protocol of calls.
+const HTTP2: &[u8] = b"h2";
+
+/// The ALPN protocol that is accepted to explain that calls need the other.
+const HTTP1: &[u8] = b"http/1.1";
+
+/// The first byte of a TLS handshake: the type of its record (RFC 8446, section 5.1).
+pub(in crate::server) const HANDSHAKE: u8 = 0x16;
+
+/// A connection as its client has opened it.
+pub(super) enum Accepted {
+    /// TLS for HTTP/2.
+    Http2(Box<TlsStream<TcpStream>>),
+    /// TLS for HTTP/1, or for no protocol that was negotiated.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// No TLS.
+    Plain(TcpStream),
+}
 
 /// The paths of the TLS files.
 #[derive(Debug, Clone)]
@@ -67,24 +83,40 @@ impl Tls {
         })
     }
 
+    /// The certificate of the gateway, as it was read.
+    #[must_use]
+    pub fn leaf(&self) -> Option<CertificateDer<'static>> {
+        let seen = self.seen.read();
+        let (cert, _, _) = seen.as_ref().ok()?;
+        pem::certificates(cert).ok()?.into_iter().next()
+    }
+
+    /// The file with the CAs of clients, if they need a certificate.
+    #[must_use]
+    pub fn client_ca(&self) -> Option<&str> {
+        self.files.client_ca.as_deref()
+    }
+
     /// Performs the handshake of a connection.
     ///
     /// Handshakes do not queue: a client that starts some and continues none
     /// would lock all others out. The limits of connections and of the time for
     /// a handshake bound them.
-    pub(in crate::server) async fn accept(
-        &self,
-        stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
-        let config = Arc::clone(&self.config.read());
-        let stream = TlsAcceptor::from(config).accept(stream).await?;
-        // rustls accepts a client that offers no protocol at all.
-        match stream.get_ref().1.alpn_protocol() {
-            Some(PROTOCOL) => Ok(stream),
-            _ => Err(io::Error::other(
-                "the client does not offer HTTP/2 (ALPN `h2`)",
-            )),
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Accepted> {
+        let mut first = [0; 3];
+        stream.peek(&mut first).await?;
+        // HTTP/1 without TLS. The alert of rustls must do for HTTP/2 (`PRI`), which
+        // understands no response in HTTP/1.
+        if first[0].is_ascii_uppercase() && first != *b"PRI" {
+            return Ok(Accepted::Plain(stream));
         }
+        let config = Arc::clone(&self.config.read());
+        let stream = Box::new(TlsAcceptor::from(config).accept(stream).await?);
+        // rustls accepts a client that offers no protocol at all.
+        Ok(match stream.get_ref().1.alpn_protocol() {
+            Some(HTTP2) => Accepted::Http2(stream),
+            _ => Accepted::Tls(stream),
+        })
     }
 }
 
@@ -128,7 +160,7 @@ impl TlsFiles {
                     .with_single_cert(chain, key)
             });
         let mut config = config.map_err(|error| vec![error.to_string()])?;
-        config.alpn_protocols = vec![PROTOCOL.to_vec()];
+        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         if client_ca.is_some() {
             // A resumed session presents no certificate again, so it would outlast
             // the certificate that it began with.

@@ -4,10 +4,12 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, header};
 
+use crate::server::http1::USAGE;
+
 /// The response to a request that is not a gRPC call; `None` for a gRPC call.
 pub(super) fn reject(request: &Request) -> Option<Response> {
     if request.method() != Method::POST {
-        let text = "this is a gRPC server: calls use the method POST\n";
+        let text = format!("Calls use the method POST.\n\n{USAGE}");
         let allow = [(header::ALLOW, "POST")];
         return Some((StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response());
     }
@@ -17,6 +19,6 @@ pub(super) fn reject(request: &Request) -> Option<Response> {
     if matches!(subtype, Some([] | [b'+' | b';', ..])) {
         return None;
     }
-    let text = "this is a gRPC server: send the content type `application/grpc`\n";
+    let text = format!("Calls have the content type `application/grpc`.\n\n{USAGE}");
     Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response())
 }

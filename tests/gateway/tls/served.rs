@@ -1,10 +1,13 @@
 //! Which clients a gateway with a certificate serves, with which protocols, and
 //! health without TLS.
 
+use std::sync::Arc;
+
 use rustls::version;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tonic::Code;
 use tonic::transport::Endpoint;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
@@ -156,11 +159,7 @@ async fn tls_1_2_and_1_3_carry_http_2_and_nothing_else() {
 #[tokio::test]
 async fn a_client_without_tls_is_disconnected() {
     let secure = secure(&[], &[]);
-    for bytes in [
-        crate::support::raw_http::PREFACE,
-        b"GET / HTTP/1.1\r\n\r\n",
-        &[0x16; 5000],
-    ] {
+    for bytes in [crate::support::raw_http::PREFACE, &[0x16; 5000]] {
         let mut stream = TcpStream::connect(&secure.gateway.address).await.unwrap();
         // The gateway can close the connection in the middle.
         let _ = stream.write_all(bytes).await;
@@ -170,6 +169,46 @@ async fn a_client_without_tls_is_disconnected() {
     }
     let config = client_config(&secure.authority, None);
     channel(&secure.gateway.address, &config).await.unwrap();
+}
+
+/// Sends a request in HTTP/1 and reads the response.
+async fn http1(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+    let request = b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    response
+}
+
+#[tokio::test]
+async fn a_request_in_http_1_is_answered_with_how_to_call_and_is_no_call() {
+    let secure = secure(&[], &[]);
+    let address = secure.gateway.address.clone();
+    let response = http1(TcpStream::connect(&address).await.unwrap()).await;
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    assert!(response.contains("This port uses TLS"), "{response}");
+    for offered in [vec![b"http/1.1".to_vec()], vec![]] {
+        let mut config = client_config(&secure.authority, None);
+        config.alpn_protocols = offered;
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = TcpStream::connect(&address).await.unwrap();
+        let name = "localhost".try_into().unwrap();
+        let stream = connector.connect(name, stream).await.unwrap();
+        let response = http1(stream).await;
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+        assert!(response.contains("needs HTTP/2"), "{response}");
+        assert!(
+            response.contains("presence-gateway call --list"),
+            "{response}"
+        );
+    }
+    call(&format!("https://{address}"), &["--tls-ca", &secure.ca]);
+    secure.gateway.signal("TERM");
+    let (_, log) = secure.gateway.wait();
+    let calls = log
+        .iter()
+        .filter(|line| line.contains(r#""message":"call""#));
+    assert_eq!(calls.count(), 1, "{log:#?}");
 }
 
 /// Returns the address of the health listener from the log.

@@ -97,14 +97,52 @@ async fn an_http_method_other_than_post_is_rejected() {
 }
 
 #[tokio::test]
+async fn a_request_in_http_1_is_answered_with_what_the_port_is() {
+    let vendor = vendor().await;
+    let gateway = Gateway::start(&vendor).await;
+    let call = "POST /genesys.presence.v1.PresenceService/GetPresenceSettings HTTP/1.1\r\n\
+                host: x\r\ncontent-type: application/grpc\r\nauthorization: Bearer token\r\n\
+                content-length: 5\r\n\r\n\0\0\0\0\0";
+    // Libraries report plain text as "no TLS", and a closed connection as a broken one.
+    let tls = "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3} a TLS ClientHello, more or less";
+    let large = format!("GET / HTTP/1.1\r\ncookie: {}\r\n\r\n", "x".repeat(8000));
+    for (request, pieces) in [
+        (
+            "GET / HTTP/1.1\r\nhost: gateway\r\nuser-agent: browser\r\n\r\n",
+            1,
+        ),
+        ("PUT / HTTP/1.0\r\n\r\n", 1),
+        (tls, 1),
+        (call, 1),
+        (call, call.len()),
+        (&large, 2),
+    ] {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        for piece in request.as_bytes().chunks(request.len() / pieces) {
+            stream.write_all(piece).await.unwrap();
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect(&answer);
+        assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
+        let length = format!("content-length: {}\r\n", body.len());
+        assert!(head.contains(&length), "{head}");
+        for text in ["needs HTTP/2", "presence-gateway call --list", "reflection"] {
+            assert!(body.contains(text), "{body}");
+        }
+    }
+    assert!(vendor.received().is_empty());
+}
+
+#[tokio::test]
 async fn a_connection_that_is_not_http_2_is_closed() {
     let vendor = vendor().await;
     let gateway = Gateway::start(&vendor).await;
     for bytes in [
-        "GET / HTTP/1.1\r\nhost: gateway\r\nuser-agent: browser\r\n\r\n",
-        "POST /genesys.presence.v1.PresenceService/GetPresenceSettings HTTP/1.1\r\nhost: x\r\n\
-         content-type: application/grpc\r\nauthorization: Bearer token\r\ncontent-length: 5\r\n\r\n\0\0\0\0\0",
-        "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3} a TLS ClientHello, more or less",
+        "GET /\r\n",
+        "EHLO gateway\r\n",
+        "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand no frames, but some text that is none",
         "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
     ] {
@@ -114,6 +152,7 @@ async fn a_connection_that_is_not_http_2_is_closed() {
         let ended = timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
         // A reset counts as closed.
         assert!(ended.is_ok(), "the connection stays open after {bytes:?}");
+        assert!(!answer.starts_with(b"HTTP"), "{bytes:?} is answered");
     }
     assert!(vendor.received().is_empty());
     gateway
