@@ -2,12 +2,14 @@
 
 pub mod app;
 pub mod call;
+mod check;
 pub mod command_line;
 mod completions;
 mod exit;
 mod fd_limit;
 mod help;
 mod man;
+mod misspelt;
 mod port;
 mod runtime;
 #[cfg(feature = "sandbox")]

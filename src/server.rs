@@ -78,7 +78,6 @@ pub struct Server {
     health: Health,
     calls: InFlight,
     drain: Drain,
-    shutdown_timeouts: ShutdownTimeouts,
     policy: ConnectionPolicy,
 }
 
@@ -91,7 +90,6 @@ impl Server {
     pub async fn new<S, F>(
         services: S,
         limits: CallLimits,
-        shutdown_timeouts: ShutdownTimeouts,
         telemetry: Telemetry,
     ) -> io::Result<Self>
     where
@@ -128,7 +126,6 @@ impl Server {
             health,
             calls,
             drain,
-            shutdown_timeouts,
             policy: ConnectionPolicy {
                 max_deadline: limits.deadlines.max,
                 discard: Discard::new(),
@@ -136,9 +133,14 @@ impl Server {
         })
     }
 
-    /// Serves until `shutdown` completes, then shuts down in phases: health
-    /// reports `NOT_SERVING`, the lame duck passes, the calls in flight drain.
-    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    /// Serves until `shutdown` completes, then shuts down in phases, with the timeouts
+    /// that it returns: health reports `NOT_SERVING`, the lame duck passes, the calls in
+    /// flight drain.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ShutdownTimeouts>,
+    ) {
         let public = Listener {
             router: self.router,
             tls: self.tls.clone(),
@@ -168,8 +170,7 @@ impl Server {
             let closing = callers_gone.map(drop);
             probes.serve(listener, closing, sleep(GOAWAY_GRACE)).await;
         };
-        let phases =
-            shutdown::run_phases(shutdown, self.shutdown_timeouts, &self.health, &self.drain);
+        let phases = shutdown::run_phases(shutdown, &self.health, &self.drain);
         let served = async { tokio::join!(phases, callers, probes) };
         match &self.tls {
             None => drop(served.await),

@@ -3,6 +3,7 @@
 //! Versions 1.2 and 1.3, with the cipher suites of one provider. None of the
 //! suites is weak, so there is no setting.
 
+pub mod certificate;
 pub mod dial;
 pub mod pem;
 

@@ -249,8 +249,8 @@ def test_the_schema_has_every_setting_of_the_program_and_no_other(known):
     other = {name for cell in re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE) for name in re.findall(r"`([A-Z_]+)`", cell)}
     sandbox = set(re.findall(r"^\|[^|]*\|[^|]*\| `(PRESENCE_GATEWAY_SANDBOX_\w+)` \|", (docs / "sandbox.md").read_text(encoding="utf-8"), re.MULTILINE))
     assert telemetry and other and sandbox
-    # These have values of their own.
-    own = {"PRESENCE_GATEWAY_REGION", "PRESENCE_GATEWAY_SANDBOX", "OTEL_RESOURCE_ATTRIBUTES"}
+    # These have values of their own; with the last one, no replica would serve.
+    own = {"PRESENCE_GATEWAY_REGION", "PRESENCE_GATEWAY_SANDBOX", "OTEL_RESOURCE_ATTRIBUTES", "PRESENCE_GATEWAY_CHECK"}
     wanted = (known | telemetry | other | sandbox) - own
     assert allowed == wanted, f"deploy/chart/values.schema.json lacks {wanted - allowed}, and has {allowed - wanted}"
 

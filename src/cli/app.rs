@@ -3,7 +3,7 @@
 use crate::bulk::{BatchCoalescer, BulkContext};
 use crate::config::Limits;
 use crate::grpc::Gateway;
-use crate::server::{Server, ShutdownTimeouts};
+use crate::server::Server;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
 use crate::upstream::client::ClientOptions;
@@ -19,7 +19,6 @@ pub async fn server(
     upstream: Endpoint,
     client: ClientOptions,
     limits: Limits,
-    shutdown: ShutdownTimeouts,
     telemetry: Telemetry,
 ) -> Result<Server, String> {
     let rate_limiter = RateLimiter::new(limits.token_requests_per_minute);
@@ -33,6 +32,6 @@ pub async fn server(
         coalescer: limits.bulk_merge_window.map(BatchCoalescer::new),
     });
     let services = move |context, request| gateway.call(context, request);
-    let server = Server::new(services, limits.calls, shutdown, telemetry).await;
+    let server = Server::new(services, limits.calls, telemetry).await;
     server.map_err(|error| error.to_string())
 }

@@ -20,27 +20,28 @@ use crate::config::ServeArgs;
 /// A gRPC gateway in front of the Genesys Cloud presence API
 #[derive(Debug, Parser)]
 #[command(name = "presence-gateway", version = help::VERSION, after_help = help::PROGRAM)]
-struct CommandLine {
+pub(super) struct CommandLine {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// Serve gRPC calls, and forward them to Genesys Cloud or to a sandbox
-    #[command(after_help = help::SERVE, allow_negative_numbers = true)]
+    #[command(after_help = help::SHORT, after_long_help = help::SERVE)]
+    #[command(allow_negative_numbers = true)]
     Serve(Box<ServeArgs>),
     /// Serve the simulated Genesys Cloud alone, over HTTP
     #[cfg(feature = "sandbox")]
     #[command(allow_negative_numbers = true)]
     Sandbox(Box<SandboxArgs>),
     /// Make one call to a running gateway, and print the response
-    #[command(after_help = help::CALL)]
+    #[command(after_help = help::SHORT_CALL, after_long_help = help::CALL)]
     Call(Box<CallArgs>),
     /// Print a script that completes commands, flags and RPCs in a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions {
-        /// The shell
+        /// The shell: bash, zsh or fish
         shell: Shell,
     },
     /// Write the manual pages of the program and of its commands
@@ -77,7 +78,11 @@ pub fn run() -> ExitCode {
 /// Parses the arguments of the process. Returns those that a server does not expect
 /// besides, because it reports them with the other errors of its settings.
 fn parse(mut arguments: Vec<OsString>) -> (Result<CommandLine, Error>, Vec<String>) {
-    let command = without_empty_variables(CommandLine::command());
+    let mut command = without_empty_variables(CommandLine::command());
+    if arguments.iter().any(|argument| argument == "-h") {
+        // The short help is for one screen.
+        command = without_variables(command);
+    }
     let (mut first_error, mut unexpected) = (None, Vec::new());
     let is_server = arguments
         .get(1)
@@ -96,4 +101,11 @@ fn parse(mut arguments: Vec<OsString>) -> (Result<CommandLine, Error>, Vec<Strin
             parsed => return (parsed, unexpected),
         }
     }
+}
+
+/// Leaves the variables out of the help.
+fn without_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|argument| argument.hide_env(true))
+        .mut_subcommands(without_variables)
 }

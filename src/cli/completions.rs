@@ -32,7 +32,11 @@ pub(super) fn print(command: Command, shell: Shell) -> ExitCode {
     let (mut command, mut script) = (with_values(command), Vec::new());
     let name = command.get_name().to_owned();
     aot::generate(shell, &mut command, name, &mut script);
-    match io::stdout().write_all(&script) {
+    // In bash, the arguments of a command are not completed if the program's name has a
+    // hyphen (<https://github.com/clap-rs/clap/issues/6421>): two names differ.
+    let script = String::from_utf8_lossy(&script);
+    let script = script.replace("presence__subcmd__gateway", "presence__gateway");
+    match io::stdout().write_all(script.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(format_args!("cannot write the script: {error}"));

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use super::misspelt;
+
 /// The exit code of a wrong command line or variable: `EX_USAGE` of sysexits.
 pub(super) const EXIT_USAGE: u8 = 64;
 
@@ -37,6 +39,7 @@ pub(super) fn exit_code(result: Result<ExitCode, StartupError>) -> ExitCode {
 /// Reports every problem of a configuration.
 pub(super) fn misconfigured(problems: &[String]) -> ExitCode {
     problems.iter().for_each(report);
+    misspelt::in_environment().iter().for_each(warn);
     report("--help lists the flags");
     EXIT_USAGE.into()
 }
@@ -44,4 +47,9 @@ pub(super) fn misconfigured(problems: &[String]) -> ExitCode {
 /// Prints a problem.
 pub(super) fn report(problem: impl Display) {
     let _ = writeln!(io::stderr(), "presence-gateway: {problem}");
+}
+
+/// Prints what is no error, but most likely a mistake.
+pub(super) fn warn(problem: impl Display) {
+    report(format_args!("warning: {problem}"));
 }

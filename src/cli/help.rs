@@ -40,6 +40,10 @@ In front of Genesys Cloud:
 Exit codes: 0 for success, 1 for a failure, 64 for a wrong command line or variable."
 );
 
+/// Below the flags that `-h` shows.
+pub(super) const SHORT: &str = "\
+These are the flags that are used most; each is also a variable. `--help` has all of them.";
+
 /// Below the flags of `serve`.
 pub(super) const SERVE: &str = concat!(
     with_sandbox!(
@@ -64,8 +68,16 @@ Other variables:
     ),
     "
 SIGTERM and Ctrl-C shut it down: health turns NOT_SERVING, connections are accepted for
---lame-duck, then calls in flight have --drain-timeout to finish. A second signal stops it at once."
+--lame-duck, then calls in flight have --drain-timeout to finish. A second signal stops it at once.",
+    with_sandbox!(
+        "
+On a terminal, Ctrl-C ends a gateway on its sandbox without delay, unless these flags are given.",
+        ""
+    )
 );
+
+/// Below the flags of `call` that `-h` shows.
+pub(super) const SHORT_CALL: &str = "`--help` has examples, the variables and the exit codes.";
 
 /// Below the flags of `call`.
 pub(super) const CALL: &str = "\

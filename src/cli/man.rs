@@ -8,17 +8,20 @@ use std::process::ExitCode;
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use jiff::Timestamp;
 
 use super::exit::report;
 
 /// Writes a page for the program and one for each of its commands.
 pub(super) fn write(command: Command, directory: &Path) -> ExitCode {
-    let mut command = command.disable_help_subcommand(true);
+    let mut command = command
+        .disable_help_subcommand(true)
+        .mut_subcommands(|command| command.mut_args(|it| it.hide_possible_values(true)));
     command.build();
     let commands = command.get_subcommands().chain([&command]);
     let written = fs::create_dir_all(directory).and_then(|()| {
         for page in commands {
-            write_page(page.clone(), &command, directory)?;
+            write_page(page, &command, directory)?;
         }
         Ok(())
     });
@@ -32,9 +35,10 @@ pub(super) fn write(command: Command, directory: &Path) -> ExitCode {
     }
 }
 
-fn write_page(command: Command, program: &Command, directory: &Path) -> io::Result<()> {
+fn write_page(command: &Command, program: &Command, directory: &Path) -> io::Result<()> {
     let is_program = command.get_name() == program.get_name();
     let page = Man::new(command.clone())
+        .date(date())
         .source(concat!("presence-gateway ", env!("CARGO_PKG_VERSION")))
         .manual("User Commands");
     let mut file = File::create(directory.join(page.get_filename()))?;
@@ -47,10 +51,19 @@ fn write_page(command: Command, program: &Command, directory: &Path) -> io::Resu
         page.render_subcommands_section(&mut file)?;
     }
     let mut rest = Roff::default();
-    add_notes(&mut rest, &command);
+    add_notes(&mut rest, command);
     add_references(&mut rest, is_program, program);
     rest.to_writer(&mut file)?;
     file.flush()
+}
+
+/// The day on which the pages are made, or that of `SOURCE_DATE_EPOCH`, by which builds
+/// are reproducible (<https://reproducible-builds.org/specs/source-date-epoch/>).
+fn date() -> String {
+    let given = std::env::var("SOURCE_DATE_EPOCH").ok();
+    let given = given.and_then(|it| Timestamp::from_second(it.parse().ok()?).ok());
+    let time = given.unwrap_or_else(Timestamp::now);
+    time.strftime("%Y-%m-%d").to_string()
 }
 
 /// Adds the text below the flags as it stands: the renderer of the library would fill

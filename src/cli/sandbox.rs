@@ -4,14 +4,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Args;
+use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::exit::{self, StartupError};
+use super::misspelt::{self, Misspelt};
 use super::port::{self, bind};
 use super::runtime;
 use super::signals::Signals;
 use crate::args::ConfigErrors;
-use crate::config;
+use crate::config::ListenAddress;
 use crate::logging::{self, LogFormat};
 use crate::sandbox::{self, Sandbox, Settings};
 use crate::upstream::endpoint::Endpoint;
@@ -36,7 +38,7 @@ pub fn sandbox(args: &SandboxArgs, unexpected: Vec<String>) -> ExitCode {
     for error in unexpected {
         errors.add(error);
     }
-    let listen = errors.parse("listen", &args.listen, config::parse_address);
+    let listen = errors.parse("listen", &args.listen, str::parse);
     let settings = Settings::read(&args.settings, &mut errors);
     let filter = errors.take(logging::filter());
     let threads = errors.take(runtime::threads());
@@ -49,14 +51,16 @@ pub fn sandbox(args: &SandboxArgs, unexpected: Vec<String>) -> ExitCode {
     }
 }
 
-async fn serve(listen: SocketAddr, settings: Settings) -> Result<ExitCode, StartupError> {
+async fn serve(listen: ListenAddress, settings: Settings) -> Result<ExitCode, StartupError> {
     let listener = bind("--listen", listen)?;
     let address = port::address(&listener)?;
     let signals = Signals::listen()?;
     tracing::info!(%address, "serving the sandbox; for its usage see http://{address}/sandbox");
+    misspelt::in_environment().iter().for_each(Misspelt::log);
     let mut served = Ok(());
     let code = signals
         .run_server(|shutdown| async {
+            let shutdown = shutdown.map(drop);
             served = sandbox::serve(listener, Sandbox::new(settings), shutdown).await;
         })
         .await;
@@ -66,7 +70,7 @@ async fn serve(listen: SocketAddr, settings: Settings) -> Result<ExitCode, Start
 /// Serves a sandbox on a free port of this machine, until the sender is dropped.
 /// Calls to it take the same way as calls to the vendor.
 pub(super) fn spawn(settings: Settings) -> Result<(Endpoint, watch::Sender<()>), StartupError> {
-    let listener = bind("--sandbox", (Ipv4Addr::LOCALHOST, 0).into())?;
+    let listener = bind("--sandbox", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let address = port::address(&listener)?;
     let endpoint = Endpoint::from_url(&format!("http://{address}"), false)?;
     let (stop, mut stopped) = watch::channel(());

@@ -4,13 +4,15 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::exit::{self, StartupError};
+use super::misspelt::{self, Misspelt};
 use super::port::{self, bind};
-use super::signals::Signals;
-use super::{app, fd_limit, runtime};
+use super::signals::{ShutdownSignal, Signals};
+use super::{app, check, fd_limit, runtime};
 use crate::config::{Config, ServeArgs, Target};
 use crate::logging;
 use crate::server::serve_metrics;
@@ -22,6 +24,9 @@ use crate::upstream::endpoint::Endpoint;
 #[must_use]
 pub fn serve(args: &ServeArgs, mut errors: Vec<String>) -> ExitCode {
     match (args.to_config(), runtime::threads()) {
+        (Ok(config), Ok(threads)) if errors.is_empty() && config.is_check => {
+            exit::exit_code(check::check(config, threads))
+        }
         (Ok(config), Ok(threads)) if errors.is_empty() => {
             let started = logging::start(config.log_format, config.log_filter.clone());
             let started = started.map_err(StartupError::from);
@@ -37,10 +42,11 @@ pub fn serve(args: &ServeArgs, mut errors: Vec<String>) -> ExitCode {
 
 async fn run(config: Config) -> Result<ExitCode, StartupError> {
     fd_limit::raise();
-    let listener = bind("--listen", config.listen)?;
-    let health = config.health_listen.map(|to| bind("--health-listen", to));
+    let listeners = config.listeners;
+    let listener = bind("--listen", listeners.callers)?;
+    let health = listeners.health.map(|to| bind("--health-listen", to));
     let health = health.transpose()?;
-    let metrics = config.metrics_listen.map(|to| bind("--metrics-listen", to));
+    let metrics = listeners.metrics.map(|to| bind("--metrics-listen", to));
     let metrics = metrics.transpose()?;
     let address = port::address(&listener)?;
     // The sandbox inside the gateway stops when its sender is dropped.
@@ -57,13 +63,7 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     let [traces_to, metrics_to] = settings.endpoints();
     let max_in_flight = config.limits.calls.max_in_flight;
     let (telemetry, providers, page) = Telemetry::start(settings, max_in_flight)?;
-    let server = app::server(
-        upstream.clone(),
-        config.outbound,
-        config.limits,
-        config.shutdown_timeouts,
-        telemetry,
-    );
+    let server = app::server(upstream.clone(), config.outbound, config.limits, telemetry);
     let mut server = server.await?;
     let has_tls = config.tls.is_some();
     server.tls = config.tls;
@@ -84,12 +84,17 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
         "serving"
     );
     unsupported.iter().for_each(Unsupported::log);
+    misspelt::in_environment().iter().for_each(Misspelt::log);
     if sandbox.is_some() {
         print_quickstart(address, has_tls, &upstream);
     }
     server.probes = health;
     let code = signals
         .run_server(|shutdown| async {
+            let shutdown = shutdown.map(|signal| match signal {
+                ShutdownSignal::Terminate => config.shutdown.terminated,
+                ShutdownSignal::Interrupt => config.shutdown.interrupted,
+            });
             let serving = server.serve(listener, shutdown);
             match page.zip(metrics) {
                 None => serving.await,

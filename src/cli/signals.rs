@@ -18,6 +18,18 @@ pub(super) struct Signals {
 /// process that this signal ended.
 pub(super) type FirstSignal = oneshot::Receiver<u8>;
 
+/// The exit code for SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// The signal that shuts a server down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShutdownSignal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+}
+
 impl Signals {
     /// Installs the handlers. Before this call a signal kills the process.
     pub(super) fn listen() -> Result<Self, String> {
@@ -32,9 +44,13 @@ impl Signals {
     /// signal stops it at once.
     pub(super) async fn run_server<F: Future<Output = ()>>(
         self,
-        serve: impl FnOnce(BoxFuture<'static, ()>) -> F,
+        serve: impl FnOnce(BoxFuture<'static, ShutdownSignal>) -> F,
     ) -> ExitCode {
-        let serve = |first: FirstSignal| serve(first.map(drop).boxed());
+        let shutdown = |code| match code {
+            Ok(INTERRUPTED) => ShutdownSignal::Interrupt,
+            _ => ShutdownSignal::Terminate,
+        };
+        let serve = |first: FirstSignal| serve(first.map(shutdown).boxed());
         match self.run_until_second(serve).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(code) => code.into(),

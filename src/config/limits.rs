@@ -16,33 +16,39 @@ pub(super) struct LimitsArgs {
     #[arg(long, value_name = "DURATION")]
     #[arg(env = "PRESENCE_GATEWAY_DEFAULT_DEADLINE")]
     #[arg(default_value_t = duration(DeadlinePolicy::default().default))]
+    #[arg(help_heading = "Calls", hide_short_help = true)]
     default_deadline: String,
 
     /// Longest deadline that a client can set; for a stream of ids, the longest time of one batch
     #[arg(long, value_name = "DURATION", env = "PRESENCE_GATEWAY_MAX_DEADLINE")]
     #[arg(default_value_t = duration(DeadlinePolicy::default().max))]
+    #[arg(help_heading = "Calls", hide_short_help = true)]
     max_deadline: String,
 
     /// Maximum number of ids or updates in a bulk call
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_BULK_IDS")]
     #[arg(default_value_t = BulkLimits::default().max_ids.to_string())]
+    #[arg(help_heading = "Calls")]
     max_bulk_ids: String,
 
     /// Maximum number of concurrent batches of a bulk call
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_BULK_CONCURRENCY")]
     #[arg(default_value_t = BulkLimits::default().concurrency.to_string())]
+    #[arg(help_heading = "Calls", hide_short_help = true)]
     bulk_concurrency: String,
 
     /// Longest time in which the caller of a stream neither sends nor reads
     #[arg(long, value_name = "DURATION")]
     #[arg(env = "PRESENCE_GATEWAY_STREAM_IDLE_TIMEOUT")]
     #[arg(default_value_t = duration(BulkLimits::default().stream_idle))]
+    #[arg(help_heading = "Calls", hide_short_help = true)]
     stream_idle_timeout: String,
 
     /// Maximum number of requests to the vendor per token and minute; 0 for no limit
     #[arg(long, value_name = "COUNT")]
     #[arg(env = "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE")]
     #[arg(default_value_t = Limits::default().token_requests_per_minute.to_string())]
+    #[arg(help_heading = "Requests to the vendor")]
     token_requests_per_minute: String,
 
     /// Coalesce identical concurrent reads of one token into a single upstream request
@@ -50,22 +56,26 @@ pub(super) struct LimitsArgs {
     #[arg(default_value_t = Limits::default().share_reads.to_string())]
     #[arg(default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]
+    #[arg(help_heading = "Requests to the vendor", hide_short_help = true)]
     share_reads: String,
 
     /// How long a bulk read waits to share a batch with others of its token; 0s to not wait
     #[arg(long, value_name = "DURATION")]
     #[arg(env = "PRESENCE_GATEWAY_BULK_MERGE_WINDOW")]
     #[arg(default_value_t = duration(Limits::default().bulk_merge_window.unwrap_or_default()))]
+    #[arg(help_heading = "Requests to the vendor", hide_short_help = true)]
     bulk_merge_window: String,
 
     /// Maximum number of concurrent calls; more are rejected
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_IN_FLIGHT")]
     #[arg(default_value_t = CallLimits::default().max_in_flight.to_string())]
+    #[arg(help_heading = "Concurrency and memory")]
     max_in_flight: String,
 
     /// Memory for the request and response messages of all calls; calls that need more are rejected
     #[arg(long, value_name = "SIZE", env = "PRESENCE_GATEWAY_MESSAGE_MEMORY")]
     #[arg(default_value_t = format!("{}MiB", CallLimits::default().message_memory >> 20))]
+    #[arg(help_heading = "Concurrency and memory", hide_short_help = true)]
     message_memory: String,
 }
 

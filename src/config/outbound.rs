@@ -9,24 +9,29 @@ use clap::Args;
 
 /// The flags, as given.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Upstream")]
 pub(super) struct OutboundArgs {
     /// Trust the CAs in this PEM file for the upstream, instead of the system's
     #[arg(long, value_name = "FILE", env = "PRESENCE_GATEWAY_UPSTREAM_CA")]
+    #[arg(hide_short_help = true)]
     upstream_ca: Option<String>,
 
     /// Client certificate for the upstream (mutual TLS), a PEM file
     #[arg(long, value_name = "FILE")]
     #[arg(env = "PRESENCE_GATEWAY_UPSTREAM_CLIENT_CERT")]
+    #[arg(hide_short_help = true)]
     upstream_client_cert: Option<String>,
 
     /// Private key of that certificate, a PEM file
     #[arg(long, value_name = "FILE")]
     #[arg(env = "PRESENCE_GATEWAY_UPSTREAM_CLIENT_KEY")]
+    #[arg(hide_short_help = true)]
     upstream_client_key: Option<String>,
 
     /// HTTP proxy for all requests to the upstream; proxies of the environment are ignored
     #[arg(long, value_name = "URL")]
     #[arg(env = "PRESENCE_GATEWAY_UPSTREAM_PROXY", hide_env_values = true)]
+    #[arg(hide_short_help = true)]
     upstream_proxy: Option<String>,
 }
 

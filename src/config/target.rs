@@ -11,6 +11,7 @@ use crate::upstream::endpoint::Endpoint;
 
 /// The flags that select the upstream. Exactly one of the first three is required.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Upstream")]
 pub(super) struct TargetArgs {
     /// Genesys Cloud region to forward to, for example us-east-1
     #[arg(long, env = "PRESENCE_GATEWAY_REGION")]
@@ -32,6 +33,7 @@ pub(super) struct TargetArgs {
     #[arg(env = "PRESENCE_GATEWAY_ALLOW_INSECURE_UPSTREAM")]
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]
+    #[arg(hide_short_help = true)]
     allow_insecure_upstream: String,
 }
 

@@ -7,6 +7,7 @@ use crate::server::{Tls, TlsFiles};
 
 /// The flags, as given.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "TLS for callers")]
 pub(super) struct TlsArgs {
     /// Serve TLS with the certificate in this PEM file, followed by its intermediates
     #[arg(long, value_name = "FILE", env = "PRESENCE_GATEWAY_TLS_CERT")]
@@ -18,6 +19,7 @@ pub(super) struct TlsArgs {
 
     /// Require client certificates of a CA in this PEM file
     #[arg(long, value_name = "FILE", env = "PRESENCE_GATEWAY_TLS_CLIENT_CA")]
+    #[arg(hide_short_help = true)]
     tls_client_ca: Option<String>,
 }
 

@@ -33,12 +33,11 @@ impl Default for ShutdownTimeouts {
 
 /// Runs the phases up to the start of the drain, once `signalled` is done.
 pub(super) async fn run_phases(
-    signalled: impl Future<Output = ()>,
-    timeouts: ShutdownTimeouts,
+    signalled: impl Future<Output = ShutdownTimeouts>,
     health: &Health,
     drain: &Drain,
 ) {
-    signalled.await;
+    let timeouts = signalled.await;
     // Load balancers choose other replicas from now on.
     health.set_for_calls(ServingStatus::NotServing).await;
     tracing::info!(

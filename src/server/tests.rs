@@ -49,13 +49,9 @@ async fn server() -> Server {
         share_reads: false,
         ..Limits::default()
     };
-    let shutdown = ShutdownTimeouts {
-        lame_duck: Duration::ZERO,
-        drain_timeout: Duration::ZERO,
-    };
     let telemetry = Telemetry::default();
     let client = ClientOptions::default();
-    let server = app::server(endpoint, client, limits, shutdown, telemetry);
+    let server = app::server(endpoint, client, limits, telemetry);
     server.await.unwrap()
 }
 

@@ -103,6 +103,20 @@ pub struct Unsupported {
     pub instead: &'static str,
 }
 
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            value,
+            instead,
+        } = self;
+        write!(
+            f,
+            "{setting}: `{value}` is not supported, and is ignored; {instead}"
+        )
+    }
+}
+
 impl Unsupported {
     /// Logs that the value is ignored.
     pub fn log(&self) {

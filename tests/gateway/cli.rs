@@ -1,6 +1,7 @@
 mod call_deadlines;
 mod call_signals;
 mod call_streams;
+mod check;
 mod command_line;
 mod completions;
 mod log;

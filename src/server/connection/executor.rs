@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::deadline::DeadlinePolicy;
-    use crate::server::connection::{ConnectionPolicy, preface, serve};
+    use crate::server::connection::{ConnectionPolicy, opening, serve};
     use crate::server::discard::Discard;
 
     const TIME: Duration = Duration::from_secs(30);
@@ -127,7 +127,7 @@ mod tests {
         let max_deadline = Duration::from_mins(2);
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         tokio::spawn(async move {
-            let preface = preface(&mut server).await.unwrap();
+            opening(&mut server).await.unwrap();
             let discard = Discard::new();
             let policy_and_activity = (
                 ConnectionPolicy {
@@ -136,7 +136,7 @@ mod tests {
                 },
                 ConnectionActivity::new(),
             );
-            serve(server, preface, router, policy_and_activity, closing).await;
+            serve(server, router, policy_and_activity, closing).await;
         });
         let io = TokioIo::new(client);
         let (mut client, connection) = http2::Builder::new(TokioExecutor::new())

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use crate::contract::documents::{CONFIGURATION, section};
 use crate::support::process::{ServerProcess, run};
 use crate::support::serve_flags::flags_of_serve;
 
@@ -39,6 +40,88 @@ fn all_problems_are_reported_together_before_a_port_is_bound() {
             "--log-format: `xml` is neither `text` nor `json`",
         ]
     );
+}
+
+#[test]
+fn an_address_that_cannot_be_listened_on_is_rejected_with_what_would_be_right() {
+    for (address, expected) in [
+        (
+            "50051",
+            "is a port alone: write `:50051` for all addresses, or `localhost:50051`",
+        ),
+        ("127.0.0.1", "has no port: write `127.0.0.1:PORT`"),
+        ("localhost", "has no port: write `localhost:PORT`"),
+        ("::1", "has no port: write `[::1]:PORT`"),
+        ("[::]", "has no port: write `[::]:PORT`"),
+        (
+            "gateway.example:50051",
+            "is not an IP address with a port, for example",
+        ),
+        (
+            "http://127.0.0.1:50051",
+            "is not an IP address with a port, for example",
+        ),
+        (
+            "127.0.0.1:65536",
+            "is not an IP address with a port, for example",
+        ),
+        (
+            "localhost:",
+            "is not an IP address with a port, for example",
+        ),
+    ] {
+        for flag in ["--listen", "--health-listen", "--metrics-listen"] {
+            let given = format!("{flag}={address}");
+            let rejected = run(&["serve", "--sandbox", &given], &[]);
+            let [error] = rejected.config_errors()[..] else {
+                panic!("{rejected:#?}")
+            };
+            let expected = format!("{flag}: `{address}` {expected}");
+            assert!(error.starts_with(&expected), "{error}");
+        }
+        let rejected = run(&["sandbox", "--listen", address], &[]);
+        let expected = format!("--listen: `{address}` {expected}");
+        assert!(
+            rejected.config_errors()[0].starts_with(&expected),
+            "{rejected:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_short_help_fits_a_screen_and_the_long_one_has_all_flags_under_headings() {
+    for command in ["serve", "sandbox", "call"] {
+        let short = run(&[command, "-h"], &[]).stdout;
+        assert!(short.lines().count() <= 50, "{short}");
+        assert!(!short.contains("[env:"), "{short}");
+    }
+    let short = run(&["serve", "-h"], &[]).stdout;
+    assert!(
+        short.contains("--region") && !short.contains("--lame-duck"),
+        "{short}"
+    );
+    let long = run(&["serve", "--help"], &[]).stdout;
+    let settings = section(CONFIGURATION, "Settings");
+    let headings = settings
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "));
+    let headings: Vec<&str> = headings
+        .filter(|it| {
+            ![
+                "Check the settings",
+                "Other variables",
+                "Misspelt variables",
+            ]
+            .contains(it)
+        })
+        .collect();
+    assert!(headings.len() > 5, "{headings:?}");
+    let shown = long.lines().filter(|line| !line.starts_with(' '));
+    let shown = shown.filter_map(|line| line.strip_suffix(':'));
+    let shown: Vec<&str> = shown
+        .filter(|it| !["Options", "Other variables"].contains(it))
+        .collect();
+    assert_eq!(shown, headings);
 }
 
 #[test]

@@ -19,8 +19,8 @@ fn completed(words: &[&str]) -> Vec<String> {
          printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         words.join(" ")
     );
-    let bash = Command::new("bash").args(["-euo", "pipefail", "-c", &test]);
-    let output = { bash }.output().unwrap();
+    let output = Command::new("bash").args(["-eu", "-c", &test]).output();
+    let output = output.unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     // Outside a completion, bash has none of its options to change.
     let errors = errors.replace("compopt: not currently executing completion function", "");

@@ -1,6 +1,6 @@
 //! What a server prints and binds when it starts.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use serde_json::Value;
@@ -98,6 +98,42 @@ fn equal_ports_are_reported_before_one_is_bound() {
         "--metrics-listen: `127.0.0.1:50999` is also the port of --health-listen",
     ] {
         assert!(failed.stderr.contains(problem), "{failed:#?}");
+    }
+}
+
+#[test]
+fn ports_that_overlap_are_reported_before_one_is_bound() {
+    for (callers, health) in [
+        (":50999", "127.0.0.1:50999"),
+        ("localhost:50999", "0.0.0.0:50999"),
+    ] {
+        let flags = [
+            "serve",
+            "--sandbox",
+            "--check",
+            "--listen",
+            callers,
+            "--health-listen",
+            health,
+        ];
+        let failed = run(&flags, &[]);
+        let [error] = failed.config_errors()[..] else {
+            panic!("{failed:#?}")
+        };
+        assert!(error.contains("is also the port of --listen"), "{error}");
+    }
+}
+
+#[test]
+fn callers_are_served_on_localhost_and_on_all_addresses() {
+    for (listen, variable) in [("localhost:0", "127.0.0.1"), (":0", "[::]")] {
+        let flags = ["serve", "--sandbox", "--health-listen", listen];
+        let gateway = ServerProcess::start(&flags, &[]);
+        let line: Value = serde_json::from_str(&gateway.log.lines()[0]).unwrap();
+        let (host, port) = line["health"].as_str().unwrap().rsplit_once(':').unwrap();
+        // Where IPv6 is off, all addresses are those of IPv4.
+        assert!(host == variable || host == "0.0.0.0", "{line}");
+        TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     }
 }
 

@@ -21,7 +21,7 @@ static OPERATIONS: LazyLock<String> =
     LazyLock::new(|| generated::read(OPERATIONS_PAGE, with_operations));
 
 const README: &str = include_str!("../../../README.md");
-const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
+pub const CONFIGURATION: &str = include_str!("../../../docs/configuration.md");
 const ERRORS: &str = include_str!("../../../docs/errors.md");
 pub const TELEMETRY: &str = include_str!("../../../docs/telemetry.md");
 

@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
-use crate::support::process::{ServerProcess, run};
+use serde_json::Value;
+
+use crate::support::process::{RunningProcess, ServerProcess, run};
 
 /// Much shorter than `LONG_PAUSE`.
 const SOON: Duration = Duration::from_secs(30);
@@ -65,6 +67,101 @@ fn a_second_signal_ends_the_process_at_once() {
         assert_eq!(status.code(), Some(code), "{first} {second}: {log:#?}");
         assert_eq!(status.signal(), None);
     }
+}
+
+/// The lame duck and the drain timeout with which a process began to end.
+fn timeouts(log: &[String]) -> (String, String) {
+    let mut lines = log
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let ending = lines.find(|line| line["message"].as_str().unwrap().starts_with("ending"));
+    let ending = ending.unwrap_or_else(|| panic!("no line `ending`: {log:#?}"));
+    let text = |name: &str| ending[name].as_str().unwrap().to_owned();
+    (text("lame_duck"), text("drain_timeout"))
+}
+
+#[test]
+fn a_sandbox_on_a_terminal_ends_at_once_on_ctrl_c() {
+    let lame_duck = [("PRESENCE_GATEWAY_LAME_DUCK", "7ms")];
+    for (environment, signal, expected) in [
+        (&[][..], "INT", ("0ns", "0ns")),
+        (&lame_duck, "INT", ("7ms", "0ns")),
+        (
+            &[("PRESENCE_GATEWAY_DRAIN_TIMEOUT", "1m")],
+            "INT",
+            ("0ns", "60s"),
+        ),
+        (
+            &[("PRESENCE_GATEWAY_DRAIN_TIMEOUT", "1m")],
+            "TERM",
+            ("5s", "60s"),
+        ),
+    ] {
+        let server = ServerProcess::start_on_terminal(&["serve", "--sandbox"], environment);
+        server.signal(signal);
+        server.wait_for_log("ending");
+        if signal == "TERM" {
+            // Not to wait for the lame duck.
+            server.signal(signal);
+        }
+        let (status, log) = server.wait();
+        let code = if signal == "TERM" { 143 } else { 0 };
+        assert_eq!(
+            status.code(),
+            Some(code),
+            "{environment:?} {signal}: {log:#?}"
+        );
+        let (lame_duck, drain) = timeouts(&log);
+        assert_eq!(
+            (lame_duck.as_str(), drain.as_str()),
+            expected,
+            "{environment:?} {signal}"
+        );
+    }
+}
+
+#[test]
+fn a_gateway_of_the_vendor_has_its_lame_duck_on_a_terminal_too() {
+    let serve = ["serve", "--upstream-url", "http://127.0.0.1:1"];
+    let server = ServerProcess::start_on_terminal(&serve, &[]);
+    server.signal("INT");
+    server.wait_for_log("ending");
+    server.signal("INT");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(130), "{log:#?}");
+    assert_eq!(timeouts(&log).0, "5s");
+}
+
+#[test]
+fn a_call_in_flight_does_not_delay_ctrl_c_of_a_sandbox_on_a_terminal() {
+    let server = ServerProcess::start_on_terminal(&["serve", "--sandbox"], &[]);
+    let first: Value = serde_json::from_str(&server.log.lines()[0]).unwrap();
+    let sandbox = first["upstream"].as_str().unwrap();
+    let sandbox = sandbox.trim_start_matches("http://").to_owned();
+    let control = |head: &str, body: &str| {
+        let mut stream = TcpStream::connect(&sandbox).unwrap();
+        let length = body.len();
+        let rest = format!("host: sandbox\r\nconnection: close\r\ncontent-length: {length}");
+        write!(stream, "{head} HTTP/1.1\r\n{rest}\r\n\r\n{body}").unwrap();
+        read_to_end(stream)
+    };
+    control("POST /sandbox/misbehave", "never");
+    let call = [
+        "call",
+        "GetSystempresences",
+        "--token",
+        "any",
+        "--deadline",
+        "1h",
+    ];
+    let mut call =
+        RunningProcess::start(&[&call[..], &["--address", &server.address]].concat(), &[]);
+    while !control("GET /sandbox/requests", "").contains("/api/v2/systempresences") {}
+    server.signal("INT");
+    let (status, log) = server.wait();
+    assert!(status.success(), "{status} {log:#?}");
+    let ended = call.end();
+    assert_eq!(ended.code, Some(1), "{ended:#?}");
 }
 
 /// Sends a request to a sandbox with a rule for how it misbehaves.

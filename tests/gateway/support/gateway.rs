@@ -4,6 +4,7 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use presence_gateway::bulk::BulkLimits;
 use presence_gateway::cli::app;
 use presence_gateway::cli::call::codec::Raw;
@@ -139,13 +140,13 @@ impl Gateway {
             endpoint,
             ClientOptions::default(),
             config,
-            limits.shutdown_timeouts,
             Telemetry::default(),
         );
         let server = server.await.unwrap();
+        let timeouts = limits.shutdown_timeouts;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(server.serve(listener, shutdown));
+        let serving = tokio::spawn(server.serve(listener, shutdown.map(move |()| timeouts)));
         (Self::connect(address).await, serving)
     }
 

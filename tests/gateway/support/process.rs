@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
 /// Timeout for a log line or an exit that must come.
@@ -86,6 +89,8 @@ pub struct ServerProcess {
     child: Child,
     pub address: String,
     pub log: Log,
+    /// The other side of the terminal that is its standard input, if it is one.
+    _terminal: Option<OwnedFd>,
 }
 
 /// The lines that a process wrote to standard error. A clone shares them.
@@ -102,10 +107,40 @@ impl ServerProcess {
     /// Starts a server and waits until it logs its address in JSON. Its lame duck
     /// phase is zero unless the environment sets it.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let arguments = [arguments, &["--listen", "127.0.0.1:0"]].concat();
         let no_lame_duck = [("PRESENCE_GATEWAY_LAME_DUCK", "0s")];
-        let mut child = program(&arguments, &[&no_lame_duck, environment].concat())
-            .stdin(Stdio::null())
+        let environment = [&no_lame_duck, environment].concat();
+        Self::start_reading(arguments, &environment, Stdio::null(), None)
+    }
+
+    /// Starts a server in the same way, on a terminal, and with the default lame duck.
+    pub fn start_on_terminal(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let path = ptsname(&terminal, Vec::new()).unwrap();
+        // Else it may become the terminal of the tests, which end when it goes.
+        let no_control = OpenptFlags::NOCTTY.bits().cast_signed();
+        let stdin = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(no_control)
+            .open(path.to_str().unwrap());
+        Self::start_reading(
+            arguments,
+            environment,
+            stdin.unwrap().into(),
+            Some(terminal),
+        )
+    }
+
+    fn start_reading(
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        stdin: Stdio,
+        terminal: Option<OwnedFd>,
+    ) -> Self {
+        let arguments = [arguments, &["--listen", "127.0.0.1:0"]].concat();
+        let mut child = program(&arguments, environment)
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -128,6 +163,7 @@ impl ServerProcess {
             child,
             address,
             log,
+            _terminal: terminal,
         }
     }
 

@@ -1,0 +1,212 @@
+//! `serve --check`: what the settings mean, without opening a port or a connection.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use humantime::format_duration;
+use rustls::pki_types::CertificateDer;
+
+use super::exit::{StartupError, warn};
+use super::misspelt;
+use crate::config::{Config, ListenAddress, Target};
+use crate::logging::LogFormat;
+use crate::server::Tls;
+use crate::telemetry::Destination;
+use crate::tls::certificate::Certificate;
+use crate::upstream::Upstream;
+use crate::upstream::client::ClientOptions;
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::rate_limit::RateLimiter;
+
+/// Prints what a configuration means, and warns of what is most likely a mistake.
+///
+/// `to_config` has read all files but the CAs of the system: the client of the upstream
+/// is built to read those.
+pub(super) fn check(config: Config, threads: usize) -> Result<ExitCode, StartupError> {
+    let mut summary = Summary::default();
+    summary.listeners(&config);
+    summary.target(&config.target, &config.outbound);
+    summary.limits(&config);
+    summary.telemetry(&config, threads);
+    match config.target {
+        Target::Upstream(endpoint) => {
+            let client = Upstream::new(endpoint, config.outbound, RateLimiter::new(0));
+            client.map_err(StartupError::Misconfigured)?;
+        }
+        #[cfg(feature = "sandbox")]
+        Target::Sandbox(_) => {}
+    }
+    for unsupported in &config.telemetry.unsupported {
+        warn(unsupported);
+    }
+    misspelt::in_environment().iter().for_each(warn);
+    summary.warnings.iter().for_each(warn);
+    let written = summary.write(&mut io::stdout());
+    written.map_err(|error| format!("cannot write the summary: {error}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lines of the summary: a word, and what it means here.
+#[derive(Debug, Default)]
+struct Summary {
+    lines: Vec<(&'static str, String)>,
+    warnings: Vec<String>,
+}
+
+impl Summary {
+    fn add(&mut self, name: &'static str, text: impl Display) {
+        self.lines.push((name, text.to_string()));
+    }
+
+    fn listeners(&mut self, config: &Config) {
+        let protocol = match &config.tls {
+            Some(_) => "TLS",
+            None => "without TLS",
+        };
+        self.add(
+            "callers",
+            format_args!("{}, {protocol}", config.listeners.callers),
+        );
+        if let Some(tls) = &config.tls {
+            self.served_certificate(tls);
+        }
+        let or_off = |address: Option<ListenAddress>, flag: &str| match address {
+            Some(address) => format!("{address}, without TLS"),
+            None => format!("off (--{flag})"),
+        };
+        self.add("health", or_off(config.listeners.health, "health-listen"));
+        self.add(
+            "metrics",
+            or_off(config.listeners.metrics, "metrics-listen"),
+        );
+    }
+
+    fn served_certificate(&mut self, tls: &Tls) {
+        let leaf = tls.leaf();
+        self.certificate("certificate", "--tls-cert", leaf.as_ref());
+        let clients = match tls.client_ca() {
+            Some(file) => format!("need a certificate of a CA in {file}"),
+            None => "need no certificate".to_owned(),
+        };
+        self.add("clients", clients);
+    }
+
+    fn certificate(
+        &mut self,
+        name: &'static str,
+        flag: &str,
+        certificate: Option<&CertificateDer<'_>>,
+    ) {
+        let Some(certificate) = certificate.and_then(Certificate::read) else {
+            return self.add(name, "its names and its end cannot be read");
+        };
+        let problem = certificate.problem.as_ref();
+        let problem = problem.map(|problem| format!("{flag}: the certificate {problem}"));
+        self.warnings.extend(problem);
+        self.add(name, certificate);
+    }
+
+    fn target(&mut self, target: &Target, outbound: &ClientOptions) {
+        match target {
+            Target::Upstream(endpoint) => self.upstream(endpoint, outbound),
+            #[cfg(feature = "sandbox")]
+            Target::Sandbox(_) => self.add("upstream", "the sandbox inside the gateway"),
+        }
+    }
+
+    fn upstream(&mut self, endpoint: &Endpoint, outbound: &ClientOptions) {
+        self.add("upstream", endpoint);
+        let trusted = match &outbound.authorities {
+            _ if !endpoint.is_secure() => "no TLS".to_owned(),
+            Some(authorities) => format!("{} CAs of --upstream-ca", authorities.len()),
+            None => "CAs of the system".to_owned(),
+        };
+        self.add("trusted", trusted);
+        if let Some(identity) = &outbound.identity {
+            let flag = "--upstream-client-cert";
+            self.certificate("presented", flag, identity.chain.first());
+        }
+        let proxy = outbound.proxy.as_ref();
+        self.add(
+            "proxy",
+            proxy.map_or_else(|| "none".to_owned(), ToString::to_string),
+        );
+    }
+
+    fn limits(&mut self, config: &Config) {
+        let limits = &config.limits;
+        let deadlines = limits.calls.deadlines;
+        let (default, max) = (text(deadlines.default), text(deadlines.max));
+        self.add(
+            "deadlines",
+            format_args!("{default} unless the caller sets one, at most {max}"),
+        );
+        let memory = limits.calls.message_memory >> 20;
+        let in_flight = limits.calls.max_in_flight;
+        self.add(
+            "calls",
+            format_args!("{in_flight} at once, {memory}MiB for their messages"),
+        );
+        let (ids, batches) = (limits.bulk.max_ids, limits.bulk.concurrency);
+        let merged = limits.bulk_merge_window.map_or_else(
+            || "not shared with others".to_owned(),
+            |window| format!("shared with others within {}", text(window)),
+        );
+        self.add(
+            "bulk calls",
+            format_args!("{ids} ids, {batches} batches at once, {merged}"),
+        );
+        self.add(
+            "streams",
+            format_args!("{} idle", text(limits.bulk.stream_idle)),
+        );
+        let requests = match limits.token_requests_per_minute {
+            0 => "no limit".to_owned(),
+            requests => format!("{requests} a minute for each token"),
+        };
+        let reads = if limits.share_reads { "" } else { "not " };
+        self.add(
+            "requests",
+            format_args!("{requests}; identical reads are {reads}shared"),
+        );
+        let timeouts = config.shutdown.terminated;
+        let (pause, drain) = (text(timeouts.lame_duck), text(timeouts.drain_timeout));
+        self.add(
+            "shutdown",
+            format_args!("lame duck {pause}, then at most {drain} for calls"),
+        );
+    }
+
+    fn telemetry(&mut self, config: &Config, threads: usize) {
+        let destination = |to: &Option<Destination>| match to {
+            Some(to) => format!("{} to {}", to.protocol, to.url),
+            None => "not exported".to_owned(),
+        };
+        let telemetry = &config.telemetry;
+        self.add("traces", destination(&telemetry.traces));
+        self.add("OTLP metrics", destination(&telemetry.metrics));
+        let format = match config.log_format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        self.add("log", format_args!("{format}, {}", config.log_filter));
+        self.add("threads", threads);
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "The settings are valid. No port was opened, and no connection made.\n"
+        )?;
+        for (name, text) in &self.lines {
+            writeln!(out, "{name:<12}  {text}")?;
+        }
+        out.flush()
+    }
+}
+
+fn text(duration: Duration) -> String {
+    format_duration(duration).to_string()
+}
