@@ -11,6 +11,7 @@ mod help;
 mod man;
 mod misspelt;
 mod port;
+mod quickstart;
 mod runtime;
 #[cfg(feature = "sandbox")]
 mod sandbox;

@@ -1,110 +1,130 @@
 //! The sandbox's control endpoints, without token and rate limit.
 
-use std::fmt::Write as _;
+mod presences;
+
+use std::fmt::Display;
 
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
+use presence_gateway_args::parse_number;
 use serde_json::{Value, json};
 
 use super::Sandbox;
+use super::bounds::MAX_JOURNAL;
 use super::misbehave::{rules, words};
+use super::query::decode;
 use super::request::ReceivedRequest;
-use super::settings::{self, Flag};
 use super::state::State;
+use super::{guard, page, usage};
 
-/// The start of the page at `/sandbox`.
-pub(super) const PAGE: &str = "\
-A simulated Genesys Cloud presence API. Its operations are under /api/v2, with any bearer token
-except `expired` and `forbidden`, which are rejected. POST /oauth/token returns a token.
+/// What an endpoint returns: JSON, or a status and what is wrong.
+type Answer = Result<Value, (StatusCode, String)>;
 
-GET    /sandbox            shows this page
-GET    /sandbox/requests   lists the latest requests, oldest first
-DELETE /sandbox/requests   deletes them
-GET    /sandbox/users      lists the ids of all users
-POST   /sandbox/users      adds users: a JSON list of ids, or ids separated by spaces
-GET    /sandbox/misbehave  lists the remaining rules
-POST   /sandbox/misbehave  adds rules
-DELETE /sandbox/misbehave  deletes all rules
-POST   /sandbox/reset      resets everything to its state at the start
-
-The header X-Sandbox-Misbehave: BEHAVIOURS gives its own request a fault.
-";
+/// Whether a request is for the sandbox itself, and not for the simulated API.
+pub(super) fn is_own(request: &ReceivedRequest) -> bool {
+    match request.uri.path() {
+        "/" => request.method == Method::GET,
+        // Browsers ask for it by themselves.
+        "/sandbox" | "/favicon.ico" => true,
+        path => path.starts_with("/sandbox/"),
+    }
+}
 
 /// Handles a request for a control endpoint.
 pub(super) fn answer(sandbox: &Sandbox, request: &ReceivedRequest) -> Response {
-    let body = request
-        .payload
-        .bytes()
-        .map(String::from_utf8_lossy)
-        .unwrap_or_default();
+    let path = request.uri.path();
+    if let Err(wrong) = guard::check(request) {
+        return text(StatusCode::FORBIDDEN, wrong);
+    }
+    if path == "/" && page::is_wanted(request) {
+        return finish(page::response());
+    }
+    let is_usage = ["/", "/sandbox", "/sandbox/"].contains(&path);
+    if is_usage && request.method == Method::GET {
+        return text(StatusCode::OK, usage::text(sandbox, request));
+    }
+    let segments: Vec<String> = path.split('/').skip(2).map(decode).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match endpoint(sandbox, request, &segments) {
+        Some(Ok(value)) => respond(StatusCode::OK, "application/json", value.to_string()),
+        Some(Err((status, wrong))) => text(status, format!("{}\n", wrong.trim_end())),
+        None => text(StatusCode::NOT_FOUND, usage::text(sandbox, request)),
+    }
+}
+
+/// The answer of an endpoint, if there is one with this method and these segments
+/// after `/sandbox`.
+fn endpoint(sandbox: &Sandbox, request: &ReceivedRequest, segments: &[&str]) -> Option<Answer> {
+    let body = request.payload.bytes().map(String::from_utf8_lossy);
+    let body = body.unwrap_or_default();
     let mut state = sandbox.lock();
-    match (&request.method, request.uri.path()) {
-        (&Method::GET, "/sandbox" | "/sandbox/") => text(StatusCode::OK, page()),
-        (&Method::GET, "/sandbox/requests") => list(&state.journal.list()),
-        (&Method::DELETE, "/sandbox/requests") => {
+    let state = &mut *state;
+    let answer = match (request.method.as_str(), segments) {
+        ("GET", ["presences"]) => presences::list(state, &request.query),
+        ("PUT", ["presences", user, source]) => presences::set(state, user, source, &body),
+        ("GET", ["requests"]) => latest(request).map(|latest| state.journal.list(latest)),
+        ("DELETE", ["requests"]) => {
             state.journal.clear();
-            list(&state.journal.list())
+            Ok(state.journal.list(MAX_JOURNAL))
         }
-        (&Method::GET, "/sandbox/users") => users(&state),
-        (&Method::POST, "/sandbox/users") => match add_users(&mut state, &body) {
-            Ok(()) => users(&state),
-            Err(wrong) => text(StatusCode::BAD_REQUEST, wrong),
-        },
-        (&Method::GET, "/sandbox/misbehave") => rules_left(&state),
-        (&Method::POST, "/sandbox/misbehave") => match state.rules.add(&body) {
-            Ok(()) => rules_left(&state),
-            Err(wrong) => text(StatusCode::BAD_REQUEST, wrong),
-        },
-        (&Method::DELETE, "/sandbox/misbehave") => {
+        ("GET", ["users"]) => Ok(users(state)),
+        ("POST", ["users"]) => add_users(state, &body).map(|()| users(state)),
+        ("GET", ["misbehave"]) => Ok(rules_left(state)),
+        ("POST", ["misbehave"]) => {
+            let added = state.rules.add(&body).map_err(bad_request);
+            added.map(|()| rules_left(state))
+        }
+        ("DELETE", ["misbehave"]) => {
             state.rules.clear();
-            rules_left(&state)
+            Ok(rules_left(state))
         }
-        (&Method::POST, "/sandbox/reset") => {
-            let mut journal = std::mem::take(&mut state.journal);
-            journal.clear();
-            *state = State {
-                journal,
-                ..State::new(&sandbox.shared.settings)
-            };
-            list(&json!({"reset": true}))
+        ("DELETE", ["misbehave", number]) => match number.parse() {
+            Ok(number) if state.rules.remove(number) => Ok(rules_left(state)),
+            _ => Err(not_found(format!("There is no rule `{number}`."))),
+        },
+        ("GET", ["grammar"]) => Ok(grammar()),
+        ("POST", ["reset"]) => {
+            state.reset(&sandbox.shared.settings);
+            Ok(json!({"reset": true}))
         }
-        _ => text(StatusCode::NOT_FOUND, page()),
-    }
+        _ => return None,
+    };
+    Some(answer)
 }
 
-fn page() -> String {
-    let mut page = format!(
-        "{PAGE}\n{}\n{}\nSettings, with their defaults:\n",
-        words::help(),
-        rules::HELP
-    );
-    for flag in settings::flags() {
-        let Flag {
-            name,
-            default,
-            variable,
-            help,
-        } = flag;
-        // Writing to a `String` cannot fail.
-        let _ = writeln!(page, "  --{name} {default}  ({variable})\n      {help}");
-    }
-    page
+/// How many of the latest requests are to be listed.
+fn latest(request: &ReceivedRequest) -> Result<usize, (StatusCode, String)> {
+    let Some(raw) = request.query.one("latest") else {
+        return Ok(MAX_JOURNAL);
+    };
+    parse_number(0..=MAX_JOURNAL)(raw)
+        .map_err(|wrong| bad_request(format!("latest: `{raw}` {wrong}.")))
 }
 
-fn users(state: &State) -> Response {
-    list(&json!({"users": state.users.ids().collect::<Vec<_>>()}))
+fn users(state: &State) -> Value {
+    json!({"users": state.users.ids().collect::<Vec<_>>()})
 }
 
-fn rules_left(state: &State) -> Response {
-    list(&json!({"rules": state.rules.list()}))
+fn rules_left(state: &State) -> Value {
+    json!({"rules": state.rules.list()})
+}
+
+/// The behaviours and selectors of rules.
+fn grammar() -> Value {
+    let described = |(written, effect): (&str, &str)| json!({"written": written, "effect": effect});
+    let behaviours = words::WORDS.map(|word| described((word.written, word.description)));
+    let selectors = rules::SELECTORS.map(described);
+    json!({"behaviours": behaviours, "atMostOneOf": words::ends(), "selectors": selectors})
 }
 
 /// Adds users from a JSON list of ids, or from ids separated by spaces or commas.
-fn add_users(state: &mut State, body: &str) -> Result<(), String> {
+fn add_users(state: &mut State, body: &str) -> Result<(), (StatusCode, String)> {
     let ids: Vec<String> = if body.trim_start().starts_with(['[', '{', '"']) {
         serde_json::from_str(body).map_err(|wrong| {
-            format!("This is no JSON list of ids, such as [\"user-1\", \"user-2\"]: {wrong}\n")
+            bad_request(format!(
+                "This is no JSON list of ids, such as [\"user-1\", \"user-2\"]: {wrong}"
+            ))
         })?
     } else {
         let words = body.split(|c: char| c == ',' || c.is_whitespace());
@@ -114,25 +134,40 @@ fn add_users(state: &mut State, body: &str) -> Result<(), String> {
             .collect()
     };
     if ids.is_empty() {
-        return Err("Give ids: a JSON list, or text with spaces between.\n".to_owned());
+        return Err(bad_request(
+            "Give ids: a JSON list, or text with spaces between.",
+        ));
     }
     let ids = ids.iter().map(String::as_str);
-    state.users.add(ids).map_err(|wrong| format!("{wrong}\n"))
+    state.users.add(ids).map_err(bad_request)
 }
 
-fn list(value: &Value) -> Response {
-    typed(StatusCode::OK, "application/json", value.to_string())
+fn bad_request(wrong: impl Display) -> (StatusCode, String) {
+    (StatusCode::BAD_REQUEST, wrong.to_string())
+}
+
+fn not_found(wrong: impl Display) -> (StatusCode, String) {
+    (StatusCode::NOT_FOUND, wrong.to_string())
 }
 
 fn text(status: StatusCode, text: String) -> Response {
-    typed(status, "text/plain; charset=utf-8", text)
+    respond(status, "text/plain; charset=utf-8", text)
 }
 
-fn typed(status: StatusCode, content_type: &'static str, body: String) -> Response {
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    finish(response)
+}
+
+/// Keeps browsers from storing a response, and from taking it for something else.
+fn finish(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     response
 }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::api_error::ApiError;
 use super::bounds::{MAX_DEFINITIONS, MAX_ID, MAX_TEXT, check_length, full};
 use super::ids;
+use super::locale;
 use super::seed::{self, SystemPresence};
 use super::settings::RepeatedDelete;
 
@@ -74,6 +75,41 @@ impl Definitions {
         };
         let message = format!("The presence definition [{id}] {wrong}.");
         Err(ApiError::field("bad.request", field, &message).about("PresenceDefinition", id))
+    }
+
+    /// The name of a definition: its label in English, else another one.
+    pub(super) fn name(&self, id: &str) -> String {
+        self.get(id)
+            .map_or_else(|| id.to_owned(), Definition::label)
+    }
+
+    /// The system presence of a definition, if it has one.
+    pub(super) fn system_presence(&self, id: &str) -> Option<&'static str> {
+        Some(self.get(id)?.system_presence?.spaced())
+    }
+
+    /// The id, the name and the system presence of each active definition.
+    pub(super) fn active(&self) -> impl Iterator<Item = (&str, String, Option<&'static str>)> {
+        let active = self.0.iter().filter(|definition| !definition.deactivated);
+        active.map(|definition| {
+            let presence = definition.system_presence.map(SystemPresence::spaced);
+            (definition.id.as_str(), definition.label(), presence)
+        })
+    }
+
+    /// The id of an active definition with this id or name, or of the system's own with
+    /// this system presence in any spelling.
+    pub(super) fn named(&self, text: &str) -> Option<String> {
+        let presence = SystemPresence::read(text);
+        let is_named = |definition: &&Definition| {
+            definition.id.eq_ignore_ascii_case(text)
+                || definition.label().eq_ignore_ascii_case(text)
+                || definition.system && presence.is_some() && definition.system_presence == presence
+        };
+        let mut active = self.0.iter().filter(|definition| !definition.deactivated);
+        active
+            .find(is_named)
+            .map(|definition| definition.id.clone())
     }
 
     fn get(&self, id: &str) -> Option<&Definition> {
@@ -187,6 +223,15 @@ impl Definition {
             self.deactivated = deactivated;
         }
         Ok(())
+    }
+}
+
+impl Definition {
+    /// Its label in English, else another one.
+    fn label(&self) -> String {
+        let label = locale::choose(&self.labels, "en_US").into_values().next();
+        let label = label.as_ref().and_then(Value::as_str);
+        label.unwrap_or(&self.id).to_owned()
     }
 }
 

@@ -13,7 +13,7 @@ use super::operation::{HandlerResult, Operation, OperationRequest, Permissions};
 use super::payload;
 use super::query::Query;
 use super::reply::Reply;
-use super::request::ReceivedRequest;
+use super::request::{LocalAddress, ReceivedRequest};
 use super::routes;
 use super::state::State;
 use super::{Sandbox, control, ids, misbehave, oauth};
@@ -36,9 +36,9 @@ pub(super) async fn handle(Extract(sandbox): Extract<Sandbox>, request: Request<
         uri: parts.uri,
         headers: parts.headers,
         payload: payload::receive(body).await,
+        local: parts.extensions.get().map(|LocalAddress(local)| *local),
     };
-    let path = request.uri.path();
-    if path == "/sandbox" || path.starts_with("/sandbox/") {
+    if control::is_own(&request) {
         return control::answer(&sandbox, &request);
     }
     sandbox.answer(&request).await

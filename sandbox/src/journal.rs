@@ -84,9 +84,11 @@ impl Journal {
         self.note(number, "misbehaved", json!(how));
     }
 
-    /// The recorded requests, oldest first.
-    pub(super) fn list(&self) -> Value {
-        json!({"forgotten": self.forgotten, "requests": self.entries})
+    /// The latest recorded requests, no more than `most`, oldest first.
+    pub(super) fn list(&self, most: usize) -> Value {
+        let before = self.entries.len().saturating_sub(most);
+        let latest: Vec<&Value> = self.entries.iter().skip(before).collect();
+        json!({"forgotten": self.forgotten, "requests": latest})
     }
 
     /// Drops all requests. Numbers are not reused.
@@ -124,7 +126,7 @@ mod tests {
             journal.answered(number, 200);
         }
         journal.answered(2, 500);
-        let list = journal.list();
+        let list = journal.list(MAX_JOURNAL);
         assert_eq!(list["forgotten"], 5);
         let entries = list["requests"].as_array().unwrap();
         assert_eq!(

@@ -10,7 +10,9 @@
 //! - `state`, `seed`, `users`, `limits`, `journal`: the state; `bounds`: its limits.
 //! - `query`, `payload`, `shape`, `locale`: parsing of requests.
 //! - `reply`, `api_error`, `date`: responses.
-//! - `misbehave`: fault injection. `control`: the endpoints that control it.
+//! - `misbehave`: fault injection.
+//! - `control`: the endpoints that show and change the sandbox itself. `page`: what a
+//!   browser shows of them. `usage`: what curl shows. `guard`: which browsers may use them.
 //! - `oauth`: tokens. `ids`: fresh ids, and labels for tokens.
 
 mod api_error;
@@ -18,6 +20,7 @@ mod bounds;
 mod control;
 mod date;
 mod definitions;
+mod guard;
 mod handler;
 mod ids;
 mod journal;
@@ -27,6 +30,7 @@ mod misbehave;
 mod oauth;
 mod operation;
 mod organization;
+mod page;
 mod payload;
 mod presences;
 mod query;
@@ -41,6 +45,7 @@ mod sources;
 mod state;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod users;
 
 use std::sync::Arc;
@@ -62,15 +67,30 @@ pub struct Sandbox {
 struct Shared {
     settings: Settings,
     state: Mutex<State>,
+    /// A command that calls the gateway in front, if there is one.
+    gateway_call: Option<String>,
 }
 
 impl Sandbox {
     /// A sandbox in its initial state.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let state = Mutex::new(State::new(&settings));
+        Self::start(settings, None)
+    }
+
+    /// A sandbox inside a gateway, which the command `call` calls.
+    #[must_use]
+    pub fn behind_gateway(settings: Settings, call: String) -> Self {
+        Self::start(settings, Some(call))
+    }
+
+    fn start(settings: Settings, gateway_call: Option<String>) -> Self {
         Self {
-            shared: Arc::new(Shared { settings, state }),
+            shared: Arc::new(Shared {
+                state: Mutex::new(State::new(&settings)),
+                settings,
+                gateway_call,
+            }),
         }
     }
 

@@ -20,6 +20,7 @@ use tower::ServiceExt as _;
 
 use super::Sandbox;
 use super::misbehave::Cut;
+use super::request::LocalAddress;
 
 /// The most open connections. Others wait in the backlog.
 const MAX_CONNECTIONS: usize = 4096;
@@ -76,8 +77,12 @@ async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Recei
         tracing::debug!(%error, "no nodelay");
     }
     let router = sandbox.router();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let local = stream.local_addr().ok().map(LocalAddress);
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let router = router.clone();
+        if let Some(local) = local {
+            request.extensions_mut().insert(local);
+        }
         async move {
             let answered: Result<Response, Infallible> =
                 router.oneshot(request.map(Body::new)).await;

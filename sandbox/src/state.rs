@@ -44,4 +44,17 @@ impl State {
             journal: Journal::default(),
         }
     }
+    /// Returns to the initial state. Requests and rules keep counting, so that a number
+    /// never means another one.
+    pub(super) fn reset(&mut self, settings: &Settings) {
+        let mut journal = std::mem::take(&mut self.journal);
+        let mut rules = std::mem::take(&mut self.rules);
+        journal.clear();
+        rules.clear();
+        *self = Self {
+            rules,
+            journal,
+            ..Self::new(settings)
+        };
+    }
 }

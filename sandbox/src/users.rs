@@ -81,6 +81,19 @@ impl Users {
         self.by_id.values().map(|user| user.id.as_str())
     }
 
+    /// The presences of all users, by user and source.
+    pub(super) fn presences(&self) -> impl Iterator<Item = (&User, &str, &Presence)> {
+        self.by_id.values().flat_map(|user| {
+            let presences = user.presences.iter();
+            presences.map(move |(source, presence)| (user, source.as_str(), presence))
+        })
+    }
+
+    /// The user with this id, if there is one.
+    pub(super) fn get(&self, id: &str) -> Option<&User> {
+        self.by_id.get(&key(id))
+    }
+
     /// Finds a user; the error is 404, or 400 for a malformed id.
     pub(super) fn find(&mut self, id: &str, settings: &Settings) -> Result<&mut User, ApiError> {
         if !self.by_id.contains_key(&key(id)) {
@@ -95,6 +108,15 @@ impl Users {
         self.by_id
             .get_mut(&key(id))
             .ok_or_else(|| ApiError::not_found("User", id))
+    }
+
+    /// Sets the definition of a presence, if there is one of this user and source.
+    pub(super) fn define(&mut self, id: &str, source: &str, definition: &str) {
+        let user = self.by_id.get_mut(&key(id));
+        if let Some(presence) = user.and_then(|user| user.presences.get_mut(source)) {
+            definition.clone_into(&mut presence.definition);
+            presence.modified = Timestamp::now();
+        }
     }
 
     /// Stores a changed user, if the messages fit.

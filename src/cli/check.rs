@@ -36,7 +36,7 @@ pub(super) fn check(config: Config, threads: usize) -> Result<ExitCode, StartupE
             client.map_err(StartupError::Misconfigured)?;
         }
         #[cfg(feature = "sandbox")]
-        Target::Sandbox(_) => {}
+        Target::Sandbox { .. } => {}
     }
     for unsupported in &config.telemetry.unsupported {
         warn(unsupported);
@@ -112,7 +112,16 @@ impl Summary {
         match target {
             Target::Upstream(endpoint) => self.upstream(endpoint, outbound),
             #[cfg(feature = "sandbox")]
-            Target::Sandbox(_) => self.add("upstream", "the sandbox inside the gateway"),
+            Target::Sandbox { listen, .. } => {
+                let place = listen.map_or_else(
+                    || "at 127.0.0.1:8080 or the next free port".to_owned(),
+                    |address| format!("at {address}"),
+                );
+                self.add(
+                    "upstream",
+                    format_args!("the sandbox inside the gateway, {place}"),
+                );
+            }
         }
     }
 

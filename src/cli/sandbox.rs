@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 use futures_util::FutureExt;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::exit::{self, StartupError};
 use super::misspelt::{self, Misspelt};
 use super::port::{self, bind};
+use super::quickstart::reachable;
 use super::runtime;
 use super::signals::Signals;
 use crate::args::ConfigErrors;
@@ -67,19 +69,37 @@ async fn serve(listen: ListenAddress, settings: Settings) -> Result<ExitCode, St
     Ok(served.map(|()| code).map_err(|error| error.to_string())?)
 }
 
-/// Serves a sandbox on a free port of this machine, until the sender is dropped.
-/// Calls to it take the same way as calls to the vendor.
-pub(super) fn spawn(settings: Settings) -> Result<(Endpoint, watch::Sender<()>), StartupError> {
-    let listener = bind("--sandbox", SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-    let address = port::address(&listener)?;
-    let endpoint = Endpoint::from_url(&format!("http://{address}"), false)?;
+/// Serves a sandbox inside the gateway, until the sender is dropped. Calls to it
+/// take the same way as calls to the vendor. Its page shows `call`, a command that
+/// calls the gateway.
+pub(super) fn spawn(
+    settings: Settings,
+    listen: Option<ListenAddress>,
+    call: String,
+) -> Result<(Endpoint, watch::Sender<()>), StartupError> {
+    let listener = match listen {
+        Some(address) => bind("PRESENCE_GATEWAY_SANDBOX_LISTEN", address)?,
+        None => bind_first_free()?,
+    };
+    let address = reachable(port::address(&listener)?);
+    // Plain http to another address of this machine stays in this process.
+    let endpoint = Endpoint::from_url(&format!("http://{address}"), true)?;
     let (stop, mut stopped) = watch::channel(());
     let shutdown = async move { while stopped.changed().await.is_ok() {} };
+    let sandbox = Sandbox::behind_gateway(settings, call);
     #[expect(clippy::disallowed_methods, reason = "a server; no call waits for it")]
     tokio::spawn(async move {
-        if let Err(error) = sandbox::serve(listener, Sandbox::new(settings), shutdown).await {
+        if let Err(error) = sandbox::serve(listener, sandbox, shutdown).await {
             tracing::error!(%error, "the sandbox failed");
         }
     });
     Ok((endpoint, stop))
+}
+
+/// Binds port 8080 of loopback or, while a port is taken, the next one. Many
+/// gateways may start at the same time, so a port counts as free once it is bound.
+fn bind_first_free() -> Result<TcpListener, StartupError> {
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let first = (8080..8180).find_map(|port| bind("--sandbox", loopback(port)).ok());
+    first.map_or_else(|| bind("--sandbox", loopback(0)), Ok)
 }

@@ -1,7 +1,5 @@
 //! The command `serve`.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use futures_util::FutureExt;
@@ -12,12 +10,11 @@ use super::exit::{self, StartupError};
 use super::misspelt::{self, Misspelt};
 use super::port::{self, bind};
 use super::signals::{ShutdownSignal, Signals};
-use super::{app, check, fd_limit, runtime};
+use super::{app, check, fd_limit, quickstart, runtime};
 use crate::config::{Config, ServeArgs, Target};
 use crate::logging;
 use crate::server::serve_metrics;
 use crate::telemetry::{Telemetry, Unsupported};
-use crate::upstream::endpoint::Endpoint;
 
 /// Runs `serve`: serves callers until a signal ends it. `errors` are those of
 /// the command line that are known already.
@@ -53,8 +50,9 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     let (upstream, sandbox): (_, Option<watch::Sender<()>>) = match config.target {
         Target::Upstream(endpoint) => (endpoint, None),
         #[cfg(feature = "sandbox")]
-        Target::Sandbox(settings) => {
-            let (endpoint, stop) = super::sandbox::spawn(*settings)?;
+        Target::Sandbox { settings, listen } => {
+            let call = quickstart::call(address, config.tls.is_some());
+            let (endpoint, stop) = super::sandbox::spawn(*settings, listen, call)?;
             (endpoint, Some(stop))
         }
     };
@@ -86,7 +84,7 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     unsupported.iter().for_each(Unsupported::log);
     misspelt::in_environment().iter().for_each(Misspelt::log);
     if sandbox.is_some() {
-        print_quickstart(address, has_tls, &upstream);
+        quickstart::print(address, has_tls, &upstream);
     }
     server.probes = health;
     let code = signals
@@ -112,29 +110,4 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
         .await;
     tracing::info!("ended");
     Ok(code)
-}
-
-/// Prints a command that calls a gateway on its sandbox.
-fn print_quickstart(address: SocketAddr, has_tls: bool, sandbox: &Endpoint) {
-    let (scheme, flags, hint) = if has_tls {
-        let flags = " \\\n    --tls-ca CA.pem --tls-server-name NAME";
-        let hint = "CA.pem: the CA of the certificate, or itself if it is self-signed; NAME: a name \
-                    in it. With --tls-client-ca, add --tls-cert and --tls-key.\n\n";
-        ("https://", flags, hint)
-    } else {
-        ("", "", "")
-    };
-    let program = std::env::args()
-        .next()
-        .unwrap_or_else(|| "presence-gateway".to_owned());
-    // A closed standard output is no reason to stop.
-    let _ = writeln!(
-        io::stdout(),
-        "The gateway serves its sandbox on {address}. In another terminal:\n\n  \
-         {program} call GetUserPresencesPurecloud \\\n    \
-         '{{\"userId\": \"00000000-0000-4000-8000-000000000001\"}}' \\\n    \
-         --token any --address {scheme}{address}{flags}\n\n\
-         {hint}\
-         How to make the sandbox misbehave: {sandbox}/sandbox\n"
-    );
 }

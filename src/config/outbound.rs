@@ -81,7 +81,7 @@ impl OutboundArgs {
         ];
         let (useless, why) = match target {
             #[cfg(feature = "sandbox")]
-            Some(Target::Sandbox(_)) => (&flags[..], "the sandbox is inside the gateway"),
+            Some(Target::Sandbox { .. }) => (&flags[..], "the sandbox is inside the gateway"),
             // Another machine's loopback is not the gateway's: the requests, with
             // their tokens, would cross the network in the clear.
             Some(Target::Upstream(base))

@@ -6,6 +6,8 @@ use clap::Args;
 use crate::args::from_environment;
 use crate::args::{ConfigErrors, parse_bool};
 #[cfg(feature = "sandbox")]
+use crate::config::ListenAddress;
+#[cfg(feature = "sandbox")]
 use crate::sandbox;
 use crate::upstream::endpoint::Endpoint;
 
@@ -44,7 +46,20 @@ pub enum Target {
     Upstream(Endpoint),
     /// The simulated vendor inside the gateway.
     #[cfg(feature = "sandbox")]
-    Sandbox(Box<sandbox::Settings>),
+    Sandbox {
+        /// How the vendor is simulated.
+        settings: Box<sandbox::Settings>,
+        /// Where it is served, if that is configured.
+        listen: Option<ListenAddress>,
+    },
+}
+
+/// The variable with the sandbox's address. `sandbox` has a flag for it, `serve` has none.
+#[cfg(feature = "sandbox")]
+#[derive(Debug, Args)]
+struct SandboxListen {
+    #[arg(long = "listen", env = "PRESENCE_GATEWAY_SANDBOX_LISTEN")]
+    address: Option<String>,
 }
 
 impl TargetArgs {
@@ -85,13 +100,19 @@ impl TargetArgs {
 #[cfg(feature = "sandbox")]
 fn sandbox(errors: &mut ConfigErrors) -> Option<Target> {
     let args: sandbox::Args = from_environment(errors)?;
+    let listen: SandboxListen = from_environment(errors)?;
     let mut wrong = ConfigErrors::default();
+    let listen = listen.address;
+    let listen = listen.and_then(|raw| wrong.parse("listen", &raw, str::parse));
     let settings = sandbox::Settings::read(&args, &mut wrong);
     for error in wrong.into_vec() {
         // `serve` has no flags for these settings, only variables.
         errors.add(format!("the sandbox's {error}"));
     }
-    Some(Target::Sandbox(Box::new(settings)))
+    Some(Target::Sandbox {
+        settings: Box::new(settings),
+        listen,
+    })
 }
 
 /// The error for no upstream, or for several.

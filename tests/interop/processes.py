@@ -21,8 +21,10 @@ def environment(**more):
     """The environment without variables that would configure a program."""
     foreign = ("PRESENCE_GATEWAY_", "OTEL_", "RUST_LOG")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    # No pause between the signal and the exit: no test needs it.
-    return kept | {"PRESENCE_GATEWAY_LAME_DUCK": "0s"} | more
+    # No pause between the signal and the exit: no test needs it. A sandbox inside a
+    # gateway leaves the usual port to others.
+    ours = {"PRESENCE_GATEWAY_LAME_DUCK": "0s", "PRESENCE_GATEWAY_SANDBOX_LISTEN": "127.0.0.1:0"}
+    return kept | ours | more
 
 
 @contextmanager

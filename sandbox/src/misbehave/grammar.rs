@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::words::{self, Means, Word, help};
+use super::words::{self, Means, Word, choices};
 use super::{Change, End, Plan};
 use crate::settings::within;
 use presence_gateway_args::parse_number;
@@ -34,7 +34,7 @@ impl Plan {
                 None => (given, None),
             };
             let word = words::find(name)
-                .ok_or_else(|| format!("`{given}` is no behaviour. {}", help()))?;
+                .ok_or_else(|| format!("`{given}` is no behaviour. {}", choices()))?;
             plan.take(word, value)
                 .map_err(|wrong| format!("`{given}` {wrong}"))?;
             before |= word.means == Means::Before;
@@ -147,10 +147,10 @@ mod tests {
     #[test]
     fn an_error_lists_the_accepted_values() {
         for (text, expected) in [
-            ("", "Behaviours are separated by commas"),
+            ("", "`` is no behaviour. There are status, code, "),
             (
                 "explode",
-                "`explode` is no behaviour. Behaviours are separated by commas",
+                "\n\nBehaviours are separated by commas:\n  status=N ",
             ),
             ("status", "status=N"),
             ("cut=1", "the connection closes without a response"),

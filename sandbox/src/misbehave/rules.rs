@@ -4,7 +4,7 @@ mod written;
 
 use serde_json::{Value, json};
 
-pub(crate) use written::HELP;
+pub(crate) use written::{HELP, SELECTORS};
 
 use super::Plan;
 use super::path::path_fits;
@@ -13,11 +13,16 @@ use crate::ids::token_hash;
 
 /// The rules in order of arrival; the first match applies.
 #[derive(Debug, Default)]
-pub(crate) struct Rules(Vec<Rule>);
+pub(crate) struct Rules {
+    rules: Vec<Rule>,
+    /// The number of rules that were ever added.
+    added: u64,
+}
 
 /// One rule.
 #[derive(Debug, Default)]
 struct Rule {
+    number: u64,
     plan: Plan,
     method: Option<String>,
     path: Option<String>,
@@ -25,28 +30,41 @@ struct Rule {
     token: Option<(u64, String)>,
     times: Option<u64>,
     after: u64,
+    /// The number of requests that it applied to.
+    applied: u64,
 }
 
 impl Rules {
     /// Adds all rules or, on an error, none.
     pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
         let rules = written::read(text)?;
-        if self.0.len() + rules.len() > MAX_RULES {
+        if self.rules.len() + rules.len() > MAX_RULES {
             return Err(format!("There can be no more than {MAX_RULES} rules."));
         }
-        self.0.extend(rules);
+        for mut rule in rules {
+            rule.number = self.added;
+            self.added += 1;
+            self.rules.push(rule);
+        }
         Ok(())
     }
 
-    /// Removes all rules.
+    /// Removes a rule, if it is there.
+    pub(crate) fn remove(&mut self, number: u64) -> bool {
+        let before = self.rules.len();
+        self.rules.retain(|rule| rule.number != number);
+        self.rules.len() < before
+    }
+
+    /// Removes all rules. Numbers are not reused.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.rules.clear();
     }
 
     /// The faults of a request, if a rule matches. An exhausted rule is removed.
     pub(crate) fn apply(&mut self, method: &str, path: &str, token: Option<&str>) -> Option<Plan> {
         let mut due = None;
-        for (at, rule) in self.0.iter_mut().enumerate() {
+        for (at, rule) in self.rules.iter_mut().enumerate() {
             if !rule.fits(method, path, token) {
                 continue;
             }
@@ -56,27 +74,30 @@ impl Rules {
             }
             rule.after -= 1;
         }
-        let rule = self.0.get_mut(due?)?;
+        let rule = self.rules.get_mut(due?)?;
         let plan = rule.plan.clone();
+        rule.applied += 1;
         rule.times = rule.times.map(|times| times.saturating_sub(1));
         if rule.times == Some(0) {
-            self.0.remove(due?);
+            self.rules.remove(due?);
         }
         Some(plan)
     }
 
     /// The remaining rules.
     pub(crate) fn list(&self) -> Value {
-        self.0
+        self.rules
             .iter()
             .map(|rule| {
                 json!({
+                    "number": rule.number,
                     "misbehave": rule.plan.text(),
                     "method": rule.method,
                     "path": rule.path,
                     "token": rule.token.as_ref().map(|(_, label)| label),
                     "times": rule.times,
                     "after": rule.after,
+                    "applied": rule.applied,
                 })
             })
             .collect()

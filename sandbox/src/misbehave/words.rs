@@ -85,19 +85,27 @@ pub(super) fn find(name: &str) -> Option<&'static Word> {
     ALL.iter().find(|word| word.name() == name)
 }
 
-/// The list of faults, for error messages.
+/// The names of all faults, then their list, for the error about an unknown one.
+pub(super) fn choices() -> String {
+    let names: Vec<&str> = WORDS.iter().map(Word::name).collect();
+    format!("There are {}.\n\n{}", names.join(", "), help())
+}
+
+/// The list of faults.
 pub(crate) fn help() -> String {
     let mut help = String::from("Behaviours are separated by commas:\n");
     for word in &WORDS {
         let _ = writeln!(help, "  {:<15} {}", word.written, word.description);
     }
-    let ends: Vec<&str> = WORDS
-        .iter()
-        .filter(|word| word.is_end())
-        .map(Word::name)
-        .collect();
-    let _ = writeln!(help, "At most one of {}.", ends.join(", "));
+    let _ = writeln!(help, "At most one of {}.", ends().join(", "));
     help
+}
+
+/// The names of the endings, of which a response has at most one.
+pub(crate) fn ends() -> Vec<&'static str> {
+    const ALL: &[Word] = &WORDS;
+    let ends = ALL.iter().filter(|word| word.is_end());
+    ends.map(Word::name).collect()
 }
 
 #[cfg(test)]

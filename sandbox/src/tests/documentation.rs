@@ -6,9 +6,9 @@ use crate::bounds::{
     MAX_DEFINITIONS, MAX_ID, MAX_JOURNAL, MAX_MESSAGES, MAX_PRESENCES, MAX_RULES, MAX_SOURCES,
     MAX_TEXT, MAX_TOKENS, MAX_USERS,
 };
-use crate::control::PAGE;
 use crate::misbehave::{rules, words::WORDS};
 use crate::settings::flags;
+use crate::usage::ENDPOINTS;
 
 const GUIDE: &str = include_str!("../../../docs/sandbox.md");
 
@@ -97,6 +97,8 @@ fn the_documented_selectors_are_all_selectors() {
     let selectors: Vec<&str> = selectors
         .map(|word| word.split('=').next().unwrap())
         .collect();
+    let described = rules::SELECTORS.map(|(example, _)| example.split('=').next().unwrap());
+    assert_eq!(selectors, described);
     let documented = table("### Rules");
     let documented: Vec<&str> = documented.iter().flat_map(|row| quoted(row[0])).collect();
     assert_eq!(documented, selectors);
@@ -104,11 +106,11 @@ fn the_documented_selectors_are_all_selectors() {
 
 #[test]
 fn the_documented_endpoints_are_all_endpoints() {
-    let lines = PAGE.lines().map(|line| line.split_whitespace().take(2));
+    let lines = ENDPOINTS
+        .lines()
+        .map(|line| line.split_whitespace().take(2));
     let endpoints = lines.map(|words| words.collect::<Vec<_>>().join(" "));
-    let endpoints: Vec<String> = endpoints
-        .filter(|line| line.contains(" /sandbox"))
-        .collect();
+    let endpoints: Vec<String> = endpoints.filter(|line| line.contains(" /")).collect();
     let documented = table("## Control endpoints");
     let documented: Vec<&str> = documented.iter().flat_map(|row| quoted(row[0])).collect();
     assert_eq!(documented, endpoints);

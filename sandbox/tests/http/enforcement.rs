@@ -88,7 +88,7 @@ async fn magic_tokens_cause_the_error_of_their_name() {
 async fn unknown_paths_and_methods_return_errors_in_the_vendor_format() {
     let sandbox = start().await;
     for path in [
-        "/",
+        "/elsewhere",
         "/api/v2",
         "/api/v2/presence",
         "/api/v2/presence/sources/",

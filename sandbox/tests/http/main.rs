@@ -16,6 +16,7 @@ mod enforcement;
 mod listings;
 mod misbehaviour;
 mod operations;
+mod playground;
 mod presences;
 
 use http_body_util::BodyExt as _;

@@ -82,6 +82,56 @@ fn a_port_in_use_is_reported_with_its_flag() {
 }
 
 #[test]
+fn the_sandbox_is_on_port_8080_or_the_next_free_one() {
+    let by_default = [("PRESENCE_GATEWAY_SANDBOX_LISTEN", "")];
+    let started = || ServerProcess::start(&["serve", "--sandbox"], &by_default);
+    let mut gateways = [started(), started()];
+    let ports = gateways.each_mut().map(|gateway| {
+        let serving: Value = serde_json::from_str(&gateway.log.lines()[0]).unwrap();
+        let url = serving["upstream"].as_str().unwrap().to_owned();
+        let quickstart = gateway.quickstart();
+        assert!(quickstart.contains(&format!("{url}/\n")), "{quickstart}");
+        let port = url.strip_prefix("http://127.0.0.1:").expect(&url);
+        port.parse::<u16>().unwrap()
+    });
+    assert!(ports.iter().all(|port| (8080..8180).contains(port)));
+    assert_ne!(ports[0], ports[1]);
+}
+
+#[test]
+fn the_variable_of_the_sandbox_chooses_its_address() {
+    let occupied = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = occupied.local_addr().unwrap().to_string();
+    let serve = ["serve", "--sandbox", "--listen", "127.0.0.1:0"];
+    let variable = [("PRESENCE_GATEWAY_SANDBOX_LISTEN", address.as_str())];
+    let failed = run(&serve, &variable);
+    assert_eq!(failed.code, Some(64), "{failed:#?}");
+    let expected = format!("PRESENCE_GATEWAY_SANDBOX_LISTEN: cannot listen on {address}");
+    assert!(failed.stderr.contains(&expected), "{failed:#?}");
+    assert!(failed.stderr.contains("another port"), "{failed:#?}");
+
+    for (address, called) in [
+        ("127.0.0.2:0", "http://127.0.0.2:"),
+        ("0.0.0.0:0", "http://127.0.0.1:"),
+    ] {
+        let variable = [("PRESENCE_GATEWAY_SANDBOX_LISTEN", address)];
+        let gateway = ServerProcess::start(&["serve", "--sandbox"], &variable);
+        let serving: Value = serde_json::from_str(&gateway.log.lines()[0]).unwrap();
+        let upstream = serving["upstream"].as_str().unwrap();
+        assert!(upstream.starts_with(called), "{serving}");
+        let call = ["call", "GetSystempresences", "--token=any", "--address"];
+        let answered = run(&[&call[..], &[&gateway.address]].concat(), &[]);
+        assert_eq!(answered.code, Some(0), "{answered:#?}");
+    }
+
+    let wrong = [("PRESENCE_GATEWAY_SANDBOX_LISTEN", "nowhere")];
+    let failed = run(&serve, &wrong);
+    let errors = failed.config_errors();
+    let expected = "the sandbox's --listen: `nowhere` is not an ";
+    assert!(errors[0].starts_with(expected), "{errors:?}");
+}
+
+#[test]
 fn equal_ports_are_reported_before_one_is_bound() {
     let port = "127.0.0.1:50999";
     let command = ["serve", "--sandbox", "--listen", port];

@@ -105,10 +105,14 @@ impl Log {
 
 impl ServerProcess {
     /// Starts a server and waits until it logs its address in JSON. Its lame duck
-    /// phase is zero unless the environment sets it.
+    /// phase is zero, and its sandbox is on a free port, unless the environment sets
+    /// them.
     pub fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let no_lame_duck = [("PRESENCE_GATEWAY_LAME_DUCK", "0s")];
-        let environment = [&no_lame_duck, environment].concat();
+        let defaults = [
+            ("PRESENCE_GATEWAY_LAME_DUCK", "0s"),
+            ("PRESENCE_GATEWAY_SANDBOX_LISTEN", "127.0.0.1:0"),
+        ];
+        let environment = [&defaults, environment].concat();
         Self::start_reading(arguments, &environment, Stdio::null(), None)
     }
 

@@ -87,7 +87,12 @@ fn target() -> impl Strategy<Value = (&'static str, String)> {
         "/sandbox",
         "/sandbox/requests",
         "/sandbox/users",
+        "/sandbox/presences",
+        "/sandbox/presences/00000000-0000-4000-8000-000000000001/purecloud",
+        "/sandbox/presences/%ff/%00",
         "/sandbox/misbehave",
+        "/sandbox/misbehave/0",
+        "/sandbox/grammar",
         "/sandbox/reset",
         "/api/v2/users/%ff/presences/%00",
     ]);
