@@ -14,7 +14,7 @@ export PATH := justfile_directory() / ".ci/.venv/bin:" + env("PATH")
 
 # All that must hold before a change is accepted.
 [group("check")]
-check: fmt-check spelling links-inside workflows site lint doc deny test test-load (fuzz "15") deploy-check clients stubs-check docs-run interop
+check: fmt-check spelling links-inside workflows site lint doc deny test test-load (fuzz "15") deploy-check clients stubs-check docs-run page interop
 
 # What takes seconds once the crates are built: before each commit.
 [group("check")]
@@ -103,6 +103,11 @@ clients *languages:
 stubs-check *directory:
     tests/stubs/run "$@"
 
+# The page of the sandbox in Chromium, and its commands; arguments go to node's test runner.
+[group("test")]
+page *arguments:
+    tests/page/run "$@"
+
 # The vendor's SDKs, other clients, proxies, buf; arguments go to pytest.
 [group("test")]
 interop *arguments:
@@ -156,6 +161,11 @@ generate:
 [group("docs")]
 dashboard *arguments:
     deploy/draw-dashboard "$@"
+
+# Draws docs/sandbox.png, the picture of the sandbox's page.
+[group("docs")]
+screenshot *arguments:
+    tests/page/run screenshot "$@"
 
 # Serves the simulated vendor through the gateway; arguments are flags of `serve`.
 [group("run")]
