@@ -19,6 +19,7 @@ pub(super) fn reject(request: &Request) -> Option<Response> {
     if matches!(subtype, Some([] | [b'+' | b';', ..])) {
         return None;
     }
-    let text = format!("Calls have the content type `application/grpc`.\n\n{USAGE}");
+    // Short, because a client may send many of these.
+    let text = "this is a gRPC server: send the content type `application/grpc`\n";
     Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into_response())
 }

@@ -187,8 +187,8 @@ fn all_problems_are_reported_together_and_once_each() {
     assert_eq!(
         names,
         [
-            "--max-deadline",
             "--metrics-listen",
+            "--max-deadline",
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             "OTEL_TRACES_SAMPLER"
         ],

@@ -24,8 +24,8 @@ fn every_unusable_file_is_reported_with_the_reason() {
     assert_eq!(
         problems(&["--tls-cert", missing, "--tls-key", &key, "--max-bulk-ids=0"]),
         [
-            "--max-bulk-ids: `0` is not a whole number from 1 to 100000",
             "--tls-cert: `/missing.pem` cannot be read: No such file or directory (os error 2)",
+            "--max-bulk-ids: `0` is not a whole number from 1 to 100000",
         ]
     );
     assert_eq!(
