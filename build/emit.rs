@@ -11,7 +11,7 @@ use crate::annotation::{
 };
 use crate::model::TIMESTAMP;
 
-/// Generates one `impl Operation` per operation: constants, no code.
+/// Generates one `impl Operation` per operation, and the list of their constants: no code.
 pub fn operations(operations: &[Operation]) -> String {
     let mut code = String::new();
     for operation in operations {
@@ -71,7 +71,13 @@ pub fn operations(operations: &[Operation]) -> String {
             permissions = permissions(operation.permissions.as_ref()),
         );
     }
-    code
+    let specs = operations.iter().map(|operation| operation.rpc.input());
+    let specs: String = specs
+        .map(|input| format!("    {}::SPEC,\n", input.name()))
+        .collect();
+    code + &format!(
+        "\n/// The mapping of each operation.\npub static SPECS: &[&Spec] = &[\n{specs}];\n"
+    )
 }
 
 /// The request field that makes an RPC a bulk RPC; `src/rpc.rs` names it too.

@@ -1,6 +1,8 @@
 //! Code generated from the protos: messages, services, and the constants of each
 //! operation.
 
+pub mod comments;
+
 use std::sync::LazyLock;
 
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
@@ -24,6 +26,8 @@ mod operations {
 
     include!(concat!(env!("OUT_DIR"), "/operations.rs"));
 }
+
+pub use operations::SPECS;
 
 /// The encoded descriptors of all protos, with annotations and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));

@@ -32,6 +32,7 @@ use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::telemetry::Telemetry;
 use connection::ConnectionPolicy;
 use discard::Discard;
+pub(crate) use http1::{NEEDS_HTTP2, NEEDS_TLS};
 use in_flight::InFlight;
 use limits::{GOAWAY_GRACE, MAX_CONNECTIONS, MAX_PROBES, MAX_PUBLIC_REQUEST};
 pub use listener::serve_metrics;

@@ -9,6 +9,8 @@ pub mod pem;
 
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
@@ -37,20 +39,16 @@ pub fn client(
     identity: Option<Identity>,
     protocol: &[u8],
 ) -> Result<ClientConfig, String> {
-    let provider = provider();
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(VERSIONS)
         .map_err(|error| error.to_string())?;
     let builder = if let Some(authorities) = authorities {
         builder.with_root_certificates(authorities)
     } else {
-        let verifier = Verifier::new(provider).map_err(|error| {
-            format!("the CA certificates of the system cannot be loaded: {error}")
-        })?;
         // rustls calls any custom verifier dangerous; that of the system is not.
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_custom_certificate_verifier(verifier(None)?)
     };
     let mut config = match identity {
         None => builder.with_no_client_auth(),
@@ -60,6 +58,28 @@ pub fn client(
     };
     config.alpn_protocols = vec![protocol.to_vec()];
     Ok(config)
+}
+
+/// The verifier of servers' certificates, by these CAs or those of the system.
+///
+/// # Errors
+///
+/// If there are no CAs.
+pub fn verifier(authorities: Option<RootCertStore>) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    match authorities {
+        Some(authorities) => {
+            let authorities = Arc::new(authorities);
+            let verifier =
+                WebPkiServerVerifier::builder_with_provider(authorities, provider()).build();
+            Ok(verifier.map_err(|error| error.to_string())?)
+        }
+        None => match Verifier::new(provider()) {
+            Ok(verifier) => Ok(Arc::new(verifier)),
+            Err(error) => Err(format!(
+                "the CA certificates of the system cannot be loaded: {error}"
+            )),
+        },
+    }
 }
 
 /// A store of these CAs.

@@ -1,48 +1,77 @@
-//! The command `call`: a client that makes one call to a running gateway.
+//! The command `call`: a client that makes one call to a running gateway, and that
+//! lists and describes what can be called.
 
+mod address;
+pub(super) mod arguments;
 mod channel;
 pub mod codec;
 mod deadline;
+mod describe;
+mod diagnosis;
+mod dial;
+pub mod examples;
+mod failure;
 mod id_reader;
 mod json;
+mod list;
+mod nearest;
 mod prepare;
-mod status_text;
+mod recorded;
+mod request;
+mod rpc_name;
 mod stream;
+mod template;
 mod tls;
+mod token;
 
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use super::exit::{self, EXIT_USAGE};
 use super::runtime;
 use channel::Client;
 use deadline::{Deadline, RESPONSE};
+use failure::Failure;
 use prepare::PreparedCall;
-use status_text::status_text;
 use tls::TlsArgs;
+use token::Token;
 
 /// The flags of `call`.
 #[derive(Debug, Clone, Args)]
 pub struct CallArgs {
-    /// The RPC, such as GetUserPresence
-    rpc: String,
+    /// The RPC, in any case: GetUserPresence
+    rpc: Option<String>,
 
-    /// The request as JSON; `-` reads it from the standard input
-    #[arg(default_value = "{}")]
-    request: String,
+    /// The request as JSON; `-` reads it from the standard input [default: {}]
+    // A list, so that a request that a shell has split is reported as such.
+    #[arg(num_args = 0.., value_name = "REQUEST")]
+    request: Vec<String>,
 
-    /// The address of the gateway; `https://` before it, or any of the TLS flags, selects TLS
-    #[arg(long, default_value = "127.0.0.1:50051")]
+    /// List the RPCs, with a line about each
+    #[arg(long, conflicts_with_all = ["rpc", "describe", "json"])]
+    list: bool,
+
+    /// Describe the RPC: its messages, its permissions, and a request to paste; calls nothing
+    #[arg(long, conflicts_with = "json")]
+    describe: bool,
+
+    /// For programs: print the response in one line, and an error as a google.rpc.Status in JSON
+    #[arg(long)]
+    json: bool,
+
+    /// The address of the gateway, by default with port 50051; `https://` before it, or any of the
+    /// TLS flags, selects TLS
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50051")]
+    #[arg(env = ADDRESS, hide_env_values = true)]
     address: String,
 
-    /// The bearer token, without the word `Bearer`; the variable keeps it out of the list of
-    /// processes
+    /// The bearer token; the variable keeps it out of the list of processes
     #[arg(long, env = "PRESENCE_GATEWAY_TOKEN", hide_env_values = true)]
     token: Option<Token>,
 
@@ -58,57 +87,80 @@ pub struct CallArgs {
     tls: TlsArgs,
 }
 
-/// A bearer token, which `Debug` hides.
-#[derive(Clone)]
-struct Token(String);
-
-impl From<String> for Token {
-    fn from(token: String) -> Self {
-        Self(token)
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
+/// The variable with the address.
+const ADDRESS: &str = "PRESENCE_GATEWAY_ADDRESS";
 
 /// Runs `call`: prints the response as JSON to the standard output, or an
 /// error with its details to the standard error stream.
 #[must_use]
 pub fn call(args: &CallArgs) -> ExitCode {
-    let prepared = match PreparedCall::new(args) {
-        Ok(prepared) => prepared,
-        Err(problem) => {
-            report(problem);
-            return EXIT_USAGE.into();
+    if args.list {
+        return print(&list::list());
+    }
+    if args.describe {
+        let rpc = args.rpc.as_deref().ok_or_else(prepare::no_rpc);
+        return match rpc.and_then(rpc_name::find) {
+            Ok(rpc) => print(&describe::describe(&rpc)),
+            Err(problem) => reject(&[problem], false),
+        };
+    }
+    match PreparedCall::new(args) {
+        Ok(prepared) => exit::exit_code(runtime::run(1, async { Ok(send(prepared).await) })),
+        Err(problems) => reject(&problems, args.json),
+    }
+}
+
+/// Prints a text that the caller asked for.
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        // The reader, such as `head`, needs no more lines.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            report(format_args!("cannot write to the standard output: {error}"));
+            ExitCode::FAILURE
         }
-    };
-    exit::exit_code(runtime::run(1, async { Ok(send(prepared).await) }))
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Reports what is wrong with a command line that makes no call.
+fn reject(problems: &[String], is_json: bool) -> ExitCode {
+    if is_json {
+        let status = Status::new(Code::InvalidArgument, problems.join("\n"));
+        let _ = io::stderr().write_all(Failure::from(status).json().as_bytes());
+    } else {
+        problems.iter().for_each(report);
+    }
+    EXIT_USAGE.into()
 }
 
 fn report(problem: impl Display) {
+    let problem = failure::printable(&problem.to_string()).replace('\n', "\n  ");
     let _ = writeln!(io::stderr(), "presence-gateway call: {problem}");
 }
 
 async fn send(call: PreparedCall) -> ExitCode {
     let (method, mut request) = (call.method, call.request);
     let deadline = Deadline::after(call.timeout);
-    let connected = deadline.limit("there was a connection", call.gateway.connect());
-    let response = match connected.await {
+    let address = call.gateway.address.authority();
+    let before = format!("there was a connection to {address}");
+    let connected = deadline.limit(&before, call.gateway.connect()).await;
+    let response = match connected {
         Ok(client) => {
             deadline.set_timeout(&mut request);
             if method.is_client_streaming() {
-                return stream::run(client, &method, request, call.ids, deadline).await;
+                let is_json = call.is_json;
+                return stream::run(client, &method, request, call.ids, deadline, is_json).await;
             }
-            deadline
-                .limit(RESPONSE, unary(client, &method, request))
-                .await
+            unary(client, &method, request, deadline).await
         }
-        Err(status) => Err(status),
+        Err(failure) => Err(failure),
     };
-    match response {
+    let is_pretty = !call.is_json && io::stdout().is_terminal();
+    let printed = response.and_then(|response| {
+        let json = json::to_json(&response, is_pretty);
+        json.map_err(|error| Failure::from(Status::internal(error.to_string())))
+    });
+    match printed {
         Ok(response) => match writeln!(io::stdout(), "{response}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -116,8 +168,9 @@ async fn send(call: PreparedCall) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        Err(status) => {
-            let _ = write!(io::stderr(), "{}", status_text(&status));
+        Err(failure) => {
+            let text = failure.print(&method, call.is_json);
+            let _ = io::stderr().write_all(text.as_bytes());
             ExitCode::FAILURE
         }
     }
@@ -127,23 +180,16 @@ async fn unary(
     mut client: Client,
     method: &MethodDescriptor,
     request: Request<DynamicMessage>,
-) -> Result<String, Status> {
+    deadline: Deadline,
+) -> Result<DynamicMessage, Failure> {
     let request = request.map(|request| request.encode_to_vec());
     let path = channel::path(method)?;
-    let response = client.grpc.unary(request, path, codec::Raw).await;
-    let response = response.map_err(|status| client.explain(status))?;
-    let response = DynamicMessage::decode(method.output(), response.into_inner().as_slice())
-        .map_err(|error| Status::internal(format!("the response cannot be decoded: {error}")))?;
-    json::to_json(&response, io::stdout().is_terminal())
-        .map_err(|error| Status::internal(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_debug_text_of_a_token_does_not_show_it() {
-        assert_eq!(format!("{:?}", Token("secret".to_owned())), "…");
+    let called = client.grpc.unary(request, path, codec::Raw);
+    match deadline.limit(RESPONSE, called).await {
+        Ok(response) => DynamicMessage::decode(method.output(), response.into_inner().as_slice())
+            .map_err(|error| {
+                Status::internal(format!("the response cannot be decoded: {error}")).into()
+            }),
+        Err(status) => Err(client.explain(status).await),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -35,7 +36,7 @@ pub(super) enum Command {
     #[cfg(feature = "sandbox")]
     #[command(allow_negative_numbers = true)]
     Sandbox(Box<SandboxArgs>),
-    /// Make one call to a running gateway, and print the response
+    /// Make one call to a running gateway, or list and describe what can be called
     #[command(after_help = help::SHORT_CALL, after_long_help = help::CALL)]
     Call(Box<CallArgs>),
     /// Print a script that completes commands, flags and RPCs in a shell
@@ -56,7 +57,8 @@ pub(super) enum Command {
 /// Runs the command that the arguments of the process name.
 #[must_use]
 pub fn run() -> ExitCode {
-    let (parsed, unexpected) = parse(env::args_os().collect());
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let (parsed, unexpected) = parse(arguments.clone());
     match parsed {
         Ok(CommandLine { command }) => match command {
             Command::Serve(args) => serve::serve(&args, unexpected),
@@ -67,7 +69,12 @@ pub fn run() -> ExitCode {
             Command::Man { directory } => man::write(CommandLine::command(), &directory),
         },
         Err(error) => {
-            let _ = error.print();
+            let is_call = arguments.get(1).is_some_and(|command| command == "call");
+            let explained = is_call.then(|| call::arguments::explain(&error, &arguments));
+            let _ = match explained.flatten() {
+                Some(text) => io::stderr().write_all(text.as_bytes()),
+                None => error.print(),
+            };
             // Help and version arrive here as well, and are no error.
             let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
             code.into()

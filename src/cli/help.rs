@@ -81,14 +81,16 @@ pub(super) const SHORT_CALL: &str = "`--help` has examples, the variables and th
 
 /// Below the flags of `call`.
 pub(super) const CALL: &str = "\
-Without --token, the token is read from PRESENCE_GATEWAY_TOKEN.
-
 Examples:
+  presence-gateway call --list
+  presence-gateway call GetUserPresence --describe
   presence-gateway call GetUserPresence '{\"userId\": \"…\", \"sourceId\": \"PURECLOUD\"}'
-  presence-gateway call GetUsersPresencesPurecloudBulk '{\"id\": [\"…\", \"…\"]}'
+  presence-gateway call GetUsersPresencesPurecloudBulk '{\"id\": [\"…\", \"…\"]}' --json
   presence-gateway call PutUsersPresencesBulk - < updates.json
   presence-gateway call StreamUsersPresencesPurecloudBulk --ids users.txt > presences.jsonl
   presence-gateway call GetSystempresences --address https://gateway.example:50051
+
+Every call needs a token; a gateway on its sandbox accepts any, such as `--token any`.
 
 Ctrl-C and SIGTERM end a stream after the current lines are complete. It then prints how many ids
 are done, missing and failed; the other ids were not sent or not answered. A second signal stops it

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Command;
+use clap::{Arg, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use super::exit::report;
 pub(super) fn write(command: Command, directory: &Path) -> ExitCode {
     let mut command = command
         .disable_help_subcommand(true)
-        .mut_subcommands(|command| command.mut_args(|it| it.hide_possible_values(true)));
+        .mut_subcommands(|command| command.mut_args(without_possible_values));
     command.build();
     let commands = command.get_subcommands().chain([&command]);
     let written = fs::create_dir_all(directory).and_then(|()| {
@@ -33,6 +33,12 @@ pub(super) fn write(command: Command, directory: &Path) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Hides the list of the values that an argument can have, if it has values.
+fn without_possible_values(argument: Arg) -> Arg {
+    let has_values = argument.get_action().takes_values();
+    argument.hide_possible_values(has_values)
 }
 
 fn write_page(command: &Command, program: &Command, directory: &Path) -> io::Result<()> {

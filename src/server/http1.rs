@@ -18,10 +18,10 @@ gRPC client can call it, and server reflection is on: grpcurl ADDRESS list
 ";
 
 /// What was wrong with a request on a port that serves HTTP/2.
-pub(super) const NEEDS_HTTP2: &str = "gRPC needs HTTP/2, and this request is HTTP/1.\n\n";
+pub(crate) const NEEDS_HTTP2: &str = "gRPC needs HTTP/2, and this request is HTTP/1.\n\n";
 
 /// What was wrong with a request without TLS on a port that uses it.
-pub(super) const NEEDS_TLS: &str = "This port uses TLS, and this request does not.\n\n";
+pub(crate) const NEEDS_TLS: &str = "This port uses TLS, and this request does not.\n\n";
 
 /// Answers a request in HTTP/1 with a 400, and closes any other connection. `read` are
 /// the bytes that were read already.

@@ -4,7 +4,10 @@ mod call_streams;
 mod check;
 mod command_line;
 mod completions;
+mod explore;
+mod json;
 mod log;
+mod mistakes;
 mod start;
 mod unary_calls;
 

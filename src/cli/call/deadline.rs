@@ -34,11 +34,11 @@ impl Deadline {
     ///
     /// The deadline is polled first: tonic's client has its own timer for the
     /// timeout that it sends, which would report CANCELLED.
-    pub(super) async fn limit<T>(
+    pub(super) async fn limit<T, E: From<Status>>(
         self,
         before: &str,
-        part: impl Future<Output = Result<T, Status>>,
-    ) -> Result<T, Status> {
+        part: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let Self(Some((timeout, end))) = self else {
             return part.await;
         };
@@ -46,7 +46,8 @@ impl Deadline {
             biased;
             () = sleep_until(end) => Err(Status::deadline_exceeded(format!(
                 "the deadline (--deadline {timeout:?}) passed before {before}"
-            ))),
+            ))
+            .into()),
             result = part => result,
         }
     }

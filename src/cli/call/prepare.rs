@@ -1,6 +1,6 @@
 //! Turns the flags of `call` into a call that can be sent.
 
-use std::io;
+use std::env;
 use std::time::Duration;
 
 use prost_reflect::{DynamicMessage, MethodDescriptor};
@@ -9,8 +9,9 @@ use tonic::metadata::AsciiMetadataValue;
 
 use super::channel::Gateway;
 use super::id_reader::{IdReader, STANDARD_INPUT};
-use super::{CallArgs, Token};
-use crate::args::parse_duration;
+use super::token::Token;
+use super::{ADDRESS, CallArgs, request, rpc_name};
+use crate::args::{ConfigErrors, parse_duration};
 use crate::proto;
 
 /// How long a unary call waits for its response, unless `--deadline` says so.
@@ -24,67 +25,74 @@ pub(super) struct PreparedCall {
     pub ids: Option<IdReader>,
     /// How long to wait for the response, if there is a limit.
     pub timeout: Option<Duration>,
+    /// Whether the output is for programs.
+    pub is_json: bool,
 }
 
 impl PreparedCall {
-    /// Checks the flags; the error names the first that is wrong.
-    pub(super) fn new(args: &CallArgs) -> Result<Self, String> {
-        let method = find_method(&args.rpc)?;
-        if args.request == STANDARD_INPUT && args.ids.as_deref() == Some(STANDARD_INPUT) {
-            return Err("--ids: the standard input is already used for the request".to_owned());
-        }
-        let message = message(&args.request, &method)?;
-        let is_stream = method.is_client_streaming();
-        let timeout = match &args.deadline {
-            Some(raw) => {
-                let timeout = parse_duration(raw);
-                Some(timeout.map_err(|wrong| format!("--deadline: `{raw}` {wrong}"))?)
-            }
-            None => (!is_stream).then_some(DEFAULT_DEADLINE),
+    /// Checks the flags; the error has all that is wrong.
+    pub(super) fn new(args: &CallArgs) -> Result<Self, Vec<String>> {
+        let mut errors = ConfigErrors::default();
+        let rpc = args.rpc.as_deref().ok_or_else(no_rpc);
+        let method = errors.take(rpc.and_then(rpc_name::find));
+        let call = method.and_then(|method| {
+            let (message, ids) = errors.take(input(args, &method))?;
+            Some((method, message, ids))
+        });
+        let setting = match env::var(ADDRESS) {
+            Ok(value) if value == args.address => ADDRESS,
+            _ => "--address",
         };
-        let ids = ids(args, &method, &message)?;
-        let gateway = Gateway::new(&args.address, &args.tls)?;
-        let mut request = Request::new(message);
-        if let Some(Token(token)) = &args.token {
-            let mut value = AsciiMetadataValue::try_from(format!("Bearer {token}"))
-                .map_err(|_| "the token has characters that no header may have".to_owned())?;
-            value.set_sensitive(true);
-            request.metadata_mut().insert("authorization", value);
+        let gateway = errors.take(Gateway::new(setting, &args.address, &args.tls));
+        let token = errors.take(Token::clean(args.token.as_ref()).and_then(|token| bearer(&token)));
+        let given = args.deadline.as_deref();
+        let timeout = given.map(|raw| errors.parse("deadline", raw, parse_duration));
+        match (call, gateway, token, timeout) {
+            (Some((method, message, ids)), Some(gateway), Some(token), None | Some(Some(_))) => {
+                let default = (!method.is_client_streaming()).then_some(DEFAULT_DEADLINE);
+                let mut request = Request::new(message);
+                request.metadata_mut().insert("authorization", token);
+                Ok(Self {
+                    gateway,
+                    method,
+                    request,
+                    ids,
+                    timeout: timeout.flatten().or(default),
+                    is_json: args.json,
+                })
+            }
+            _ => Err(errors.into_vec()),
         }
-        Ok(Self {
-            gateway,
-            method,
-            request,
-            ids,
-            timeout,
-        })
     }
 }
 
-/// Finds an RPC by its name, with or without its service.
-fn find_method(name: &str) -> Result<MethodDescriptor, String> {
-    let mut methods: Vec<_> = proto::methods().collect();
-    let wanted = name.rsplit(['/', '.']).next().unwrap_or(name);
-    if let Some(found) = methods.iter().position(|method| method.name() == wanted) {
-        return Ok(methods.swap_remove(found));
-    }
-    let names: Vec<&str> = methods.iter().map(MethodDescriptor::name).collect();
-    Err(format!(
-        "there is no RPC `{name}`; the RPCs are\n  {}",
-        names.join("\n  ")
-    ))
+/// What is wrong without an RPC.
+pub(super) fn no_rpc() -> String {
+    "which RPC? `presence-gateway call --list` lists them, and `presence-gateway call --help` has \
+     examples"
+        .to_owned()
 }
 
-/// The request message, from JSON or from the standard input.
-fn message(json: &str, method: &MethodDescriptor) -> Result<DynamicMessage, String> {
-    let json = match json {
-        STANDARD_INPUT => io::read_to_string(io::stdin()).map_err(|error| error.to_string())?,
-        json => json.to_owned(),
-    };
-    let mut json = serde_json::Deserializer::from_str(&json);
-    DynamicMessage::deserialize(method.input(), &mut json)
-        .and_then(|message| json.end().map(|()| message))
-        .map_err(|error| format!("the request is not a {}: {error}", method.input().name()))
+/// The value of `authorization`.
+fn bearer(token: &str) -> Result<AsciiMetadataValue, String> {
+    let mut value = AsciiMetadataValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| "the token has characters that no header may have".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The request, and the ids of a stream.
+fn input(
+    args: &CallArgs,
+    method: &MethodDescriptor,
+) -> Result<(DynamicMessage, Option<IdReader>), String> {
+    let is_input = |value: &String| value == STANDARD_INPUT;
+    if args.request.first().is_some_and(is_input) && args.ids.as_ref().is_some_and(is_input) {
+        return Err("--ids: the standard input is already used for the request".to_owned());
+    }
+    let message = request::read(&args.request, method)?;
+    let ids = ids(args, method, &message)?;
+    Ok((message, ids))
 }
 
 /// Opens the ids of a stream, which come from `--ids`, the request, or both.
@@ -100,13 +108,22 @@ fn ids(
             ids.map(Some)
                 .map_err(|error| format!("--ids: `{file}`: {error}"))
         }
-        Some(_) => Err(format!("--ids: {name} is no stream")),
+        Some(_) => Err(format!(
+            "--ids: {name} is no stream; the streams are {}",
+            streams().join(" and ")
+        )),
         None if method.is_client_streaming() && !has_ids(request) => Err(format!(
             "--ids: {name} needs ids: give a file with one on each line, `-` for the standard \
              input, or `ids` in the request"
         )),
         None => Ok(None),
     }
+}
+
+/// The names of the streams.
+fn streams() -> Vec<String> {
+    let streams = proto::methods().filter(MethodDescriptor::is_client_streaming);
+    streams.map(|stream| stream.name().to_owned()).collect()
 }
 
 fn has_ids(request: &DynamicMessage) -> bool {

@@ -19,9 +19,9 @@ use tonic::{Request, Status};
 use super::channel::{Client, path};
 use super::codec::Raw;
 use super::deadline::{Deadline, RESPONSE};
+use super::failure::Failure;
 use super::id_reader::IdReader;
 use super::report;
-use super::status_text::status_text;
 use crate::cli::signals::{FirstSignal, Signals};
 use crate::proto::v1::StreamUsersPresenceBulkResponse;
 use progress::Progress;
@@ -31,7 +31,8 @@ type IdError = Arc<Mutex<Option<io::Error>>>;
 
 /// Runs a stream: sends the ids of `request`, then those of `ids`. Prints the
 /// results to the standard output, and the final counts to the standard error
-/// stream; if that is a terminal, the progress as well.
+/// stream; if that is a terminal, the progress as well. For programs, `is_json`,
+/// the standard error stream gets nothing but an error.
 ///
 /// The first signal ends the stream. A second one also ends the wait for the
 /// reader of the standard output.
@@ -41,6 +42,7 @@ pub(super) async fn run(
     request: Request<DynamicMessage>,
     ids: Option<IdReader>,
     deadline: Deadline,
+    is_json: bool,
 ) -> ExitCode {
     let signals = match Signals::listen() {
         Ok(signals) => signals,
@@ -49,7 +51,7 @@ pub(super) async fn run(
             return ExitCode::FAILURE;
         }
     };
-    let stream = |signal| run_until(signal, client, method, request, ids, deadline);
+    let stream = |signal| run_until(signal, client, method, request, ids, deadline, is_json);
     signals
         .run_until_second(stream)
         .await
@@ -63,8 +65,9 @@ async fn run_until(
     request: Request<DynamicMessage>,
     ids: Option<IdReader>,
     deadline: Deadline,
+    is_json: bool,
 ) -> ExitCode {
-    let mut progress = Progress::new(ids.as_ref().and_then(|ids| ids.total));
+    let mut progress = Progress::new(ids.as_ref().and_then(|ids| ids.total), !is_json);
     let (metadata, extensions, first) = request.into_parts();
     let id_error = IdError::default();
     let messages = messages(method, &first, ids, Arc::clone(&id_error));
@@ -73,14 +76,12 @@ async fn run_until(
     let received = receive(&mut client, method, request, limits, &mut progress).await;
     progress.finish();
 
-    let id_error = id_error.lock().take();
-    let mut text = String::new();
-    let mut code = u8::from(progress.counts.failed > 0);
-    if let Some(error) = id_error {
-        text = format!("presence-gateway call: --ids: {error}\n");
-        code = 1;
-    }
-    let mut rest = "";
+    let mut problem = id_error
+        .lock()
+        .take()
+        .map(|error| format!("--ids: {error}"));
+    let mut code = u8::from(progress.counts.failed > 0 || problem.is_some());
+    let (mut failure, mut rest) = (None, "");
     match received {
         Ok(()) => {}
         Err(StreamError::Signal(number)) => {
@@ -88,18 +89,34 @@ async fn run_until(
             code = number;
         }
         Err(StreamError::Status(status)) => {
-            text.push_str(&status_text(&client.explain(*status)));
+            failure = Some(client.explain(*status).await);
             code = 1;
         }
         // The reader, such as `head`, needs no more lines.
         Err(StreamError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => code = 1,
         Err(StreamError::Output(error)) => {
-            text = format!("presence-gateway call: the standard output: {error}\n");
+            problem = Some(format!("the standard output: {error}"));
             code = 1;
         }
     }
-    let _ = writeln!(io::stderr(), "{text}{progress}{rest}");
+    if is_json {
+        let problem = problem.map(|problem| Failure::from(Status::unknown(problem)));
+        if let Some(failure) = failure.or(problem) {
+            eprint(&failure.print(method, true));
+        }
+    } else {
+        problem.iter().for_each(report);
+        let failure = failure.map(|failure| failure.print(method, false));
+        eprint(&format!(
+            "{}{progress}{rest}\n",
+            failure.unwrap_or_default()
+        ));
+    }
     code.into()
+}
+
+fn eprint(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Why a stream was not read to its end.

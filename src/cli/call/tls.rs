@@ -1,11 +1,30 @@
 //! The TLS flags of `call`.
 
+mod peer;
+
+use std::sync::Arc;
+
 use clap::Args;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::tls;
-use crate::tls::dial::H2Connector;
 use crate::tls::pem::{self, Identity};
+use peer::KeepingVerifier;
+
+pub(super) use peer::Peer;
+
+/// How to connect with TLS.
+pub(super) struct ClientTls {
+    pub config: Arc<ClientConfig>,
+    /// The name that the certificate must have, if it is not the host.
+    pub name: Option<ServerName<'static>>,
+    /// The file of `--tls-ca`.
+    pub ca_file: Option<String>,
+    /// Whether the client has a certificate.
+    pub has_certificate: bool,
+    pub peer: Peer,
+}
 
 /// The TLS flags of `call`.
 #[derive(Debug, Clone, Args)]
@@ -41,7 +60,7 @@ impl TlsArgs {
     }
 
     /// Reads the files that the flags name.
-    pub(super) fn connector(&self) -> Result<H2Connector, String> {
+    pub(super) fn client(&self) -> Result<ClientTls, String> {
         let authorities = self.tls_ca.as_ref().map(|path| {
             pem::authorities(path).map_err(|wrong| format!("--tls-ca: `{path}` {wrong}"))
         });
@@ -49,12 +68,29 @@ impl TlsArgs {
             ("--tls-cert", self.tls_cert.as_deref()),
             ("--tls-key", self.tls_key.as_deref()),
         )?;
+        let has_certificate = identity.is_some();
         let name = self.tls_server_name.as_ref().map(|name| {
             ServerName::try_from(name.clone())
                 .map_err(|_| format!("--tls-server-name: `{name}` is not the name of a server"))
         });
-        let config = tls::client(authorities.transpose()?, identity, b"h2")
+        let verifier = tls::verifier(authorities.transpose()?)
             .map_err(|wrong| format!("{wrong}; give --tls-ca"))?;
-        Ok(H2Connector::new(config, name.transpose()?))
+        let mut config = tls::client(Some(RootCertStore::empty()), identity, b"h2")?;
+        let peer = Peer::default();
+        let keeping = KeepingVerifier {
+            verifier,
+            peer: Arc::clone(&peer),
+        };
+        // rustls calls any custom verifier dangerous; this one only remembers.
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::new(keeping));
+        Ok(ClientTls {
+            config: Arc::new(config),
+            name: name.transpose()?,
+            ca_file: self.tls_ca.clone(),
+            has_certificate,
+            peer,
+        })
     }
 }

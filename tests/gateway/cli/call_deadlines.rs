@@ -53,7 +53,7 @@ async fn silent_gateway(from: SilentFrom) -> (String, JoinHandle<()>) {
 
 async fn call(arguments: &[&str], address: String) -> ProcessOutput {
     let mut words: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
-    words.extend(["--deadline".to_owned(), "300ms".to_owned()]);
+    words.extend(["--deadline", "300ms", "--token", "any"].map(str::to_owned));
     words.extend(["--address".to_owned(), address]);
     let output = spawn_blocking(move || {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 
 use presence_gateway::operation::MAX_ID_BYTES;
 use presence_gateway::proto;
+use presence_gateway::proto::comments::{RpcComment, paragraphs};
 use presence_gateway::rpc::{DEFAULT_MAX_BULK_IDS, MAX_REQUEST, MAX_STREAM_MESSAGE, Rpc};
 use presence_gateway::server::limits::MAX_REQUEST_ELEMENTS;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
-use super::comments::paragraphs;
 use crate::support::vendor_api::{http, permissions};
 use crate::support::{all_methods, generated, path};
 
@@ -30,16 +30,15 @@ const HEAD: &str = "\
 
 For developers of callers: each RPC with its REST request, permissions, fields, errors and an example, then the messages.
 
-A test generates this page from the protos in [proto](../proto) and their comments; only the examples are written here. To regenerate it: `just generate`.
+A test generates this page from the protos in [proto](../proto), their comments and the examples of the program. To regenerate it: `just generate`. `presence-gateway call RPC --describe` prints the same in a terminal.
 
 - All services are in the package `genesys.presence.v1`. [operations.md](operations.md) has their RPCs in one table, and the mapping of messages to the vendor's JSON.
 - An example is the request in JSON. `presence-gateway call RPC 'JSON' --token any` makes the call, and a test makes all of them to the [sandbox](sandbox.md). Replace `<id>` by the id of a resource that you created by the POST of the same kind.
 - Every RPC can fail with an error of the token, the rate limit, the gateway's limits or the deadline. Each section lists the other errors to expect; [errors.md](errors.md) has all, with what to do about each.
 ";
 
-/// Returns the page, with the examples of `page`.
-fn generate(page: &str) -> String {
-    let examples = examples::on(page);
+/// Returns the page.
+fn generate(_: &str) -> String {
     let limits = format!(
         "- A request has at most {} MiB, an id at most {MAX_ID_BYTES} bytes, and a list at most \
          {MAX_REQUEST_ELEMENTS} elements, unless its section has another limit. \
@@ -55,9 +54,7 @@ fn generate(page: &str) -> String {
             parts.push(format!("## {}\n\n{text}\n", service.name()));
             last = Some(service);
         }
-        let example = examples.get(rpc.name()).cloned();
-        let example = example.unwrap_or_else(|| examples::minimal(&rpc));
-        parts.push(section(&rpc, &example));
+        parts.push(section(&rpc, examples::of(&rpc)));
     }
     parts.push("## Messages\n\nAn unset field of a response has no value from the vendor; an unset field of a request is not sent.\n".to_owned());
     for (name, message) in messages() {
@@ -69,14 +66,9 @@ fn generate(page: &str) -> String {
 
 /// Returns the section of an RPC.
 fn section(rpc: &MethodDescriptor, example: &str) -> String {
-    let mut text = paragraphs(&rpc.parent_file(), rpc.path());
-    let facts = text.pop().unwrap();
-    let operation = facts.split('`').nth(1).unwrap();
-    let (_, facts) = facts.split_once("Permissions: ").unwrap();
-    let (permissions, result) = facts
-        .split_once(" Returns ")
-        .unwrap_or((facts, "one message for each batch."));
-    let permissions = only_permission(rpc, permissions);
+    let comment = RpcComment::new(rpc);
+    let result = comment.result.as_deref();
+    let result = result.unwrap_or("one message for each batch.");
     let (request, stream, path, errors) = if rpc.is_client_streaming() {
         let errors = "INVALID_ARGUMENT, ABORTED (`STREAM_IDLE`)".to_owned();
         (
@@ -103,21 +95,13 @@ fn section(rpc: &MethodDescriptor, example: &str) -> String {
          - Errors: {errors}.\n\
          {limit}\n{fields}\n```json\n{example}\n```\n",
         name = rpc.name(),
-        text = text.join("\n\n"),
+        text = comment.text.join("\n\n"),
+        operation = comment.operation,
+        permissions = comment.permissions,
         retries = retries(rpc),
         limit = limit(rpc),
         fields = fields(&rpc.input(), &path),
     )
-}
-
-/// Returns the text about permissions, without "any of" or "all of" before a single one.
-fn only_permission<'a>(rpc: &MethodDescriptor, text: &'a str) -> &'a str {
-    if permissions(rpc).is_none_or(|permissions| permissions.names.len() > 1) {
-        return text;
-    }
-    let rest = text.strip_prefix("any of ");
-    rest.or_else(|| text.strip_prefix("all of "))
-        .unwrap_or(text)
 }
 
 /// Returns the errors of a unary RPC, besides those of every RPC.

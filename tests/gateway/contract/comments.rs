@@ -1,5 +1,6 @@
 //! The comments of the protos: what each RPC's has, and one for every field.
 
+use presence_gateway::proto::comments::paragraphs;
 use prost_reflect::FileDescriptor;
 
 use super::protos::pairs;
@@ -53,16 +54,4 @@ fn every_field_has_a_comment() {
 /// Returns the comment at a path of a proto file, as one line.
 fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     paragraphs(file, path).join(" ")
-}
-
-/// Returns the paragraphs of the comment at a path of a proto file, each as one line.
-pub(super) fn paragraphs(file: &FileDescriptor, path: &[i32]) -> Vec<String> {
-    let file = file.file_descriptor_proto();
-    let locations = file.source_code_info.iter().flat_map(|info| &info.location);
-    let found = locations.into_iter().find(|location| location.path == path);
-    let comment = found.and_then(|location| location.leading_comments.as_deref());
-    let paragraphs = comment.unwrap_or_default().split("\n\n");
-    paragraphs
-        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect()
 }

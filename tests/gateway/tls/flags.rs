@@ -79,11 +79,11 @@ fn the_client_reports_wrong_flags() {
         (&["--tls-server-name", "a b"], "--tls-server-name: `a b`"),
         (
             &["--tls-server-name", "a", "--address", "http://127.0.0.1:1"],
-            "is plain http",
+            "selects no TLS; begin it with `https://`",
         ),
         (
             &["--address", "ftp://127.0.0.1:1"],
-            "must begin with `https://`",
+            "or `https://127.0.0.1:1` for TLS",
         ),
     ] {
         let refused = call(flags);

@@ -75,14 +75,14 @@ fn only_a_caller_that_trusts_the_authority_is_served() {
         (call(address, &[]), ""),
         (
             call(&https, &["--tls-ca", &foreign]),
-            "invalid peer certificate",
+            "of a CA that is not trusted",
         ),
         (
             call(
                 &https,
                 &["--tls-ca", &secure.ca, "--tls-server-name", "other.example"],
             ),
-            "not valid for name",
+            "is not for `other.example` (--tls-server-name)",
         ),
     ] {
         assert_eq!(refused.code, Some(1), "{refused:#?}");

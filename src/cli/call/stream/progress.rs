@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::proto::v1::{StreamProgress, StreamUsersPresenceBulkResponse};
 
@@ -17,8 +17,9 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Shows the bar, if the standard error stream is a terminal.
-    pub(super) fn new(total: Option<u64>) -> Self {
+    /// Shows the bar, if the standard error stream is a terminal and the caller a
+    /// person.
+    pub(super) fn new(total: Option<u64>, is_shown: bool) -> Self {
         let (bar, template) = match total {
             Some(total) => (
                 ProgressBar::new(total),
@@ -29,6 +30,9 @@ impl Progress {
                 "{spinner} {pos}  {msg}  {per_sec}",
             ),
         };
+        if !is_shown {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
         // A wrong template would leave the default one.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -1,33 +1,27 @@
-//! The examples of docs/api.md.
+//! The examples of docs/api.md and of `call --describe`.
 
-use std::collections::BTreeMap;
-
+use presence_gateway::cli::call::examples::{ID, example};
 use prost_reflect::MethodDescriptor;
 use serde_json::{Value, json};
 
-use super::PAGE;
 use crate::support::process::ServerProcess;
 use crate::support::stream_caller::StreamCall;
 use crate::support::vendor_api::http;
 use crate::support::{Gateway, all_methods, encode, methods, minimal_request};
 
-/// In an example: the id of a resource that the POST of the same kind created.
-const ID: &str = "<id>";
-
-/// Returns the examples on a page, by RPC.
-pub(super) fn on(page: &str) -> BTreeMap<String, String> {
-    let sections = page.split("\n### ").skip(1);
-    let examples = sections.filter_map(|section| {
-        let (name, rest) = section.split_once('\n')?;
-        let (_, example) = rest.split_once("\n```json\n")?;
-        Some((name.to_owned(), example.split_once("\n```")?.0.to_owned()))
-    });
-    examples.collect()
+/// Returns the example of an RPC.
+pub(super) fn of(rpc: &MethodDescriptor) -> &'static str {
+    example(rpc.name()).unwrap_or_else(|| {
+        panic!(
+            "add an example of a request to src/cli/call/examples.txt, for instance:\n{} {}",
+            rpc.name(),
+            minimal(rpc)
+        )
+    })
 }
 
-/// Returns the first example of a new RPC: its smallest request, with ids that the
-/// sandbox knows.
-pub(super) fn minimal(rpc: &MethodDescriptor) -> String {
+/// Returns the smallest request of an RPC, with ids that the sandbox knows.
+fn minimal(rpc: &MethodDescriptor) -> String {
     let mut request = minimal_request(rpc);
     for (name, value) in request.as_object_mut().unwrap() {
         match name.as_str() {
@@ -53,20 +47,17 @@ fn creator(rpc: &MethodDescriptor) -> Option<MethodDescriptor> {
 
 #[tokio::test]
 async fn every_example_succeeds_in_the_sandbox() {
-    let examples = on(&PAGE);
     let sandbox = ServerProcess::start(&["serve", "--sandbox"], &[]);
     let gateway = Gateway::connect(sandbox.address.parse().unwrap()).await;
     for rpc in all_methods() {
         let name = rpc.name();
-        let mut example = examples[name].clone();
+        let mut example = of(&rpc).to_owned();
         let parse = |text: &str| -> Value {
             serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"))
         };
         if example.contains(ID) {
             let post = creator(&rpc).unwrap_or_else(|| panic!("no POST creates an id for {name}"));
-            let created = gateway
-                .call(post.name(), parse(&examples[post.name()]))
-                .await;
+            let created = gateway.call(post.name(), parse(of(&post))).await;
             example = example.replace(ID, created.unwrap()["id"].as_str().unwrap());
         }
         let request = parse(&example);

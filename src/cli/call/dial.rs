@@ -1,0 +1,70 @@
+//! Connects to the gateway: the name, TCP, TLS.
+
+use std::io;
+use std::time::Duration;
+
+use http::Uri;
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tower::ServiceExt;
+
+use super::channel::Gateway;
+use super::diagnosis;
+use super::failure::Failure;
+use super::recorded::{Record, Recorded, Stream};
+use super::tls::ClientTls;
+use crate::tls::dial::tcp;
+
+/// How long a step of the connection may take.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects.
+pub(super) async fn dial(gateway: &Gateway) -> Result<(Box<dyn Stream>, Record), Failure> {
+    let connected = timeout(CONNECT_TIMEOUT, connect(gateway)).await;
+    let stream = connected.unwrap_or_else(|_| Err(diagnosis::silent(gateway)))?;
+    let (stream, record) = Recorded::new(stream);
+    let Some(tls) = &gateway.tls else {
+        return Ok((Box::new(stream), record));
+    };
+    let shaken = timeout(CONNECT_TIMEOUT, handshake(gateway, tls, stream, &record)).await;
+    shaken.unwrap_or_else(|_| Err(diagnosis::silent_handshake(gateway)))
+}
+
+async fn connect(gateway: &Gateway) -> Result<TcpStream, Failure> {
+    let address = &gateway.address;
+    // Resolved first, so that a wrong name is told from a wrong port.
+    let resolved = lookup_host((address.host.as_str(), address.port)).await;
+    if let Err(error) = resolved {
+        return Err(diagnosis::unresolved(gateway, &error));
+    }
+    let uri: Uri = gateway.uri().map_err(Failure::from)?;
+    let connected = tcp().oneshot(uri).await;
+    let stream = connected.map_err(|error| diagnosis::unconnected(gateway, &error))?;
+    Ok(stream.into_inner())
+}
+
+async fn handshake(
+    gateway: &Gateway,
+    tls: &ClientTls,
+    stream: Recorded<TcpStream>,
+    record: &Record,
+) -> Result<(Box<dyn Stream>, Record), Failure> {
+    let name = match &tls.name {
+        Some(name) => Ok(name.clone()),
+        None => ServerName::try_from(gateway.address.host.clone()).map_err(io::Error::other),
+    };
+    let connector = TlsConnector::from(tls.config.clone());
+    let connected = match name {
+        Ok(name) => connector.connect(name, stream).await,
+        Err(error) => Err(error),
+    };
+    let stream =
+        connected.map_err(|error| diagnosis::handshake(gateway, tls, &error, &record.first()))?;
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return Err(diagnosis::without_http2(gateway));
+    }
+    let (stream, record) = Recorded::new(stream);
+    Ok((Box::new(stream), record))
+}

@@ -1,0 +1,156 @@
+//! What to do about a status of the gateway, by its reason and its code.
+
+use prost::Message;
+use prost_reflect::MethodDescriptor;
+use prost_types::Any;
+use tonic::Code;
+use tonic_types::pb::{ErrorInfo, RetryInfo};
+
+use super::details::seconds;
+use crate::error::{DOMAIN, Reason, VENDOR_DOMAIN};
+
+/// The keys of `ErrorInfo` with the permissions that a call needs.
+const PERMISSIONS: [&str; 2] = ["required_permissions_mode", "required_permissions"];
+
+/// What to do, if there is anything to say.
+pub(super) fn advice(code: Code, details: &[Any], method: &MethodDescriptor) -> Option<String> {
+    let info: Option<ErrorInfo> = detail(details, "google.rpc.ErrorInfo");
+    let Some(info) = info else {
+        return without_details(code);
+    };
+    let retry: Option<RetryInfo> = detail(details, "google.rpc.RetryInfo");
+    let retry = retry.as_ref().and_then(seconds);
+    let rpc = method.name();
+    if info.domain == DOMAIN {
+        let mut reasons = Reason::ALL.iter();
+        let reason = reasons.find(|reason| reason.as_str() == info.reason)?;
+        return Some(own(*reason, retry.as_deref(), rpc));
+    }
+    (info.domain == VENDOR_DOMAIN).then(|| vendor(code, &info, retry.as_deref(), rpc))
+}
+
+fn detail<M: Message + Default>(details: &[Any], name: &str) -> Option<M> {
+    let is_it = |detail: &&Any| detail.type_url.rsplit('/').next() == Some(name);
+    let found = details.iter().find(is_it)?;
+    M::decode(found.value.as_slice()).ok()
+}
+
+/// About a status without `ErrorInfo`, which the gateway did not make.
+fn without_details(code: Code) -> Option<String> {
+    match code {
+        // Of the client itself.
+        Code::DeadlineExceeded | Code::Internal => None,
+        Code::Unimplemented => Some(
+            "what answers there is a gRPC server, but not a presence gateway, or an older one"
+                .to_owned(),
+        ),
+        _ => Some(
+            "the status is not the gateway's own: a proxy or another server answered".to_owned(),
+        ),
+    }
+}
+
+/// About a reason of the gateway.
+fn own(reason: Reason, retry: Option<&str>, rpc: &str) -> String {
+    let wait = match retry {
+        Some(delay) => format!("repeat it after {delay}"),
+        None => "repeat it after a while".to_owned(),
+    };
+    match reason {
+        Reason::InvalidRequest => format!(
+            "correct the field that BadRequest names; `presence-gateway call {rpc} --describe` has \
+             what it may be"
+        ),
+        Reason::MissingToken => {
+            "a proxy took the token away: it must pass `authorization` on".to_owned()
+        }
+        Reason::MalformedToken => {
+            "give the token alone, by --token or PRESENCE_GATEWAY_TOKEN".to_owned()
+        }
+        Reason::Overloaded => wait,
+        Reason::TokenQuota => format!("{wait}, or with a --deadline that is longer than that"),
+        Reason::TokenOverloaded => format!("wait for the token's other calls to end; {wait}"),
+        Reason::DeadlineExceeded => "repeat it with a longer --deadline".to_owned(),
+        Reason::UpstreamUnreachable => {
+            "the gateway does not reach Genesys Cloud: repeat it, then tell its operator".to_owned()
+        }
+        Reason::UpstreamConnectionLost => "repeat it".to_owned(),
+        Reason::UpstreamError => {
+            "what answered the gateway may not be Genesys Cloud: tell its operator (--region, \
+             --upstream-url, --upstream-proxy)"
+                .to_owned()
+        }
+        Reason::UpstreamRedirect => {
+            "the region or the URL of the gateway is wrong: tell its operator".to_owned()
+        }
+        Reason::UnreadableAnswer => {
+            "do not repeat a write, which was applied; tell the gateway's operator".to_owned()
+        }
+        Reason::OutcomeUnknown => {
+            "read the current state before you repeat it: the write may have been applied"
+                .to_owned()
+        }
+        Reason::NotTried => "send these updates again".to_owned(),
+        Reason::UnknownMethod => {
+            "the gateway is of another version than this program (`presence-gateway --version`)"
+                .to_owned()
+        }
+        Reason::MalformedRequest => {
+            "the gateway is of another version than this program, or a proxy changed the request"
+                .to_owned()
+        }
+        Reason::MessageTooLarge => "split the request into several calls".to_owned(),
+        Reason::StreamIdle => "call again with the remaining ids".to_owned(),
+        Reason::ConnectionDraining | Reason::ShuttingDown => "call again".to_owned(),
+        Reason::Internal => {
+            "it is a bug in the gateway: report it; read before you repeat a write".to_owned()
+        }
+    }
+}
+
+/// About an error of the vendor.
+fn vendor(code: Code, info: &ErrorInfo, retry: Option<&str>, rpc: &str) -> String {
+    match code {
+        Code::InvalidArgument => format!(
+            "correct the request; `presence-gateway call {rpc} --describe` has what its fields may be"
+        ),
+        Code::Unauthenticated => {
+            "Genesys Cloud rejects the token: it has expired, was revoked, or is of another region \
+             than the gateway; get a new one"
+                .to_owned()
+        }
+        Code::PermissionDenied => match PERMISSIONS.map(|key| info.metadata.get(key)) {
+            [Some(mode), Some(names)] => {
+                let mode = match mode.as_str() {
+                    _ if !names.contains(',') => "",
+                    "ANY" => "any of ",
+                    _ => "all of ",
+                };
+                format!(
+                    "{rpc} needs {mode}{names}: give the token's user or OAuth client a role \
+                     with it, in the division of the resource"
+                )
+            }
+            _ => "the token's user or OAuth client lacks a permission".to_owned(),
+        },
+        Code::NotFound => "check the ids in the request: Genesys Cloud has no such resource".to_owned(),
+        Code::AlreadyExists | Code::Aborted => {
+            "it conflicts with what is there: read it, then decide".to_owned()
+        }
+        Code::ResourceExhausted => match retry {
+            Some(delay) => format!("Genesys Cloud limits the rate: repeat it after {delay}"),
+            None => "Genesys Cloud limits the rate: repeat it after a while".to_owned(),
+        },
+        Code::Unavailable => match retry {
+            Some(delay) => format!("repeat it after {delay}"),
+            None => "repeat it after a while".to_owned(),
+        },
+        Code::DeadlineExceeded => "Genesys Cloud did not answer in time: repeat it".to_owned(),
+        Code::Internal | Code::Unknown => {
+            "Genesys Cloud failed: read before you repeat a write; its support asks for the request \
+             id"
+            .to_owned()
+        }
+        _ => "do not repeat it as it is; its message has the cause".to_owned(),
+    }
+}

@@ -1,0 +1,51 @@
+//! `call --list`: the RPCs with a line of comment each.
+
+use std::fmt::Write;
+
+use prost_reflect::MethodDescriptor;
+
+use crate::proto::comments::{RpcComment, paragraphs};
+use crate::proto::{self, pool};
+
+const END: &str = "\
+`presence-gateway call RPC --describe` describes an RPC, and has a request to paste.
+";
+
+/// All RPCs, by service.
+pub(super) fn list() -> String {
+    let names = proto::methods().map(|rpc| rpc.name().len());
+    let width = names.max().unwrap_or_default();
+    let services = pool()
+        .services()
+        .filter(|service| service.methods().len() > 0);
+    let mut text = String::new();
+    for service in services {
+        let comment = paragraphs(&service.parent_file(), service.path());
+        let summary = comment.first().map_or("", String::as_str);
+        // `write!` to a `String` cannot fail.
+        let _ = write!(text, "{}\n  {summary}\n\n", service.full_name());
+        for rpc in service.methods() {
+            let _ = writeln!(text, "  {:width$}  {}", rpc.name(), line(&rpc));
+        }
+        text.push('\n');
+    }
+    text + END
+}
+
+/// An RPC in one line.
+fn line(rpc: &MethodDescriptor) -> String {
+    let comment = RpcComment::new(rpc);
+    let summary = comment.text.first().map_or("", String::as_str);
+    let mark = match (is_deprecated(rpc), rpc.is_client_streaming()) {
+        (true, _) => "[deprecated] ",
+        (_, true) => "[stream] ",
+        _ => "",
+    };
+    format!("{mark}{summary}")
+}
+
+/// Whether the vendor deprecates an RPC.
+pub(super) fn is_deprecated(rpc: &MethodDescriptor) -> bool {
+    let options = rpc.method_descriptor_proto().options.as_ref();
+    options.is_some_and(prost_types::MethodOptions::deprecated)
+}

@@ -1,0 +1,55 @@
+//! Calls that the gateway or the vendor rejects.
+
+use super::{Mistake, USER, failed};
+
+pub const MISTAKES: &[Mistake] = &[
+    failed(
+        "a required field left out",
+        &[USER, "{}", "--address", "{gateway}"],
+        &[
+            "INVALID_ARGUMENT: ",
+            "user_id: must not be empty",
+            "reason: INVALID_REQUEST",
+            "--describe",
+        ],
+    ),
+    failed(
+        "an unknown user",
+        &[USER, r#"{"userId": "nobody"}"#, "--address", "{gateway}"],
+        &[
+            "NOT_FOUND: ",
+            "reason: NOT_FOUND",
+            "domain: genesys.cloud",
+            "hint: check the ids",
+        ],
+    ),
+    failed(
+        "an expired token",
+        &[USER, r#"{"userId": "401"}"#, "--address", "{failing}"],
+        &[
+            "UNAUTHENTICATED: ",
+            "reason: BAD_CREDENTIALS",
+            "another region",
+            "get a new one",
+        ],
+    ),
+    failed(
+        "a permission that the token lacks",
+        &[
+            "PatchUserPresencesPurecloud",
+            r#"{"userId": "403", "body": {}}"#,
+            "--address",
+            "{failing}",
+        ],
+        &[
+            "PERMISSION_DENIED: ",
+            "required_permissions: presence:userPresence:edit",
+            "hint: PatchUserPresencesPurecloud needs presence:userPresence:edit",
+        ],
+    ),
+    failed(
+        "a gateway in front of something else",
+        &[USER, r#"{"userId": "html"}"#, "--address", "{failing}"],
+        &["INTERNAL: ", "reason: UPSTREAM_ERROR", "--upstream-url"],
+    ),
+];
