@@ -12,7 +12,8 @@ use super::request::ReceivedRequest;
 /// - A page of another origin can send what needs no preflight, for example a POST.
 ///   Browsers name the page's origin in the header `Origin`; programs send none.
 /// - A page whose own host name is made to point to this machine (DNS rebinding) is
-///   of the same origin. So on loopback the host must be an address or `localhost`.
+///   of the same origin. So on loopback the host must be an address or `localhost`, or
+///   a name without a dot, which is nobody's on the internet.
 pub(super) fn check(request: &ReceivedRequest) -> Result<(), String> {
     let host = request.host().unwrap_or_default();
     let local = request.local.map(|local| local.ip().to_canonical());
@@ -33,14 +34,16 @@ pub(super) fn check(request: &ReceivedRequest) -> Result<(), String> {
     }
 }
 
-/// Whether a host, with or without a port, is an IP address or `localhost`.
+/// Whether a host, with or without a port, is one that no name server of somebody else
+/// can direct to this machine.
 fn is_local(host: &str) -> bool {
     let without_port = match host.strip_prefix('[') {
         Some(v6) => v6.split(']').next(),
         None => host.split(':').next(),
     };
     let name = without_port.unwrap_or_default().to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok()
+    let is_address = name.parse::<IpAddr>().is_ok();
+    is_address || !name.contains('.') || name.ends_with(".localhost")
 }
 
 /// Whether an origin is the page that this host serves, with TLS in front or without.
@@ -66,8 +69,8 @@ mod tests {
             ("evil.example:8080", false),
             ("127.0.0.1.evil.example", false),
             ("localhost.evil.example:8080", false),
-            ("notlocalhost", false),
-            ("", false),
+            ("sandbox:8080", true),
+            ("notlocalhost.example", false),
         ] {
             assert_eq!(is_local(host), local, "{host}");
         }

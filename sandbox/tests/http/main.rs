@@ -8,6 +8,7 @@
 )]
 
 mod assumptions;
+mod browsers;
 mod bulk;
 mod bulk_assumptions;
 mod control;
