@@ -154,9 +154,6 @@ impl ServeArgs {
 
 /// Whether a person tries the sandbox on a terminal.
 fn is_trial(target: Option<&Target>) -> bool {
-    #[cfg(feature = "sandbox")]
-    let is_sandbox = matches!(target, Some(Target::Sandbox { .. }));
-    #[cfg(not(feature = "sandbox"))]
-    let is_sandbox = false;
-    is_sandbox && (io::stdin().is_terminal() || io::stderr().is_terminal())
+    let is_terminal = io::stdin().is_terminal() || io::stderr().is_terminal();
+    is_terminal && target.is_some_and(Target::is_sandbox)
 }

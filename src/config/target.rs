@@ -62,6 +62,17 @@ struct SandboxListen {
     address: Option<String>,
 }
 
+impl Target {
+    /// Whether it is the simulated vendor.
+    pub(super) fn is_sandbox(&self) -> bool {
+        match self {
+            Self::Upstream(_) => false,
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox { .. } => true,
+        }
+    }
+}
+
 impl TargetArgs {
     /// Parses the flags; `None` if they select no upstream.
     pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<Target> {
