@@ -35,7 +35,10 @@ pub(super) fn print(command: Command, shell: Shell) -> ExitCode {
     // In bash, the arguments of a command are not completed if the program's name has a
     // hyphen (<https://github.com/clap-rs/clap/issues/6421>): two names differ.
     let script = String::from_utf8_lossy(&script);
-    let script = script.replace("presence__subcmd__gateway", "presence__gateway");
+    let mut script = script.replace("presence__subcmd__gateway", "presence__gateway");
+    if matches!(shell, aot::Shell::Fish) {
+        script += &fish_positionals(&command);
+    }
     match io::stdout().write_all(script.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,6 +46,23 @@ pub(super) fn print(command: Command, shell: Shell) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The values of positional arguments, which the library leaves out of fish's script
+/// (<https://github.com/clap-rs/clap/issues/6295>).
+fn fish_positionals(command: &Command) -> String {
+    let of_command = |command: &Command| {
+        let values = command.get_positionals().flat_map(Arg::get_possible_values);
+        let values: Vec<String> = values.map(|it| it.get_name().to_owned()).collect();
+        let is_in = format!(
+            "__fish_presence_gateway_using_subcommand {}",
+            command.get_name()
+        );
+        let values = values.join(" ");
+        (!values.is_empty())
+            .then(|| format!("complete -c presence-gateway -n \"{is_in}\" -f -a \"{values}\"\n"))
+    };
+    command.get_subcommands().filter_map(of_command).collect()
 }
 
 /// Adds the values that arguments can have. The parser takes a text instead, so that

@@ -72,6 +72,13 @@ fn each_shell_has_a_script_with_all_flags_of_serve() {
             );
         }
     }
+    let fish = run(&["completions", "fish"], &[]).stdout;
+    let is_call = "__fish_presence_gateway_using_subcommand call";
+    let rpcs = format!("-n \"{is_call}\" -f -a \"");
+    let rpcs = fish.split_once(&rpcs).expect(&fish).1;
+    assert!(rpcs.contains(" GetUserPresencesPurecloud "), "{rpcs}");
+    let (function, _) = is_call.split_once(' ').unwrap();
+    assert!(fish.contains(&format!("function {function}\n")), "{fish}");
     let unknown = run(&["completions", "tcsh"], &[]);
     assert_eq!(unknown.code, Some(64), "{unknown:#?}");
     assert!(unknown.stderr.contains("bash, zsh, fish"), "{unknown:#?}");
