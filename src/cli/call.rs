@@ -36,7 +36,7 @@ use tonic::{Code, Request, Status};
 use super::exit::{self, EXIT_USAGE};
 use super::runtime;
 use channel::Client;
-use deadline::{Deadline, RESPONSE};
+use deadline::{Deadline, response};
 use failure::Failure;
 use prepare::PreparedCall;
 use tls::TlsArgs;
@@ -185,7 +185,7 @@ async fn unary(
     let request = request.map(|request| request.encode_to_vec());
     let path = channel::path(method)?;
     let called = client.grpc.unary(request, path, codec::Raw);
-    match deadline.limit(RESPONSE, called).await {
+    match deadline.limit(response(method), called).await {
         Ok(response) => DynamicMessage::decode(method.output(), response.into_inner().as_slice())
             .map_err(|error| {
                 Status::internal(format!("the response cannot be decoded: {error}")).into()

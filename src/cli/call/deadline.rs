@@ -3,13 +3,24 @@
 
 use std::time::Duration;
 
+use prost_reflect::MethodDescriptor;
+use prost_types::MethodOptions;
+use prost_types::method_options::IdempotencyLevel;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Request, Status};
 
 use crate::deadline::NEVER;
 
-/// What a call that was sent is waiting for.
-pub(super) const RESPONSE: &str = "the response; a write may have been applied";
+/// What a call that was sent is waiting for, and what the wait means for it.
+pub(super) fn response(method: &MethodDescriptor) -> &'static str {
+    let options = method.method_descriptor_proto().options.as_ref();
+    let level = options.map(MethodOptions::idempotency_level);
+    if level == Some(IdempotencyLevel::NoSideEffects) {
+        "the response; a read changes nothing, so repeat it with a longer --deadline"
+    } else {
+        "the response; the write may have been applied, so read before you repeat it"
+    }
+}
 
 /// When the response must have arrived, if at any time.
 #[derive(Debug, Clone, Copy)]

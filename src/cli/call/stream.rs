@@ -18,7 +18,7 @@ use tonic::{Request, Status};
 
 use super::channel::{Client, path};
 use super::codec::Raw;
-use super::deadline::{Deadline, RESPONSE};
+use super::deadline::{Deadline, response};
 use super::failure::Failure;
 use super::id_reader::IdReader;
 use super::report;
@@ -169,7 +169,7 @@ async fn receive(
     progress: &mut Progress,
 ) -> Result<(), StreamError> {
     let started = client.grpc.streaming(request, path(method)?, Raw);
-    let started = deadline.limit(RESPONSE, started);
+    let started = deadline.limit(response(method), started);
     let mut responses = unless_signalled(&mut signal, started).await?.into_inner();
     loop {
         let next = deadline.limit("the end of the stream", responses.message());
