@@ -34,7 +34,7 @@ pub(super) async fn dial(gateway: &Gateway) -> Result<(Box<dyn Stream>, Record),
 
 async fn connect(gateway: &Gateway) -> Result<TcpStream, Failure> {
     let address = &gateway.address;
-    // Resolved first, so that a wrong name is told from a wrong port.
+    // Resolved first, so that a wrong name and a wrong port have different errors.
     let resolved = lookup_host((address.host.as_str(), address.port)).await;
     if let Err(error) = resolved {
         return Err(diagnosis::unresolved(gateway, &error));

@@ -84,7 +84,8 @@ fn own(reason: Reason, retry: Option<&str>, rpc: &str) -> String {
             "the region or the URL of the gateway is wrong: tell its operator".to_owned()
         }
         Reason::UnreadableAnswer => {
-            "do not repeat a write, which was applied; tell the gateway's operator".to_owned()
+            "a read changed nothing; a write was applied, so do not repeat it; tell the operator"
+                .to_owned()
         }
         Reason::OutcomeUnknown => {
             "read the current state before you repeat it: the write may have been applied"
@@ -135,7 +136,7 @@ fn vendor(code: Code, info: &ErrorInfo, retry: Option<&str>, rpc: &str) -> Strin
         },
         Code::NotFound => "check the ids in the request: Genesys Cloud has no such resource".to_owned(),
         Code::AlreadyExists | Code::Aborted => {
-            "it conflicts with what is there: read it, then decide".to_owned()
+            "it conflicts with the current state: read that, then decide".to_owned()
         }
         Code::ResourceExhausted => match retry {
             Some(delay) => format!("Genesys Cloud limits the rate: repeat it after {delay}"),
