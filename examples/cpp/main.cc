@@ -24,6 +24,15 @@ presence::Users SandboxUsers() {
   return users;
 }
 
+// Prints the causes of partial results. In code, decide by each status as by that of a call.
+template <typename Failures>
+void PrintFailures(const char* step, const Failures& failures) {
+  for (const auto& failure : failures) {
+    std::cout << step << ": " << failure.ids_size() << " failed: " << presence::CallError(failure.status()).what()
+              << std::endl;
+  }
+}
+
 void Run(presence::Client& client) {
   const auto users = SandboxUsers();
 
@@ -35,11 +44,15 @@ void Run(presence::Client& client) {
   for (const auto& failure : bulk.failures()) failed += failure.ids_size();
   std::cout << "bulk: " << bulk.presences_size() << " read, " << bulk.missing_ids_size() << " missing, " << failed
             << " failed" << std::endl;
+  PrintFailures("bulk", bulk.failures());
 
   auto ids = users;
   ids.push_back("nobody");
   presence::v1::StreamProgress progress;
-  client.ReadStream(ids, [&progress](const auto& answer) { progress = answer.progress(); });
+  client.ReadStream(ids, [&progress](const auto& answer) {
+    progress = answer.progress();
+    PrintFailures("stream", answer.failures());
+  });
   std::cout << "stream: " << progress.done() << " read, " << progress.missing() << " missing, " << progress.failed()
             << " failed" << std::endl;
 
@@ -48,6 +61,7 @@ void Run(presence::Client& client) {
   const auto outcomes = client.WriteMany(users, client.Definition("Available"));
   std::cout << "bulk write: " << outcomes.applied.size() << " applied, " << outcomes.failed.size() << " failed, "
             << outcomes.unknown.size() << " unknown, " << outcomes.not_tried.size() << " not_tried" << std::endl;
+  if (outcomes.cause) std::cout << "bulk write: " << outcomes.cause->what() << std::endl;
 
   for (const auto* user : {"nobody", ".."}) {
     try {

@@ -57,16 +57,15 @@ std::string Explain(const grpc::Status& status) {
   std::string text = NameOf(status.error_code());
   if (const auto info = CallError::DetailOf<google::rpc::ErrorInfo>(status)) {
     text += ", " + info->domain() + " " + info->reason();
-  } else {
-    text += ", " + status.error_message();
-  }
-  if (const auto bad_request = CallError::DetailOf<google::rpc::BadRequest>(status)) {
-    for (const auto& violation : bad_request->field_violations()) {
-      text += ", " + violation.field() + " " + violation.description();
-    }
   }
   if (const auto retry_info = CallError::DetailOf<google::rpc::RetryInfo>(status)) {
     text += ", retry in " + std::to_string(retry_info->retry_delay().seconds()) + " s";
+  }
+  const auto bad_request = CallError::DetailOf<google::rpc::BadRequest>(status);
+  if (!bad_request) return text + ": " + status.error_message();
+  std::string separator = ": ";
+  for (const auto& violation : bad_request->field_violations()) {
+    text += std::exchange(separator, ", ") + violation.field() + " " + violation.description();
   }
   return text;
 }
@@ -74,6 +73,10 @@ std::string Explain(const grpc::Status& status) {
 }  // namespace
 
 CallError::CallError(const grpc::Status& status) : std::runtime_error(Explain(status)), status_(status) {}
+
+CallError::CallError(const google::rpc::Status& failure)
+    : CallError(grpc::Status(static_cast<grpc::StatusCode>(failure.code()), failure.message(),
+                             failure.SerializeAsString())) {}
 
 std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::optional<std::string>& ca_file) {
   grpc::ChannelArguments arguments;
@@ -175,7 +178,7 @@ Outcomes Client::WriteMany(const Users& users, const v1::PresenceDefinition& def
   }
   v1::PutUsersPresencesBulkResponse answer;
   const auto status = presence_->PutUsersPresencesBulk(&call, request, &answer);
-  if (status.ok()) return {users, {}, {}, {}};
+  if (status.ok()) return {users, {}, {}, {}, {}};
   // Some updates may have been applied, whatever the code is. The report has their positions.
   const auto report = CallError::DetailOf<v1::BulkWriteReport>(status);
   if (!report) throw CallError(status);
@@ -186,7 +189,8 @@ Outcomes Client::WriteMany(const Users& users, const v1::PresenceDefinition& def
     }
     return named;
   };
-  return {named(report->applied()), named(report->failed()), named(report->unknown()), named(report->not_tried())};
+  return {named(report->applied()), named(report->failed()), named(report->unknown()), named(report->not_tried()),
+          CallError(status)};
 }
 
 }  // namespace presence

@@ -31,6 +31,8 @@ class CallError : public std::runtime_error {
   }
 
   explicit CallError(const grpc::Status& status);
+  // That of a group in `failures`.
+  explicit CallError(const google::rpc::Status& failure);
 
   grpc::StatusCode code() const { return status_.error_code(); }
 
@@ -50,9 +52,10 @@ class CallError : public std::runtime_error {
 };
 
 // The users of a bulk write by what became of their updates. Send `not_tried` again, and `failed`
-// when the cause is gone. Read `unknown` first.
+// when the cause is gone. Read `unknown` first. No cause: all were applied.
 struct Outcomes {
   Users applied, failed, unknown, not_tried;
+  std::optional<CallError> cause;
 };
 
 // Opens a channel. Keep one per process: it carries all calls, and reconnects by itself.

@@ -157,7 +157,10 @@ func (c *client) writeOne(ctx context.Context, user string, definition *pb.Prese
 
 // outcomes are the users of a bulk write by what became of their updates.
 // Send notTried again, and failed when the cause is gone. Read unknown first.
-type outcomes struct{ applied, failed, unknown, notTried []string }
+type outcomes struct {
+	applied, failed, unknown, notTried []string
+	cause                              error // nil if all were applied
+}
 
 // writeMany sets the status of up to 5000 users, and returns what became of each.
 func (c *client) writeMany(ctx context.Context, users []string, definition *pb.PresenceDefinition) (outcomes, error) {
@@ -187,6 +190,7 @@ func (c *client) writeMany(ctx context.Context, users []string, definition *pb.P
 		failed:   named(report.GetFailed()),
 		unknown:  named(report.GetUnknown()),
 		notTried: named(report.GetNotTried()),
+		cause:    err,
 	}, nil
 }
 
@@ -207,15 +211,17 @@ func explain(err error) string {
 	parts := []string{code.Code(status.Code(err)).String()}
 	if info, ok := detail[*errdetails.ErrorInfo](err); ok {
 		parts = append(parts, info.GetDomain()+" "+info.GetReason())
-	} else {
-		parts = append(parts, status.Convert(err).Message())
-	}
-	badRequest, _ := detail[*errdetails.BadRequest](err)
-	for _, violation := range badRequest.GetFieldViolations() {
-		parts = append(parts, violation.GetField()+" "+violation.GetDescription())
 	}
 	if retryInfo, ok := detail[*errdetails.RetryInfo](err); ok {
 		parts = append(parts, fmt.Sprintf("retry in %.0f s", retryInfo.GetRetryDelay().AsDuration().Seconds()))
 	}
-	return strings.Join(parts, ", ")
+	message := status.Convert(err).Message()
+	if badRequest, ok := detail[*errdetails.BadRequest](err); ok {
+		var violations []string
+		for _, violation := range badRequest.GetFieldViolations() {
+			violations = append(violations, violation.GetField()+" "+violation.GetDescription())
+		}
+		message = strings.Join(violations, ", ")
+	}
+	return strings.Join(parts, ", ") + ": " + message
 }

@@ -15,6 +15,13 @@ import (
 	pb "example.org/presence/presencev1"
 )
 
+// printFailures prints the causes of partial results. In code, decide by each status as by that of a call.
+func printFailures(step string, failures []*pb.BulkReadFailure) {
+	for _, failure := range failures {
+		fmt.Printf("%s: %d failed: %s\n", step, len(failure.GetIds()), explain(status.ErrorProto(failure.GetStatus())))
+	}
+}
+
 func run(ctx context.Context, c *client) error {
 	var users []string // those of the sandbox
 	for n := 1; n <= 100; n++ {
@@ -36,10 +43,12 @@ func run(ctx context.Context, c *client) error {
 		failed += len(failure.GetIds())
 	}
 	fmt.Printf("bulk: %d read, %d missing, %d failed\n", len(bulk.GetPresences()), len(bulk.GetMissingIds()), failed)
+	printFailures("bulk", bulk.GetFailures())
 
 	var progress *pb.StreamProgress
 	err = c.readStream(ctx, append(users[:100:100], "nobody"), func(answer *pb.StreamUsersPresencesPurecloudBulkResponse) {
 		progress = answer.GetProgress()
+		printFailures("stream", answer.GetFailures())
 	})
 	if err != nil {
 		return err
@@ -66,6 +75,9 @@ func run(ctx context.Context, c *client) error {
 	}
 	fmt.Printf("bulk write: %d applied, %d failed, %d unknown, %d not_tried\n",
 		len(written.applied), len(written.failed), len(written.unknown), len(written.notTried))
+	if written.cause != nil {
+		fmt.Println("bulk write:", explain(written.cause))
+	}
 
 	for _, user := range []string{"nobody", ".."} {
 		if _, err := c.readOne(ctx, user, 10*time.Second); err != nil {

@@ -72,21 +72,25 @@ function writeOne(presence, token, userId, definition, message) {
 }
 
 /**
- * Sets the status of up to 5000 users, and returns what became of each: users by outcome.
+ * Sets the status of up to 5000 users, and returns what became of each: users by outcome, and the error.
  * Send `not_tried` again, and `failed` when the cause is gone. Read `unknown` first.
  */
 async function writeMany(presence, token, users, definition) {
   const body = users.map((id) => ({ id, presenceDefinition: { id: definition } }));
   try {
     await presence.putUsersPresencesBulk({ body }, options(token, 60_000));
-    return { applied: users, failed: [], unknown: [], not_tried: [] };
+    return { outcomes: { applied: users, failed: [], unknown: [], not_tried: [] } };
   } catch (error) {
     // Some updates may have been applied, whatever the code is. The report has their positions.
-    const [report] = ConnectError.from(error).findDetails(BulkWriteReportSchema);
+    const cause = ConnectError.from(error);
+    const [report] = cause.findDetails(BulkWriteReportSchema);
     if (!report) throw error;
     const named = (spans) => spans.flatMap(({ first, last }) => users.slice(Number(first), Number(last) + 1));
     const { applied, failed, unknown, notTried } = report;
-    return { applied: named(applied), failed: named(failed), unknown: named(unknown), not_tried: named(notTried) };
+    return {
+      outcomes: { applied: named(applied), failed: named(failed), unknown: named(unknown), not_tried: named(notTried) },
+      cause,
+    };
   }
 }
 
@@ -98,14 +102,24 @@ function explain(error) {
   const [info] = error.findDetails(ErrorInfoSchema);
   const [badRequest] = error.findDetails(BadRequestSchema);
   const [retryInfo] = error.findDetails(RetryInfoSchema);
-  return [
+  const parts = [
     // NotFound is NOT_FOUND elsewhere.
     Code[error.code].replace(/\B[A-Z]/g, "_$&").toUpperCase(),
     // An error that the library made, for example because it cannot connect, has no details.
-    info ? `${info.domain} ${info.reason}` : error.rawMessage,
-    ...(badRequest?.fieldViolations ?? []).map(({ field, description }) => `${field} ${description}`),
+    ...(info ? [`${info.domain} ${info.reason}`] : []),
     ...(retryInfo ? [`retry in ${retryInfo.retryDelay.seconds} s`] : []),
-  ].join(", ");
+  ];
+  const violations = badRequest?.fieldViolations.map(({ field, description }) => `${field} ${description}`);
+  return `${parts.join(", ")}: ${violations?.join(", ") ?? error.rawMessage}`;
+}
+
+/** Prints the causes of partial results. In code, decide by each status as by that of a call. */
+function printFailures(step, failures) {
+  for (const { ids, status } of failures) {
+    const error = new ConnectError(status.message, status.code);
+    error.details = status.details.map(({ typeUrl, value }) => ({ type: typeUrl.split("/").pop(), value }));
+    console.log(`${step}: ${ids.length} failed: ${explain(error)}`);
+  }
 }
 
 async function run(presence, presenceStream, token) {
@@ -114,17 +128,22 @@ async function run(presence, presenceStream, token) {
   const { presences, missingIds, failures } = await readMany(presence, token, USERS);
   const failed = failures.flatMap(({ ids }) => ids);
   console.log(`bulk: ${presences.length} read, ${missingIds.length} missing, ${failed.length} failed`);
+  printFailures("bulk", failures);
 
   let progress;
-  for await (const answer of readStream(presenceStream, token, [...USERS, "nobody"])) ({ progress } = answer);
+  for await (const answer of readStream(presenceStream, token, [...USERS, "nobody"])) {
+    ({ progress } = answer);
+    printFailures("stream", answer.failures);
+  }
   console.log(`stream: ${progress.done} read, ${progress.missing} missing, ${progress.failed} failed`);
 
   const meal = await definitionId(presence, token, "Meal");
   const written = await writeOne(presence, token, USERS[1], meal, "back at one");
   console.log(`write: ${written.presenceDefinition.systemPresence}, ${written.message}`);
-  const outcomes = await writeMany(presence, token, USERS, await definitionId(presence, token, "Available"));
+  const { outcomes, cause } = await writeMany(presence, token, USERS, await definitionId(presence, token, "Available"));
   const counts = Object.entries(outcomes).map(([outcome, users]) => `${users.length} ${outcome}`);
   console.log("bulk write:", counts.join(", "));
+  if (cause) console.log("bulk write:", explain(cause));
 
   for (const user of ["nobody", ".."]) {
     await readOne(presence, token, user).catch((error) => console.log("error:", explain(ConnectError.from(error))));

@@ -100,30 +100,38 @@ function writeOne(presence, token, userId, definition, message) {
 }
 
 /**
- * Sets the status of up to 5000 users, and returns what became of each: users by outcome.
+ * Sets the status of up to 5000 users, and returns what became of each: users by outcome, and the error.
  * Send `not_tried` again, and `failed` when the cause is gone. Read `unknown` first.
  */
 async function writeMany(presence, token, users, definition) {
   const body = users.map((id) => ({ id, presenceDefinition: { id: definition } }));
   try {
     await call(presence, "putUsersPresencesBulk", { body }, { token, timeoutMs: 60_000 });
-    return { applied: users, failed: [], unknown: [], not_tried: [] };
+    return { outcomes: { applied: users, failed: [], unknown: [], not_tried: [] } };
   } catch (error) {
     // Some updates may have been applied, whatever the code is. The report has their positions.
-    const { BulkWriteReport: report } = details(error);
+    const cause = statusOf(error);
+    const { BulkWriteReport: report } = details(cause);
     if (!report) throw error;
     const named = (spans) => spans.flatMap(({ first, last }) => users.slice(first, last + 1));
     const { applied, failed, unknown, notTried } = report;
-    return { applied: named(applied), failed: named(failed), unknown: named(unknown), not_tried: named(notTried) };
+    return {
+      outcomes: { applied: named(applied), failed: named(failed), unknown: named(unknown), not_tried: named(notTried) },
+      cause,
+    };
   }
 }
 
-/** Returns the details of an error by the names of their types; grpc-js leaves decoding to the caller. */
-function details(error) {
-  // An error that the library made, for example because it cannot connect, has none.
+/** Returns the status of an error, as `failures` of bulk calls have it; grpc-js leaves decoding to the caller. */
+function statusOf(error) {
+  // An error that the library made, for example because it cannot connect, has no details.
   const [encoded] = error.metadata?.get("grpc-status-details-bin") ?? [];
-  if (!encoded) return {};
-  const status = definition["google.rpc.Status"].deserialize(encoded);
+  if (!encoded) return { code: error.code, message: error.details, details: [] };
+  return definition["google.rpc.Status"].deserialize(encoded);
+}
+
+/** Returns the details of a status by the names of their types. */
+function details(status) {
   return Object.fromEntries(
     status.details.map(({ type_url, value }) => {
       const type = type_url.split("/").pop();
@@ -136,14 +144,20 @@ function details(error) {
  * Describes an error. In code, decide by code, domain and reason; never by the message.
  * Log also the RequestInfo: Genesys Cloud's id of the request, for its support.
  */
-function explain(error) {
-  const { ErrorInfo, BadRequest, RetryInfo } = details(error);
-  return [
-    grpc.status[error.code],
-    ErrorInfo ? `${ErrorInfo.domain} ${ErrorInfo.reason}` : error.details,
-    ...(BadRequest?.fieldViolations ?? []).map(({ field, description }) => `${field} ${description}`),
+function explain(status) {
+  const { ErrorInfo, BadRequest, RetryInfo } = details(status);
+  const parts = [
+    grpc.status[status.code],
+    ...(ErrorInfo ? [`${ErrorInfo.domain} ${ErrorInfo.reason}`] : []),
     ...(RetryInfo ? [`retry in ${RetryInfo.retryDelay.seconds} s`] : []),
-  ].join(", ");
+  ];
+  const violations = BadRequest?.fieldViolations.map(({ field, description }) => `${field} ${description}`);
+  return `${parts.join(", ")}: ${violations?.join(", ") ?? status.message}`;
+}
+
+/** Prints the causes of partial results. In code, decide by each status as by that of a call. */
+function printFailures(step, failures) {
+  for (const { ids, status } of failures) console.log(`${step}: ${ids.length} failed: ${explain(status)}`);
 }
 
 async function run(presence, presenceStream, token) {
@@ -152,20 +166,25 @@ async function run(presence, presenceStream, token) {
   const { presences, missingIds, failures } = await readMany(presence, token, USERS);
   const failed = failures.flatMap(({ ids }) => ids);
   console.log(`bulk: ${presences.length} read, ${missingIds.length} missing, ${failed.length} failed`);
+  printFailures("bulk", failures);
 
   let progress;
-  for await (const answer of readStream(presenceStream, token, [...USERS, "nobody"])) ({ progress } = answer);
+  for await (const answer of readStream(presenceStream, token, [...USERS, "nobody"])) {
+    ({ progress } = answer);
+    printFailures("stream", answer.failures);
+  }
   console.log(`stream: ${progress.done} read, ${progress.missing} missing, ${progress.failed} failed`);
 
   const meal = await definitionId(presence, token, "Meal");
   const written = await writeOne(presence, token, USERS[1], meal, "back at one");
   console.log(`write: ${written.presenceDefinition.systemPresence}, ${written.message}`);
-  const outcomes = await writeMany(presence, token, USERS, await definitionId(presence, token, "Available"));
+  const { outcomes, cause } = await writeMany(presence, token, USERS, await definitionId(presence, token, "Available"));
   const counts = Object.entries(outcomes).map(([outcome, users]) => `${users.length} ${outcome}`);
   console.log("bulk write:", counts.join(", "));
+  if (cause) console.log("bulk write:", explain(cause));
 
   for (const user of ["nobody", ".."]) {
-    await readOne(presence, token, user).catch((error) => console.log("error:", explain(error)));
+    await readOne(presence, token, user).catch((error) => console.log("error:", explain(statusOf(error))));
   }
 
   // After UNAVAILABLE, grpc-js repeats a read by itself, at most twice and within the timeout, as
@@ -187,7 +206,7 @@ try {
   await run(presence, presenceStream, process.env.PRESENCE_GATEWAY_TOKEN ?? "any");
 } catch (error) {
   if (!(error.code in grpc.status)) throw error;
-  console.error("failed:", explain(error));
+  console.error("failed:", explain(statusOf(error)));
   process.exitCode = 1;
 } finally {
   presence.close();

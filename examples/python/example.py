@@ -12,11 +12,13 @@ from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from genesys.presence.v1 import presence_service_pb2 as pb
-from genesys.presence.v1.bulk_pb2 import BulkWriteReport
+from genesys.presence.v1.bulk_pb2 import BulkReadFailure, BulkWriteReport
 from genesys.presence.v1.presence_pb2 import MutableUserPresence, PresenceDefinition, UserPresence
 from genesys.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from genesys.presence.v1.presence_stream_service_pb2 import (
@@ -110,53 +112,63 @@ def write_one(
 
 def write_many(
     presence: PresenceServiceStub, token: str, users: Sequence[str], definition: str
-) -> dict[str, list[str]]:
-    """Sets the status of up to 5000 users, and returns what became of each: users by outcome.
+) -> tuple[dict[str, list[str]], Status | None]:
+    """Sets the status of up to 5000 users, and returns what became of each: users by outcome, and the error.
 
     Send `not_tried` again, and `failed` when the cause is gone. Read `unknown` first.
     """
-    status = PresenceDefinition(id=definition)
-    updates = [MutableUserPresence(id=user, presence_definition=status) for user in users]
+    updates = [MutableUserPresence(id=user, presence_definition=PresenceDefinition(id=definition)) for user in users]
     try:
         request = pb.PutUsersPresencesBulkRequest(body=updates)
         presence.PutUsersPresencesBulk(request, metadata=bearer(token), timeout=60)
     except grpc.RpcError as error:
         # Some updates may have been applied, whatever the code is. The report has their positions.
-        if (report := detail(error, BulkWriteReport)) is None:
+        status = status_of(error)
+        if (report := detail(status, BulkWriteReport)) is None:
             raise
-        return {
+        outcomes = {
             outcome: [user for span in getattr(report, outcome) for user in users[span.first : span.last + 1]]
             for outcome in ("applied", "failed", "unknown", "not_tried")
         }
-    return {"applied": list(users), "failed": [], "unknown": [], "not_tried": []}
+        return outcomes, status
+    return {"applied": list(users), "failed": [], "unknown": [], "not_tried": []}, None
 
 
-def detail(error: grpc.RpcError, kind: type[Detail]) -> Detail | None:
-    """Returns the detail of an error that has this type, if there is one."""
-    # An error that the library made, for example because it cannot connect, has none.
-    status = rpc_status.from_call(error)
-    for packed in status.details if status else ():
+def status_of(error: grpc.RpcError) -> Status:
+    """Returns the status of an error, as `failures` of bulk calls have it."""
+    # An error that the library made, for example because it cannot connect, has no details.
+    return rpc_status.from_call(error) or Status(code=error.code().value[0], message=error.details())
+
+
+def detail(status: Status, kind: type[Detail]) -> Detail | None:
+    """Returns the detail of a status that has this type, if there is one."""
+    for packed in status.details:
         found = kind()
         if packed.Unpack(found):
             return found
     return None
 
 
-def explain(error: grpc.RpcError) -> str:
+def explain(status: Status) -> str:
     """Describes an error. In code, decide by code, domain and reason; never by the message.
 
     Log also the RequestInfo: Genesys Cloud's id of the request, for its support.
     """
-    parts = [error.code().name]
-    if info := detail(error, ErrorInfo):
+    parts = [Code.Name(status.code)]
+    if info := detail(status, ErrorInfo):
         parts.append(f"{info.domain} {info.reason}")
-    else:
-        parts.append(error.details())
-    if bad_request := detail(error, BadRequest):
-        parts += [f"{violation.field} {violation.description}" for violation in bad_request.field_violations]
-    if retry_info := detail(error, RetryInfo):
+    if retry_info := detail(status, RetryInfo):
         parts.append(f"retry in {retry_info.retry_delay.ToTimedelta().total_seconds():.0f} s")
-    return ", ".join(parts)
+    message = status.message
+    if bad_request := detail(status, BadRequest):
+        message = ", ".join(f"{violation.field} {violation.description}" for violation in bad_request.field_violations)
+    return f"{', '.join(parts)}: {message}"
+
+
+def print_failures(step: str, failures: Iterable[BulkReadFailure]) -> None:
+    """Prints the causes of partial results. In code, decide by each status as by that of a call."""
+    for failure in failures:
+        print(f"{step}: {len(failure.ids)} failed: {explain(failure.status)}")
 
 
 def run(channel: grpc.Channel, token: str) -> None:
@@ -167,22 +179,26 @@ def run(channel: grpc.Channel, token: str) -> None:
     bulk = read_many(presence, token, USERS)
     failed = sum(len(failure.ids) for failure in bulk.failures)
     print(f"bulk: {len(bulk.presences)} read, {len(bulk.missing_ids)} missing, {failed} failed")
+    print_failures("bulk", bulk.failures)
 
     for answer in read_stream(presence_stream, token, [*USERS, "nobody"]):
         progress = answer.progress
+        print_failures("stream", answer.failures)
     print(f"stream: {progress.done} read, {progress.missing} missing, {progress.failed} failed")
 
     meal, available = (definition_id(presence, token, label) for label in ("Meal", "Available"))
     written = write_one(presence, token, USERS[1], meal, "back at one")
     print(f"write: {written.presence_definition.system_presence}, {written.message}")
-    outcomes = write_many(presence, token, USERS, available)
+    outcomes, cause = write_many(presence, token, USERS, available)
     print("bulk write:", ", ".join(f"{len(users)} {outcome}" for outcome, users in outcomes.items()))
+    if cause:
+        print("bulk write:", explain(cause))
 
     for user in ("nobody", ".."):
         try:
             read_one(presence, token, user)
         except grpc.RpcError as error:
-            print("error:", explain(error))
+            print("error:", explain(status_of(error)))
 
     # After UNAVAILABLE, grpcio repeats a read by itself, at most twice and within the timeout, as
     # the service config says; it never repeats the two writes above.
@@ -201,7 +217,7 @@ def main(address: str = "127.0.0.1:50051", ca_file: str | None = None) -> None:
         try:
             run(channel, os.environ.get("PRESENCE_GATEWAY_TOKEN", "any"))
         except grpc.RpcError as error:
-            sys.exit(f"failed: {explain(error)}")
+            sys.exit(f"failed: {explain(status_of(error))}")
 
 
 if __name__ == "__main__":

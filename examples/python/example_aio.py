@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from example import USERS, bearer, channel_options, detail, explain
+from example import USERS, bearer, channel_options, detail, explain, status_of
 from genesys.presence.v1.presence_service_pb2 import GetUserPresencesPurecloudRequest
 from genesys.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from genesys.presence.v1.presence_stream_service_pb2 import (
@@ -36,7 +36,7 @@ async def read_status(presence: PresenceServiceStub, token: str, user: str) -> s
     try:
         answer = await presence.GetUserPresencesPurecloud(request, metadata=bearer(token), timeout=10)
     except grpc.aio.AioRpcError as error:
-        info = detail(error, ErrorInfo)
+        info = detail(status_of(error), ErrorInfo)
         if info and (info.domain, info.reason) == ("genesys.cloud", "NOT_FOUND"):
             return None
         raise
@@ -73,7 +73,7 @@ async def main(address: str = "127.0.0.1:50051", ca_file: str | None = None) -> 
         try:
             await run(channel, os.environ.get("PRESENCE_GATEWAY_TOKEN", "any"))
         except grpc.aio.AioRpcError as error:
-            sys.exit(f"failed: {explain(error)}")
+            sys.exit(f"failed: {explain(status_of(error))}")
 
 
 if __name__ == "__main__":

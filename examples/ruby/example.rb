@@ -18,6 +18,8 @@ class PresenceClient
   # The users of a bulk write by what became of their updates. Send not_tried
   # again, and failed when the cause is gone. Read unknown first.
   Outcomes = Struct.new(:applied, :failed, :unknown, :not_tried, keyword_init: true)
+  # Why updates were not applied: nil, or a GatewayError.
+  Written = Struct.new(:outcomes, :cause)
 
   # Connects with TLS if there is a file of authorities. ChannelCredentials.new
   # without one trusts the public authorities.
@@ -72,13 +74,15 @@ class PresenceClient
   def write_many(users, definition)
     updates = users.map { |user| V1::MutableUserPresence.new(id: user, presence_definition: definition) }
     @presence.put_users_presences_bulk(V1::PutUsersPresencesBulkRequest.new(body: updates), **options(timeout: 60))
-    Outcomes.new(applied: users, failed: [], unknown: [], not_tried: [])
+    Written.new(Outcomes.new(applied: users, failed: [], unknown: [], not_tried: []))
   rescue GRPC::BadStatus => e
     # Some updates may have been applied, whatever the code is. The report has their positions.
-    report = GatewayError.new(e).detail(V1::BulkWriteReport) or raise
-    Outcomes.new(**Outcomes.members.to_h do |outcome|
+    cause = GatewayError.new(e)
+    report = cause.detail(V1::BulkWriteReport) or raise
+    outcomes = Outcomes.members.to_h do |outcome|
       [outcome, report[outcome.to_s].flat_map { |span| users[span.first..span.last] }]
-    end)
+    end
+    Written.new(Outcomes.new(**outcomes), cause)
   end
 
   private
@@ -100,14 +104,16 @@ class PresenceClient
   end
 end
 
-# An error of a call, with its details.
+# An error of a call, or of a group in `failures`, with its details.
 class GatewayError
   CODES = GRPC::Core::StatusCodes.constants.to_h { |name| [GRPC::Core::StatusCodes.const_get(name), name] }
 
+  # Takes what a call raised, or the status of a failure.
   def initialize(error)
-    @error = error
     # nil for an error that the library made, for example because it cannot connect.
-    @details = error.to_rpc_status&.details.to_a
+    status = error.is_a?(GRPC::BadStatus) ? error.to_rpc_status : error
+    @code, @message = status ? [status.code, status.message] : [error.code, error.details]
+    @details = status&.details.to_a
   end
 
   # Returns the detail of this type, if there is one.
@@ -121,13 +127,19 @@ class GatewayError
     info = detail(Google::Rpc::ErrorInfo)
     violations = detail(Google::Rpc::BadRequest)&.field_violations.to_a
     retry_info = detail(Google::Rpc::RetryInfo)
-    [
-      CODES[@error.code],
-      info ? "#{info.domain} #{info.reason}" : @error.details,
-      *violations.map { |violation| "#{violation.field} #{violation.description}" },
+    parts = [
+      CODES[@code],
+      *(info && "#{info.domain} #{info.reason}"),
       *(retry_info && "retry in #{retry_info.retry_delay.seconds} s")
-    ].join(', ')
+    ]
+    described = violations.map { |violation| "#{violation.field} #{violation.description}" }
+    "#{parts.join(', ')}: #{described.empty? ? @message : described.join(', ')}"
   end
+end
+
+# Prints the causes of partial results. In code, decide by each status as by that of a call.
+def print_failures(step, failures)
+  failures.each { |failure| puts "#{step}: #{failure.ids.size} failed: #{GatewayError.new(failure.status)}" }
 end
 
 def run(client)
@@ -138,15 +150,20 @@ def run(client)
   bulk = client.read_many(users)
   failed = bulk.failures.flat_map { |failure| failure.ids.to_a }
   puts "bulk: #{bulk.presences.size} read, #{bulk.missing_ids.size} missing, #{failed.size} failed"
+  print_failures('bulk', bulk.failures)
 
   progress = nil
-  client.read_stream([*users, 'nobody']) { |answer| progress = answer.progress }
+  client.read_stream([*users, 'nobody']) do |answer|
+    progress = answer.progress
+    print_failures('stream', answer.failures)
+  end
   puts "stream: #{progress.done} read, #{progress.missing} missing, #{progress.failed} failed"
 
   written = client.write_one(users[1], client.definition('Meal'), message: 'back at one')
   puts "write: #{written.presence_definition.system_presence}, #{written.message}"
-  outcomes = client.write_many(users, client.definition('Available'))
+  outcomes, cause = *client.write_many(users, client.definition('Available'))
   puts "bulk write: #{outcomes.each_pair.map { |outcome, named| "#{named.size} #{outcome}" }.join(', ')}"
+  puts "bulk write: #{cause}" if cause
 
   ['nobody', '..'].each do |user|
     client.read_one(user)

@@ -1,9 +1,11 @@
 package org.example.presence;
 
+import com.genesys.presence.v1.BulkReadFailure;
 import com.genesys.presence.v1.StreamProgress;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.protobuf.StatusProto;
 import java.io.File;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -18,6 +20,14 @@ public final class Example {
 
     private Example() {}
 
+    /** Prints the causes of partial results. In code, decide by each status as by that of a call. */
+    private static void printFailures(String step, List<BulkReadFailure> failures) {
+        for (BulkReadFailure failure : failures) {
+            System.out.printf("%s: %d failed: %s%n", step, failure.getIdsCount(),
+                    PresenceClient.explain(StatusProto.toStatusRuntimeException(failure.getStatus())));
+        }
+    }
+
     private static void run(PresenceClient client) {
         List<String> users = IntStream.rangeClosed(1, 100) // those of the sandbox
                 .mapToObj(n -> String.format("00000000-0000-4000-8000-%012d", n)).toList();
@@ -29,11 +39,15 @@ public final class Example {
         int failed = bulk.getFailuresList().stream().mapToInt(failure -> failure.getIdsCount()).sum();
         System.out.printf("bulk: %d read, %d missing, %d failed%n",
                 bulk.getPresencesCount(), bulk.getMissingIdsCount(), failed);
+        printFailures("bulk", bulk.getFailuresList());
 
         var ids = new ArrayList<>(users);
         ids.add("nobody");
         var last = new AtomicReference<StreamProgress>();
-        client.readStream(ids, answer -> last.set(answer.getProgress()));
+        client.readStream(ids, answer -> {
+            last.set(answer.getProgress());
+            printFailures("stream", answer.getFailuresList());
+        });
         StreamProgress progress = last.get();
         System.out.printf("stream: %d read, %d missing, %d failed%n",
                 progress.getDone(), progress.getMissing(), progress.getFailed());
@@ -43,6 +57,7 @@ public final class Example {
         var outcomes = client.writeMany(users, client.definition("Available"));
         System.out.printf("bulk write: %d applied, %d failed, %d unknown, %d not_tried%n", outcomes.applied().size(),
                 outcomes.failed().size(), outcomes.unknown().size(), outcomes.notTried().size());
+        outcomes.cause().ifPresent(error -> System.out.println("bulk write: " + PresenceClient.explain(error)));
 
         for (String user : List.of("nobody", "..")) {
             try {

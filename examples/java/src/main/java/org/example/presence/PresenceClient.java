@@ -28,6 +28,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /** Calls the gateway for one user. Share one channel among the clients of a process. */
 public final class PresenceClient {
@@ -176,9 +177,10 @@ public final class PresenceClient {
 
     /**
      * The users of a bulk write by what became of their updates. Send {@code notTried} again, and
-     * {@code failed} when the cause is gone. Read {@code unknown} first.
+     * {@code failed} when the cause is gone. Read {@code unknown} first. No cause: all were applied.
      */
-    public record Outcomes(List<String> applied, List<String> failed, List<String> unknown, List<String> notTried) {}
+    public record Outcomes(List<String> applied, List<String> failed, List<String> unknown, List<String> notTried,
+            Optional<StatusRuntimeException> cause) {}
 
     /** Sets the status of up to 5000 users, and returns what became of each. */
     public Outcomes writeMany(List<String> users, PresenceDefinition definition) {
@@ -186,13 +188,14 @@ public final class PresenceClient {
         users.forEach(user -> request.addBodyBuilder().setId(user).setPresenceDefinition(definition));
         try {
             within(Duration.ofMinutes(1)).putUsersPresencesBulk(request.build());
-            return new Outcomes(users, List.of(), List.of(), List.of());
+            return new Outcomes(users, List.of(), List.of(), List.of(), Optional.empty());
         } catch (StatusRuntimeException error) {
             // Some updates may have been applied, whatever the code is. The report has their positions.
             BulkWriteReport report = detail(error, BulkWriteReport.class).orElseThrow(() -> error);
             return new Outcomes(
                     named(users, report.getAppliedList()), named(users, report.getFailedList()),
-                    named(users, report.getUnknownList()), named(users, report.getNotTriedList()));
+                    named(users, report.getUnknownList()), named(users, report.getNotTriedList()),
+                    Optional.of(error));
         }
     }
 
@@ -224,14 +227,15 @@ public final class PresenceClient {
     public static String explain(StatusRuntimeException error) {
         var parts = new ArrayList<String>();
         parts.add(error.getStatus().getCode().name());
-        parts.add(detail(error, ErrorInfo.class)
-                .map(info -> info.getDomain() + " " + info.getReason())
-                .orElseGet(() -> error.getStatus().getDescription() + causeOf(error)));
-        detail(error, BadRequest.class).ifPresent(badRequest -> badRequest.getFieldViolationsList()
-                .forEach(violation -> parts.add(violation.getField() + " " + violation.getDescription())));
+        detail(error, ErrorInfo.class).ifPresent(info -> parts.add(info.getDomain() + " " + info.getReason()));
         detail(error, RetryInfo.class)
                 .ifPresent(info -> parts.add("retry in " + info.getRetryDelay().getSeconds() + " s"));
-        return String.join(", ", parts);
+        String message = detail(error, BadRequest.class)
+                .map(badRequest -> badRequest.getFieldViolationsList().stream()
+                        .map(violation -> violation.getField() + " " + violation.getDescription())
+                        .collect(Collectors.joining(", ")))
+                .orElseGet(() -> error.getStatus().getDescription() + causeOf(error));
+        return String.join(", ", parts) + ": " + message;
     }
 
     private static String causeOf(StatusRuntimeException error) {
