@@ -29,6 +29,7 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /** Calls the gateway for one user. Share one channel among the clients of a process. */
 public final class PresenceClient {
@@ -234,11 +235,13 @@ public final class PresenceClient {
                 .map(badRequest -> badRequest.getFieldViolationsList().stream()
                         .map(violation -> violation.getField() + " " + violation.getDescription())
                         .collect(Collectors.joining(", ")))
-                .orElseGet(() -> error.getStatus().getDescription() + causeOf(error));
+                .orElseGet(() -> error.getStatus().getDescription() + causesOf(error));
         return String.join(", ", parts) + ": " + message;
     }
 
-    private static String causeOf(StatusRuntimeException error) {
-        return error.getCause() == null ? "" : ": " + error.getCause().getMessage();
+    private static String causesOf(StatusRuntimeException error) {
+        return Stream.iterate(error.getCause(), Objects::nonNull, Throwable::getCause)
+                .map(cause -> ": " + cause.getMessage())
+                .collect(Collectors.joining());
     }
 }
