@@ -48,14 +48,12 @@ doc:
 
 # Licenses, sources and banned crates, by deny.toml.
 [group("check")]
-deny:
-    cargo deny --version >/dev/null 2>&1 || cargo install --locked --quiet --no-default-features cargo-deny
+deny: _tools
     cargo deny --locked check bans licenses sources
 
 # Known vulnerabilities of the dependencies; gets the database from GitHub (not in the check).
 [group("check")]
-advisories:
-    cargo deny --version >/dev/null 2>&1 || cargo install --locked --quiet --no-default-features cargo-deny
+advisories: _tools
     cargo deny --locked check advisories
     cargo deny --locked --manifest-path fuzz/Cargo.toml check advisories
 
@@ -79,8 +77,7 @@ test-load:
 
 # Fuzzes each target for so many seconds.
 [group("test")]
-fuzz seconds="20":
-    cargo fuzz --version >/dev/null 2>&1 || cargo install --locked --quiet cargo-fuzz
+fuzz seconds="20": _tools
     fuzz/run {{ seconds }}
 
 # Manifests, alerts, dashboard; arguments go to pytest.
