@@ -103,9 +103,6 @@ class _Addresses:
             (self._ports[service, int(port)],) = processes.free_ports(1)
         return f"127.0.0.1:{self._ports[service, int(port)]}"
 
-    def set(self, service, port, here):
-        self._ports[service, port] = here
-
     def put(self, text, service):
         """Replaces the addresses in a text that `service` reads."""
         names = "|".join(compose()["services"])
@@ -165,9 +162,6 @@ def played(gateway, tools, directory):
             [tools / "prometheus", *placed("prometheus"), f"--web.listen-address={addresses('prometheus', 9090)}"],
         )
         stack.enter_context(processes.serving(gateway, settings, health, directory / "gateway.log"))
-        # A gateway that does not heed PRESENCE_GATEWAY_SANDBOX_LISTEN has its sandbox on a port that it chose.
-        (upstream,) = re.findall(r'"upstream":"http://127\.0\.0\.1:(\d+)"', (directory / "gateway.log").read_text(encoding="utf-8"))
-        addresses.set("gateway", 8080, upstream)
         (directory / "bin").mkdir()
         (directory / "bin/presence-gateway").symlink_to(gateway)
         path = {"PATH": f"{directory / 'bin'}:{os.environ['PATH']}"}
