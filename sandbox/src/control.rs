@@ -34,7 +34,7 @@ pub(super) fn is_own(request: &ReceivedRequest) -> bool {
 /// Handles a request for a control endpoint.
 pub(super) fn answer(sandbox: &Sandbox, request: &ReceivedRequest) -> Response {
     let path = request.uri.path();
-    if let Err(wrong) = guard::check(request) {
+    if let Err(wrong) = guard::check(request, &sandbox.shared.settings.allowed_hosts) {
         return text(StatusCode::FORBIDDEN, wrong);
     }
     if path == "/" && page::is_wanted(request) {

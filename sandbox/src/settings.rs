@@ -1,5 +1,6 @@
 //! The assumptions of the sandbox where public sources do not say, as settings.
 
+mod allowed_hosts;
 mod args;
 mod choice;
 
@@ -8,6 +9,7 @@ use std::time::Duration;
 use super::bounds::MAX_USERS;
 use presence_gateway_args::{ConfigErrors, defaults, parse_duration, parse_number};
 
+pub(super) use allowed_hosts::AllowedHosts;
 pub use args::Args;
 pub(super) use args::{Flag, flags};
 use choice::choice;
@@ -41,6 +43,7 @@ pub struct Settings {
     pub(super) created_status: CreatedStatus,
     pub(super) repeated_delete: RepeatedDelete,
     pub(super) latency: Duration,
+    pub(super) allowed_hosts: AllowedHosts,
 }
 
 impl Settings {
@@ -84,6 +87,7 @@ impl Settings {
             created_status: all.read("created-status", |a| &a.created_status, choice),
             repeated_delete: all.read("repeated-delete", |a| &a.repeated_delete, choice),
             latency: all.read("latency", |a| &a.latency, |raw| within(Duration::ZERO, raw)),
+            allowed_hosts: all.read("allowed-hosts", |a| &a.allowed_hosts, AllowedHosts::parse),
         }
     }
 }

@@ -80,6 +80,11 @@ pub struct Args {
     /// Latency of every response, up to 1h
     #[arg(long, default_value = "0s", env = "PRESENCE_GATEWAY_SANDBOX_LATENCY")]
     pub latency: String,
+    /// Host names of the control endpoints, separated by commas: `a.example.com`, or
+    /// `.example.com` for all below
+    #[arg(long, default_value = ".localhost")]
+    #[arg(env = "PRESENCE_GATEWAY_SANDBOX_ALLOWED_HOSTS")]
+    pub allowed_hosts: String,
 }
 
 /// The documentation of one flag.

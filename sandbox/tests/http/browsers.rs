@@ -75,6 +75,31 @@ async fn a_web_page_of_somebody_else_cannot_use_the_control_endpoints() {
             reply.text
         );
     }
+    // Also where it listens on every address, as in a container.
+    let open = start_at("0.0.0.0:0", |args| args.allowed_hosts = ".test".to_owned()).await;
+    for (host, status) in [
+        ("evil.example", 403),
+        ("sandbox.test:8080", 200),
+        ("sandbox", 200),
+        ("192.0.2.1", 200),
+    ] {
+        for (method, path) in [
+            ("POST", "/sandbox/reset"),
+            ("GET", "/"),
+            ("GET", "/sandbox"),
+        ] {
+            let url = format!("http://{}{path}", open.address);
+            let request = open.client.request(method.parse().unwrap(), url);
+            let origin = format!("http://{host}");
+            let request = request.header("host", host).header("origin", origin);
+            let reply = send(request.header("accept", "text/html")).await;
+            assert_eq!(
+                reply.status, status,
+                "{method} {path} {host}: {}",
+                reply.text
+            );
+        }
+    }
     // The simulated API is for any name: programs call it in the vendor's place.
     let renamed = sandbox
         .request("GET", ANY)

@@ -69,9 +69,15 @@ async fn start() -> RunningSandbox {
 
 /// Starts a sandbox with changed settings.
 async fn start_with(change: impl FnOnce(&mut Args)) -> RunningSandbox {
+    start_at("127.0.0.1:0", change).await
+}
+
+/// Starts a sandbox that listens there.
+async fn start_at(listen: &str, change: impl FnOnce(&mut Args)) -> RunningSandbox {
     let settings = settings_with(change);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
+    let listener = TcpListener::bind(listen).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
     let (shutdown, stopped) = oneshot::channel();
     let until_shutdown = async {
         stopped.await.ok();
