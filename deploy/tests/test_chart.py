@@ -124,7 +124,12 @@ def test_rendering_twice_gives_the_same_text():
         ("presence-gateway-eu", "eu", "presence-gateway-eu"),
         ("eu", "a", "eu-presence-gateway"),
         # YAML would read both as numbers.
-        ("12", "34", "12-presence-gateway"),
+        ("12", "34", "presence-gateway-12"),
+        ("1x", "a", "presence-gateway-1x"),
+        ("1-presence-gateway", "a", "presence-gateway-1-presence-gateway"),
+        ("pgw.v2", "a", "pgw-v2-presence-gateway"),
+        ("presence-gateway.v2", "a", "presence-gateway-v2"),
+        (f"{'r' * 50}--x", "a", "r" * 50),
         (LONG, "n" * 63, LONG[:52]),
         (f"{'r' * 51}-x", "a", "r" * 51),
     ],
@@ -135,7 +140,8 @@ def test_names_follow_the_release_and_fit(name, namespace, wanted):
     for resource in resources:
         metadata = resource["metadata"]
         assert metadata["namespace"] == namespace
-        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", metadata["name"]), metadata["name"]
+        # What the name of a Service must be (RFC 1035); the others may be more.
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", metadata["name"]), metadata["name"]
         assert metadata["name"].startswith(wanted)
         assert metadata["labels"]["app.kubernetes.io/instance"] == name
         assert max(map(len, metadata["labels"].values())) <= 63

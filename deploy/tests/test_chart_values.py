@@ -2,10 +2,12 @@
 
 import json
 import re
+import subprocess
 
 import chart
 import helm_python
 import manifests
+import processes
 import pytest
 import yaml
 from manifests import container, pod, settings, the
@@ -199,6 +201,12 @@ def problem(values):
         ({"settings": {"PRESENCE_GATEWAY_REGION": "eu-west-1"}}, ["/settings", "PRESENCE_GATEWAY_REGION"]),
         ({"settings": {"PRESENCE_GATEWAY_MAX_BULK_IDS": [5]}}, ["/settings/PRESENCE_GATEWAY_MAX_BULK_IDS", "got array"]),
         ({"settings": {"PRESENCE_GATEWAY_LISTEN": "0.0.0.0:8443"}}, ["/settings/PRESENCE_GATEWAY_LISTEN", ":50051$"]),
+        ({"settings": {"PRESENCE_GATEWAY_MAX_IN_FLIGHT": "abc"}}, ["/settings/PRESENCE_GATEWAY_MAX_IN_FLIGHT", "^[0-9]*$"]),
+        ({"settings": {"PRESENCE_GATEWAY_MAX_IN_FLIGHT": 1.5}}, ["/settings/PRESENCE_GATEWAY_MAX_IN_FLIGHT", "got number"]),
+        ({"settings": {"PRESENCE_GATEWAY_LAME_DUCK": 5}}, ["/settings/PRESENCE_GATEWAY_LAME_DUCK", "got number, want string"]),
+        ({"settings": {"PRESENCE_GATEWAY_SHARE_READS": "yes"}}, ["/settings/PRESENCE_GATEWAY_SHARE_READS", "true"]),
+        ({"settings": {"RUST_LOG": "info\nPRESENCE_GATEWAY_REGION=x"}}, ["/settings/RUST_LOG"]),
+        ({"settings": {"PRESENCE_GATEWAY_LISTEN": "a\n:50051"}}, ["/settings/PRESENCE_GATEWAY_LISTEN"]),
         ({"replicas": "two"}, ["/replicas", "got string, want integer"]),
         ({"autoscaling": {"minReplica": 2}}, ["/autoscaling", "minReplica"]),
         ({"resources": []}, ["/resources", "got array, want object"]),
@@ -211,12 +219,72 @@ def problem(values):
         ({"region": ""}, ["exactly one upstream is required", "0", "region"]),
         ({"sandbox": True}, ["exactly one upstream is required", "2", "region"]),
         ({"image": {"repository": ""}}, ["image.repository is required", "deploy/README.md"]),
+        ({"image": {"repository": "x/y:1"}}, ["image.repository", "x/y:1", "image.tag"]),
+        ({"image": {"repository": "x/y@sha256:0"}}, ["image.repository", "image.digest"]),
+        (
+            {"settings": {"PRESENCE_GATEWAY_LAME_DUCK": "1m 500ms"}},
+            ["terminationGracePeriodSeconds is 45", "PRESENCE_GATEWAY_LAME_DUCK (1m 500ms)", "at least 97"],
+        ),
+        ({"terminationGracePeriodSeconds": 40}, ["terminationGracePeriodSeconds is 40", "at least 41"]),
+        ({"autoscaling": {"minReplicas": 7}}, ["autoscaling.minReplicas (7)", "autoscaling.maxReplicas (6)"]),
+        ({"resources": {"requests": {"cpu": None}}}, ["autoscaling.cpuUtilization", "resources.requests.cpu"]),
+        ({"resources": {"requests": None}}, ["autoscaling.cpuUtilization", "resources.requests.cpu"]),
+        ({"resourceAttributes": {"team": "a, b"}}, ["resourceAttributes", "team", "%2C"]),
+        ({"resourceAttributes": {"the team": "a"}}, ["resourceAttributes", "the team"]),
     ],
 )
 def test_a_wrong_value_is_rejected_by_its_name(wrong, wanted):
     message = problem(chart.merged(chart.PRODUCTION, wrong))
     for part in wanted:
         assert part in message, message
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"image": {"repository": "localhost:5000/x/y"}},
+        {"image": {"repository": "localhost:5000/y", "tag": "1"}},
+        {"settings": {"PRESENCE_GATEWAY_LAME_DUCK": "1m 500ms"}, "terminationGracePeriodSeconds": 97},
+        {"settings": {"PRESENCE_GATEWAY_LAME_DUCK": "", "PRESENCE_GATEWAY_DRAIN_TIMEOUT": ""}, "terminationGracePeriodSeconds": 41},
+        {"settings": {"PRESENCE_GATEWAY_DRAIN_TIMEOUT": "0s"}, "terminationGracePeriodSeconds": 11},
+        {"autoscaling": {"minReplicas": 6}},
+        {"autoscaling": {"enabled": False, "minReplicas": 7}},
+        {"autoscaling": {"enabled": False}, "resources": {"requests": {"cpu": None}}},
+        # Kubernetes takes a limit for the request.
+        {"resources": {"requests": {"cpu": None}, "limits": {"cpu": "1"}}},
+        {"resourceAttributes": {"team": "a%2C%20b", "node": "$(NODE_NAME)"}},
+    ],
+)
+def test_values_that_agree_are_accepted(right):
+    chart.render(chart.merged(chart.PRODUCTION, right))
+
+
+# Settings whose form the schema does not know: names of files, addresses, filters.
+TEXTS = re.compile(
+    r"PRESENCE_GATEWAY_(LISTEN|\w+_LISTEN|\w*(CA|CERT|KEY)|SANDBOX_\w+)|RUST_LOG|SSL_CERT_\w+|RUST_BACKTRACE|NO_COLOR"
+    r"|OTEL_\w+_(HEADERS|CERTIFICATE|KEY|ARG|PREFERENCE)|OTEL_(\w+_EXPORTER|TRACES_SAMPLER|PROPAGATORS|SERVICE_NAME|SDK_DISABLED)"
+)
+
+
+@pytest.mark.parametrize("name", [name for name in chart.schema()["properties"]["settings"]["properties"] if not TEXTS.fullmatch(name)])
+def test_a_setting_of_the_wrong_type_is_rejected_by_the_program_and_by_the_schema(gateway, name):
+    other = {} if name == "PRESENCE_GATEWAY_UPSTREAM_URL" else {"PRESENCE_GATEWAY_UPSTREAM_URL": "http://127.0.0.1:9"}
+    given = {"PRESENCE_GATEWAY_LISTEN": "127.0.0.1:0", **other, name: "?"}
+    done = subprocess.run(
+        [gateway, "serve", "--check"], env=processes.environment() | given, capture_output=True, text=True, check=False
+    )
+    flag = name.removeprefix("PRESENCE_GATEWAY_").lower().replace("_", "-")
+    assert done.returncode == 64 and re.search(f"{name}|--{flag}", done.stderr), f"the program accepts it: {done.stderr}"
+    assert f"/settings/{name}" in problem(chart.merged(chart.PRODUCTION, {"settings": {name: "?"}}))
+
+
+def test_tls_by_settings_is_known_to_the_services_and_to_the_notes():
+    tls = {"settings": {"PRESENCE_GATEWAY_TLS_CERT": "/etc/tls/tls.crt", "PRESENCE_GATEWAY_TLS_KEY": "/etc/tls/tls.key"}}
+    for values, protocol in (({}, "kubernetes.io/h2c"), (tls, "https"), (chart.VALUES["mtls"], "https")):
+        values = chart.merged(chart.PRODUCTION, values)
+        for service in manifests.of_kind(chart.render(values), "Service"):
+            assert service["spec"]["ports"][0]["appProtocol"] == protocol
+        assert ("They need" in chart.files(values)["NOTES.txt"]) == (protocol == "https")
 
 
 def test_the_schema_has_every_value_and_no_other():

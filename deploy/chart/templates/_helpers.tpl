@@ -1,10 +1,16 @@
-{{/* The start of all names: at most 52 characters, so that those with a suffix have at most 63. */}}
+{{/* The start of all names: at most 52 characters, so that those with a suffix have at most 63.
+The name of a Service begins with a letter and has no dot, other than that of a release. */}}
 {{- define "presence-gateway.fullname" -}}
 {{- $name := .Values.fullnameOverride -}}
 {{- if not $name -}}
-{{- $name = contains "presence-gateway" .Release.Name | ternary .Release.Name (printf "%s-presence-gateway" .Release.Name) -}}
+{{- $release := .Release.Name | replace "." "-" -}}
+{{- if regexMatch "^[0-9]" $release -}}
+{{- $name = printf "presence-gateway-%s" $release -}}
+{{- else -}}
+{{- $name = contains "presence-gateway" $release | ternary $release (printf "%s-presence-gateway" $release) -}}
 {{- end -}}
-{{- $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- $name | trunc 52 | regexFind "^.*[a-z0-9]" -}}
 {{- end -}}
 
 {{/* The labels by which pods are selected. A Deployment's selector can never change: no value may reach it. */}}
@@ -43,6 +49,9 @@ labels:
 {{- if not $repository -}}
 {{- fail "image.repository is required: no image is published; build one (deploy/README.md, \"Install\"), push it to your registry and name it there" -}}
 {{- end -}}
+{{- if regexMatch "(@|:[^/]*$)" $repository -}}
+{{- fail (printf "image.repository is %q: give the tag as image.tag, or the digest as image.digest" $repository) -}}
+{{- end -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $repository .Values.image.digest -}}
 {{- else -}}
@@ -52,6 +61,52 @@ labels:
 
 {{- define "presence-gateway.tlsSecret" -}}
 {{- .Values.mtls.secretName | default (printf "%s-tls" (include "presence-gateway.fullname" .)) -}}
+{{- end -}}
+
+{{/* "true" if the port of callers has TLS, by `mtls` or by settings. */}}
+{{- define "presence-gateway.tls" -}}
+{{- if get (include "presence-gateway.settings" . | fromYaml) "PRESENCE_GATEWAY_TLS_CERT" -}}true{{- end -}}
+{{- end -}}
+
+{{/* A duration of the settings in milliseconds; values.schema.json has its units. */}}
+{{- define "presence-gateway.milliseconds" -}}
+{{- $units := dict "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+ *[a-z]+" . -1 -}}
+{{- $unit := regexFind "[a-z]+" . -}}
+{{- $sum = add $sum (mul (regexFind "[0-9]+" . | atoi) (regexMatch "^(ms|mil|msec)" $unit | ternary 1 (get $units (trunc 1 $unit)))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
+
+{{/* Fails if values contradict each other. */}}
+{{- define "presence-gateway.check" -}}
+{{- $settings := include "presence-gateway.settings" . | fromYaml -}}
+{{- $lameDuck := get $settings "PRESENCE_GATEWAY_LAME_DUCK" | default "5s" -}}
+{{- $drain := get $settings "PRESENCE_GATEWAY_DRAIN_TIMEOUT" | default "30s" -}}
+{{- $milliseconds := add (include "presence-gateway.milliseconds" $lameDuck) (include "presence-gateway.milliseconds" $drain) 6000 -}}
+{{- if gt (int $milliseconds) (mul 1000 .Values.terminationGracePeriodSeconds | int) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %d, less than PRESENCE_GATEWAY_LAME_DUCK (%s), PRESENCE_GATEWAY_DRAIN_TIMEOUT (%s) and 6 s together, so pods would be killed before calls have ended: set at least %d" (int .Values.terminationGracePeriodSeconds) $lameDuck $drain (div (add $milliseconds 999) 1000)) -}}
+{{- end -}}
+{{- with .Values.autoscaling -}}
+{{- if and .enabled (not $.Values.sandbox) -}}
+{{- if gt (int .minReplicas) (int .maxReplicas) -}}
+{{- fail (printf "autoscaling.minReplicas (%d) is more than autoscaling.maxReplicas (%d)" (int .minReplicas) (int .maxReplicas)) -}}
+{{- end -}}
+{{- $cpu := or (dig "requests" "cpu" "" $.Values.resources) (dig "limits" "cpu" "" $.Values.resources) -}}
+{{- if not $cpu -}}
+{{- fail "autoscaling.cpuUtilization is a percentage of resources.requests.cpu, which is not set: set it, or autoscaling.enabled=false" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $value := .Values.resourceAttributes -}}
+{{- if not (regexMatch "^[A-Za-z0-9._-]+$" $name) -}}
+{{- fail (printf "resourceAttributes: the name %q has characters other than letters, digits, dots, dashes and underscores" $name) -}}
+{{- end -}}
+{{- if not (regexMatch "^[!#-+./0-9:<-\\[\\]-~-]*$" $value) -}}
+{{- fail (printf "resourceAttributes: write the value of %s, %q, with percent-encoding: %%20 for a space, %%2C for a comma" $name $value) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The settings, as YAML: those of the files, of other values, and of `settings`, each over those before. */}}
