@@ -75,7 +75,8 @@ class Inbox:
 class Played:
     """The stack, as a test or a reader of docs/local-stack.md asks it."""
 
-    def __init__(self, directory, inbox, addresses):
+    def __init__(self, gateway, directory, inbox, addresses):
+        self.gateway = gateway
         self.directory = directory
         self.inbox = inbox
         self._addresses = addresses
@@ -166,7 +167,7 @@ def played(gateway, tools, directory):
         (directory / "bin/presence-gateway").symlink_to(gateway)
         path = {"PATH": f"{directory / 'bin'}:{os.environ['PATH']}"}
         run("load", [manifests.DEPLOY / "stack/load"], environment("load") | path)
-        yield Played(directory, inbox, addresses)
+        yield Played(gateway, directory, inbox, addresses)
 
 
 def _quick(source, text):

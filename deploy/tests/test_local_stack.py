@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+import urllib.error
 import urllib.parse
+import urllib.request
 
 import local_stack
 import manifests
@@ -54,6 +56,7 @@ def test_the_images_that_it_builds_have_the_version_of_the_program():
     cargo = (manifests.DEPLOY.parent / "Cargo.toml").read_text(encoding="utf-8")
     (version,) = re.findall(r'^version = "(.+)"$', cargo, re.MULTILINE)
     assert {s["image"].rpartition(":")[2] for s in SERVICES.values() if "build" in s} == {version}
+    assert all("COMMIT" in s["build"]["args"] for s in SERVICES.values() if "build" in s)
     stages = re.findall(r"^FROM \S+ AS (\w+)$", (manifests.DEPLOY / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert {s["build"]["target"] for s in SERVICES.values() if "target" in s.get("build", {})} <= set(stages)
 
@@ -172,6 +175,34 @@ def misbehave(stack, rule):
     http(f"{stack.url('gateway', 8080)}/sandbox/misbehave", f"{rule}\n".encode())
 
 
+def health_check(stack, port=50051):
+    """The result of the health check of the gateway's container, against a port of it."""
+    kind, _, *words = SERVICES["gateway"]["healthcheck"]["test"]
+    assert kind == "CMD"
+    address = stack.url("gateway", port)
+    return subprocess.run([stack.gateway, *words, "--address", address], capture_output=True, text=True, check=False)
+
+
+def test_the_health_check_fails_where_no_gateway_serves(stack):
+    assert health_check(stack).returncode == 0
+    # The sandbox, which speaks no gRPC.
+    assert health_check(stack, 8080).returncode != 0
+
+
+def test_a_page_of_another_host_cannot_change_the_sandbox(stack):
+    """The sandbox listens on all addresses of its container (DNS rebinding)."""
+    url = f"{stack.url('gateway', 8080)}/sandbox/users"
+    statuses = {}
+    for host in ("evil.example", "gateway:8080", "localhost:8080", "127.0.0.1:8080"):
+        request = urllib.request.Request(url, headers={"Host": host, "Origin": f"http://{host}"})
+        try:
+            with urllib.request.urlopen(request, timeout=local_stack.WITHIN) as response:
+                statuses[host] = response.status
+        except urllib.error.HTTPError as error:
+            statuses[host] = error.code
+    assert statuses == {"evil.example": 403, "gateway:8080": 200, "localhost:8080": 200, "127.0.0.1:8080": 200}
+
+
 def test_prometheus_scrapes_the_gateway_and_has_the_rules(stack):
     local_stack.until(
         lambda: [target["health"] for target in stack.prometheus("targets")["activeTargets"]] == ["up"],
@@ -232,7 +263,7 @@ def test_an_alert_fires_as_the_page_describes_and_reaches_the_pager_with_its_lin
         "namespace = local",
         "severity = critical",
         "dashboard_url = http://127.0.0.1:3000/d/presence-gateway?var-namespace=local",
-        f"runbook_url = deploy/README.md#{alert.lower()}",
+        f"runbook_url = {test_alerts.LINKS['runbook']}#{alert.lower()}",
     ):
         assert words in text, f"{words} is not in {text}"
     (active,) = [
@@ -243,5 +274,10 @@ def test_an_alert_fires_as_the_page_describes_and_reaches_the_pager_with_its_lin
     assert active["receivers"] == [{"name": "pager"}]
     assert active["annotations"].keys() == {"summary", "description", "runbook_url", "dashboard_url"}
     assert active["generatorURL"].startswith("http://127.0.0.1:9090/")
+    # The rule takes all requests, so the rules of the load are not used up meanwhile.
+    rules = [{**rule, "number": None} for rule in json.loads(http(f"{stack.url('gateway', 8080)}/sandbox/misbehave"))["rules"]]
+    assert not [rule for rule in rules if rules.count(rule) > 1], "the load adds rules that it has added already"
+    done = health_check(stack)
+    assert done.returncode == 0, f"the gateway is not healthy because the vendor fails: {done.stderr}"
     http(f"{stack.url('gateway', 8080)}/sandbox/misbehave", method="DELETE")
     stack.inbox.await_mail("pager@example.com", ["RESOLVED", alert], 2 * local_stack.WITHIN)
