@@ -30,6 +30,8 @@ pub use listeners::Listeners;
 use outbound::OutboundArgs;
 pub use shutdown::Shutdown;
 use shutdown::ShutdownArgs;
+#[cfg(feature = "sandbox")]
+pub(crate) use target::SANDBOX_LISTEN;
 pub use target::Target;
 use target::TargetArgs;
 use tls::TlsArgs;

@@ -3,12 +3,14 @@
 //! A setting is a text, from a flag, a variable or its default. Errors are
 //! collected instead of returned, so that an operator sees all of them at once.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use clap::{Args, Command};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 /// The errors of a configuration, in the order in which they were found.
 #[derive(Debug, Default)]
@@ -36,8 +38,18 @@ impl ConfigErrors {
         raw: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
+        self.parse_as(&format!("--{flag}"), raw, parse)
+    }
+
+    /// Parses the value of a setting that was given as `name`: a flag or a variable.
+    pub fn parse_as<T>(
+        &mut self,
+        name: &str,
+        raw: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
         parse(raw)
-            .map_err(|wrong| self.add(format!("--{flag}: `{raw}` {wrong}")))
+            .map_err(|wrong| self.add(format!("{name}: `{raw}` {wrong}")))
             .ok()
     }
 
@@ -146,6 +158,44 @@ pub fn without_empty_variables(command: Command) -> Command {
             }
         })
         .mut_subcommands(without_empty_variables)
+}
+
+/// The arguments whose values come from variables, so that an error can name these.
+///
+/// Flattened into a struct of arguments, as its first field: an argument that a field
+/// has taken is not known any more.
+#[derive(Debug, Clone, Default)]
+pub struct FromVariables(BTreeSet<String>);
+
+impl FromVariables {
+    /// Whether the argument with this id, the name of its field, is one of them.
+    #[must_use]
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.contains(id)
+    }
+}
+
+impl FromArgMatches for FromVariables {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let ids = matches.ids().map(clap::Id::as_str);
+        let ids = ids.filter(|id| matches.value_source(id) == Some(ValueSource::EnvVariable));
+        Ok(Self(ids.map(str::to_owned).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for FromVariables {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
 }
 
 /// Parses the arguments from the environment alone. An error from clap is added

@@ -112,8 +112,9 @@ impl Reader<'_> {
         field: fn(&Args) -> &String,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
+        let name = self.given.given_as(flag);
         self.problems
-            .parse(flag, field(self.given), &parse)
+            .parse_as(&name, field(self.given), &parse)
             .or_else(|| parse(field(&self.fallback)).ok())
             .unwrap_or_default()
     }

@@ -98,7 +98,7 @@ fn parse(mut arguments: Vec<OsString>) -> (Result<CommandLine, Error>, Vec<Strin
         let matches = command.clone().try_get_matches_from(&arguments);
         let parsed = matches.and_then(|matches| CommandLine::from_arg_matches(&matches));
         match parsed {
-            Err(error) if is_server => match take_unexpected(&error, &mut arguments) {
+            Err(error) if is_server => match take_unexpected(&error, &mut arguments, &command) {
                 Some(problem) => {
                     unexpected.push(problem);
                     first_error.get_or_insert(error);

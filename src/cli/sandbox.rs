@@ -14,8 +14,8 @@ use super::port::{self, bind};
 use super::quickstart::reachable;
 use super::runtime;
 use super::signals::Signals;
-use crate::args::ConfigErrors;
-use crate::config::ListenAddress;
+use crate::args::{ConfigErrors, FromVariables};
+use crate::config::{ListenAddress, SANDBOX_LISTEN};
 use crate::logging::{self, LogFormat};
 use crate::sandbox::{self, Sandbox, Settings};
 use crate::upstream::endpoint::Endpoint;
@@ -23,8 +23,11 @@ use crate::upstream::endpoint::Endpoint;
 /// The flags of `sandbox`.
 #[derive(Debug, Clone, Args)]
 pub struct SandboxArgs {
+    #[command(flatten)]
+    from_variables: FromVariables,
+
     /// The address and port on which the simulated vendor is served
-    #[arg(long, value_name = "ADDRESS", env = "PRESENCE_GATEWAY_SANDBOX_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", env = SANDBOX_LISTEN)]
     #[arg(default_value = "127.0.0.1:8080")]
     listen: String,
 
@@ -40,21 +43,32 @@ pub fn sandbox(args: &SandboxArgs, unexpected: Vec<String>) -> ExitCode {
     for error in unexpected {
         errors.add(error);
     }
-    let listen = errors.parse("listen", &args.listen, str::parse);
+    let listen_flag = if args.from_variables.contains("listen") {
+        SANDBOX_LISTEN
+    } else {
+        "--listen"
+    };
+    let listen = errors.parse_as(listen_flag, &args.listen, str::parse);
     let settings = Settings::read(&args.settings, &mut errors);
     let filter = errors.take(logging::filter());
     let threads = errors.take(runtime::threads());
     match (listen, filter, threads, errors.into_vec().as_slice()) {
         (Some(listen), Some(filter), Some(threads), []) => {
             let started = logging::start(LogFormat::detect(), filter).map_err(Into::into);
-            exit::exit_code(started.and_then(|()| runtime::run(threads, serve(listen, settings))))
+            exit::exit_code(
+                started.and_then(|()| runtime::run(threads, serve(listen_flag, listen, settings))),
+            )
         }
         (_, _, _, errors) => exit::misconfigured(errors),
     }
 }
 
-async fn serve(listen: ListenAddress, settings: Settings) -> Result<ExitCode, StartupError> {
-    let listener = bind("--listen", listen)?;
+async fn serve(
+    listen_flag: &str,
+    listen: ListenAddress,
+    settings: Settings,
+) -> Result<ExitCode, StartupError> {
+    let listener = bind(listen_flag, listen)?;
     let address = port::address(&listener)?;
     let signals = Signals::listen()?;
     tracing::info!(%address, "serving the sandbox; for its usage see http://{address}/sandbox");
@@ -78,7 +92,7 @@ pub(super) fn spawn(
     call: String,
 ) -> Result<(Endpoint, watch::Sender<()>), StartupError> {
     let listener = match listen {
-        Some(address) => bind("PRESENCE_GATEWAY_SANDBOX_LISTEN", address)?,
+        Some(address) => bind(SANDBOX_LISTEN, address)?,
         None => bind_first_free()?,
     };
     let address = reachable(port::address(&listener)?);

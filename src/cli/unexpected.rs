@@ -3,12 +3,16 @@
 
 use std::ffi::OsString;
 
-use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
 
 /// Removes the argument that `error` is about from `arguments`, with its value,
 /// and returns what is wrong with it. Returns `None` for any other error.
-pub fn take_unexpected(error: &Error, arguments: &mut Vec<OsString>) -> Option<String> {
+pub fn take_unexpected(
+    error: &Error,
+    arguments: &mut Vec<OsString>,
+    program: &Command,
+) -> Option<String> {
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }
@@ -19,7 +23,9 @@ pub fn take_unexpected(error: &Error, arguments: &mut Vec<OsString>) -> Option<S
     };
     // Behind the program and the command, whose names may stand there again.
     let index = 2 + arguments.get(2..)?.iter().position(is_it)?;
-    let tip = if let Some(similar) = text(error, ContextKind::SuggestedArg) {
+    let tip = if let Some(variable) = sandbox_variable(name, program) {
+        format!("; `serve --sandbox` has the variable {variable} for it")
+    } else if let Some(similar) = text(error, ContextKind::SuggestedArg) {
         format!("; a similar argument exists: '{similar}'")
     } else if name.starts_with('-') {
         String::new()
@@ -37,6 +43,15 @@ pub fn take_unexpected(error: &Error, arguments: &mut Vec<OsString>) -> Option<S
         arguments.remove(index);
     }
     Some(problem)
+}
+
+/// The variable of a flag that only the command `sandbox` has.
+fn sandbox_variable<'a>(name: &str, program: &'a Command) -> Option<&'a str> {
+    let name = name.strip_prefix("--")?;
+    let sandbox = program.find_subcommand("sandbox")?;
+    let mut flags = sandbox.get_arguments();
+    let flag = flags.find(|flag| flag.get_long() == Some(name))?;
+    flag.get_env()?.to_str()
 }
 
 fn text(error: &Error, kind: ContextKind) -> Option<&str> {

@@ -56,9 +56,12 @@ pub enum Target {
 
 /// The variable with the sandbox's address. `sandbox` has a flag for it, `serve` has none.
 #[cfg(feature = "sandbox")]
+pub(crate) const SANDBOX_LISTEN: &str = "PRESENCE_GATEWAY_SANDBOX_LISTEN";
+
+#[cfg(feature = "sandbox")]
 #[derive(Debug, Args)]
 struct SandboxListen {
-    #[arg(long = "listen", env = "PRESENCE_GATEWAY_SANDBOX_LISTEN")]
+    #[arg(long = "listen", env = SANDBOX_LISTEN)]
     address: Option<String>,
 }
 
@@ -112,14 +115,9 @@ impl TargetArgs {
 fn sandbox(errors: &mut ConfigErrors) -> Option<Target> {
     let args: sandbox::Args = from_environment(errors)?;
     let listen: SandboxListen = from_environment(errors)?;
-    let mut wrong = ConfigErrors::default();
     let listen = listen.address;
-    let listen = listen.and_then(|raw| wrong.parse("listen", &raw, str::parse));
-    let settings = sandbox::Settings::read(&args, &mut wrong);
-    for error in wrong.into_vec() {
-        // `serve` has no flags for these settings, only variables.
-        errors.add(format!("the sandbox's {error}"));
-    }
+    let listen = listen.and_then(|raw| errors.parse_as(SANDBOX_LISTEN, &raw, str::parse));
+    let settings = sandbox::Settings::read(&args, errors);
     Some(Target::Sandbox {
         settings: Box::new(settings),
         listen,

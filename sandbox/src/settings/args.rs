@@ -1,12 +1,15 @@
 //! The settings as flags and environment variables.
 
 use clap::Args as _;
+use presence_gateway_args::FromVariables;
 
 /// The settings of the sandbox as text.
 ///
 /// docs/sandbox.md gives the reason for each default.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    from_variables: FromVariables,
     /// Number of users: `00000000-0000-4000-8000-000000000001` and so on
     #[arg(long, default_value = "100", env = "PRESENCE_GATEWAY_SANDBOX_USERS")]
     pub users: String,
@@ -85,6 +88,18 @@ pub struct Args {
     #[arg(long, default_value = ".localhost")]
     #[arg(env = "PRESENCE_GATEWAY_SANDBOX_ALLOWED_HOSTS")]
     pub allowed_hosts: String,
+}
+
+impl Args {
+    /// What gave this setting its value, for errors: the flag or its variable.
+    pub(super) fn given_as(&self, flag: &str) -> String {
+        let is_it = |known: &Flag| known.name == flag;
+        let from_variable = self.from_variables.contains(&flag.replace('-', "_"));
+        match flags().into_iter().find(is_it) {
+            Some(Flag { variable, .. }) if from_variable => variable,
+            _ => format!("--{flag}"),
+        }
+    }
 }
 
 /// The documentation of one flag.

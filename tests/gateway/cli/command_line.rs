@@ -342,15 +342,43 @@ fn every_flag_of_serve_has_a_variable() {
 }
 
 #[test]
-fn the_built_in_sandbox_is_configured_by_variables() {
-    let refused = run(
-        &["serve", "--sandbox"],
-        &[("PRESENCE_GATEWAY_SANDBOX_USERS", "few")],
-    );
-    assert_eq!(
-        refused.config_errors(),
-        ["the sandbox's --users: `few` is not a whole number from 0 to 10000"]
-    );
+fn an_error_of_a_sandbox_setting_names_the_flag_or_the_variable_that_has_it() {
+    let few = [("PRESENCE_GATEWAY_SANDBOX_USERS", "few")];
+    let by_variable = "PRESENCE_GATEWAY_SANDBOX_USERS: `few`";
+    for (command, variables, name) in [
+        (&["serve", "--sandbox"][..], &few[..], by_variable),
+        (&["sandbox"], &few, by_variable),
+        (&["sandbox", "--users", "some"], &few, "--users: `some`"),
+    ] {
+        let expected = format!("{name} is not a whole number from 0 to 10000");
+        assert_eq!(run(command, variables).config_errors(), [expected]);
+    }
+    for command in [&["serve", "--sandbox"][..], &["sandbox"]] {
+        let refused = run(command, &[("PRESENCE_GATEWAY_SANDBOX_LISTEN", "nowhere")]);
+        let errors = refused.config_errors();
+        let expected = "PRESENCE_GATEWAY_SANDBOX_LISTEN: `nowhere` is not an IP address";
+        assert!(errors[0].starts_with(expected), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_flag_of_the_sandbox_given_to_serve_is_rejected_with_its_variable() {
+    for given in [
+        &["--users", "5"][..],
+        &["--users=5"],
+        &["--bulk-write", "partial"],
+    ] {
+        let refused = run(&[&["serve", "--sandbox"], given].concat(), &[]);
+        let flag = given[0].split('=').next().unwrap();
+        let variable = flag[2..].replace('-', "_").to_uppercase();
+        assert_eq!(
+            refused.config_errors(),
+            [format!(
+                "unexpected argument '{flag}' found; `serve --sandbox` has the variable \
+                 PRESENCE_GATEWAY_SANDBOX_{variable} for it"
+            )]
+        );
+    }
 }
 
 #[test]

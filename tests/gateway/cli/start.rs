@@ -127,7 +127,7 @@ fn the_variable_of_the_sandbox_chooses_its_address() {
     let wrong = [("PRESENCE_GATEWAY_SANDBOX_LISTEN", "nowhere")];
     let failed = run(&serve, &wrong);
     let errors = failed.config_errors();
-    let expected = "the sandbox's --listen: `nowhere` is not an ";
+    let expected = "PRESENCE_GATEWAY_SANDBOX_LISTEN: `nowhere` is not an ";
     assert!(errors[0].starts_with(expected), "{errors:?}");
 }
 
