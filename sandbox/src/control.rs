@@ -38,7 +38,8 @@ pub(super) fn answer(sandbox: &Sandbox, request: &ReceivedRequest) -> Response {
         return text(StatusCode::FORBIDDEN, wrong);
     }
     if path == "/" && page::is_wanted(request) {
-        return finish(page::response());
+        let gateway_call = sandbox.shared.gateway_call.as_deref();
+        return finish(page::response(gateway_call));
     }
     let is_usage = ["/", "/sandbox", "/sandbox/"].contains(&path);
     if is_usage && request.method == Method::GET {
@@ -49,7 +50,11 @@ pub(super) fn answer(sandbox: &Sandbox, request: &ReceivedRequest) -> Response {
     match endpoint(sandbox, request, &segments) {
         Some(Ok(value)) => respond(StatusCode::OK, "application/json", value.to_string()),
         Some(Err((status, wrong))) => text(status, format!("{}\n", wrong.trim_end())),
-        None => text(StatusCode::NOT_FOUND, usage::text(sandbox, request)),
+        None => {
+            let wrong = usage::no_endpoint(request.method.as_str(), path);
+            let usage = usage::text(sandbox, request);
+            text(StatusCode::NOT_FOUND, format!("{wrong}\n\n{usage}"))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The handler of every request: receive, admit, run, inject a fault, respond.
 
+use std::cell::LazyCell;
+
 use axum::body::Body;
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -25,6 +27,17 @@ const MISBEHAVE: &str = "x-sandbox-misbehave";
 enum Target {
     Operation(&'static Operation, Vec<String>),
     Token,
+}
+
+impl Target {
+    /// The ids that a request names, in its path or in its list.
+    fn named_ids(&self, request: &ReceivedRequest) -> Vec<String> {
+        let mut ids = request.listed_ids();
+        if let Self::Operation(_, variables) = self {
+            ids.extend_from_slice(variables);
+        }
+        ids
+    }
 }
 
 /// Handles any request.
@@ -110,10 +123,15 @@ impl Sandbox {
             }
             Target::Operation(operation, variables)
         };
-        let plan = match request.headers.get(MISBEHAVE) {
-            Some(value) => Plan::read(value.to_str().unwrap_or_default())
-                .map_err(|wrong| ApiError::field("bad.request", "X-Sandbox-Misbehave", &wrong))?,
-            None => state.rules.apply(method, path, token).unwrap_or_default(),
+        let plan = if let Some(value) = request.headers.get(MISBEHAVE) {
+            Plan::read(value.to_str().unwrap_or_default()).map_err(|wrong| {
+                ApiError::field("bad.request", "X-Sandbox-Misbehave", &wrong.to_string())
+            })?
+        } else {
+            let ids = LazyCell::new(|| target.named_ids(request));
+            let names = |id: &str| ids.iter().any(|named| named.eq_ignore_ascii_case(id));
+            let plan = state.rules.apply(method, path, token, names);
+            plan.unwrap_or_default()
         };
         if !plan.text().is_empty() {
             state.journal.misbehaved(number, plan.text());

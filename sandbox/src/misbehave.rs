@@ -3,6 +3,7 @@
 mod deliver;
 mod grammar;
 mod path;
+mod problem;
 mod reshape;
 pub(super) mod rules;
 pub(super) mod words;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use http::{HeaderMap, Method, Uri, header};
+use serde_json::Value;
 
 use super::payload::Payload;
 use super::query::Query;
@@ -34,5 +35,17 @@ impl ReceivedRequest {
     /// The value of a header, if it is text.
     pub(super) fn header(&self, name: &header::HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The ids of its list: those of a bulk read in the query, and the users of a
+    /// bulk write in the body.
+    pub(super) fn listed_ids(&self) -> Vec<String> {
+        let in_query = self.query.list("id").into_iter().map(str::to_owned);
+        let updates = match self.payload.json(&self.headers) {
+            Ok(Value::Array(updates)) => updates,
+            _ => Vec::new(),
+        };
+        let in_body = updates.iter().filter_map(|update| update["id"].as_str());
+        in_query.chain(in_body.map(str::to_owned)).collect()
     }
 }

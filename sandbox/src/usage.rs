@@ -33,13 +33,19 @@ POST   /sandbox/reset         resets everything to its state at the start
 The header X-Sandbox-Misbehave: BEHAVIOURS gives its own request a fault.
 ";
 
+/// Why a caller of a gateway may not see a fault.
+const RETRIES: &str = "\
+Behind a gateway, one or two failures of a read by 502, 503, 504 or a lost connection are not
+seen, because it repeats the read, and a 429 makes it wait. A 500 is seen.
+";
+
 /// The text, with commands that call the sandbox as this request did.
 pub(super) fn text(sandbox: &Sandbox, request: &ReceivedRequest) -> String {
     let mut text = format!(
         "{ENDPOINTS}\nCommands to paste:\n{}\n{}\n{}\nSettings, with their defaults:\n",
         commands(sandbox, &origin(request)),
         words::help(),
-        rules::HELP
+        rules::HELP.to_owned() + RETRIES
     );
     for flag in settings::flags() {
         let Flag {
@@ -63,6 +69,30 @@ fn origin(request: &ReceivedRequest) -> String {
     let local = request.local.map(|local| local.to_string());
     let host = request.host().filter(is_plain).or(local.as_deref());
     format!("http://{}", host.unwrap_or("127.0.0.1:8080"))
+}
+
+/// What is wrong with a request that no control endpoint takes.
+pub(super) fn no_endpoint(method: &str, path: &str) -> String {
+    let segments: Vec<&str> = path.split('/').collect();
+    let fits = |template: &str| {
+        let parts: Vec<&str> = template.split('/').collect();
+        let is_variable = |part: &str| part.starts_with(|letter: char| letter.is_ascii_uppercase());
+        let mut pairs = parts.iter().zip(&segments);
+        parts.len() == segments.len()
+            && pairs.all(|(part, segment)| part == segment || is_variable(part))
+    };
+    let endpoints = ENDPOINTS.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?, words.next()?))
+    });
+    let methods = endpoints.filter(|(_, template)| template.starts_with('/') && fits(template));
+    let methods: Vec<&str> = methods.map(|(method, _)| method).collect();
+    let wrong = format!("There is no endpoint `{method} {path}`");
+    if methods.is_empty() {
+        format!("{wrong}.")
+    } else {
+        format!("{wrong}: this path takes {}.", methods.join(", "))
+    }
 }
 
 /// Commands, each with what it does.
@@ -90,12 +120,12 @@ fn commands(sandbox: &Sandbox, origin: &str) -> String {
         &format!("curl -s -X PUT -d Busy '{origin}/sandbox/presences/{user}/{PURECLOUD}'"),
     );
     command(
-        "lets the next two reads fail",
-        &format!("curl -s -d 'status=503 method=GET times=2' '{origin}/sandbox/misbehave'"),
+        "lets the next two reads fail, also behind a gateway, which repeats no read after a 500",
+        &format!("curl -s -d 'status=500 method=GET times=2' '{origin}/sandbox/misbehave'"),
     );
     command(
-        "lets one request fail",
-        &format!("curl -s -H 'X-Sandbox-Misbehave: status=503' {bearer} '{origin}{path}'"),
+        "lets one request fail that does not pass a gateway",
+        &format!("curl -s -H 'X-Sandbox-Misbehave: status=500' {bearer} '{origin}{path}'"),
     );
     command(
         "lists the latest requests",

@@ -30,9 +30,9 @@ async function pasteAll(url) {
         "reads a presence through the gateway": (out) => JSON.parse(out).presenceDefinition.systemPresence === "Available",
         "reads a presence": (out) => JSON.parse(out).presenceDefinition.systemPresence === "Available",
         "sets a presence, as if the user had": (out) => JSON.parse(out).name === "Busy",
-        "lets the next two reads fail": (out) => JSON.parse(out).rules[0].times === 2,
-        "lets one request fail": (out) => JSON.parse(out).status === 503,
-        "lists the latest requests": (out) => JSON.parse(out).requests.at(-1).misbehaved === "status=503",
+        "lets the next two reads fail, also behind a gateway, which repeats no read after a 500": (out) => JSON.parse(out).rules[0].times === 2,
+        "lets one request fail that does not pass a gateway": (out) => JSON.parse(out).status === 500,
+        "lists the latest requests": (out) => JSON.parse(out).requests.at(-1).misbehaved === "status=500",
         "resets everything": (out) => JSON.parse(out).reset,
     };
     for (const { purpose, command } of found) {
@@ -68,18 +68,50 @@ test("those of a sandbox alone work, even without users", async () => {
     }
 });
 
-test("that of the page works", async () => {
+test("those of the page work", async () => {
     const gateway = await startGateway();
     const browser = await startBrowser();
     try {
         const page = await browser.newPage();
         await page.goto(gateway.url);
         await page.getByText("No requests yet.").waitFor();
-        const out = paste(await page.locator("#curl").innerText());
-        assert.equal(JSON.parse(out).presenceDefinition.systemPresence, "Available");
+        const shown = [];
+        for (const id of ["#gateway-call", "#curl"]) shown.push(await page.locator(id).innerText());
+        assert.match(shown[0], / call GetUserPresencesPurecloud /);
+        for (const command of shown) {
+            assert.equal(JSON.parse(paste(command)).presenceDefinition.systemPresence, "Available");
+        }
         await page.locator("#requests", { hasText: "/presences/purecloud" }).waitFor();
     } finally {
         await browser.close();
+        await gateway.stop();
+    }
+});
+
+test("the page of a sandbox alone shows no command for a gateway", async () => {
+    const sandbox = await start(["sandbox", "--listen", "127.0.0.1:0"]);
+    const browser = await startBrowser();
+    try {
+        const page = await browser.newPage();
+        await page.goto(`http://${sandbox.serving.address}`);
+        await page.getByText("Call the sandbox itself:").waitFor();
+        assert.equal(await page.getByText("Call the gateway:").isVisible(), false);
+    } finally {
+        await browser.close();
+        await sandbox.stop();
+    }
+});
+
+test("a read that the text lets fail fails through the gateway, too", async () => {
+    const gateway = await startGateway();
+    try {
+        const found = await commands(`${gateway.url}/sandbox`);
+        paste(found.find(({ purpose }) => purpose.includes("two reads fail")).command);
+        for (let read = 0; read < 2; read++) {
+            assert.match(await gateway.callFails("GetUserPresencesPurecloud", { userId: FIRST }), /INTERNAL/);
+        }
+        await gateway.call("GetUserPresencesPurecloud", { userId: FIRST });
+    } finally {
         await gateway.stop();
     }
 });

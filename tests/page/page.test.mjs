@@ -110,7 +110,9 @@ test("a wrong rule shows what is wrong beside the form, until a right one is add
     for (const [rule, wrong] of [
         ["explode", "`explode` is no behaviour. There are status, code, retry-after, "],
         ["status=99", "`status=99` is not a whole number from 200 to 599"],
-        ["cut colour=red", "`colour=red` is no selector. There are method=, path=, token=, times=, after=."],
+        ["cut colour=red", "`colour=red` is no selector. There are method=, path=, id=, token=, times=, after=."],
+        ["status=503, path=/x", "nothing follows the last comma"],
+        ["status=503,times=1", "put a space before it, not a comma"],
         ["", "There is no rule here."],
     ]) {
         await input.fill(rule);
@@ -123,10 +125,75 @@ test("a wrong rule shows what is wrong beside the form, until a right one is add
         assert.deepEqual((await gateway.control("GET", "/sandbox/misbehave")).rules, []);
         problems = problems.filter((problem) => !problem.includes("status of 400"));
     }
-    await page.getByRole("button", { name: "status=503 times=1" }).click();
+    await page.getByRole("button", { name: "status=500 method=GET times=1" }).click();
     await input.press("Enter");
-    await row("rules", "status=503 times=1").waitFor();
+    await row("rules", "status=500 method=GET times=1").waitFor();
     assert.equal(await page.locator("#wrong").textContent(), "");
+});
+
+test("a caller of the gateway sees the effect of each suggested rule", async () => {
+    const readFails = () => gateway.callFails("GetUserPresencesPurecloud", { userId: FIRST });
+    const failedPatch = { userId: FIRST, body: { message: "lost" } };
+    const takes = async (seconds) => {
+        const start = performance.now();
+        // The gateway lets a token wait after a 429, so no other test may use it.
+        await gateway.call("GetUserPresencesPurecloud", { userId: FIRST }, "slow");
+        const taken = (performance.now() - start) / 1000;
+        assert.ok(taken >= seconds, `it took ${taken} seconds`);
+    };
+    const effects = {
+        "status=500 method=GET times=1": async () => assert.match(await readFails(), /INTERNAL/),
+        "delay=3s times=1": () => takes(3),
+        "cut,after method=PATCH times=1": async () =>
+            assert.match(await gateway.callFails("PatchUserPresencesPurecloud", failedPatch), /OUTCOME_UNKNOWN/),
+        [`status=500 id=${FIRST} times=1`]: async () => {
+            const ids = (await gateway.control("GET", "/sandbox/users")).users.reverse();
+            const { presences, failures } = await gateway.call("GetUsersPresencesPurecloudBulk", { id: ids, allowPartialResults: true });
+            assert.equal(presences.length, 50);
+            assert.deepEqual(failures.map((failure) => failure.ids), [ids.slice(50)], "the other batch does not fail");
+        },
+        "retry-after=5 times=1": () => takes(5),
+    };
+    const chips = page.getByRole("group", { name: "Examples" }).getByRole("button");
+    assert.deepEqual((await chips.allInnerTexts()).sort(), Object.keys(effects).sort());
+    for (const [rule, hasEffect] of Object.entries(effects)) {
+        await page.getByRole("button", { name: rule, exact: true }).click();
+        await page.getByLabel("New rule").press("Enter");
+        await row("rules", rule).waitFor();
+        await hasEffect();
+        assert.deepEqual((await gateway.control("GET", "/sandbox/misbehave")).rules, [], `${rule} applied`);
+    }
+});
+
+test("the ids of a bulk read are behind their count, which the keyboard opens", async () => {
+    const ids = (await gateway.control("GET", "/sandbox/users")).users.slice(0, 50);
+    await gateway.call("GetUsersPresencesPurecloudBulk", { id: ids });
+    const request = row("requests", "/api/v2/users/presences/purecloud/bulk");
+    const last = request.getByText(ids.at(-1));
+    const count = request.getByText("50 ids", { exact: true });
+    await count.waitFor();
+    assert.ok((await request.boundingBox()).height < 100, "the row is short");
+    assert.equal(await last.isVisible(), false);
+    await page.getByRole("link", { name: "Skip to requests" }).press("Enter");
+    await tabTo(count);
+    await page.keyboard.press("Enter");
+    await last.waitFor();
+    // It stays open while other requests come.
+    await gateway.call("GetSystempresences", {});
+    await row("requests", "/api/v2/systempresences").waitFor();
+    assert.equal(await last.isVisible(), true);
+});
+
+test("no heading of a column breaks, at any width", async () => {
+    await gateway.call("GetUsersPresencesPurecloudBulk", { id: [FIRST] });
+    await row("requests", "bulk").waitFor();
+    for (const width of [390, 900, 1100, 1300, 1920]) {
+        await page.setViewportSize({ width, height: 800 });
+        const heights = await page.locator("th:visible").evaluateAll((all) => all.map((th) => th.getBoundingClientRect().height));
+        assert.equal(new Set(heights).size, 1, `${width}: ${heights}`);
+        const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        assert.ok(wider <= 0, `the page is ${wider} pixels wider than ${width}`);
+    }
 });
 
 test("the grammar is explained", async () => {

@@ -2,7 +2,7 @@
 //
 //     node screenshot.mjs FILE [light|dark] [WIDTH] [HEIGHT]
 
-import { FIRST, startBrowser, startGateway } from "./sandbox.mjs";
+import { startBrowser, startGateway } from "./sandbox.mjs";
 
 const [file, colorScheme = "light", width = "1280", height = "800"] = process.argv.slice(2);
 const BUSY = "31fe3bac-dea6-44b7-bed7-47f91660a1a0", MEAL = "3fd96123-badb-4f69-bc03-1b1ccc6d8014";
@@ -17,11 +17,11 @@ try {
     ];
     await gateway.call("GetSystempresences", {});
     await gateway.call(...change(2, MEAL, "back at 13:30"));
-    await gateway.call("GetUsersPresencesPurecloudBulk", { id: [1, 2, 3].map(user) });
-    await gateway.control("POST", "/sandbox/misbehave", "status=503,retry-after=1 method=GET path=*1/presences/* times=9\ncut,after method=PATCH path=*/presences/*");
-    await gateway.callFails("GetUserPresencesPurecloud", { userId: FIRST });
+    await gateway.control("POST", "/sandbox/misbehave", `status=500 method=GET id=${user(60)} times=9\ncut,after method=PATCH path=*/presences/*`);
     await gateway.callFails("GetUserPresencesPurecloud", { userId: "nobody" });
     await gateway.callFails(...change(4, BUSY, "on a call"));
+    const everyone = Array.from({ length: 100 }, (_, at) => user(at + 1));
+    await gateway.call("GetUsersPresencesPurecloudBulk", { id: everyone, allowPartialResults: true });
     const size = { width: Number(width), height: Number(height) };
     const page = await browser.newPage({ colorScheme, viewport: size, reducedMotion: "reduce" });
     await page.goto(gateway.url);

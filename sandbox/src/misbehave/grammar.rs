@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::words::{self, Means, Word, choices};
+use super::problem::{Problem, Problems};
+use super::rules::is_selector;
+use super::words::{self, Means, Word};
 use super::{Change, End, Plan};
 use crate::settings::within;
 use presence_gateway_args::parse_number;
@@ -14,33 +16,75 @@ const MAX_TEXT: usize = 500;
 const DRIP: Duration = Duration::from_millis(1);
 
 impl Plan {
-    /// Parses faults, for example `status=503,retry-after=2,after`.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
+    /// Parses faults, for example `status=503,retry-after=2,after`. Reports all that
+    /// is wrong.
+    pub(crate) fn read(text: &str) -> Result<Self, Problems> {
+        Self::parse(text).map_err(Problems::from)
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let text = text.trim();
         if text.len() > MAX_TEXT {
-            return Err(format!(
+            return Err(vec![Problem::new(format!(
                 "Behaviours take no more than {MAX_TEXT} bytes together, not {}.",
                 text.len()
-            ));
+            ))]);
         }
         let mut plan = Self {
             text: text.to_owned(),
             ..Self::default()
         };
-        let mut before = false;
-        for given in text.split(',').map(str::trim) {
-            let (name, value) = match given.split_once('=') {
-                Some((name, value)) => (name.trim(), Some(value.trim())),
-                None => (given, None),
-            };
-            let word = words::find(name)
-                .ok_or_else(|| format!("`{given}` is no behaviour. {}", choices()))?;
-            plan.take(word, value)
-                .map_err(|wrong| format!("`{given}` {wrong}"))?;
-            before |= word.means == Means::Before;
+        let (mut before, mut problems) = (false, Vec::new());
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        for (at, given) in parts.iter().enumerate() {
+            if given.is_empty() {
+                problems.push(Problem::new(nothing(text, at, parts.len())));
+                continue;
+            }
+            match plan.take_part(given, at == 0) {
+                Ok(means) => before |= means == Means::Before,
+                Err(problem) => problems.push(problem),
+            }
         }
-        plan.agrees(before)?;
-        Ok(plan)
+        if problems.is_empty() {
+            problems.extend(plan.agrees(before).err().map(Problem::new));
+        }
+        if problems.is_empty() {
+            Ok(plan)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Takes one behaviour, and returns what it means.
+    fn take_part(&mut self, given: &str, is_first: bool) -> Result<Means, Problem> {
+        let (name, value) = match given.split_once('=') {
+            Some((name, value)) => (name.trim(), Some(value.trim())),
+            None => (given, None),
+        };
+        let word = words::find(name);
+        // `after` is a behaviour and, with a value, a selector.
+        let is_behaviour = word.is_some_and(|word| word.means != Means::After || value.is_none());
+        if is_selector(name) && !is_behaviour {
+            let where_to = if is_first {
+                "behaviours come first"
+            } else {
+                "put a space before it, not a comma"
+            };
+            return Err(Problem::new(format!(
+                "`{given}` is a selector of rules: {where_to}."
+            )));
+        }
+        let word = word.ok_or_else(|| Problem::no_behaviour(given))?;
+        self.take(word, value).map_err(|wrong| {
+            let hint = if given.contains(char::is_whitespace) {
+                "; commas separate behaviours, and only rules of text have selectors"
+            } else {
+                ""
+            };
+            Problem::new(format!("`{given}` {wrong}{hint}"))
+        })?;
+        Ok(word.means)
     }
 
     fn take(&mut self, word: &Word, value: Option<&str>) -> Result<(), String> {
@@ -94,10 +138,30 @@ impl Plan {
     }
 }
 
+/// The error for an empty part of behaviours.
+fn nothing(text: &str, at: usize, parts: usize) -> String {
+    if parts == 1 {
+        return "There is no behaviour here.".to_owned();
+    }
+    let comma = match at {
+        0 => "precedes the first comma",
+        at if at + 1 == parts => "follows the last comma",
+        _ => "is between two commas",
+    };
+    format!(
+        "In `{text}`, nothing {comma}: behaviours have commas and no spaces between, and \
+         selectors follow after a space."
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::misbehave::words::WORDS;
+
+    fn error(text: &str) -> String {
+        Plan::read(text).unwrap_err().to_string()
+    }
 
     #[test]
     fn behaviours_combine() {
@@ -140,14 +204,18 @@ mod tests {
                     null-list,null-items,unknown-field,shuffle,drop,duplicate,stranger,after,drip";
         assert!(Plan::read(compatible).is_ok());
         let too_long = "wrong-shape,".repeat(5000) + "cut";
-        let wrong = Plan::read(&too_long).unwrap_err();
+        let wrong = error(&too_long);
         assert!(wrong.contains("no more than 500 bytes"), "{wrong}");
     }
 
     #[test]
     fn an_error_lists_the_accepted_values() {
         for (text, expected) in [
-            ("", "`` is no behaviour. There are status, code, "),
+            ("", "There is no behaviour here."),
+            (
+                "explode",
+                "`explode` is no behaviour. There are status, code, ",
+            ),
             (
                 "explode",
                 "\n\nBehaviours are separated by commas:\n  status=N ",
@@ -165,10 +233,42 @@ mod tests {
             ("cut,html", "an answer ends in one way"),
             ("before,after,cut", "not both"),
             ("code=x", "`code` needs a `status` of 400 or above"),
-            ("status=503,,cut", "is no behaviour"),
+            ("status=503,,cut", "nothing is between two commas"),
+            (",cut", "nothing precedes the first comma"),
+            (
+                "status=503,",
+                "In `status=503,`, nothing follows the last comma: behaviours have commas and no \
+                 spaces between, and selectors follow after a space.",
+            ),
+            (
+                "status=503,times=1",
+                "`times=1` is a selector of rules: put a space before it, not a comma.",
+            ),
+            ("cut,after=1", "`after=1` is a selector of rules: put a"),
+            (
+                "id=u,cut",
+                "`id=u` is a selector of rules: behaviours come first.",
+            ),
+            ("status=503 times=1", "only rules of text have selectors"),
         ] {
-            let wrong = Plan::read(text).unwrap_err();
+            let wrong = error(text);
             assert!(wrong.contains(expected), "{text}: {wrong}");
         }
+    }
+
+    #[test]
+    fn an_error_has_all_problems_and_the_choices_once() {
+        let wrong = error("explode,status=99,bang,,times=1");
+        for expected in [
+            "`explode` is no behaviour. There are status, ",
+            "\n`status=99` is not a whole number from 200 to 599\n`bang` is no behaviour.\nIn `",
+            "\n`times=1` is a selector of rules",
+        ] {
+            assert!(wrong.contains(expected), "{wrong}");
+        }
+        assert_eq!(wrong.matches("There are").count(), 1, "{wrong}");
+        assert_eq!(wrong.matches("\n\n").count(), 1, "{wrong}");
+        let many = error(&"x,".repeat(30));
+        assert!(many.contains("\n21 more problems are not shown."), "{many}");
     }
 }

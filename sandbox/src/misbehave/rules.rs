@@ -1,10 +1,13 @@
 //! Rules: which requests get faults, and how often.
 
+#[cfg(test)]
+mod tests;
 mod written;
 
 use serde_json::{Value, json};
 
 pub(crate) use written::{HELP, SELECTORS};
+pub(super) use written::{is_selector, names};
 
 use super::Plan;
 use super::path::path_fits;
@@ -26,6 +29,7 @@ struct Rule {
     plan: Plan,
     method: Option<String>,
     path: Option<String>,
+    id: Option<String>,
     /// The hash and the label of a token. The token itself is not stored.
     token: Option<(u64, String)>,
     times: Option<u64>,
@@ -37,7 +41,7 @@ struct Rule {
 impl Rules {
     /// Adds all rules or, on an error, none.
     pub(crate) fn add(&mut self, text: &str) -> Result<(), String> {
-        let rules = written::read(text)?;
+        let rules = written::read(text).map_err(|problems| problems.to_string())?;
         if self.rules.len() + rules.len() > MAX_RULES {
             return Err(format!("There can be no more than {MAX_RULES} rules."));
         }
@@ -62,10 +66,19 @@ impl Rules {
     }
 
     /// The faults of a request, if a rule matches. An exhausted rule is removed.
-    pub(crate) fn apply(&mut self, method: &str, path: &str, token: Option<&str>) -> Option<Plan> {
+    ///
+    /// `names` tells whether the request names an id. It is asked only for a rule that
+    /// selects by one, because the ids may have to be read from a body.
+    pub(crate) fn apply(
+        &mut self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        names: impl Fn(&str) -> bool,
+    ) -> Option<Plan> {
         let mut due = None;
         for (at, rule) in self.rules.iter_mut().enumerate() {
-            if !rule.fits(method, path, token) {
+            if !rule.fits(method, path, token) || !rule.id.as_deref().is_none_or(&names) {
                 continue;
             }
             if rule.after == 0 {
@@ -94,6 +107,7 @@ impl Rules {
                     "misbehave": rule.plan.text(),
                     "method": rule.method,
                     "path": rule.path,
+                    "id": rule.id,
                     "token": rule.token.as_ref().map(|(_, label)| label),
                     "times": rule.times,
                     "after": rule.after,
@@ -117,91 +131,5 @@ impl Rule {
                 .token
                 .as_ref()
                 .is_none_or(|(hash, _)| token.map(token_hash) == Some(*hash))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn apply(rules: &mut Rules, method: &str, path: &str, token: &str) -> Option<String> {
-        rules
-            .apply(method, path, Some(token))
-            .map(|plan| plan.text().to_owned())
-    }
-
-    #[test]
-    fn a_rule_applies_only_if_all_its_selectors_match() {
-        let mut rules = Rules::default();
-        rules
-            .add("# a comment\n\nstatus=500 method=get path=/bulk token=t times=2 after=1")
-            .unwrap();
-        assert_eq!(apply(&mut rules, "PUT", "/x/bulk", "t"), None);
-        assert_eq!(apply(&mut rules, "GET", "/x", "t"), None);
-        assert_eq!(apply(&mut rules, "GET", "/x/bulk", "u"), None);
-        assert_eq!(
-            apply(&mut rules, "GET", "/x/bulk", "t"),
-            None,
-            "`after=1` skips one request"
-        );
-        assert_eq!(
-            apply(&mut rules, "GET", "/x/bulk", "t").as_deref(),
-            Some("status=500")
-        );
-        assert_eq!(
-            apply(&mut rules, "GET", "/x/bulk", "t").as_deref(),
-            Some("status=500")
-        );
-        assert_eq!(apply(&mut rules, "GET", "/x/bulk", "t"), None, "used up");
-        assert_eq!(rules.list(), json!([]));
-    }
-
-    #[test]
-    fn the_first_matching_rule_applies() {
-        let mut rules = Rules::default();
-        rules
-            .add(r#"[{"misbehave": "cut", "times": 1}, {"misbehave": "html", "path": "*/presences/*"}]"#)
-            .unwrap();
-        assert_eq!(
-            apply(&mut rules, "GET", "/a/presences/b", "t").as_deref(),
-            Some("cut")
-        );
-        assert_eq!(
-            apply(&mut rules, "GET", "/a/presences/b", "t").as_deref(),
-            Some("html")
-        );
-        assert_eq!(apply(&mut rules, "GET", "/a/presences", "t"), None);
-    }
-
-    #[test]
-    fn malformed_rules_are_rejected_and_add_nothing() {
-        let mut rules = Rules::default();
-        for (text, expected) in [
-            ("", "There is no rule here"),
-            ("cut\nexplode", "Line 2: `explode` is no behaviour"),
-            ("cut colour=red", "`colour=red` is no selector"),
-            ("cut method", "`method` is no selector"),
-            ("cut times=0", "`times=0` is not a whole number from 1"),
-            ("{", "This is no JSON"),
-            ("[1]", "`1` is no rule"),
-            (r#"{"method": "GET"}"#, "has no `misbehave`"),
-            (
-                r#"{"misbehave": "cut", "times": []}"#,
-                "neither text nor number",
-            ),
-        ] {
-            let wrong = rules.add(text).unwrap_err();
-            assert!(wrong.contains(expected), "{text}: {wrong}");
-        }
-        assert_eq!(rules.list(), json!([]));
-        assert!(rules.add(&"cut\n".repeat(101)).unwrap_err().contains("100"));
-    }
-
-    #[test]
-    fn the_token_of_a_rule_is_never_listed() {
-        let mut rules = Rules::default();
-        rules.add("cut token=secret").unwrap();
-        assert!(!rules.list().to_string().contains("secret"));
-        assert!(!format!("{rules:?}").contains("secret"));
     }
 }

@@ -85,10 +85,9 @@ pub(super) fn find(name: &str) -> Option<&'static Word> {
     ALL.iter().find(|word| word.name() == name)
 }
 
-/// The names of all faults, then their list, for the error about an unknown one.
-pub(super) fn choices() -> String {
-    let names: Vec<&str> = WORDS.iter().map(Word::name).collect();
-    format!("There are {}.\n\n{}", names.join(", "), help())
+/// The names of all faults.
+pub(super) fn names() -> String {
+    WORDS.each_ref().map(Word::name).join(", ")
 }
 
 /// The list of faults.

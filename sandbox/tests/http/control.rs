@@ -22,93 +22,30 @@ async fn the_help_page_lists_endpoints_behaviours_and_settings() {
     ] {
         assert!(page.text.contains(expected), "{expected}");
     }
-    assert_eq!(
-        sandbox
-            .control("GET", "/sandbox/elsewhere", "")
-            .await
-            .status,
-        404
-    );
 }
 
 #[tokio::test]
-async fn rules_change_the_next_matching_replies() {
+async fn an_unknown_endpoint_is_named_before_the_usage() {
     let sandbox = start().await;
-    let rule = "status=503 method=GET path=/systempresences times=2 after=1";
-    let listed = sandbox
-        .control("POST", "/sandbox/misbehave", rule)
-        .await
-        .json(200);
-    assert_eq!(listed["rules"][0]["misbehave"], "status=503");
-    let mut statuses = Vec::new();
-    for _ in 0..4 {
-        statuses.push(sandbox.get(ANY).await.status);
-    }
-    assert_eq!(statuses, [200, 503, 503, 200]);
-    assert_eq!(
-        sandbox
-            .control("GET", "/sandbox/misbehave", "")
-            .await
-            .json(200),
-        json!({"rules": []})
-    );
-
-    let rules = json!([
-        {"misbehave": "status=500", "token": "other"},
-        {"misbehave": "status=502", "path": "*/systempresences"},
-    ]);
-    sandbox
-        .control("POST", "/sandbox/misbehave", &rules.to_string())
-        .await
-        .json(200);
-    assert_eq!(sandbox.get(ANY).await.status, 502);
-    let header = sandbox.misbehaving(ANY, "status=504").await;
-    assert_eq!(header.status, 504, "the header takes precedence over rules");
-    let shown = sandbox.control("GET", "/sandbox/misbehave", "").await;
-    assert!(!shown.text.contains("other"), "a token is not shown");
-    sandbox
-        .control("DELETE", "/sandbox/misbehave", "")
-        .await
-        .json(200);
-    assert_eq!(sandbox.get(ANY).await.status, 200);
-}
-
-#[tokio::test]
-async fn a_malformed_rule_is_rejected_in_plain_text() {
-    let sandbox = start().await;
-    let rejected = sandbox
-        .control("POST", "/sandbox/misbehave", "explode path=/x")
-        .await;
-    assert_eq!(
-        (rejected.status, rejected.header("content-type")),
-        (400, "text/plain; charset=utf-8")
-    );
-    assert!(
-        rejected.text.contains("`explode` is no behaviour"),
-        "{}",
-        rejected.text
-    );
-    assert!(rejected.text.contains("cut-body"), "{}", rejected.text);
-}
-
-#[tokio::test]
-async fn rules_apply_to_the_token_endpoint() {
-    let sandbox = start().await;
-    sandbox
-        .control(
-            "POST",
+    for (method, path, wrong) in [
+        ("GET", "/sandbox/elsewhere", "."),
+        ("POST", "/sandbox/misbehave/1/2", "."),
+        ("GET", "/sandbox/reset", ": this path takes POST."),
+        (
+            "PATCH",
             "/sandbox/misbehave",
-            "status=400 path=/oauth/token times=1",
-        )
-        .await;
-    assert_eq!(
-        sandbox.control("POST", "/oauth/token", "").await.status,
-        400
-    );
-    assert_eq!(
-        sandbox.control("POST", "/oauth/token", "").await.status,
-        401
-    );
+            ": this path takes GET, POST, DELETE.",
+        ),
+        ("GET", "/sandbox/misbehave/7", ": this path takes DELETE."),
+        ("DELETE", "/sandbox/presences/a/b", ": this path takes PUT."),
+    ] {
+        let answer = sandbox.control(method, path, "").await;
+        let expected = format!(
+            "There is no endpoint `{method} {path}`{wrong}\n\nA simulated Genesys Cloud presence API."
+        );
+        assert_eq!(answer.status, 404, "{method} {path}");
+        assert!(answer.text.starts_with(&expected), "{}", answer.text);
+    }
 }
 
 #[tokio::test]

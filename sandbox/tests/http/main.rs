@@ -19,6 +19,7 @@ mod misbehaviour;
 mod operations;
 mod playground;
 mod presences;
+mod rules;
 
 use http_body_util::BodyExt as _;
 use presence_gateway_args::{ConfigErrors, defaults};

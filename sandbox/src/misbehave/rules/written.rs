@@ -3,125 +3,250 @@
 use serde_json::Value;
 
 use super::Rule;
+use crate::bounds::MAX_RULES;
 use crate::ids::{token_hash, token_label};
-use crate::misbehave::Plan;
+use crate::misbehave::problem::{Problem, Problems};
+use crate::misbehave::{Plan, words};
 use presence_gateway_args::parse_number;
 
 /// The syntax of a rule, for error messages.
 pub(crate) const HELP: &str = "\
 A rule is a line of text: behaviours, then selectors, separated by spaces; all selectors must match:
-  status=503,retry-after=2 method=GET path=/bulk token=TOKEN times=2 after=1
+  status=500,delay=1s method=GET path=/bulk id=USER token=TOKEN times=2 after=1
 or JSON, one object or a list of them:
-  {\"misbehave\": \"status=503\", \"method\": \"GET\", \"path\": \"/bulk\", \"token\": \"TOKEN\", \"times\": 2, \"after\": 1}
-`path` is a part of the path or, with a `*`, a pattern for the whole path; `times` is how often
-the rule applies, else always; `after` is how many matching requests it skips first.
+  {\"misbehave\": \"status=500\", \"method\": \"GET\", \"id\": \"USER\", \"times\": 2, \"after\": 1}
+`path` is a part of the path or, with a `*`, a pattern for the whole path; `id` is one that the
+request names, in its path or in its list; `times` is how often the rule applies, else always;
+`after` is how many matching requests it skips first.
 ";
 
 /// The selectors of a rule, with an example of each and what it selects.
 #[rustfmt::skip]
-pub(crate) const SELECTORS: [(&str, &str); 5] = [
+pub(crate) const SELECTORS: [(&str, &str); 6] = [
     ("method=GET", "requests with this method"),
     ("path=/bulk", "requests with this text in their path; with a *, it is a pattern for the whole path"),
+    ("id=USER", "requests with this id in their path, in the ids of a bulk read, or in an update of a bulk write"),
     ("token=TOKEN", "requests with this token; the rule keeps only its hash"),
     ("times=2", "this number of matching requests, then the rule ends; without it, all"),
     ("after=1", "not this number of matching requests at first"),
 ];
 
-/// Parses at least one rule; the error says what is wrong.
-pub(super) fn read(text: &str) -> Result<Vec<Rule>, String> {
-    let rules = match text.trim_start().chars().next() {
-        Some('{' | '[') => from_json(text)?,
-        _ => from_lines(text)?,
+/// The methods of the operations.
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Whether there is a selector with this name.
+pub(in crate::misbehave) fn is_selector(name: &str) -> bool {
+    example(name).is_some()
+}
+
+/// The names of all selectors, as they are written.
+pub(in crate::misbehave) fn names() -> String {
+    let name = |(example, _): (&'static str, _)| {
+        let end = example.find('=').unwrap_or_default();
+        &example[..=end]
     };
-    if rules.is_empty() {
-        return Err(format!("There is no rule here.\n\n{HELP}"));
+    SELECTORS.map(name).join(", ")
+}
+
+fn example(name: &str) -> Option<&'static str> {
+    let mut examples = SELECTORS.iter().map(|(example, _)| *example);
+    examples.find(|example| {
+        example
+            .split_once('=')
+            .is_some_and(|(known, _)| known == name)
+    })
+}
+
+/// Parses at least one rule. The error has all that is wrong with any of them.
+pub(super) fn read(text: &str) -> Result<Vec<Rule>, Problems> {
+    let read = match text.trim_start().chars().next() {
+        Some('{' | '[') => from_json(text)?,
+        _ => from_lines(text),
+    };
+    if read.is_empty() {
+        return Err(vec![Problem::no_rule("There is no rule here.")].into());
     }
-    Ok(rules)
+    let (mut rules, mut problems) = (Vec::new(), Vec::new());
+    for (place, rule) in read {
+        match rule {
+            Ok(rule) => rules.push(rule),
+            Err(wrong) => problems.extend(wrong.into_iter().map(|problem| problem.at(&place))),
+        }
+    }
+    if problems.is_empty() {
+        Ok(rules)
+    } else {
+        Err(problems.into())
+    }
+}
+
+/// A rule or what is wrong with it, and what names it among others.
+type Read = (String, Result<Rule, Vec<Problem>>);
+
+fn from_lines(text: &str) -> Vec<Read> {
+    let lines = text.lines().map(str::trim).enumerate();
+    let rules = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let is_one = text.lines().nth(1).is_none();
+    let place = |at: usize| {
+        if is_one {
+            String::new()
+        } else {
+            format!("Line {}: ", at + 1)
+        }
+    };
+    // One more than there can be is an error already.
+    let rules = rules.take(MAX_RULES + 1);
+    rules
+        .map(|(at, line)| (place(at), from_line(line)))
+        .collect()
+}
+
+fn from_line(line: &str) -> Result<Rule, Vec<Problem>> {
+    let mut words = line.split_whitespace();
+    let mut rule = Rule::default();
+    let mut problems = Vec::new();
+    match Plan::parse(words.next().unwrap_or_default()) {
+        Ok(plan) => rule.plan = plan,
+        Err(wrong) => problems = wrong,
+    }
+    let mut given = Vec::new();
+    for word in words {
+        match selector(word) {
+            Ok((name, _)) if given.contains(&name) => {
+                problems.push(Problem::new(format!("`{word}`: `{name}` is given twice.")));
+            }
+            Ok((name, value)) => {
+                given.push(name);
+                problems.extend(rule.select(name, value, word).err());
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        Ok(rule)
+    } else {
+        Err(problems)
+    }
+}
+
+/// The name and the value of a selector in a line of text.
+fn selector(word: &str) -> Result<(&str, &str), Problem> {
+    let (first, rest) = word
+        .split_once(',')
+        .map_or((word, None), |(first, rest)| (first, Some(rest)));
+    let is_misplaced = |part: &str| {
+        part.is_empty()
+            || part
+                .split_once('=')
+                .is_some_and(|(name, _)| is_selector(name))
+    };
+    if first.is_empty() || rest.is_some_and(|rest| rest.split(',').any(is_misplaced)) {
+        return Err(Problem::new(format!(
+            "In `{word}`, selectors are separated by spaces, without commas."
+        )));
+    }
+    let is_behaviour = |part: &&str| match part.split_once('=') {
+        Some((name, _)) => words::find(name).is_some() && !is_selector(name),
+        None => words::find(part).is_some(),
+    };
+    if let Some(behaviour) = word.split(',').find(is_behaviour) {
+        return Err(Problem::new(format!(
+            "`{behaviour}` is a behaviour: behaviours come first, with commas and no spaces between."
+        )));
+    }
+    match word.split_once('=') {
+        Some((name, value)) if is_selector(name) => Ok((name, value)),
+        None if is_selector(word) => Ok((word, "")),
+        _ => Err(Problem::no_selector(word)),
+    }
 }
 
 impl Rule {
-    fn select(&mut self, name: &str, value: &str) -> Result<(), String> {
+    /// Sets a selector, which was given as `word`.
+    fn select(&mut self, name: &str, value: &str, word: &str) -> Result<(), Problem> {
+        let wrong = |wrong: String| Problem::new(format!("`{word}` {wrong}"));
+        let Some(example) = example(name) else {
+            return Err(Problem::no_selector(word));
+        };
+        if value.is_empty() {
+            return Err(wrong(format!(
+                "has no value: write for example `{example}`."
+            )));
+        }
         match name {
-            "method" => self.method = Some(value.to_ascii_uppercase()),
+            "method" => {
+                let method = value.to_ascii_uppercase();
+                if !METHODS.contains(&method.as_str()) {
+                    return Err(wrong(format!("is none of {}.", METHODS.join(", "))));
+                }
+                self.method = Some(method);
+            }
             "path" => self.path = Some(value.to_owned()),
+            "id" if value.contains(',') => {
+                return Err(wrong(
+                    "is more than one id: use a rule for each.".to_owned(),
+                ));
+            }
+            "id" => self.id = Some(value.to_owned()),
             "token" => self.token = Some((token_hash(value), token_label(value))),
-            "times" => self.times = Some(parse_number(1..=u64::MAX)(value)?),
-            "after" => self.after = parse_number(0..=u64::MAX)(value)?,
-            _ => return Err(no_selector()),
+            "times" => self.times = Some(parse_number(1..=u64::MAX)(value).map_err(wrong)?),
+            _ => self.after = parse_number(0..=u64::MAX)(value).map_err(wrong)?,
         }
         Ok(())
     }
 }
 
-/// The end of the error for a word that is no selector.
-fn no_selector() -> String {
-    let names = SELECTORS.map(|(example, _)| &example[..=example.find('=').unwrap_or_default()]);
-    format!("is no selector. There are {}.\n\n{HELP}", names.join(", "))
-}
-
-fn from_lines(text: &str) -> Result<Vec<Rule>, String> {
-    let lines = text.lines().map(str::trim).enumerate();
-    let rules = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-    let is_one = text.lines().nth(1).is_none();
-    let named = |at: usize, wrong| {
-        if is_one {
-            wrong
-        } else {
-            format!("Line {}: {wrong}", at + 1)
+fn from_json(text: &str) -> Result<Vec<Read>, Problems> {
+    let list = match serde_json::from_str(text) {
+        Ok(Value::Array(list)) => list,
+        Ok(one) => vec![one],
+        Err(wrong) => {
+            let wrong = format!("This is no JSON: {wrong}.");
+            return Err(vec![Problem::no_rule(wrong)].into());
         }
     };
-    rules
-        .map(|(at, line)| from_line(line).map_err(|wrong| named(at, wrong)))
-        .collect()
-}
-
-fn from_line(line: &str) -> Result<Rule, String> {
-    let mut words = line.split_whitespace();
-    let mut rule = Rule {
-        plan: Plan::read(words.next().unwrap_or_default())?,
-        ..Rule::default()
+    let is_one = list.len() == 1;
+    let place = |at: usize| {
+        if is_one {
+            String::new()
+        } else {
+            format!("Rule {}: ", at + 1)
+        }
     };
-    for word in words {
-        let (name, value) = word
-            .split_once('=')
-            .ok_or_else(|| format!("`{word}` {}", no_selector()))?;
-        rule.select(name, value)
-            .map_err(|wrong| format!("`{word}` {wrong}"))?;
-    }
-    Ok(rule)
+    let rules = list.iter().take(MAX_RULES + 1).enumerate();
+    Ok(rules
+        .map(|(at, value)| (place(at), from_object(value)))
+        .collect())
 }
 
-fn from_json(text: &str) -> Result<Vec<Rule>, String> {
-    match serde_json::from_str(text) {
-        Ok(Value::Array(list)) => list.iter().map(from_object).collect(),
-        Ok(one) => Ok(vec![from_object(&one)?]),
-        Err(wrong) => Err(format!("This is no JSON: {wrong}.\n\n{HELP}")),
-    }
-}
-
-fn from_object(value: &Value) -> Result<Rule, String> {
+fn from_object(value: &Value) -> Result<Rule, Vec<Problem>> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     };
-    let fields = value
-        .as_object()
-        .ok_or_else(|| format!("`{value}` is no rule.\n\n{HELP}"))?;
+    let no_rule = |wrong: &str| vec![Problem::no_rule(format!("`{value}` {wrong}."))];
+    let fields = value.as_object().ok_or_else(|| no_rule("is no rule"))?;
     let behaviours = fields.get("misbehave").and_then(text);
-    let behaviours =
-        behaviours.ok_or_else(|| format!("`{value}` has no `misbehave`.\n\n{HELP}"))?;
-    let mut rule = Rule {
-        plan: Plan::read(&behaviours)?,
-        ..Rule::default()
-    };
+    let behaviours = behaviours.ok_or_else(|| no_rule("has no `misbehave`"))?;
+    let mut rule = Rule::default();
+    let mut problems = Vec::new();
+    match Plan::parse(&behaviours) {
+        Ok(plan) => rule.plan = plan,
+        Err(wrong) => problems = wrong,
+    }
     for (name, value) in fields.iter().filter(|(name, _)| *name != "misbehave") {
-        if !value.is_null() {
-            let value =
-                text(value).ok_or_else(|| format!("`{name}` is neither text nor number."))?;
-            rule.select(name, &value)
-                .map_err(|wrong| format!("`{name}` {wrong}"))?;
+        match text(value) {
+            Some(text) => problems.extend(rule.select(name, &text, name).err()),
+            None if value.is_null() => {}
+            None => problems.push(Problem::new(format!(
+                "`{name}` is neither text nor number."
+            ))),
         }
     }
-    Ok(rule)
+    if problems.is_empty() {
+        Ok(rule)
+    } else {
+        Err(problems)
+    }
 }
