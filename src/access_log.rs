@@ -26,6 +26,8 @@ pub struct AccessLog {
 struct Inner {
     /// The full name of the RPC; `None` if it is unknown.
     rpc: Option<&'static str>,
+    /// The region that the call goes to, where there is a choice.
+    region: OnceLock<&'static str>,
     started: Instant,
     upstream_requests: AtomicUsize,
     unmatched_presences: AtomicUsize,
@@ -39,6 +41,7 @@ impl AccessLog {
     pub fn new(rpc: impl Into<Option<&'static str>>) -> Self {
         let inner = Inner {
             rpc: rpc.into(),
+            region: OnceLock::new(),
             started: Instant::now(),
             upstream_requests: AtomicUsize::new(0),
             unmatched_presences: AtomicUsize::new(0),
@@ -61,6 +64,13 @@ impl AccessLog {
     pub(crate) fn with_telemetry(&self, telemetry: CallTelemetry) -> Self {
         let inner = Arc::clone(&self.inner);
         Self { inner, telemetry }
+    }
+
+    /// Records the region that the call goes to.
+    pub(crate) fn set_region(&self, region: Option<&'static str>) {
+        if let Some(region) = region {
+            let _ = self.inner.region.set(region);
+        }
     }
 
     /// Counts a request to the upstream.
@@ -128,6 +138,7 @@ impl AccessLog {
             ($level:ident) => {
                 tracing::$level!(
                     method = rpc.unwrap_or("unknown"),
+                    region = self.inner.region.get(),
                     status = code_name(code),
                     reason = reason.map(display),
                     duration_ms = milliseconds(took),

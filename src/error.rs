@@ -41,6 +41,13 @@ pub enum Error {
     /// The call has no valid bearer token; nothing was sent.
     #[error("{1}")]
     Unauthenticated(Reason, &'static str),
+    /// The metadata `genesys-region` chooses no region that is served, the names of
+    /// which are `served`; nothing was sent.
+    #[error("{}", message::region(.problem, .served.as_deref()))]
+    RegionNotServed {
+        problem: String,
+        served: Option<String>,
+    },
     #[error(
         "the gateway is at its limit of concurrent calls (--max-in-flight) or of tokens; \
         nothing was sent; try again after a delay"

@@ -17,6 +17,7 @@ pub mod jitter;
 pub mod json;
 pub mod logging;
 pub mod memory;
+mod nearest;
 pub mod operation;
 pub mod proto;
 pub mod rpc;

@@ -30,6 +30,7 @@ use crate::context::CallContext;
 use crate::deadline::{DeadlinePolicy, Drain};
 use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::telemetry::Telemetry;
+use crate::upstream::regional::Regional;
 use connection::ConnectionPolicy;
 use discard::Discard;
 pub(crate) use http1::{NEEDS_HTTP2, NEEDS_TLS};
@@ -83,13 +84,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of `services`, which get the calls that the pipeline has admitted.
+    /// A server of the services of each region, which get the calls that the pipeline has
+    /// admitted.
     ///
     /// # Errors
     ///
     /// If the descriptors are not what reflection can serve.
     pub async fn new<S, F>(
-        services: S,
+        services: Regional<S>,
         limits: CallLimits,
         telemetry: Telemetry,
     ) -> io::Result<Self>

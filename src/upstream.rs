@@ -9,6 +9,8 @@ pub mod endpoint;
 pub mod proxy;
 mod queue_status;
 pub mod rate_limit;
+pub mod region;
+pub mod regional;
 mod request;
 mod resolve;
 mod response;
@@ -23,7 +25,7 @@ use http::HeaderValue;
 use crate::error::{Error, Failure};
 use crate::operation::RestRequest;
 use crate::telemetry::Peer;
-use client::{ClientOptions, RotatingClient};
+use client::RotatingClient;
 use coalesce::ReadCoalescer;
 pub use context::{RequestContext, Reservations};
 use endpoint::Endpoint;
@@ -62,17 +64,8 @@ impl<T> UpstreamResponse<T> {
 
 impl Upstream {
     /// The API at `endpoint`.
-    ///
-    /// # Errors
-    ///
-    /// If TLS is needed and the system has no trusted certificates, or a
-    /// certificate, key or proxy cannot be used.
-    pub fn new(
-        endpoint: Endpoint,
-        options: ClientOptions,
-        rate_limiter: RateLimiter,
-    ) -> Result<Self, String> {
-        let clients = RotatingClient::new(&endpoint, options)?;
+    #[must_use]
+    pub fn new(endpoint: Endpoint, clients: RotatingClient, rate_limiter: RateLimiter) -> Self {
         let (host, port) = endpoint.host_port();
         let peer = Peer::new(endpoint.to_string(), host, port);
         let sender = Sender {
@@ -82,10 +75,10 @@ impl Upstream {
             rate_limiter,
             budget: Budget::default(),
         };
-        Ok(Self {
+        Self {
             sender,
             coalescer: None,
-        })
+        }
     }
 
     /// Coalesces identical concurrent reads of one token into one request.

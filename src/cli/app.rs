@@ -6,32 +6,37 @@ use crate::grpc::Gateway;
 use crate::server::Server;
 use crate::telemetry::Telemetry;
 use crate::upstream::Upstream;
-use crate::upstream::client::ClientOptions;
+use crate::upstream::client::{ClientOptions, RotatingClient};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::rate_limit::RateLimiter;
+use crate::upstream::regional::Regional;
 
-/// Builds the gRPC server in front of `upstream`, without its ports.
+/// Builds the gRPC server in front of the upstreams, without its ports. They share the
+/// client, and nothing that is kept for a token.
 ///
 /// # Errors
 ///
 /// If the system has no trusted authorities.
 pub async fn server(
-    upstream: Endpoint,
+    upstreams: Regional<Endpoint>,
     client: ClientOptions,
     limits: Limits,
     telemetry: Telemetry,
 ) -> Result<Server, String> {
-    let rate_limiter = RateLimiter::new(limits.token_requests_per_minute);
-    let mut upstream = Upstream::new(upstream, client, rate_limiter)?;
-    if limits.share_reads {
-        upstream = upstream.with_coalesced_reads();
-    }
-    let gateway = Gateway::new(BulkContext {
-        upstream,
-        limits: limits.bulk,
-        coalescer: limits.bulk_merge_window.map(BatchCoalescer::new),
+    let clients = RotatingClient::new(upstreams.first(), client)?;
+    let services = upstreams.map(|endpoint| {
+        let rate_limiter = RateLimiter::new(limits.token_requests_per_minute);
+        let mut upstream = Upstream::new(endpoint, clients.clone(), rate_limiter);
+        if limits.share_reads {
+            upstream = upstream.with_coalesced_reads();
+        }
+        let gateway = Gateway::new(BulkContext {
+            upstream,
+            limits: limits.bulk,
+            coalescer: limits.bulk_merge_window.map(BatchCoalescer::new),
+        });
+        move |context, request| gateway.call(context, request)
     });
-    let services = move |context, request| gateway.call(context, request);
     let server = Server::new(services, limits.calls, telemetry).await;
     server.map_err(|error| error.to_string())
 }

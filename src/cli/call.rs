@@ -14,7 +14,6 @@ mod failure;
 mod id_reader;
 mod json;
 mod list;
-mod nearest;
 mod prepare;
 mod recorded;
 mod request;
@@ -74,6 +73,10 @@ pub struct CallArgs {
     /// The bearer token; the variable keeps it out of the list of processes
     #[arg(long, env = "PRESENCE_GATEWAY_TOKEN", hide_env_values = true)]
     token: Option<Token>,
+
+    /// The region to call, of those that the gateway serves [default: the gateway's first]
+    #[arg(long)]
+    region: Option<String>,
 
     /// How long to wait for the response [default: 30s; no limit for a stream]
     #[arg(long, value_name = "DURATION")]

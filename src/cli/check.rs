@@ -15,10 +15,9 @@ use crate::logging::LogFormat;
 use crate::server::Tls;
 use crate::telemetry::Destination;
 use crate::tls::certificate::Certificate;
-use crate::upstream::Upstream;
-use crate::upstream::client::ClientOptions;
+use crate::upstream::client::{ClientOptions, RotatingClient};
 use crate::upstream::endpoint::Endpoint;
-use crate::upstream::rate_limit::RateLimiter;
+use crate::upstream::regional::Regional;
 
 /// Prints what a configuration means, and warns of what is most likely a mistake.
 ///
@@ -31,8 +30,8 @@ pub(super) fn check(config: Config, threads: usize) -> Result<ExitCode, StartupE
     summary.limits(&config);
     summary.telemetry(&config, threads);
     match config.target {
-        Target::Upstream(endpoint) => {
-            let client = Upstream::new(endpoint, config.outbound, RateLimiter::new(0));
+        Target::Upstream(upstreams) => {
+            let client = RotatingClient::new(upstreams.first(), config.outbound);
             client.map_err(StartupError::Misconfigured)?;
         }
         #[cfg(feature = "sandbox")]
@@ -110,7 +109,7 @@ impl Summary {
 
     fn target(&mut self, target: &Target, outbound: &ClientOptions) {
         match target {
-            Target::Upstream(endpoint) => self.upstream(endpoint, outbound),
+            Target::Upstream(upstreams) => self.upstreams(upstreams, outbound),
             #[cfg(feature = "sandbox")]
             Target::Sandbox { listen, .. } => {
                 let place = listen.map_or_else(
@@ -125,10 +124,19 @@ impl Summary {
         }
     }
 
-    fn upstream(&mut self, endpoint: &Endpoint, outbound: &ClientOptions) {
-        self.add("upstream", endpoint);
+    fn upstreams(&mut self, upstreams: &Regional<Endpoint>, outbound: &ClientOptions) {
+        for (index, of) in upstreams.iter().enumerate() {
+            let (name, url) = (of.region.map(|region| region.name), &of.value);
+            match name {
+                None => self.add("upstream", url),
+                Some(name) if index == 0 && upstreams.has_choice() => {
+                    self.add("upstream", format_args!("{url} ({name}, the default)"));
+                }
+                Some(name) => self.add("upstream", format_args!("{url} ({name})")),
+            }
+        }
         let trusted = match &outbound.authorities {
-            _ if !endpoint.is_secure() => "no TLS".to_owned(),
+            _ if !upstreams.first().is_secure() => "no TLS".to_owned(),
             Some(authorities) => format!("{} CAs of --upstream-ca", authorities.len()),
             None => "CAs of the system".to_owned(),
         };

@@ -9,7 +9,7 @@ use clap_complete::aot;
 
 use super::exit::report;
 use crate::proto;
-use crate::upstream::endpoint::REGIONS;
+use crate::upstream::region::REGIONS;
 
 /// A shell whose scripts the program can write.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -81,7 +81,7 @@ fn values(argument: &Arg) -> Option<Vec<String>> {
     let owned = |values: &[&str]| Some(values.iter().map(|&value| value.to_owned()).collect());
     match argument.get_id().as_str() {
         "rpc" => Some(proto::methods().map(|it| it.name().to_owned()).collect()),
-        "region" => Some(REGIONS.iter().map(|(name, _)| (*name).to_owned()).collect()),
+        "region" => Some(REGIONS.iter().map(|it| it.name.to_owned()).collect()),
         "log_format" => owned(&["text", "json"]),
         _ if has_name(argument, "BOOL") => owned(&["true", "false"]),
         _ => None,

@@ -15,6 +15,7 @@ use crate::config::{Config, ServeArgs, Target};
 use crate::logging;
 use crate::server::serve_metrics;
 use crate::telemetry::{Telemetry, Unsupported};
+use crate::upstream::regional::Regional;
 
 /// Runs `serve`: serves callers until a signal ends it. `errors` are those of
 /// the command line that are known already.
@@ -47,13 +48,13 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     let metrics = metrics.transpose()?;
     let address = port::address(&listener)?;
     // The sandbox inside the gateway stops when its sender is dropped.
-    let (upstream, sandbox): (_, Option<watch::Sender<()>>) = match config.target {
-        Target::Upstream(endpoint) => (endpoint, None),
+    let (upstreams, sandbox): (_, Option<watch::Sender<()>>) = match config.target {
+        Target::Upstream(upstreams) => (upstreams, None),
         #[cfg(feature = "sandbox")]
         Target::Sandbox { settings, listen } => {
             let call = quickstart::call(address, config.tls.is_some());
             let (endpoint, stop) = super::sandbox::spawn(*settings, listen, call)?;
-            (endpoint, Some(stop))
+            (Regional::without_regions(endpoint), Some(stop))
         }
     };
     let settings = config.telemetry;
@@ -61,7 +62,7 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     let [traces_to, metrics_to] = settings.endpoints();
     let max_in_flight = config.limits.calls.max_in_flight;
     let (telemetry, providers, page) = Telemetry::start(settings, max_in_flight)?;
-    let server = app::server(upstream.clone(), config.outbound, config.limits, telemetry);
+    let server = app::server(upstreams.clone(), config.outbound, config.limits, telemetry);
     let mut server = server.await?;
     let has_tls = config.tls.is_some();
     server.tls = config.tls;
@@ -77,14 +78,15 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
         metrics = shown(&metrics)?,
         traces_to,
         metrics_to,
-        %upstream,
+        upstream = %upstreams,
+        regions = upstreams.names(),
         version = %env!("CARGO_PKG_VERSION"),
         "serving"
     );
     unsupported.iter().for_each(Unsupported::log);
     misspelt::in_environment().iter().for_each(Misspelt::log);
     if sandbox.is_some() {
-        quickstart::print(address, has_tls, &upstream);
+        quickstart::print(address, has_tls, upstreams.first());
     }
     server.probes = health;
     let code = signals

@@ -79,12 +79,17 @@ impl OutboundArgs {
             ("upstream-client-cert", &self.upstream_client_cert),
             ("upstream-proxy", &self.upstream_proxy),
         ];
-        let (useless, why) = match target {
+        // All regions are alike: https at the name of a host.
+        let target = target.map(|target| match target {
+            Target::Upstream(upstreams) => Some(upstreams.first()),
             #[cfg(feature = "sandbox")]
-            Some(Target::Sandbox { .. }) => (&flags[..], "the sandbox is inside the gateway"),
+            Target::Sandbox { .. } => None,
+        });
+        let (useless, why) = match target {
+            Some(None) => (&flags[..], "the sandbox is inside the gateway"),
             // Another machine's loopback is not the gateway's: the requests, with
             // their tokens, would cross the network in the clear.
-            Some(Target::Upstream(base))
+            Some(Some(base))
                 if base.is_loopback()
                     && !base.is_secure()
                     && outbound
@@ -99,12 +104,10 @@ impl OutboundArgs {
                 return;
             }
             // A proxy forwards plain http too.
-            Some(Target::Upstream(base)) if !base.is_secure() => {
-                (&flags[..2], "the upstream is plain http")
-            }
+            Some(Some(base)) if !base.is_secure() => (&flags[..2], "the upstream is plain http"),
             // reqwest takes the brackets for a part of the name
             // (seanmonstar/reqwest#3094).
-            Some(Target::Upstream(base))
+            Some(Some(base))
                 if self.upstream_proxy.is_some() && base.host_port().0.starts_with('[') =>
             {
                 errors.add(format!(

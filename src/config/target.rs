@@ -10,14 +10,17 @@ use crate::config::ListenAddress;
 #[cfg(feature = "sandbox")]
 use crate::sandbox;
 use crate::upstream::endpoint::Endpoint;
+use crate::upstream::region::Region;
+use crate::upstream::regional::Regional;
 
 /// The flags that select the upstream. Exactly one of the first three is required.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Upstream")]
 pub(super) struct TargetArgs {
-    /// Genesys Cloud region to forward to, for example us-east-1
+    /// Genesys Cloud region to forward to, for example us-east-1; several, with commas or by
+    /// several flags, for callers to choose from: the first is the default
     #[arg(long, env = "PRESENCE_GATEWAY_REGION")]
-    region: Option<String>,
+    region: Vec<String>,
 
     /// URL to forward to instead of a region; it may have a path prefix
     #[arg(long, value_name = "URL", env = "PRESENCE_GATEWAY_UPSTREAM_URL")]
@@ -42,8 +45,8 @@ pub(super) struct TargetArgs {
 /// The upstream that calls are forwarded to.
 #[derive(Debug)]
 pub enum Target {
-    /// The vendor's API, or a replacement for it.
-    Upstream(Endpoint),
+    /// The vendor's API in each region, or a replacement for it.
+    Upstream(Regional<Endpoint>),
     /// The simulated vendor inside the gateway.
     #[cfg(feature = "sandbox")]
     Sandbox {
@@ -88,26 +91,52 @@ impl TargetArgs {
             &self.allow_insecure_upstream,
             parse_bool,
         )?;
-        match (&self.region, &self.upstream_url, is_sandbox) {
-            (Some(region), None, false) => errors
-                .parse("region", region, Endpoint::from_region)
-                .map(Target::Upstream),
-            (None, Some(url), false) => {
+        match (&self.region[..], &self.upstream_url, is_sandbox) {
+            (regions @ [_, ..], None, false) => {
+                parse_regions(regions, errors).map(Target::Upstream)
+            }
+            ([], Some(url), false) => {
                 let endpoint = Endpoint::from_url(url, allow);
                 // The URL may hold a password, although it must not.
                 let shown = if url.contains('@') { "…" } else { url };
                 errors
                     .parse("upstream-url", shown, |_| endpoint)
-                    .map(Target::Upstream)
+                    .map(|endpoint| Target::Upstream(Regional::without_regions(endpoint)))
             }
             #[cfg(feature = "sandbox")]
-            (None, None, true) => sandbox(errors),
-            (region, url, is_sandbox) => {
-                errors.add(not_one(region.is_some(), url.is_some(), is_sandbox));
+            ([], None, true) => sandbox(errors),
+            (regions, url, is_sandbox) => {
+                errors.add(not_one(!regions.is_empty(), url.is_some(), is_sandbox));
                 None
             }
         }
     }
+}
+
+/// The regions of a list, each in any of its spellings. One that is given twice is
+/// most likely a mistake for another one.
+fn parse_regions(given: &[String], errors: &mut ConfigErrors) -> Option<Regional<Endpoint>> {
+    let known = errors.count();
+    let mut regions: Vec<(Region, Endpoint)> = Vec::new();
+    for text in given.iter().flat_map(|list| list.split(',')).map(str::trim) {
+        if text.is_empty() {
+            let given = given.join(",");
+            errors.add(format!("--region: a name is missing in `{given}`"));
+            continue;
+        }
+        let Some(region) = errors.parse("region", text, Region::parse) else {
+            continue;
+        };
+        if regions.iter().any(|(other, _)| *other == region) {
+            let name = region.name;
+            errors.add(format!(
+                "--region: `{text}` is {name}, which is given twice"
+            ));
+        } else if let Some(endpoint) = errors.take(region.endpoint()) {
+            regions.push((region, endpoint));
+        }
+    }
+    (errors.count() == known).then(|| Regional::new(regions))?
 }
 
 /// The sandbox with the settings of its variables.

@@ -16,6 +16,18 @@ pub(super) fn invalid(violations: &[Violation]) -> String {
     }
 }
 
+/// What is wrong with the region of a call, and which are served.
+pub(super) fn region(problem: &str, served: Option<&str>) -> String {
+    let served = match served {
+        Some(served) if served.contains(',') => {
+            format!("it serves {served}; the first is the default")
+        }
+        Some(only) => format!("it serves {only} alone, also without this metadata"),
+        None => "it has a single upstream without regions: leave this metadata out".to_owned(),
+    };
+    format!("the metadata genesys-region {problem} ({served}); nothing was sent")
+}
+
 /// The start of a message about an unreadable response of a success: a write was
 /// applied.
 pub(super) fn applied(spec: &Spec) -> &'static str {

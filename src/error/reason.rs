@@ -42,6 +42,8 @@ reasons! {
     MissingToken = "MISSING_TOKEN",
     /// The `authorization` is not a single bearer token.
     MalformedToken = "MALFORMED_TOKEN",
+    /// The call chooses a region that the gateway does not serve; nothing was sent.
+    RegionNotServed = "REGION_NOT_SERVED",
     /// The gateway is at a limit; nothing was changed.
     Overloaded = "OVERLOADED",
     /// The token's rate limit allows no request before the deadline; nothing was sent.

@@ -21,6 +21,9 @@ const MAX_TEXT_BYTES: usize = 128;
 /// The metadata key of the outcome of a write with an unreadable response.
 const OUTCOME: &str = "outcome";
 
+/// The metadata key of the regions that a call can choose.
+const SERVED_REGIONS: &str = "served_regions";
+
 /// The subject of a `QuotaFailure`: whose limit was reached.
 const TOKEN: &str = "the caller's token";
 
@@ -51,6 +54,11 @@ impl StatusBuilder {
                 (Code::InvalidArgument, Reason::InvalidRequest)
             }
             Error::Unauthenticated(reason, _) => (Code::Unauthenticated, reason),
+            Error::RegionNotServed { served, .. } => {
+                let served = served.map(|served| (SERVED_REGIONS.to_owned(), served));
+                status.info.metadata.extend(served);
+                (Code::InvalidArgument, Reason::RegionNotServed)
+            }
             Error::Overloaded
             | Error::TooManyStreams
             | Error::MemoryExhausted

@@ -7,6 +7,7 @@
 //! | [`access_log`] | Around all layers that reject, so that every gRPC call has a line. |
 //! | [`deadline`] | The clock starts with the headers, not when the message is here. |
 //! | [`authenticate`] | A call without a token takes no permit, and its body is not read. |
+//! | [`Regional::choose`] | As for a token; the services behind it are those of one region. |
 //! | [`RequestBodies`] | The message is read before a permit is taken: a slow sender holds none. |
 //! | [`compression`] | The elements of a compressed message cannot be counted. |
 //! | [`element_limit`] | A small message can become a large one when it is decoded. |
@@ -51,7 +52,9 @@ use crate::memory::{MemoryLease, MemoryLimit};
 use crate::rpc::{MAX_REQUEST, Rpc};
 use crate::telemetry::Telemetry;
 use crate::token_key::TokenKey;
+use crate::upstream::regional::Regional;
 use crate::upstream::{RequestContext, Reservations};
+use authenticate::strip_metadata;
 use map_tonic_errors::map_tonic_errors;
 
 /// The layers around the services.
@@ -64,7 +67,7 @@ struct Pipeline<S> {
     /// The concurrent calls, a quarter of them for one token.
     concurrency: FairShare<TokenKey>,
     memory: MemoryLimit,
-    services: S,
+    services: Regional<S>,
 }
 
 /// One of the concurrent calls, until this is dropped.
@@ -80,7 +83,7 @@ struct Call {
 
 /// Puts the layers around the services.
 pub(super) fn stack<S, F>(
-    services: S,
+    services: Regional<S>,
     limits: CallLimits,
     drain: Drain,
     in_flight: InFlight,
@@ -156,7 +159,13 @@ where
 
     /// Leads a call through the layers that may reject it, to its response.
     async fn serve(&self, mut request: Box<Request>, call: &Call) -> Result<Response, Error> {
-        let (caller, is_client_retry) = authenticate::authenticate(&mut request)?;
+        let (caller, is_client_retry) = authenticate::authenticate(request.headers())?;
+        let chosen = self.services.choose(request.headers())?;
+        if self.services.has_choice() {
+            let region = chosen.region.map(|region| region.name);
+            call.access_log.set_region(region);
+        }
+        strip_metadata(&mut request);
         compression::negotiate(request.headers_mut());
         let mut size = 0;
         // The service reads the messages of a stream, and charges them.
@@ -187,7 +196,7 @@ where
         // What the layers read of a call after a panic is consistent at any time.
         // The message of the panic may hold anything that the handler knew; the
         // hook of `logging.rs` logs where it was.
-        let response = AssertUnwindSafe((self.services)(context, *request))
+        let response = AssertUnwindSafe((chosen.value)(context, *request))
             .catch_unwind()
             .await;
         let response = response.map_err(|_| Error::Panicked)?;

@@ -51,7 +51,12 @@ async fn server() -> Server {
     };
     let telemetry = Telemetry::default();
     let client = ClientOptions::default();
-    let server = app::server(endpoint, client, limits, telemetry);
+    let server = app::server(
+        Regional::without_regions(endpoint),
+        client,
+        limits,
+        telemetry,
+    );
     server.await.unwrap()
 }
 

@@ -33,6 +33,7 @@ pub(super) fn error_type(error: &Error) -> &'static str {
         }
         Error::Invalid(_)
         | Error::Unauthenticated(..)
+        | Error::RegionNotServed { .. }
         | Error::Overloaded
         | Error::TooManyStreams
         | Error::MemoryExhausted

@@ -71,7 +71,7 @@ struct Settings {
 
 /// The current client, which is replaced from time to time. Clones share it.
 #[derive(Clone)]
-pub(super) struct RotatingClient {
+pub struct RotatingClient {
     settings: Arc<Settings>,
     current: Arc<Mutex<(Client, Instant)>>,
 }
@@ -83,8 +83,13 @@ impl fmt::Debug for RotatingClient {
 }
 
 impl RotatingClient {
-    /// The clients of `endpoint`.
-    pub(super) fn new(endpoint: &Endpoint, options: ClientOptions) -> Result<Self, String> {
+    /// The clients of `endpoint`, and of others with the same need of TLS.
+    ///
+    /// # Errors
+    ///
+    /// If TLS is needed and the system has no trusted certificates, or a
+    /// certificate, key or proxy cannot be used.
+    pub fn new(endpoint: &Endpoint, options: ClientOptions) -> Result<Self, String> {
         let authorities = match options.authorities {
             None if !endpoint.is_secure() => Some(RootCertStore::empty()),
             authorities => authorities,

@@ -10,42 +10,7 @@ use reqwest::Url;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
-/// The vendor's regions and their API hosts, from the region tables of its SDKs.
-pub const REGIONS: [(&str, &str); 18] = [
-    ("us-east-1", "api.mypurecloud.com"),
-    ("us-east-2", "api.use2.us-gov-pure.cloud"),
-    ("us-west-2", "api.usw2.pure.cloud"),
-    ("ca-central-1", "api.cac1.pure.cloud"),
-    ("mx-central-1", "api.mxc1.pure.cloud"),
-    ("sa-east-1", "api.sae1.pure.cloud"),
-    ("eu-west-1", "api.mypurecloud.ie"),
-    ("eu-west-2", "api.euw2.pure.cloud"),
-    ("eu-central-1", "api.mypurecloud.de"),
-    ("eu-central-2", "api.euc2.pure.cloud"),
-    ("eusc-de-east-1", "api.edee1.eusc-pure.cloud"),
-    ("me-central-1", "api.mec1.pure.cloud"),
-    ("ap-south-1", "api.aps1.pure.cloud"),
-    ("ap-southeast-1", "api.apse1.pure.cloud"),
-    ("ap-southeast-2", "api.mypurecloud.com.au"),
-    ("ap-northeast-1", "api.mypurecloud.jp"),
-    ("ap-northeast-2", "api.apne2.pure.cloud"),
-    ("ap-northeast-3", "api.apne3.pure.cloud"),
-];
-
 impl Endpoint {
-    /// The API of one of the vendor's regions.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such region. The error lists the regions.
-    pub fn from_region(name: &str) -> Result<Self, String> {
-        if let Some((_, host)) = REGIONS.iter().find(|(region, _)| *region == name) {
-            return Self::from_url(&format!("https://{host}"), false);
-        }
-        let names: Vec<&str> = REGIONS.iter().map(|(region, _)| *region).collect();
-        Err(format!("is no region; there are {}", names.join(", ")))
-    }
-
     /// The API at a URL. Unless `allow_insecure`, plain http is for loopback
     /// only: a token must not cross a network in the clear.
     ///
@@ -143,16 +108,6 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_region_maps_to_its_host() {
-        assert_eq!(
-            Endpoint::from_region("eu-central-1").unwrap().to_string(),
-            "https://api.mypurecloud.de"
-        );
-        let wrong = Endpoint::from_region("eu_central_1").unwrap_err();
-        assert!(wrong.contains("eu-central-1"), "{wrong}");
-    }
 
     #[test]
     fn a_path_prefix_precedes_the_path() {

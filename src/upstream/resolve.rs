@@ -7,6 +7,7 @@
 //! result of a lookup must not be lost with its caller, and calls that wait for a
 //! name must hold one thread together.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -48,9 +49,9 @@ type Start = dyn Fn(String) -> BoxFuture<'static, Found> + Send + Sync;
 #[derive(Clone)]
 pub(super) struct Resolver {
     start: Arc<Start>,
-    /// The lookup in progress, or one whose result no attempt has used yet. One is
-    /// enough: the client connects only to the upstream, or only to its proxy.
-    current: Arc<Mutex<Option<(String, Lookup)>>>,
+    /// By name, the lookup in progress, or one whose result no attempt has used yet.
+    /// The names are few: the hosts of the regions, or that of the proxy.
+    current: Arc<Mutex<HashMap<String, Lookup>>>,
 }
 
 impl fmt::Debug for Resolver {
@@ -103,7 +104,7 @@ impl Resolver {
         loop {
             let lookup = self.join(host);
             let found = lookup.clone().await;
-            self.forget(&lookup);
+            self.forget(host, &lookup);
             match found.addresses {
                 Ok(addresses) if found.at.elapsed() <= UNUSED_RESULT_LIFE => return Ok(addresses),
                 Err(error) if found.at >= begun => {
@@ -120,21 +121,15 @@ impl Resolver {
     /// Returns the lookup of this name that is in progress, or starts one.
     fn join(&self, name: &str) -> Lookup {
         let mut current = self.current.lock();
-        match &*current {
-            Some((known, lookup)) if known == name => lookup.clone(),
-            _ => {
-                let lookup = (self.start)(name.to_owned()).shared();
-                *current = Some((name.to_owned(), lookup.clone()));
-                lookup
-            }
-        }
+        let start = || (self.start)(name.to_owned()).shared();
+        current.entry(name.to_owned()).or_insert_with(start).clone()
     }
 
     /// Lets the next attempt start a new lookup, unless a new one has started.
-    fn forget(&self, used: &Lookup) {
+    fn forget(&self, name: &str, used: &Lookup) {
         let mut current = self.current.lock();
-        if matches!(&*current, Some((_, lookup)) if lookup.ptr_eq(used)) {
-            *current = None;
+        if current.get(name).is_some_and(|lookup| lookup.ptr_eq(used)) {
+            current.remove(name);
         }
     }
 }

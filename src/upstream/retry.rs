@@ -17,7 +17,7 @@ const MAX_ATTEMPTS: u32 = 3;
 /// The longest backoff before the second attempt; twice that before the third.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
-/// The retries that the process may make before successes earn more. It covers
+/// The retries that a region may cost before successes earn more. It covers
 /// the loss of some connections at once, and no outage.
 const MAX_BUDGET: u32 = 100;
 
@@ -25,7 +25,7 @@ const MAX_BUDGET: u32 = 100;
 /// requests, and not three times as many.
 const SUCCESSES_PER_RETRY: u32 = 10;
 
-/// The retries that the process may make. Clones share it.
+/// The retries of one region: an outage of one takes none of another's. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Budget(Arc<AtomicU32>);
 

@@ -23,6 +23,8 @@ mod errors;
 mod lifecycle;
 /// Rate, concurrency and memory limits.
 mod limits;
+/// Several regions behind one gateway.
+mod regions;
 /// Tokens, the content of the log, and hostile peers.
 mod security;
 /// Bulk reads as streams of ids.

@@ -3,6 +3,7 @@
 mod flags;
 mod proxies;
 mod records;
+mod regions;
 mod reload;
 mod resumption;
 mod served;

@@ -6,8 +6,8 @@ use std::ffi::OsString;
 use clap::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::nearest::plain;
 use super::rpc_name;
+use crate::nearest::plain;
 
 /// Flags of grpcurl, buf and curl, and what `call` has instead.
 const ELSEWHERE: [(&[&str], &str); 11] = [
@@ -24,7 +24,8 @@ const ELSEWHERE: [(&[&str], &str); 11] = [
             "--auth",
             "--bearer",
         ],
-        "the token is given by --token TOKEN or PRESENCE_GATEWAY_TOKEN; other headers are not sent",
+        "the token is given by --token TOKEN or PRESENCE_GATEWAY_TOKEN, the region by --region \
+         REGION; other headers are not sent",
     ),
     (
         &["-plaintext", "--plaintext", "--http2-prior-knowledge"],
@@ -68,9 +69,8 @@ const ELSEWHERE: [(&[&str], &str); 11] = [
             "--server",
             "--endpoint",
             "--listen",
-            "--region",
         ],
-        "the gateway is given by --address HOST:PORT; the region is the gateway's, not the call's",
+        "the gateway is given by --address HOST:PORT",
     ),
 ];
 
@@ -82,7 +82,7 @@ pub fn explain(error: &Error, arguments: &[OsString]) -> Option<String> {
     let what = match error.kind() {
         ErrorKind::UnknownArgument => unknown(name?, arguments)?,
         ErrorKind::InvalidValue if has_no_value(error) => match name?.split(' ').next()? {
-            flag @ ("--token" | "--address") => {
+            flag @ ("--token" | "--address" | "--region") => {
                 format!("{flag} has no value; is the variable set that it comes from?")
             }
             flag => format!("{flag} has no value; it follows the flag"),

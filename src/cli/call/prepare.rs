@@ -13,6 +13,7 @@ use super::token::Token;
 use super::{ADDRESS, CallArgs, request, rpc_name};
 use crate::args::{ConfigErrors, parse_duration};
 use crate::proto;
+use crate::upstream::regional::REGION_METADATA;
 
 /// How long a unary call waits for its response, unless `--deadline` says so.
 const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
@@ -45,13 +46,18 @@ impl PreparedCall {
         };
         let gateway = errors.take(Gateway::new(setting, &args.address, &args.tls));
         let token = errors.take(Token::clean(args.token.as_ref()).and_then(|token| bearer(&token)));
+        let region = args.region.as_deref();
+        let region = region.map(|raw| errors.parse("region", raw, region_value));
         let given = args.deadline.as_deref();
         let timeout = given.map(|raw| errors.parse("deadline", raw, parse_duration));
-        match (call, gateway, token, timeout) {
-            (Some((method, message, ids)), Some(gateway), Some(token), None | Some(Some(_))) => {
+        match (call, gateway, token) {
+            (Some((method, message, ids)), Some(gateway), Some(token)) if errors.count() == 0 => {
                 let default = (!method.is_client_streaming()).then_some(DEFAULT_DEADLINE);
                 let mut request = Request::new(message);
                 request.metadata_mut().insert("authorization", token);
+                if let Some(region) = region.flatten() {
+                    request.metadata_mut().insert(REGION_METADATA, region);
+                }
                 Ok(Self {
                     gateway,
                     method,
@@ -79,6 +85,13 @@ fn bearer(token: &str) -> Result<AsciiMetadataValue, String> {
         .map_err(|_| "the token has characters that no header may have".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The value of the metadata that chooses a region. The gateway knows which it serves,
+/// and rejects another one with its list.
+fn region_value(raw: &str) -> Result<AsciiMetadataValue, String> {
+    AsciiMetadataValue::try_from(raw)
+        .map_err(|_| "has characters that no header may have".to_owned())
 }
 
 /// The request, and the ids of a stream.

@@ -2,7 +2,7 @@
 
 use prost_reflect::MethodDescriptor;
 
-use super::nearest::{is_near, plain, sorted};
+use crate::nearest::{is_near, plain, sorted};
 use crate::proto::{self, comments::RpcComment};
 
 /// How many RPCs are proposed in place of one that does not exist.

@@ -42,7 +42,7 @@ where
         response
     };
     super::stack(
-        services,
+        Regional::without_regions(services),
         limits,
         Drain::default(),
         InFlight::default(),

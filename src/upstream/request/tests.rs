@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::deadline::DeadlinePolicy;
 use crate::upstream::Upstream;
-use crate::upstream::client::ClientOptions;
+use crate::upstream::client::{ClientOptions, RotatingClient};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::proxy::Proxy;
 use crate::upstream::rate_limit::RateLimiter;
@@ -18,9 +18,8 @@ async fn failure(url: &str, proxy: Option<&str>) -> (String, u64) {
         ..ClientOptions::default()
     };
     let endpoint = Endpoint::from_url(url, false).unwrap();
-    let sender = Upstream::new(endpoint, options, RateLimiter::new(0))
-        .unwrap()
-        .sender;
+    let clients = RotatingClient::new(&endpoint, options).unwrap();
+    let sender = Upstream::new(endpoint, clients, RateLimiter::new(0)).sender;
     let (start, client) = (Instant::now(), sender.clients.current());
     let error = client.get(url).send().await.unwrap_err();
     let deadline = DeadlinePolicy::default().for_call(&HeaderMap::new());

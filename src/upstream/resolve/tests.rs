@@ -117,3 +117,17 @@ async fn the_system_resolver_finds_localhost_and_rejects_an_invalid_name() {
     let expected = "the name lookup of `presence.invalid` failed: ";
     assert!(unknown.to_string().starts_with(expected), "{unknown}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn lookups_of_two_names_do_not_end_each_other() {
+    // Of two regions, whose connections are opened at the same time.
+    let (resolver, lookups) = resolver(Duration::from_secs(1), 0);
+    let names = ["one.example", "two.example"];
+    let found = join_all((0..40).map(|n| resolver.lookup(names[n % 2]))).await;
+    assert!(
+        found
+            .iter()
+            .all(|found| **found.as_ref().unwrap() == [FOUND])
+    );
+    assert_eq!(lookups.load(SeqCst), 2);
+}

@@ -113,6 +113,27 @@ fn certificates_are_summed_up_with_their_names_and_their_end() {
 }
 
 #[test]
+fn each_region_is_listed_with_its_host() {
+    let (summary, errors) = check(
+        &[
+            "--region=mypurecloud.de",
+            "--region",
+            "us_west_2,ap-south-1",
+        ],
+        // A flag takes the place of the variable, all of it.
+        &[("PRESENCE_GATEWAY_REGION", "us-east-1,eu-west-1")],
+    );
+    let lines = summary.lines();
+    let lines: Vec<&str> = lines.filter(|line| line.starts_with("upstream")).collect();
+    let expected = [
+        "upstream      https://api.mypurecloud.de (eu-central-1, the default)",
+        "upstream      https://api.usw2.pure.cloud (us-west-2)",
+        "upstream      https://api.aps1.pure.cloud (ap-south-1)",
+    ];
+    assert_eq!((&lines[..], errors.as_str()), (&expected[..], ""));
+}
+
+#[test]
 fn an_expired_certificate_is_warned_of() {
     let folder = TempDir::new();
     let pair = KeyPair::generate().unwrap();

@@ -279,10 +279,36 @@ fn an_unknown_region_is_rejected_with_the_known_ones() {
     let [problem] = refused.config_errors()[..] else {
         panic!("{refused:#?}")
     };
-    assert!(problem.starts_with("--region: `mars` is no region"));
+    assert!(problem.starts_with("--region: `mars` is no region; the regions are "));
     for region in ["us-east-1", "eu-central-1", "ap-northeast-3"] {
         assert!(problem.contains(region), "{problem}");
     }
+}
+
+#[test]
+fn all_errors_of_a_list_of_regions_are_reported_at_once() {
+    let list = "eu-central1, us-east-1,,mypurecloud.com";
+    let expected = [
+        "--region: `eu-central1` is no region; did you mean `eu-central-1`? the regions are ",
+        "--region: a name is missing in `eu-central1, us-east-1,,mypurecloud.com`",
+        "--region: `mypurecloud.com` is us-east-1, which is given twice",
+        "--max-bulk-ids: `x`",
+    ];
+    let variable = [("PRESENCE_GATEWAY_REGION", list)];
+    let rejected = [
+        run(&["serve", "--region", list, "--max-bulk-ids=x"], &[]),
+        run(&["serve", "--max-bulk-ids=x"], &variable),
+    ];
+    for rejected in &rejected {
+        let errors = rejected.config_errors();
+        assert_eq!(errors.len(), expected.len(), "{errors:#?}");
+        for (error, expected) in errors.iter().zip(expected) {
+            assert!(error.starts_with(expected), "{errors:#?}");
+        }
+    }
+    let flags = run(&["serve", "--region=us-east-1", "--region=US_EAST_1"], &[]);
+    let twice = "--region: `US_EAST_1` is us-east-1, which is given twice";
+    assert_eq!(flags.config_errors(), [twice]);
 }
 
 #[test]

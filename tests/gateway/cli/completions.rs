@@ -48,6 +48,10 @@ fn bash_completes_commands_flags_rpcs_and_values() {
             &["presence-gateway", "serve", "--region", "ap-northeast"],
             &["ap-northeast-1", "ap-northeast-2", "ap-northeast-3"],
         ),
+        (
+            &["presence-gateway", "call", "--region", "eusc"],
+            &["eusc-de-east-1"],
+        ),
         (&["presence-gateway", "completions", "f"], &["fish"]),
     ] {
         assert_eq!(completed(words), expected, "{words:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use presence_gateway::error::{Error, Failure, NotTried, Reason, UnknownOutcome, code_name};
 use presence_gateway::operation::Operation;
 use presence_gateway::proto::v1::GetSystempresencesRequest;
-use presence_gateway::upstream::endpoint::REGIONS;
+use presence_gateway::upstream::region::REGIONS;
 use prost_reflect::MethodDescriptor;
 use tonic_types::StatusExt;
 
@@ -111,6 +111,10 @@ fn examples() -> Vec<Error> {
         Error::Invalid(Vec::new()),
         Error::Unauthenticated(Reason::MissingToken, ""),
         Error::Unauthenticated(Reason::MalformedToken, ""),
+        Error::RegionNotServed {
+            problem: text(),
+            served: None,
+        },
         Error::Overloaded,
         Error::TooManyStreams,
         Error::MemoryExhausted,
@@ -220,7 +224,8 @@ fn exactly_the_regions_are_documented_with_their_hosts() {
     let rows = rows(section(CONFIGURATION, "Regions"));
     let listed = rows.iter().map(|row| {
         let mut quoted = row.split('`').skip(1).step_by(2);
-        (quoted.next().unwrap(), quoted.next().unwrap())
+        (quoted.next().unwrap(), quoted.next().unwrap().to_owned())
     });
-    assert_eq!(listed.collect::<Vec<_>>(), REGIONS);
+    let expected = REGIONS.map(|region| (region.name, region.host()));
+    assert_eq!(listed.collect::<Vec<_>>(), expected);
 }

@@ -14,6 +14,7 @@ const LEVELS: [&[&str]; 14] = [
         "args",
         "jitter",
         "logging",
+        "nearest",
         "proto",
         "sandbox",
         "tls",

@@ -7,7 +7,7 @@ use presence_gateway::credentials::Caller;
 use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::memory::MemoryLimit;
 use presence_gateway::rpc::Rpc;
-use presence_gateway::upstream::client::ClientOptions;
+use presence_gateway::upstream::client::{ClientOptions, RotatingClient};
 use presence_gateway::upstream::endpoint::Endpoint;
 use presence_gateway::upstream::rate_limit::RateLimiter;
 use presence_gateway::upstream::{RequestContext, Reservations, Upstream};
@@ -131,7 +131,8 @@ async fn no_debug_output_shows_a_token() {
         default: limits.default_deadline,
         max: limits.max_deadline,
     };
-    let upstream = Upstream::new(base, ClientOptions::default(), RateLimiter::new(300)).unwrap();
+    let clients = RotatingClient::new(&base, ClientOptions::default()).unwrap();
+    let upstream = Upstream::new(base, clients, RateLimiter::new(300));
     let rpc = "/genesys.presence.v1.PresenceService/GetUserPresence";
     let context = CallContext {
         rpc: Rpc::find(rpc).unwrap(),

@@ -14,6 +14,8 @@ use presence_gateway::server::{CallLimits, ShutdownTimeouts};
 use presence_gateway::telemetry::Telemetry;
 use presence_gateway::upstream::client::ClientOptions;
 use presence_gateway::upstream::endpoint::Endpoint;
+use presence_gateway::upstream::region::Region;
+use presence_gateway::upstream::regional::Regional;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -117,6 +119,25 @@ impl Gateway {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let endpoint = Endpoint::from_url(upstream, false).unwrap();
+        Self::start_at_regions(Regional::without_regions(endpoint), limits, shutdown).await
+    }
+
+    /// Starts a gateway that serves these regions, with a vendor in place of each.
+    pub async fn start_regions(regions: &[(&str, &Vendor)], limits: Limits) -> Self {
+        let upstreams = regions.iter().map(|(name, vendor)| {
+            let url = format!("http://{}", vendor.address);
+            let endpoint = Endpoint::from_url(&url, false).unwrap();
+            (Region::find(name).unwrap(), endpoint)
+        });
+        let upstreams = Regional::new(upstreams).unwrap();
+        Self::start_at_regions(upstreams, limits, pending()).await.0
+    }
+
+    async fn start_at_regions(
+        upstreams: Regional<Endpoint>,
+        limits: Limits,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
         let config = config::Limits {
             calls: CallLimits {
                 deadlines: DeadlinePolicy {
@@ -137,7 +158,7 @@ impl Gateway {
             bulk_merge_window: limits.merge_window,
         };
         let server = app::server(
-            endpoint,
+            upstreams,
             ClientOptions::default(),
             config,
             Telemetry::default(),

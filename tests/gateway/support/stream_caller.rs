@@ -114,13 +114,33 @@ impl StreamCall {
         deadline: Option<Duration>,
         token: Option<&str>,
     ) -> Result<Self, Status> {
+        let metadata: Vec<_> = token
+            .map(|token| ("authorization", token))
+            .into_iter()
+            .collect();
+        Self::open_request(gateway, rpc, deadline, &metadata).await
+    }
+
+    /// Opens a stream with this metadata.
+    pub async fn open_with_metadata(
+        gateway: &Gateway,
+        rpc: &str,
+        metadata: &[(&'static str, &str)],
+    ) -> Result<Self, Status> {
+        Self::open_request(gateway, rpc, None, metadata).await
+    }
+
+    async fn open_request(
+        gateway: &Gateway,
+        rpc: &str,
+        deadline: Option<Duration>,
+        metadata: &[(&'static str, &str)],
+    ) -> Result<Self, Status> {
         let (requests, mut receiver) = mpsc::channel::<Vec<u8>>(1);
         let messages = stream::poll_fn(move |context| receiver.poll_recv(context));
         let mut request = Request::new(messages);
-        if let Some(token) = token {
-            request
-                .metadata_mut()
-                .insert("authorization", token.parse().unwrap());
+        for (name, value) in metadata {
+            request.metadata_mut().append(*name, value.parse().unwrap());
         }
         if let Some(deadline) = deadline {
             request.set_timeout(deadline);

@@ -15,7 +15,7 @@ use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
 use crate::support::process::{ProcessOutput, ServerProcess, run};
 use crate::support::raw_http::RawVendor;
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+pub(super) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
 
 /// Returns an acceptor with this certificate, which requires one of `clients`.

@@ -67,6 +67,9 @@ fn own(reason: Reason, retry: Option<&str>, rpc: &str) -> String {
         Reason::MalformedToken => {
             "give the token alone, by --token or PRESENCE_GATEWAY_TOKEN".to_owned()
         }
+        Reason::RegionNotServed => {
+            "give --region one of the regions that the gateway serves, or leave it out".to_owned()
+        }
         Reason::Overloaded => wait,
         Reason::TokenQuota => format!("{wait}, or with a --deadline that is longer than that"),
         Reason::TokenOverloaded => format!("wait for the token's other calls to end; {wait}"),
@@ -117,7 +120,7 @@ fn vendor(code: Code, info: &ErrorInfo, retry: Option<&str>, rpc: &str) -> Strin
         ),
         Code::Unauthenticated => {
             "Genesys Cloud rejects the token: it has expired, was revoked, or is of another region \
-             than the gateway; get a new one"
+             than the call (--region); get a new one"
                 .to_owned()
         }
         Code::PermissionDenied => match PERMISSIONS.map(|key| info.metadata.get(key)) {

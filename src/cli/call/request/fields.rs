@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::quoted;
 use super::values::{shown, wrong_element, wrong_value};
-use crate::cli::call::nearest::{is_near, plain, sorted};
+use crate::nearest::{is_near, plain, sorted};
 use crate::proto::TIMESTAMP;
 
 /// The most problems of a request that are reported.

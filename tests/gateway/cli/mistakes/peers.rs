@@ -47,6 +47,11 @@ impl Peers {
         values.push(("sandbox", logged("upstream")));
         servers.push(plain);
 
+        let regions = ["serve", "--region", "us-east-1,eu-central-1"];
+        let regions = ServerProcess::start(&regions, &[]);
+        values.push(("regions", regions.address.clone()));
+        servers.push(regions);
+
         let named = authority.issue(&["gateway.example"]);
         for (name, issued, client_ca) in [
             ("tls", &authority.local(), None),

@@ -55,6 +55,16 @@ pub const MISTAKES: &[Mistake] = &[
             "one on each line",
         ],
     ),
+    rejected(
+        "a region without a name",
+        &[RPC, "--region"],
+        &["--region has no value"],
+    ),
+    rejected(
+        "a region that no header may have",
+        &[RPC, "--region", "eu\ncentral"],
+        &["--region: `eu", "characters that no header may have"],
+    ),
     // The token.
     rejected(
         "no token",

@@ -24,6 +24,36 @@ pub const MISTAKES: &[Mistake] = &[
         ],
     ),
     failed(
+        "a misspelt region",
+        &[USER, "--region", "eu-central1", "--address", "{regions}"],
+        &[
+            "INVALID_ARGUMENT: ",
+            "did you mean eu-central-1?",
+            "it serves us-east-1, eu-central-1; the first is the default",
+            "reason: REGION_NOT_SERVED",
+            "hint: give --region one of the regions",
+        ],
+    ),
+    failed(
+        "two regions",
+        &[
+            USER,
+            "--region",
+            "us-east-1,eu-central-1",
+            "--address",
+            "{regions}",
+        ],
+        &[
+            "names more than one region; send one",
+            "reason: REGION_NOT_SERVED",
+        ],
+    ),
+    failed(
+        "a region of a gateway without regions",
+        &[USER, "--region", "us-east-1", "--address", "{gateway}"],
+        &["a single upstream without regions", "leave it out"],
+    ),
+    failed(
         "an expired token",
         &[USER, r#"{"userId": "401"}"#, "--address", "{failing}"],
         &[

@@ -7,7 +7,7 @@ const NEAR: f64 = 0.8;
 const CONTAINS: f64 = 0.9;
 
 /// The names, the nearest first.
-pub(super) fn sorted<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn sorted<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut names: Vec<_> = names
         .into_iter()
         .map(|name| (near(wrong, name), name))
@@ -18,7 +18,7 @@ pub(super) fn sorted<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Whether a name may be the one that was meant.
-pub(super) fn is_near(wrong: &str, name: &str) -> bool {
+pub(crate) fn is_near(wrong: &str, name: &str) -> bool {
     near(wrong, name) >= NEAR
 }
 
@@ -35,7 +35,7 @@ fn near(wrong: &str, name: &str) -> f64 {
 
 /// A name as its letters and digits in lower case: `getUserPresence`,
 /// `get_user_presence` and `GetUserPresence` are equal.
-pub(super) fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     let name = name.chars().filter(|letter| letter.is_alphanumeric());
     name.flat_map(char::to_lowercase).collect()
 }
