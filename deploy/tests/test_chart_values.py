@@ -165,6 +165,11 @@ def test_an_upstream_url_takes_the_place_of_a_region():
     assert "PRESENCE_GATEWAY_REGION" not in given
 
 
+def test_a_list_of_regions_is_that_of_the_setting():
+    given = chart.render(chart.merged(chart.PRODUCTION, {"region": ["us-east-1", "eu-central-1"]}))
+    assert settings(given)["PRESENCE_GATEWAY_REGION"] == "us-east-1,eu-central-1"
+
+
 def test_alerts_link_to_the_addresses_of_the_values():
     links = {"monitoring": {name: ANOTHER[f"monitoring.{name}"] for name in ("runbook", "grafana")}}
     rule = the(chart.render(chart.merged(chart.values_of("production+monitoring"), links)), "PrometheusRule")
@@ -193,6 +198,9 @@ def problem(values):
     [
         ({"regions": ["us-east-1"]}, ["regions"]),
         ({"region": "us-east1"}, ["/region", "us-east-1", "eu-central-1"]),
+        ({"region": ["us-east-1", "us-east1"]}, ["/region/1", "us-east-1", "eu-central-1"]),
+        ({"region": ["us-east-1", "us-east-1"]}, ["/region", "items at 0 and 1 are equal"]),
+        ({"region": []}, ["/region", "minItems"]),
         ({"sandbox": "yes"}, ["/sandbox", "got string, want boolean"]),
         ({"image": {"registry": "x"}}, ["/image", "registry"]),
         ({"image": {"tag": 1.0}}, ["/image/tag", "got number, want string"]),
@@ -326,7 +334,7 @@ def test_the_schema_has_every_setting_of_the_program_and_no_other(known):
 def test_the_schema_has_every_region():
     page = (manifests.DEPLOY.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
     regions = re.findall(r"^\| `([a-z0-9-]+)` \| `api\.", page, re.MULTILINE)
-    assert regions and chart.schema()["properties"]["region"]["enum"] == ["", *regions]
+    assert regions and chart.schema()["$defs"]["region"]["enum"] == regions
 
 
 def shown(value):

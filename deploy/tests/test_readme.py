@@ -1,8 +1,10 @@
 """deploy/README.md documents everything in this directory, and nothing else."""
 
 import re
+import subprocess
 
 import manifests
+import processes
 import pytest
 import test_schemas
 import yaml
@@ -95,6 +97,26 @@ def test_the_example_overlay_builds_as_described():
     assert manifests.container(resources)["image"] == f"registry.example.org/presence-gateway@sha256:{'0' * 64}"
     assert {r["metadata"].get("namespace", "presence-gateway") for r in resources} == {"presence-gateway"}
     assert manifests.of_kind(resources, "ServiceMonitor")
+
+
+@pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
+def test_the_example_of_two_regions_serves_both_and_differs_in_nothing_else(kubectl, gateway):
+    kustomization = shown("# kustomization.yaml, for two regions\n")
+    kustomization["images"] = manifests.overlay("production").get("images", [])
+    resources = manifests.kustomize(kustomization, kubectl)
+    given, alone = manifests.settings(resources), manifests.settings(manifests.render("production+monitoring", kubectl))
+    assert given == alone | {"PRESENCE_GATEWAY_REGION": "us-east-1,eu-central-1"}
+    environment = processes.environment() | {"PRESENCE_GATEWAY_REGION": given["PRESENCE_GATEWAY_REGION"]}
+    check = subprocess.run(
+        [gateway, "serve", "--check"], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    (egress,) = [
+        rule for rule in manifests.the(resources, "NetworkPolicy")["spec"]["egress"] if rule["ports"][0]["port"] == 443
+    ]
+    assert {peer["ipBlock"]["cidr"] for peer in egress["to"]} == {"0.0.0.0/0", "::/0"}
+    for host in ("api.mypurecloud.com", "api.mypurecloud.de"):
+        assert f"upstream      https://{host} (" in check
+        assert f"`{host}`" in text(), "the README names the hosts for policies by name"
 
 
 @pytest.mark.parametrize("kubectl", manifests.KUBECTLS)

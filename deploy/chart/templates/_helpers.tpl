@@ -125,7 +125,7 @@ labels:
 {{- end -}}
 {{- $_ := unset $settings "PRESENCE_GATEWAY_REGION" -}}
 {{- if .Values.region -}}
-{{- $_ := set $settings "PRESENCE_GATEWAY_REGION" .Values.region -}}
+{{- $_ := set $settings "PRESENCE_GATEWAY_REGION" (kindIs "slice" .Values.region | ternary (join "," .Values.region) .Values.region) -}}
 {{- else if .Values.sandbox -}}
 {{- $_ := set $settings "PRESENCE_GATEWAY_SANDBOX" "true" -}}
 {{- end -}}
