@@ -58,7 +58,8 @@ struct Outcomes {
   std::optional<CallError> cause;
 };
 
-// Opens a channel. Keep one per process: it carries all calls, and reconnects by itself.
+// Opens a channel. Keep one per process: it carries all calls, and reconnects by itself. It has TLS,
+// but to this machine or where `http://` asks for it: without TLS, everyone on the way can read the token.
 std::shared_ptr<grpc::Channel> Connect(const std::string& address, const std::optional<std::string>& ca_file);
 
 // Calls the gateway for one user. Each call throws CallError if it fails.

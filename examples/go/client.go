@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -28,18 +29,30 @@ import (
 //go:embed presencev1/service-config.json
 var serviceConfig string
 
+var local = regexp.MustCompile(`^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$`)
+
+// connection is one to a gateway. Without TLS, everyone on the way can read the token.
+type connection struct {
+	*grpc.ClientConn
+	isPlaintext bool
+}
+
 // connect opens a connection. Keep one per process: it carries all calls, and
-// reconnects by itself.
-func connect(address, caFile string) (*grpc.ClientConn, error) {
-	transport := insecure.NewCredentials()
-	if caFile != "" {
-		// TLS. credentials.NewTLS(nil) trusts the public authorities.
-		var err error
+// reconnects by itself. It has TLS, but to this machine or where http:// asks for it.
+func connect(address, caFile string) (*connection, error) {
+	host := strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://")
+	isPlaintext := caFile == "" && (local.MatchString(address) || strings.HasPrefix(address, "http://"))
+	// Trusts the public authorities.
+	transport := credentials.NewTLS(nil)
+	var err error
+	if isPlaintext {
+		transport = insecure.NewCredentials()
+	} else if caFile != "" {
 		if transport, err = credentials.NewClientTLSFromFile(caFile, ""); err != nil {
 			return nil, err
 		}
 	}
-	return grpc.NewClient(address,
+	opened, err := grpc.NewClient(host,
 		grpc.WithTransportCredentials(transport),
 		// For each RPC: whether grpc-go repeats it after UNAVAILABLE, and its longest timeout.
 		grpc.WithDefaultServiceConfig(serviceConfig),
@@ -47,17 +60,24 @@ func connect(address, caFile string) (*grpc.ClientConn, error) {
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(8<<20)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: time.Minute}),
 	)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{opened, isPlaintext}, nil
 }
 
 // bearer is the Genesys Cloud token of the user for whom a call is made.
-type bearer string
-
-func (token bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + string(token)}, nil
+type bearer struct {
+	token       string
+	isPlaintext bool
 }
 
-// RequireTransportSecurity lets the sandbox run without TLS. Return true elsewhere.
-func (bearer) RequireTransportSecurity() bool { return false }
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + b.token}, nil
+}
+
+// RequireTransportSecurity keeps grpc-go from sending the token without TLS.
+func (b bearer) RequireTransportSecurity() bool { return !b.isPlaintext }
 
 // client makes calls for one user.
 type client struct {
@@ -66,11 +86,11 @@ type client struct {
 	token    grpc.CallOption
 }
 
-func newClient(connection grpc.ClientConnInterface, token string) *client {
+func newClient(to *connection, token string) *client {
 	return &client{
-		presence: pb.NewPresenceServiceClient(connection),
-		stream:   pb.NewPresenceStreamServiceClient(connection),
-		token:    grpc.PerRPCCredentials(bearer(token)),
+		presence: pb.NewPresenceServiceClient(to),
+		stream:   pb.NewPresenceStreamServiceClient(to),
+		token:    grpc.PerRPCCredentials(bearer{token, to.isPlaintext}),
 	}
 }
 
@@ -213,7 +233,7 @@ func explain(err error) string {
 		parts = append(parts, info.GetDomain()+" "+info.GetReason())
 	}
 	if retryInfo, ok := detail[*errdetails.RetryInfo](err); ok {
-		parts = append(parts, fmt.Sprintf("retry in %.0f s", retryInfo.GetRetryDelay().AsDuration().Seconds()))
+		parts = append(parts, fmt.Sprintf("retry in %.1f s", retryInfo.GetRetryDelay().AsDuration().Seconds()))
 	}
 	message := status.Convert(err).Message()
 	if badRequest, ok := detail[*errdetails.BadRequest](err); ok {

@@ -105,7 +105,7 @@ func run(ctx context.Context, c *client) error {
 	return nil
 }
 
-func main() {
+func start() error {
 	address, caFile, token := "127.0.0.1:50051", "", "any"
 	if len(os.Args) > 1 {
 		address = os.Args[1]
@@ -116,12 +116,16 @@ func main() {
 	if value, ok := os.LookupEnv("PRESENCE_GATEWAY_TOKEN"); ok {
 		token = value
 	}
-	connection, err := connect(address, caFile)
-	if err == nil {
-		defer connection.Close()
-		err = run(context.Background(), newClient(connection, token))
-	}
+	opened, err := connect(address, caFile)
 	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	return run(context.Background(), newClient(opened, token))
+}
+
+func main() {
+	if err := start(); err != nil {
 		fmt.Fprintln(os.Stderr, "failed:", explain(err))
 		os.Exit(1)
 	}

@@ -4,8 +4,9 @@
 
 import { readFileSync } from "node:fs";
 
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { compressionGzip, createGrpcTransport } from "@connectrpc/connect-node";
+import { compressionGzip, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 
 import { BulkWriteReportSchema } from "./gen/genesys/presence/v1/bulk_pb.js";
 import { PresenceService } from "./gen/genesys/presence/v1/presence_service_pb.js";
@@ -16,19 +17,36 @@ import { retriesBy } from "./retries.js";
 const SERVICE_CONFIG = JSON.parse(readFileSync(new URL("gen/service-config.json", import.meta.url), "utf-8"));
 const USERS = Array.from({ length: 100 }, (_, n) => `00000000-0000-4000-8000-${String(n + 1).padStart(12, "0")}`);
 
-/** Makes a transport. Keep one per process: it carries all calls, and reconnects by itself. */
+/**
+ * Makes a transport, and a function that closes its connection. Keep one per process: it carries all
+ * calls, and reconnects by itself.
+ */
 function connect(address, caFile) {
-  return createGrpcTransport({
-    baseUrl: `${caFile ? "https" : "http"}://${address}`,
-    // TLS. Without `ca`, it trusts the public authorities.
-    nodeOptions: caFile ? { ca: readFileSync(caFile) } : {},
+  const baseUrl = urlOf(address, caFile);
+  // TLS. Without `ca`, it trusts the public authorities.
+  const tls = caFile ? { ca: readFileSync(caFile) } : {};
+  const sessionManager = new Http2SessionManager(baseUrl, { pingIntervalMs: 60_000 }, tls);
+  const transport = createGrpcTransport({
+    baseUrl,
+    sessionManager,
     interceptors: [retriesBy(SERVICE_CONFIG)],
     // The response to 5000 ids has about 2 MB.
     readMaxBytes: 8 * 1024 * 1024,
     // To a compressed request, the gateway returns a compressed response: for slow networks.
     sendCompression: compressionGzip,
-    pingIntervalMs: 60_000,
   });
+  return { transport, close: () => sessionManager.abort() };
+}
+
+/**
+ * Returns the URL of an address: with TLS, but to this machine or where `http://` asks for it.
+ * Without TLS, everyone on the way can read the token.
+ */
+function urlOf(address, caFile) {
+  const host = address.replace(/^https?:\/\//, "");
+  const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(address);
+  const isPlaintext = !caFile && (isLocal || address.startsWith("http://"));
+  return `${isPlaintext ? "http" : "https"}://${host}`;
 }
 
 /** Returns the options of a call: the Genesys Cloud token of the user for whom it is made, and its deadline. */
@@ -107,7 +125,7 @@ function explain(error) {
     Code[error.code].replace(/\B[A-Z]/g, "_$&").toUpperCase(),
     // An error that the library made, for example because it cannot connect, has no details.
     ...(info ? [`${info.domain} ${info.reason}`] : []),
-    ...(retryInfo ? [`retry in ${retryInfo.retryDelay.seconds} s`] : []),
+    ...(retryInfo ? [`retry in ${(durationMs(retryInfo.retryDelay) / 1000).toFixed(1)} s`] : []),
   ];
   const violations = badRequest?.fieldViolations.map(({ field, description }) => `${field} ${description}`);
   return `${parts.join(", ")}: ${violations?.join(", ") ?? error.rawMessage}`;
@@ -162,7 +180,7 @@ async function run(presence, presenceStream, token) {
 }
 
 const [address = "127.0.0.1:50051", caFile] = process.argv.slice(2);
-const transport = connect(address, caFile);
+const { transport, close } = connect(address, caFile);
 const presence = createClient(PresenceService, transport);
 const presenceStream = createClient(PresenceStreamService, transport);
 try {
@@ -171,5 +189,6 @@ try {
   if (!(error instanceof ConnectError)) throw error;
   console.error("failed:", explain(error));
   process.exitCode = 1;
+} finally {
+  close(); // An open connection keeps the process.
 }
-process.exit(); // The transport would keep its connection open, and the process with it.

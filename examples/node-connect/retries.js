@@ -26,7 +26,9 @@ export function retriesBy({ methodConfig }) {
       } catch (reason) {
         const error = ConnectError.from(reason);
         const pushback = error.metadata.get("grpc-retry-pushback-ms");
-        if (!retryable.includes(error.code) || attempt >= policy.maxAttempts || Number(pushback) < 0) throw error;
+        // A negative value asks for no repetition, and so does one that is no number.
+        const isAllowed = pushback === null || /^\d+$/.test(pushback);
+        if (!retryable.includes(error.code) || attempt >= policy.maxAttempts || !isAllowed) throw error;
         const jitter = 0.8 + 0.4 * Math.random();
         await sleep(pushback === null ? backoff * jitter : Number(pushback), undefined, { signal: request.signal });
         backoff = Math.min(backoff * policy.backoffMultiplier, milliseconds(policy.maxBackoff));

@@ -26,11 +26,21 @@ const definition = protoLoader.loadSync(
 );
 const { PresenceService, PresenceStreamService } = grpc.loadPackageDefinition(definition).genesys.presence.v1;
 
+/**
+ * Returns the address without `http://`, and the credentials: for TLS, but to this machine or where
+ * `http://` asks for it. Without TLS, everyone on the way can read the token.
+ */
+function target(address, caFile) {
+  const host = address.replace(/^https?:\/\//, "");
+  const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(address);
+  if (!caFile && (isLocal || address.startsWith("http://"))) return [host, grpc.credentials.createInsecure()];
+  // Without a file, it trusts the public authorities.
+  return [host, grpc.credentials.createSsl(caFile ? readFileSync(caFile) : null)];
+}
+
 /** Opens a client. Keep one per process: it carries all calls, and reconnects by itself. */
 function connect(Service, address, caFile) {
-  // TLS. createSsl() without a file trusts the public authorities.
-  const credentials = caFile ? grpc.credentials.createSsl(readFileSync(caFile)) : grpc.credentials.createInsecure();
-  return new Service(address, credentials, {
+  return new Service(...target(address, caFile), {
     // For each RPC: whether grpc-js repeats it after UNAVAILABLE, and its longest timeout.
     "grpc.service_config": readFileSync(join(PROTO, "service-config.json"), "utf-8"),
     // The response to 5000 ids has about 2 MB. By default, a client accepts 4 MiB.
@@ -149,7 +159,7 @@ function explain(status) {
   const parts = [
     grpc.status[status.code],
     ...(ErrorInfo ? [`${ErrorInfo.domain} ${ErrorInfo.reason}`] : []),
-    ...(RetryInfo ? [`retry in ${RetryInfo.retryDelay.seconds} s`] : []),
+    ...(RetryInfo ? [`retry in ${(RetryInfo.retryDelay.seconds + RetryInfo.retryDelay.nanos / 1e9).toFixed(1)} s`] : []),
   ];
   const violations = BadRequest?.fieldViolations.map(({ field, description }) => `${field} ${description}`);
   return `${parts.join(", ")}: ${violations?.join(", ") ?? status.message}`;

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -43,13 +44,25 @@ def channel_options() -> list[tuple[str, str | int]]:
     ]
 
 
+def target(address: str, ca_file: str | None = None) -> tuple[str, grpc.ChannelCredentials | None]:
+    """Returns the address without `http://`, and the credentials for TLS.
+
+    None, and so a token that everyone on the way can read, only to this machine or where
+    `http://` asks for it. Without a file, the public authorities are trusted.
+    """
+    host = re.sub(r"^https?://", "", address)
+    is_local = re.fullmatch(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?", address)
+    if ca_file is None and (is_local or address.startswith("http://")):
+        return host, None
+    return host, grpc.ssl_channel_credentials(Path(ca_file).read_bytes() if ca_file else None)
+
+
 def connect(address: str, ca_file: str | None = None) -> grpc.Channel:
     """Opens a channel. Keep one per process: it carries all calls, and reconnects by itself."""
-    if ca_file is None:
-        return grpc.insecure_channel(address, channel_options())
-    # TLS. ssl_channel_credentials() without a file trusts the public authorities.
-    credentials = grpc.ssl_channel_credentials(Path(ca_file).read_bytes())
-    return grpc.secure_channel(address, credentials, channel_options())
+    host, credentials = target(address, ca_file)
+    if credentials is None:
+        return grpc.insecure_channel(host, channel_options())
+    return grpc.secure_channel(host, credentials, channel_options())
 
 
 def bearer(token: str) -> list[tuple[str, str]]:
@@ -158,7 +171,7 @@ def explain(status: Status) -> str:
     if info := detail(status, ErrorInfo):
         parts.append(f"{info.domain} {info.reason}")
     if retry_info := detail(status, RetryInfo):
-        parts.append(f"retry in {retry_info.retry_delay.ToTimedelta().total_seconds():.0f} s")
+        parts.append(f"retry in {retry_info.retry_delay.ToTimedelta().total_seconds():.1f} s")
     message = status.message
     if bad_request := detail(status, BadRequest):
         message = ", ".join(f"{violation.field} {violation.description}" for violation in bad_request.field_violations)

@@ -7,12 +7,11 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
 
 import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 
-from example import USERS, bearer, channel_options, detail, explain, status_of
+from example import USERS, bearer, channel_options, detail, explain, status_of, target
 from genesys.presence.v1.presence_service_pb2 import GetUserPresencesPurecloudRequest
 from genesys.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from genesys.presence.v1.presence_stream_service_pb2 import (
@@ -24,10 +23,10 @@ from genesys.presence.v1.presence_stream_service_pb2_grpc import PresenceStreamS
 
 def connect(address: str, ca_file: str | None = None) -> grpc.aio.Channel:
     """Opens a channel. Keep one per event loop."""
-    if ca_file is None:
-        return grpc.aio.insecure_channel(address, channel_options())
-    credentials = grpc.ssl_channel_credentials(Path(ca_file).read_bytes())
-    return grpc.aio.secure_channel(address, credentials, channel_options())
+    host, credentials = target(address, ca_file)
+    if credentials is None:
+        return grpc.aio.insecure_channel(host, channel_options())
+    return grpc.aio.secure_channel(host, credentials, channel_options())
 
 
 async def read_status(presence: PresenceServiceStub, token: str, user: str) -> str | None:

@@ -12,7 +12,7 @@ require 'google/rpc/error_details_pb'
 require 'genesys/presence/v1/presence_service_services_pb'
 require 'genesys/presence/v1/presence_stream_service_services_pb'
 
-# Calls the gateway for one user. Keep one per process and user.
+# Calls the gateway for one user. Share one channel among the clients of a process.
 class PresenceClient
   V1 = Genesys::Presence::V1
   # The users of a bulk write by what became of their updates. Send not_tried
@@ -21,14 +21,34 @@ class PresenceClient
   # Why updates were not applied: nil, or a GatewayError.
   Written = Struct.new(:outcomes, :cause)
 
-  # Connects with TLS if there is a file of authorities. ChannelCredentials.new
-  # without one trusts the public authorities.
-  def initialize(address, token:, ca_file: nil)
-    credentials = ca_file ? GRPC::Core::ChannelCredentials.new(File.read(ca_file)) : :this_channel_is_insecure
-    # One channel carries all calls, and reconnects by itself.
-    channel = GRPC::ClientStub.setup_channel(nil, address, credentials, channel_args)
-    @presence = V1::PresenceService::Stub.new(address, credentials, channel_override: channel)
-    @presence_stream = V1::PresenceStreamService::Stub.new(address, credentials, channel_override: channel)
+  # Opens a channel. Keep one per process: it carries all calls, and reconnects by
+  # itself. It has TLS, but to this machine or where http:// asks for it: without
+  # TLS, everyone on the way can read the token.
+  def self.connect(address, ca_file: nil)
+    host = address.sub(%r{\Ahttps?://}, '')
+    local = address.match?(/\A(localhost|127(\.\d+){3}|\[::1\])(:\d+)?\z/)
+    plaintext = ca_file.nil? && (local || address.start_with?('http://'))
+    # Without a file, ChannelCredentials trusts the public authorities.
+    credentials = GRPC::Core::ChannelCredentials.new(*(ca_file && File.read(ca_file))) unless plaintext
+    GRPC::ClientStub.setup_channel(nil, host, credentials || :this_channel_is_insecure, channel_args)
+  end
+
+  def self.channel_args
+    {
+      # For each RPC: whether grpc repeats it after UNAVAILABLE, and its longest timeout.
+      'grpc.service_config' => File.read(File.join(__dir__, 'gen/service-config.json')),
+      # The response to 5000 ids has about 2 MB. By default, a client accepts 4 MiB.
+      'grpc.max_receive_message_length' => 8 * 1024 * 1024,
+      'grpc.keepalive_time_ms' => 60_000
+    }
+  end
+  private_class_method :channel_args
+
+  def initialize(channel, token:)
+    # The channel has the credentials.
+    @presence, @presence_stream = [V1::PresenceService, V1::PresenceStreamService].map do |service|
+      service::Stub.new(channel.target, nil, channel_override: channel)
+    end
     @token = token
   end
 
@@ -87,16 +107,6 @@ class PresenceClient
 
   private
 
-  def channel_args
-    {
-      # For each RPC: whether grpc repeats it after UNAVAILABLE, and its longest timeout.
-      'grpc.service_config' => File.read(File.join(__dir__, 'gen/service-config.json')),
-      # The response to 5000 ids has about 2 MB. By default, a client accepts 4 MiB.
-      'grpc.max_receive_message_length' => 8 * 1024 * 1024,
-      'grpc.keepalive_time_ms' => 60_000
-    }
-  end
-
   # The options of a call: the Genesys Cloud token of the user for whom it is
   # made, and its deadline.
   def options(timeout: nil)
@@ -130,7 +140,7 @@ class GatewayError
     parts = [
       CODES[@code],
       *(info && "#{info.domain} #{info.reason}"),
-      *(retry_info && "retry in #{retry_info.retry_delay.seconds} s")
+      *(retry_info && format('retry in %.1f s', retry_info.retry_delay.to_f))
     ]
     described = violations.map { |violation| "#{violation.field} #{violation.description}" }
     "#{parts.join(', ')}: #{described.empty? ? @message : described.join(', ')}"
@@ -185,7 +195,10 @@ end
 address, ca_file = ARGV
 begin
   token = ENV.fetch('PRESENCE_GATEWAY_TOKEN', 'any')
-  run PresenceClient.new(address || '127.0.0.1:50051', token: token, ca_file: ca_file)
+  channel = PresenceClient.connect(address || '127.0.0.1:50051', ca_file: ca_file)
+  run PresenceClient.new(channel, token: token)
 rescue GRPC::BadStatus => e
   abort "failed: #{GatewayError.new(e)}"
+ensure
+  channel&.close
 end

@@ -14,7 +14,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.IntStream;
 
-/** Calls the gateway at an address, with TLS if there is a file of authorities: {@code [ADDRESS [CA_FILE]]}. */
+/** Calls the gateway at an address, with a file of authorities if it needs one: {@code [ADDRESS [CA_FILE]]}. */
 public final class Example {
     private static final Duration TIMEOUT = Duration.ofSeconds(10);
 
@@ -88,13 +88,17 @@ public final class Example {
         File caFile = arguments.length > 1 ? new File(arguments[1]) : null;
         String token = System.getenv().getOrDefault("PRESENCE_GATEWAY_TOKEN", "any");
         ManagedChannel channel = PresenceClient.connect(address, caFile);
+        boolean hasFailed = false;
         try {
             run(new PresenceClient(channel, token));
         } catch (StatusRuntimeException error) {
             System.err.println("failed: " + PresenceClient.explain(error));
-            System.exit(1);
+            hasFailed = true;
         } finally {
             channel.shutdownNow().awaitTermination(5, TimeUnit.SECONDS);
+        }
+        if (hasFailed) {
+            System.exit(1); // Not above, where it would leave out `finally`.
         }
     }
 }

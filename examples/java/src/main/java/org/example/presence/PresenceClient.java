@@ -20,6 +20,7 @@ import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -42,13 +43,23 @@ public final class PresenceClient {
         presenceStream = PresenceStreamServiceGrpc.newStub(channel).withCallCredentials(bearer);
     }
 
-    /** Opens a channel. Keep one per process: it carries all calls, and reconnects by itself. */
+    /**
+     * Opens a channel. Keep one per process: it carries all calls, and reconnects by itself. It has
+     * TLS, but to this machine or where {@code http://} asks for it: without TLS, everyone on the way
+     * can read the token.
+     */
     public static ManagedChannel connect(String address, File caFile) throws IOException {
-        // TLS. TlsChannelCredentials.create() trusts the public authorities.
-        ChannelCredentials credentials = caFile == null
-                ? InsecureChannelCredentials.create()
-                : TlsChannelCredentials.newBuilder().trustManager(caFile).build();
-        return Grpc.newChannelBuilder(address, credentials)
+        String host = address.replaceFirst("^https?://", "");
+        boolean isLocal = address.matches("(localhost|127(\\.\\d+){3}|\\[::1\\])(:\\d+)?");
+        ChannelCredentials credentials;
+        if (caFile != null) {
+            credentials = TlsChannelCredentials.newBuilder().trustManager(caFile).build();
+        } else if (isLocal || address.startsWith("http://")) {
+            credentials = InsecureChannelCredentials.create();
+        } else {
+            credentials = TlsChannelCredentials.create(); // Trusts the public authorities.
+        }
+        return Grpc.newChannelBuilder(host, credentials)
                 // For each RPC: whether grpc-java repeats it after UNAVAILABLE, and its longest timeout.
                 .defaultServiceConfig(serviceConfig())
                 .enableRetry()
@@ -229,8 +240,8 @@ public final class PresenceClient {
         var parts = new ArrayList<String>();
         parts.add(error.getStatus().getCode().name());
         detail(error, ErrorInfo.class).ifPresent(info -> parts.add(info.getDomain() + " " + info.getReason()));
-        detail(error, RetryInfo.class)
-                .ifPresent(info -> parts.add("retry in " + info.getRetryDelay().getSeconds() + " s"));
+        detail(error, RetryInfo.class).map(RetryInfo::getRetryDelay).ifPresent(delay -> parts.add(
+                String.format(Locale.ROOT, "retry in %.1f s", delay.getSeconds() + delay.getNanos() / 1e9)));
         String message = detail(error, BadRequest.class)
                 .map(badRequest -> badRequest.getFieldViolationsList().stream()
                         .map(violation -> violation.getField() + " " + violation.getDescription())
