@@ -15,6 +15,7 @@ use crate::config::{Config, ServeArgs, Target};
 use crate::logging;
 use crate::server::serve_metrics;
 use crate::telemetry::{Telemetry, Unsupported};
+#[cfg(feature = "sandbox")]
 use crate::upstream::regional::Regional;
 
 /// Runs `serve`: serves callers until a signal ends it. `errors` are those of

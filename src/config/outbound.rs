@@ -79,17 +79,12 @@ impl OutboundArgs {
             ("upstream-client-cert", &self.upstream_client_cert),
             ("upstream-proxy", &self.upstream_proxy),
         ];
-        // All regions are alike: https at the name of a host.
-        let target = target.map(|target| match target {
-            Target::Upstream(upstreams) => Some(upstreams.first()),
-            #[cfg(feature = "sandbox")]
-            Target::Sandbox { .. } => None,
-        });
-        let (useless, why) = match target {
-            Some(None) => (&flags[..], "the sandbox is inside the gateway"),
+        let Some(target) = target else { return };
+        let (useless, why) = match target.endpoint() {
+            None => (&flags[..], "the sandbox is inside the gateway"),
             // Another machine's loopback is not the gateway's: the requests, with
             // their tokens, would cross the network in the clear.
-            Some(Some(base))
+            Some(base)
                 if base.is_loopback()
                     && !base.is_secure()
                     && outbound
@@ -104,19 +99,17 @@ impl OutboundArgs {
                 return;
             }
             // A proxy forwards plain http too.
-            Some(Some(base)) if !base.is_secure() => (&flags[..2], "the upstream is plain http"),
+            Some(base) if !base.is_secure() => (&flags[..2], "the upstream is plain http"),
             // reqwest takes the brackets for a part of the name
             // (seanmonstar/reqwest#3094).
-            Some(Some(base))
-                if self.upstream_proxy.is_some() && base.host_port().0.starts_with('[') =>
-            {
+            Some(base) if self.upstream_proxy.is_some() && base.host_port().0.starts_with('[') => {
                 errors.add(format!(
                     "--upstream-proxy: cannot be used with `{base}`: TLS through a proxy needs \
                      a host name or an IPv4 address"
                 ));
                 return;
             }
-            _ => return,
+            Some(_) => return,
         };
         for (flag, _) in useless.iter().filter(|(_, value)| value.is_some()) {
             errors.add(format!("--{flag}: has no effect, because {why}"));

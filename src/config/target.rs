@@ -71,10 +71,20 @@ struct SandboxListen {
 impl Target {
     /// Whether it is the simulated vendor.
     pub(super) fn is_sandbox(&self) -> bool {
+        self.endpoint().is_none()
+    }
+
+    /// The address of the upstream, or of that of the first region: all regions are
+    /// alike, https at the name of a host. `None` for the simulated vendor.
+    #[cfg_attr(
+        not(feature = "sandbox"),
+        expect(clippy::unnecessary_wraps, reason = "a sandbox has none")
+    )]
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
         match self {
-            Self::Upstream(_) => false,
+            Self::Upstream(upstreams) => Some(upstreams.first()),
             #[cfg(feature = "sandbox")]
-            Self::Sandbox { .. } => true,
+            Self::Sandbox { .. } => None,
         }
     }
 }
