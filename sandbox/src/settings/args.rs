@@ -86,7 +86,7 @@ pub struct Args {
     /// Host names of the control endpoints, separated by commas: `a.example.com`, or
     /// `.example.com` for all below
     #[arg(long, default_value = ".localhost")]
-    #[arg(env = "PRESENCE_GATEWAY_SANDBOX_ALLOWED_HOSTS")]
+    #[arg(env = "PRESENCE_GATEWAY_SANDBOX_ALLOWED_HOSTS", hide_short_help = true)]
     pub allowed_hosts: String,
 }
 
