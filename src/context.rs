@@ -4,7 +4,7 @@ mod stream_handle;
 
 use std::ops::Deref;
 
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, UnreadableBody};
 use crate::operation::{self, Operation, RestRequest};
 use crate::rpc::Rpc;
 use crate::upstream::{RequestContext, Upstream, UpstreamResponse};
@@ -142,10 +142,21 @@ impl CallContext {
                 correlation_id: response.correlation_id,
                 ..Error::Unreadable {
                     spec: O::SPEC,
-                    what,
+                    http_status: response.head.http_status,
+                    what: if response.head.is_html || is_markup(&response.body) {
+                        UnreadableBody::Html
+                    } else {
+                        UnreadableBody::Other(what)
+                    },
                 }
                 .into()
             }),
         }
     }
+}
+
+/// Whether a body begins as HTML or XML does. JSON never does.
+fn is_markup(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.trim_ascii_start().first() == Some(&b'<')
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::{Instant, sleep_until};
 
+use crate::error::{Expired, TimeLimit, Waiting};
+
 pub use drain::Drain;
 pub(crate) use shared::SharedDeadline;
 
@@ -33,6 +35,8 @@ pub struct Deadline {
     own: End,
     drain: Drain,
     batch_limit: Option<Duration>,
+    /// Where [`Self::own`] came from.
+    limit: TimeLimit,
 }
 
 #[derive(Debug, Clone)]
@@ -81,8 +85,14 @@ impl DeadlinePolicy {
     /// A malformed `grpc-timeout` counts as none.
     #[must_use]
     pub fn for_call(&self, headers: &HeaderMap) -> Deadline {
-        let timeout = requested_timeout(headers, RESPONSE_MARGIN).unwrap_or(self.default);
-        Deadline::after(timeout.min(self.max))
+        let requested = requested_timeout(headers, RESPONSE_MARGIN);
+        let limit = match grpc_timeout::from_headers(headers) {
+            None => TimeLimit::Default(self.default.min(self.max)),
+            Some(requested) if requested > self.max => TimeLimit::Max(self.max),
+            Some(requested) => TimeLimit::Caller(requested),
+        };
+        let timeout = requested.unwrap_or(self.default).min(self.max);
+        Deadline::after(timeout, limit)
     }
 
     /// The deadline of a stream that is opened now with these headers: the one
@@ -91,9 +101,11 @@ impl DeadlinePolicy {
     #[must_use]
     pub fn for_stream(&self, headers: &HeaderMap) -> Deadline {
         let timeout = requested_timeout(headers, STREAM_MARGIN);
+        let requested = grpc_timeout::from_headers(headers).unwrap_or(NEVER);
+        let timeout = timeout.unwrap_or(NEVER).min(NEVER);
         Deadline {
             batch_limit: Some(self.max),
-            ..Deadline::after(timeout.unwrap_or(NEVER).min(NEVER))
+            ..Deadline::after(timeout, TimeLimit::Caller(requested))
         }
     }
 }
@@ -105,12 +117,28 @@ fn requested_timeout(headers: &HeaderMap, margin: Duration) -> Option<Duration> 
 }
 
 impl Deadline {
-    fn after(timeout: Duration) -> Self {
+    fn after(timeout: Duration, limit: TimeLimit) -> Self {
         Self {
             own: End::At(Instant::now() + timeout),
             drain: Drain::default(),
             batch_limit: None,
+            limit,
         }
+    }
+
+    /// Where the deadline came from, as it is known now.
+    pub(crate) fn limit(&self) -> TimeLimit {
+        let own = self.own.instant();
+        match self.drain.end() {
+            Some(end) if end < own => TimeLimit::Drain,
+            _ => self.limit,
+        }
+    }
+
+    /// The report that it passed while the call waited for this.
+    pub(crate) fn passed(&self, waiting: Waiting) -> Expired {
+        let limit = self.limit();
+        Expired { limit, waiting }
     }
 
     /// How long one batch of a stream may take from its first permit on, so
@@ -129,6 +157,7 @@ impl Deadline {
             drain: self.drain.clone(),
             // Each call keeps its own.
             batch_limit: None,
+            limit: self.limit,
         };
         (deadline, shared)
     }

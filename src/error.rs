@@ -7,6 +7,7 @@
 pub(crate) mod chain;
 mod code;
 mod details;
+mod expired;
 mod message;
 mod outcome;
 mod reason;
@@ -27,7 +28,8 @@ pub use code::code_name;
 pub(crate) use code::is_server_fault;
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
-pub use outcome::{NotTried, UnknownOutcome};
+pub use expired::{Expired, TimeLimit, Waiting};
+pub use outcome::{NotTried, UnknownOutcome, UnreadableBody};
 pub(crate) use reason::is_loggable;
 pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
 
@@ -72,9 +74,13 @@ pub enum Error {
     MessageEvicted,
     /// The rate limit lets the token's next request start only after this delay,
     /// which is past the deadline; nothing was sent.
-    #[error("rate limit of the token: its next request can start in {:.1} s, which is after the \
-        deadline; nothing was sent; try again then, or with a longer deadline", .0.as_secs_f64())]
-    RateLimited(Duration),
+    #[error("{}", message::rate_limited(*delay, *refused))]
+    RateLimited {
+        delay: Duration,
+        /// How long ago the vendor refused a request of the token with 429, if that
+        /// is why it waits.
+        refused: Option<Duration>,
+    },
     #[error(
         "the token already uses its share (25 %) of concurrent calls; nothing was sent; try \
         again when other calls have finished"
@@ -100,8 +106,8 @@ pub enum Error {
         are ids to read"
     )]
     StreamUnused(Duration),
-    #[error("the deadline passed; nothing was changed by this call")]
-    DeadlineExceeded,
+    #[error("{0}; nothing was changed by this call")]
+    DeadlineExceeded(Expired),
     #[error(
         "the presence API did not answer this batch within {0:?} (--max-deadline); the stream \
         continues with the other batches"
@@ -109,13 +115,14 @@ pub enum Error {
     BatchExpired(Duration),
     #[error("the call cannot be turned into a request to the presence API: {0}")]
     Unsendable(String),
-    #[error("cannot connect to the presence API, so nothing was sent: {0}")]
+    /// The upstream's address, and the cause.
+    #[error("the gateway cannot connect to the presence API at {0}; nothing was sent")]
     Unreachable(String),
     /// A proxy refuses the connection, and would refuse it again; nothing was sent.
-    #[error("cannot connect to the presence API, so nothing was sent: {0}")]
+    #[error("the gateway cannot connect to the presence API at {0}; nothing was sent")]
     ProxyRefused(String),
     /// The connection broke during a read.
-    #[error("the connection to the presence API broke before the response arrived: {0}")]
+    #[error("the gateway's connection to the presence API broke before the response arrived: {0}")]
     ConnectionLost(String),
     /// A write was sent, and it is not known whether it was applied.
     #[error(
@@ -133,11 +140,13 @@ pub enum Error {
     Redirected(u16),
     /// The response is a success, but its body cannot be read; or the head of the
     /// response to a read cannot be read.
-    #[error(
-        "{}the response of the presence API cannot be read: {what}",
-        message::applied(spec)
-    )]
-    Unreadable { spec: &'static Spec, what: String },
+    #[error("{}", message::unreadable(spec, *http_status, what))]
+    Unreadable {
+        spec: &'static Spec,
+        /// `None` if not even the status can be read.
+        http_status: Option<u16>,
+        what: UnreadableBody,
+    },
     #[error("not sent, because {0}")]
     NotTried(NotTried),
     #[error("the request message did not arrive within {0:?} of its headers; nothing was sent")]
@@ -226,7 +235,7 @@ impl Error {
             | Self::MessageEvicted
             | Self::TokenConcurrency
             | Self::Draining => Some(OVERLOAD_DELAY),
-            Self::RateLimited(delay) => Some(*delay),
+            Self::RateLimited { delay, .. } => Some(*delay),
             Self::UpstreamStatus(_, response) if response.status == 429 => {
                 Some(response.retry_after.unwrap_or(THROTTLED_DELAY))
             }
@@ -252,6 +261,16 @@ impl Error {
         | Self::OutcomeUnknown(UnknownOutcome::UpstreamStatus(response)) = self
         {
             response.positions = positions.to_vec();
+        }
+    }
+
+    /// Sets where the deadline that passed came from: several calls may have waited
+    /// for one request.
+    pub(crate) fn set_time_limit(&mut self, limit: TimeLimit) {
+        if let Self::DeadlineExceeded(expired)
+        | Self::OutcomeUnknown(UnknownOutcome::DeadlineExceeded(expired)) = self
+        {
+            expired.limit = limit;
         }
     }
 

@@ -70,6 +70,13 @@ impl<K: Copy + Eq + Hash> FairShare<K> {
         Ok(share)
     }
 
+    /// How much of the total is held.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let state = self.0.lock();
+        state.total - state.free
+    }
+
     /// How much of the total is free, and how many keys hold some of it.
     #[cfg(test)]
     pub(crate) fn usage(&self) -> (usize, usize) {

@@ -77,6 +77,13 @@ impl MemoryLease {
         self.0.lock().take(wire.saturating_mul(EXPANSION_FACTOR))
     }
 
+    /// Releases the memory for `wire` bytes on the wire that were reserved, and are
+    /// not kept.
+    pub fn release(&self, wire: usize) {
+        let bytes = wire.saturating_mul(EXPANSION_FACTOR);
+        self.0.lock().share.shrink(bytes);
+    }
+
     /// Reserves the rest for a body of `wire` bytes that takes `decoded` bytes when
     /// it is decoded, if that is more than `EXPANSION_FACTOR` covers.
     ///

@@ -28,6 +28,7 @@ use tonic::service::Routes;
 
 use crate::context::CallContext;
 use crate::deadline::{DeadlinePolicy, Drain};
+use crate::fair_share::FairShare;
 use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::telemetry::Telemetry;
 use crate::upstream::regional::Regional;
@@ -100,9 +101,17 @@ impl Server {
         F: Future<Output = Response> + Send + 'static,
     {
         let (drain, calls) = (Drain::default(), InFlight::default());
-        let in_flight = calls.clone();
-        telemetry.observe_in_flight(move || in_flight.count());
-        let services = pipeline::stack(services, limits, drain.clone(), calls.clone(), telemetry);
+        let concurrency = FairShare::new(limits.max_in_flight);
+        let admitted = concurrency.clone();
+        telemetry.observe_in_flight(move || admitted.held());
+        let services = pipeline::stack(
+            services,
+            limits,
+            drain.clone(),
+            calls.clone(),
+            concurrency,
+            telemetry,
+        );
 
         let (health, health_service) = Health::serving().await;
         let health_service = health_service.max_decoding_message_size(MAX_PUBLIC_REQUEST);

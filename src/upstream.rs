@@ -20,7 +20,8 @@ pub(crate) mod singleflight;
 mod tracked_body;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::error::{Error, Failure};
 use crate::operation::RestRequest;
@@ -50,6 +51,28 @@ pub struct UpstreamResponse<T = Bytes> {
     pub body: T,
     /// The vendor's `ININ-Correlation-Id` of the request.
     pub correlation_id: Option<HeaderValue>,
+    /// What its head says about its body.
+    pub head: ResponseHead,
+}
+
+/// What the head of a response says about its body.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ResponseHead {
+    /// The HTTP status; `None` where several responses have become one.
+    pub http_status: Option<u16>,
+    /// Whether it is a page for people.
+    pub is_html: bool,
+}
+
+impl ResponseHead {
+    fn new(status: StatusCode, headers: &HeaderMap) -> Self {
+        let kind = headers.get(CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        Self {
+            http_status: Some(status.as_u16()),
+            is_html: kind.trim().to_ascii_lowercase().starts_with("text/html"),
+        }
+    }
 }
 
 impl<T> UpstreamResponse<T> {
@@ -58,6 +81,7 @@ impl<T> UpstreamResponse<T> {
         UpstreamResponse {
             body: body(self.body),
             correlation_id: self.correlation_id,
+            head: self.head,
         }
     }
 }

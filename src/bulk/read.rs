@@ -19,7 +19,7 @@ use crate::proto::v1::{
     GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
-use crate::upstream::UpstreamResponse;
+use crate::upstream::{ResponseHead, UpstreamResponse};
 pub(super) use assemble::{BatchResult, BulkResult, assemble};
 pub use coalesce::BatchCoalescer;
 use collect::{BatchOutcome, collect, correlation_id};
@@ -151,6 +151,7 @@ async fn read_bulk<O: BulkRead>(
     Ok(UpstreamResponse {
         body: O::response(result),
         correlation_id,
+        head: ResponseHead::default(),
     })
 }
 

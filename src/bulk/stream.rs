@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::read::BulkRead;
 use super::{BulkContext, BulkLimits};
 use crate::context::CallContext;
-use crate::error::{Error, Failure, Violation};
+use crate::error::{Error, Failure, Violation, Waiting};
 use crate::operation;
 use crate::proto::v1::{StreamUsersPresenceBulkRequest, StreamUsersPresenceBulkResponse};
 use fetch::fetch;
@@ -113,7 +113,8 @@ async fn run<O: BulkRead>(
         tokio::select! {
             biased;
             () = deadline.expired() => {
-                return Err(abort.unwrap_or_else(|| Error::DeadlineExceeded.into()));
+                let passed = || Error::DeadlineExceeded(deadline.passed(Waiting::Results));
+                return Err(abort.unwrap_or_else(|| passed().into()));
             }
             _ = deadline.drain().begun(), if abort.is_none() => {
                 abort = Some(Error::StreamEnding.into());

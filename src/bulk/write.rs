@@ -129,7 +129,7 @@ async fn send(
                 unknown_users.extend(batches[number].users.iter().cloned());
             }
             // The deadline passed before the batch was sent.
-            if matches!(failure.error, Error::DeadlineExceeded) {
+            if matches!(failure.error, Error::DeadlineExceeded(_)) {
                 unsent.extend(positions);
                 continue;
             }
@@ -168,7 +168,7 @@ fn stop_reason(error: &Error, deadline: &Deadline) -> Option<NotTried> {
     match error {
         _ if deadline.is_expired() => Some(NotTried::DeadlineExceeded),
         // Later requests of this token, or of this process, would fail as well.
-        Error::RateLimited(_) | Error::Draining => Some(NotTried::CallFailed),
+        Error::RateLimited { .. } | Error::Draining => Some(NotTried::CallFailed),
         error if error.is_unauthenticated() || is_throttled && retry_is_late() => {
             Some(NotTried::CallFailed)
         }

@@ -3,10 +3,28 @@
 use std::error::Error;
 use std::iter::successors;
 
+/// The text of hyper-util's errors for a connection (0.1.21), whose type hides its
+/// kind.
+const CONNECT_ERROR: &str = "client error (Connect)";
+
 /// `what`, and then each cause of `error`.
 pub(crate) fn causes(what: String, error: &dyn Error) -> String {
     successors(error.source(), |&cause| cause.source())
         .fold(what, |what, cause| format!("{what}: {cause}"))
+}
+
+/// The causes of an error of the HTTP client to connect, without those that say no
+/// more than that it could not.
+pub(crate) fn connect_causes(error: reqwest::Error) -> String {
+    let causes = successors(error.source(), |&cause| cause.source());
+    let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
+    causes.retain(|cause| cause != CONNECT_ERROR);
+    // Some errors only wrap another, and print the same text.
+    causes.dedup();
+    if causes.is_empty() || !error.is_connect() {
+        return http_causes(error);
+    }
+    causes.join(": ")
 }
 
 /// An error of the HTTP client with its causes, and without its URL, which may

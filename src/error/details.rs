@@ -145,7 +145,10 @@ mod tests {
             (1_000_001, 2),
             (5_000_000_000, 5000),
         ] {
-            let failure = Failure::from(Error::RateLimited(Duration::from_nanos(nanos)));
+            let failure = Failure::from(Error::RateLimited {
+                delay: Duration::from_nanos(nanos),
+                refused: None,
+            });
             let status = failure.into_status(Duration::from_secs(10));
             let pushback = status.metadata().get(PUSHBACK).unwrap();
             assert_eq!(pushback, millis.to_string().as_str(), "{nanos} ns");

@@ -1,5 +1,8 @@
 //! The parts of messages that depend on more than the text of an error.
 
+use std::time::Duration;
+
+use super::UnreadableBody;
 use crate::error::response::ErrorResponse;
 use crate::operation::{Spec, Violation};
 use crate::proto::v1::{BulkWriteReport, IndexRange};
@@ -28,13 +31,62 @@ pub(super) fn region(problem: &str, served: Option<&str>) -> String {
     format!("the metadata genesys-region {problem} ({served}); nothing was sent")
 }
 
-/// The start of a message about an unreadable response of a success: a write was
-/// applied.
-pub(super) fn applied(spec: &Spec) -> &'static str {
-    if spec.is_read() {
-        ""
-    } else {
-        "the change was applied, but "
+/// A token that may not send its next request before the deadline.
+pub(super) fn rate_limited(delay: Duration, refused: Option<Duration>) -> String {
+    let why = match refused {
+        Some(ago) => {
+            let ago = ago.as_secs();
+            format!("the presence API answered 429 to the token {ago} s ago")
+        }
+        None => "rate limit of the token, as counted by the gateway".to_owned(),
+    };
+    let delay = delay.as_secs_f64();
+    format!(
+        "{why}: its next request can start in {delay:.1} s, which is after the deadline; nothing \
+         was sent; try again then, or with a longer deadline"
+    )
+}
+
+/// The limit that such a token has reached.
+pub(super) fn exceeded_limit(delay: Duration, refused: Option<Duration>) -> String {
+    match refused {
+        Some(ago) => format!(
+            "requests, as limited by the presence API: it answered 429 {} s ago, and the gateway \
+             sends the token's next one in {:.1} s",
+            ago.as_secs(),
+            delay.as_secs_f64()
+        ),
+        None => "requests per minute, as counted by the gateway".to_owned(),
+    }
+}
+
+/// An unreadable response: of a success, by which a write was applied.
+pub(super) fn unreadable(spec: &Spec, http_status: Option<u16>, what: &UnreadableBody) -> String {
+    let status = http_status.map(|status| format!("HTTP {status}"));
+    match what {
+        UnreadableBody::Html => {
+            let status = status.unwrap_or_default();
+            let page = "it is an HTML page, most likely of a proxy or a login page that answered \
+                        in place of the presence API; check the gateway's upstream and proxy";
+            if spec.is_read() {
+                format!("the response ({status}) cannot be read: {page}")
+            } else {
+                format!(
+                    "by its status ({status}), the change was applied, but the response cannot be \
+                     read: {page}, and read the current state"
+                )
+            }
+        }
+        UnreadableBody::Other(what) => {
+            let applied = if spec.is_read() {
+                ""
+            } else {
+                "the change was applied, but "
+            };
+            let status = status.map(|status| format!(" ({status})"));
+            let status = status.unwrap_or_default();
+            format!("{applied}the response of the presence API{status} cannot be read: {what}")
+        }
     }
 }
 

@@ -1,5 +1,7 @@
-//! Why the outcome of a write is not known, and why a part of it was not sent.
+//! Why the outcome of a write is not known, why a part of it was not sent, and why a
+//! response cannot be read.
 
+use super::Expired;
 use super::message;
 use super::response::ErrorResponse;
 
@@ -24,8 +26,8 @@ pub enum NotTried {
 #[allow(missing_docs, reason = "the messages say it")]
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UnknownOutcome {
-    #[error("the deadline passed before the response arrived")]
-    DeadlineExceeded,
+    #[error("{0}")]
+    DeadlineExceeded(Expired),
     #[error("the connection broke before the response arrived: {0}")]
     ConnectionLost(String),
     #[error("the response of the presence API cannot be read: {0}")]
@@ -33,4 +35,13 @@ pub enum UnknownOutcome {
     /// A proxy in front of the vendor gave up: 502 or 504.
     #[error("{}", message::upstream_message(.0))]
     UpstreamStatus(Box<ErrorResponse>),
+}
+
+/// Why the response to a request cannot be read. No part of it is ever shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnreadableBody {
+    /// It is a page for people: something else than the vendor's API answered.
+    Html,
+    /// It is not what the operation promises; how it differs.
+    Other(String),
 }

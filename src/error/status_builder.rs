@@ -63,10 +63,10 @@ impl StatusBuilder {
             | Error::TooManyStreams
             | Error::MemoryExhausted
             | Error::MessageEvicted => (Code::Unavailable, Reason::Overloaded),
-            Error::RateLimited(_) => {
+            Error::RateLimited { delay, refused } => {
                 status.limits.violations.push(quota_failure::Violation {
                     subject: TOKEN.to_owned(),
-                    description: "requests per minute, as counted by the gateway".to_owned(),
+                    description: message::exceeded_limit(delay, refused),
                     ..Default::default()
                 });
                 (Code::ResourceExhausted, Reason::TokenQuota)
@@ -76,7 +76,7 @@ impl StatusBuilder {
             }
             Error::TokenConcurrency => (Code::ResourceExhausted, Reason::TokenOverloaded),
             Error::StreamIdle(_) | Error::StreamUnused(_) => (Code::Aborted, Reason::StreamIdle),
-            Error::DeadlineExceeded | Error::BatchExpired(_) | Error::MessageLate(_) => {
+            Error::DeadlineExceeded(_) | Error::BatchExpired(_) | Error::MessageLate(_) => {
                 (Code::DeadlineExceeded, Reason::DeadlineExceeded)
             }
             Error::Unreachable(_) | Error::ProxyRefused(_) => {
@@ -94,7 +94,12 @@ impl StatusBuilder {
                 status.add("http_status", http_status.to_string());
                 (Code::Internal, Reason::UpstreamRedirect)
             }
-            Error::Unreadable { spec, .. } => {
+            Error::Unreadable {
+                spec, http_status, ..
+            } => {
+                if let Some(http_status) = http_status {
+                    status.add("http_status", http_status.to_string());
+                }
                 if !spec.is_read() {
                     status.add(OUTCOME, "applied");
                 }
@@ -145,7 +150,7 @@ impl StatusBuilder {
     /// Adds the known details of a write with an unknown outcome; returns its code.
     fn outcome_unknown(&mut self, cause: &UnknownOutcome) -> Code {
         match cause {
-            UnknownOutcome::DeadlineExceeded => Code::DeadlineExceeded,
+            UnknownOutcome::DeadlineExceeded(_) => Code::DeadlineExceeded,
             UnknownOutcome::ConnectionLost(_) | UnknownOutcome::Unreadable(_) => Code::Unknown,
             UnknownOutcome::UpstreamStatus(response) => {
                 self.add("http_status", response.status.to_string());

@@ -16,11 +16,6 @@ impl InFlight {
         let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    /// The number of calls.
-    pub(super) fn count(&self) -> usize {
-        *self.0.borrow()
-    }
-
     /// Waits until a call is in flight.
     pub(super) async fn wait_busy(&self) {
         let _ = self.0.subscribe().wait_for(|count| *count > 0).await;

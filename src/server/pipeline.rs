@@ -87,6 +87,7 @@ pub(super) fn stack<S, F>(
     limits: CallLimits,
     drain: Drain,
     in_flight: InFlight,
+    concurrency: FairShare<TokenKey>,
     telemetry: Telemetry,
 ) -> Router
 where
@@ -105,7 +106,7 @@ where
             MAX_REQUEST,
             Some(memory.clone()),
         ),
-        concurrency: FairShare::new(limits.max_in_flight),
+        concurrency,
         memory,
         services,
     });

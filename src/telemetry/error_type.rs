@@ -19,14 +19,14 @@ pub(super) fn error_type(error: &Error) -> &'static str {
         Error::ConnectionLost(_) | Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(_)) => {
             "connection_lost"
         }
-        Error::DeadlineExceeded
+        Error::DeadlineExceeded(_)
         | Error::BatchExpired(_)
-        | Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded) => "timeout",
+        | Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded(_)) => "timeout",
         Error::Unreadable { .. } | Error::OutcomeUnknown(UnknownOutcome::Unreadable(_)) => {
             "unreadable_answer"
         }
         Error::Unsendable(_) => "unsendable",
-        Error::RateLimited(_) => "quota",
+        Error::RateLimited { .. } => "quota",
         Error::NotTried(_) => "not_tried",
         Error::Draining | Error::StreamEnding | Error::ConnectionDraining | Error::ShuttingDown => {
             "shutting_down"

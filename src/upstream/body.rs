@@ -49,6 +49,7 @@ pub(super) async fn read_body(
             .map_or(PREALLOCATION, |declared| declared.min(PREALLOCATION)),
         max,
         lease,
+        charged: 0,
         error: None,
     };
     match Encoding::from_headers(response.headers()) {
@@ -56,7 +57,7 @@ pub(super) async fn read_body(
             while let Some(chunk) = response.chunk().await.map_err(BodyError::ConnectionLost)? {
                 buffer.push(&chunk)?;
             }
-            Ok(buffer.bytes.freeze())
+            Ok(buffer.take())
         }
         Encoding::Gzip => inflate(response, buffer).await,
         Encoding::Other => Err(BodyError::UnsupportedEncoding),
@@ -82,7 +83,7 @@ async fn inflate(response: &mut Response, buffer: BoundedBuffer<'_>) -> Result<B
     let finished = decoder.try_finish();
     let buffer = decoder.get_mut();
     finished.map_err(|_| decoder_error(buffer))?;
-    Ok(std::mem::take(&mut buffer.bytes).freeze())
+    Ok(buffer.take())
 }
 
 /// Why a decoder failed: the buffer rejected its output, or its input is
@@ -98,11 +99,27 @@ struct BoundedBuffer<'a> {
     initial_capacity: usize,
     max: usize,
     lease: &'a MemoryLease,
+    /// The bytes that are charged to the lease.
+    charged: usize,
     /// Why it rejected the last chunk.
     error: Option<BodyError>,
 }
 
+impl Drop for BoundedBuffer<'_> {
+    /// Releases the memory of a body that is not read to its end: the other batches of
+    /// the call may need it.
+    fn drop(&mut self) {
+        self.lease.release(self.charged);
+    }
+}
+
 impl BoundedBuffer<'_> {
+    /// The whole body, which stays charged.
+    fn take(&mut self) -> Bytes {
+        self.charged = 0;
+        std::mem::take(&mut self.bytes).freeze()
+    }
+
     fn push(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
         if self.bytes.len() + chunk.len() > self.max {
             return Err(BodyError::TooLarge);
@@ -110,6 +127,7 @@ impl BoundedBuffer<'_> {
         self.lease
             .reserve(chunk.len())
             .map_err(|_| BodyError::MemoryExhausted)?;
+        self.charged += chunk.len();
         if self.bytes.is_empty() {
             self.bytes.reserve(self.initial_capacity.max(chunk.len()));
         }

@@ -123,7 +123,10 @@ impl ReadCoalescer {
                 .map_or_else(|outcome| outcome.result.clone(), |outcome| outcome.result);
             match result {
                 Err(failure) if caused_by_peers(&failure.error, &context.deadline) => {}
-                Err(failure) => return Err(failure),
+                Err(mut failure) => {
+                    failure.error.set_time_limit(context.deadline.limit());
+                    return Err(failure);
+                }
                 Ok(response) => {
                     let (memory, len) = (&context.memory, response.body.len());
                     let decoded = decoded_size(request.spec, &response.body);

@@ -1,6 +1,7 @@
 //! The status of a request in the rate limiter's queue, which several calls may
 //! observe.
 
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::deadline::Deadline;
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, Waiting};
 
 /// How long after its start a request may be joined. One that takes longer may
 /// never be answered, and would fail all calls that join it.
@@ -27,6 +28,8 @@ struct State {
     queued: watch::Sender<Option<(Instant, Failure)>>,
     /// When the request had its first permit.
     started: OnceLock<Instant>,
+    /// The number of the current attempt, from 1; 0 before the first one.
+    attempt: AtomicU32,
 }
 
 impl QueueStatus {
@@ -43,9 +46,10 @@ impl QueueStatus {
         }
     }
 
-    /// Records that the request has its permit.
-    pub(super) fn set_started(&self) {
+    /// Records that this attempt of the request has its permit.
+    pub(super) fn set_started(&self, attempt: u32) {
         if let Some(state) = &self.0 {
+            state.attempt.store(attempt, Relaxed);
             let is_first = state.started.set(Instant::now()).is_ok();
             state
                 .queued
@@ -57,6 +61,18 @@ impl QueueStatus {
     pub(super) fn is_past_join_window(&self) -> bool {
         let started = self.0.as_ref().and_then(|state| state.started.get());
         started.is_some_and(|started| started.elapsed() >= JOIN_WINDOW)
+    }
+
+    /// What the calls that observe the request wait for.
+    pub(super) fn waiting(&self) -> Waiting {
+        let Some(state) = &self.0 else {
+            return Waiting::Nothing;
+        };
+        match state.attempt.load(Relaxed) {
+            _ if state.queued.borrow().is_some() => Waiting::RateLimit,
+            0 => Waiting::Nothing,
+            attempt => Waiting::Response(attempt),
+        }
     }
 
     /// Waits until the request is known to be sent too late for `deadline`.
@@ -126,7 +142,7 @@ mod tests {
             error = &mut expired => panic!("expired before its permit: {error:?}"),
             () = sleep(MAX * 10) => {}
         }
-        status.set_started();
+        status.set_started(1);
         let started = Instant::now();
         tokio::select! {
             biased;
@@ -134,8 +150,10 @@ mod tests {
             () = sleep(MAX / 2) => {}
         }
         // A wait for a retry does not count: it is not the first permit.
-        status.set_queued(Instant::now() + MAX * 2, || Error::DeadlineExceeded.into());
-        status.set_started();
+        status.set_queued(Instant::now() + MAX * 2, || {
+            Error::DeadlineExceeded(deadline.passed(Waiting::Nothing)).into()
+        });
+        status.set_started(1);
         let failure = expired.await;
         assert!(
             matches!(failure.error, Error::BatchExpired(MAX)),
@@ -148,7 +166,7 @@ mod tests {
     async fn a_unary_call_has_no_batch_limit() {
         let deadline = POLICY.for_call(&HeaderMap::new());
         let status = QueueStatus::observed();
-        status.set_started();
+        status.set_started(1);
         tokio::select! {
             biased;
             error = status.batch_expired(&deadline) => panic!("{error:?}"),

@@ -25,7 +25,7 @@ use crate::token_key::TokenKey;
 pub(crate) use permit::{RatePermit, Ticket};
 pub(crate) use reservation::Reservation;
 use throttle::{Throttle, delay};
-use window::TokenWindows;
+use window::{TokenWindow, TokenWindows};
 
 /// Limits the requests of each token. Clones share the counts.
 #[derive(Debug, Clone)]
@@ -38,7 +38,11 @@ pub struct RateLimiter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
     /// It could start after this delay, which is past its deadline.
-    TooLate(Duration),
+    TooLate {
+        delay: Duration,
+        /// How long ago the vendor refused a request of the token, if that is why.
+        refused: Option<Duration>,
+    },
     /// More tokens are in use than the limiter can count.
     TooManyTokens,
 }
@@ -46,7 +50,7 @@ pub(crate) enum Denied {
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::TooLate(delay) => Self::RateLimited(delay),
+            Denied::TooLate { delay, refused } => Self::RateLimited { delay, refused },
             Denied::TooManyTokens => Self::Overloaded,
         }
     }
@@ -104,7 +108,7 @@ impl RateLimiter {
         window.expire(now);
         let last = window.queue.len() + count.saturating_sub(1);
         let start = window.earliest_start(last, now, self.limit);
-        check_deadline(start, deadline, now)?;
+        check_deadline(window, last, start, deadline, now)?;
         let numbers = window.next_number..window.next_number + count as u64;
         window.next_number = numbers.end;
         window.queue.extend(numbers.clone());
@@ -127,7 +131,7 @@ impl RateLimiter {
             window.expire(now);
             let position = window.position(number);
             let start = window.earliest_start(position, now, self.limit);
-            check_deadline(start, deadline, now)?;
+            check_deadline(window, position, start, deadline, now)?;
             window.queue.insert(position, number);
             window.next_number = window.next_number.max(number + 1);
         }
@@ -151,7 +155,7 @@ impl RateLimiter {
         deadline: Instant,
     ) -> Result<RatePermit, Denied> {
         let reservation = self.reserve_one(token, deadline)?;
-        reservation.wait(|| deadline, |_| {}).await
+        reservation.wait(|| deadline, |_, _| {}).await
     }
 
     /// How long one more request with this token would wait for its permit.
@@ -238,12 +242,22 @@ impl RateLimiter {
     }
 }
 
-fn check_deadline(start: Instant, deadline: Instant, now: Instant) -> Result<(), Denied> {
+/// Checks that the request at this position of the queue, which may start at
+/// `start`, does so before the deadline.
+fn check_deadline(
+    window: &TokenWindow,
+    position: usize,
+    start: Instant,
+    deadline: Instant,
+    now: Instant,
+) -> Result<(), Denied> {
     if start < deadline {
-        Ok(())
-    } else {
-        Err(Denied::TooLate(start.saturating_duration_since(now)))
+        return Ok(());
     }
+    Err(Denied::TooLate {
+        delay: start.saturating_duration_since(now),
+        refused: window.refused(position, start, now),
+    })
 }
 
 #[cfg(test)]

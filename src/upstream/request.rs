@@ -14,11 +14,11 @@ use super::connection_reuse::is_reusable_after;
 use super::response::{deadline_exceeded, read_response, transport_error};
 use super::sender::Sender;
 use super::tracked_body::TrackedBody;
-use super::{RequestContext, UpstreamResponse};
+use super::{RequestContext, ResponseHead, UpstreamResponse};
 use crate::credentials::Caller;
 use crate::deadline::Deadline;
-use crate::error::chain::http_causes;
-use crate::error::{CORRELATION_ID, Error, Failure, correlation_id};
+use crate::error::chain::{connect_causes, http_causes};
+use crate::error::{CORRELATION_ID, Error, Failure, Waiting, correlation_id};
 use crate::operation::RestRequest;
 use crate::telemetry::Attempt;
 
@@ -29,6 +29,7 @@ impl Sender {
         request: &RestRequest,
         context: &RequestContext,
         body: TrackedBody,
+        attempt: u32,
         span: &mut Attempt<'_>,
     ) -> Result<UpstreamResponse, Failure> {
         let RequestContext {
@@ -43,8 +44,11 @@ impl Sender {
         let client = self.clients.current();
         let mut response = match deadline.timeout(client.execute(request)).await {
             Some(Ok(response)) => response,
-            None if state.never_sent() => return Err(Error::DeadlineExceeded.into()),
-            None => return Err(deadline_exceeded(spec).into()),
+            None if state.never_sent() => {
+                let passed = deadline.passed(Waiting::Connection(attempt));
+                return Err(Error::DeadlineExceeded(passed).into());
+            }
+            None => return Err(deadline_exceeded(spec, deadline, attempt).into()),
             Some(Err(error)) if state.never_sent() => {
                 // Boxed, because each call that waits has room for it.
                 let error = Box::pin(self.unreached(error, &client, deadline)).await;
@@ -56,13 +60,15 @@ impl Sender {
             && !self.endpoint.is_secure()
             && let Some(proxy) = self.clients.proxy()
         {
-            return Err(proxy.refusal("request", response.status()).into());
+            let refusal = proxy.refusal("request", response.status());
+            return Err(self.at_upstream(refusal).into());
         }
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
         span.record_head(response.status().as_u16(), id.as_ref());
-        match read_response(spec, &mut response, deadline, memory).await {
+        match read_response(spec, &mut response, deadline, attempt, memory).await {
             Ok(body) => Ok(UpstreamResponse {
+                head: ResponseHead::new(response.status(), response.headers()),
                 body,
                 correlation_id: id,
             }),
@@ -86,24 +92,34 @@ impl Sender {
         if error.is_builder() {
             return Error::Unsendable(http_causes(error));
         }
-        let target = self.endpoint.authority();
         let proxy = self.clients.proxy();
         if error.is_connect() && error.is_timeout() {
             let through = proxy.map(|proxy| format!(" through the proxy {proxy}"));
             let through = through.unwrap_or_default();
-            return Error::Unreachable(format!(
-                "no connection to {target}{through} within {CONNECT_TIMEOUT:?}"
-            ));
+            return self.at_upstream(Error::Unreachable(format!(
+                "no connection{through} within {CONNECT_TIMEOUT:?}"
+            )));
         }
         if let Some(proxy) = proxy {
+            let target = self.endpoint.authority();
             let diagnosed = deadline
                 .timeout(proxy.diagnose(&error, client, &target, CONNECT_TIMEOUT))
                 .await;
             if let Some(error) = diagnosed.flatten() {
-                return error;
+                return self.at_upstream(error);
             }
         }
-        Error::Unreachable(http_causes(error))
+        self.at_upstream(Error::Unreachable(connect_causes(error)))
+    }
+
+    /// Adds the address of the upstream to the cause why it is not reached.
+    fn at_upstream(&self, error: Error) -> Error {
+        let target = self.endpoint.authority();
+        match error {
+            Error::Unreachable(why) => Error::Unreachable(format!("{target}: {why}")),
+            Error::ProxyRefused(why) => Error::ProxyRefused(format!("{target}: {why}")),
+            error => error,
+        }
     }
 
     fn rest_request(

@@ -18,7 +18,7 @@ use super::body::{BodyError, read_body};
 use crate::deadline::Deadline;
 use crate::error::chain::{causes, http_causes};
 use crate::error::response::ErrorResponse;
-use crate::error::{Error, UnknownOutcome};
+use crate::error::{Error, UnknownOutcome, UnreadableBody, Waiting};
 use crate::memory::MemoryLease;
 use crate::operation::{ResponseShape, Spec};
 
@@ -34,6 +34,7 @@ pub(super) async fn read_response(
     spec: &'static Spec,
     response: &mut Response,
     deadline: &Deadline,
+    attempt: u32,
     memory: &MemoryLease,
 ) -> Result<Bytes, Error> {
     let status = response.status();
@@ -57,7 +58,7 @@ pub(super) async fn read_response(
     if matches!(spec.shape, ResponseShape::Empty) {
         return Ok(Bytes::new());
     }
-    let unreadable = |what| Err(Error::Unreadable { spec, what });
+    let unreadable = |what| Err(unreadable(spec, status, what));
     match deadline
         .timeout(read_body(response, MAX_BODY, memory))
         .await
@@ -69,6 +70,10 @@ pub(super) async fn read_response(
         {
             Ok(body)
         }
+        Some(Ok(body)) => {
+            memory.release(body.len());
+            memory_exhausted(spec, status)
+        }
         Some(Err(BodyError::TooLarge)) => unreadable(format!("it is larger than {MAX_BODY} bytes")),
         Some(Err(BodyError::UnsupportedEncoding)) => {
             unreadable("it is compressed, and not by gzip".to_owned())
@@ -76,13 +81,7 @@ pub(super) async fn read_response(
         Some(Err(BodyError::CorruptGzip)) => {
             unreadable("it is compressed, and cannot be inflated".to_owned())
         }
-        Some(Ok(_) | Err(BodyError::MemoryExhausted)) if spec.is_read() => {
-            Err(Error::MemoryExhausted)
-        }
-        // A write that was applied cannot be rejected any more.
-        Some(Ok(_) | Err(BodyError::MemoryExhausted)) => {
-            unreadable("there was no memory left for it (--message-memory)".to_owned())
-        }
+        Some(Err(BodyError::MemoryExhausted)) => memory_exhausted(spec, status),
         Some(Err(BodyError::ConnectionLost(error))) => {
             // A write may not have been applied: the head may come from something
             // in front of the vendor.
@@ -92,8 +91,27 @@ pub(super) async fn read_response(
                 causes("error reading the response".to_owned(), &error),
             ))
         }
-        None => Err(deadline_exceeded(spec)),
+        None => Err(deadline_exceeded(spec, deadline, attempt)),
     }
+}
+
+/// The error of a success whose body cannot be read.
+fn unreadable(spec: &'static Spec, status: StatusCode, what: String) -> Error {
+    Error::Unreadable {
+        spec,
+        http_status: Some(status.as_u16()),
+        what: UnreadableBody::Other(what),
+    }
+}
+
+/// The result of a success for whose body there is no memory.
+fn memory_exhausted(spec: &'static Spec, status: StatusCode) -> Result<Bytes, Error> {
+    if spec.is_read() {
+        return Err(Error::MemoryExhausted);
+    }
+    // A write that was applied cannot be rejected any more.
+    let what = "there was no memory left for it (--message-memory)".to_owned();
+    Err(unreadable(spec, status, what))
 }
 
 /// Returns an upper bound of the size that a body has as a message, in bytes.
@@ -126,11 +144,13 @@ fn error_status(
     }
 }
 
-pub(super) fn deadline_exceeded(spec: &Spec) -> Error {
+/// Returns the error of a request whose response did not arrive in time.
+pub(super) fn deadline_exceeded(spec: &Spec, deadline: &Deadline, attempt: u32) -> Error {
+    let passed = deadline.passed(Waiting::Response(attempt));
     if spec.is_read() {
-        Error::DeadlineExceeded
+        Error::DeadlineExceeded(passed)
     } else {
-        Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded)
+        Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded(passed))
     }
 }
 
@@ -153,7 +173,11 @@ pub(super) fn transport_error(spec: &'static Spec, error: reqwest::Error) -> Err
     // The limits are hyper's; it applies them to 1xx heads as well.
     let what = "its head has more than 100 lines, or more than 400 KB".to_owned();
     if spec.is_read() {
-        Error::Unreadable { spec, what }
+        Error::Unreadable {
+            spec,
+            http_status: None,
+            what: UnreadableBody::Other(what),
+        }
     } else {
         Error::OutcomeUnknown(UnknownOutcome::Unreadable(what))
     }

@@ -110,7 +110,7 @@ impl<'a> Attempts<'a> {
                 self.budget.deposit();
                 return Decision::Done(Ok(response));
             }
-            Err(failure) if matches!(failure.error, Error::RateLimited(_)) => {
+            Err(failure) if matches!(failure.error, Error::RateLimited { .. }) => {
                 return Decision::Requeue;
             }
             Err(failure) => failure,
@@ -164,7 +164,7 @@ impl<'a> Attempts<'a> {
     /// earlier attempt if there was one, with the longer of the two delays.
     pub(super) fn failure_without_retry(&self, error: Error) -> Failure {
         let delay = match error {
-            Error::RateLimited(delay) => delay,
+            Error::RateLimited { delay, .. } => delay,
             _ => Duration::ZERO,
         };
         let before = self.unknown.as_ref().or(self.last.as_ref());
@@ -173,6 +173,12 @@ impl<'a> Attempts<'a> {
             response.wait_at_least(delay);
         }
         failure
+    }
+
+    /// The failure of the call if the next attempt has to wait for so long.
+    pub(super) fn failure_after(&self, delay: Duration) -> Failure {
+        let refused = None;
+        self.failure_without_retry(Error::RateLimited { delay, refused })
     }
 
     /// How long to wait before the retry of a failed attempt; `None` where a

@@ -15,7 +15,7 @@ use super::response::cancelled;
 use super::retry::{Attempts, Budget, Decision};
 use super::tracked_body::TrackedBody;
 use super::{RequestContext, UpstreamResponse};
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, Waiting};
 use crate::operation::RestRequest;
 use crate::telemetry::Peer;
 use crate::token_key::TokenKey;
@@ -67,7 +67,9 @@ impl Sender {
         let mut resends = 0;
         let mut ticket = None;
         loop {
-            let permit = match self.permit(context, ticket, &attempts, queue_status).await {
+            let attempt = resends + 1;
+            let permit = self.permit(context, ticket, &attempts, attempt, queue_status);
+            let permit = match permit.await {
                 Ok(permit) => permit,
                 Err(error) => return Err(attempts.failure_without_retry(error)),
             };
@@ -82,13 +84,11 @@ impl Sender {
                 Decision::Retry(wait) => drop(deadline.timeout(sleep(wait)).await),
                 Decision::RetryAfter(wait) | Decision::RetryThrottled(wait) => {
                     let until = Instant::now() + wait;
-                    queue_status.set_queued(until, || {
-                        attempts.failure_without_retry(Error::RateLimited(wait))
-                    });
+                    queue_status.set_queued(until, || attempts.failure_after(wait));
                     // The rate limiter may give the next permit later than that.
                     let delay = self.rate_limiter.delay(token);
                     if delay >= deadline.remaining() {
-                        return Err(attempts.failure_without_retry(Error::RateLimited(delay)));
+                        return Err(attempts.failure_after(delay));
                     }
                     tokio::select! {
                         _ = deadline.timeout(sleep(wait)) => {}
@@ -110,21 +110,22 @@ impl Sender {
         context: &RequestContext,
         before: Option<Ticket>,
         attempts: &Attempts<'_>,
+        attempt: u32,
         queue_status: &QueueStatus,
     ) -> Result<RatePermit, Error> {
         let (token, deadline) = (context.caller.key(), &context.deadline);
         if deadline.is_expired() {
-            return Err(Error::DeadlineExceeded);
+            return Err(Error::DeadlineExceeded(deadline.passed(Waiting::Nothing)));
         }
         let telemetry = context.access_log.telemetry();
         // Begins when the request has to wait: a busy thread is no wait.
         let measured = OnceLock::new();
         let end = || deadline.instant();
-        let on_wait = |until: Instant| {
+        let on_wait = |until: Instant, refused| {
             measured.get_or_init(|| telemetry.rate_limit_wait());
-            let wait = until.saturating_duration_since(Instant::now());
+            let delay = until.saturating_duration_since(Instant::now());
             queue_status.set_queued(until, || {
-                attempts.failure_without_retry(Error::RateLimited(wait))
+                attempts.failure_without_retry(Error::RateLimited { delay, refused })
             });
         };
         let permit = async {
@@ -140,8 +141,9 @@ impl Sender {
         tokio::select! {
             biased;
             permit = deadline.timeout(permit) => {
-                let permit = permit.ok_or(Error::DeadlineExceeded)??;
-                queue_status.set_started();
+                let passed = || Error::DeadlineExceeded(deadline.passed(Waiting::RateLimit));
+                let permit = permit.ok_or_else(passed)??;
+                queue_status.set_started(attempt);
                 permit.remaining.inspect(|&share| telemetry.quota_remaining(share));
                 Ok(permit)
             }
@@ -195,7 +197,8 @@ impl Sender {
         resends: u32,
     ) -> Result<UpstreamResponse, Failure> {
         if context.deadline.is_expired() {
-            return Err(Error::DeadlineExceeded.into());
+            let passed = context.deadline.passed(Waiting::RateLimit);
+            return Err(Error::DeadlineExceeded(passed).into());
         }
         context.access_log.record_upstream_request();
         let mut span = context
@@ -213,12 +216,15 @@ impl Sender {
                 // unless it is writing the request at this moment.
                 revocation.wait_until(|| state.is_settled()).await;
                 Err(if state.never_sent() {
-                    Error::RateLimited(self.rate_limiter.delay(context.caller.key())).into()
+                    // The caller learns what the next permit waits for.
+                    let delay = self.rate_limiter.delay(context.caller.key());
+                    let refused = None;
+                    Error::RateLimited { delay, refused }.into()
                 } else {
                     cancelled(request.spec).into()
                 })
             }
-            result = self.exchange(request, context, body, &mut span) => result,
+            result = self.exchange(request, context, body, resends + 1, &mut span) => result,
         };
         span.end(result.as_ref().err().map(|failure| &failure.error));
         result

@@ -63,7 +63,10 @@ impl<T: Clone> SharedRequest<T> {
             result = self.result => Ok(result),
             error = self.queue_status.too_late_for(deadline) => Err(error),
             error = self.queue_status.batch_expired(deadline) => Err(error),
-            () = deadline.expired() => Err(Error::DeadlineExceeded.into()),
+            () = deadline.expired() => {
+                let waiting = self.queue_status.waiting();
+                Err(Error::DeadlineExceeded(deadline.passed(waiting)).into())
+            }
         }
     }
 }
@@ -93,8 +96,8 @@ impl<T: Clone> WeakSharedRequest<T> {
 pub(crate) fn caused_by_peers(error: &Error, deadline: &Deadline) -> bool {
     let remaining = deadline.remaining();
     match error {
-        Error::DeadlineExceeded => !remaining.is_zero(),
-        Error::RateLimited(delay) => *delay < remaining,
+        Error::DeadlineExceeded(_) => !remaining.is_zero(),
+        Error::RateLimited { delay, .. } => *delay < remaining,
         _ => false,
     }
 }

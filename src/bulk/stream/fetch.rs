@@ -102,7 +102,7 @@ fn abort(failure: &Failure) -> Option<Abort> {
     match &failure.error {
         error if error.is_unauthenticated() => Some(Abort::Now(failure.clone())),
         // The rate limiter would start later batches too late as well.
-        Error::RateLimited(_) => Some(Abort::AfterInFlight(failure.clone())),
+        Error::RateLimited { .. } => Some(Abort::AfterInFlight(failure.clone())),
         _ => None,
     }
 }

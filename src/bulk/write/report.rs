@@ -6,7 +6,7 @@ use crate::error::{Error, Failure};
 use crate::proto::v1::{
     BulkWriteFailure, BulkWriteReport, IndexRange, PutUsersPresencesBulkResponse,
 };
-use crate::upstream::UpstreamResponse;
+use crate::upstream::{ResponseHead, UpstreamResponse};
 
 /// All presences, or one failure with the outcome of each update.
 pub(super) fn all_or_nothing(outcomes: Vec<UpdateOutcome>) -> WriteResult {
@@ -120,6 +120,7 @@ fn merge(
             failures,
         },
         correlation_id,
+        head: ResponseHead::default(),
     }
 }
 

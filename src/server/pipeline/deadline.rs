@@ -5,7 +5,7 @@ use axum::response::Response;
 use tokio::time::sleep;
 
 use super::Call;
-use crate::error::Error;
+use crate::error::{Error, Waiting};
 use crate::server::limits::DEADLINE_GRACE;
 
 /// Runs a call up to its deadline. A stream is not limited here: its response
@@ -31,5 +31,7 @@ pub(super) async fn enforce(
     if call.access_log.upstream_request_count() > 0 {
         return response.await;
     }
-    Err(Error::DeadlineExceeded)
+    Err(Error::DeadlineExceeded(
+        call.deadline.passed(Waiting::Nothing),
+    ))
 }

@@ -30,6 +30,17 @@ fn stack<F>(handler: impl Fn(Request) -> F + Send + Sync + 'static) -> Router
 where
     F: Future<Output: IntoResponse> + Send + 'static,
 {
+    stack_with(FairShare::new(1), handler)
+}
+
+/// The layers around a handler, with these permits.
+fn stack_with<F>(
+    concurrency: FairShare<TokenKey>,
+    handler: impl Fn(Request) -> F + Send + Sync + 'static,
+) -> Router
+where
+    F: Future<Output: IntoResponse> + Send + 'static,
+{
     let limits = CallLimits {
         max_in_flight: 1,
         max_bulk_ids: 9,
@@ -46,6 +57,7 @@ where
         limits,
         Drain::default(),
         InFlight::default(),
+        concurrency,
         Telemetry::default(),
     )
 }
@@ -93,6 +105,22 @@ async fn a_call_without_a_permit_is_rejected_before_its_message_is_read() {
     let status = Status::from_header_map(rejected.headers()).unwrap();
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.reason, "OVERLOADED", "{status:?}");
+}
+
+#[tokio::test]
+async fn only_admitted_calls_count_as_in_flight() {
+    let permits = FairShare::new(1);
+    let services = stack_with(permits.clone(), async |_: Request| {
+        Body::from_stream(stream::pending::<Result<Bytes, Infallible>>())
+    });
+    let admitted = call(&services, message()).await;
+    assert_eq!(permits.held(), 1);
+    // Its response is not read yet.
+    let rejected = call(&services, message()).await;
+    assert_eq!(permits.held(), 1);
+    drop(admitted);
+    assert_eq!(permits.held(), 0);
+    drop(rejected);
 }
 
 #[tokio::test]

@@ -60,15 +60,16 @@ impl Metrics {
             .build();
     }
 
-    /// Registers the number of calls in flight, the one that the shutdown waits
-    /// for. It is read for each export, so that calls count nothing twice.
+    /// Registers the number of calls in flight: those that the gateway has admitted,
+    /// so that it never exceeds their limit. It is read for each export, so that calls
+    /// count nothing twice.
     pub(in crate::telemetry) fn observe_in_flight(
         &self,
         count: impl Fn() -> usize + Send + Sync + 'static,
     ) {
         self.meter
             .i64_observable_up_down_counter("presence_gateway.calls.in_flight")
-            .with_description("Calls in flight.")
+            .with_description("Calls that were admitted and have not ended.")
             .with_unit("{call}")
             .with_callback(move |observer| observer.observe(integer(count()), &[]))
             .build();

@@ -1,6 +1,7 @@
 //! A reservation: a place in the queue of a token's requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
@@ -23,18 +24,19 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Waits until the request may start. Fails as soon as it is known that it
     /// cannot start before `deadline`. Calls `on_wait` with the expected start
-    /// whenever that changes.
+    /// whenever that changes, and with how long ago the vendor refused a request of
+    /// the token, if that is why it waits.
     pub(crate) async fn wait(
         mut self,
         deadline: impl Fn() -> Instant,
-        on_wait: impl Fn(Instant),
+        on_wait: impl Fn(Instant, Option<Duration>),
     ) -> Result<RatePermit, Denied> {
         let limit = self.limiter.limit;
         if limit == 0 {
             return Ok(RatePermit::unlimited(&self.limiter, self.token));
         }
         loop {
-            let (start, changed) = {
+            let (start, refused, changed) = {
                 let mut windows = self.limiter.windows.lock();
                 // A window with a queue is never forgotten, so this finds it.
                 let window = windows.tokens.entry(self.token).or_default();
@@ -49,11 +51,13 @@ impl Reservation {
                         RatePermit::new(&self.limiter, self.token, self.number, window, now);
                     return Ok(permit);
                 }
-                check_deadline(start, deadline(), now)?;
+                check_deadline(window, position, start, deadline(), now)?;
+                let refused = window.refused(position, start, now);
                 // Registered under the lock, so that no change is missed.
-                (start, Arc::clone(&window.changed).notified_owned())
+                let changed = Arc::clone(&window.changed).notified_owned();
+                (start, refused, changed)
             };
-            on_wait(start);
+            on_wait(start, refused);
             tokio::select! {
                 () = sleep_until(start) => {}
                 () = changed => {}

@@ -133,7 +133,7 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
             let mut reservation = reservation;
             let mut refusals = 0;
             loop {
-                let permit = reservation.wait(|| end, |_| {}).await.unwrap();
+                let permit = reservation.wait(|| end, |_, _| {}).await.unwrap();
                 let ticket = permit.ticket();
                 permit.commit();
                 starts.lock().push(Instant::now());

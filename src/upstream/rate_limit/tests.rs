@@ -70,7 +70,7 @@ async fn a_request_that_cannot_start_before_its_deadline_is_denied_at_once_with_
     let begun = Instant::now();
     let denied = limiter.acquire(token("a"), after(30)).await.unwrap_err();
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    let Denied::TooLate(delay) = denied else {
+    let Denied::TooLate { delay, .. } = denied else {
         panic!("{denied:?}")
     };
     assert_eq!(delay, WINDOW - Duration::from_secs(20));

@@ -101,6 +101,8 @@ pub(super) struct Throttle {
     refusals: u32,
     /// Until when no request may start.
     pub(super) until: Instant,
+    /// When the vendor last refused a request.
+    pub(super) refused_at: Instant,
     /// Whether no window was measured yet.
     is_new: bool,
 }
@@ -122,12 +124,14 @@ impl Throttle {
             refused: 0,
             refusals: 0,
             until: now,
+            refused_at: now,
             is_new: true,
         }
     }
 
     /// Records the refusal of a request of this epoch, which ends the epoch.
     pub(super) fn refuse(&mut self, retry_after: Option<Duration>, now: Instant) {
+        self.refused_at = now;
         self.until = self.until.max(now + delay(retry_after, self.refusals));
         self.refusals += 1;
         self.refused += 1;
@@ -137,6 +141,7 @@ impl Throttle {
 
     /// Records the refusal of a request of an earlier epoch.
     pub(super) fn refuse_late(&mut self, retry_after: Option<Duration>, now: Instant) {
+        self.refused_at = now;
         self.refused += 1;
         self.until = self.until.max(now + retry_after.unwrap_or_default());
         self.next_start = self.next_start.max(self.until);

@@ -77,6 +77,19 @@ impl TokenWindow {
         })
     }
 
+    /// How long ago the vendor last refused a request of the token, if that is why
+    /// the one at this position of the queue starts only at `start`.
+    pub(super) fn refused(
+        &self,
+        position: usize,
+        start: Instant,
+        now: Instant,
+    ) -> Option<Duration> {
+        let throttle = self.throttle.as_ref()?;
+        let delays = throttle.earliest_start(position, now) >= start;
+        delays.then(|| now.saturating_duration_since(throttle.refused_at))
+    }
+
     /// How many requests of the queue are before the one with this number.
     pub(super) fn position(&self, number: u64) -> usize {
         self.queue.partition_point(|&other| other < number)

@@ -48,17 +48,17 @@ async fn a_connect_timeout_names_the_address_and_the_limit() {
         (
             format!("http://{full}"),
             None,
-            format!("no connection to {full} within 10s"),
+            format!("{full}: no connection within 10s"),
         ),
         (
             format!("https://{silent}"),
             None,
-            format!("no connection to {silent} within 10s"),
+            format!("{silent}: no connection within 10s"),
         ),
         (
             "https://upstream.example".to_owned(),
             Some(format!("http://user:secret@{proxy}")),
-            format!("no connection to upstream.example:443 through the proxy {proxy} within 10s"),
+            format!("upstream.example:443: no connection through the proxy {proxy} within 10s"),
         ),
     ] {
         let failure = failure(&url, proxy.as_deref()).await;

@@ -164,6 +164,53 @@ async fn a_write_sent_before_the_deadline_expired_is_of_unknown_outcome() {
 }
 
 #[tokio::test]
+async fn a_deadline_that_passed_is_named_with_what_the_call_waited_for() {
+    let response = "while the gateway waited for the response of the presence API (attempt 1)";
+    let connection = "while the gateway connected to the presence API (attempt 1)";
+    let hanging = HangingVendor::start().await;
+    // It never answers a TLS handshake.
+    let silent = RawVendor::start(async |stream| {
+        let _stream = stream;
+        pending::<()>().await;
+    })
+    .await;
+    let plain = format!("http://{}", hanging.vendor.address);
+    let tls = format!("https://{}", silent.address);
+    for (upstream, waiting) in [(&plain, response), (&tls, connection)] {
+        for share_reads in [true, false] {
+            let limits = Limits {
+                default_deadline: SHORT,
+                max_deadline: 2 * SHORT,
+                share_reads,
+                ..Limits::default()
+            };
+            let gateway = Gateway::start_at_with(upstream, limits).await;
+            for (timeout, limit) in [
+                (Some("150m"), "the caller's deadline of 150 ms passed"),
+                (None, "the default deadline of 200 ms (the caller set none"),
+                (
+                    Some("9S"),
+                    "the longest deadline of 400 ms (the caller set a later one",
+                ),
+            ] {
+                let status = call(&gateway, READ, timeout).await.unwrap_err();
+                for expected in [limit, waiting] {
+                    let message = status.message();
+                    assert!(message.contains(expected), "{expected}: {message}");
+                }
+            }
+        }
+    }
+    let gateway = Gateway::start_at(&plain).await;
+    let status = call(&gateway, WRITES[0], Some("150m")).await.unwrap_err();
+    let message = status.message();
+    assert!(
+        message.contains("may or may not") && message.contains(response),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn a_write_that_was_never_sent_is_not_of_unknown_outcome() {
     let (arrive, mut arrived) = unbounded_channel();
     // The vendor never answers a TLS handshake, so that nothing can be sent.

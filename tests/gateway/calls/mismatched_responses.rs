@@ -209,7 +209,7 @@ async fn the_error_of_a_mismatched_response_names_field_and_model_but_no_value()
         (
             "GetUserPresencesPurecloud",
             "<html>secret</html>",
-            &["it is not JSON"],
+            &["it is an HTML page"],
         ),
         (
             "GetUserPresencesPurecloud",

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use presence_gateway::error::{Error, Failure, NotTried, Reason, UnknownOutcome, code_name};
+use presence_gateway::error::{
+    Error, Expired, Failure, NotTried, Reason, TimeLimit, UnknownOutcome, UnreadableBody, Waiting,
+    code_name,
+};
 use presence_gateway::operation::Operation;
 use presence_gateway::proto::v1::GetSystempresencesRequest;
 use presence_gateway::upstream::region::REGIONS;
@@ -107,6 +110,10 @@ fn exactly_the_existing_reasons_are_documented() {
 fn examples() -> Vec<Error> {
     let moment = Duration::from_secs(1);
     let text = String::new;
+    let expired = Expired {
+        limit: TimeLimit::Caller(moment),
+        waiting: Waiting::Nothing,
+    };
     vec![
         Error::Invalid(Vec::new()),
         Error::Unauthenticated(Reason::MissingToken, ""),
@@ -119,25 +126,29 @@ fn examples() -> Vec<Error> {
         Error::TooManyStreams,
         Error::MemoryExhausted,
         Error::MessageEvicted,
-        Error::RateLimited(moment),
+        Error::RateLimited {
+            delay: moment,
+            refused: None,
+        },
         Error::TokenConcurrency,
         Error::Draining,
         Error::StreamEnding,
         Error::StreamIdle(moment),
         Error::StreamUnused(moment),
-        Error::DeadlineExceeded,
+        Error::DeadlineExceeded(expired),
         Error::BatchExpired(moment),
         Error::Unsendable(text()),
         Error::Unreachable(text()),
         Error::ProxyRefused(text()),
         Error::ConnectionLost(text()),
-        Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded),
+        Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded(expired)),
         Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(text())),
         Error::OutcomeUnknown(UnknownOutcome::Unreadable(text())),
         Error::Redirected(302),
         Error::Unreadable {
             spec: GetSystempresencesRequest::SPEC,
-            what: text(),
+            http_status: Some(200),
+            what: UnreadableBody::Html,
         },
         Error::NotTried(NotTried::DeadlineExceeded),
         Error::NotTried(NotTried::CallFailed),

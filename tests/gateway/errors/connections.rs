@@ -35,11 +35,23 @@ async fn a_request_that_was_never_sent_is_unavailable() {
     drop(listener);
     let no_tls = RawVendor::with_bytes("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let hangs_up = RawVendor::start(async |_| {}).await;
-    for upstream in [
-        format!("http://{closed}"),
-        "https://presence.invalid".to_owned(),
-        format!("https://{}", no_tls.address),
-        format!("https://{}", hangs_up.address),
+    for (upstream, cause) in [
+        (
+            format!("http://{closed}"),
+            format!("{closed}: tcp connect error: Connection refused"),
+        ),
+        (
+            "https://presence.invalid".to_owned(),
+            "presence.invalid:443: dns error".to_owned(),
+        ),
+        (
+            format!("https://{}", no_tls.address),
+            format!("{}: ", no_tls.address),
+        ),
+        (
+            format!("https://{}", hangs_up.address),
+            format!("{}: ", hangs_up.address),
+        ),
     ] {
         let gateway = Gateway::start_at(&upstream).await;
         // Concurrently, since a failing name lookup can take some seconds.
@@ -48,6 +60,12 @@ async fn a_request_that_was_never_sent_is_unavailable() {
             let status = assert_own_error(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");
             assert!(
                 status.message().contains("nothing was sent"),
+                "{}",
+                status.message()
+            );
+            let expected = format!("the gateway cannot connect to the presence API at {cause}");
+            assert!(
+                status.message().starts_with(&expected),
                 "{}",
                 status.message()
             );

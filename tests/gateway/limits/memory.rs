@@ -1,9 +1,14 @@
 //! The memory limit of messages and responses: a call over it is rejected at once,
 //! and none waits.
 
-use axum::body::Bytes;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::response::Response;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Barrier, mpsc};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -94,6 +99,39 @@ async fn the_memory_limit_covers_all_batches_of_a_bulk_call() {
     assert_eq!(failures.len(), 1, "{failures:#?}");
     assert_eq!(failures[0]["status"]["code"], Code::Unavailable as i32);
     assert_eq!(failures[0]["ids"].as_array().unwrap().len(), 50);
+}
+
+#[tokio::test]
+async fn a_batch_without_memory_leaves_its_own_to_the_others() {
+    const STEPS: usize = 8;
+    let together = Arc::new(Barrier::new(3));
+    let vendor = Vendor::start(move |_| {
+        let together = Arc::clone(&together);
+        async move {
+            let body = format!("[{}]", presence(400_000)).into_bytes();
+            let parts: Vec<_> = body.chunks(40_000).map(Bytes::copy_from_slice).collect();
+            // The responses arrive side by side until almost all of the memory is
+            // used: the first that needs more must not take the others with it.
+            let parts = stream::iter(parts).enumerate().then(move |(step, part)| {
+                let together = Arc::clone(&together);
+                async move {
+                    if step < STEPS {
+                        together.wait().await;
+                    }
+                    Ok::<_, Infallible>(part)
+                }
+            });
+            let body = Body::from_stream(parts);
+            Response::builder().status(200).body(body).unwrap()
+        }
+    })
+    .await;
+    let gateway = gateway(&vendor).await;
+    let ids: Vec<_> = (0..150).map(|n| n.to_string()).collect();
+    let partial = json!({"id": ids, "allowPartialResults": true});
+    let answer = call_once(&gateway, BULK, partial).await.unwrap().json;
+    let failures = answer["failures"].as_array().unwrap();
+    assert_eq!(failures.len(), 1, "{failures:#?}");
 }
 
 #[tokio::test]

@@ -104,7 +104,9 @@ impl JoinedBatch {
                         .await?
                         .map(O::presences));
                 }
-                return Err(failure.clone());
+                let mut failure = failure.clone();
+                failure.error.set_time_limit(deadline.limit());
+                return Err(failure);
             }
         };
         let (memory, bytes) = (&context.request.memory, shared.bytes_per_id * ids.len());
@@ -118,6 +120,7 @@ impl JoinedBatch {
         Ok(UpstreamResponse {
             body: response.body.iter().filter(is_own).cloned().collect(),
             correlation_id: response.correlation_id.clone(),
+            head: response.head,
         })
     }
 }

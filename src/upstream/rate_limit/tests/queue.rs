@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// The denial of a request that the gateway's own limit delays.
+fn too_late(delay: Duration) -> Denied {
+    let refused = None;
+    Denied::TooLate { delay, refused }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_requeued_request_keeps_its_place() {
     let limiter = RateLimiter::new(300);
@@ -15,7 +21,7 @@ async fn a_requeued_request_keeps_its_place() {
     let begun = Instant::now();
     let started = async |reservation: Reservation| {
         reservation
-            .wait(|| after(60), |_| {})
+            .wait(|| after(60), |_, _| {})
             .await
             .unwrap()
             .commit();
@@ -49,10 +55,10 @@ async fn a_call_reserves_all_its_requests_or_none() {
         reservations.map(|reservations| reservations.len())
     };
     assert_eq!(reserve("a", 6, 1), Ok(6));
-    assert_eq!(reserve("a", 7, 1), Err(Denied::TooLate(WINDOW)));
+    assert_eq!(reserve("a", 7, 1), Err(too_late(WINDOW)));
     assert_eq!(reserve("a", 16, 61), Ok(16));
-    assert_eq!(reserve("a", 17, 61), Err(Denied::TooLate(2 * WINDOW)));
-    assert_eq!(reserve("new", 11, 1), Err(Denied::TooLate(WINDOW)));
+    assert_eq!(reserve("a", 17, 61), Err(too_late(2 * WINDOW)));
+    assert_eq!(reserve("new", 11, 1), Err(too_late(WINDOW)));
     // Dropped reservations free their places.
     assert_eq!(
         burst(&limiter, "a", 6, after(1)).await,
@@ -67,13 +73,13 @@ async fn no_other_request_takes_a_reserved_place() {
     let one = reserved
         .pop_front()
         .unwrap()
-        .wait(|| after(100), |_| {})
+        .wait(|| after(100), |_, _| {})
         .await;
     one.unwrap().commit();
     // Two reserved places are due; others cannot take them.
     assert_eq!(burst(&limiter, "a", 1, after(1)).await, [None]);
     let denied = limiter.acquire(token("a"), after(1)).await.unwrap_err();
-    assert_eq!(denied, Denied::TooLate(WINDOW));
+    assert_eq!(denied, too_late(WINDOW));
     // The call ends and leaves the rest of its reservation unused.
     drop(reserved);
     let waited = burst(&limiter, "a", 2, after(1)).await;

@@ -111,9 +111,35 @@ async fn a_throttle_past_the_deadline_denies_queued_requests_at_once() {
         (denied, Instant::now())
     };
     let ((denied, denied_at), throttled_at) = tokio::join!(wait, throttle);
-    let Denied::TooLate(delay) = denied else {
+    let Denied::TooLate { delay, .. } = denied else {
         panic!("{denied:?}")
     };
     assert!(is_about(delay, 300), "{delay:?}");
     assert_eq!(denied_at, throttled_at);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_names_the_refusal_only_if_that_is_why_the_request_waits() {
+    let limiter = RateLimiter::new(2);
+    let token = token("a");
+    let denied = |seconds| {
+        let deadline = Instant::now() + Duration::from_secs(seconds);
+        limiter.reserve_one(token, deadline).unwrap_err()
+    };
+    limiter.acquire(token, after(1)).await.unwrap().commit();
+    limiter.throttle_for(token, Duration::from_secs(20));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let Denied::TooLate { delay, refused } = denied(1) else {
+        panic!("it should be throttled");
+    };
+    assert!((17..=18).contains(&delay.as_secs()), "{delay:?}");
+    assert_eq!(refused, Some(Duration::from_secs(3)));
+    // The gateway's own limit delays the next one for longer.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    limiter.acquire(token, after(1)).await.unwrap().commit();
+    let own = denied(1);
+    assert!(
+        matches!(own, Denied::TooLate { refused: None, .. }),
+        "{own:?}"
+    );
 }

@@ -50,5 +50,5 @@ async fn invalid_tokens_are_evicted_before_valid_ones() {
     let _ = limiter.acquire(token("one more"), after(1)).await.unwrap();
     assert_eq!(limiter.windows.lock().tokens.len(), 2);
     let paced = limiter.acquire(token("5"), after(1)).await;
-    assert!(matches!(paced, Err(Denied::TooLate(_))), "{paced:?}");
+    assert!(matches!(paced, Err(Denied::TooLate { .. })), "{paced:?}");
 }

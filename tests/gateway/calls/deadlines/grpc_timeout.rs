@@ -33,7 +33,8 @@ async fn a_call_without_a_deadline_gets_the_default() {
 async fn a_malformed_deadline_is_ignored() {
     let hanging = HangingVendor::start().await;
     let limits = Limits {
-        default_deadline: SHORT,
+        // A busy machine has sent all calls by then.
+        default_deadline: 10 * SHORT,
         ..Limits::default()
     };
     let gateway = Gateway::start_with(&hanging.vendor, limits).await;

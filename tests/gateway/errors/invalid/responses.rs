@@ -76,7 +76,7 @@ async fn an_html_response_is_unreadable() {
         &[],
     ] {
         for (rpc, answer) in call_all(&responding(headers, html).await).await {
-            assert_unreadable(rpc, answer, "it is not JSON");
+            assert_unreadable(rpc, answer, "it is an HTML page");
         }
     }
 }

@@ -40,6 +40,21 @@ async fn a_429_throttles_only_its_token() {
         .retry_delay
         .unwrap();
     assert!((30..=50).contains(&delay.as_secs()), "{delay:?}");
+    let message = status.message();
+    let [answered, delayed] = [
+        "the presence API answered 429 to the token",
+        "can start in ",
+    ];
+    assert!(
+        message.contains(answered) && message.contains(delayed),
+        "{message}"
+    );
+    let quota = status.get_details_quota_failure().unwrap();
+    let limit = &quota.violations[0].description;
+    assert!(
+        limit.contains("the presence API: it answered 429"),
+        "{limit}"
+    );
     assert_eq!(vendor.received().len(), 1);
     call(&gateway, "other").await.unwrap();
 }

@@ -33,6 +33,8 @@ pub enum Outcome {
     UnsureLate,
     /// The response is unreadable; a write was applied.
     Unreadable,
+    /// The response is a page for people; by its status, a write was applied.
+    HtmlPage,
     /// The response has another encoding than gzip; a write was applied.
     NotGzip,
     /// The response is too large to be read; a write was applied.
@@ -88,6 +90,7 @@ impl Outcome {
                 (Code::Internal, "UNREADABLE_ANSWER", "was applied")
             }
             Self::Unreadable => (Code::Internal, "UNREADABLE_ANSWER", "cannot be read"),
+            Self::HtmlPage => (Code::Internal, "UNREADABLE_ANSWER", "is an HTML page"),
             Self::NotGzip => (Code::Internal, "UNREADABLE_ANSWER", "not by gzip"),
             Self::TooLarge => (Code::Internal, "UNREADABLE_ANSWER", "it is larger than"),
             Self::HeadTooLarge => (
@@ -150,11 +153,12 @@ impl Outcome {
                     put("vendor_code", "some.vendor.code".to_owned());
                 }
             }
-            // A bulk write has it in its report: one batch was not applied.
-            (Self::Unreadable | Self::NotGzip | Self::TooLarge, _)
-                if column.is_write() && !column.is_bulk_write() =>
-            {
-                put("outcome", "applied".to_owned());
+            (Self::Unreadable | Self::HtmlPage | Self::NotGzip | Self::TooLarge, Some(status)) => {
+                put("http_status", status.to_string());
+                // A bulk write has it in its report: one batch was not applied.
+                if column.is_write() && !column.is_bulk_write() {
+                    put("outcome", "applied".to_owned());
+                }
             }
             _ => {}
         }
@@ -181,7 +185,9 @@ impl Outcome {
         match self {
             Self::NotSent => report.not_tried = range(0, last),
             Self::Unsure | Self::UnsureLate => report.unknown = first,
-            Self::Unreadable | Self::NotGzip | Self::TooLarge => report.applied = first,
+            Self::Unreadable | Self::HtmlPage | Self::NotGzip | Self::TooLarge => {
+                report.applied = first;
+            }
             _ => report.failed = first,
         }
         report
