@@ -9,6 +9,7 @@ mod exit;
 mod fd_limit;
 mod help;
 mod man;
+mod misplaced;
 mod misspelt;
 mod port;
 mod quickstart;

@@ -5,6 +5,7 @@
 
 pub mod certificate;
 pub mod dial;
+mod name;
 pub mod pem;
 
 use std::sync::Arc;

@@ -58,6 +58,12 @@ impl ConfigErrors {
         result.map_err(|error| self.add(error)).ok()
     }
 
+    /// Takes the value of a result; its errors are added and give `None`.
+    pub fn take_all<T>(&mut self, result: Result<T, Vec<String>>) -> Option<T> {
+        let add = |errors: Vec<String>| errors.into_iter().for_each(|error| self.add(error));
+        result.map_err(add).ok()
+    }
+
     /// The errors.
     #[must_use]
     pub fn into_vec(self) -> Vec<String> {

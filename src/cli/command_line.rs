@@ -14,7 +14,7 @@ use super::exit::EXIT_USAGE;
 #[cfg(feature = "sandbox")]
 use super::sandbox::{self, SandboxArgs};
 use super::unexpected::take_unexpected;
-use super::{help, man, serve};
+use super::{help, man, misplaced, serve};
 use crate::args::without_empty_variables;
 use crate::config::ServeArgs;
 
@@ -70,8 +70,12 @@ pub fn run() -> ExitCode {
         },
         Err(error) => {
             let is_call = arguments.get(1).is_some_and(|command| command == "call");
-            let explained = is_call.then(|| call::arguments::explain(&error, &arguments));
-            let _ = match explained.flatten() {
+            let explained = if is_call {
+                call::arguments::explain(&error, &arguments)
+            } else {
+                misplaced::explain(&error, &CommandLine::command())
+            };
+            let _ = match explained {
                 Some(text) => io::stderr().write_all(text.as_bytes()),
                 None => error.print(),
             };

@@ -1,10 +1,12 @@
 //! Arguments that no flag takes, so that a start reports them together with the
 //! other errors of its configuration.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
+
+use crate::nearest::is_near;
 
 /// Removes the argument that `error` is about from `arguments`, with its value,
 /// and returns what is wrong with it. Returns `None` for any other error.
@@ -23,9 +25,12 @@ pub fn take_unexpected(
     };
     // Behind the program and the command, whose names may stand there again.
     let index = 2 + arguments.get(2..)?.iter().position(is_it)?;
-    let tip = if let Some(variable) = sandbox_variable(name, program) {
-        format!("; `serve --sandbox` has the variable {variable} for it")
-    } else if let Some(similar) = text(error, ContextKind::SuggestedArg) {
+    let similar = text(error, ContextKind::SuggestedArg);
+    // The parser finds a flag similar that has few letters in common.
+    let similar = similar.filter(|similar| is_near(name, similar));
+    let tip = if let Some(instead) = instead(arguments.get(1)?, name, program) {
+        format!("; {instead}")
+    } else if let Some(similar) = similar {
         format!("; a similar argument exists: '{similar}'")
     } else if name.starts_with('-') {
         String::new()
@@ -45,12 +50,41 @@ pub fn take_unexpected(
     Some(problem)
 }
 
+/// What a server has in place of a flag that one may expect.
+fn instead(command: &OsStr, flag: &str, program: &Command) -> Option<String> {
+    if command != "serve" {
+        return None;
+    }
+    let instead = match flag {
+        "--token" | "--client-id" | "--client-secret" => {
+            "the gateway has no credentials: each call brings its token \
+             (`presence-gateway call RPC --token TOKEN`)"
+        }
+        "--address" | "--host" | "--port" | "--bind" | "-p" => {
+            "the flag is --listen, for example `--listen 127.0.0.1:50051`"
+        }
+        "--verbose" | "-v" | "--debug" | "--log-level" => {
+            "the variable RUST_LOG has the level of the log, for example `RUST_LOG=debug`"
+        }
+        _ => {
+            let variable = sandbox_variable(flag, program)?;
+            return Some(format!(
+                "`serve --sandbox` has the variable {variable} for it"
+            ));
+        }
+    };
+    Some(instead.to_owned())
+}
+
 /// The variable of a flag that only the command `sandbox` has.
 fn sandbox_variable<'a>(name: &str, program: &'a Command) -> Option<&'a str> {
     let name = name.strip_prefix("--")?;
     let sandbox = program.find_subcommand("sandbox")?;
     let mut flags = sandbox.get_arguments();
-    let flag = flags.find(|flag| flag.get_long() == Some(name))?;
+    let flag = flags.find(|flag| {
+        let long = flag.get_long();
+        long.is_some_and(|long| long == name || long.strip_suffix('s') == Some(name))
+    })?;
     flag.get_env()?.to_str()
 }
 

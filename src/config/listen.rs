@@ -76,7 +76,10 @@ fn wrong(raw: &str) -> String {
     let ip = raw.trim_start_matches('[').trim_end_matches(']').parse();
     match ip {
         _ if raw.parse::<u16>().is_ok() => {
-            format!("is a port alone: write `:{raw}` for all addresses, or `localhost:{raw}`")
+            format!(
+                "is a port alone: write `127.0.0.1:{raw}` for this machine alone, or `:{raw}` for \
+                 all addresses"
+            )
         }
         Ok(IpAddr::V6(ip)) => format!("has no port: write `[{ip}]:PORT`"),
         Ok(IpAddr::V4(ip)) => format!("has no port: write `{ip}:PORT`"),

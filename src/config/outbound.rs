@@ -54,7 +54,7 @@ impl OutboundArgs {
             ),
             ("--upstream-client-key", self.upstream_client_key.as_deref()),
         );
-        outbound.identity = errors.take(identity).flatten();
+        outbound.identity = errors.take_all(identity).flatten();
         if let Some(raw) = &self.upstream_proxy {
             // The text before an `@` may be a password.
             let shown = if raw.contains('@') { "…" } else { raw };

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::args::ConfigErrors;
 use crate::server::{Tls, TlsFiles};
+use crate::tls::pem::Identity;
 
 /// The flags, as given.
 #[derive(Debug, Clone, Args)]
@@ -27,21 +28,29 @@ impl TlsArgs {
     /// Parses the flags; `None` if none is given or one is wrong.
     pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<Tls> {
         let client_ca = self.tls_client_ca.clone();
-        let (flag, file, other) = match (self.tls_cert.clone(), self.tls_key.clone()) {
+        match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => {
-                let files = TlsFiles {
-                    cert,
-                    key,
+                return errors.take_all(Tls::new(TlsFiles {
+                    cert: cert.clone(),
+                    key: key.clone(),
                     client_ca,
-                };
-                let wrong = |wrong: Vec<_>| wrong.into_iter().for_each(|it| errors.add(it));
-                return Tls::new(files).map_err(wrong).ok();
+                }));
             }
-            (Some(cert), None) => ("tls-cert", cert, "--tls-key"),
-            (None, Some(key)) => ("tls-key", key, "--tls-cert"),
-            (None, None) => ("tls-client-ca", client_ca?, "--tls-cert and --tls-key"),
-        };
-        errors.add(format!("--{flag}: `{file}` needs {other} too"));
+            (None, None) => {}
+            // One alone is an error, and may have others.
+            (cert, key) => {
+                let (cert, key) = (cert.as_deref(), key.as_deref());
+                errors.take_all(Identity::from_files(
+                    ("--tls-cert", cert),
+                    ("--tls-key", key),
+                ));
+                return None;
+            }
+        }
+        let file = client_ca?;
+        errors.add(format!(
+            "--tls-client-ca: `{file}` needs --tls-cert and --tls-key too"
+        ));
         None
     }
 }

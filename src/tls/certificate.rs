@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, Error, KeyUsage};
 
+use super::name;
+
 /// The names of a certificate, and its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -46,6 +48,16 @@ impl Certificate {
             problem,
         })
     }
+}
+
+/// The names of the issuer and of the subject of a certificate; `None` if it cannot
+/// be read.
+#[must_use]
+pub fn issuer_and_subject(certificate: &CertificateDer<'_>) -> Option<(String, String)> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    let names = [certificate.issuer(), certificate.subject()];
+    let [issuer, subject] = names.map(name::text);
+    Some((issuer, subject))
 }
 
 /// The error of a verification at this time.
@@ -94,7 +106,9 @@ impl fmt::Display for Certificate {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+    };
 
     use super::*;
 
@@ -127,6 +141,27 @@ mod tests {
         params.not_after = date_time_ymd(2021, 1, 2);
         let problem = "expired on 2021-01-02T00:00:00Z";
         assert_eq!(read(&params).problem.unwrap(), problem);
+    }
+
+    #[test]
+    fn issuer_and_subject_are_named_as_in_the_certificate() {
+        let named = |name: &str| {
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            if !name.is_empty() {
+                params.distinguished_name.push(DnType::CommonName, name);
+            }
+            params
+        };
+        let issuer = Issuer::new(named("Example CA"), KeyPair::generate().unwrap());
+        for (name, subject) in [("gateway", "`CN=gateway`"), ("", "no name")] {
+            let signed = named(name).signed_by(&KeyPair::generate().unwrap(), &issuer);
+            let names = issuer_and_subject(signed.unwrap().der());
+            let expected = ("`CN=Example CA`".to_owned(), subject.to_owned());
+            assert_eq!(names, Some(expected));
+        }
+        let other = CertificateDer::from(vec![0x30; 50]);
+        assert_eq!(issuer_and_subject(&other), None);
     }
 
     #[test]

@@ -22,25 +22,33 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// The problem, with the setting and the file.
+    /// All problems, each with its setting and file.
     pub fn from_files(
-        cert: (&str, Option<&str>),
-        key: (&str, Option<&str>),
-    ) -> Result<Option<Self>, String> {
-        match (cert, key) {
-            ((_, None), (_, None)) => Ok(None),
-            ((cert_setting, Some(cert)), (key_setting, Some(key))) => {
-                let chain = file(cert)
-                    .and_then(|pem| certificates(&pem))
-                    .map_err(|wrong| format!("{cert_setting}: `{cert}` {wrong}"))?;
-                file(key)
-                    .and_then(|pem| self::key(&pem))
-                    .and_then(|key| Self::new(chain, key))
-                    .map(Some)
-                    .map_err(|wrong| format!("{key_setting}: `{key}` {wrong}"))
-            }
-            ((setting, Some(file)), (other, None)) | ((other, None), (setting, Some(file))) => {
-                Err(format!("{setting}: `{file}` needs {other} too"))
+        (cert_setting, cert): (&str, Option<&str>),
+        (key_setting, key): (&str, Option<&str>),
+    ) -> Result<Option<Self>, Vec<String>> {
+        let chain = cert.map(|path| {
+            let chain = file(path).and_then(|pem| certificates(&pem));
+            chain.map_err(|wrong| format!("{cert_setting}: `{path}` {wrong}"))
+        });
+        let in_key = |path: &str, wrong: String| format!("{key_setting}: `{path}` {wrong}");
+        let parsed = key.map(|path| {
+            let parsed = file(path).and_then(|pem| self::key(&pem));
+            parsed.map_err(|wrong| in_key(path, wrong))
+        });
+        let lonely = match (cert, key) {
+            (Some(cert), None) => Some(needs(cert_setting, cert, key_setting)),
+            (None, Some(key)) => Some(needs(key_setting, key, cert_setting)),
+            _ => None,
+        };
+        match (chain, parsed) {
+            (None, None) => Ok(None),
+            (Some(Ok(chain)), Some(Ok(parsed))) => Self::new(chain, parsed)
+                .map(Some)
+                .map_err(|wrong| vec![in_key(key.unwrap_or_default(), wrong)]),
+            (chain, parsed) => {
+                let wrong = [chain.and_then(Result::err), parsed.and_then(Result::err)];
+                Err(wrong.into_iter().flatten().chain(lonely).collect())
             }
         }
     }
@@ -64,6 +72,11 @@ impl Identity {
             Err(error) => Err(format!("cannot be used with the certificate: {error}")),
         }
     }
+}
+
+/// The problem of a file that is useless without that of another setting.
+fn needs(setting: &str, file: &str, other: &str) -> String {
+    format!("{setting}: `{file}` needs {other} too")
 }
 
 /// Reads a file.

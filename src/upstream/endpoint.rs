@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use reqwest::Url;
 
+use super::region::Region;
+
 /// The URL before an operation's path: scheme, host, port, and a path prefix,
 /// which has no slash at its end unless it is the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +20,10 @@ impl Endpoint {
     ///
     /// If the URL is malformed or not allowed.
     pub fn from_url(url: &str, allow_insecure: bool) -> Result<Self, String> {
-        let mut parsed = Url::parse(url).map_err(|error| {
-            format!("is not a URL such as `https://api.example.com/prefix` ({error})")
-        })?;
+        let mut parsed = Url::parse(url)
+            .ok()
+            .filter(|parsed| url.contains("://") || !parsed.cannot_be_a_base())
+            .ok_or_else(|| not_a_url(url))?;
         let secure = match parsed.scheme() {
             "https" => true,
             "http" => false,
@@ -92,6 +95,25 @@ impl Endpoint {
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+/// What is wrong with a text that is no URL, most often because it has no scheme.
+fn not_a_url(raw: &str) -> String {
+    let secure = Url::parse(&format!("https://{raw}"));
+    let Some(parsed) = secure.ok().filter(|_| !raw.contains("://")) else {
+        return "is not a URL such as `https://api.example.com/prefix`".to_owned();
+    };
+    if is_loopback(&parsed) {
+        return format!("has no scheme: write `http://{raw}`");
+    }
+    match parsed.host_str().and_then(Region::find) {
+        Some(region) => format!(
+            "has no scheme: write `https://{}`, or `--region {}` in its place",
+            region.host(),
+            region.name
+        ),
+        None => format!("has no scheme: write `https://{raw}`"),
     }
 }
 
@@ -170,6 +192,32 @@ mod tests {
                 "{url}: {wrong}"
             );
             assert!(Endpoint::from_url(url, true).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_a_scheme_is_rejected_with_the_right_one() {
+        for (raw, expected) in [
+            (
+                "api.mypurecloud.de",
+                "write `https://api.mypurecloud.de`, or `--region eu-central-1` in its place",
+            ),
+            ("mypurecloud.com", "`--region us-east-1`"),
+            (
+                "api.example.com/prefix",
+                "write `https://api.example.com/prefix`",
+            ),
+            (
+                "api.example.com:8443",
+                "write `https://api.example.com:8443`",
+            ),
+            ("localhost:8080", "write `http://localhost:8080`"),
+            ("127.0.0.1:8080", "write `http://127.0.0.1:8080`"),
+            ("https://", "is not a URL such as"),
+            ("not a url", "is not a URL such as"),
+        ] {
+            let wrong = Endpoint::from_url(raw, false).unwrap_err();
+            assert!(wrong.contains(expected), "{raw}: {wrong}");
         }
     }
 

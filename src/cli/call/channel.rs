@@ -31,14 +31,14 @@ pub(super) struct Gateway {
 
 impl Gateway {
     /// The gateway at an address, given by this flag or variable.
-    pub(super) fn new(setting: &str, given: &str, flags: &TlsArgs) -> Result<Self, String> {
-        let address = Address::parse(given).map_err(|wrong| format!("{setting}: {wrong}"))?;
+    pub(super) fn new(setting: &str, given: &str, flags: &TlsArgs) -> Result<Self, Vec<String>> {
+        let address = Address::parse(given).map_err(|wrong| vec![format!("{setting}: {wrong}")])?;
         let flag = flags.first_given();
         let tls = match (address.is_secure, flag) {
             (Some(false), Some(flag)) => {
-                return Err(format!(
+                return Err(vec![format!(
                     "{flag}: {setting} `{given}` selects no TLS; begin it with `https://`"
-                ));
+                )]);
             }
             (Some(true), _) | (None, Some(_)) => Some(flags.client()?),
             (_, None) => None,

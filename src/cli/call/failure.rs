@@ -51,7 +51,7 @@ impl Failure {
         let mut text = format!("{code}: {}\n", status.message());
         let details = self.details();
         for detail in &details {
-            text += &details::text(detail);
+            text += &details::text(detail, &method.input());
         }
         if let Some(pushback) = status.metadata().get(PUSHBACK) {
             let pushback = pushback.to_str().unwrap_or("?");

@@ -44,7 +44,7 @@ impl PreparedCall {
             Ok(value) if value == args.address => ADDRESS,
             _ => "--address",
         };
-        let gateway = errors.take(Gateway::new(setting, &args.address, &args.tls));
+        let gateway = errors.take_all(Gateway::new(setting, &args.address, &args.tls));
         let token = errors.take(Token::clean(args.token.as_ref()).and_then(|token| bearer(&token)));
         let region = args.region.as_deref();
         let region = region.map(|raw| errors.parse("region", raw, region_value));

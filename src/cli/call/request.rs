@@ -57,8 +57,8 @@ fn parse(text: &str, method: &MethodDescriptor) -> Result<DynamicMessage, String
         })
 }
 
-/// An example of a request, quoted for a shell.
-fn quoted(method: &MethodDescriptor) -> String {
+/// A request of the RPC as an example, quoted for a shell.
+pub(super) fn quoted(method: &MethodDescriptor) -> String {
     format!("'{}'", example(method.name()).unwrap_or("{…}"))
 }
 

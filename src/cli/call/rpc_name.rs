@@ -10,7 +10,7 @@ const PROPOSED: usize = 5;
 
 /// Finds an RPC by its name, or by that of the vendor's operation. Case does not
 /// matter. The service may stand before it, after a dot or a slash.
-pub(super) fn find(name: &str) -> Result<MethodDescriptor, String> {
+pub(in crate::cli) fn find(name: &str) -> Result<MethodDescriptor, String> {
     let (service, rpc) = name.rsplit_once(['/', '.']).unwrap_or(("", name));
     let wanted = plain(rpc);
     // `get_presencedefinition` is the operation of `GetOrganizationPresence`,

@@ -8,6 +8,7 @@ use clap::Args;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::args::ConfigErrors;
 use crate::tls;
 use crate::tls::pem::{self, Identity};
 use peer::KeepingVerifier;
@@ -60,22 +61,28 @@ impl TlsArgs {
     }
 
     /// Reads the files that the flags name.
-    pub(super) fn client(&self) -> Result<ClientTls, String> {
-        let authorities = self.tls_ca.as_ref().map(|path| {
-            pem::authorities(path).map_err(|wrong| format!("--tls-ca: `{path}` {wrong}"))
-        });
-        let identity = Identity::from_files(
+    pub(super) fn client(&self) -> Result<ClientTls, Vec<String>> {
+        let mut errors = ConfigErrors::default();
+        let authorities = self.tls_ca.as_ref();
+        let authorities = authorities.map(|path| errors.parse("tls-ca", path, pem::authorities));
+        let identity = errors.take_all(Identity::from_files(
             ("--tls-cert", self.tls_cert.as_deref()),
             ("--tls-key", self.tls_key.as_deref()),
-        )?;
-        let has_certificate = identity.is_some();
+        ));
         let name = self.tls_server_name.as_ref().map(|name| {
-            ServerName::try_from(name.clone())
-                .map_err(|_| format!("--tls-server-name: `{name}` is not the name of a server"))
+            errors.parse("tls-server-name", name, |name| {
+                ServerName::try_from(name.to_owned())
+                    .map_err(|_| "is not the name of a server".to_owned())
+            })
         });
-        let verifier = tls::verifier(authorities.transpose()?)
-            .map_err(|wrong| format!("{wrong}; give --tls-ca"))?;
-        let mut config = tls::client(Some(RootCertStore::empty()), identity, b"h2")?;
+        let (Some(identity), false) = (identity, errors.count() > 0) else {
+            return Err(errors.into_vec());
+        };
+        let has_certificate = identity.is_some();
+        let verifier = tls::verifier(authorities.flatten())
+            .map_err(|wrong| vec![format!("{wrong}; give --tls-ca")])?;
+        let config = tls::client(Some(RootCertStore::empty()), identity, b"h2");
+        let mut config = config.map_err(|wrong| vec![wrong])?;
         let peer = Peer::default();
         let keeping = KeepingVerifier {
             verifier,
@@ -87,7 +94,7 @@ impl TlsArgs {
             .set_certificate_verifier(Arc::new(keeping));
         Ok(ClientTls {
             config: Arc::new(config),
-            name: name.transpose()?,
+            name: name.flatten(),
             ca_file: self.tls_ca.clone(),
             has_certificate,
             peer,

@@ -33,7 +33,17 @@ impl Token {
             return Err(format!("no token: {HOW}"));
         };
         let token = without_word(given.trim(), "authorization:");
-        let token = without_word(token, "bearer");
+        let mut token = without_word(token, "bearer");
+        // Given with the word, in a variable that a script puts it before, too.
+        while without_word(token, "bearer").len() < token.len() {
+            token = without_word(token, "bearer");
+        }
+        if let Some(scheme) = other_scheme(token) {
+            return Err(format!(
+                "the token is of the scheme `{scheme}`, and the gateway takes a bearer token, as \
+                 Genesys Cloud's OAuth issues it: give that alone"
+            ));
+        }
         if token.is_empty() {
             return Err(format!(
                 "the token is empty (is the variable set that it comes from?): {HOW}"
@@ -67,6 +77,16 @@ impl Token {
             (None, None) => Ok(token.to_owned()),
         }
     }
+}
+
+/// The scheme of credentials that are no bearer token.
+fn other_scheme(token: &str) -> Option<&'static str> {
+    let schemes = ["Basic", "Digest", "Negotiate", "Token", "ApiKey"];
+    let is_it = |scheme: &&str| {
+        let rest = without_word(token, scheme);
+        rest.len() < token.len() && !rest.is_empty()
+    };
+    schemes.into_iter().find(is_it)
 }
 
 /// Takes a word, in any case, from the start of a text.
@@ -103,12 +123,15 @@ mod tests {
             "Bearer secret",
             "bearer  secret\n",
             "BEARER secret",
+            "Bearer Bearer secret",
             "Authorization: Bearer secret",
             "authorization:secret",
         ] {
             assert_eq!(clean(given), Ok("secret".to_owned()), "{given:?}");
         }
-        assert_eq!(clean("bearer-1"), Ok("bearer-1".to_owned()));
+        for token in ["bearer-1", "basic", "basic-1"] {
+            assert_eq!(clean(token), Ok(token.to_owned()));
+        }
     }
 
     #[test]
@@ -123,6 +146,8 @@ mod tests {
             ("s3crét", "not ASCII"),
             ("$S3CRET", "in double quotes"),
             ("\"s3cret\"", "begins with `\"`"),
+            ("basic s3cret=", "of the scheme `Basic`"),
+            ("Authorization: Digest s3cret", "of the scheme `Digest`"),
         ] {
             let wrong = clean(given).unwrap_err();
             assert!(wrong.contains(expected), "{given:?}: {wrong}");

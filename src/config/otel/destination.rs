@@ -81,12 +81,11 @@ fn identity(env: &mut Env<'_>, signal: &str) -> Option<Identity> {
     let names = ["CLIENT_CERTIFICATE", "CLIENT_KEY"].map(|suffix| variable(signal, suffix));
     let [cert, key] = names.each_ref().map(|name| env.text(name));
     let (cert, key) = (cert.as_deref(), key.as_deref());
-    Identity::from_files(
+    let identity = Identity::from_files(
         (&names[0], cert.map(str::trim)),
         (&names[1], key.map(str::trim)),
-    )
-    .map_err(|error| env.errors.add(error))
-    .ok()?
+    );
+    env.errors.take_all(identity)?
 }
 
 /// Checks the headers, which the exporters parse themselves. Errors do not

@@ -47,7 +47,8 @@ fn an_address_that_cannot_be_listened_on_is_rejected_with_what_would_be_right() 
     for (address, expected) in [
         (
             "50051",
-            "is a port alone: write `:50051` for all addresses, or `localhost:50051`",
+            "is a port alone: write `127.0.0.1:50051` for this machine alone, or `:50051` for all \
+             addresses",
         ),
         ("127.0.0.1", "has no port: write `127.0.0.1:PORT`"),
         ("localhost", "has no port: write `localhost:PORT`"),
@@ -218,6 +219,57 @@ fn an_unknown_flag_is_rejected_with_a_similar_one() {
         for expected in [expected.as_str(), tip] {
             assert!(refused.stderr.contains(expected), "{refused:#?}");
         }
+    }
+}
+
+#[test]
+fn a_flag_of_another_program_or_command_is_rejected_with_what_there_is_instead() {
+    for (given, expected) in [
+        (&["serve", "--token=any"][..], "each call brings its token"),
+        (&["serve", "--port=50051"], "the flag is --listen"),
+        (&["serve", "--verbose"], "`RUST_LOG=debug`"),
+        (
+            &["serve", "--sandbox", "--users=3"],
+            "has the variable PRESENCE_GATEWAY_SANDBOX_USERS for it",
+        ),
+        (
+            &["serve", "--sandbox", "--user=3"],
+            "has the variable PRESENCE_GATEWAY_SANDBOX_USERS for it",
+        ),
+        (&["--sandbox"], "`presence-gateway serve --sandbox`"),
+        (&["--list"], "`presence-gateway call --list`"),
+        (
+            &["getUserPresence"],
+            "`presence-gateway call GetUserPresence`",
+        ),
+    ] {
+        let rejected = run(given, &[]);
+        assert_eq!(rejected.code, Some(64), "{rejected:#?}");
+        assert!(rejected.stderr.contains(expected), "{rejected:#?}");
+    }
+    // A flag that has little in common with the wrong one is not proposed.
+    for given in [["serve", "--colour"], ["sandbox", "--colour"]] {
+        let rejected = run(&given, &[]);
+        assert!(!rejected.stderr.contains("similar"), "{rejected:#?}");
+    }
+}
+
+#[test]
+fn an_upstream_url_without_a_scheme_is_rejected_with_the_right_one_and_the_region() {
+    for (url, expected) in [
+        (
+            "api.mypurecloud.com",
+            "has no scheme: write `https://api.mypurecloud.com`, or `--region us-east-1`",
+        ),
+        (
+            "vendor.example:8443",
+            "has no scheme: write `https://vendor.example:8443`",
+        ),
+    ] {
+        let rejected = run(&["serve", "--upstream-url", url], &[]);
+        let expected = format!("--upstream-url: `{url}` {expected}");
+        let errors = rejected.config_errors();
+        assert!(errors[0].starts_with(&expected), "{errors:?}");
     }
 }
 

@@ -51,7 +51,10 @@ fn a_failed_call_prints_its_status_with_the_details() {
     }
     let wrong = get("..");
     assert_eq!(wrong.code, Some(1), "{wrong:#?}");
-    assert!(wrong.stderr.contains("\n    user_id: "), "{wrong:#?}");
+    assert!(
+        wrong.stderr.contains("\n    user_id (in JSON `userId`): "),
+        "{wrong:#?}"
+    );
     for run in [missing, wrong] {
         assert!(!run.stderr.contains("secret-token"), "{run:#?}");
     }

@@ -59,11 +59,6 @@ const MALFORMED: &[(&str, &str, &str)] = &[
         "`gzip` and `none`",
     ),
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/none", "cannot be read"),
-    (
-        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
-        "k.pem",
-        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE too",
-    ),
     ("OTEL_TRACES_EXPORTER", "oltp", "`otlp` and `none`"),
     ("OTEL_TRACES_EXPORTER", "otlp,none", "must stand alone"),
     ("OTEL_METRICS_EXPORTER", "promethus", "`otlp` and `none`"),
@@ -112,6 +107,22 @@ fn a_malformed_value_is_reported_with_its_variable_and_the_remedy() {
         );
         assert!(reported[0].contains(remedy), "{reported:?}");
     }
+}
+
+#[test]
+fn a_key_that_is_missing_and_has_no_certificate_is_reported_for_both() {
+    let key = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
+    let reported = problems(&[(key, "/none")]);
+    let [unreadable, alone] = &reported[..] else {
+        panic!("{reported:?}");
+    };
+    let start = format!("{key}: `/none`");
+    assert!(
+        unreadable.starts_with(&format!("{start} cannot be read")),
+        "{reported:?}"
+    );
+    let needs = format!("{start} needs OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE too");
+    assert_eq!(*alone, needs);
 }
 
 #[test]

@@ -65,6 +65,14 @@ fn every_unusable_file_is_reported_with_the_reason() {
     ] {
         assert_eq!(problems(&alone), [needs]);
     }
+    let missing = folder.path().join("missing.pem").display().to_string();
+    assert_eq!(
+        problems(&["--tls-cert", &missing]),
+        [
+            "--tls-cert: `/missing.pem` cannot be read: No such file or directory (os error 2)",
+            "--tls-cert: `/missing.pem` needs --tls-key too",
+        ]
+    );
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn only_a_caller_that_trusts_the_authority_is_served() {
         (call(address, &[]), ""),
         (
             call(&https, &["--tls-ca", &foreign]),
-            "of a CA that is not trusted",
+            "not issued by the authority in --tls-ca",
         ),
         (
             call(

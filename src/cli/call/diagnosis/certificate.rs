@@ -7,14 +7,20 @@ use webpki::EndEntityCert;
 
 use crate::cli::call::channel::Gateway;
 use crate::cli::call::tls::ClientTls;
+use crate::tls::certificate::issuer_and_subject;
+use crate::tls::pem;
+
+/// How many CAs of a file are named.
+const SHOWN: usize = 3;
 
 /// What is wrong with the certificate, and a hint.
 pub(super) fn explain(gateway: &Gateway, tls: &ClientTls, wrong: &Wrong) -> (String, String) {
     match wrong {
-        // The last two: a trusted CA has the name of the issuer, but another key.
-        Wrong::UnknownIssuer
-        | Wrong::BadSignature
-        | Wrong::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => untrusted(tls),
+        Wrong::UnknownIssuer => untrusted(tls, false),
+        // A trusted CA has the name of the issuer, but another key.
+        Wrong::BadSignature | Wrong::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            untrusted(tls, true)
+        }
         Wrong::UnsupportedSignatureAlgorithmContext { .. } => (
             "the server's certificate is signed by an algorithm that is not supported".to_owned(),
             "issue one with ECDSA, Ed25519 or RSA of 2048 bits or more, and SHA-256 or longer"
@@ -62,33 +68,84 @@ fn rejected(wrong: &Wrong) -> (String, String) {
 }
 
 /// A certificate of an issuer that is not trusted.
-fn untrusted(tls: &ClientTls) -> (String, String) {
-    let is_self_signed = is_self_signed(tls);
-    let what = if is_self_signed {
-        "the server's certificate is self-signed, and not trusted here"
-    } else {
-        "the server's certificate is of a CA that is not trusted here"
+fn untrusted(tls: &ClientTls, has_name: bool) -> (String, String) {
+    let (issuer, subject) = names(tls);
+    let Some(file) = &tls.ca_file else {
+        return untrusted_by_the_system(tls, &issuer, &subject);
     };
-    let hint = match (&tls.ca_file, is_self_signed) {
-        (None, true) => {
-            "if it is the gateway's, trust it: --tls-ca FILE with this very certificate \
-                         (PEM), which is its own authority"
-                .to_owned()
-        }
-        (None, false) => {
-            "give the CA that issued it: --tls-ca FILE (PEM); or the gateway does not \
-                          send its intermediate certificates"
-                .to_owned()
-        }
-        (Some(file), true) => format!(
-            "`{file}` (--tls-ca) has other certificates: it must have this very certificate"
+    if is_self_signed(tls) {
+        return (
+            format!(
+                "the server's certificate, of {subject}, is self-signed, and is not the one in \
+                 --tls-ca"
+            ),
+            format!("`{file}` (--tls-ca) must have this very certificate (PEM)"),
+        );
+    }
+    if has_name {
+        return (
+            format!(
+                "the server's certificate, of {subject}, is not issued by the authority in \
+                 --tls-ca: that has the name of the issuer, {issuer}, but another key"
+            ),
+            format!(
+                "`{file}` (--tls-ca) may be an earlier CA of the same name: it must have the CA \
+                 that issued the certificate"
+            ),
+        );
+    }
+    let known = authorities(file);
+    (
+        format!(
+            "the server's certificate, of {subject}, is not issued by the authority in --tls-ca, \
+             but by {issuer}"
         ),
-        (Some(file), false) => format!(
-            "`{file}` (--tls-ca) has other CAs: it must have the CA that issued the certificate; \
-             or the gateway does not send its intermediate certificates"
+        format!(
+            "`{file}` (--tls-ca) has {known}: it must have {issuer}, or the gateway must send the \
+             intermediate certificates up to one that it has"
         ),
-    };
-    (what.to_owned(), hint)
+    )
+}
+
+/// The same where the CAs of the system are trusted.
+fn untrusted_by_the_system(tls: &ClientTls, issuer: &str, subject: &str) -> (String, String) {
+    if is_self_signed(tls) {
+        return (
+            format!("the server's certificate, of {subject}, is self-signed, and not trusted here"),
+            "if it is the gateway's, trust it: --tls-ca FILE with this very certificate (PEM), \
+             which is its own authority"
+                .to_owned(),
+        );
+    }
+    (
+        format!(
+            "the server's certificate, of {subject}, is of a CA that is not trusted here: \
+             {issuer}"
+        ),
+        "give the CA that issued it: --tls-ca FILE (PEM); or the gateway does not send its \
+         intermediate certificates"
+            .to_owned(),
+    )
+}
+
+/// The issuer and the subject of the server's certificate.
+fn names(tls: &ClientTls) -> (String, String) {
+    let peer = tls.peer.lock();
+    let names = peer.as_ref().and_then(|der| issuer_and_subject(der));
+    let unknown = || "an unknown name".to_owned();
+    names.unwrap_or_else(|| (unknown(), unknown()))
+}
+
+/// The names of the CAs in a file.
+fn authorities(file: &str) -> String {
+    let certificates = pem::file(file).and_then(|pem| pem::certificates(&pem));
+    let certificates = certificates.unwrap_or_default().into_iter();
+    let names = certificates.filter_map(|der| Some(issuer_and_subject(&der)?.1));
+    let names: Vec<String> = names.take(SHOWN).collect();
+    match names[..] {
+        [] => "other CAs".to_owned(),
+        _ => names.join(", "),
+    }
 }
 
 /// A certificate of a CA that the server uses for itself.

@@ -7,6 +7,8 @@ use tonic::Code;
 use tonic_types::pb::{ErrorInfo, RetryInfo};
 
 use super::details::seconds;
+use crate::cli::call::lister::listers;
+use crate::cli::call::request::quoted;
 use crate::error::{DOMAIN, Reason, VENDOR_DOMAIN};
 
 /// The keys of `ErrorInfo` with the permissions that a call needs.
@@ -20,13 +22,36 @@ pub(super) fn advice(code: Code, details: &[Any], method: &MethodDescriptor) -> 
     };
     let retry: Option<RetryInfo> = detail(details, "google.rpc.RetryInfo");
     let retry = retry.as_ref().and_then(seconds);
-    let rpc = method.name();
     if info.domain == DOMAIN {
         let mut reasons = Reason::ALL.iter();
         let reason = reasons.find(|reason| reason.as_str() == info.reason)?;
-        return Some(own(*reason, retry.as_deref(), rpc));
+        return Some(match reason {
+            Reason::UpstreamError => upstream(code, &info, retry.as_deref(), method),
+            reason => own(*reason, retry.as_deref(), method),
+        });
     }
-    (info.domain == VENDOR_DOMAIN).then(|| vendor(code, &info, retry.as_deref(), rpc))
+    (info.domain == VENDOR_DOMAIN).then(|| vendor(code, &info, retry.as_deref(), method))
+}
+
+/// About an error response without a code of the vendor.
+fn upstream(
+    code: Code,
+    info: &ErrorInfo,
+    retry: Option<&str>,
+    method: &MethodDescriptor,
+) -> String {
+    match code {
+        Code::Unauthenticated
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::Unavailable => {
+            let vendor = vendor(code, info, retry, method);
+            format!("{vendor}; or what answered the gateway is a proxy, not Genesys Cloud")
+        }
+        _ => "what answered the gateway may not be Genesys Cloud: tell its operator (--region, \
+             --upstream-url, --upstream-proxy)"
+            .to_owned(),
+    }
 }
 
 fn detail<M: Message + Default>(details: &[Any], name: &str) -> Option<M> {
@@ -50,16 +75,26 @@ fn without_details(code: Code) -> Option<String> {
     }
 }
 
+/// Where the ids of a request come from, after a hint.
+fn sources(method: &MethodDescriptor) -> String {
+    let sources = listers(&method.input()).into_iter();
+    let sources = sources
+        .map(|(field, rpc)| format!("; `presence-gateway call {rpc}` lists what `{field}` may be"));
+    sources.collect()
+}
+
 /// About a reason of the gateway.
-fn own(reason: Reason, retry: Option<&str>, rpc: &str) -> String {
+fn own(reason: Reason, retry: Option<&str>, method: &MethodDescriptor) -> String {
+    let rpc = method.name();
     let wait = match retry {
         Some(delay) => format!("repeat it after {delay}"),
         None => "repeat it after a while".to_owned(),
     };
     match reason {
         Reason::InvalidRequest => format!(
-            "correct the field that BadRequest names; `presence-gateway call {rpc} --describe` has \
-             what it may be"
+            "correct the field that BadRequest names; a request that is right: \
+             `presence-gateway call {rpc} {}`; --describe has what the fields may be",
+            quoted(method)
         ),
         Reason::MissingToken => {
             "a proxy took the token away: it must pass `authorization` on".to_owned()
@@ -78,16 +113,14 @@ fn own(reason: Reason, retry: Option<&str>, rpc: &str) -> String {
             "the gateway does not reach Genesys Cloud: repeat it, then tell its operator".to_owned()
         }
         Reason::UpstreamConnectionLost => "repeat it".to_owned(),
-        Reason::UpstreamError => {
-            "what answered the gateway may not be Genesys Cloud: tell its operator (--region, \
-             --upstream-url, --upstream-proxy)"
-                .to_owned()
-        }
+        // `upstream` explains it by its code.
+        Reason::UpstreamError => wait,
         Reason::UpstreamRedirect => {
             "the region or the URL of the gateway is wrong: tell its operator".to_owned()
         }
         Reason::UnreadableAnswer => {
-            "a read changed nothing; a write was applied, so do not repeat it; tell the operator"
+            "a read changed nothing; a write counts as applied: read before you repeat it; tell \
+             the operator"
                 .to_owned()
         }
         Reason::OutcomeUnknown => {
@@ -113,10 +146,13 @@ fn own(reason: Reason, retry: Option<&str>, rpc: &str) -> String {
 }
 
 /// About an error of the vendor.
-fn vendor(code: Code, info: &ErrorInfo, retry: Option<&str>, rpc: &str) -> String {
+fn vendor(code: Code, info: &ErrorInfo, retry: Option<&str>, method: &MethodDescriptor) -> String {
+    let rpc = method.name();
     match code {
         Code::InvalidArgument => format!(
-            "correct the request; `presence-gateway call {rpc} --describe` has what its fields may be"
+            "correct the request; `presence-gateway call {rpc} --describe` has what its fields \
+             may be{}",
+            sources(method)
         ),
         Code::Unauthenticated => {
             "Genesys Cloud rejects the token: it has expired, was revoked, or is of another region \
@@ -137,7 +173,10 @@ fn vendor(code: Code, info: &ErrorInfo, retry: Option<&str>, rpc: &str) -> Strin
             }
             _ => "the token's user or OAuth client lacks a permission".to_owned(),
         },
-        Code::NotFound => "check the ids in the request: Genesys Cloud has no such resource".to_owned(),
+        Code::NotFound => format!(
+            "check the ids in the request: Genesys Cloud has no such resource{}",
+            sources(method)
+        ),
         Code::AlreadyExists | Code::Aborted => {
             "it conflicts with the current state: read that, then decide".to_owned()
         }

@@ -1,7 +1,7 @@
 //! The details of a status as lines for people.
 
 use prost::Message;
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, MessageDescriptor};
 use prost_types::Any;
 use tonic_types::pb;
 
@@ -9,15 +9,15 @@ use crate::cli::call::json::to_json;
 use crate::proto::{self, v1::BulkWriteReport, v1::IndexRange};
 
 /// A detail: its type, and a line for each of its values.
-pub(super) fn text(detail: &Any) -> String {
+pub(super) fn text(detail: &Any, request: &MessageDescriptor) -> String {
     let name = detail.type_url.rsplit('/').next().unwrap_or_default();
-    let lines = lines(name, detail).unwrap_or_else(|| vec![json(name, detail)]);
+    let lines = lines(name, detail, request).unwrap_or_else(|| vec![json(name, detail)]);
     let lines: String = lines.iter().map(|line| format!("    {line}\n")).collect();
     format!("  {name}\n{lines}")
 }
 
 /// The lines of a detail of a known type.
-fn lines(name: &str, detail: &Any) -> Option<Vec<String>> {
+fn lines(name: &str, detail: &Any, request: &MessageDescriptor) -> Option<Vec<String>> {
     let lines = match name {
         "google.rpc.ErrorInfo" => {
             let info: pb::ErrorInfo = decode(detail)?;
@@ -39,7 +39,8 @@ fn lines(name: &str, detail: &Any) -> Option<Vec<String>> {
         "google.rpc.BadRequest" => {
             let bad: pb::BadRequest = decode(detail)?;
             let line = |violation: pb::bad_request::FieldViolation| {
-                format!("{}: {}", violation.field, violation.description)
+                let field = field(&violation.field, request);
+                format!("{field}: {}", violation.description)
             };
             bad.field_violations.into_iter().map(line).collect()
         }
@@ -61,6 +62,27 @@ fn lines(name: &str, detail: &Any) -> Option<Vec<String>> {
         _ => return None,
     };
     Some(lines)
+}
+
+/// The path of a field, with its name in JSON where that is another.
+fn field(path: &str, request: &MessageDescriptor) -> String {
+    match json_path(path, request) {
+        Some(json) if json != path => format!("{path} (in JSON `{json}`)"),
+        _ => path.to_owned(),
+    }
+}
+
+/// The path of a field in JSON: `body[3].presenceDefinition.id`.
+fn json_path(path: &str, request: &MessageDescriptor) -> Option<String> {
+    let mut message = Some(request.clone());
+    let parts = path.split('.').map(|part| {
+        let (name, index) = part.split_at(part.find('[').unwrap_or(part.len()));
+        let field = message.take()?.get_field_by_name(name)?;
+        message = field.kind().as_message().cloned();
+        Some(format!("{}{index}", field.json_name()))
+    });
+    let parts: Option<Vec<String>> = parts.collect();
+    Some(parts?.join("."))
 }
 
 fn decode<M: Message + Default>(detail: &Any) -> Option<M> {
@@ -101,4 +123,39 @@ fn json(name: &str, detail: &Any) -> String {
         to_json(&message, false).ok()
     };
     json().unwrap_or_else(|| "of a type not known here".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_shown_with_its_name_in_json_where_that_is_another() {
+        let request = |name: &str| {
+            let name = format!("genesys.presence.v1.{name}Request");
+            proto::pool().get_message_by_name(&name).unwrap()
+        };
+        for (rpc, path, shown) in [
+            ("GetUserPresence", "user_id", "user_id (in JSON `userId`)"),
+            (
+                "GetUsersPresencesPurecloudBulk",
+                "ids[3]",
+                "ids[3] (in JSON `id[3]`)",
+            ),
+            (
+                "PutUsersPresencesBulk",
+                "body[7].presence_definition.id",
+                "body[7].presence_definition.id (in JSON `body[7].presenceDefinition.id`)",
+            ),
+            ("PatchUserPresence", "body.message", "body.message"),
+            ("PatchUserPresence", "of the vendor", "of the vendor"),
+            (
+                "PatchUserPresence",
+                "body.message.deeper",
+                "body.message.deeper",
+            ),
+        ] {
+            assert_eq!(field(path, &request(rpc)), shown);
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! A wrong value of a request: what it is, and what it must be.
 
 use prost_reflect::{FieldDescriptor, Kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::fields::accepts;
 use crate::cli::call::describe::kind;
+use crate::cli::call::lister::lister;
 use crate::cli::call::template::DATE_TIME;
 use crate::proto::TIMESTAMP;
 
@@ -18,13 +19,41 @@ pub(super) fn wrong_value(path: &str, value: &Value, field: &FieldDescriptor) ->
     } else if field.is_list() {
         format!("a list in brackets, of {}", one(field))
     } else {
-        one(field)
+        single(value, field)
     };
     format!("`{path}` is {}, and must be {right}", shown(value))
 }
 
 pub(super) fn wrong_element(path: &str, value: &Value, field: &FieldDescriptor) -> String {
-    format!("`{path}` is {}, and must be {}", shown(value), one(field))
+    let right = single(value, field);
+    format!("`{path}` is {}, and must be {right}", shown(value))
+}
+
+/// What a single value of a field is, and the given one in the right form.
+fn single(value: &Value, field: &FieldDescriptor) -> String {
+    match (field.kind(), value) {
+        (Kind::String, Value::Bool(_) | Value::Number(_)) => {
+            format!("{}: write \"{value}\"", one(field))
+        }
+        (Kind::Message(message), Value::String(text))
+            if message.get_field_by_name("id").is_some() =>
+        {
+            let id = if is_uuid(text) { text } else { "…" };
+            let right = json!({field.json_name(): {"id": id}});
+            let list = match lister(message.name()) {
+                Some(rpc) => format!("; `presence-gateway call {rpc}` lists the ids"),
+                None => String::new(),
+            };
+            format!("{}: write {right}{list}", one(field))
+        }
+        _ => one(field),
+    }
+}
+
+/// Whether a text is the id of a resource.
+fn is_uuid(text: &str) -> bool {
+    let is_part = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split('-').map(str::len).eq([8, 4, 4, 4, 12]) && text.split('-').all(is_part)
 }
 
 /// What a single value of a field is.

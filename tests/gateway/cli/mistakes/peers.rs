@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -32,6 +34,10 @@ impl Peers {
         let other = Authority::new();
         values.push(("ca", files.file("ca.pem", &authority.pem)));
         values.push(("other-ca", files.file("other-ca.pem", &other.pem)));
+        values.push((
+            "named-ca",
+            files.file("named-ca.pem", &named_ca("Another CA")),
+        ));
         let client = other.issue(&["client"]);
         values.push(("client-cert", files.file("client.pem", &client.cert)));
         values.push(("client-key", files.file("client.key", &client.key)));
@@ -99,6 +105,10 @@ impl Peers {
             .local_addr()
             .unwrap();
         values.push(("closed", closed.to_string()));
+        let upstream = format!("http://{closed}");
+        let cut_off = ServerProcess::start(&["serve", "--upstream-url", &upstream], &[]);
+        values.push(("cut-off", cut_off.address.clone()));
+        servers.push(cut_off);
         let web = |stream: TcpStream| answer(stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
         values.push(("web", serve(web).await));
         values.push((
@@ -129,9 +139,23 @@ impl Peers {
     }
 }
 
+/// The certificate of a CA with this name.
+fn named_ca(name: &str) -> String {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    let key = KeyPair::generate().unwrap();
+    params.self_signed(&key).unwrap().pem()
+}
+
 /// A certificate for localhost that is its own authority, until a year.
 fn self_signed(is_ca: IsCa, until: i32) -> IssuedCertificate {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "localhost");
     params.is_ca = is_ca;
     params.not_after = date_time_ymd(until, 1, 1);
     params.not_before = date_time_ymd(2020, 1, 1);
@@ -150,6 +174,8 @@ fn vendor(received: &ReceivedRequest) -> axum::response::Response {
     };
     match received.path().split('/').nth(4) {
         Some("401") => code(401, "bad.credentials"),
+        Some("403-bare") => reply(403, ""),
+        Some("login") => reply(200, "<html>s3cret</html>"),
         Some("403") => code(403, "missing.permissions"),
         Some("409") => code(409, "general.conflict"),
         Some("500") => code(500, "internal.server.error"),

@@ -107,21 +107,35 @@ pub const MISTAKES: &[Mistake] = &[
         &[RPC, "--address", "https://{tls}"],
         &[
             "cannot call {tls}",
-            "of a CA that is not trusted",
+            "of a CA that is not trusted here: `CN=test authority`",
             "--tls-ca FILE",
         ],
     ),
     failed(
         "another CA",
+        &[RPC, "--address", "{tls}", "--tls-ca", "{named-ca}"],
+        &[
+            "cannot call {tls}",
+            "not issued by the authority in --tls-ca, but by `CN=test authority`",
+            "`{named-ca}` (--tls-ca) has `CN=Another CA`",
+        ],
+    ),
+    failed(
+        "another CA of the same name",
         &[RPC, "--address", "{tls}", "--tls-ca", "{other-ca}"],
-        &["cannot call {tls}", "`{other-ca}` (--tls-ca) has other CAs"],
+        &[
+            "cannot call {tls}",
+            "not issued by the authority in --tls-ca: that has the name of the issuer, \
+             `CN=test authority`, but another key",
+            "`{other-ca}` (--tls-ca) may be an earlier CA",
+        ],
     ),
     failed(
         "a self-signed certificate",
         &[RPC, "--address", "https://{self-signed}"],
         &[
             "cannot call {self-signed}",
-            "is self-signed",
+            "of `CN=localhost`, is self-signed",
             "--tls-ca FILE",
             "its own authority",
         ],

@@ -27,7 +27,32 @@ pub const MISTAKES: &[Mistake] = &[
     rejected(
         "a misspelt flag",
         &[RPC, "--addr", "a"],
-        &["'--addr'", "'--address'"],
+        &["no flag `--addr`; did you mean `--address`?"],
+    ),
+    rejected(
+        "the beginning of a field as a flag",
+        &[USER, "--user", "a"],
+        &["no flag `--user`", "'{\"userId\": …}'"],
+    ),
+    rejected(
+        "a flag like no other",
+        &[USER, "--colour"],
+        &["there is no flag `--colour`\n", "--help lists the flags"],
+    ),
+    rejected(
+        "more output",
+        &[USER, "--verbose"],
+        &["no flag `--verbose`", "leave it out"],
+    ),
+    rejected(
+        "an RPC that is listed",
+        &["--list", USER],
+        &["`presence-gateway call GetUserPresencesPurecloud --describe`"],
+    ),
+    rejected(
+        "the sandbox of the gateway",
+        &[USER, "--sandbox"],
+        &["no flag `--sandbox`", "`presence-gateway serve --sandbox`"],
     ),
     rejected(
         "no certificate checks",
@@ -87,6 +112,12 @@ pub const MISTAKES: &[Mistake] = &[
         "a token without a value",
         &[RPC, "--token"],
         &["--token has no value"],
+    )
+    .with(&[]),
+    rejected(
+        "another scheme than Bearer",
+        &[RPC, "--token", "Basic YWJj"],
+        &["the scheme `Basic`", "takes a bearer token"],
     )
     .with(&[]),
     rejected(
@@ -153,6 +184,15 @@ pub const MISTAKES: &[Mistake] = &[
         "a client certificate without its key",
         &[RPC, "--tls-cert", "{client-cert}"],
         &["--tls-cert: `{client-cert}` needs --tls-key too"],
+    ),
+    rejected(
+        "files that do not exist",
+        &[RPC, "--tls-cert", "/no/cert", "--tls-ca", "/no/ca"],
+        &[
+            "--tls-ca: `/no/ca` cannot be read",
+            "--tls-cert: `/no/cert` cannot be read",
+            "--tls-cert: `/no/cert` needs --tls-key too",
+        ],
     ),
     rejected(
         "several mistakes at once",

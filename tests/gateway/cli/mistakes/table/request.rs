@@ -147,7 +147,23 @@ pub const MISTAKES: &[Mistake] = &[
     rejected(
         "a number in place of a text",
         &[USER, r#"{"userId": 42}"#],
-        &["`userId` is the number 42, and must be a text in double quotes"],
+        &["`userId` is the number 42, and must be a text in double quotes: write \"42\""],
+    ),
+    rejected(
+        "a truth in place of a text",
+        &["GetPresenceDefinitions", r#"{"deactivated": true}"#],
+        &["`deactivated` is true, and must be a text in double quotes: write \"true\""],
+    ),
+    rejected(
+        "the name of a presence definition in place of its id",
+        &[
+            "PatchUserPresence",
+            r#"{"body": {"presenceDefinition": "Available"}}"#,
+        ],
+        &[
+            "write {\"presenceDefinition\":{\"id\":\"…\"}}",
+            "`presence-gateway call GetPresenceDefinitions` lists the ids",
+        ],
     ),
     rejected(
         "one id in place of a list",

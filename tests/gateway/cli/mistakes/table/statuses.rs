@@ -8,9 +8,32 @@ pub const MISTAKES: &[Mistake] = &[
         &[USER, "{}", "--address", "{gateway}"],
         &[
             "INVALID_ARGUMENT: ",
-            "user_id: must not be empty",
+            "user_id (in JSON `userId`): must not be empty",
             "reason: INVALID_REQUEST",
+            "`presence-gateway call GetUserPresencesPurecloud '{\"userId\": \"00000000-",
             "--describe",
+        ],
+    ),
+    failed(
+        "no request",
+        &["GetUserPresence", "--address", "{gateway}"],
+        &[
+            "INVALID_ARGUMENT: ",
+            "source_id (in JSON `sourceId`): must not be empty",
+            "`presence-gateway call GetUserPresence '{\"userId\": ",
+        ],
+    ),
+    failed(
+        "a presence definition that does not exist",
+        &[
+            "PatchUserPresencesPurecloud",
+            r#"{"userId": "00000000-0000-4000-8000-000000000001", "body": {"presenceDefinition": {"id": "nope"}}}"#,
+            "--address",
+            "{gateway}",
+        ],
+        &[
+            "domain: genesys.cloud",
+            "`presence-gateway call GetPresenceDefinitions` lists what `presenceDefinition.id` may be",
         ],
     ),
     failed(
@@ -75,6 +98,41 @@ pub const MISTAKES: &[Mistake] = &[
             "PERMISSION_DENIED: ",
             "required_permissions: presence:userPresence:edit",
             "hint: PatchUserPresencesPurecloud needs presence:userPresence:edit",
+        ],
+    ),
+    failed(
+        "a permission that the token lacks, by the answer of a proxy",
+        &[
+            "PatchUserPresencesPurecloud",
+            r#"{"userId": "403-bare", "body": {}}"#,
+            "--address",
+            "{failing}",
+        ],
+        &[
+            "PERMISSION_DENIED: ",
+            "reason: UPSTREAM_ERROR",
+            "hint: PatchUserPresencesPurecloud needs presence:userPresence:edit",
+            "a proxy, not Genesys Cloud",
+        ],
+    ),
+    failed(
+        "a login page in place of the vendor",
+        &[USER, r#"{"userId": "login"}"#, "--address", "{failing}"],
+        &[
+            "INTERNAL: ",
+            "reason: UNREADABLE_ANSWER",
+            "http_status: 200",
+            "it is an HTML page",
+            "a login page",
+        ],
+    ),
+    failed(
+        "a gateway that does not reach its vendor",
+        &[USER, r#"{"userId": "a"}"#, "--address", "{cut-off}"],
+        &[
+            "UNAVAILABLE: the gateway cannot connect to the presence API at {closed}: ",
+            "tcp connect error: Connection refused",
+            "hint: the gateway does not reach Genesys Cloud",
         ],
     ),
     failed(

@@ -1,0 +1,40 @@
+//! Flags and RPCs that stand where a command is expected.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Error};
+
+use super::call;
+
+/// Explains an error of the parser about the first argument of the program.
+pub(super) fn explain(error: &Error, program: &Command) -> Option<String> {
+    let (kind, right) = match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let flag = text(error, ContextKind::InvalidArg)?;
+            let name = flag.strip_prefix("--")?;
+            let has_it = |command: &&Command| {
+                let mut arguments = command.get_arguments();
+                arguments.any(|argument| argument.get_long() == Some(name))
+            };
+            let command = program.get_subcommands().find(has_it)?;
+            let right = format!("presence-gateway {} {flag}", command.get_name());
+            (format!("`{flag}` needs a command before it"), right)
+        }
+        ErrorKind::InvalidSubcommand => {
+            let given = text(error, ContextKind::InvalidSubcommand)?;
+            let rpc = call::rpc_name::find(given).ok()?;
+            let right = format!("presence-gateway call {}", rpc.name());
+            (format!("`{given}` is an RPC, not a command"), right)
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "presence-gateway: {kind}: `{right}`\n  --help lists the commands\n"
+    ))
+}
+
+fn text(error: &Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        _ => None,
+    }
+}
