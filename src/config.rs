@@ -3,6 +3,7 @@
 //! clap collects the texts. They are parsed here, so that one start reports all
 //! errors, whether a value came from a flag or from a variable.
 
+mod budget;
 mod limits;
 mod listen;
 mod listeners;
@@ -22,6 +23,8 @@ use crate::logging::{self, LogFormat};
 use crate::server::Tls;
 use crate::telemetry::Settings;
 use crate::upstream::client::ClientOptions;
+use budget::BudgetArgs;
+pub use budget::SharedBudget;
 pub use limits::Limits;
 use limits::LimitsArgs;
 pub use listen::ListenAddress;
@@ -65,6 +68,9 @@ pub struct ServeArgs {
     #[command(flatten)]
     shutdown: ShutdownArgs,
 
+    #[command(flatten)]
+    budget: BudgetArgs,
+
     /// Send `traceparent` and `tracestate` to the vendor, even if no traces are exported
     #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_PROPAGATE_TRACE")]
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
@@ -94,6 +100,8 @@ pub struct Config {
     pub outbound: ClientOptions,
     /// The limits of calls and of requests to the vendor.
     pub limits: Limits,
+    /// The budget that replicas share, if they do.
+    pub budget: Option<SharedBudget>,
     /// TLS for callers, if they use it.
     pub tls: Option<Tls>,
     /// What traces and metrics are exported.
@@ -120,6 +128,8 @@ impl ServeArgs {
         let listeners = self.listeners.parse(&mut errors);
         let tls = self.tls.parse(&mut errors);
         let limits = self.limits.parse(&mut errors);
+        let requests = limits.map(|limits| limits.token_requests_per_minute);
+        let budget = self.budget.parse(requests, &mut errors);
         let shutdown = self.shutdown.parse(is_trial(target.as_ref()), &mut errors);
         let propagates = errors.parse("propagate-trace", &self.propagate_trace, parse_bool);
         let telemetry = otel::settings(&mut errors);
@@ -135,6 +145,7 @@ impl ServeArgs {
                 target: target?,
                 outbound: outbound?,
                 limits: limits?,
+                budget,
                 tls,
                 telemetry: Settings {
                     has_page: listeners.metrics.is_some(),

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::error::{Error, Reason};
-use crate::token_key::TokenKey;
+use crate::token_key::{TokenHasher, TokenKey};
 
 /// The longest `authorization` that is forwarded, in bytes. The vendor's tokens
 /// have about a hundred bytes, and no server in front of the vendor accepts longer
@@ -18,13 +18,13 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Takes the token from a call's headers.
+    /// Takes the token from a call's headers. Its key is made by `hasher`.
     ///
     /// # Errors
     ///
     /// [`Error::Unauthenticated`] unless there is exactly one `authorization`,
     /// and it is a bearer token.
-    pub fn from_headers(headers: &HeaderMap) -> Result<Self, Error> {
+    pub fn from_headers(headers: &HeaderMap, hasher: &TokenHasher) -> Result<Self, Error> {
         let malformed = |message| Err(Error::Unauthenticated(Reason::MalformedToken, message));
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let authorization = match (values.next(), values.next()) {
@@ -49,7 +49,7 @@ impl Caller {
                 "`authorization` is not a bearer token: it must be `Bearer`, one space and the token",
             );
         }
-        let key = TokenKey::new(authorization);
+        let key = hasher.key(authorization);
         // Copied, because the header's buffer holds all headers of the request.
         let copy = HeaderValue::from_bytes(authorization.as_bytes());
         let mut authorization = copy.unwrap_or_else(|_| authorization.clone());
@@ -89,7 +89,8 @@ mod tests {
         let values = values
             .iter()
             .map(|value| HeaderValue::from_bytes(value).unwrap());
-        Caller::from_headers(&values.map(|value| (header::AUTHORIZATION, value)).collect())
+        let headers = values.map(|value| (header::AUTHORIZATION, value)).collect();
+        Caller::from_headers(&headers, &TokenHasher::default())
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::deadline::{DeadlinePolicy, Drain};
 use crate::fair_share::FairShare;
 use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::telemetry::Telemetry;
+use crate::token_key::TokenHasher;
 use crate::upstream::regional::Regional;
 use connection::ConnectionPolicy;
 use discard::Discard;
@@ -94,6 +95,7 @@ impl Server {
     pub async fn new<S, F>(
         services: Regional<S>,
         limits: CallLimits,
+        token_hasher: TokenHasher,
         telemetry: Telemetry,
     ) -> io::Result<Self>
     where
@@ -107,6 +109,7 @@ impl Server {
         let services = pipeline::stack(
             services,
             limits,
+            token_hasher,
             drain.clone(),
             calls.clone(),
             concurrency,

@@ -7,6 +7,7 @@
 //! none of this exists.
 
 mod attempt;
+mod budget;
 mod call;
 mod drift;
 mod error_type;
@@ -26,6 +27,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracer;
 
 pub(crate) use attempt::{Attempt, Peer};
+pub use budget::BudgetDecisions;
 pub use call::CallTelemetry;
 pub(crate) use drift::DriftSampler;
 pub use export::Providers;

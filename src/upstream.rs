@@ -1,6 +1,7 @@
 //! The upstream API: coalesces identical reads, then sends.
 
 mod body;
+pub mod budget_store;
 pub mod client;
 mod coalesce;
 mod connection_reuse;
@@ -118,9 +119,13 @@ impl Upstream {
     ///
     /// [`Error::RateLimited`], if the last one could not start before the
     /// call's deadline.
-    pub fn reserve(&self, context: &RequestContext, count: usize) -> Result<(), Error> {
+    pub async fn reserve(&self, context: &RequestContext, count: usize) -> Result<(), Error> {
         let (token, deadline) = (context.caller.key(), context.deadline.instant());
-        let reservations = self.sender.rate_limiter.reserve(token, count, deadline)?;
+        let reservations = self
+            .sender
+            .rate_limiter
+            .reserve(token, count, deadline)
+            .await?;
         context.reservations.replace(reservations);
         Ok(())
     }

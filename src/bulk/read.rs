@@ -124,7 +124,8 @@ async fn read_bulk<O: BulkRead>(
     // request, and reserves its place itself if it is not.
     if !partial && plan.batches.len() > 1 {
         bulk.upstream
-            .reserve(&context.request, plan.batches.len())?;
+            .reserve(&context.request, plan.batches.len())
+            .await?;
     }
     context.record_bulk(plan.batches.len(), plan.ids());
 

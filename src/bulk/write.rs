@@ -51,7 +51,9 @@ impl Bulk for Request {
         let ids = self.body.iter().map(|update| update.id.clone());
         let ids: Vec<String> = ids.map(Option::unwrap_or_default).collect();
         if !partial {
-            bulk.upstream.reserve(&context.request, batches.len())?;
+            bulk.upstream
+                .reserve(&context.request, batches.len())
+                .await?;
         }
         context.record_bulk(batches.len(), ids.len());
         let outcomes = send(self, &batches, context, bulk).await;

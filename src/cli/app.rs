@@ -1,11 +1,13 @@
 //! The composition root: builds the gateway's server from its parts, in one place.
 
 use crate::bulk::{BatchCoalescer, BulkContext};
-use crate::config::Limits;
+use crate::config::{Limits, SharedBudget};
 use crate::grpc::Gateway;
 use crate::server::Server;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{BudgetDecisions, Telemetry};
+use crate::token_key::TokenHasher;
 use crate::upstream::Upstream;
+use crate::upstream::budget_store::BudgetStore;
 use crate::upstream::client::{ClientOptions, RotatingClient};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::rate_limit::RateLimiter;
@@ -21,11 +23,23 @@ pub async fn server(
     upstreams: Regional<Endpoint>,
     client: ClientOptions,
     limits: Limits,
+    budget: Option<SharedBudget>,
     telemetry: Telemetry,
 ) -> Result<Server, String> {
+    let (store, token_hasher) = match budget {
+        Some(SharedBudget { store, hasher, .. }) => {
+            let decisions = BudgetDecisions::default();
+            telemetry.observe_budget(decisions.clone());
+            (Some(BudgetStore::start(store, decisions).await), hasher)
+        }
+        None => (None, TokenHasher::default()),
+    };
     let clients = RotatingClient::new(upstreams.first(), client)?;
     let services = upstreams.map(|endpoint| {
-        let rate_limiter = RateLimiter::new(limits.token_requests_per_minute);
+        let mut rate_limiter = RateLimiter::new(limits.token_requests_per_minute);
+        if let Some(store) = &store {
+            rate_limiter = rate_limiter.with_store(store.scoped(&endpoint.to_string()));
+        }
         let mut upstream = Upstream::new(endpoint, clients.clone(), rate_limiter);
         if limits.share_reads {
             upstream = upstream.with_coalesced_reads();
@@ -37,6 +51,6 @@ pub async fn server(
         });
         move |context, request| gateway.call(context, request)
     });
-    let server = Server::new(services, limits.calls, telemetry).await;
+    let server = Server::new(services, limits.calls, token_hasher, telemetry).await;
     server.map_err(|error| error.to_string())
 }

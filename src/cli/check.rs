@@ -1,4 +1,5 @@
-//! `serve --check`: what the settings mean, without opening a port or a connection.
+//! `serve --check`: what the settings mean, without opening a port or a connection but
+//! one to the budget store.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -10,11 +11,12 @@ use rustls::pki_types::CertificateDer;
 
 use super::exit::{StartupError, warn};
 use super::misspelt;
-use crate::config::{Config, ListenAddress, Target};
+use crate::config::{Config, ListenAddress, SharedBudget, Target};
 use crate::logging::LogFormat;
 use crate::server::Tls;
 use crate::telemetry::Destination;
 use crate::tls::certificate::Certificate;
+use crate::upstream::budget_store;
 use crate::upstream::client::{ClientOptions, RotatingClient};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::regional::Regional;
@@ -23,11 +25,12 @@ use crate::upstream::regional::Regional;
 ///
 /// `to_config` has read all files but the CAs of the system: the client of the upstream
 /// is built to read those.
-pub(super) fn check(config: Config, threads: usize) -> Result<ExitCode, StartupError> {
+pub(super) async fn check(config: Config, threads: usize) -> Result<ExitCode, StartupError> {
     let mut summary = Summary::default();
     summary.listeners(&config);
     summary.target(&config.target, &config.outbound);
     summary.limits(&config);
+    summary.budget(config.budget.as_ref());
     summary.telemetry(&config, threads);
     match config.target {
         Target::Upstream(upstreams) => {
@@ -37,12 +40,23 @@ pub(super) fn check(config: Config, threads: usize) -> Result<ExitCode, StartupE
         #[cfg(feature = "sandbox")]
         Target::Sandbox { .. } => {}
     }
+    if let Some(budget) = &config.budget {
+        let reachable = budget_store::probe(&budget.store).await;
+        reachable.map_err(|why| {
+            let store = &budget.store.address;
+            StartupError::Misconfigured(format!("--budget-store: `{store}` cannot be used: {why}"))
+        })?;
+    }
     for unsupported in &config.telemetry.unsupported {
         warn(unsupported);
     }
     misspelt::in_environment().iter().for_each(warn);
     summary.warnings.iter().for_each(warn);
-    let written = summary.write(&mut io::stdout());
+    let tried = match config.budget {
+        None => "No port was opened, and no connection made.",
+        Some(_) => "No port was opened, and no connection made but one to the budget store.",
+    };
+    let written = summary.write(tried, &mut io::stdout());
     written.map_err(|error| format!("cannot write the summary: {error}"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -196,6 +210,26 @@ impl Summary {
         );
     }
 
+    fn budget(&mut self, budget: Option<&SharedBudget>) {
+        let Some(budget) = budget else {
+            return self.add(
+                "budget store",
+                "none: each replica limits the requests alone",
+            );
+        };
+        let (store, timeout) = (&budget.store.address, text(budget.store.timeout));
+        self.add(
+            "budget store",
+            format_args!("{store}, responded; at most {timeout} for a call"),
+        );
+        let names = if budget.has_secret {
+            "hashed with the secret of --budget-secret"
+        } else {
+            "hashed without a secret (--budget-secret)"
+        };
+        self.add("tokens", names);
+    }
+
     fn telemetry(&mut self, config: &Config, threads: usize) {
         let destination = |to: &Option<Destination>| match to {
             Some(to) => format!("{} to {}", to.protocol, to.url),
@@ -212,11 +246,8 @@ impl Summary {
         self.add("threads", threads);
     }
 
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(
-            out,
-            "The settings are valid. No port was opened, and no connection made.\n"
-        )?;
+    fn write(&self, tried: &str, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "The settings are valid. {tried}\n")?;
         for (name, text) in &self.lines {
             writeln!(out, "{name:<12}  {text}")?;
         }

@@ -24,7 +24,7 @@ use crate::upstream::regional::Regional;
 pub fn serve(args: &ServeArgs, mut errors: Vec<String>) -> ExitCode {
     match (args.to_config(), runtime::threads()) {
         (Ok(config), Ok(threads)) if errors.is_empty() && config.is_check => {
-            exit::exit_code(check::check(config, threads))
+            exit::exit_code(runtime::run(1, check::check(config, threads)))
         }
         (Ok(config), Ok(threads)) if errors.is_empty() => {
             let started = logging::start(config.log_format, config.log_filter.clone());
@@ -63,7 +63,13 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     let [traces_to, metrics_to] = settings.endpoints();
     let max_in_flight = config.limits.calls.max_in_flight;
     let (telemetry, providers, page) = Telemetry::start(settings, max_in_flight)?;
-    let server = app::server(upstreams.clone(), config.outbound, config.limits, telemetry);
+    let server = app::server(
+        upstreams.clone(),
+        config.outbound,
+        config.limits,
+        config.budget,
+        telemetry,
+    );
     let mut server = server.await?;
     let has_tls = config.tls.is_some();
     server.tls = config.tls;

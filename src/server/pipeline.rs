@@ -51,7 +51,7 @@ use crate::fair_share::{Exceeded, FairShare, Share};
 use crate::memory::{MemoryLease, MemoryLimit};
 use crate::rpc::{MAX_REQUEST, Rpc};
 use crate::telemetry::Telemetry;
-use crate::token_key::TokenKey;
+use crate::token_key::{TokenHasher, TokenKey};
 use crate::upstream::regional::Regional;
 use crate::upstream::{RequestContext, Reservations};
 use authenticate::strip_metadata;
@@ -63,6 +63,7 @@ struct Pipeline<S> {
     telemetry: Telemetry,
     limits: CallLimits,
     drain: Drain,
+    token_hasher: TokenHasher,
     request_bodies: RequestBodies,
     /// The concurrent calls, a quarter of them for one token.
     concurrency: FairShare<TokenKey>,
@@ -85,6 +86,7 @@ struct Call {
 pub(super) fn stack<S, F>(
     services: Regional<S>,
     limits: CallLimits,
+    token_hasher: TokenHasher,
     drain: Drain,
     in_flight: InFlight,
     concurrency: FairShare<TokenKey>,
@@ -100,6 +102,7 @@ where
         telemetry,
         limits,
         drain,
+        token_hasher,
         request_bodies: RequestBodies::new(
             // No more could be admitted if they all came at once.
             limits.max_in_flight.saturating_mul(2),
@@ -160,7 +163,8 @@ where
 
     /// Leads a call through the layers that may reject it, to its response.
     async fn serve(&self, mut request: Box<Request>, call: &Call) -> Result<Response, Error> {
-        let (caller, is_client_retry) = authenticate::authenticate(request.headers())?;
+        let (caller, is_client_retry) =
+            authenticate::authenticate(request.headers(), &self.token_hasher)?;
         let chosen = self.services.choose(request.headers())?;
         if self.services.has_choice() {
             let region = chosen.region.map(|region| region.name);

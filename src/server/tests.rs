@@ -55,6 +55,7 @@ async fn server() -> Server {
         Regional::without_regions(endpoint),
         client,
         limits,
+        None,
         telemetry,
     );
     server.await.unwrap()

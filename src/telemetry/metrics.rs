@@ -51,7 +51,7 @@ pub(crate) const MERGED: &str = "merged";
 /// The instruments.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    meter: Meter,
+    pub(super) meter: Meter,
     calls: Histogram<f64>,
     requests: Histogram<f64>,
     calls_ended: Arc<Counts<{ result::CALLS.len() }>>,

@@ -61,6 +61,8 @@ pub mod custom {
     pub const CALL_REASON: &str = "presence_gateway.reason";
     /// The result of a call or a request: one of a fixed set.
     pub const RESULT: &str = "result";
+    /// Who made a decision: one of a fixed set.
+    pub const SOURCE: &str = "source";
     /// The commit that was built.
     pub const REVISION: &str = "revision";
     /// The version that was built.

@@ -6,7 +6,7 @@
 //!
 //! Decision: docs/decisions/0014-sliding-window.md.
 
-mod limits;
+pub(super) mod limits;
 mod permit;
 mod reservation;
 mod throttle;
@@ -20,6 +20,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::budget_store::{BudgetStore, Decision, Turn};
 use crate::error::Error;
 use crate::token_key::TokenKey;
 pub(crate) use permit::{RatePermit, Ticket};
@@ -32,6 +33,8 @@ use window::{TokenWindow, TokenWindows};
 pub struct RateLimiter {
     limit: usize,
     windows: Arc<Mutex<TokenWindows>>,
+    /// Where all replicas count; `None` if this one counts alone.
+    store: Option<BudgetStore>,
 }
 
 /// Why a request gets no permit.
@@ -63,34 +66,47 @@ impl RateLimiter {
         Self {
             limit,
             windows: Arc::default(),
+            store: None,
         }
+    }
+
+    /// Allows them in all replicas together that use the same store.
+    #[must_use]
+    pub fn with_store(mut self, store: BudgetStore) -> Self {
+        let windows = Arc::downgrade(&self.windows);
+        store.send_after_connect(move |clock, all| {
+            let windows = windows.upgrade();
+            windows.map_or_else(Vec::new, |windows| windows.lock().starts(clock, all))
+        });
+        self.store = Some(store);
+        self
     }
 
     /// Reserves `count` places at the end of the token's queue, or none if the
     /// last request could not start before `deadline`.
-    pub(crate) fn reserve(
+    pub(crate) async fn reserve(
         &self,
         token: TokenKey,
         count: usize,
         deadline: Instant,
     ) -> Result<VecDeque<Reservation>, Denied> {
-        let numbers = self.enqueue(token, count, deadline)?;
+        let numbers = self.enqueue(token, count, deadline).await?;
         Ok(numbers
             .map(|number| self.reservation(token, number))
             .collect())
     }
 
     /// Reserves one place, as [`Self::reserve`] does.
-    pub(crate) fn reserve_one(
+    pub(crate) async fn reserve_one(
         &self,
         token: TokenKey,
         deadline: Instant,
     ) -> Result<Reservation, Denied> {
-        let numbers = self.enqueue(token, 1, deadline)?;
+        let numbers = self.enqueue(token, 1, deadline).await?;
         Ok(self.reservation(token, numbers.start))
     }
 
-    fn enqueue(
+    async fn enqueue(
         &self,
         token: TokenKey,
         count: usize,
@@ -99,6 +115,57 @@ impl RateLimiter {
         if !self.is_enabled() {
             return Ok(0..count as u64);
         }
+        let Some(store) = &self.store else {
+            return self.enqueue_at_end(token, count, deadline, None);
+        };
+        // Known without the store: it would allow no earlier start.
+        self.check(token, count, deadline)?;
+        let turns = self.take(store, token, count, deadline).await?;
+        let numbers = self.enqueue_at_end(token, count, deadline, Some(&turns));
+        numbers.inspect_err(|_| give_back(store, token, &turns))
+    }
+
+    /// Checks that the last of `count` more requests could start before `deadline`.
+    fn check(&self, token: TokenKey, count: usize, deadline: Instant) -> Result<(), Denied> {
+        let now = Instant::now();
+        let mut windows = self.windows.lock();
+        let Some(window) = windows.tokens.get_mut(&token) else {
+            return Ok(());
+        };
+        window.expire(now);
+        let last = window.queue.len() + count.saturating_sub(1);
+        let start = window.earliest_start(last, now, self.limit);
+        check_deadline(window, last, start, deadline, now)
+    }
+
+    /// Takes turns from the store or, without it, turns that this replica counts alone.
+    async fn take(
+        &self,
+        store: &BudgetStore,
+        token: TokenKey,
+        count: usize,
+        deadline: Instant,
+    ) -> Result<Vec<Turn>, Denied> {
+        match store.take(token, self.limit, count, deadline).await {
+            Decision::Taken(turns, throttle) => {
+                let _ = self.adopt_throttle(token, throttle);
+                Ok(turns)
+            }
+            Decision::TooLate(delay, throttle) => {
+                let refused = self.adopt_throttle(token, throttle);
+                Err(Denied::TooLate { delay, refused })
+            }
+            Decision::Local => Ok(vec![Turn::local(); count]),
+        }
+    }
+
+    fn enqueue_at_end(
+        &self,
+        token: TokenKey,
+        count: usize,
+        deadline: Instant,
+        turns: Option<&[Turn]>,
+    ) -> Result<Range<u64>, Denied> {
         let now = Instant::now();
         let mut windows = self.windows.lock();
         if !windows.tokens.contains_key(&token) && !windows.has_room(now) {
@@ -112,30 +179,49 @@ impl RateLimiter {
         let numbers = window.next_number..window.next_number + count as u64;
         window.next_number = numbers.end;
         window.queue.extend(numbers.clone());
+        window.add_turns(turns.unwrap_or_default());
         Ok(numbers)
     }
 
     /// Reserves the place that a request had before, to send it again, unless
     /// it could not start before `deadline`.
-    pub(crate) fn requeue(
+    pub(crate) async fn requeue(
         &self,
         token: TokenKey,
         ticket: Ticket,
         deadline: Instant,
     ) -> Result<Reservation, Denied> {
         let number = ticket.number;
-        if self.is_enabled() {
-            let now = Instant::now();
-            let mut windows = self.windows.lock();
-            let window = windows.tokens.entry(token).or_default();
-            window.expire(now);
-            let position = window.position(number);
-            let start = window.earliest_start(position, now, self.limit);
-            check_deadline(window, position, start, deadline, now)?;
-            window.queue.insert(position, number);
-            window.next_number = window.next_number.max(number + 1);
-        }
+        let Some(store) = self.store.as_ref().filter(|_| self.is_enabled()) else {
+            if self.is_enabled() {
+                self.enqueue_again(token, number, deadline, &[])?;
+            }
+            return Ok(self.reservation(token, number));
+        };
+        let turns = self.take(store, token, 1, deadline).await?;
+        let queued = self.enqueue_again(token, number, deadline, &turns);
+        queued.inspect_err(|_| give_back(store, token, &turns))?;
         Ok(self.reservation(token, number))
+    }
+
+    fn enqueue_again(
+        &self,
+        token: TokenKey,
+        number: u64,
+        deadline: Instant,
+        turns: &[Turn],
+    ) -> Result<(), Denied> {
+        let now = Instant::now();
+        let mut windows = self.windows.lock();
+        let window = windows.tokens.entry(token).or_default();
+        window.expire(now);
+        let position = window.position(number);
+        let start = window.earliest_start(position, now, self.limit);
+        check_deadline(window, position, start, deadline, now)?;
+        window.queue.insert(position, number);
+        window.next_number = window.next_number.max(number + 1);
+        window.add_turns(turns);
+        Ok(())
     }
 
     fn reservation(&self, token: TokenKey, number: u64) -> Reservation {
@@ -154,7 +240,7 @@ impl RateLimiter {
         token: TokenKey,
         deadline: Instant,
     ) -> Result<RatePermit, Denied> {
-        let reservation = self.reserve_one(token, deadline)?;
+        let reservation = self.reserve_one(token, deadline).await?;
         reservation.wait(|| deadline, |_, _| {}).await
     }
 
@@ -204,7 +290,30 @@ impl RateLimiter {
             throttle.refuse_late(retry_after, now);
         }
         window.changed.notify_waiters();
-        throttle.until.saturating_duration_since(now)
+        let delay = throttle.until.saturating_duration_since(now);
+        if let Some(store) = &self.store {
+            store.set_throttle(token, delay);
+        }
+        delay
+    }
+
+    /// Throttles a token that another replica has throttled. Returns how long ago the
+    /// vendor refused a request of it, as far as this replica knows.
+    fn adopt_throttle(&self, token: TokenKey, delay: Duration) -> Option<Duration> {
+        if delay.is_zero() {
+            return None;
+        }
+        let mut windows = self.windows.lock();
+        let window = windows.tokens.entry(token).or_default();
+        let now = Instant::now();
+        let (limit, sent) = (self.limit, &window.sent);
+        let throttle = window
+            .throttle
+            .get_or_insert_with(|| Box::new(Throttle::new(sent, limit, now)));
+        if throttle.adopt(now + delay) {
+            window.changed.notify_waiters();
+        }
+        Some(now.saturating_duration_since(throttle.refused_at))
     }
 
     /// Throttles a token as a 429 to a request that was just sent does, in a test.
@@ -240,6 +349,11 @@ impl RateLimiter {
             window.is_valid = is_valid;
         }
     }
+}
+
+/// Gives turns back that no request will use.
+fn give_back(store: &BudgetStore, token: TokenKey, turns: &[Turn]) {
+    store.give_back(token, turns.iter().filter_map(|turn| turn.stored).collect());
 }
 
 /// Checks that the request at this position of the queue, which may start at

@@ -130,10 +130,10 @@ impl Sender {
         };
         let permit = async {
             let reservation = match before {
-                Some(ticket) => self.rate_limiter.requeue(token, ticket, end())?,
+                Some(ticket) => self.rate_limiter.requeue(token, ticket, end()).await?,
                 None => match context.reservations.take() {
                     Some(reservation) => reservation,
-                    None => self.rate_limiter.reserve_one(token, end())?,
+                    None => self.rate_limiter.reserve_one(token, end()).await?,
                 },
             };
             reservation.wait(end, on_wait).await

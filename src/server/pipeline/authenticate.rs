@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::credentials::Caller;
 use crate::error::Error;
+use crate::token_key::TokenHasher;
 
 /// The metadata that the layers and tonic still read after [`strip_metadata`].
 const NEEDED: [&str; 4] = [
@@ -19,8 +20,11 @@ const NEEDED: [&str; 4] = [
 /// # Errors
 ///
 /// If there is no token that can be forwarded.
-pub(super) fn authenticate(metadata: &HeaderMap) -> Result<(Caller, bool), Error> {
-    let caller = Caller::from_headers(metadata)?;
+pub(super) fn authenticate(
+    metadata: &HeaderMap,
+    hasher: &TokenHasher,
+) -> Result<(Caller, bool), Error> {
+    let caller = Caller::from_headers(metadata, hasher)?;
     // gRFC A6: the number of earlier attempts, of a call that the client retries.
     let attempts = metadata.get("grpc-previous-rpc-attempts");
     let is_client_retry = attempts.is_some_and(|attempts| attempts != "0");

@@ -9,6 +9,7 @@ use tonic_types::StatusExt;
 use tower::ServiceExt;
 
 use super::*;
+use crate::token_key::TokenHasher;
 
 const PATH: &str = "/genesys.presence.v1.PresenceService/GetUserPresence";
 
@@ -55,6 +56,7 @@ where
     super::stack(
         Regional::without_regions(services),
         limits,
+        TokenHasher::default(),
         Drain::default(),
         InFlight::default(),
         concurrency,

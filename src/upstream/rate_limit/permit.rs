@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::RateLimiter;
 use super::window::TokenWindow;
 use crate::token_key::TokenKey;
+use crate::upstream::budget_store::Turn;
 
 /// The place of a permitted request among those of its token.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,8 +31,14 @@ pub(crate) struct RatePermit {
     /// The share of the token's requests of this minute that remains after
     /// this one; `None` where there is no limit.
     pub(crate) remaining: Option<f64>,
+    /// The turn of the request, with a budget store.
+    turn: Option<Turn>,
     is_committed: AtomicBool,
 }
+
+/// How much later than its turn a request may be sent without a correction in the
+/// store: the window is half a second longer than the vendor's.
+const MAX_DELAY: Duration = Duration::from_millis(150);
 
 impl RatePermit {
     /// A permit of a limiter without a limit.
@@ -43,6 +51,7 @@ impl RatePermit {
                 changed: None,
             },
             remaining: None,
+            turn: None,
             is_committed: AtomicBool::new(true),
         }
     }
@@ -53,6 +62,7 @@ impl RatePermit {
         token: TokenKey,
         number: u64,
         window: &mut TokenWindow,
+        turn: Option<Turn>,
         now: Instant,
     ) -> Self {
         window.open_permits += 1;
@@ -73,6 +83,7 @@ impl RatePermit {
                 changed: Some(Arc::clone(&window.changed)),
             },
             remaining: Some(remaining),
+            turn,
             is_committed: AtomicBool::new(false),
         }
     }
@@ -103,7 +114,16 @@ impl RatePermit {
         if let Some(window) = limiter.windows.lock().tokens.get_mut(token) {
             window.open_permits -= 1;
             // The time is taken under the lock, so that `sent` is in order.
-            window.sent.push_back(Instant::now());
+            let now = Instant::now();
+            window.sent.push_back(now);
+            if let (Some(store), Some(turn)) = (&limiter.store, self.turn) {
+                let is_late = now.saturating_duration_since(turn.start) > MAX_DELAY;
+                let stored = match turn.stored {
+                    Some(stored) if !is_late => Some(stored),
+                    stored => store.count_now(*token, stored).or(stored),
+                };
+                window.stored.push_back(stored);
+            }
             if ticket.epoch != window.epoch {
                 // Wakes `Revocation::wait_until`: the request is settled.
                 window.changed.notify_waiters();
@@ -120,6 +140,11 @@ impl Drop for RatePermit {
         let Revocation { limiter, token, .. } = &self.revocation;
         if let Some(window) = limiter.windows.lock().tokens.get_mut(token) {
             window.open_permits -= 1;
+            // The next in the queue uses its turn, and gives back its own.
+            if let (Some(store), Some(turn)) = (&limiter.store, self.turn) {
+                window.turns.push_front(turn);
+                store.give_back(*token, window.unused_turns());
+            }
             window.changed.notify_waiters();
         }
     }

@@ -9,6 +9,9 @@ use super::permit::RatePermit;
 use super::{Denied, RateLimiter, check_deadline};
 use crate::token_key::TokenKey;
 
+/// How old the knowledge of a throttle may be when a request starts.
+const MAX_UNCHECKED: Duration = Duration::from_secs(1);
+
 /// A place in the queue of a token's requests. Those behind it move up when it
 /// is dropped.
 #[derive(Debug)]
@@ -35,8 +38,10 @@ impl Reservation {
         if limit == 0 {
             return Ok(RatePermit::unlimited(&self.limiter, self.token));
         }
+        let mut checked = Instant::now();
         loop {
-            let (start, refused, changed) = {
+            let is_outdated = self.limiter.store.is_some() && checked.elapsed() > MAX_UNCHECKED;
+            let waits = {
                 let mut windows = self.limiter.windows.lock();
                 // A window with a queue is never forgotten, so this finds it.
                 let window = windows.tokens.entry(self.token).or_default();
@@ -44,23 +49,36 @@ impl Reservation {
                 window.expire(now);
                 let position = window.position(self.number);
                 let start = window.earliest_start(position, now, limit);
-                if start <= now {
+                if start <= now && !is_outdated {
                     window.queue.remove(position);
+                    let turn = window.turns.remove(position);
                     self.is_queued = false;
-                    let permit =
-                        RatePermit::new(&self.limiter, self.token, self.number, window, now);
+                    let (limiter, token) = (&self.limiter, self.token);
+                    let permit = RatePermit::new(limiter, token, self.number, window, turn, now);
                     return Ok(permit);
                 }
                 check_deadline(window, position, start, deadline(), now)?;
                 let refused = window.refused(position, start, now);
                 // Registered under the lock, so that no change is missed.
                 let changed = Arc::clone(&window.changed).notified_owned();
-                (start, refused, changed)
+                (start > now).then_some((start, refused, changed))
             };
-            on_wait(start, refused);
-            tokio::select! {
-                () = sleep_until(start) => {}
-                () = changed => {}
+            match (waits, &self.limiter.store) {
+                (Some((start, refused, changed)), _) => {
+                    on_wait(start, refused);
+                    tokio::select! {
+                        () = sleep_until(start) => {}
+                        () = changed => {}
+                    }
+                }
+                // Another replica may have throttled the token meanwhile.
+                (None, Some(store)) => {
+                    let throttle = store.throttle(self.token, limit).await;
+                    let throttle = throttle.unwrap_or_default();
+                    let _ = self.limiter.adopt_throttle(self.token, throttle);
+                    checked = Instant::now();
+                }
+                (None, None) => {}
             }
         }
     }
@@ -76,6 +94,9 @@ impl Drop for Reservation {
         {
             window.queue.remove(position);
             window.changed.notify_waiters();
+            if let Some(store) = &self.limiter.store {
+                store.give_back(self.token, window.unused_turns());
+            }
         }
     }
 }

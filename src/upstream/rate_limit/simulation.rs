@@ -1,6 +1,7 @@
 //! Simulates vendors with a lower limit than ours, counted in any way, on a
 //! paused clock.
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use proptest::prelude::*;
 
@@ -128,7 +129,8 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
     let one = |number: usize| {
         let (limiter, vendor, starts) = (&limiter, &vendor, &starts);
         // Reserves in order, as calls arrive.
-        let reservation = limiter.reserve_one(token("a"), end).unwrap();
+        let reservation = limiter.reserve_one(token("a"), end).now_or_never();
+        let reservation = reservation.unwrap().unwrap();
         async move {
             let mut reservation = reservation;
             let mut refusals = 0;
@@ -149,7 +151,7 @@ async fn run(limit: Limit, ours: usize, requests: usize, latency: Duration) -> O
                         refusals += 1;
                     }
                 }
-                reservation = limiter.requeue(token("a"), ticket, end).unwrap();
+                reservation = limiter.requeue(token("a"), ticket, end).await.unwrap();
             }
             begun.elapsed()
         }

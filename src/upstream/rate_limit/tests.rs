@@ -2,6 +2,7 @@ mod properties;
 mod queue;
 mod throttling;
 mod tokens;
+mod turns;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;

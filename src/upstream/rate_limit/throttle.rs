@@ -147,6 +147,20 @@ impl Throttle {
         self.next_start = self.next_start.max(self.until);
     }
 
+    /// Takes over a throttle of another replica, until about this time. Returns
+    /// whether it is news.
+    pub(super) fn adopt(&mut self, until: Instant) -> bool {
+        // The same throttle, whose end is measured by two clocks.
+        if until <= self.until + MAX_JITTER {
+            return false;
+        }
+        self.until = until;
+        self.refused_at = Instant::now();
+        let jitter = self.interval().min(MAX_JITTER).mul_f64(fastrand::f64());
+        self.next_start = self.next_start.max(until + jitter);
+        true
+    }
+
     /// Records that the vendor accepted a request of this epoch. Returns
     /// whether the queue should be woken.
     pub(super) fn record_success(&mut self, sent: &VecDeque<Instant>) -> bool {

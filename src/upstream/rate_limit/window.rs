@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::limits::{MAX_TOKENS, WINDOW};
 use super::throttle::Throttle;
 use crate::token_key::TokenKey;
+use crate::upstream::budget_store::{Starts, StoreTime, Turn};
 
 /// The number of tokens at which the first sweep removes the idle ones.
 pub(super) const FIRST_SWEEP: usize = 1024;
@@ -27,10 +28,16 @@ pub(super) struct TokenWindows {
 pub(super) struct TokenWindow {
     /// When each request of the last minute was sent, in order.
     pub(super) sent: VecDeque<Instant>,
+    /// With a budget store, the time of each of them there; `None` for one that the
+    /// store was not sent. Empty without a store.
+    pub(super) stored: VecDeque<Option<StoreTime>>,
     /// How many permits are open: neither committed nor dropped.
     pub(super) open_permits: usize,
     /// The numbers of the reservations that wait, in order.
     pub(super) queue: VecDeque<u64>,
+    /// With a budget store, the turns of these reservations, in order: the first
+    /// reservation uses the first turn. Empty without a store.
+    pub(super) turns: VecDeque<Turn>,
     /// The number of the next reservation.
     pub(super) next_number: u64,
     /// Notified when a queued request may start at another time than before.
@@ -71,6 +78,8 @@ impl TokenWindow {
             whole_windows += WINDOW;
         };
         let start = room.max(now) + whole_windows;
+        let turn = self.turns.get(position);
+        let start = turn.map_or(start, |turn| start.max(turn.start));
         let throttle = self.throttle.as_ref();
         throttle.map_or(start, |throttle| {
             start.max(throttle.earliest_start(position, now))
@@ -100,10 +109,30 @@ impl TokenWindow {
     pub(super) fn expire(&mut self, now: Instant) {
         while self.sent.front().is_some_and(|&sent| sent + WINDOW <= now) {
             self.sent.pop_front();
+            self.stored.pop_front();
         }
         if self.sent.is_empty() && !self.is_in_use() {
             self.throttle.take_if(|throttle| throttle.is_expired(now));
         }
+    }
+
+    /// Adds turns for reservations that were added to the queue.
+    pub(super) fn add_turns(&mut self, turns: &[Turn]) {
+        let is_in_order = self.turns.back().zip(turns.first());
+        let is_in_order = is_in_order.is_none_or(|(last, next)| last.start <= next.start);
+        self.turns.extend(turns);
+        if !is_in_order {
+            self.turns.make_contiguous().sort_by_key(|turn| turn.start);
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Removes the turns that no reservation of the queue needs any more, the latest
+    /// ones, to give them back.
+    pub(super) fn unused_turns(&mut self) -> Vec<StoreTime> {
+        let needed = self.queue.len().min(self.turns.len());
+        let unused = self.turns.drain(needed..);
+        unused.filter_map(|turn| turn.stored).collect()
     }
 
     fn is_in_use(&self) -> bool {
@@ -116,6 +145,30 @@ impl TokenWindow {
 }
 
 impl TokenWindows {
+    /// The requests of each token in the last minute, by the store's clock, with the
+    /// turns that are taken; unless `all`, only the requests that the store was not
+    /// sent. Those have been sent to it afterwards.
+    pub(super) fn starts(&mut self, clock: &dyn Fn(Instant) -> StoreTime, all: bool) -> Starts {
+        let now = Instant::now();
+        let mut starts = Starts::new();
+        for (&token, window) in &mut self.tokens {
+            window.expire(now);
+            let mut of_token = Vec::new();
+            for (&sent, stored) in window.sent.iter().zip(&mut window.stored) {
+                if all || stored.is_none() {
+                    of_token.push(*stored.get_or_insert_with(|| clock(sent)));
+                }
+            }
+            if all {
+                of_token.extend(window.turns.iter().filter_map(|turn| turn.stored));
+            }
+            if !of_token.is_empty() {
+                starts.push((token, of_token));
+            }
+        }
+        starts
+    }
+
     /// Whether one more token can be counted. Sweeps first if a sweep is due.
     pub(super) fn has_room(&mut self, now: Instant) -> bool {
         if self.tokens.len() >= self.sweep_at {

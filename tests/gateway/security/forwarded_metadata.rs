@@ -7,6 +7,7 @@ use presence_gateway::credentials::Caller;
 use presence_gateway::deadline::DeadlinePolicy;
 use presence_gateway::memory::MemoryLimit;
 use presence_gateway::rpc::Rpc;
+use presence_gateway::token_key::TokenHasher;
 use presence_gateway::upstream::client::{ClientOptions, RotatingClient};
 use presence_gateway::upstream::endpoint::Endpoint;
 use presence_gateway::upstream::rate_limit::RateLimiter;
@@ -124,7 +125,7 @@ async fn no_debug_output_shows_a_token() {
         header::AUTHORIZATION,
         HeaderValue::from_static("Bearer s3cret"),
     );
-    let caller = Caller::from_headers(&headers).unwrap();
+    let caller = Caller::from_headers(&headers, &TokenHasher::default()).unwrap();
     let base = Endpoint::from_url("http://127.0.0.1:1", false).unwrap();
     let limits = Limits::default();
     let policy = DeadlinePolicy {
@@ -156,10 +157,12 @@ async fn no_debug_output_shows_a_token() {
         header::AUTHORIZATION,
         HeaderValue::from_static("Bearer s3cret"),
     );
-    let refused = Caller::from_headers(&headers).unwrap_err();
+    let refused = Caller::from_headers(&headers, &TokenHasher::default()).unwrap_err();
     let malformed = HeaderValue::from_static("s3cret");
-    let malformed =
-        Caller::from_headers(&HeaderMap::from_iter([(header::AUTHORIZATION, malformed)]));
+    let malformed = Caller::from_headers(
+        &HeaderMap::from_iter([(header::AUTHORIZATION, malformed)]),
+        &TokenHasher::default(),
+    );
     let text = format!("{refused:?} {malformed:?}");
     assert!(!text.contains("s3cret"), "{text}");
 }

@@ -161,6 +161,7 @@ impl Gateway {
             upstreams,
             ClientOptions::default(),
             config,
+            None,
             Telemetry::default(),
         );
         let server = server.await.unwrap();

@@ -14,9 +14,10 @@ async fn a_requeued_request_keeps_its_place() {
     let first = limiter.acquire(token("a"), after(1)).await.unwrap();
     first.commit();
     limiter.throttle_for(token("a"), Duration::from_secs(5));
-    let second = limiter.reserve_one(token("a"), after(60)).unwrap();
+    let second = limiter.reserve_one(token("a"), after(60)).await.unwrap();
     let first = limiter
         .requeue(token("a"), first.ticket(), after(60))
+        .await
         .unwrap();
     let begun = Instant::now();
     let started = async |reservation: Reservation| {
@@ -52,6 +53,7 @@ async fn a_call_reserves_all_its_requests_or_none() {
     burst(&limiter, "a", 4, after(1)).await;
     let reserve = |name, count, seconds| {
         let reservations = limiter.reserve(token(name), count, after(seconds));
+        let reservations = reservations.now_or_never().unwrap();
         reservations.map(|reservations| reservations.len())
     };
     assert_eq!(reserve("a", 6, 1), Ok(6));
@@ -69,7 +71,7 @@ async fn a_call_reserves_all_its_requests_or_none() {
 #[tokio::test(start_paused = true)]
 async fn no_other_request_takes_a_reserved_place() {
     let limiter = RateLimiter::new(3);
-    let mut reserved = limiter.reserve(token("a"), 4, after(100)).unwrap();
+    let mut reserved = limiter.reserve(token("a"), 4, after(100)).await.unwrap();
     let one = reserved
         .pop_front()
         .unwrap()

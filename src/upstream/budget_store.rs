@@ -1,0 +1,359 @@
+//! A store in which all replicas count the requests of a token: Redis or Valkey.
+//!
+//! A check takes turns, which are the times at which requests may start, in one
+//! round trip. No call fails or waits long for the store: without it, a check says
+//! so, and the replica counts alone.
+//!
+//! Decision: docs/decisions/0024-budget-store.md.
+
+mod address;
+mod check;
+mod clock;
+mod connection;
+mod link;
+mod script;
+mod supervisor;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout};
+
+use crate::telemetry::BudgetDecisions;
+use crate::token_key::{Scope, TokenKey};
+pub use address::{Password, StoreAddress};
+use check::Check;
+pub(crate) use clock::StoreTime;
+use connection::Connection;
+use link::Link;
+use script::{Amendment, Outcome, Take};
+use supervisor::Supervisor;
+
+/// How far ahead a turn is taken at most: the store takes a start that is later than
+/// ten windows for the work of a clock that was set back.
+const MAX_AHEAD: Duration = Duration::from_mins(9);
+
+/// Why a connection is given up on which no reply comes.
+const NO_RESPONSE: &str = "it does not respond";
+
+/// How the store is used.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Where it is.
+    pub address: StoreAddress,
+    /// How long a call waits for it.
+    pub timeout: Duration,
+}
+
+/// A turn: when a request may start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    /// When, by this process's clock.
+    pub(crate) start: Instant,
+    /// When, by the store's; `None` for one that the replica counts alone.
+    pub(crate) stored: Option<StoreTime>,
+}
+
+impl Turn {
+    /// A turn that this replica counts alone, now.
+    pub(crate) fn local() -> Self {
+        Self {
+            start: Instant::now(),
+            stored: None,
+        }
+    }
+}
+
+/// The result of a check.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// The store's: a turn for each request, and how long the token is throttled.
+    Taken(Vec<Turn>, Duration),
+    /// The store's: the last request could not start in time, but after this delay; and
+    /// how long the token is throttled.
+    TooLate(Duration, Duration),
+    /// There is none: the store cannot be used at present.
+    Local,
+}
+
+/// The starts of each token's requests of the last minute, which the store may lack.
+pub(crate) type Starts = Vec<(TokenKey, Vec<StoreTime>)>;
+
+/// The store. Clones share the connection, which is closed when the last is dropped.
+#[derive(Debug, Clone)]
+pub struct BudgetStore {
+    inner: Arc<Inner>,
+    scope: Scope,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    _supervisor: Supervisor,
+}
+
+/// What the store's tasks share.
+struct Shared {
+    options: StoreOptions,
+    /// The connection in use; `None` while the store cannot be used.
+    link: RwLock<Option<Arc<Link>>>,
+    /// Notified when the link is given up.
+    lost: Notify,
+    /// Why it was given up.
+    reason: Mutex<String>,
+    decisions: BudgetDecisions,
+    sources: Mutex<Vec<Source>>,
+}
+
+/// Returns what a limiter has counted, by a clock; with `false`, only what the store
+/// was not sent.
+type Source = Box<dyn Fn(&dyn Fn(Instant) -> StoreTime, bool) -> Starts + Send + Sync>;
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = &self.options;
+        f.debug_struct("Shared")
+            .field("options", options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BudgetStore {
+    /// Connects to the store, and again whenever the connection is lost. Waits for the
+    /// first attempt, a second at most.
+    pub async fn start(options: StoreOptions, decisions: BudgetDecisions) -> Self {
+        let shared = Arc::new(Shared {
+            options,
+            link: RwLock::default(),
+            lost: Notify::new(),
+            reason: Mutex::default(),
+            decisions,
+            sources: Mutex::default(),
+        });
+        let (attempted, mut first) = watch::channel(false);
+        let supervisor = Supervisor::spawn(Arc::clone(&shared), attempted);
+        let _ = first.wait_for(|&attempted| attempted).await;
+        let inner = Inner {
+            shared,
+            _supervisor: supervisor,
+        };
+        Self {
+            inner: Arc::new(inner),
+            scope: Scope::new(""),
+        }
+    }
+
+    /// The same store, with other records of each token: those of this upstream.
+    #[must_use]
+    pub fn scoped(&self, upstream: &str) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            scope: Scope::new(upstream),
+        }
+    }
+
+    /// Sends what `starts` returns after each connect: what a limiter has counted, by
+    /// the clock given; with `false`, only what the store was not sent.
+    pub(crate) fn send_after_connect(
+        &self,
+        starts: impl Fn(&dyn Fn(Instant) -> StoreTime, bool) -> Starts + Send + Sync + 'static,
+    ) {
+        let scope = self.scope;
+        let of_scope = move |clock: &dyn Fn(Instant) -> StoreTime, all| {
+            let mut starts = starts(clock, all);
+            for (token, _) in &mut starts {
+                *token = token.within(scope);
+            }
+            starts
+        };
+        self.inner.shared.sources.lock().push(Box::new(of_scope));
+    }
+
+    /// Takes `count` turns of a token, or none if the last could not start before
+    /// `deadline`.
+    pub(crate) async fn take(
+        &self,
+        token: TokenKey,
+        limit: usize,
+        count: usize,
+        deadline: Instant,
+    ) -> Decision {
+        let (shared, token) = (&self.inner.shared, token.within(self.scope));
+        let decision = shared.take(token, limit, count, deadline).await;
+        shared
+            .decisions
+            .record(!matches!(decision, Decision::Local));
+        decision
+    }
+
+    /// How long the store says that a token is throttled; `None` without the store.
+    pub(crate) async fn throttle(&self, token: TokenKey, limit: usize) -> Option<Duration> {
+        let (shared, token) = (&self.inner.shared, token.within(self.scope));
+        match shared.take(token, limit, 0, Instant::now()).await {
+            Decision::Taken(_, throttle) => Some(throttle),
+            Decision::TooLate(..) | Decision::Local => None,
+        }
+    }
+
+    /// Throttles a token in all replicas.
+    pub(crate) fn set_throttle(&self, token: TokenKey, throttle: Duration) {
+        self.amend(
+            token,
+            Amendment {
+                throttle,
+                ..Amendment::default()
+            },
+        );
+    }
+
+    /// Gives back turns that were not used.
+    pub(crate) fn give_back(&self, token: TokenKey, turns: Vec<StoreTime>) {
+        if !turns.is_empty() {
+            self.amend(
+                token,
+                Amendment {
+                    remove: turns,
+                    ..Amendment::default()
+                },
+            );
+        }
+    }
+
+    /// Counts a request that starts now instead of at its turn. Returns its time in
+    /// the store; `None` without the store.
+    pub(crate) fn count_now(&self, token: TokenKey, turn: Option<StoreTime>) -> Option<StoreTime> {
+        let link = self.inner.shared.link()?;
+        let now = link.clock.at(Instant::now());
+        let remove = turn.into_iter().collect();
+        self.amend(
+            token,
+            Amendment {
+                remove,
+                add: vec![now],
+                ..Amendment::default()
+            },
+        );
+        Some(now)
+    }
+
+    fn amend(&self, token: TokenKey, amendment: Amendment) {
+        let token = token.within(self.scope);
+        self.inner.shared.amend(token, amendment);
+    }
+}
+
+impl Shared {
+    /// What all limiters have counted.
+    fn starts(&self, link: &Link, all: bool) -> Starts {
+        let sources = self.sources.lock();
+        let clock = |instant| link.clock.at(instant);
+        sources
+            .iter()
+            .flat_map(|source| source(&clock, all))
+            .collect()
+    }
+
+    fn link(&self) -> Option<Arc<Link>> {
+        self.link.read().clone()
+    }
+
+    async fn take(
+        self: &Arc<Self>,
+        token: TokenKey,
+        limit: usize,
+        count: usize,
+        deadline: Instant,
+    ) -> Decision {
+        let Some(link) = self.link() else {
+            return Decision::Local;
+        };
+        let now = Instant::now();
+        let check = async {
+            // A second time, if the server's clock was set.
+            for _ in 0..2 {
+                let take = Take {
+                    limit,
+                    expiry: link.clock.at(now + self.options.timeout),
+                    latest: link.clock.at(deadline.min(now + MAX_AHEAD)),
+                    count,
+                };
+                let reply = Check::start(self, &link, token, take).await?;
+                link.record_reply(reply.now);
+                match reply.outcome {
+                    Outcome::Expired => {}
+                    Outcome::TooLate(delay) => {
+                        return Ok(Some(Decision::TooLate(delay, reply.throttle)));
+                    }
+                    Outcome::Taken(turns) => {
+                        let turn = |(stored, start)| Turn {
+                            start,
+                            stored: Some(stored),
+                        };
+                        let turns = turns.into_iter().map(turn).collect();
+                        return Ok(Some(Decision::Taken(turns, reply.throttle)));
+                    }
+                }
+            }
+            Ok(None)
+        };
+        match timeout(self.options.timeout, check).await {
+            Ok(Ok(decision)) => decision.unwrap_or(Decision::Local),
+            Ok(Err(error)) => {
+                self.give_up(&link, connection::describe(&error));
+                Decision::Local
+            }
+            Err(_) => {
+                if link.record_timeout(now) {
+                    self.give_up(&link, NO_RESPONSE.to_owned());
+                }
+                Decision::Local
+            }
+        }
+    }
+
+    /// Corrects a token's record, in a task of its own.
+    fn amend(self: &Arc<Self>, token: TokenKey, amendment: Amendment) {
+        let (Some(link), Ok(runtime)) = (self.link(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let shared = Arc::clone(self);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "no call waits for it; the reply has a time limit"
+        )]
+        runtime.spawn(async move {
+            if let Err(error) = link.amend(token, &amendment).await {
+                shared.give_up(&link, connection::describe(&error));
+            }
+        });
+    }
+
+    /// Stops using a connection; the supervisor opens another.
+    fn give_up(&self, link: &Arc<Link>, reason: String) {
+        let mut current = self.link.write();
+        if current
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, link))
+        {
+            *current = None;
+            *self.reason.lock() = reason;
+            self.lost.notify_one();
+        }
+    }
+}
+
+/// Connects to the store once, runs the scripts, and closes the connection.
+///
+/// # Errors
+///
+/// Why the store cannot be used.
+pub async fn probe(options: &StoreOptions) -> Result<(), String> {
+    let connection = Connection::open(&options.address).await;
+    let link = connection.map_err(|error| connection::describe(&error))?;
+    Link::open(link, options.timeout * supervisor::PROBE_PATIENCE)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,94 @@
+//! A check in flight, which gives back what it takes for a call that has gone on
+//! without it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use redis::RedisResult;
+use tokio::runtime::Handle;
+
+use super::Shared;
+use super::link::Link;
+use super::script::{Amendment, Outcome, Reply, Take, record_name};
+use crate::token_key::TokenKey;
+
+type InFlight = Pin<Box<dyn Future<Output = RedisResult<Reply>> + Send>>;
+
+/// A check in flight. One that is dropped goes on in a task, until its reply or
+/// until the connection ends: the server may have run it already.
+pub(super) struct Check {
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    token: TokenKey,
+    in_flight: Option<InFlight>,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check").finish_non_exhaustive()
+    }
+}
+
+impl Check {
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        link: &Arc<Link>,
+        token: TokenKey,
+        take: Take,
+    ) -> Self {
+        let mut connection = link.connection();
+        let in_flight = async move { take.run(&record_name(token), &mut connection).await };
+        Self {
+            shared: Arc::clone(shared),
+            link: Arc::clone(link),
+            token,
+            in_flight: Some(Box::pin(in_flight)),
+        }
+    }
+}
+
+impl Future for Check {
+    type Output = RedisResult<Reply>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(in_flight) = &mut self.in_flight else {
+            return Poll::Pending;
+        };
+        let reply = in_flight.as_mut().poll(context);
+        if reply.is_ready() {
+            self.in_flight = None;
+        }
+        reply
+    }
+}
+
+impl Drop for Check {
+    fn drop(&mut self) {
+        let (Some(in_flight), Ok(runtime)) = (self.in_flight.take(), Handle::try_current()) else {
+            return;
+        };
+        let (shared, link, token) = (Arc::clone(&self.shared), Arc::clone(&self.link), self.token);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "what the call has taken is given back after it; the reply has a time limit"
+        )]
+        runtime.spawn(async move {
+            let Ok(reply) = in_flight.await else { return };
+            link.record_reply(reply.now);
+            if let Outcome::Taken(turns) = reply.outcome
+                && !turns.is_empty()
+            {
+                let remove = turns.into_iter().map(|(stored, _)| stored).collect();
+                shared.amend(
+                    token,
+                    Amendment {
+                        remove,
+                        ..Amendment::default()
+                    },
+                );
+            }
+        });
+    }
+}

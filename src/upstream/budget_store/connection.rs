@@ -1,0 +1,184 @@
+//! A connection to the store: to one server, to the primary that Sentinels name, or
+//! to a cluster.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::cluster::ClusterClientBuilder;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo,
+    RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, TlsMode,
+};
+use tokio::time::timeout;
+
+use super::address::{Kind, StoreAddress};
+
+/// How long a connection may take to open, with its handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a reply is awaited, in order to give back what it has taken, after the
+/// call has gone on without it.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The oldest server whose scripts can do what ours need.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// A connection that requests share.
+#[derive(Clone)]
+pub(super) enum Connection {
+    Server(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Connection {
+    /// Opens a connection, and checks that the server can be used.
+    pub(super) async fn open(address: &StoreAddress) -> RedisResult<Self> {
+        let opened = timeout(CONNECT_TIMEOUT, async {
+            let mut connection = Self::connect(address).await?;
+            connection.check_version().await?;
+            Ok(connection)
+        });
+        opened.await.unwrap_or_else(|_| {
+            Err((
+                ErrorKind::Io,
+                "it does not respond to a new connection within 1s",
+            )
+                .into())
+        })
+    }
+
+    async fn connect(address: &StoreAddress) -> RedisResult<Self> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(REPLY_TIMEOUT));
+        let certificates = address.certificates();
+        match &address.kind {
+            Kind::Server => {
+                let info = address.addr(0).into_connection_info()?;
+                let info = info.set_redis_settings(login(address));
+                let client = match certificates {
+                    Some(certificates) => Client::build_with_tls(info, certificates)?,
+                    None => Client::open(info)?,
+                };
+                let connection = client.get_multiplexed_async_connection_with_config(&config);
+                Ok(Self::Server(connection.await?))
+            }
+            Kind::Sentinel { primary } => {
+                let sentinels = (0..address.hosts.len()).map(|index| address.addr(index));
+                let mut builder =
+                    SentinelClientBuilder::new(sentinels, primary, SentinelServerType::Master)?
+                        .set_client_to_redis_db(address.database);
+                if let Some(user) = &address.user {
+                    builder = builder.set_client_to_redis_username(user);
+                }
+                if let Some(password) = &address.password {
+                    builder = builder.set_client_to_redis_password(password.expose());
+                }
+                if let Some(certificates) = certificates {
+                    builder = builder
+                        .set_client_to_redis_tls_mode(TlsMode::Secure)
+                        .set_client_to_redis_certificates(certificates.clone())
+                        .set_client_to_sentinel_certificates(certificates);
+                }
+                let mut client = builder.build()?;
+                let connection = client.get_async_connection_with_config(&config).await?;
+                Ok(Self::Server(connection))
+            }
+            Kind::Cluster => {
+                let nodes = (0..address.hosts.len()).map(|index| address.addr(index));
+                let mut builder = ClusterClientBuilder::new(nodes)
+                    .connection_timeout(CONNECT_TIMEOUT)
+                    .response_timeout(REPLY_TIMEOUT)
+                    // A check does not wait for them.
+                    .retries(1);
+                if let Some(user) = &address.user {
+                    builder = builder.username(user);
+                }
+                if let Some(password) = &address.password {
+                    builder = builder.password(password.expose());
+                }
+                if let Some(certificates) = certificates {
+                    builder = builder.tls(TlsMode::Secure).certs(certificates);
+                }
+                let connection = builder.build()?.get_async_connection().await?;
+                Ok(Self::Cluster(connection))
+            }
+        }
+    }
+
+    /// Sends a command and awaits its reply.
+    pub(super) async fn query<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        match self {
+            Self::Server(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
+    }
+
+    /// Rejects a server that is too old. One that does not show its version to this
+    /// user is tried.
+    async fn check_version(&mut self) -> RedisResult<()> {
+        let Self::Server(connection) = self else {
+            return Ok(());
+        };
+        let mut command = redis::cmd("INFO");
+        let info: RedisResult<String> = command.arg("server").query_async(connection).await;
+        let info = match info {
+            Ok(info) => info,
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let version = info
+            .lines()
+            .find_map(|line| line.strip_prefix("redis_version:"));
+        let mut numbers = version
+            .unwrap_or_default()
+            .split('.')
+            .map(str::parse::<u32>);
+        if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
+            && (major, minor) < OLDEST
+        {
+            let found = format!("the server is version {major}.{minor}");
+            return Err((ErrorKind::Client, "Redis 6.2 or later is needed", found).into());
+        }
+        Ok(())
+    }
+}
+
+/// The login of a single server.
+fn login(address: &StoreAddress) -> RedisConnectionInfo {
+    let mut login = RedisConnectionInfo::default().set_db(address.database);
+    if let Some(user) = &address.user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = &address.password {
+        login = login.set_password(password.expose());
+    }
+    login
+}
+
+/// What an error of the store means, without the texts of keys or credentials.
+pub(super) fn describe(error: &RedisError) -> String {
+    let advice = match error.kind() {
+        ErrorKind::AuthenticationFailed => "it rejects the user or password",
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => "it is a read-only replica",
+        ErrorKind::Server(ServerErrorKind::NoPerm) => {
+            "its ACL does not let the user run the script: the user needs \
+             `+evalsha +eval +time +get +set +del ~presence-gateway:*`"
+        }
+        ErrorKind::Server(ServerErrorKind::ClusterDown) => "the cluster is down",
+        ErrorKind::Server(ServerErrorKind::BusyLoading) => "it is loading its data",
+        ErrorKind::Server(ServerErrorKind::MasterDown) => "it is a replica that lost its primary",
+        _ => match error.code() {
+            Some("NOAUTH") => "it requires a password",
+            Some("WRONGPASS") => "it rejects the user or password",
+            Some("OOM") => "it is out of memory",
+            Some("MISCONF") => "it cannot save its data, and rejects writes",
+            _ => return error.to_string(),
+        },
+    };
+    advice.to_owned()
+}
