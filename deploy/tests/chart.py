@@ -24,6 +24,7 @@ VALUES = {
     },
     "hpa-in-flight": {"autoscaling": {"callsInFlight": 512}},
     "monitoring": {"monitoring": {"enabled": True}},
+    "shared-budget": {"sharedBudget": {"enabled": True, "url": "redis://presence-gateway-budget-store:6379"}},
     "mtls": {"mtls": {"enabled": True, "issuerRef": {"name": "internal-ca"}}},
 }
 

@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import budget_store
 import drawing
 import grafana
 import manifests
@@ -26,11 +27,18 @@ def main():
     programs = Path(os.environ["PRESENCE_GATEWAY_BIN"]), Path(os.environ["PROMETHEUS_BIN"])
     with (
         tempfile.TemporaryDirectory() as directory,
-        monitored.monitored(*programs, Path(directory), f"{INTERVAL}s", traffic.SETTINGS, traffic.SANDBOX) as stack,
+        budget_store.serving(Path(directory)) as store,
+        monitored.monitored(
+            *programs,
+            Path(directory),
+            f"{INTERVAL}s",
+            traffic.SETTINGS | {"PRESENCE_GATEWAY_BUDGET_STORE": store.url},
+            traffic.SANDBOX,
+        ) as stack,
     ):
         print(f"calling a gateway for {given.minutes:g} minutes")
         start = time.time()
-        statuses = asyncio.run(traffic.run(stack.address, given.minutes * 60, stack))
+        statuses = asyncio.run(traffic.run(stack.address, given.minutes * 60, stack, store))
         end = time.time()
         print("calls:", ", ".join(f"{count} {status}" for status, count in statuses.most_common()))
         caption = (

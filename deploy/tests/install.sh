@@ -53,3 +53,14 @@ else
     fi
 fi
 export PROMETHEUS_BIN
+
+# The budget store of the tests.
+if ! hash redis-server redis-cli 2>/dev/null; then
+    if [[ $(id --user) != 0 ]] || ! hash apt-get 2>/dev/null; then
+        echo "redis-server or redis-cli is missing (Debian: apt-get install redis-server)" >&2
+        exit 1
+    fi
+    apt-get --quiet --quiet update
+    # Without the service that Debian starts.
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --quiet --quiet --yes --no-install-recommends redis-server >/dev/null
+fi

@@ -1,6 +1,6 @@
 """Plays the services of ../compose.yaml from packages: with their own commands, files and environment, on free ports.
 
-Of Debian: Prometheus and Alertmanager. rotel stands for the collector, an SMTP server of
+Of Debian: Prometheus, Alertmanager, and Redis for Valkey. rotel stands for the collector, an SMTP server of
 aiosmtpd for the inbox. Jaeger and Grafana are in no package.
 """
 
@@ -162,6 +162,8 @@ def played(gateway, tools, directory):
             "prometheus",
             [tools / "prometheus", *placed("prometheus"), f"--web.listen-address={addresses('prometheus', 9090)}"],
         )
+        own, *options = services["store"]["command"]
+        run("store", [own.replace("valkey", "redis"), *options, "--port", addresses("store", 6379).partition(":")[2]])
         stack.enter_context(processes.serving(gateway, settings, health, directory / "gateway.log"))
         (directory / "bin").mkdir()
         (directory / "bin/presence-gateway").symlink_to(gateway)

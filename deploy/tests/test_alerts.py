@@ -77,9 +77,11 @@ def test_the_runbook_has_exactly_the_alerts():
 
 
 def test_counters_of_alert_rates_start_at_zero(gateway, tmp_path):
-    port, health, metrics = processes.free_ports(3)
+    port, health, metrics, closed = processes.free_ports(4)
     settings = {
         "PRESENCE_GATEWAY_SANDBOX": "true",
+        # Nothing listens there: the counter exists before the store is reached.
+        "PRESENCE_GATEWAY_BUDGET_STORE": f"redis://127.0.0.1:{closed}",
         "PRESENCE_GATEWAY_LISTEN": f"127.0.0.1:{port}",
         "PRESENCE_GATEWAY_HEALTH_LISTEN": f"127.0.0.1:{health}",
         "PRESENCE_GATEWAY_METRICS_LISTEN": f"127.0.0.1:{metrics}",

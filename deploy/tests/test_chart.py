@@ -156,7 +156,7 @@ def test_every_reference_leads_to_a_resource_of_the_release():
     assert {source["configMapRef"]["name"] for source in container(resources)["envFrom"]} <= names["ConfigMap"]
     assert the(resources, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] in names["Deployment"]
     secrets = {certificate["spec"]["secretName"]: certificate for certificate in of_kind(resources, "Certificate")}
-    (volume,) = spec["volumes"]
+    (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "tls"]
     certified = set(secrets[volume["secret"]["secretName"]]["spec"]["dnsNames"])
     for service in names["Service"]:
         if not service.endswith("-metrics"):

@@ -53,6 +53,10 @@ ANOTHER = {
     "networkPolicy.dns": RULE,
     "networkPolicy.collector": RULE,
     "networkPolicy.upstream": RULE,
+    "networkPolicy.budgetStore": RULE,
+    "sharedBudget.enabled": True,
+    "sharedBudget.url": "rediss://budget.example.com:6379",
+    "sharedBudget.secretName": "other-budget",
     "mtls.enabled": True,
     "mtls.secretName": "other-tls",
     "mtls.issuerRef.group": "issuers.example.com",
@@ -76,6 +80,9 @@ ANOTHER = {
 WITH = {
     "replicas": {"autoscaling": {"enabled": False}},
     "gatewayApi.enabled": {"gatewayApi": {"parentRefs": [{"name": "a"}], "hostnames": ["a.example.com"]}},
+    "networkPolicy.budgetStore": chart.VALUES["shared-budget"],
+    "sharedBudget.enabled": {"sharedBudget": {"url": "redis://budget.example.com"}},
+    **{f"sharedBudget.{value}": chart.VALUES["shared-budget"] for value in ("url", "secretName")},
     **{path: chart.VALUES["mtls"] for path in ANOTHER if path.startswith("mtls.") and path != "mtls.enabled"},
     **{path: chart.VALUES["gateway-api"] for path in ANOTHER if path.startswith("gatewayApi.") and path != "gatewayApi.enabled"},
     **{path: chart.VALUES["monitoring"] for path in ANOTHER if path.startswith("monitoring.") and path != "monitoring.enabled"},
@@ -119,9 +126,11 @@ def test_maps_and_lists_of_values_reach_their_place():
     assert pod(resources)["metadata"]["annotations"]["a"] == "b"
     assert the(resources, "ServiceAccount")["metadata"]["annotations"] == {"a": "b"}
     assert the(resources, "Deployment")["spec"]["replicas"] == 3
-    policy = the(chart.render(chart.merged(chart.PRODUCTION, *values, {"networkPolicy": {"enabled": True}})), "NetworkPolicy")
+    with_policies = chart.render(chart.merged(chart.PRODUCTION, *values, {"networkPolicy": {"enabled": True}}))
+    policy, budget = manifests.of_kind(with_policies, "NetworkPolicy")
     assert [rule["from"] for rule in policy["spec"]["ingress"]] == [PEER, PEER]
     assert policy["spec"]["egress"] == [RULE, RULE, RULE]
+    assert budget["spec"]["egress"] == [RULE, RULE]
     for resource in resources:
         assert resource["metadata"]["labels"]["team"] == "a"
     for kind in ("ServiceMonitor", "PrometheusRule"):
@@ -222,6 +231,8 @@ def problem(values):
         ({"podLabels": {"app.kubernetes.io/name": "x"}}, ["app.kubernetes.io/name"]),
         ({"networkPolicy": {"upstream": {"port": 443}}}, ["/networkPolicy/upstream", "port"]),
         ({"gatewayApi": {"enabled": True}}, ["/gatewayApi/hostnames", "/gatewayApi/parentRefs"]),
+        ({"sharedBudget": {"enabled": True}}, ["/sharedBudget/url"]),
+        ({"sharedBudget": {"url": "http://budget.example.com"}}, ["/sharedBudget/url", "redis"]),
         ({"topologySpread": {"whenUnsatisfiable": "Never"}}, ["/topologySpread/whenUnsatisfiable", "DoNotSchedule"]),
         ({"monitoring": {"labels": {"release": 1}}}, ["/monitoring/labels/release", "got number, want string"]),
         ({"region": ""}, ["exactly one upstream is required", "0", "region"]),
@@ -269,7 +280,7 @@ def test_values_that_agree_are_accepted(right):
 
 # Settings whose form the schema does not know: names of files, addresses, filters.
 TEXTS = re.compile(
-    r"PRESENCE_GATEWAY_(LISTEN|\w+_LISTEN|\w*(CA|CERT|KEY)|SANDBOX_\w+)|RUST_LOG|SSL_CERT_\w+|RUST_BACKTRACE|NO_COLOR"
+    r"PRESENCE_GATEWAY_(LISTEN|\w+_LISTEN|\w*(CA|CERT|KEY|FILE|SECRET)|SANDBOX_\w+)|RUST_LOG|SSL_CERT_\w+|RUST_BACKTRACE|NO_COLOR"
     r"|OTEL_\w+_(HEADERS|CERTIFICATE|KEY|ARG|PREFERENCE)|OTEL_(\w+_EXPORTER|TRACES_SAMPLER|PROPAGATORS|SERVICE_NAME|SDK_DISABLED)"
 )
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import budget_store
 import drawing
 import grafana
 import manifests
@@ -83,8 +84,21 @@ def test_the_config_map_holds_the_dashboard_unchanged():
 @pytest.fixture(scope="module")
 def prometheus(gateway, tools, tmp_path_factory):
     """A Prometheus that scrapes a gateway with calls of every outcome."""
-    settings = {"PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE": "10", "PRESENCE_GATEWAY_BULK_MERGE_WINDOW": "1s"}
-    with monitored(gateway, tools, tmp_path_factory.mktemp("live"), "1s", settings) as stack:
+    directory = tmp_path_factory.mktemp("live")
+    with (
+        budget_store.serving(directory) as store,
+        monitored(
+            gateway,
+            tools,
+            directory,
+            "1s",
+            {
+                "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE": "10",
+                "PRESENCE_GATEWAY_BULK_MERGE_WINDOW": "1s",
+                "PRESENCE_GATEWAY_BUDGET_STORE": store.url,
+            },
+        ) as stack,
+    ):
         await_answer(stack, "up == 1")
         # Two rounds with a scrape between, because a rate needs growth.
         all_fates(gateway, stack, "first")
@@ -176,6 +190,11 @@ def test_saved_requests_are_counted(prometheus, title, series):
     """A result alone proves nothing: the counters exist at 0 before a request is saved."""
     ((_, query),) = [(name, query) for name, query in queries() if name.startswith(title)]
     await_answer(prometheus, f"count(({query}) > 0) == {series}")
+
+
+def test_checks_by_the_budget_store_are_counted(prometheus):
+    ((_, query),) = [(name, query) for name, query in queries() if name.startswith("Checks of the rate limit, by source")]
+    await_answer(prometheus, f'({query}) > 0 and on (source) label_replace(vector(1), "source", "store", "", "")')
 
 
 def test_every_panel_can_be_drawn_from_the_answers(prometheus, tmp_path):

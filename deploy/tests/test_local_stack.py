@@ -85,6 +85,7 @@ def test_every_address_is_a_port_of_a_service():
     """A port is one that the gateway's settings, the collector's file or a program's default opens."""
     opened = {
         "gateway": {50051, 8080, 9464},
+        "store": {6379},
         "alertmanager": {9093},
         "prometheus": {9090},
         "mail": {1025, 8025},
@@ -94,7 +95,7 @@ def test_every_address_is_a_port_of_a_service():
     texts = [yaml.safe_dump(service.get("environment", {})) for service in SERVICES.values()]
     texts += [path.read_text(encoding="utf-8") for path in FILES]
     named = re.findall(rf"\b({'|'.join(SERVICES)}):(\d+)\b", "\n".join(texts))
-    assert {"gateway", "alertmanager", "mail", "collector", "traces", "prometheus"} == {name for name, _ in named}
+    assert {"gateway", "store", "alertmanager", "mail", "collector", "traces", "prometheus"} == {name for name, _ in named}
     for name, port in named:
         assert int(port) in opened[name], f"{name}:{port}"
     collector = (manifests.DEPLOY / "stack/collector.yaml").read_text(encoding="utf-8")

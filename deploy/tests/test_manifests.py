@@ -3,6 +3,7 @@
 import re
 
 import manifests
+import pytest
 from manifests import container, named, of_kind, pod, settings, the
 
 FLUSH = 3  # seconds for the last export of telemetry
@@ -78,8 +79,10 @@ def test_named_ports_are_ports_of_the_container(resources):
 def test_every_port_sets_its_protocol(resources):
     # Servers before 1.21 reject a server-side apply of a port without it:
     # https://github.com/kubernetes-sigs/structured-merge-diff/issues/130
-    policy = the(resources, "NetworkPolicy")["spec"]
-    ports = {"a rule of the NetworkPolicy": [p for rule in policy["ingress"] + policy["egress"] for p in rule["ports"]]}
+    ports = {}
+    for policy in of_kind(resources, "NetworkPolicy"):
+        rules = policy["spec"].get("ingress", []) + policy["spec"]["egress"]
+        ports[f"a rule of {named(policy)}"] = [p for rule in rules for p in rule["ports"]]
     ports |= {named(service): service["spec"]["ports"] for service in of_kind(resources, "Service")}
     ports["the container"] = container(resources)["ports"]
     for name, listed in ports.items():
@@ -161,11 +164,12 @@ def test_requests_and_the_limit_of_memory_are_set(resources):
     assert "memory" in given["limits"]
 
 
-def test_the_default_replicas_stay_within_the_vendors_rate_limit():
-    resources = manifests.render("production")
-    replicas = the(resources, "HorizontalPodAutoscaler")["spec"]["minReplicas"]
+def test_the_default_replicas_stay_within_the_vendors_rate_limit(resources):
+    alone = of_kind(resources, "HorizontalPodAutoscaler") and "PRESENCE_GATEWAY_BUDGET_STORE" not in settings(resources)
+    # Replicas that share the budget have the whole limit together.
+    replicas = the(resources, "HorizontalPodAutoscaler")["spec"]["minReplicas"] if alone else 1
     each = int(settings(resources)["PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE"])
-    assert replicas * each <= 300, f"{replicas} replicas with {each} requests a minute each"
+    assert replicas * each == 300, f"{replicas} replicas with {each} requests a minute each"
 
 
 def test_only_the_sandbox_overlay_serves_the_sandbox(resources):
@@ -186,6 +190,26 @@ def test_the_gateway_has_egress_only_to_dns_collector_and_vendor():
     assert [sorted({port["port"] for port in rule["ports"]}) for rule in rules] == [[53], [4317, 4318], [443]]
     public = rules[2]["to"][0]["ipBlock"]
     assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(public["except"]), "egress must exclude the cluster and the cloud's metadata"
+
+
+def test_the_budget_store_adds_egress_to_it_and_to_dns_alone():
+    for composition in ("sandbox+shared-budget", "production+shared-budget"):
+        resources = manifests.render(composition)
+        (added,) = [p for p in of_kind(resources, "NetworkPolicy") if p is not the(resources, "NetworkPolicy")]
+        assert added["spec"]["policyTypes"] == ["Egress"]
+        assert [sorted({port["port"] for port in rule["ports"]}) for rule in added["spec"]["egress"]] == [[6379], [53]]
+        assert the(resources, "NetworkPolicy") == the(manifests.render(composition.partition("+")[0]), "NetworkPolicy")
+
+
+@pytest.mark.parametrize("composition", ["sandbox+shared-budget", "production+shared-budget"])
+def test_the_files_of_the_budget_store_are_keys_of_one_secret(composition):
+    resources = manifests.render(composition)
+    (volume,) = pod(resources)["spec"]["volumes"]
+    (mount,) = container(resources)["volumeMounts"]
+    assert mount["name"] == volume["name"] and mount["readOnly"] and volume["secret"]["defaultMode"] == 0o440
+    given = settings(resources)
+    assert given["PRESENCE_GATEWAY_BUDGET_STORE_PASSWORD_FILE"] == f"{mount['mountPath']}/password"
+    assert given["PRESENCE_GATEWAY_BUDGET_SECRET"] == f"{mount['mountPath']}/secret"
 
 
 def test_a_certificate_is_mounted_at_the_path_of_the_settings():

@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+import urllib.parse
 
 import manifests
 import processes
 import pytest
+import test_budget_store
 import test_schemas
 import yaml
 from manifests import of_kind
@@ -157,6 +159,23 @@ def test_the_example_of_a_proxy_sets_it_and_allows_no_other_way(kubectl):
         for rule in manifests.the(resources, "NetworkPolicy")["spec"]["egress"]
     ]
     assert ports == [{53}, {4317, 4318}, {3128}]
+
+
+@pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
+def test_the_example_of_a_budget_store_sets_it_and_allows_the_way_to_it(kubectl):
+    resources = manifests.kustomize(manifests.overlay("production") | shown("# The budget store.\n"), kubectl)
+    given = manifests.settings(resources)
+    store = urllib.parse.urlsplit(given["PRESENCE_GATEWAY_BUDGET_STORE"])
+    assert store.password is None and given["PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE"] == "300"
+    (policy,) = [p for p in of_kind(resources, "NetworkPolicy") if p["metadata"]["name"] == "presence-gateway-budget"]
+    assert policy["spec"]["egress"][0]["ports"] == [{"port": store.port, "protocol": "TCP"}]
+    assert policy["spec"]["egress"][0]["to"] != policy["spec"]["egress"][1]["to"]
+
+
+@pytest.mark.parametrize("kubectl", manifests.KUBECTLS)
+def test_the_example_of_the_sandbox_with_a_store_is_that_of_the_tests(kubectl):
+    example = shown("# The sandbox with a budget store.\n")
+    assert manifests.kustomize(example, kubectl) == manifests.kustomize(test_budget_store.kustomization("sandbox"), kubectl)
 
 
 @pytest.mark.parametrize("kubectl", manifests.KUBECTLS)

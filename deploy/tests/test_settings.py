@@ -28,7 +28,10 @@ def test_the_program_serves_with_the_settings_and_exits_cleanly(resources, gatew
     for name, port in ports.items():
         given[f"PRESENCE_GATEWAY_{name}"] = f"127.0.0.1:{port}"
     for name, value in given.items():
-        given[name] = value.replace("/etc/presence-gateway/tls", str(certificates))
+        given[name] = value.replace("/etc/presence-gateway/tls", str(certificates)).replace("/etc/presence-gateway/budget", str(tmp_path))
+    # The keys of the Secret. The store is not there, and the gateway serves nevertheless.
+    for name in ("password", "secret"):
+        (tmp_path / name).write_text("0123456789abcdef\n", encoding="utf-8")
     if "OTEL_EXPORTER_OTLP_ENDPOINT" in given:
         # Nothing listens there, and the test calls no upstream.
         (closed,) = processes.free_ports(1)

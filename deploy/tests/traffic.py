@@ -110,15 +110,15 @@ async def jobs(caller, token):
 LOAD = [(agents, 16, 14), (wallboards, 6, 1.6), (jobs, 4, 0.3)]
 
 
-async def run(address, seconds, sandbox):
-    """Calls for so long; `sandbox` is a Monitored, whose sandbox gets faults. Returns the number of calls by status."""
+async def run(address, seconds, sandbox, store):
+    """Calls for so long, with faults of `sandbox`, a Monitored, and of `store`. Returns the number of calls by status."""
     caller = Caller(address)
     calls = set()
     try:
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
             for kind, tokens, rate in LOAD:
                 group.create_task(_arrivals(caller, kind, tokens, rate, calls))
-            group.create_task(_story(caller, seconds, sandbox, calls))
+            group.create_task(_story(caller, seconds, sandbox, store, calls))
     except TimeoutError:
         pass
     await asyncio.gather(*calls, return_exceptions=True)
@@ -142,7 +142,7 @@ async def _arrivals(caller, kind, tokens, rate, calls):
         _start(calls, kind(caller, f"{kind.__name__}-{random.randrange(tokens)}"))
 
 
-async def _story(caller, seconds, sandbox, calls):
+async def _story(caller, seconds, sandbox, store, calls):
     """What goes wrong, second by second."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
@@ -159,6 +159,10 @@ async def _story(caller, seconds, sandbox, calls):
             rules = ["status=500 times=1", "cut times=1", "status=502 times=1"]
         elif 0.66 < part < 0.78:  # it throttles
             rules = ["retry-after=2 times=3"]
+        if 0.3 < part < 0.34:  # the budget store does not respond
+            store.freeze()
+        else:
+            store.thaw()
         await asyncio.to_thread(sandbox.behave)
         for rule in rules:
             await asyncio.to_thread(sandbox.misbehave, rule)

@@ -109,6 +109,10 @@ labels:
 {{- end -}}
 {{- end -}}
 
+{{- define "presence-gateway.budgetSecret" -}}
+{{- .Values.sharedBudget.secretName | default (printf "%s-budget" (include "presence-gateway.fullname" .)) -}}
+{{- end -}}
+
 {{/* The settings, as YAML: those of the files, of other values, and of `settings`, each over those before. */}}
 {{- define "presence-gateway.settings" -}}
 {{- $upstreams := list .Values.region .Values.sandbox (get .Values.settings "PRESENCE_GATEWAY_UPSTREAM_URL") | compact -}}
@@ -116,7 +120,7 @@ labels:
 {{- fail (printf "exactly one upstream is required, and there are %d: set region (for example eu-central-1), sandbox=true or settings.PRESENCE_GATEWAY_UPSTREAM_URL" (len $upstreams)) -}}
 {{- end -}}
 {{- $settings := dict -}}
-{{- $files := .Values.sandbox | ternary (list "settings.env") (list "settings.env" "production.env") -}}
+{{- $files := .Values.sandbox | ternary (list "component-settings.env" "settings.env") (list "component-settings.env" "settings.env" "production.env") -}}
 {{- range $file := $files -}}
 {{- range regexFindAll "(?m)^[A-Z0-9_]+=.*$" (include "presence-gateway.file" (list $ $file)) -1 -}}
 {{- $pair := splitn "=" 2 . -}}
@@ -128,6 +132,15 @@ labels:
 {{- $_ := set $settings "PRESENCE_GATEWAY_REGION" (kindIs "slice" .Values.region | ternary (join "," .Values.region) .Values.region) -}}
 {{- else if .Values.sandbox -}}
 {{- $_ := set $settings "PRESENCE_GATEWAY_SANDBOX" "true" -}}
+{{- end -}}
+{{- /* The vendor's whole limit, for the only replica or for all that share it. */}}
+{{- if or .Values.sandbox .Values.sharedBudget.enabled -}}
+{{- $_ := set $settings "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE" "300" -}}
+{{- end -}}
+{{- if .Values.sharedBudget.enabled -}}
+{{- $_ := set $settings "PRESENCE_GATEWAY_BUDGET_STORE" .Values.sharedBudget.url -}}
+{{- $_ := set $settings "PRESENCE_GATEWAY_BUDGET_STORE_PASSWORD_FILE" "/etc/presence-gateway/budget/password" -}}
+{{- $_ := set $settings "PRESENCE_GATEWAY_BUDGET_SECRET" "/etc/presence-gateway/budget/secret" -}}
 {{- end -}}
 {{- if .Values.mtls.enabled -}}
 {{- $_ := set $settings "PRESENCE_GATEWAY_TLS_CERT" "/etc/presence-gateway/tls/tls.crt" -}}
