@@ -4,7 +4,7 @@
 //! round trip. No call fails or waits long for the store: without it, a check says
 //! so, and the replica counts alone.
 //!
-//! Decision: docs/decisions/0024-budget-store.md.
+//! Decision: docs/decisions/0025-budget-store.md.
 
 mod address;
 mod check;

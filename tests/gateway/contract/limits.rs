@@ -8,7 +8,7 @@ const DOCS: &str = include_str!("../../../docs/configuration.md");
 
 /// Constants that limit nothing visible to a caller or an operator. An entry that
 /// ends with `::` covers its whole module.
-const OTHERS: [&str; 17] = [
+const OTHERS: [&str; 18] = [
     // Constants of the subcommand `call`, which `call --help` documents.
     "cli::call::",
     // The ranges and defaults of settings, which `--help` documents.
@@ -21,6 +21,7 @@ const OTHERS: [&str; 17] = [
     "rpc::repeated_fields::MAX_DEPTH",
     "server::request_bodies::PREFIX_LEN",
     "telemetry::propagation::TRACEPARENT_LENGTH",
+    "upstream::budget_store::clock::TICK",
     // Sizes and intervals that save time and change no result.
     "bulk::read::coalesce::pending::WAKE_OVERHEAD",
     "bulk::stream::fetch::EXPECTED_RESPONSE",
