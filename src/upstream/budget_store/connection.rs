@@ -1,6 +1,7 @@
 //! A connection to the store: to one server, to the primary that Sentinels name, or
 //! to a cluster.
 
+use std::io;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -13,6 +14,7 @@ use redis::{
 };
 use tokio::time::timeout;
 
+use super::NO_RESPONSE;
 use super::address::{Kind, StoreAddress};
 
 /// How long a connection may take to open, with its handshake.
@@ -40,13 +42,9 @@ impl Connection {
             connection.check_version().await?;
             Ok(connection)
         });
-        opened.await.unwrap_or_else(|_| {
-            Err((
-                ErrorKind::Io,
-                "it does not respond to a new connection within 1s",
-            )
-                .into())
-        })
+        opened
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
     }
 
     async fn connect(address: &StoreAddress) -> RedisResult<Self> {
@@ -162,6 +160,14 @@ fn login(address: &StoreAddress) -> RedisConnectionInfo {
 
 /// What an error of the store means, without the texts of keys or credentials.
 pub(super) fn describe(error: &RedisError) -> String {
+    if error.is_timeout() {
+        return NO_RESPONSE.to_owned();
+    }
+    if error.is_connection_dropped() {
+        return format!(
+            "{error}; a server with TLS ends connections without: write `rediss://` for it"
+        );
+    }
     let advice = match error.kind() {
         ErrorKind::AuthenticationFailed => "it rejects the user or password",
         ErrorKind::Server(ServerErrorKind::ReadOnly) => "it is a read-only replica",

@@ -7,7 +7,8 @@ use parking_lot::Mutex;
 use redis::RedisResult;
 use tokio::time::{Instant, timeout};
 
-use super::clock::{Clock, StoreTime, ticks};
+use super::NO_RESPONSE;
+use super::clock::{self, Clock, StoreTime, ticks};
 use super::connection::{Connection, describe};
 use super::script::{Amendment, record_name};
 use crate::token_key::TokenKey;
@@ -34,24 +35,21 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// Tries the scripts on a new connection. `limit` is for one reply.
+    /// Tries each command of the scripts on a new connection. `limit` is for one reply.
     pub(super) async fn open(mut connection: Connection, limit: Duration) -> Result<Self, String> {
-        let probe = Amendment {
-            throttle: Duration::from_millis(1),
+        // Ends with the next tick, so that the second deletes what the first has written.
+        let writes = Amendment {
+            throttle: clock::duration(1),
             ..Amendment::default()
         };
-        // The first sends the script's source.
-        let mut attempt = async || {
-            let reply = timeout(limit, probe.run(PROBE, &mut connection));
-            reply.await
-        };
-        let mut reply = attempt().await;
-        if reply.is_err() {
-            reply = attempt().await;
+        let mut now = StoreTime(0);
+        // The first is slower, because it sends the script's source.
+        for (probe, limit) in [(writes, 2 * limit), (Amendment::default(), limit)] {
+            let reply = timeout(limit, probe.run(PROBE, &mut connection)).await;
+            now = reply
+                .map_err(|_| NO_RESPONSE.to_owned())?
+                .map_err(|error| describe(&error))?;
         }
-        let now = reply
-            .map_err(|_| format!("it does not respond within {limit:?}"))?
-            .map_err(|error| describe(&error))?;
         Ok(Self {
             connection,
             clock: Clock::new(now),
