@@ -120,6 +120,11 @@ interop-slow *arguments:
 load *arguments:
     load/run "$@"
 
+# Proves the shared budget while replicas and a real Redis fail (some 14 minutes).
+[group("test")]
+load-budget *arguments:
+    load/budget/run "$@"
+
 # The cost of a call, beside Envoy and a direct call (some 5 minutes).
 [group("test")]
 bench *arguments:
