@@ -124,7 +124,11 @@ async fn a_denial_names_the_refusal_only_if_that_is_why_the_request_waits() {
     let token = token("a");
     let denied = |seconds| {
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        limiter.reserve_one(token, deadline).unwrap_err()
+        limiter
+            .reserve_one(token, deadline)
+            .now_or_never()
+            .unwrap()
+            .unwrap_err()
     };
     limiter.acquire(token, after(1)).await.unwrap().commit();
     limiter.throttle_for(token, Duration::from_secs(20));
