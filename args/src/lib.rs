@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 /// The errors of a configuration, in the order in which they were found.
 #[derive(Debug, Default)]
@@ -151,19 +151,34 @@ pub fn defaults<A: Args>() -> A {
 }
 
 /// Makes a command treat an empty variable as one that is not set: deployment
-/// tools fill in templates that way.
+/// tools fill in templates that way. One that is not UTF-8 counts as unset too, and is
+/// an error of [`not_utf8`].
 #[must_use]
-pub fn without_empty_variables(command: Command) -> Command {
-    let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+pub fn without_unusable_variables(command: Command) -> Command {
+    let is_unusable = |name: &OsStr| {
+        let value = std::env::var_os(name);
+        value.is_some_and(|value| value.is_empty() || value.to_str().is_none())
+    };
     command
         .mut_args(|arg| {
-            if arg.get_env().is_some_and(is_empty) {
+            if arg.get_env().is_some_and(is_unusable) {
                 arg.env(None::<&str>)
             } else {
                 arg
             }
         })
-        .mut_subcommands(without_empty_variables)
+        .mut_subcommands(without_unusable_variables)
+}
+
+/// The errors of variables of a command whose values are not UTF-8.
+#[must_use]
+pub fn not_utf8(command: &Command) -> Vec<String> {
+    let names = command.get_arguments().filter_map(Arg::get_env);
+    let wrong =
+        names.filter(|name| std::env::var_os(name).is_some_and(|value| value.to_str().is_none()));
+    wrong
+        .map(|name| format!("{}: the value is not UTF-8", name.to_string_lossy()))
+        .collect()
 }
 
 /// The arguments whose values come from variables, so that an error can name these.
@@ -208,8 +223,11 @@ impl Args for FromVariables {
 /// and gives `None`.
 #[must_use]
 pub fn from_environment<A: Args>(errors: &mut ConfigErrors) -> Option<A> {
-    let command = without_empty_variables(A::augment_args(Command::new("environment")));
-    command
+    let command = A::augment_args(Command::new("environment"));
+    for error in not_utf8(&command) {
+        errors.add(error);
+    }
+    without_unusable_variables(command)
         .try_get_matches_from(["environment"])
         .and_then(|matches| A::from_arg_matches(&matches))
         .map_err(|error| errors.add(error.render().to_string().trim().to_owned()))

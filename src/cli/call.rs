@@ -34,7 +34,7 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::{Code, Request, Status};
 
 use super::exit::{self, EXIT_USAGE};
-use super::runtime;
+use super::{misspelt, runtime};
 use channel::Client;
 use deadline::{Deadline, response};
 use failure::Failure;
@@ -53,8 +53,8 @@ pub struct CallArgs {
     #[arg(num_args = 0.., value_name = "REQUEST")]
     request: Vec<String>,
 
-    /// List the RPCs, with a line about each
-    #[arg(long, conflicts_with_all = ["rpc", "describe", "json"])]
+    /// List the RPCs, with a line about each; with --json, as a JSON list
+    #[arg(long, conflicts_with_all = ["rpc", "describe"])]
     list: bool,
 
     /// Describe the RPC: its messages, its permissions, and a request to paste; calls nothing
@@ -95,11 +95,20 @@ pub struct CallArgs {
 const ADDRESS: &str = "PRESENCE_GATEWAY_ADDRESS";
 
 /// Runs `call`: prints the response as JSON to the standard output, or an
-/// error with its details to the standard error stream.
+/// error with its details to the standard error stream. `errors` are those of the
+/// command line that are known already.
 #[must_use]
-pub fn call(args: &CallArgs) -> ExitCode {
+pub fn call(args: &CallArgs, errors: Vec<String>) -> ExitCode {
+    if !errors.is_empty() {
+        let others = PreparedCall::new(args).err().unwrap_or_default();
+        return reject(&[errors, others].concat(), args.json);
+    }
     if args.list {
-        return print(&list::list());
+        return print(&if args.json {
+            list::json()
+        } else {
+            list::list()
+        });
     }
     if args.describe {
         let rpc = args.rpc.as_deref().ok_or_else(prepare::no_rpc);
@@ -107,6 +116,11 @@ pub fn call(args: &CallArgs) -> ExitCode {
             Ok(rpc) => print(&describe::describe(&rpc)),
             Err(problem) => reject(&[problem], false),
         };
+    }
+    if !args.json {
+        let misspelt = misspelt::of_command("call");
+        let warning = |misspelt| report(format_args!("warning: {misspelt}"));
+        misspelt.iter().for_each(warning);
     }
     match PreparedCall::new(args) {
         Ok(prepared) => exit::exit_code(runtime::run(1, async { Ok(send(prepared).await) })),
@@ -145,10 +159,7 @@ fn report(problem: impl Display) {
 async fn send(call: PreparedCall) -> ExitCode {
     let (method, mut request) = (call.method, call.request);
     let deadline = Deadline::after(call.timeout);
-    let address = call.gateway.address.authority();
-    let before = format!("there was a connection to {address}");
-    let connected = deadline.limit(&before, call.gateway.connect()).await;
-    let response = match connected {
+    let response = match call.gateway.connect(deadline).await {
         Ok(client) => {
             deadline.set_timeout(&mut request);
             if method.is_client_streaming() {

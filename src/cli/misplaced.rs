@@ -1,12 +1,14 @@
 //! Flags and RPCs that stand where a command is expected.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 
 use super::call;
 
 /// Explains an error of the parser about the first argument of the program.
-pub(super) fn explain(error: &Error, program: &Command) -> Option<String> {
+pub(super) fn explain(error: &Error, program: &Command, next: Option<&OsString>) -> Option<String> {
     let (kind, right) = match error.kind() {
         ErrorKind::UnknownArgument => {
             let flag = text(error, ContextKind::InvalidArg)?;
@@ -21,15 +23,32 @@ pub(super) fn explain(error: &Error, program: &Command) -> Option<String> {
         }
         ErrorKind::InvalidSubcommand => {
             let given = text(error, ContextKind::InvalidSubcommand)?;
-            let rpc = call::rpc_name::find(given).ok()?;
-            let right = format!("presence-gateway call {}", rpc.name());
-            (format!("`{given}` is an RPC, not a command"), right)
+            let rpc = |name: &str| Some(call::rpc_name::find(name).ok()?.name().to_owned());
+            match (given, rpc(given)) {
+                (_, Some(name)) => (
+                    format!("`{given}` is an RPC, not a command"),
+                    format!("presence-gateway call {name}"),
+                ),
+                // The verbs of grpcurl.
+                ("list" | "ls", None) => (no_command(given), "presence-gateway call --list".into()),
+                ("describe", None) => {
+                    let name = next.and_then(|next| rpc(next.to_str()?));
+                    let name = name.as_deref().unwrap_or("RPC");
+                    let right = format!("presence-gateway call {name} --describe");
+                    (no_command(given), right)
+                }
+                _ => return None,
+            }
         }
         _ => return None,
     };
     Some(format!(
         "presence-gateway: {kind}: `{right}`\n  --help lists the commands\n"
     ))
+}
+
+fn no_command(given: &str) -> String {
+    format!("there is no command `{given}`")
 }
 
 fn text(error: &Error, kind: ContextKind) -> Option<&str> {

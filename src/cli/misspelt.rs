@@ -47,11 +47,25 @@ pub(super) fn in_environment() -> Vec<Misspelt> {
     find(names, &settings())
 }
 
+/// Those of one command alone: a client need not warn of the settings of a server.
+pub(super) fn of_command(name: &str) -> Vec<Misspelt> {
+    let mut misspelt = in_environment();
+    let command = CommandLine::command();
+    let settings = command.find_subcommand(name).map(variables);
+    let settings = settings.unwrap_or_default();
+    misspelt.retain(|it| settings.contains(&it.similar));
+    misspelt
+}
+
 /// The variables of all commands.
 fn settings() -> BTreeSet<String> {
     let command = CommandLine::command();
-    let commands = command.get_subcommands();
-    let arguments = commands.flat_map(Command::get_arguments);
+    command.get_subcommands().flat_map(variables).collect()
+}
+
+/// The variables of a command.
+fn variables(command: &Command) -> BTreeSet<String> {
+    let arguments = command.get_arguments();
     let names = arguments.filter_map(|argument| argument.get_env()?.to_str());
     names.map(str::to_owned).collect()
 }

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::address::Address;
+use super::deadline::Deadline;
 use super::diagnosis::{self, Spoken};
 use super::dial::dial;
 use super::failure::Failure;
@@ -55,8 +56,8 @@ impl Gateway {
     }
 
     /// Connects.
-    pub(super) async fn connect(self) -> Result<Client, Failure> {
-        let (stream, record) = dial(&self).await?;
+    pub(super) async fn connect(self, deadline: Deadline) -> Result<Client, Failure> {
+        let (stream, record) = dial(&self, deadline).await?;
         let endpoint = Endpoint::from(self.uri()?);
         // For one connection: there is one call.
         let mut stream = Some(TokioIo::new(stream));

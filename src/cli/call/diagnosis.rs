@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use super::channel::Gateway;
+use super::deadline::Deadline;
 use super::dial::{CONNECT_TIMEOUT, dial};
 use super::failure::Failure;
 use super::recorded::Record;
@@ -97,10 +98,24 @@ pub(super) fn silent_handshake(gateway: &Gateway) -> Failure {
     unavailable(
         gateway,
         &format!("connected, but no TLS handshake within {CONNECT_TIMEOUT:?}"),
-        format!(
-            "what listens there may have no TLS: try `http://{}` without TLS flags",
-            gateway.address.authority()
-        ),
+        no_tls(gateway),
+    )
+}
+
+/// The deadline passed in the TLS handshake, if the failure has no hint of its own.
+pub(super) fn late_handshake(gateway: &Gateway, mut failure: Failure) -> Failure {
+    if failure.status.code() == Code::DeadlineExceeded {
+        failure.hint.get_or_insert_with(|| no_tls(gateway));
+    }
+    failure
+}
+
+/// What the silence of a peer in the TLS handshake may mean.
+fn no_tls(gateway: &Gateway) -> String {
+    format!(
+        "nothing was received in time: what listens there may have no TLS; try `http://{}` \
+         without TLS flags",
+        gateway.address.authority()
     )
 }
 
@@ -202,7 +217,7 @@ async fn question(gateway: &Gateway) -> Spoken {
 /// so after the handshake, and closes the connection: a write to it can fail before
 /// that is read.
 async fn question_tls(gateway: &Gateway) -> Result<Option<rustls::Error>, Failure> {
-    let (mut stream, record) = dial(gateway).await?;
+    let (mut stream, record) = dial(gateway, Deadline::after(None)).await?;
     let _ = timeout(QUESTION_TIMEOUT, stream.read(&mut [0; 64])).await;
     Ok(record.tls_error())
 }

@@ -11,6 +11,7 @@ use tokio_rustls::TlsConnector;
 use tower::ServiceExt;
 
 use super::channel::Gateway;
+use super::deadline::Deadline;
 use super::diagnosis;
 use super::failure::Failure;
 use super::recorded::{Record, Recorded, Stream};
@@ -21,15 +22,28 @@ use crate::tls::dial::tcp;
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects.
-pub(super) async fn dial(gateway: &Gateway) -> Result<(Box<dyn Stream>, Record), Failure> {
-    let connected = timeout(CONNECT_TIMEOUT, connect(gateway)).await;
-    let stream = connected.unwrap_or_else(|_| Err(diagnosis::silent(gateway)))?;
+pub(super) async fn dial(
+    gateway: &Gateway,
+    deadline: Deadline,
+) -> Result<(Box<dyn Stream>, Record), Failure> {
+    let address = gateway.address.authority();
+    let connected = async {
+        let connected = timeout(CONNECT_TIMEOUT, connect(gateway)).await;
+        connected.unwrap_or_else(|_| Err(diagnosis::silent(gateway)))
+    };
+    let before = format!("there was a connection to {address}");
+    let stream = deadline.limit(&before, connected).await?;
     let (stream, record) = Recorded::new(stream);
     let Some(tls) = &gateway.tls else {
         return Ok((Box::new(stream), record));
     };
-    let shaken = timeout(CONNECT_TIMEOUT, handshake(gateway, tls, stream, &record)).await;
-    shaken.unwrap_or_else(|_| Err(diagnosis::silent_handshake(gateway)))
+    let shaken = async {
+        let shaken = timeout(CONNECT_TIMEOUT, handshake(gateway, tls, stream, &record)).await;
+        shaken.unwrap_or_else(|_| Err(diagnosis::silent_handshake(gateway)))
+    };
+    let before = format!("{address}, which accepted the connection, answered in the TLS handshake");
+    let shaken = deadline.limit(&before, shaken).await;
+    shaken.map_err(|failure| diagnosis::late_handshake(gateway, failure))
 }
 
 async fn connect(gateway: &Gateway) -> Result<TcpStream, Failure> {

@@ -11,7 +11,7 @@ use prost_types::Any;
 use tonic::{Code, Status};
 use tonic_types::pb;
 
-use super::json::to_json;
+use super::json::{escaped, is_unprintable, to_json};
 use crate::error::{self, PUSHBACK};
 use crate::proto;
 
@@ -85,7 +85,7 @@ impl Failure {
         if !details.is_empty() {
             status["details"] = details.into();
         }
-        format!("{status}\n")
+        escaped(&status.to_string()) + "\n"
     }
 
     fn details(&self) -> Vec<Any> {
@@ -98,8 +98,11 @@ fn any() -> Option<prost_reflect::MessageDescriptor> {
     proto::pool().get_message_by_name("google.protobuf.Any")
 }
 
-/// A text without what would control the terminal: it may come from upstream.
+/// A text without what would control the terminal, or hide or turn round parts of the
+/// text: it may come from upstream.
 pub(super) fn printable(text: &str) -> String {
-    let is_wrong = |letter: char| letter.is_control() && letter != '\n';
-    text.replace(is_wrong, "\u{fffd}")
+    text.replace(
+        |letter| letter != '\n' && is_unprintable(letter),
+        "\u{fffd}",
+    )
 }

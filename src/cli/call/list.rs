@@ -1,4 +1,4 @@
-//! `call --list`: the RPCs with a line of comment each.
+//! `call --list`: the RPCs with a line of comment each, or as JSON.
 
 use std::fmt::Write;
 
@@ -30,6 +30,23 @@ pub(super) fn list() -> String {
         text.push('\n');
     }
     text + END
+}
+
+/// All RPCs as JSON, in one line.
+pub(super) fn json() -> String {
+    let rpc = |rpc: MethodDescriptor| {
+        let comment = RpcComment::new(&rpc);
+        serde_json::json!({
+            "name": rpc.name(),
+            "service": rpc.parent_service().full_name(),
+            "summary": comment.text.first(),
+            "permissions": comment.permissions,
+            "deprecated": is_deprecated(&rpc),
+            "stream": rpc.is_client_streaming(),
+        })
+    };
+    let rpcs: Vec<_> = proto::methods().map(rpc).collect();
+    format!("{}\n", serde_json::Value::from(rpcs))
 }
 
 /// An RPC in one line.

@@ -49,7 +49,7 @@ impl PreparedCall {
         let region = args.region.as_deref();
         let region = region.map(|raw| errors.parse("region", raw, region_value));
         let given = args.deadline.as_deref();
-        let timeout = given.map(|raw| errors.parse("deadline", raw, parse_duration));
+        let timeout = given.map(|raw| errors.parse("deadline", raw, parse_deadline));
         match (call, gateway, token) {
             (Some((method, message, ids)), Some(gateway), Some(token)) if errors.count() == 0 => {
                 let default = (!method.is_client_streaming()).then_some(DEFAULT_DEADLINE);
@@ -77,6 +77,11 @@ pub(super) fn no_rpc() -> String {
     "which RPC? `presence-gateway call --list` lists them, and `presence-gateway call --help` has \
      examples"
         .to_owned()
+}
+
+fn parse_deadline(raw: &str) -> Result<Duration, String> {
+    let deadline = Some(parse_duration(raw)?).filter(|deadline| !deadline.is_zero());
+    deadline.ok_or_else(|| "leaves no time for a response: give more than 0s".to_owned())
 }
 
 /// The value of `authorization`.

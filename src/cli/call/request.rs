@@ -1,16 +1,21 @@
 //! The request: JSON to a message, and what is wrong with JSON that is none.
 
+mod ambiguous;
 mod fields;
 mod syntax;
 mod values;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use serde_json::{Deserializer, Value};
 
 use super::examples::example;
 use super::id_reader::STANDARD_INPUT;
+
+/// The most bytes that are read from the standard input: JSON takes several times the
+/// room of the largest message that a gateway accepts.
+const MAX_JSON: u64 = 64 << 20;
 
 /// Reads the request from the words of the command line, or from the standard input.
 pub(super) fn read(words: &[String], method: &MethodDescriptor) -> Result<DynamicMessage, String> {
@@ -32,13 +37,19 @@ fn standard_input() -> Result<String, String> {
         let note = "presence-gateway call: reads the request from the terminal until Ctrl-D";
         let _ = writeln!(io::stderr(), "{note}");
     }
-    io::read_to_string(io::stdin()).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidData => {
-            "the request on the standard input is not UTF-8; JSON has to be (PowerShell writes \
-             UTF-16 by default)"
-                .to_owned()
-        }
-        _ => format!("the request cannot be read from the standard input: {error}"),
+    let mut text = Vec::new();
+    let read = io::stdin().take(MAX_JSON + 1).read_to_end(&mut text);
+    read.map_err(|error| format!("the request cannot be read from the standard input: {error}"))?;
+    if text.len() as u64 > MAX_JSON {
+        let mib = MAX_JSON >> 20;
+        return Err(format!(
+            "the standard input has more than {mib} MiB, which no request has"
+        ));
+    }
+    String::from_utf8(text).map_err(|_| {
+        "the request on the standard input is not UTF-8; JSON has to be (PowerShell writes \
+         UTF-16 by default)"
+            .to_owned()
     })
 }
 
@@ -46,15 +57,20 @@ fn standard_input() -> Result<String, String> {
 fn parse(text: &str, method: &MethodDescriptor) -> Result<DynamicMessage, String> {
     // Some editors begin a file with a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
+    let ambiguous = ambiguous::problems(text, &method.input());
     let mut json = Deserializer::from_str(text);
-    DynamicMessage::deserialize(method.input(), &mut json)
-        .and_then(|message| json.end().map(|()| message))
-        .map_err(|error| match serde_json::from_str::<Value>(text) {
+    let parsed = DynamicMessage::deserialize(method.input(), &mut json)
+        .and_then(|message| json.end().map(|()| message));
+    match parsed {
+        Ok(message) if ambiguous.is_empty() => Ok(message),
+        Ok(_) => Err(fields::report(ambiguous, method)),
+        Err(error) => Err(match serde_json::from_str::<Value>(text) {
             Err(syntax) => syntax::explain(text, &syntax, method),
-            Ok(value) => fields::explain(&value, method).unwrap_or_else(|| {
+            Ok(value) => fields::explain(&value, ambiguous, method).unwrap_or_else(|| {
                 format!("the request is not a {}: {error}", method.input().name())
             }),
-        })
+        }),
+    }
 }
 
 /// A request of the RPC as an example, quoted for a shell.

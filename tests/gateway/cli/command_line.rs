@@ -1,6 +1,9 @@
 //! Flags and variables: which are accepted, and how errors are reported.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 use crate::contract::documents::{CONFIGURATION, section};
 use crate::support::process::{ServerProcess, run};
@@ -206,6 +209,78 @@ fn arguments_that_no_flag_takes_are_reported_with_the_other_errors() {
 }
 
 #[test]
+fn what_the_parser_rejects_hides_no_other_error() {
+    let rejected = run(
+        &[
+            "serve",
+            "--log-format",
+            "text",
+            "--max-in-flight=5",
+            "--max-in-flight",
+            "6",
+            "--default-deadline",
+            "-5s",
+            "--max-bulk-ids",
+            "x",
+            "--sandbox",
+            "--sandbox=true",
+            "--bogus",
+            "--listen",
+        ],
+        &[],
+    );
+    let errors = rejected.config_errors();
+    for expected in [
+        "--max-in-flight: given more than once",
+        "--sandbox: given more than once",
+        "--default-deadline: `-5s` is not a duration with a unit",
+        "--max-bulk-ids: `x` is not a whole number",
+        "unexpected argument '--bogus' found",
+        "--listen: has no value",
+    ] {
+        let count = errors.iter().filter(|it| it.starts_with(expected)).count();
+        assert_eq!(count, 1, "{expected}: {errors:#?}");
+    }
+    assert_eq!(errors.len(), 6, "{errors:#?}");
+}
+
+#[test]
+fn a_value_that_is_not_utf_8_is_reported_with_its_setting() {
+    let program = || {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_presence-gateway"));
+        program.env_clear();
+        program
+    };
+    let wrong = OsStr::from_bytes(b"x\xe9");
+    for (command, variable) in [
+        (&["serve", "--sandbox"][..], "PRESENCE_GATEWAY_MAX_BULK_IDS"),
+        (&["serve", "--sandbox"], "PRESENCE_GATEWAY_SANDBOX_USERS"),
+        (&["sandbox"], "PRESENCE_GATEWAY_SANDBOX_USERS"),
+        (&["call", "GetSystempresences"], "PRESENCE_GATEWAY_TOKEN"),
+    ] {
+        let output = program()
+            .args(command)
+            .env(variable, wrong)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{stderr}");
+        let expected = format!("{variable}: the value is not UTF-8");
+        assert!(stderr.contains(&expected), "{stderr}");
+    }
+    for command in [
+        &["serve", "--sandbox", "--log-format"][..],
+        &["call", "--deadline"],
+    ] {
+        let output = program().args(command).arg(wrong).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(64), "{stderr}");
+        let expected = format!("{}: the value is not UTF-8", command.last().unwrap());
+        assert!(stderr.contains(&expected), "{stderr}");
+    }
+}
+
+#[test]
 fn an_unknown_flag_is_rejected_with_a_similar_one() {
     for (given, tip) in [
         (["serve", "--sandbx"], "'--sandbox'"),
@@ -242,6 +317,12 @@ fn a_flag_of_another_program_or_command_is_rejected_with_what_there_is_instead()
             &["getUserPresence"],
             "`presence-gateway call GetUserPresence`",
         ),
+        (&["list"], "`presence-gateway call --list`"),
+        (
+            &["describe", "getuserpresence"],
+            "`presence-gateway call GetUserPresence --describe`",
+        ),
+        (&["--listen", ":1"], "`presence-gateway serve --listen`"),
     ] {
         let rejected = run(given, &[]);
         assert_eq!(rejected.code, Some(64), "{rejected:#?}");

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use presence_gateway::cli::call::examples::ID;
+use prost_reflect::MethodDescriptor;
 
 use crate::support::all_methods;
 use crate::support::process::{ServerProcess, run};
@@ -40,6 +41,32 @@ fn all_rpcs_are_listed_by_service_with_a_line_each() {
         }
     }
     assert_eq!(services.next(), None);
+}
+
+#[test]
+fn programs_get_the_list_as_json() {
+    let list = run(&["call", "--list", "--json"], &[]);
+    assert_eq!(list.code, Some(0), "{list:#?}");
+    assert_eq!(list.stdout.lines().count(), 1);
+    let rpcs: Vec<serde_json::Value> = serde_json::from_str(&list.stdout).unwrap();
+    let names: Vec<_> = rpcs
+        .iter()
+        .map(|rpc| rpc["name"].as_str().unwrap())
+        .collect();
+    let methods = all_methods();
+    let expected: Vec<_> = methods.iter().map(MethodDescriptor::name).collect();
+    assert_eq!(names, expected);
+    let patch = rpcs
+        .iter()
+        .find(|rpc| rpc["name"] == "PatchUserPresence")
+        .unwrap();
+    assert_eq!(patch["service"], "genesys.presence.v1.PresenceService");
+    assert_eq!(patch["summary"], "Changes a user's presence at one source.");
+    let permissions = patch["permissions"].as_str().unwrap();
+    assert!(
+        permissions.contains("presence:userPresence:edit"),
+        "{patch}"
+    );
 }
 
 #[test]

@@ -32,6 +32,11 @@ pub(in crate::cli::call) fn handshake(
             &format!("what listens there speaks HTTP/1.1 without TLS (`{line}`), not gRPC"),
             OUR_PORTS,
         ),
+        (Spoken::Other(text), _) => unavailable(
+            gateway,
+            &format!("what listens there does not speak TLS; it begins with `{text}`"),
+            OUR_PORTS,
+        ),
         (Spoken::Nothing, _) => unavailable(
             gateway,
             &format!("the peer ended the TLS handshake without an answer ({error})"),

@@ -1,5 +1,6 @@
 //! What a peer speaks, by its first bytes.
 
+use crate::cli::call::json::is_unprintable;
 use crate::server::{NEEDS_HTTP2, NEEDS_TLS};
 
 /// Where gateways and their sandbox listen, for a wrong address.
@@ -61,7 +62,7 @@ fn line(bytes: &[u8]) -> String {
     let shown = line.chars().take(SHOWN);
     shown
         .map(|letter| {
-            if letter.is_control() {
+            if is_unprintable(letter) {
                 char::REPLACEMENT_CHARACTER
             } else {
                 letter

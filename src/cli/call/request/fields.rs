@@ -15,8 +15,13 @@ const REPORTED: usize = 5;
 /// How deep a misplaced field is searched for.
 const DEPTH: usize = 4;
 
-/// Explains what is wrong with a request; `None` if nothing is found.
-pub(super) fn explain(request: &Value, method: &MethodDescriptor) -> Option<String> {
+/// Explains what is wrong with a request, beside what is known already; `None` if
+/// nothing is found.
+pub(super) fn explain(
+    request: &Value,
+    known: Vec<String>,
+    method: &MethodDescriptor,
+) -> Option<String> {
     let input = method.input();
     if !request.is_object() {
         let found = shown(request);
@@ -30,19 +35,22 @@ pub(super) fn explain(request: &Value, method: &MethodDescriptor) -> Option<Stri
         problems: Vec::new(),
     };
     search.object("", request, &input);
-    let omitted = search.problems.len().saturating_sub(REPORTED);
-    search.problems.truncate(REPORTED);
+    search.problems.extend(known);
+    (!search.problems.is_empty()).then(|| report(search.problems, method))
+}
+
+/// A text about the problems of a request.
+pub(super) fn report(mut problems: Vec<String>, method: &MethodDescriptor) -> String {
+    let omitted = problems.len().saturating_sub(REPORTED);
+    problems.truncate(REPORTED);
     if omitted > 0 {
-        search.problems.push(format!("and {omitted} more"));
-    }
-    if search.problems.is_empty() {
-        return None;
+        problems.push(format!("and {omitted} more"));
     }
     let end = format!(
         "\n`presence-gateway call {} --describe` describes the request.",
         method.name()
     );
-    Some(search.problems.join("\n") + &end)
+    problems.join("\n") + &end
 }
 
 struct Search {
@@ -148,7 +156,7 @@ fn find(name: &str, message: &MessageDescriptor, path: &str, depth: usize) -> Op
 }
 
 /// Whether a message is an object with fields of its own in JSON.
-fn is_nested(message: &MessageDescriptor) -> bool {
+pub(super) fn is_nested(message: &MessageDescriptor) -> bool {
     !message.is_map_entry() && message.full_name() != TIMESTAMP
 }
 
@@ -158,7 +166,7 @@ pub(super) fn accepts(field: &FieldDescriptor, value: &Value) -> bool {
     DynamicMessage::deserialize(field.parent_message().clone(), message).is_ok()
 }
 
-fn join(path: &str, name: &str) -> String {
+pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() {
         name.to_owned()
     } else {

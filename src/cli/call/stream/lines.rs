@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use prost_reflect::{DynamicMessage, Value};
 use tonic::Code;
 
-use crate::cli::call::json::to_json;
+use crate::cli::call::json::{escaped, to_json};
 use crate::error;
 
 /// Writes a line for each id of a response.
@@ -70,5 +70,5 @@ fn error_json(status: &DynamicMessage) -> serde_json::Result<String> {
 
 /// A text as JSON.
 fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    escaped(&serde_json::Value::from(text).to_string())
 }

@@ -34,6 +34,17 @@ pub const MISTAKES: &[Mistake] = &[
         ],
     ),
     failed(
+        "TLS to a server that does not answer",
+        &[RPC, "--address", "https://{silent}", "--deadline", "300ms"],
+        &[
+            "DEADLINE_EXCEEDED: ",
+            "--deadline 300ms",
+            "{silent}, which accepted the connection, answered in the TLS handshake",
+            "nothing was received in time",
+            "http://{silent}",
+        ],
+    ),
+    failed(
         "TLS to a plain port",
         &[RPC, "--address", "https://{gateway}"],
         &[
@@ -78,6 +89,15 @@ pub const MISTAKES: &[Mistake] = &[
         "a server of SSH",
         &[RPC, "--address", "{ssh}"],
         &["cannot call {ssh}", "`SSH-2.0-OpenSSH_9.2`"],
+    ),
+    failed(
+        "TLS to a server of SSH",
+        &[RPC, "--address", "https://{ssh}"],
+        &[
+            "cannot call {ssh}",
+            "does not speak TLS",
+            "`SSH-2.0-OpenSSH_9.2`",
+        ],
     ),
     failed(
         "a web server with TLS",

@@ -65,6 +65,21 @@ pub const MISTAKES: &[Mistake] = &[
         &["--deadline: `5`", "`5s`"],
     ),
     rejected(
+        "a negative deadline",
+        &[RPC, "--deadline", "-5s"],
+        &["--deadline: `-5s` is not a duration"],
+    ),
+    rejected(
+        "a deadline of nothing",
+        &[RPC, "--deadline", "0s"],
+        &["--deadline: `0s` leaves no time for a response"],
+    ),
+    rejected(
+        "a flag given twice",
+        &[RPC, "--deadline", "1s", "--token", "a", "--deadline=x"],
+        &["--deadline: given more than once"],
+    ),
+    rejected(
         "ids for a unary RPC",
         &[USER, "--ids", "-"],
         &[
@@ -102,6 +117,20 @@ pub const MISTAKES: &[Mistake] = &[
         ],
     )
     .with(&[]),
+    rejected(
+        "a misspelt variable",
+        &[RPC],
+        &[
+            "warning: PRESENCE_GATEWAY_TOKN is no setting",
+            "a similar one is PRESENCE_GATEWAY_TOKEN",
+            "warning: PRESENCEGATEWAY_ADDRESS is no setting",
+            "no token",
+        ],
+    )
+    .with(&[
+        ("PRESENCE_GATEWAY_TOKN", "x"),
+        ("PRESENCEGATEWAY_ADDRESS", "y"),
+    ]),
     rejected(
         "an empty token",
         &[RPC, "--token", ""],

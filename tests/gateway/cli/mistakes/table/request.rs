@@ -145,6 +145,20 @@ pub const MISTAKES: &[Mistake] = &[
         &["no field `message`; did you mean `body.message`?"],
     ),
     rejected(
+        "a field under both of its names",
+        &[USER, r#"{"userId": "a", "user_id": "b"}"#],
+        &["`user_id` is the field that is given as `userId`, too: give it once"],
+    ),
+    rejected(
+        "a null",
+        &["PatchUserPresence", r#"{"body": {"message": null}}"#],
+        &[
+            "`body.message` is null",
+            "write \"\" for an empty text",
+            "leave the field out",
+        ],
+    ),
+    rejected(
         "a number in place of a text",
         &[USER, r#"{"userId": 42}"#],
         &["`userId` is the number 42, and must be a text in double quotes: write \"42\""],
