@@ -54,7 +54,7 @@ use axum::Router;
 use parking_lot::Mutex;
 
 pub use serve::serve;
-pub use settings::{Args, Settings};
+pub use settings::{Args, Settings, choices};
 use state::State;
 
 /// A simulated presence API. Clones share its state.

@@ -12,11 +12,11 @@ use presence_gateway_args::{ConfigErrors, defaults, parse_duration, parse_number
 pub(super) use allowed_hosts::AllowedHosts;
 pub use args::Args;
 pub(super) use args::{Flag, flags};
-use choice::choice;
 pub(super) use choice::{
     BulkOrder, BulkWrite, CreatedStatus, Duplicates, MalformedIds, Nulls, PresenceFields,
     RateWindow, RepeatedDelete, Tolerance, UnknownUsers, WithoutIds,
 };
+use choice::{choice, names};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -47,6 +47,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether users are seeded.
+    #[must_use]
+    pub fn has_users(&self) -> bool {
+        self.users > 0
+    }
+
     /// Parses the settings. An invalid one is added to `problems` and gets its default.
     #[must_use]
     pub fn read(args: &Args, problems: &mut ConfigErrors) -> Self {
@@ -90,6 +96,26 @@ impl Settings {
             allowed_hosts: all.read("allowed-hosts", |a| &a.allowed_hosts, AllowedHosts::parse),
         }
     }
+}
+
+/// The values that a flag can have, if they are a few words.
+#[must_use]
+pub fn choices(flag: &str) -> Option<Vec<String>> {
+    Some(match flag {
+        "unknown-users" => names::<UnknownUsers>(),
+        "malformed-ids" => names::<MalformedIds>(),
+        "custom-sources" | "empty-patch" => names::<Tolerance>(),
+        "rate-window" => names::<RateWindow>(),
+        "bulk-order" => names::<BulkOrder>(),
+        "bulk-duplicates" => names::<Duplicates>(),
+        "bulk-without-ids" => names::<WithoutIds>(),
+        "bulk-write" => names::<BulkWrite>(),
+        "nulls" => names::<Nulls>(),
+        "presence-fields" => names::<PresenceFields>(),
+        "created-status" => names::<CreatedStatus>(),
+        "repeated-delete" => names::<RepeatedDelete>(),
+        _ => return None,
+    })
 }
 
 impl Default for Settings {
@@ -173,6 +199,22 @@ mod tests {
         assert_eq!(errors.len(), names.len(), "{errors:?}");
         for (name, error) in names.iter().zip(errors) {
             assert!(error.starts_with(&format!("--{name}: `?` is n")), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_choice_lists_what_its_flag_accepts() {
+        for flag in flags() {
+            let command = Args::augment_args(clap::Command::new("sandbox").no_binary_name(true));
+            let mut errors = ConfigErrors::default();
+            let given = [format!("--{}", flag.name), "?".to_owned()];
+            let matches = command.try_get_matches_from(given).unwrap();
+            let _ = Settings::read(&Args::from_arg_matches(&matches).unwrap(), &mut errors);
+            let error = errors.into_vec().remove(0);
+            let accepted = error.split_once("is none of `").map(|(_, rest)| rest);
+            let accepted = accepted.map(|rest| rest.trim_end_matches('`').split("`, `"));
+            let accepted = accepted.map(|names| names.map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(choices(&flag.name), accepted, "{error}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, Command};
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
+use clap_mangen::roff::{Roff, bold, italic, roman};
 use jiff::Timestamp;
 
 use super::exit::report;
@@ -50,7 +50,9 @@ fn write_page(command: &Command, program: &Command, directory: &Path) -> io::Res
     let mut file = File::create(directory.join(page.get_filename()))?;
     page.render_title(&mut file)?;
     page.render_name_section(&mut file)?;
-    page.render_synopsis_section(&mut file)?;
+    let mut synopsis = Roff::default();
+    add_synopsis(&mut synopsis, command);
+    synopsis.to_writer(&mut file)?;
     page.render_description_section(&mut file)?;
     page.render_options_section(&mut file)?;
     if is_program {
@@ -72,15 +74,68 @@ fn date() -> String {
     time.strftime("%Y-%m-%d").to_string()
 }
 
-/// Adds the text below the flags as it stands: the renderer of the library would fill
-/// its lines, and so join those of examples.
+/// Adds the synopsis. That of the library lacks the values of flags.
+fn add_synopsis(page: &mut Roff, command: &Command) {
+    let mut line = vec![bold(
+        command.get_bin_name().unwrap_or_else(|| command.get_name()),
+    )];
+    for flag in command.get_arguments().filter(|it| !it.is_positional()) {
+        let ((Some(name), _) | (None, Some(name))) = (
+            flag.get_long().map(|long| format!("--{long}")),
+            flag.get_short().map(|short| format!("-{short}")),
+        ) else {
+            continue;
+        };
+        line.extend([roman(" ["), bold(name)]);
+        let value = flag.get_value_names().and_then(|names| names.first());
+        if let Some(value) = value.filter(|_| flag.get_action().takes_values()) {
+            let (before, after) = if flag.is_require_equals_set() {
+                ("[=", "]")
+            } else {
+                (" ", "")
+            };
+            line.extend([roman(before), italic(value.as_str()), roman(after)]);
+        }
+        line.push(roman("]"));
+    }
+    for argument in command.get_positionals() {
+        let name = argument.get_value_names().and_then(|names| names.first());
+        let name = name.map_or(argument.get_id().as_str(), |name| name.as_str());
+        let (before, after) = if argument.is_required_set() {
+            (" ", "")
+        } else {
+            (" [", "]")
+        };
+        line.extend([roman(before), italic(name), roman(after)]);
+    }
+    if command.has_subcommands() {
+        line.extend([roman(" "), italic("command")]);
+    }
+    page.control("SH", ["SYNOPSIS"]).text(line);
+}
+
+/// Adds the text below the flags. Lines that are indented, such as examples, stand as
+/// they are; the others are filled to the width of the terminal.
 fn add_notes(page: &mut Roff, command: &Command) {
     let notes = command.get_after_long_help();
-    if let Some(notes) = notes.or_else(|| command.get_after_help()) {
-        page.control("SH", ["NOTES"]).control("nf", []);
-        for line in notes.to_string().lines() {
-            page.text([roman(line)]);
+    let Some(notes) = notes.or_else(|| command.get_after_help()) else {
+        return;
+    };
+    page.control("SH", ["NOTES"]);
+    let mut is_filled = true;
+    for line in notes.to_string().lines() {
+        let is_text = !line.starts_with(' ');
+        if line.is_empty() {
+            page.control("PP", []);
+            continue;
         }
+        if is_text != is_filled {
+            page.control(if is_text { "fi" } else { "nf" }, []);
+            is_filled = is_text;
+        }
+        page.text([roman(line)]);
+    }
+    if !is_filled {
         page.control("fi", []);
     }
 }

@@ -115,13 +115,15 @@ pub(crate) enum RepeatedDelete {
     Missing,
 }
 
+/// The names of the alternatives of a type.
+pub(super) fn names<T: ValueEnum>() -> Vec<String> {
+    let choices = T::value_variants().iter().filter_map(T::to_possible_value);
+    choices.map(|one| one.get_name().to_owned()).collect()
+}
+
 /// Parses a choice by name; the error lists the names.
 pub(super) fn choice<T: ValueEnum>(raw: &str) -> Result<T, String> {
-    T::from_str(raw, false).map_err(|_| {
-        let choices = T::value_variants().iter().filter_map(T::to_possible_value);
-        let names: Vec<String> = choices.map(|one| format!("`{}`", one.get_name())).collect();
-        format!("is none of {}", names.join(", "))
-    })
+    T::from_str(raw, false).map_err(|_| format!("is none of `{}`", names::<T>().join("`, `")))
 }
 
 #[cfg(test)]
