@@ -125,7 +125,8 @@ impl ServeArgs {
         let is_check = errors.parse("check", &self.check, parse_bool);
         let target = self.target.parse(&mut errors);
         let outbound = self.outbound.parse(target.as_ref(), &mut errors);
-        let listeners = self.listeners.parse(&mut errors);
+        let sandbox = target.as_ref().and_then(Target::sandbox_listen);
+        let listeners = self.listeners.parse(sandbox, &mut errors);
         let tls = self.tls.parse(&mut errors);
         let limits = self.limits.parse(&mut errors);
         let requests = limits.map(|limits| limits.token_requests_per_minute);

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::upstream::endpoint::Endpoint;
 
-/// The command that calls a gateway on its sandbox, in lines that a shell joins.
-pub(super) fn call(address: SocketAddr, has_tls: bool) -> String {
+/// The command that calls a gateway on its sandbox, in lines that a shell joins. A
+/// sandbox may have no user to ask for.
+pub(super) fn call(address: SocketAddr, has_tls: bool, has_users: bool) -> String {
     let (scheme, flags) = if has_tls {
         (
             "https://",
@@ -18,22 +19,26 @@ pub(super) fn call(address: SocketAddr, has_tls: bool) -> String {
     let program = std::env::args().next();
     let program = quoted(program.as_deref().unwrap_or("presence-gateway"));
     let address = reachable(address);
+    let rpc = if has_users {
+        "GetUserPresencesPurecloud \\\n    '{\"userId\": \"00000000-0000-4000-8000-000000000001\"}'"
+    } else {
+        "GetSystempresences"
+    };
     format!(
-        "{program} call GetUserPresencesPurecloud \\\n    \
-         '{{\"userId\": \"00000000-0000-4000-8000-000000000001\"}}' \\\n    \
+        "{program} call {rpc} \\\n    \
          --token any --address {scheme}{address}{flags}"
     )
 }
 
 /// Prints how to call the gateway, and how to see and change its sandbox.
-pub(super) fn print(address: SocketAddr, has_tls: bool, sandbox: &Endpoint) {
+pub(super) fn print(address: SocketAddr, has_tls: bool, has_users: bool, sandbox: &Endpoint) {
     let hint = if has_tls {
         "CA.pem: the CA of the certificate, or itself if it is self-signed; NAME: a name in it. \
          With --tls-client-ca, add --tls-cert and --tls-key.\n\n"
     } else {
         ""
     };
-    let call = call(address, has_tls);
+    let call = call(address, has_tls, has_users);
     // A closed standard output is no reason to stop.
     let _ = writeln!(
         io::stdout(),

@@ -13,7 +13,7 @@ use super::signals::{ShutdownSignal, Signals};
 use super::{app, check, fd_limit, quickstart, runtime};
 use crate::config::{Config, ServeArgs, Target};
 use crate::logging;
-use crate::server::serve_metrics;
+use crate::server::{Tls, serve_metrics};
 use crate::telemetry::{Telemetry, Unsupported};
 #[cfg(feature = "sandbox")]
 use crate::upstream::regional::Regional;
@@ -48,14 +48,16 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     let metrics = listeners.metrics.map(|to| bind("--metrics-listen", to));
     let metrics = metrics.transpose()?;
     let address = port::address(&listener)?;
-    // The sandbox inside the gateway stops when its sender is dropped.
-    let (upstreams, sandbox): (_, Option<watch::Sender<()>>) = match config.target {
+    // The sandbox inside the gateway stops when its sender is dropped. It may have no
+    // users.
+    let (upstreams, sandbox): (_, Option<(watch::Sender<()>, bool)>) = match config.target {
         Target::Upstream(upstreams) => (upstreams, None),
         #[cfg(feature = "sandbox")]
         Target::Sandbox { settings, listen } => {
-            let call = quickstart::call(address, config.tls.is_some());
+            let has_users = settings.has_users();
+            let call = quickstart::call(address, config.tls.is_some(), has_users);
             let (endpoint, stop) = super::sandbox::spawn(*settings, listen, call)?;
-            (Regional::without_regions(endpoint), Some(stop))
+            (Regional::without_regions(endpoint), Some((stop, has_users)))
         }
     };
     let settings = config.telemetry;
@@ -92,8 +94,9 @@ async fn run(config: Config) -> Result<ExitCode, StartupError> {
     );
     unsupported.iter().for_each(Unsupported::log);
     misspelt::in_environment().iter().for_each(Misspelt::log);
-    if sandbox.is_some() {
-        quickstart::print(address, has_tls, upstreams.first());
+    server.tls.iter().for_each(Tls::log_problem);
+    if let Some((_, has_users)) = sandbox {
+        quickstart::print(address, has_tls, has_users, upstreams.first());
     }
     server.probes = health;
     let code = signals

@@ -35,13 +35,18 @@ pub struct Listeners {
 }
 
 impl ListenerArgs {
-    /// Parses the flags; `None` if `--listen` is wrong.
-    pub(super) fn parse(&self, errors: &mut ConfigErrors) -> Option<Listeners> {
+    /// Parses the flags; `None` if `--listen` is wrong. The sandbox inside the gateway
+    /// may have an address of its own.
+    pub(super) fn parse(
+        &self,
+        sandbox: Option<ListenAddress>,
+        errors: &mut ConfigErrors,
+    ) -> Option<Listeners> {
         let mut parse = |flag, raw: Option<&str>| errors.parse(flag, raw?, str::parse);
         let callers = parse("listen", Some(&self.listen));
         let health = parse("health-listen", self.health_listen.as_deref());
         let metrics = parse("metrics-listen", self.metrics_listen.as_deref());
-        check_distinct_ports([callers, health, metrics], errors);
+        check_distinct_ports([callers, health, metrics, sandbox], errors);
         Some(Listeners {
             callers: callers?,
             health,
@@ -50,16 +55,23 @@ impl ListenerArgs {
     }
 }
 
-/// Reports flags with the same port.
-fn check_distinct_ports(addresses: [Option<ListenAddress>; 3], errors: &mut ConfigErrors) {
-    let flags = ["listen", "health-listen", "metrics-listen"].into_iter();
-    let ports = flags.zip(addresses);
-    let ports: Vec<_> = ports.filter_map(|(flag, it)| Some((flag, it?))).collect();
+/// The settings of the addresses.
+const SETTINGS: [&str; 4] = [
+    "--listen",
+    "--health-listen",
+    "--metrics-listen",
+    "PRESENCE_GATEWAY_SANDBOX_LISTEN",
+];
+
+/// Reports settings with the same port.
+fn check_distinct_ports(addresses: [Option<ListenAddress>; 4], errors: &mut ConfigErrors) {
+    let ports = SETTINGS.into_iter().zip(addresses);
+    let ports: Vec<_> = ports.filter_map(|(name, it)| Some((name, it?))).collect();
     for (at, (name, address)) in ports.iter().enumerate() {
         let earlier = ports[..at].iter();
         for (other, _) in earlier.filter(|(_, other)| other.overlaps(*address)) {
             errors.add(format!(
-                "--{name}: `{address}` is also the port of --{other}; give another"
+                "{name}: `{address}` is also the port of {other}; give another"
             ));
         }
     }

@@ -5,7 +5,6 @@ use clap::Args;
 #[cfg(feature = "sandbox")]
 use crate::args::from_environment;
 use crate::args::{ConfigErrors, parse_bool};
-#[cfg(feature = "sandbox")]
 use crate::config::ListenAddress;
 #[cfg(feature = "sandbox")]
 use crate::sandbox;
@@ -85,6 +84,17 @@ impl Target {
             Self::Upstream(upstreams) => Some(upstreams.first()),
             #[cfg(feature = "sandbox")]
             Self::Sandbox { .. } => None,
+        }
+    }
+}
+
+impl Target {
+    /// Where the sandbox inside the gateway is served, if that is configured.
+    pub(super) fn sandbox_listen(&self) -> Option<ListenAddress> {
+        match self {
+            Self::Upstream(_) => None,
+            #[cfg(feature = "sandbox")]
+            Self::Sandbox { listen, .. } => *listen,
         }
     }
 }

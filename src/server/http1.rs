@@ -7,21 +7,38 @@ use super::limits::MAX_HTTP1_REQUEST;
 use super::listener::tls::HANDSHAKE;
 
 /// How to use the port, for the answers to requests that are no calls.
-pub(super) const USAGE: &str = "\
+pub(super) fn usage(has_tls: bool) -> String {
+    let (scheme, plaintext, certificate) = if has_tls {
+        let certificate = "\
+If its certificate is not of a CA of your system, add --tls-ca FILE; to grpcurl, -cacert FILE.
+";
+        ("https://", "", certificate)
+    } else {
+        ("", "-plaintext ", "")
+    };
+    format!(
+        "\
 This is the presence gateway, a gRPC server. To see what it serves, and to call it:
 
   presence-gateway call --list
-  presence-gateway call GetSystempresences --token TOKEN --address ADDRESS
+  presence-gateway call GetSystempresences --token TOKEN --address {scheme}HOST:PORT
 
-ADDRESS is the host and the port, with https:// before it if the port uses TLS. Any
-gRPC client can call it, and server reflection is on: grpcurl ADDRESS list
-";
+Any gRPC client can call it, and server reflection is on:
+
+  grpcurl {plaintext}HOST:PORT list
+{certificate}"
+    )
+}
 
 /// What was wrong with a request on a port that serves HTTP/2.
 pub(crate) const NEEDS_HTTP2: &str = "gRPC needs HTTP/2, and this request is HTTP/1.\n\n";
 
 /// What was wrong with a request without TLS on a port that uses it.
 pub(crate) const NEEDS_TLS: &str = "This port uses TLS, and this request does not.\n\n";
+
+/// The length of the beginning of a line at which it counts as a request, though its
+/// end is not known: a line is kept in memory until then.
+const LONG_LINE: usize = 8 * 1024;
 
 /// Answers a request in HTTP/1 with a 400, and closes any other connection. `read` are
 /// the bytes that were read already.
@@ -31,21 +48,35 @@ pub(crate) const NEEDS_TLS: &str = "This port uses TLS, and this request does no
 /// would report a broken connection.
 ///
 /// The caller limits the time.
-pub(super) async fn reject<S>(stream: S, read: Vec<u8>, problem: &str) -> io::Result<()>
+pub(super) async fn reject<S>(
+    stream: S,
+    read: Vec<u8>,
+    problem: &str,
+    has_tls: bool,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (reader, mut writer) = io::split(stream);
     let mut reader = reader.take(MAX_HTTP1_REQUEST);
-    if read.first() != Some(&HANDSHAKE) && !is_http1(&mut reader, read).await? {
+    let method = if read.first() == Some(&HANDSHAKE) {
+        Some(Vec::new())
+    } else {
+        method(&mut reader, read).await?
+    };
+    let Some(method) = method else {
         return Ok(());
-    }
-    let length = problem.len() + USAGE.len();
-    let response = format!(
+    };
+    let mut body = problem.to_owned() + &usage(has_tls);
+    let head = format!(
         "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
-         content-length: {length}\r\nconnection: close\r\n\r\n{problem}{USAGE}"
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
     );
-    writer.write_all(response.as_bytes()).await?;
+    if method.eq_ignore_ascii_case(b"HEAD") {
+        body.clear();
+    }
+    writer.write_all((head + &body).as_bytes()).await?;
     writer.shutdown().await?;
     // To close with unread bytes would reset the connection, and the client could lose
     // the response.
@@ -53,17 +84,36 @@ where
     Ok(())
 }
 
-/// Whether the first line is that of a request in HTTP/1.
-async fn is_http1(reader: &mut (impl AsyncRead + Unpin), mut read: Vec<u8>) -> io::Result<bool> {
+/// The method of a request in HTTP/1; `None` if the first line is of something else.
+async fn method(
+    reader: &mut (impl AsyncRead + Unpin),
+    mut read: Vec<u8>,
+) -> io::Result<Option<Vec<u8>>> {
     loop {
-        if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
-            let line = read[..end].trim_ascii_end();
-            return Ok(line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0"));
+        // Empty lines may stand before a request (RFC 9112, section 2.2).
+        let start = read.iter().position(|byte| !b"\r\n".contains(byte));
+        let line = &read[start.unwrap_or(read.len())..];
+        let method = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            let version = line[..end]
+                .trim_ascii_end()
+                .rsplit(|byte| *byte == b' ')
+                .next();
+            let version = version.unwrap_or_default().to_ascii_uppercase();
+            let is_http1 = matches!(&version[..], b"HTTP/1.1" | b"HTTP/1.0");
+            return Ok(is_http1.then(|| method.to_vec()));
+        }
+        if read.len() > LONG_LINE {
+            let is_path = line
+                .get(method.len()..)
+                .is_some_and(|it| it.starts_with(b" /"));
+            return Ok(is_path.then(|| method.to_vec()));
         }
         // A method comes first; most other protocols are discovered here.
-        let is_method = |byte: &u8| byte.is_ascii_uppercase();
-        if !read.first().is_none_or(is_method) || reader.read_buf(&mut read).await? == 0 {
-            return Ok(false);
+        if !line.first().is_none_or(u8::is_ascii_alphabetic)
+            || reader.read_buf(&mut read).await? == 0
+        {
+            return Ok(None);
         }
     }
 }

@@ -39,8 +39,9 @@ pub const MAX_CONNECTIONS: usize = 4096;
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The bytes of a request in HTTP/1 that are read, to answer it with a 400: those of a
-/// browser, with its cookies. The client of a larger one may miss the response.
-pub const MAX_HTTP1_REQUEST: u64 = 16 * 1024;
+/// browser, with its cookies or a long address. The client of a larger one may miss the
+/// response. Most of them are not kept.
+pub const MAX_HTTP1_REQUEST: u64 = 64 * 1024;
 
 /// The pause after `accept` failed, most likely because the process has too many
 /// open files.

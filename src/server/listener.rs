@@ -154,10 +154,10 @@ impl Listener {
                 self.serve_connection(*stream, end, activity, closing).await;
             }
             Ok(Ok(Accepted::Tls(stream))) => {
-                reject(end, *stream, Vec::new(), http1::NEEDS_HTTP2).await;
+                reject(end, *stream, Vec::new(), (http1::NEEDS_HTTP2, true)).await;
             }
             Ok(Ok(Accepted::Plain(stream))) => {
-                reject(end, stream, Vec::new(), http1::NEEDS_TLS).await;
+                reject(end, stream, Vec::new(), (http1::NEEDS_TLS, true)).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => tracing::debug!("TLS handshake timed out"),
@@ -182,13 +182,15 @@ impl Listener {
                 drop(timeout(SCRAPE_TIMEOUT, connection).await);
             }
             Protocol::Http2(policy) => {
+                let has_tls = self.tls.is_some();
                 match timeout_at(handshake_end, connection::opening(&mut stream)).await {
                     Ok(Ok(Opening::Http2)) => {
                         let policy = (policy, activity);
                         connection::serve(stream, self.router, policy, closing).await;
                     }
                     Ok(Ok(Opening::Other(read))) => {
-                        reject(handshake_end, stream, read, http1::NEEDS_HTTP2).await;
+                        let problem = (http1::NEEDS_HTTP2, has_tls);
+                        reject(handshake_end, stream, read, problem).await;
                     }
                     // Probes and port scans connect and send nothing.
                     Ok(Err(_)) | Err(_) => {}
@@ -198,8 +200,9 @@ impl Listener {
     }
 }
 
-/// Answers a connection that is not HTTP/2, if it is HTTP/1, and closes it.
-async fn reject<S>(end: Instant, stream: S, read: Vec<u8>, problem: &str)
+/// Answers a connection that is not HTTP/2, if it is HTTP/1, and closes it. The answer
+/// has the problem, and how to call a port with TLS, or without.
+async fn reject<S>(end: Instant, stream: S, read: Vec<u8>, (problem, has_tls): (&str, bool))
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -208,7 +211,7 @@ where
         _ => "not HTTP/2",
     };
     tracing::debug!(protocol, "closing a connection that cannot carry gRPC");
-    drop(timeout_at(end, http1::reject(stream, read, problem)).await);
+    drop(timeout_at(end, http1::reject(stream, read, problem, has_tls)).await);
 }
 
 /// The open connections of a port.

@@ -17,8 +17,8 @@ use super::name;
 pub struct Certificate {
     /// The names that clients compare.
     pub names: Vec<String>,
-    /// When it expires.
-    pub not_after: Timestamp,
+    /// When it expires, if webpki says so.
+    pub not_after: Option<Timestamp>,
     /// Why clients reject it now, if its time is over or has not come.
     pub problem: Option<String>,
 }
@@ -29,8 +29,10 @@ impl Certificate {
     pub fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
         let certificate = EndEntityCert::try_from(certificate).ok()?;
         let end = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
-        let Some(Error::CertExpired { not_after, .. }) = error_at(&certificate, end) else {
-            return None;
+        let not_after = match error_at(&certificate, end) {
+            Some(Error::CertExpired { not_after, .. }) => Some(timestamp(not_after)?),
+            Some(Error::InvalidCertValidity) => None,
+            _ => return None,
         };
         let problem = match error_at(&certificate, UnixTime::now()) {
             Some(Error::CertExpired { not_after, .. }) => {
@@ -39,12 +41,15 @@ impl Certificate {
             Some(Error::CertNotValidYet { not_before, .. }) => {
                 Some(format!("is not valid before {}", timestamp(not_before)?))
             }
+            Some(Error::InvalidCertValidity) => {
+                Some("is never valid, because its end is before its start".to_owned())
+            }
             // Who trusts it is not the question here.
             _ => None,
         };
         Some(Self {
             names: names(&certificate),
-            not_after: timestamp(not_after)?,
+            not_after,
             problem,
         })
     }
@@ -100,7 +105,10 @@ impl fmt::Display for Certificate {
             [] => f.write_str("no name of a server")?,
             names => f.write_str(&names.join(", "))?,
         }
-        write!(f, "; expires {}", self.not_after)
+        match self.not_after {
+            Some(end) => write!(f, "; expires {end}"),
+            None => f.write_str("; never valid"),
+        }
     }
 }
 
@@ -141,6 +149,9 @@ mod tests {
         params.not_after = date_time_ymd(2021, 1, 2);
         let problem = "expired on 2021-01-02T00:00:00Z";
         assert_eq!(read(&params).problem.unwrap(), problem);
+        params.not_before = date_time_ymd(2022, 1, 2);
+        let certificate = read(&params);
+        assert!(certificate.problem.unwrap().starts_with("is never valid"));
     }
 
     #[test]

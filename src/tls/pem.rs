@@ -1,11 +1,27 @@
 //! Certificates and keys in PEM files.
 
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::OFlags;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::provider;
+
+/// The most bytes of a file: several times the CAs of a system.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// How long the writer of a pipe may take.
+const PIPE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a pipe is read that has nothing new.
+const PIPE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A certificate chain and its key.
 #[derive(Debug)]
@@ -79,13 +95,68 @@ fn needs(setting: &str, file: &str, other: &str) -> String {
     format!("{setting}: `{file}` needs {other} too")
 }
 
-/// Reads a file.
+/// Reads a file, or a pipe as a shell makes it (`<(…)`).
 ///
 /// # Errors
 ///
-/// The text continues a sentence that begins with the path.
+/// If it is another thing, such as a device, too large, or a pipe without a writer. The
+/// text continues a sentence that begins with the path.
 pub fn file(path: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
+    let cannot = |error: io::Error| format!("cannot be read: {error}");
+    let kind = fs::metadata(path).map_err(cannot)?.file_type();
+    let bytes = if kind.is_fifo() {
+        pipe(path)?
+    } else if kind.is_file() {
+        let file = File::open(path).map_err(cannot)?;
+        let mut bytes = Vec::new();
+        let read = file.take(MAX_FILE + 1).read_to_end(&mut bytes);
+        read.map_err(cannot)?;
+        bytes
+    } else if kind.is_dir() {
+        return Err("is a directory, not a file".to_owned());
+    } else {
+        return Err("is neither a file nor a pipe".to_owned());
+    };
+    if bytes.len() as u64 > MAX_FILE {
+        let mib = MAX_FILE >> 20;
+        return Err(format!(
+            "has more than {mib} MiB, so it is no file of certificates or keys"
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Reads a pipe. To open it would wait for its writer, and so would reading it.
+fn pipe(path: &str) -> Result<Vec<u8>, String> {
+    let cannot = |error: io::Error| format!("cannot be read: {error}");
+    let non_blocking = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = File::options()
+        .read(true)
+        .custom_flags(non_blocking)
+        .open(path);
+    let mut file = opened.map_err(cannot)?;
+    let end = Instant::now() + PIPE_TIMEOUT;
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
+    while bytes.len() as u64 <= MAX_FILE {
+        match file.read(&mut chunk) {
+            // Without a writer, a pipe is at its end, but one may come.
+            Ok(0) if !bytes.is_empty() => break,
+            Ok(0) => {}
+            Ok(read) => {
+                bytes.extend_from_slice(&chunk[..read]);
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(cannot(error)),
+        }
+        if Instant::now() > end {
+            return Err(format!(
+                "is a pipe, and was not written to its end within {PIPE_TIMEOUT:?}"
+            ));
+        }
+        thread::sleep(PIPE_INTERVAL);
+    }
+    Ok(bytes)
 }
 
 /// Reads all certificates of a file.
@@ -120,4 +191,28 @@ pub fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|_| {
         "holds no private key in PEM (`-----BEGIN PRIVATE KEY-----`, without a password)".to_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_has_no_end_or_is_none_is_not_read() {
+        for (path, expected) in [
+            ("/dev/zero", "is neither a file nor a pipe"),
+            ("/tmp", "is a directory, not a file"),
+            ("/no/such/file", "cannot be read: No such file"),
+        ] {
+            let wrong = file(path).unwrap_err();
+            assert!(wrong.starts_with(expected), "{path}: {wrong}");
+        }
+        let path = std::env::temp_dir().join(format!("large-{}.pem", std::process::id()));
+        for (size, is_accepted) in [(MAX_FILE, true), (MAX_FILE + 1, false)] {
+            File::create(&path).unwrap().set_len(size).unwrap();
+            let read = file(path.to_str().unwrap());
+            assert_eq!(read.is_ok(), is_accepted, "{size}");
+        }
+        fs::remove_file(path).unwrap();
+    }
 }

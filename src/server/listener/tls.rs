@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::tls::certificate::Certificate;
 use crate::tls::pem::{self, Identity};
 use crate::tls::{VERSIONS, provider, roots};
 
@@ -91,6 +92,22 @@ impl Tls {
         pem::certificates(cert).ok()?.into_iter().next()
     }
 
+    /// Why clients reject the certificate of the gateway now, if it is at fault.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        Certificate::read(&self.leaf()?)?.problem
+    }
+
+    /// Logs why clients reject the certificate of the gateway now, if it is at fault.
+    pub fn log_problem(&self) {
+        if let Some(problem) = self.problem() {
+            tracing::warn!(
+                cert = %self.files.cert,
+                "clients reject the certificate of --tls-cert: it {problem}"
+            );
+        }
+    }
+
     /// The file with the CAs of clients, if they need a certificate.
     #[must_use]
     pub fn client_ca(&self) -> Option<&str> {
@@ -107,7 +124,8 @@ impl Tls {
         stream.peek(&mut first).await?;
         // HTTP/1 without TLS. The alert of rustls must do for HTTP/2 (`PRI`), which
         // understands no response in HTTP/1.
-        if first[0].is_ascii_uppercase() && first != *b"PRI" {
+        let is_http1 = first[0].is_ascii_alphabetic() || b"\r\n".contains(&first[0]);
+        if is_http1 && first != *b"PRI" {
             return Ok(Accepted::Plain(stream));
         }
         let config = Arc::clone(&self.config.read());

@@ -2,14 +2,16 @@
 
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use http::uri::Scheme;
 use http::{Method, StatusCode, header};
 
-use crate::server::http1::USAGE;
+use crate::server::http1::usage;
 
 /// The response to a request that is not a gRPC call; `None` for a gRPC call.
 pub(super) fn reject(request: &Request) -> Option<Response> {
     if request.method() != Method::POST {
-        let text = format!("Calls use the method POST.\n\n{USAGE}");
+        let has_tls = request.uri().scheme() == Some(&Scheme::HTTPS);
+        let text = format!("Calls use the method POST.\n\n{}", usage(has_tls));
         let allow = [(header::ALLOW, "POST")];
         return Some((StatusCode::METHOD_NOT_ALLOWED, allow, text).into_response());
     }

@@ -1,6 +1,7 @@
 //! `serve --check`, and warnings of variables that look misspelt.
 
 use std::net::TcpListener;
+use std::process::Command;
 
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
@@ -146,6 +147,77 @@ fn an_expired_certificate_is_warned_of() {
         errors,
         "presence-gateway: warning: --tls-cert: the certificate expired on 2020-01-02T00:00:00Z\n"
     );
+}
+
+#[test]
+fn a_certificate_that_clients_reject_is_warned_of_by_serve_too() {
+    let folder = TempDir::new();
+    let pair = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["gateway.example".to_owned()]).unwrap();
+    let key = folder.file("key.pem", &pair.serialize_pem());
+    for (name, start, end, expected) in [
+        ("expired", 2019, 2020, "expired on 2020-01-02T00:00:00Z"),
+        (
+            "reversed",
+            2020,
+            2019,
+            "is never valid, because its end is before its start",
+        ),
+    ] {
+        params.not_before = date_time_ymd(start, 1, 2);
+        params.not_after = date_time_ymd(end, 1, 2);
+        let cert = params.self_signed(&pair).unwrap().pem();
+        let cert = folder.file(&format!("{name}.pem"), &cert);
+        let flags = ["--sandbox", "--tls-cert", &cert, "--tls-key", &key];
+        let (_, errors) = check(&flags, &[]);
+        let warning = format!("warning: --tls-cert: the certificate {expected}\n");
+        assert!(errors.ends_with(&warning), "{errors}");
+        let server = ServerProcess::start(&[&["serve"], &flags[..]].concat(), &[]);
+        let warning = format!("clients reject the certificate of --tls-cert: it {expected}");
+        server.wait_for_log(&warning);
+    }
+}
+
+#[test]
+fn a_file_without_an_end_is_rejected_and_a_pipe_is_read() {
+    let (authority, folder) = (Authority::new(), TempDir::new());
+    let issued = authority.local();
+    let cert = folder.file("cert.pem", &issued.cert);
+    let key = folder.file("key.pem", &issued.key);
+    let pipe = folder.path().join("pipe").to_str().unwrap().to_owned();
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for (file, expected) in [
+        ("/dev/zero", "is neither a file nor a pipe"),
+        (
+            pipe.as_str(),
+            "is a pipe, and was not written to its end within 5s",
+        ),
+    ] {
+        let rejected = run(
+            &[
+                "serve",
+                "--check",
+                "--sandbox",
+                "--tls-cert",
+                file,
+                "--tls-key",
+                &key,
+            ],
+            &[],
+        );
+        let expected = format!("--tls-cert: `{file}` {expected}");
+        assert_eq!(rejected.config_errors(), [expected], "{rejected:#?}");
+    }
+    let substituted = format!(
+        "{} serve --check --sandbox --tls-cert <(cat {cert}) --tls-key <(sleep 0.1; cat {key})",
+        env!("CARGO_BIN_EXE_presence-gateway")
+    );
+    let output = Command::new("bash")
+        .args(["-c", &substituted])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:#?}");
 }
 
 #[test]

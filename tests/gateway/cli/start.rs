@@ -15,6 +15,14 @@ fn the_printed_example_call_works() {
 }
 
 #[test]
+fn the_printed_example_call_works_without_users_too() {
+    let none = [("PRESENCE_GATEWAY_SANDBOX_USERS", "0")];
+    let mut gateway = ServerProcess::start(&["serve", "--sandbox"], &none);
+    let response = run_example(&gateway.quickstart());
+    assert!(response["systemPresences"].is_array(), "{response}");
+}
+
+#[test]
 fn the_printed_example_call_works_over_tls_with_a_ca_and_a_name() {
     let (authority, folder) = (Authority::new(), TempDir::new());
     let issued = authority.local();
@@ -30,7 +38,16 @@ fn the_printed_example_call_works_over_tls_with_a_ca_and_a_name() {
 }
 
 fn assert_example_works(greeting: &str) {
-    let from = greeting.find("call GetUser").expect(greeting);
+    let presence = run_example(greeting);
+    assert_eq!(
+        presence["presenceDefinition"]["systemPresence"], "Available",
+        "{presence}"
+    );
+}
+
+/// Runs the printed command; returns the response.
+fn run_example(greeting: &str) -> Value {
+    let from = greeting.find("call Get").expect(greeting);
     let command = format!(
         "{} {}",
         env!("CARGO_BIN_EXE_presence-gateway"),
@@ -39,11 +56,7 @@ fn assert_example_works(greeting: &str) {
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command}\n{stderr}");
-    let presence: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(
-        presence["presenceDefinition"]["systemPresence"], "Available",
-        "{presence}"
-    );
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]
@@ -171,6 +184,20 @@ fn ports_that_overlap_are_reported_before_one_is_bound() {
             panic!("{failed:#?}")
         };
         assert!(error.contains("is also the port of --listen"), "{error}");
+    }
+}
+
+#[test]
+fn the_port_of_the_sandbox_is_compared_with_the_others() {
+    let sandbox = [("PRESENCE_GATEWAY_SANDBOX_LISTEN", "127.0.0.1:50999")];
+    for flag in ["--listen", "--health-listen", "--metrics-listen"] {
+        let port = format!("{flag}=:50999");
+        let failed = run(&["serve", "--sandbox", "--check", &port], &sandbox);
+        let expected = format!(
+            "PRESENCE_GATEWAY_SANDBOX_LISTEN: `127.0.0.1:50999` is also the port of {flag}; give \
+             another"
+        );
+        assert_eq!(failed.config_errors(), [expected]);
     }
 }
 

@@ -8,7 +8,7 @@ const DOCS: &str = include_str!("../../../docs/configuration.md");
 
 /// Constants that limit nothing visible to a caller or an operator. An entry that
 /// ends with `::` covers its whole module.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 20] = [
     // Constants of the subcommand `call`, which `call --help` documents.
     "cli::call::",
     // The ranges and defaults of settings, which `--help` documents.
@@ -25,9 +25,11 @@ const OTHERS: [&str; 18] = [
     // Sizes and intervals that save time and change no result.
     "bulk::read::coalesce::pending::WAKE_OVERHEAD",
     "bulk::stream::fetch::EXPECTED_RESPONSE",
+    "server::http1::LONG_LINE",
     "server::public::ASSUMED_DEADLINE",
     "telemetry::export::flush::SHUTDOWN",
     "telemetry::call::MIN_WAIT",
+    "tls::pem::PIPE_INTERVAL",
     "upstream::body::PREALLOCATION",
     "upstream::rate_limit::throttle::ROUNDING",
     "upstream::rate_limit::window::FIRST_SWEEP",

@@ -187,6 +187,14 @@ async fn a_request_in_http_1_is_answered_with_how_to_call_and_is_no_call() {
     let response = http1(TcpStream::connect(&address).await.unwrap()).await;
     assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
     assert!(response.contains("This port uses TLS"), "{response}");
+    assert!(
+        response.contains("--address https://HOST:PORT"),
+        "{response}"
+    );
+    assert!(
+        response.contains("  grpcurl HOST:PORT list\n"),
+        "{response}"
+    );
     for offered in [vec![b"http/1.1".to_vec()], vec![]] {
         let mut config = client_config(&secure.authority, None);
         config.alpn_protocols = offered;

@@ -33,10 +33,12 @@ impl Tls {
             Err(problems) => Err(problems.clone()),
         };
         *seen = contents;
+        drop(seen);
         match config {
             Ok(config) => {
                 *self.config.write() = config;
                 tracing::info!("TLS files reloaded; new connections use them");
+                self.log_problem();
             }
             Err(problems) => tracing::warn!(
                 problems = problems.join("; "),

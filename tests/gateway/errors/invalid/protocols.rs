@@ -106,6 +106,7 @@ async fn a_request_in_http_1_is_answered_with_what_the_port_is() {
     // Libraries report plain text as "no TLS", and a closed connection as a broken one.
     let tls = "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3} a TLS ClientHello, more or less";
     let large = format!("GET / HTTP/1.1\r\ncookie: {}\r\n\r\n", "x".repeat(8000));
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(30_000));
     for (request, pieces) in [
         (
             "GET / HTTP/1.1\r\nhost: gateway\r\nuser-agent: browser\r\n\r\n",
@@ -116,6 +117,10 @@ async fn a_request_in_http_1_is_answered_with_what_the_port_is() {
         (call, 1),
         (call, call.len()),
         (&large, 2),
+        (&long, 1),
+        (&long, 20),
+        ("get / http/1.1\r\nhost: gateway\r\n\r\n", 1),
+        ("\r\n\r\nGET / HTTP/1.1\r\n\r\n", 1),
     ] {
         let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -128,10 +133,22 @@ async fn a_request_in_http_1_is_answered_with_what_the_port_is() {
         assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
         let length = format!("content-length: {}\r\n", body.len());
         assert!(head.contains(&length), "{head}");
-        for text in ["needs HTTP/2", "presence-gateway call --list", "reflection"] {
+        for text in [
+            "needs HTTP/2",
+            "presence-gateway call --list",
+            "--address HOST:PORT",
+            "grpcurl -plaintext HOST:PORT list",
+        ] {
             assert!(body.contains(text), "{body}");
         }
     }
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let head = b"HEAD / HTTP/1.1\r\nhost: gateway\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "a body: {answer}");
     assert!(vendor.received().is_empty());
 }
 
