@@ -32,6 +32,7 @@ pub use expired::{Expired, TimeLimit, Waiting};
 pub use outcome::{NotTried, UnknownOutcome, UnreadableBody};
 pub(crate) use reason::is_loggable;
 pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
+pub(crate) use status_builder::{CUT_BY_SHUTDOWN, DEADLINE};
 
 /// Why a call failed, and what the caller can do. `error/status_builder.rs` gives
 /// each variant its code and reason.

@@ -76,9 +76,9 @@ impl fmt::Display for TimeLimit {
                 "the longest deadline of {} (the caller set a later one; --max-deadline)",
                 shown(*limit)
             ),
-            Self::Drain => {
-                f.write_str("the time that a shutdown leaves to calls (--drain-timeout)")
-            }
+            Self::Drain => f.write_str(
+                "the deadline, which the shutdown of the gateway cut short (--drain-timeout),",
+            ),
         }
     }
 }

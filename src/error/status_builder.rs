@@ -7,8 +7,8 @@ use tonic_types::pb::{BadRequest, ErrorInfo, QuotaFailure, bad_request, quota_fa
 
 use super::text::truncate;
 use super::{
-    DOMAIN, Error, NotTried, Reason, UnknownOutcome, VENDOR_DOMAIN, Violation, code, message,
-    reason,
+    DOMAIN, Error, Expired, NotTried, Reason, TimeLimit, UnknownOutcome, VENDOR_DOMAIN, Violation,
+    code, message, reason,
 };
 use crate::error::response::ErrorResponse;
 use crate::fields;
@@ -23,6 +23,12 @@ const OUTCOME: &str = "outcome";
 
 /// The metadata key of the regions that a call can choose.
 const SERVED_REGIONS: &str = "served_regions";
+
+/// The metadata key of a deadline that is not the caller's.
+pub const DEADLINE: &str = "deadline";
+
+/// The value of [`DEADLINE`] for one that the shutdown of the gateway cut.
+pub const CUT_BY_SHUTDOWN: &str = "cut by shutdown";
 
 /// The subject of a `QuotaFailure`: whose limit was reached.
 const TOKEN: &str = "the caller's token";
@@ -76,7 +82,11 @@ impl StatusBuilder {
             }
             Error::TokenConcurrency => (Code::ResourceExhausted, Reason::TokenOverloaded),
             Error::StreamIdle(_) | Error::StreamUnused(_) => (Code::Aborted, Reason::StreamIdle),
-            Error::DeadlineExceeded(_) | Error::BatchExpired(_) | Error::MessageLate(_) => {
+            Error::DeadlineExceeded(expired) => {
+                status.add_limit(expired);
+                (Code::DeadlineExceeded, Reason::DeadlineExceeded)
+            }
+            Error::BatchExpired(_) | Error::MessageLate(_) => {
                 (Code::DeadlineExceeded, Reason::DeadlineExceeded)
             }
             Error::Unreachable(_) | Error::ProxyRefused(_) => {
@@ -137,6 +147,13 @@ impl StatusBuilder {
         self.info.metadata.insert(key.to_owned(), value);
     }
 
+    /// Adds that a shutdown cut the deadline: another replica may have the time.
+    fn add_limit(&mut self, expired: Expired) {
+        if expired.limit == TimeLimit::Drain {
+            self.add(DEADLINE, CUT_BY_SHUTDOWN);
+        }
+    }
+
     fn add_fields(&mut self, violations: impl IntoIterator<Item = Violation>) {
         let violations = violations.into_iter();
         let fields = violations.map(|violation| bad_request::FieldViolation {
@@ -150,7 +167,10 @@ impl StatusBuilder {
     /// Adds the known details of a write with an unknown outcome; returns its code.
     fn outcome_unknown(&mut self, cause: &UnknownOutcome) -> Code {
         match cause {
-            UnknownOutcome::DeadlineExceeded(_) => Code::DeadlineExceeded,
+            UnknownOutcome::DeadlineExceeded(expired) => {
+                self.add_limit(*expired);
+                Code::DeadlineExceeded
+            }
             UnknownOutcome::ConnectionLost(_) | UnknownOutcome::Unreadable(_) => Code::Unknown,
             UnknownOutcome::UpstreamStatus(response) => {
                 self.add("http_status", response.status.to_string());

@@ -16,6 +16,7 @@ use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_types::StatusExt;
 
 use crate::lifecycle::health::{NAMES, check, health_request};
 use crate::support::raw_http::PREFACE;
@@ -203,18 +204,27 @@ async fn calls_that_outlast_the_drain_get_a_status_at_its_end() {
 
     let stopped = Instant::now();
     stoppable.stop.send(()).unwrap();
-    expect_error(
+    let cut = |status: &Status| {
+        let message = status.message();
+        assert!(
+            message.contains("the shutdown of the gateway cut short"),
+            "{message}"
+        );
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.metadata["deadline"], "cut by shutdown");
+    };
+    cut(&expect_error(
         read.await.unwrap(),
         Code::DeadlineExceeded,
         "DEADLINE_EXCEEDED",
-    );
+    ));
     let elapsed = stopped.elapsed();
     assert!(elapsed >= drain, "the call ended after {elapsed:?}");
-    expect_error(
+    cut(&expect_error(
         write.await.unwrap(),
         Code::DeadlineExceeded,
         "OUTCOME_UNKNOWN",
-    );
+    ));
     assert_stops_soon(stoppable.serving).await;
 }
 

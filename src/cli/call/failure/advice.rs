@@ -9,7 +9,7 @@ use tonic_types::pb::{ErrorInfo, RetryInfo};
 use super::details::seconds;
 use crate::cli::call::lister::listers;
 use crate::cli::call::request::quoted;
-use crate::error::{DOMAIN, Reason, VENDOR_DOMAIN};
+use crate::error::{CUT_BY_SHUTDOWN, DEADLINE, DOMAIN, Reason, VENDOR_DOMAIN};
 
 /// The keys of `ErrorInfo` with the permissions that a call needs.
 const PERMISSIONS: [&str; 2] = ["required_permissions_mode", "required_permissions"];
@@ -26,6 +26,9 @@ pub(super) fn advice(code: Code, details: &[Any], method: &MethodDescriptor) -> 
         let mut reasons = Reason::ALL.iter();
         let reason = reasons.find(|reason| reason.as_str() == info.reason)?;
         return Some(match reason {
+            Reason::DeadlineExceeded if is_cut_by_shutdown(&info) => {
+                "the gateway shuts down: repeat it, another replica answers".to_owned()
+            }
             Reason::UpstreamError => upstream(code, &info, retry.as_deref(), method),
             reason => own(*reason, retry.as_deref(), method),
         });
@@ -52,6 +55,13 @@ fn upstream(
              --upstream-url, --upstream-proxy)"
             .to_owned(),
     }
+}
+
+/// Whether the shutdown of the gateway cut the deadline, and not the caller.
+fn is_cut_by_shutdown(info: &ErrorInfo) -> bool {
+    info.metadata
+        .get(DEADLINE)
+        .is_some_and(|it| it == CUT_BY_SHUTDOWN)
 }
 
 fn detail<M: Message + Default>(details: &[Any], name: &str) -> Option<M> {
@@ -195,5 +205,35 @@ fn vendor(code: Code, info: &ErrorInfo, retry: Option<&str>, method: &MethodDesc
             .to_owned()
         }
         _ => "do not repeat it as it is; its message has the cause".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic_types::pb::Status;
+
+    use super::*;
+    use crate::cli::call::rpc_name::find;
+    use crate::error::{Error, Expired, Failure, TimeLimit, Waiting};
+
+    #[test]
+    fn a_deadline_that_a_shutdown_cut_needs_another_replica_and_not_more_time() {
+        let waiting = Waiting::Response(1);
+        for (limit, expected) in [
+            (TimeLimit::Drain, "another replica answers"),
+            (
+                TimeLimit::Caller(Duration::from_secs(1)),
+                "a longer --deadline",
+            ),
+        ] {
+            let expired = Expired { limit, waiting };
+            let status = Failure::from(Error::DeadlineExceeded(expired)).into_rpc_status();
+            let Status { code, details, .. } = status;
+            let rpc = find("GetUserPresence").unwrap();
+            let advice = advice(Code::from_i32(code), &details, &rpc).unwrap();
+            assert!(advice.contains(expected), "{advice}");
+        }
     }
 }
