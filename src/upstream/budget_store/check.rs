@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use redis::RedisResult;
 use tokio::runtime::Handle;
 
-use super::Shared;
 use super::link::Link;
 use super::script::{Amendment, Outcome, Reply, Take, record_name};
+use super::shared::Shared;
 use crate::token_key::TokenKey;
 
 type InFlight = Pin<Box<dyn Future<Output = RedisResult<Reply>> + Send>>;

@@ -163,12 +163,13 @@ pub(super) fn describe(error: &RedisError) -> String {
     if error.is_timeout() {
         return NO_RESPONSE.to_owned();
     }
-    if error.is_connection_dropped() {
+    if error.is_connection_dropped() && !error.is_connection_refusal() {
         return format!(
             "{error}; a server with TLS ends connections without: write `rediss://` for it"
         );
     }
     let advice = match error.kind() {
+        ErrorKind::Parse => "what listens there does not speak the Redis protocol",
         ErrorKind::AuthenticationFailed => "it rejects the user or password",
         ErrorKind::Server(ServerErrorKind::ReadOnly) => "it is a read-only replica",
         ErrorKind::Server(ServerErrorKind::NoPerm) => {

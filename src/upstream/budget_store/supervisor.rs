@@ -11,7 +11,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connection::{Connection, describe};
 use super::link::Link;
 use super::script::Amendment;
-use super::{NO_RESPONSE, Shared, Starts};
+use super::shared::Shared;
+use super::{NO_RESPONSE, Starts};
 
 /// The backoff after the first failed attempt, and the longest, before jitter.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
