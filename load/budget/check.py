@@ -30,7 +30,7 @@ class Check:
         self.options, self.folder = options, folder
         self.random = random.Random(options.seed)
         self.outages = []
-        self.local = 0
+        self.local = self.stray = 0
         self.failed = []
 
     def say(self, text):
@@ -111,6 +111,7 @@ class Check:
                     known = any(begin <= began <= end for begin, end in self.outages)
                     self.local += count - before.get(replica.number, 0)
                     if not known:
+                        self.stray += count - before.get(replica.number, 0)
                         self.say(f"replica {replica.number} decided alone")
                     self.outages.append((began - 2, time.time() + RECOVERY))
                 if count is not None:
@@ -229,6 +230,8 @@ class Check:
         self.wants(most <= limit, f"no token had more than {most} requests in a minute, of {limit}")
         self.wants(refused == 0, f"the vendor refused {refused} requests while the store was reachable")
         self.say(f"{self.local} checks were decided by a replica alone")
+        self.wants(self.stray <= self.options.stray,
+                   f"{self.stray} checks were local although nothing was wrong, of {self.options.stray} that may")
         used = [self.use(requests, covered, busy_until) for requests in tokens.values()]
         used = [share for share in used if share is not None]
         if used:
@@ -259,6 +262,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=6)
     parser.add_argument("--limit", type=int, default=120, help="requests of a token in a minute")
     parser.add_argument("--store", choices=["single", "sentinel", "both"], default="both")
+    parser.add_argument("--stray", type=int, default=50, help="checks that may be local for no reason")
     parser.add_argument("--faketime", action="store_true", help="give replicas wrong clocks (libfaketime)")
     options = parser.parse_args()
     failed = []

@@ -103,7 +103,7 @@ impl BudgetArgs {
             return None;
         };
         // The URL may hold a password.
-        let shown = if url.contains('@') { "…" } else { url };
+        let shown = if url.contains(['@', '?']) { "…" } else { url };
         let mut address = errors.parse("budget-store", shown, |_| StoreAddress::parse(url))?;
         if requests_per_minute == Some(0) {
             errors.add(

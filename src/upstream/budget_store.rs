@@ -29,7 +29,7 @@ pub(crate) use clock::StoreTime;
 use connection::Connection;
 use link::Link;
 use script::Amendment;
-use shared::Shared;
+use shared::{Asked, Shared};
 use supervisor::Supervisor;
 
 /// Why a connection is given up on which no reply comes.
@@ -49,6 +49,8 @@ pub struct StoreOptions {
 pub(crate) struct Turn {
     /// When, by this process's clock.
     pub(crate) start: Instant,
+    /// From when the store counts it, at the earliest, by this process's clock.
+    pub(crate) counted: Instant,
     /// When, by the store's; `None` for one that the replica counts alone.
     pub(crate) stored: Option<StoreTime>,
 }
@@ -56,8 +58,10 @@ pub(crate) struct Turn {
 impl Turn {
     /// A turn that this replica counts alone, now.
     pub(crate) fn local() -> Self {
+        let now = Instant::now();
         Self {
-            start: Instant::now(),
+            start: now,
+            counted: now,
             stored: None,
         }
     }
@@ -93,7 +97,7 @@ struct Inner {
 
 impl BudgetStore {
     /// Connects to the store, and again whenever the connection is lost. Waits for the
-    /// first attempt, a second at most.
+    /// first attempt: a second or two, with Sentinels up to four.
     pub async fn start(options: StoreOptions, decisions: BudgetDecisions) -> Self {
         let shared = Arc::new(Shared {
             options,
@@ -102,6 +106,7 @@ impl BudgetStore {
             reason: Mutex::default(),
             decisions,
             sources: Mutex::default(),
+            pending: Mutex::default(),
         });
         let (attempted, mut first) = watch::channel(false);
         let supervisor = Supervisor::spawn(Arc::clone(&shared), attempted);
@@ -152,31 +157,46 @@ impl BudgetStore {
         deadline: Instant,
     ) -> Decision {
         let (shared, token) = (&self.inner.shared, token.within(self.scope));
-        let decision = shared.take(token, limit, count, deadline).await;
+        let decision = shared
+            .check(token, limit, Asked::Take(count, deadline))
+            .await;
         shared
             .decisions
             .record(!matches!(decision, Decision::Local));
         decision
     }
 
-    /// How long the store says that a token is throttled; `None` without the store.
-    pub(crate) async fn throttle(&self, token: TokenKey, limit: usize) -> Option<Duration> {
+    /// Confirms the turn of a request that has waited for it, or takes one for a
+    /// request that the replica would count alone. Returns the turn, which may be
+    /// later, and how long the token is throttled; `None` without the store.
+    pub(crate) async fn confirm(
+        &self,
+        token: TokenKey,
+        limit: usize,
+        turn: Turn,
+    ) -> Option<(Turn, Duration)> {
         let (shared, token) = (&self.inner.shared, token.within(self.scope));
-        match shared.take(token, limit, 0, Instant::now()).await {
-            Decision::Taken(_, throttle) => Some(throttle),
+        match shared
+            .check(token, limit, Asked::Confirm(turn.stored))
+            .await
+        {
+            Decision::Taken(turns, throttle) => Some((*turns.first()?, throttle)),
             Decision::TooLate(..) | Decision::Local => None,
         }
     }
 
     /// Throttles a token in all replicas.
     pub(crate) fn set_throttle(&self, token: TokenKey, throttle: Duration) {
-        self.amend(
-            token,
-            Amendment {
-                throttle,
-                ..Amendment::default()
-            },
-        );
+        if let Some(link) = self.inner.shared.link() {
+            let until = link.clock.at(Instant::now() + throttle);
+            self.amend(
+                token,
+                Amendment {
+                    throttle: Some(until),
+                    ..Amendment::default()
+                },
+            );
+        }
     }
 
     /// Gives back turns that were not used.
@@ -192,21 +212,22 @@ impl BudgetStore {
         }
     }
 
-    /// Counts a request that starts now instead of at its turn. Returns its time in
-    /// the store; `None` without the store.
-    pub(crate) fn count_now(&self, token: TokenKey, turn: Option<StoreTime>) -> Option<StoreTime> {
+    /// The time of the store, later than `last`; `None` without the store.
+    pub(crate) fn now_after(&self, last: Option<StoreTime>) -> Option<StoreTime> {
         let link = self.inner.shared.link()?;
-        let now = link.clock.at(Instant::now());
-        let remove = turn.into_iter().collect();
+        Some(link.clock.at(Instant::now()).after(last))
+    }
+
+    /// Counts a request that starts at this time instead of at its turn.
+    pub(crate) fn count(&self, token: TokenKey, start: StoreTime, turn: Option<StoreTime>) {
         self.amend(
             token,
             Amendment {
-                remove,
-                add: vec![now],
+                remove: turn.into_iter().collect(),
+                add: vec![start],
                 ..Amendment::default()
             },
         );
-        Some(now)
     }
 
     fn amend(&self, token: TokenKey, amendment: Amendment) {
@@ -223,7 +244,5 @@ impl BudgetStore {
 pub async fn probe(options: &StoreOptions) -> Result<(), String> {
     let connection = Connection::open(&options.address).await;
     let link = connection.map_err(|error| connection::describe(&error))?;
-    Link::open(link, options.timeout * supervisor::PROBE_PATIENCE)
-        .await
-        .map(drop)
+    Link::open(link, options.timeout).await.map(drop)
 }

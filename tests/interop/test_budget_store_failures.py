@@ -154,9 +154,9 @@ def test_the_permissions_of_the_page_are_enough(binary, tmp_path):
         (("--budget-store", "cache:6379"), "has no scheme"),
         (("--budget-store", "redis-sentinel://cache"), "lacks the name of the primary"),
         (("--budget-secret", "/dev/null"), "has no effect without --budget-store"),
-        (("--budget-store", "redis://cache", "--budget-secret", "/dev/null"), "holds 0 bytes"),
+        (("--budget-store", "redis://cache", "--budget-secret", "/dev/null"), "neither a file nor a pipe"),
         (("--budget-store", "redis://cache", "--budget-store-timeout", "2s"), "is not between 1ms and 1s"),
-        (("--budget-store", "redis://cache", "--budget-store-ca", "/dev/null"), "holds no certificate"),
+        (("--budget-store", "redis://cache", "--budget-store-ca", "/dev/null"), "reached without TLS"),
         (("--budget-store", "redis://cache", "--token-requests-per-minute", "0"), "sets no limit"),
     ],
 )

@@ -2,11 +2,11 @@
 -- of requests that were not sent, adds starts of requests that were. Each of it
 -- may be repeated without another effect.
 --
--- ARGV: window, ticks for which the token is throttled (0 for none), how many
+-- ARGV: window, the time until which the token is throttled (0 for none), how many
 -- starts to remove, those, then those to add; starts are ticks of the server's
 -- clock. Returns: now.
-local WRAP, HALF, TICKS = 4294967296, 2147483648, 25000
-local window, delay, removed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local WRAP, HALF, TICKS, LONGEST = 4294967296, 2147483648, 25000, 15000000
+local window, until_, removed = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local time = redis.call('TIME')
 local now = time[1] * TICKS + math.floor(time[2] / 40)
@@ -15,8 +15,8 @@ local function at(index)
   return (struct.unpack('>I4', record, index * 4 + 1) - now + HALF) % WRAP - HALF
 end
 
-local throttle = delay
-if string.sub(record, 1, 4) ~= '\0\0\0\0' then
+local throttle = until_ > 0 and math.min(until_ - now, LONGEST) or 0
+if string.sub(record, 1, 4) ~= '\0\0\0\0' and at(0) <= LONGEST then
   throttle = math.max(throttle, at(0))
 end
 

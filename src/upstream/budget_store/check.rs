@@ -8,10 +8,10 @@ use std::task::{Context, Poll};
 
 use redis::RedisResult;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::link::Link;
 use super::script::{Amendment, Outcome, Reply, Take, record_name};
-use super::shared::Shared;
 use crate::token_key::TokenKey;
 
 type InFlight = Pin<Box<dyn Future<Output = RedisResult<Reply>> + Send>>;
@@ -19,9 +19,9 @@ type InFlight = Pin<Box<dyn Future<Output = RedisResult<Reply>> + Send>>;
 /// A check in flight. One that is dropped goes on in a task, until its reply or
 /// until the connection ends: the server may have run it already.
 pub(super) struct Check {
-    shared: Arc<Shared>,
     link: Arc<Link>,
     token: TokenKey,
+    sent: Instant,
     in_flight: Option<InFlight>,
 }
 
@@ -32,18 +32,13 @@ impl fmt::Debug for Check {
 }
 
 impl Check {
-    pub(super) fn start(
-        shared: &Arc<Shared>,
-        link: &Arc<Link>,
-        token: TokenKey,
-        take: Take,
-    ) -> Self {
+    pub(super) fn start(link: &Arc<Link>, token: TokenKey, take: Take) -> Self {
         let mut connection = link.connection();
         let in_flight = async move { take.run(&record_name(token), &mut connection).await };
         Self {
-            shared: Arc::clone(shared),
             link: Arc::clone(link),
             token,
+            sent: Instant::now(),
             in_flight: Some(Box::pin(in_flight)),
         }
     }
@@ -57,8 +52,11 @@ impl Future for Check {
             return Poll::Pending;
         };
         let reply = in_flight.as_mut().poll(context);
-        if reply.is_ready() {
+        if let Poll::Ready(reply) = &reply {
             self.in_flight = None;
+            if let Ok(reply) = reply {
+                self.link.record_reply(reply.now, self.sent);
+            }
         }
         reply
     }
@@ -69,25 +67,25 @@ impl Drop for Check {
         let (Some(in_flight), Ok(runtime)) = (self.in_flight.take(), Handle::try_current()) else {
             return;
         };
-        let (shared, link, token) = (Arc::clone(&self.shared), Arc::clone(&self.link), self.token);
+        let (link, token) = (Arc::clone(&self.link), self.token);
         #[expect(
             clippy::disallowed_methods,
             reason = "what the call has taken is given back after it; the reply has a time limit"
         )]
         runtime.spawn(async move {
-            let Ok(reply) = in_flight.await else { return };
-            link.record_reply(reply.now);
-            if let Outcome::Taken(turns) = reply.outcome
+            if let Ok(Reply {
+                outcome: Outcome::Taken(turns),
+                ..
+            }) = in_flight.await
                 && !turns.is_empty()
             {
-                let remove = turns.into_iter().map(|(stored, _)| stored).collect();
-                shared.amend(
-                    token,
-                    Amendment {
-                        remove,
-                        ..Amendment::default()
-                    },
-                );
+                let remove = turns.iter().filter_map(|turn| turn.stored).collect();
+                let amendment = Amendment {
+                    remove,
+                    ..Amendment::default()
+                };
+                // On its own connection, also if that was given up meanwhile.
+                let _ = link.amend(token, &amendment).await;
             }
         });
     }

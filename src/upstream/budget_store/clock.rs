@@ -13,6 +13,14 @@ const TICK: u64 = 40;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StoreTime(pub(super) u64);
 
+impl StoreTime {
+    /// This time or, if it is not later than `last`, the tick after that: a time names
+    /// one request.
+    pub(crate) fn after(self, last: Option<Self>) -> Self {
+        last.map_or(self, |last| self.max(Self(last.0 + 1)))
+    }
+}
+
 #[cfg(test)]
 impl StoreTime {
     pub(crate) fn from_ticks(ticks: u64) -> Self {

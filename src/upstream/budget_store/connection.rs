@@ -37,7 +37,12 @@ pub(super) enum Connection {
 impl Connection {
     /// Opens a connection, and checks that the server can be used.
     pub(super) async fn open(address: &StoreAddress) -> RedisResult<Self> {
-        let opened = timeout(CONNECT_TIMEOUT, async {
+        let limit = match address.kind {
+            // One that is lost takes as long as a connection may.
+            Kind::Sentinel { .. } => 3 * CONNECT_TIMEOUT,
+            Kind::Server | Kind::Cluster => CONNECT_TIMEOUT,
+        };
+        let opened = timeout(limit, async {
             let mut connection = Self::connect(address).await?;
             connection.check_version().await?;
             Ok(connection)
@@ -64,7 +69,10 @@ impl Connection {
                 Ok(Self::Server(connection.await?))
             }
             Kind::Sentinel { primary } => {
-                let sentinels = (0..address.hosts.len()).map(|index| address.addr(index));
+                let mut order: Vec<_> = (0..address.hosts.len()).collect();
+                // The library waits for them in their order.
+                fastrand::shuffle(&mut order);
+                let sentinels = order.into_iter().map(|index| address.addr(index));
                 let mut builder =
                     SentinelClientBuilder::new(sentinels, primary, SentinelServerType::Master)?
                         .set_client_to_redis_db(address.database);
@@ -89,8 +97,8 @@ impl Connection {
                 let mut builder = ClusterClientBuilder::new(nodes)
                     .connection_timeout(CONNECT_TIMEOUT)
                     .response_timeout(REPLY_TIMEOUT)
-                    // A check does not wait for them.
-                    .retries(1);
+                    // After a failure the supervisor connects again, and sends what is lost.
+                    .retries(0);
                 if let Some(user) = &address.user {
                     builder = builder.username(user);
                 }

@@ -8,7 +8,7 @@ use redis::RedisResult;
 use tokio::time::{Instant, timeout};
 
 use super::NO_RESPONSE;
-use super::clock::{self, Clock, StoreTime, ticks};
+use super::clock::{Clock, StoreTime, ticks};
 use super::connection::{Connection, describe};
 use super::script::{Amendment, record_name};
 use crate::token_key::TokenKey;
@@ -17,6 +17,10 @@ use crate::token_key::TokenKey;
 /// given up: many checks may be slow at once by chance.
 const MAX_SILENCE: Duration = Duration::from_millis(250);
 
+/// How many times longer than for a call the first replies of a connection are
+/// awaited: the server, or this process, may just have started.
+const PATIENCE: u32 = 4;
+
 /// The record that a new connection writes, to learn the clock and whether it may.
 const PROBE: &str = "presence-gateway:{probe}";
 
@@ -24,6 +28,8 @@ const PROBE: &str = "presence-gateway:{probe}";
 pub(super) struct Link {
     connection: Connection,
     pub(super) clock: Clock,
+    /// How long calls await a reply.
+    limit: Duration,
     /// When the first check was sent of those that timed out since the last reply.
     unanswered: Mutex<Option<Instant>>,
 }
@@ -35,24 +41,26 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// Tries each command of the scripts on a new connection. `limit` is for one reply.
+    /// Tries each command of the scripts on a new connection, whose replies calls will
+    /// await for `limit`.
     pub(super) async fn open(mut connection: Connection, limit: Duration) -> Result<Self, String> {
-        // Ends with the next tick, so that the second deletes what the first has written.
+        // The first that need a script send its source.
+        let patience = PATIENCE * limit;
+        let now = within(patience, time(&mut connection)).await?;
         let writes = Amendment {
-            throttle: clock::duration(1),
+            add: vec![now],
             ..Amendment::default()
         };
-        let mut now = StoreTime(0);
-        // The first is slower, because it sends the script's source.
-        for (probe, limit) in [(writes, 2 * limit), (Amendment::default(), limit)] {
-            let reply = timeout(limit, probe.run(PROBE, &mut connection)).await;
-            now = reply
-                .map_err(|_| NO_RESPONSE.to_owned())?
-                .map_err(|error| describe(&error))?;
-        }
+        within(patience, writes.run(PROBE, &mut connection)).await?;
+        let deletes = Amendment {
+            remove: vec![now],
+            ..Amendment::default()
+        };
+        let now = within(limit, deletes.run(PROBE, &mut connection)).await?;
         Ok(Self {
             connection,
             clock: Clock::new(now),
+            limit,
             unanswered: Mutex::default(),
         })
     }
@@ -64,25 +72,27 @@ impl Link {
 
     /// Corrects a token's record.
     pub(super) async fn amend(&self, token: TokenKey, amendment: &Amendment) -> RedisResult<()> {
-        let name = record_name(token);
-        let now: StoreTime = amendment.run(&name, &mut self.connection()).await?;
-        self.clock.set(now);
+        let (name, sent) = (record_name(token), Instant::now());
+        let now = amendment.run(&name, &mut self.connection()).await?;
+        self.record_reply(now, sent);
         Ok(())
     }
 
     /// Checks the connection, and sets the clock.
     pub(super) async fn heartbeat(&self) -> RedisResult<()> {
-        let [seconds, microseconds]: [u64; 2] =
-            self.connection().query(&redis::cmd("TIME")).await?;
-        let now = Duration::from_secs(seconds) + Duration::from_micros(microseconds);
-        self.record_reply(StoreTime(ticks(now)));
+        let sent = Instant::now();
+        let now = time(&mut self.connection()).await?;
+        self.record_reply(now, sent);
         Ok(())
     }
 
-    /// Records a reply, in time or late.
-    pub(super) fn record_reply(&self, now: StoreTime) {
-        self.clock.set(now);
-        *self.unanswered.lock() = None;
+    /// Records a reply to what was sent then. One that is later than calls await says
+    /// neither that the connection is of use nor what the time is.
+    pub(super) fn record_reply(&self, now: StoreTime, sent: Instant) {
+        if sent.elapsed() <= self.limit {
+            self.clock.set(now);
+            *self.unanswered.lock() = None;
+        }
     }
 
     /// Records that a check timed out; returns whether the connection is to be given up.
@@ -90,4 +100,21 @@ impl Link {
         let mut unanswered = self.unanswered.lock();
         unanswered.get_or_insert(sent).elapsed() > MAX_SILENCE
     }
+}
+
+/// The server's time.
+async fn time(connection: &mut Connection) -> RedisResult<StoreTime> {
+    let [seconds, microseconds]: [u64; 2] = connection.query(&redis::cmd("TIME")).await?;
+    let now = Duration::from_secs(seconds) + Duration::from_micros(microseconds);
+    Ok(StoreTime(ticks(now)))
+}
+
+/// Awaits a reply on a new connection.
+async fn within<T>(
+    limit: Duration,
+    reply: impl Future<Output = RedisResult<T>>,
+) -> Result<T, String> {
+    let reply = timeout(limit, reply).await;
+    let reply = reply.map_err(|_| NO_RESPONSE.to_owned())?;
+    reply.map_err(|error| describe(&error))
 }

@@ -7,6 +7,7 @@ use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use ring::digest;
 use tokio::time::Instant;
 
+use super::Turn;
 use super::clock::{StoreTime, duration, ticks};
 use super::connection::Connection;
 use crate::token_key::TokenKey;
@@ -51,6 +52,7 @@ impl Script {
 }
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
+static CONFIRM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("confirm.lua")));
 static AMEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("amend.lua")));
 
 /// The name of a token's record. The braces are the hash tag of a cluster.
@@ -58,13 +60,20 @@ pub(super) fn record_name(token: TokenKey) -> String {
     format!("presence-gateway:{{{token:x}}}")
 }
 
-/// The request for turns.
+/// A check of a token.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Take {
     pub(super) limit: usize,
     pub(super) expiry: StoreTime,
-    pub(super) latest: StoreTime,
-    pub(super) count: usize,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// Takes this number of turns, or none if the last is later than this time.
+    Take(usize, StoreTime),
+    /// Confirms the turn of a request that has waited for it; without one, takes one.
+    Confirm(Option<StoreTime>),
 }
 
 /// The reply to it.
@@ -82,23 +91,26 @@ pub(super) enum Outcome {
     Expired,
     /// The last request could start after this delay, which is too late.
     TooLate(Duration),
-    /// When each request may start: by the server's clock, and by ours.
-    Taken(Vec<(StoreTime, Instant)>),
+    /// When each request may start.
+    Taken(Vec<Turn>),
 }
 
 impl Take {
     pub(super) async fn run(self, record: &str, connection: &mut Connection) -> RedisResult<Reply> {
-        let reply = TAKE
+        let sent = Instant::now();
+        let script = match self.kind {
+            Kind::Take(..) => &TAKE,
+            Kind::Confirm(_) => &CONFIRM,
+        };
+        let reply = script
             .run(connection, &|command| {
-                command
-                    .arg(1)
-                    .arg(record)
-                    .arg(self.limit)
-                    .arg(ticks(WINDOW));
-                command
-                    .arg(self.expiry.0)
-                    .arg(self.latest.0)
-                    .arg(self.count);
+                command.arg(1).arg(record).arg(self.limit);
+                command.arg(ticks(WINDOW)).arg(self.expiry.0);
+                match self.kind {
+                    Kind::Take(count, latest) => command.arg(latest.0).arg(count),
+                    Kind::Confirm(Some(turn)) => command.arg(turn.0),
+                    Kind::Confirm(None) => command.arg(-1),
+                };
             })
             .await?;
         let arrived = Instant::now();
@@ -106,13 +118,23 @@ impl Take {
             return Err(unreadable());
         };
         let now = time(*now)?;
+        let wanted = match self.kind {
+            Kind::Take(count, _) => count,
+            Kind::Confirm(_) => 1,
+        };
         let outcome = match (status, starts) {
             (0, _) => Outcome::Expired,
             (1, [delay]) => Outcome::TooLate(duration(time(*delay)?.0)),
-            (2, starts) if starts.len() == self.count => {
-                let turn = |&start| {
-                    let start = time(start)?.0;
-                    Ok((StoreTime(now.0 + start), arrived + duration(start)))
+            (2, starts) if starts.len() == wanted => {
+                let turn = |&start: &i64| {
+                    let stored = now.0.checked_add_signed(start).ok_or_else(unreadable)?;
+                    // A confirmed turn may have passed.
+                    let delay = duration(start.max(0).unsigned_abs());
+                    Ok(Turn {
+                        start: arrived + delay,
+                        counted: sent + delay,
+                        stored: Some(StoreTime(stored)),
+                    })
                 };
                 Outcome::Taken(starts.iter().map(turn).collect::<RedisResult<_>>()?)
             }
@@ -130,12 +152,20 @@ impl Take {
 /// A correction of a token's record.
 #[derive(Debug, Default)]
 pub(super) struct Amendment {
-    pub(super) throttle: Duration,
+    /// Until when the token is throttled, if it is.
+    pub(super) throttle: Option<StoreTime>,
     pub(super) remove: Vec<StoreTime>,
     pub(super) add: Vec<StoreTime>,
 }
 
 impl Amendment {
+    /// Makes one amendment of two.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.throttle = self.throttle.max(other.throttle);
+        self.remove.extend(other.remove);
+        self.add.extend(other.add);
+    }
+
     pub(super) async fn run(
         &self,
         record: &str,
@@ -147,7 +177,7 @@ impl Amendment {
                     .arg(1)
                     .arg(record)
                     .arg(ticks(WINDOW))
-                    .arg(ticks(self.throttle));
+                    .arg(self.throttle.map_or(0, |until| until.0));
                 command.arg(self.remove.len());
                 for start in self.remove.iter().chain(&self.add) {
                     command.arg(start.0);

@@ -1,9 +1,11 @@
 //! What the store's handle, its checks and its supervisor share.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -12,14 +14,15 @@ use super::check::Check;
 use super::clock::StoreTime;
 use super::connection;
 use super::link::Link;
-use super::script::{Amendment, Outcome, Take};
-use super::{Decision, NO_RESPONSE, Starts, StoreOptions, Turn};
+use super::script::{Amendment, Kind, Outcome, Take};
+use super::supervisor::CONCURRENT_AMENDMENTS;
+use super::{Decision, NO_RESPONSE, Starts, StoreOptions};
 use crate::telemetry::BudgetDecisions;
 use crate::token_key::TokenKey;
 
 /// How far ahead a turn is taken at most: the store takes a start that is later than
-/// ten windows for the work of a clock that was set back.
-const MAX_AHEAD: Duration = Duration::from_mins(9);
+/// twenty windows for the work of a clock that was set back.
+const MAX_AHEAD: Duration = Duration::from_mins(11);
 
 /// What the store's tasks share.
 pub(super) struct Shared {
@@ -32,6 +35,17 @@ pub(super) struct Shared {
     pub(super) reason: Mutex<String>,
     pub(super) decisions: BudgetDecisions,
     pub(super) sources: Mutex<Vec<Source>>,
+    /// The corrections of records that are about to be sent.
+    pub(super) pending: Mutex<HashMap<TokenKey, Amendment>>,
+}
+
+/// What a check asks of the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asked {
+    /// This number of turns, the last before the deadline.
+    Take(usize, Instant),
+    /// Whether this turn still holds; without one, a turn.
+    Confirm(Option<StoreTime>),
 }
 
 /// Returns what a limiter has counted, by a clock; with `false`, only what the store
@@ -62,13 +76,12 @@ impl Shared {
         self.link.read().clone()
     }
 
-    /// Takes turns, without counting the decision.
-    pub(super) async fn take(
+    /// Asks the store, without counting the decision.
+    pub(super) async fn check(
         self: &Arc<Self>,
         token: TokenKey,
         limit: usize,
-        count: usize,
-        deadline: Instant,
+        asked: Asked,
     ) -> Decision {
         let Some(link) = self.link() else {
             return Decision::Local;
@@ -80,22 +93,21 @@ impl Shared {
                 let take = Take {
                     limit,
                     expiry: link.clock.at(now + self.options.timeout),
-                    latest: link.clock.at(deadline.min(now + MAX_AHEAD)),
-                    count,
+                    kind: match asked {
+                        Asked::Take(count, deadline) => {
+                            Kind::Take(count, link.clock.at(deadline.min(now + MAX_AHEAD)))
+                        }
+                        Asked::Confirm(turn) => Kind::Confirm(turn),
+                    },
                 };
-                let reply = Check::start(self, &link, token, take).await?;
-                link.record_reply(reply.now);
+                let reply = Check::start(&link, token, take).await?;
                 match reply.outcome {
-                    Outcome::Expired => {}
+                    // Its time is right, however late it comes.
+                    Outcome::Expired => link.clock.set(reply.now),
                     Outcome::TooLate(delay) => {
                         return Ok(Some(Decision::TooLate(delay, reply.throttle)));
                     }
                     Outcome::Taken(turns) => {
-                        let turn = |(stored, start)| Turn {
-                            start,
-                            stored: Some(stored),
-                        };
-                        let turns = turns.into_iter().map(turn).collect();
                         return Ok(Some(Decision::Taken(turns, reply.throttle)));
                     }
                 }
@@ -117,19 +129,36 @@ impl Shared {
         }
     }
 
-    /// Corrects a token's record, in a task of its own.
+    /// Corrects a token's record soon, in a task. What is amended meanwhile goes with it:
+    /// a call may drop a hundred turns at once.
     pub(super) fn amend(self: &Arc<Self>, token: TokenKey, amendment: Amendment) {
         let (Some(link), Ok(runtime)) = (self.link(), tokio::runtime::Handle::try_current()) else {
             return;
         };
+        let mut pending = self.pending.lock();
+        let is_first = pending.is_empty();
+        pending.entry(token).or_default().merge(amendment);
+        drop(pending);
+        if !is_first {
+            return;
+        }
         let shared = Arc::clone(self);
         #[expect(
             clippy::disallowed_methods,
             reason = "no call waits for it; the reply has a time limit"
         )]
         runtime.spawn(async move {
-            if let Err(error) = link.amend(token, &amendment).await {
-                shared.give_up(&link, connection::describe(&error));
+            let pending = std::mem::take(&mut *shared.pending.lock());
+            let mut sent = stream::iter(pending)
+                .map(|(token, amendment)| {
+                    let link = Arc::clone(&link);
+                    async move { link.amend(token, &amendment).await }
+                })
+                .buffer_unordered(CONCURRENT_AMENDMENTS);
+            while let Some(result) = sent.next().await {
+                if let Err(error) = result {
+                    shared.give_up(&link, connection::describe(&error));
+                }
             }
         });
     }

@@ -18,10 +18,6 @@ use super::{NO_RESPONSE, Starts};
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// How many times longer than for a call the first reply of a connection is awaited:
-/// the server, or this process, may just have started.
-pub(super) const PROBE_PATIENCE: u32 = 4;
-
 /// A connection that lasted so long ends the backoff. One that is lost sooner, again
 /// and again, is one of a server that is too slow.
 const STABLE: Duration = Duration::from_secs(10);
@@ -31,7 +27,7 @@ const STABLE: Duration = Duration::from_secs(10);
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// The tokens whose counts are sent at once after a connect.
-const CONCURRENT_AMENDMENTS: usize = 64;
+pub(super) const CONCURRENT_AMENDMENTS: usize = 64;
 
 /// The task that keeps the connection; it ends when this is dropped.
 #[derive(Debug)]
@@ -102,7 +98,7 @@ async fn supervise(shared: Arc<Shared>, attempted: watch::Sender<bool>) {
 async fn connect(shared: &Shared) -> Result<Arc<Link>, String> {
     let connection = Connection::open(&shared.options.address).await;
     let connection = connection.map_err(|error| describe(&error))?;
-    let link = Arc::new(Link::open(connection, PROBE_PATIENCE * shared.options.timeout).await?);
+    let link = Arc::new(Link::open(connection, shared.options.timeout).await?);
     send(&link, shared.starts(&link, true))
         .await
         .map_err(|error| describe(&error))?;
@@ -117,7 +113,7 @@ async fn watch(shared: &Shared, link: &Arc<Link>) {
             return;
         }
         let sent = Instant::now();
-        match timeout(PROBE_PATIENCE * shared.options.timeout, link.heartbeat()).await {
+        match timeout(shared.options.timeout, link.heartbeat()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => shared.give_up(link, describe(&error)),
             Err(_) if link.record_timeout(sent) => {

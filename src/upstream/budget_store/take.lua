@@ -9,7 +9,7 @@
 -- latest start, how many turns. Times are in ticks.
 -- Returns: status (0 expired, 1 too late, 2 taken), now, the ticks until the end
 -- of the throttle, and the ticks from now until each start (status 1: the last).
-local WRAP, HALF, TICKS = 4294967296, 2147483648, 25000
+local WRAP, HALF, TICKS, LONGEST = 4294967296, 2147483648, 25000, 15000000
 local limit, window, expiry = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local latest, count = tonumber(ARGV[4]), tonumber(ARGV[5])
 
@@ -26,9 +26,10 @@ local function at(index)
   return (struct.unpack('>I4', record, index * 4 + 1) - now + HALF) % WRAP - HALF
 end
 
-local throttle = 0
-if string.sub(record, 1, 4) ~= '\0\0\0\0' then
-  throttle = math.max(0, at(0))
+-- One that has passed is forgotten: it would be read as a future one after a day.
+local throttle, header = 0, '\0\0\0\0'
+if string.sub(record, 1, 4) ~= header and at(0) > 0 and at(0) <= LONGEST then
+  throttle, header = at(0), string.sub(record, 1, 4)
 end
 
 local first = 1
@@ -36,9 +37,11 @@ while first < size and at(first) <= -window do
   first = first + 1
 end
 -- The server's clock was set back: all requests count from now on.
-if first < size and at(size - 1) > 10 * window then
-  record = '\0\0\0\0' .. string.rep(struct.pack('>I4', now % WRAP), size - first)
-  size, first, throttle = size - first + 1, 1, 0
+if first < size and at(size - 1) > 20 * window then
+  header, throttle = '\0\0\0\0', 0
+  record = header .. string.rep(struct.pack('>I4', now % WRAP), size - first)
+  size, first = size - first + 1, 1
+  redis.call('SET', KEYS[1], record, 'PX', math.ceil(window / 25) + 1000)
 end
 
 local kept, starts = size - first, {}
@@ -71,7 +74,11 @@ if last then
   for number = 1, count do
     packed[number] = struct.pack('>I4', (now + starts[number]) % WRAP)
   end
-  record = string.sub(record, 1, 4) .. string.sub(record, first * 4 + 1) .. table.concat(packed)
+  record = header .. string.sub(record, first * 4 + 1) .. table.concat(packed)
   redis.call('SET', KEYS[1], record, 'PX', math.ceil((last + window) / 25) + 1000)
 end
-return {2, now, throttle, unpack(starts)}
+local reply = {2, now, throttle}
+for number = 1, count do
+  reply[number + 3] = starts[number]
+end
+return reply

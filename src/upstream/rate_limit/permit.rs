@@ -117,10 +117,14 @@ impl RatePermit {
             let now = Instant::now();
             window.sent.push_back(now);
             if let (Some(store), Some(turn)) = (&limiter.store, self.turn) {
-                let is_late = now.saturating_duration_since(turn.start) > MAX_DELAY;
+                let is_late = now.saturating_duration_since(turn.counted) > MAX_DELAY;
                 let stored = match turn.stored {
                     Some(stored) if !is_late => Some(stored),
-                    stored => store.count_now(*token, stored).or(stored),
+                    // Told when the store returns, if it is away.
+                    stored => store.now_after(window.last_start).inspect(|&start| {
+                        window.last_start = Some(start);
+                        store.count(*token, start, stored);
+                    }),
                 };
                 window.stored.push_back(stored);
             }

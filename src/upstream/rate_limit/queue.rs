@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Denied, RateLimiter, Reservation, Ticket, check_deadline};
 use crate::token_key::TokenKey;
-use crate::upstream::budget_store::{BudgetStore, Decision, Turn};
+use crate::upstream::budget_store::{BudgetStore, Decision, StoreTime, Turn};
 
 impl RateLimiter {
     /// Reserves `count` places at the end of the token's queue, or none if the
@@ -87,6 +88,22 @@ impl RateLimiter {
         }
     }
 
+    /// Takes over what the store has confirmed of a turn.
+    pub(super) fn confirm(
+        &self,
+        token: TokenKey,
+        before: Option<StoreTime>,
+        turn: Turn,
+        throttle: Duration,
+    ) {
+        let _ = self.adopt_throttle(token, throttle);
+        if let Some(window) = self.windows.lock().tokens.get_mut(&token)
+            && turn.stored != before
+        {
+            window.replace_turn(before, turn);
+        }
+    }
+
     fn enqueue_at_end(
         &self,
         token: TokenKey,
@@ -103,6 +120,8 @@ impl RateLimiter {
         window.expire(now);
         let last = window.queue.len() + count.saturating_sub(1);
         let start = window.earliest_start(last, now, self.limit);
+        let turn = turns.and_then(<[Turn]>::last);
+        let start = turn.map_or(start, |turn| start.max(turn.start));
         check_deadline(window, last, start, deadline, now)?;
         let numbers = window.next_number..window.next_number + count as u64;
         window.next_number = numbers.end;
@@ -157,6 +176,7 @@ impl RateLimiter {
             limiter: self.clone(),
             token,
             number,
+            reserved: Instant::now(),
             is_queued: self.is_enabled(),
         }
     }

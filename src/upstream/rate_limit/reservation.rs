@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, sleep_until};
 
 use super::permit::RatePermit;
 use super::{Denied, RateLimiter, check_deadline};
 use crate::token_key::TokenKey;
+use crate::upstream::budget_store::Turn;
 
-/// How old the knowledge of a throttle may be when a request starts.
+/// How old a turn, and the knowledge of a throttle, may be when a request starts.
 const MAX_UNCHECKED: Duration = Duration::from_secs(1);
 
 /// A place in the queue of a token's requests. Those behind it move up when it
@@ -20,6 +22,8 @@ pub(crate) struct Reservation {
     pub(super) limiter: RateLimiter,
     pub(super) token: TokenKey,
     pub(super) number: u64,
+    /// When it was reserved.
+    pub(super) reserved: Instant,
     /// Whether the number is in the queue.
     pub(super) is_queued: bool,
 }
@@ -38,10 +42,10 @@ impl Reservation {
         if limit == 0 {
             return Ok(RatePermit::unlimited(&self.limiter, self.token));
         }
-        let mut checked = Instant::now();
+        let mut checked = self.reserved;
         loop {
             let is_outdated = self.limiter.store.is_some() && checked.elapsed() > MAX_UNCHECKED;
-            let waits = {
+            let next = {
                 let mut windows = self.limiter.windows.lock();
                 // A window with a queue is never forgotten, so this finds it.
                 let window = windows.tokens.entry(self.token).or_default();
@@ -61,27 +65,44 @@ impl Reservation {
                 let refused = window.refused(position, start, now);
                 // Registered under the lock, so that no change is missed.
                 let changed = Arc::clone(&window.changed).notified_owned();
-                (start > now).then_some((start, refused, changed))
+                let turn = window.turns.get(position).copied();
+                if start > now {
+                    Next::Wait(start, refused, changed)
+                } else {
+                    Next::Confirm(turn)
+                }
             };
-            match (waits, &self.limiter.store) {
-                (Some((start, refused, changed)), _) => {
+            match (next, &self.limiter.store) {
+                (Next::Wait(start, refused, changed), _) => {
                     on_wait(start, refused);
                     tokio::select! {
                         () = sleep_until(start) => {}
                         () = changed => {}
                     }
                 }
-                // Another replica may have throttled the token meanwhile.
-                (None, Some(store)) => {
-                    let throttle = store.throttle(self.token, limit).await;
-                    let throttle = throttle.unwrap_or_default();
-                    let _ = self.limiter.adopt_throttle(self.token, throttle);
+                // Meanwhile requests before it may have started late, another replica
+                // may have throttled the token, or the store may have returned.
+                (Next::Confirm(Some(turn)), Some(store)) => {
+                    let confirmed = store.confirm(self.token, limit, turn).await;
+                    if let Some((confirmed, throttle)) = confirmed {
+                        self.limiter
+                            .confirm(self.token, turn.stored, confirmed, throttle);
+                    }
                     checked = Instant::now();
                 }
-                (None, None) => {}
+                (Next::Confirm(_), _) => checked = Instant::now(),
             }
         }
     }
+}
+
+/// What a reservation does next.
+enum Next {
+    /// Waits until this instant, at most, for a change of the queue; and how long ago
+    /// the vendor refused a request, if that is why.
+    Wait(Instant, Option<Duration>, OwnedNotified),
+    /// Asks the store whether its turn still holds.
+    Confirm(Option<Turn>),
 }
 
 impl Drop for Reservation {

@@ -38,6 +38,8 @@ pub(super) struct TokenWindow {
     /// With a budget store, the turns of these reservations, in order: the first
     /// reservation uses the first turn. Empty without a store.
     pub(super) turns: VecDeque<Turn>,
+    /// The latest time in the store that this replica has chosen itself.
+    pub(super) last_start: Option<StoreTime>,
     /// The number of the next reservation.
     pub(super) next_number: u64,
     /// Notified when a queued request may start at another time than before.
@@ -135,6 +137,16 @@ impl TokenWindow {
         unused.filter_map(|turn| turn.stored).collect()
     }
 
+    /// Replaces the turn at this place by one that may be later.
+    pub(super) fn replace_turn(&mut self, stored: Option<StoreTime>, turn: Turn) {
+        let turns = self.turns.iter_mut();
+        if let Some(old) = turns.into_iter().find(|turn| turn.stored == stored) {
+            *old = turn;
+            self.turns.make_contiguous().sort_by_key(|turn| turn.start);
+            self.changed.notify_waiters();
+        }
+    }
+
     fn is_in_use(&self) -> bool {
         self.open_permits > 0 || !self.queue.is_empty()
     }
@@ -156,7 +168,9 @@ impl TokenWindows {
             let mut of_token = Vec::new();
             for (&sent, stored) in window.sent.iter().zip(&mut window.stored) {
                 if all || stored.is_none() {
-                    of_token.push(*stored.get_or_insert_with(|| clock(sent)));
+                    let start = *stored.get_or_insert_with(|| clock(sent).after(window.last_start));
+                    window.last_start = window.last_start.max(Some(start));
+                    of_token.push(start);
                 }
             }
             if all {

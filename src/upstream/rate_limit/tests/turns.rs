@@ -8,6 +8,7 @@ use crate::upstream::budget_store::{StoreTime, Turn};
 fn turn(start: Instant, second: u64) -> Turn {
     Turn {
         start: start + Duration::from_secs(second),
+        counted: start + Duration::from_secs(second),
         stored: Some(StoreTime::from_ticks(second)),
     }
 }
