@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::link::Link;
-use super::script::{Amendment, Outcome, Reply, Take, record_name};
+use super::script::{Amendment, Kind, Outcome, Reply, Take, record_name};
 use crate::token_key::TokenKey;
 
 type InFlight = Pin<Box<dyn Future<Output = RedisResult<Reply>> + Send>>;
@@ -21,6 +21,7 @@ type InFlight = Pin<Box<dyn Future<Output = RedisResult<Reply>> + Send>>;
 pub(super) struct Check {
     link: Arc<Link>,
     token: TokenKey,
+    kind: Kind,
     sent: Instant,
     in_flight: Option<InFlight>,
 }
@@ -38,6 +39,7 @@ impl Check {
         Self {
             link: Arc::clone(link),
             token,
+            kind: take.kind,
             sent: Instant::now(),
             in_flight: Some(Box::pin(in_flight)),
         }
@@ -67,7 +69,7 @@ impl Drop for Check {
         let (Some(in_flight), Ok(runtime)) = (self.in_flight.take(), Handle::try_current()) else {
             return;
         };
-        let (link, token) = (Arc::clone(&self.link), self.token);
+        let (link, token, kind) = (Arc::clone(&self.link), self.token, self.kind);
         #[expect(
             clippy::disallowed_methods,
             reason = "what the call has taken is given back after it; the reply has a time limit"
@@ -79,10 +81,19 @@ impl Drop for Check {
             }) = in_flight.await
                 && !turns.is_empty()
             {
-                let remove = turns.iter().filter_map(|turn| turn.stored).collect();
-                let amendment = Amendment {
-                    remove,
-                    ..Amendment::default()
+                let taken: Vec<_> = turns.iter().filter_map(|turn| turn.stored).collect();
+                let amendment = match kind {
+                    // The request still has the turn.
+                    Kind::Confirm(Some(turn)) if taken == [turn] => return,
+                    Kind::Confirm(turn) => Amendment {
+                        remove: taken,
+                        add: turn.into_iter().collect(),
+                        ..Amendment::default()
+                    },
+                    Kind::Take(..) => Amendment {
+                        remove: taken,
+                        ..Amendment::default()
+                    },
                 };
                 // On its own connection, also if that was given up meanwhile.
                 let _ = link.amend(token, &amendment).await;
