@@ -32,8 +32,8 @@ class Record:
         self.key = f"record-{next(self.names)}"
 
     def _run(self, script, *arguments):
-        words = [str(argument) for argument in arguments]
-        reply = self._redis.cli("--eval", str(SCRIPTS / script), self.key, ",", *words)
+        text = "".join((SCRIPTS / part).read_text("utf-8") for part in ("record.lua", script))
+        reply = self._redis.cli("eval", text, "1", self.key, *(str(argument) for argument in arguments))
         return [int(line) for line in reply.splitlines()]
 
     def now(self):

@@ -51,9 +51,24 @@ impl Script {
     }
 }
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
-static CONFIRM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("confirm.lua")));
-static AMEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("amend.lua")));
+static TAKE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("record.lua"),
+        include_str!("take.lua")
+    ))
+});
+static CONFIRM: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("record.lua"),
+        include_str!("confirm.lua")
+    ))
+});
+static AMEND: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        include_str!("record.lua"),
+        include_str!("amend.lua")
+    ))
+});
 
 /// The name of a token's record. The braces are the hash tag of a cluster.
 pub(super) fn record_name(token: TokenKey) -> String {
