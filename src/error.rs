@@ -1,8 +1,7 @@
 //! Why a call failed, and the only place that turns this into a gRPC status.
 //!
 //! All modules return [`Error`]; only `server` and `grpc` call
-//! [`Failure::into_status`].
-//! docs/errors.md describes the statuses for callers.
+//! [`Failure::into_status`]. docs/errors.md describes the statuses for callers.
 
 pub(crate) mod chain;
 mod code;
@@ -21,9 +20,8 @@ use http::HeaderValue;
 
 use crate::error::response::ErrorResponse;
 use crate::operation::Spec;
-use crate::proto::v1::BulkWriteReport;
-
 pub use crate::operation::Violation;
+use crate::proto::v1::BulkWriteReport;
 pub use code::code_name;
 pub(crate) use code::is_server_fault;
 pub(crate) use details::correlation_id;
