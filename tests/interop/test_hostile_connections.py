@@ -35,12 +35,13 @@ HTTP_1 = {
     "an upgrade": b"GET / HTTP/1.1\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: \r\n\r\n",
     # A closed connection would look like a failure of the network.
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 508,
+    "a line that does not end": b"GET /" + b"x" * 30_000,
     "many requests": b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n" * 300,
 }
 
 NOT_HTTP = {
     "a request without a protocol": b"GET /\r\n\r\n",
-    "a request that does not end": b"GET /" + b"x" * 100_000,
+    "a word that does not end": b"x" * 100_000,
     "a preface with another letter": PREFACE.replace(b"SM", b"sm") + SettingsFrame(0).serialize(),
     "a preface of another version": PREFACE.replace(b"2.0", b"2.1"),
     "text after the preface": PREFACE + b"GET / HTTP/1.1\r\nhost: gateway\r\n\r\n",
