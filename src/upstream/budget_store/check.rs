@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::link::Link;
-use super::script::{Amendment, Kind, Outcome, Reply, Take, record_name};
+use super::script::{Amendment, Kind, Outcome, Reply, Request, record_name};
 use crate::token_key::TokenKey;
 
 type InFlight = Pin<Box<dyn Future<Output = RedisResult<Reply>> + Send>>;
@@ -33,13 +33,13 @@ impl fmt::Debug for Check {
 }
 
 impl Check {
-    pub(super) fn start(link: &Arc<Link>, token: TokenKey, take: Take) -> Self {
+    pub(super) fn start(link: &Arc<Link>, token: TokenKey, request: Request) -> Self {
         let mut connection = link.connection();
-        let in_flight = async move { take.run(&record_name(token), &mut connection).await };
+        let in_flight = async move { request.run(&record_name(token), &mut connection).await };
         Self {
             link: Arc::clone(link),
             token,
-            kind: take.kind,
+            kind: request.kind,
             sent: Instant::now(),
             in_flight: Some(Box::pin(in_flight)),
         }

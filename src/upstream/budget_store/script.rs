@@ -77,7 +77,7 @@ pub(super) fn record_name(token: TokenKey) -> String {
 
 /// A check of a token.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Take {
+pub(super) struct Request {
     pub(super) limit: usize,
     pub(super) expiry: StoreTime,
     pub(super) kind: Kind,
@@ -110,7 +110,7 @@ pub(super) enum Outcome {
     Taken(Vec<Turn>),
 }
 
-impl Take {
+impl Request {
     pub(super) async fn run(self, record: &str, connection: &mut Connection) -> RedisResult<Reply> {
         let sent = Instant::now();
         let script = match self.kind {

@@ -14,7 +14,7 @@ use super::check::Check;
 use super::clock::StoreTime;
 use super::connection;
 use super::link::Link;
-use super::script::{Amendment, Kind, Outcome, Take};
+use super::script::{Amendment, Kind, Outcome, Request};
 use super::supervisor::CONCURRENT_AMENDMENTS;
 use super::{Decision, NO_RESPONSE, Starts, StoreOptions};
 use crate::telemetry::BudgetDecisions;
@@ -90,7 +90,7 @@ impl Shared {
         let check = async {
             // A second time, if the server's clock was set.
             for _ in 0..2 {
-                let take = Take {
+                let request = Request {
                     limit,
                     expiry: link.clock.at(now + self.options.timeout),
                     kind: match asked {
@@ -100,7 +100,7 @@ impl Shared {
                         Asked::Confirm(turn) => Kind::Confirm(turn),
                     },
                 };
-                let reply = Check::start(&link, token, take).await?;
+                let reply = Check::start(&link, token, request).await?;
                 match reply.outcome {
                     // Its time is right, however late it comes.
                     Outcome::Expired => link.clock.set(reply.now),
