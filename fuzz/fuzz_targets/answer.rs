@@ -5,7 +5,7 @@
 mod operations;
 
 use libfuzzer_sys::fuzz_target;
-use presence_gateway::error::{Error, Failure};
+use presence_gateway::error::{Error, Failure, UnreadableBody};
 use presence_gateway::operation::{Operation, decode};
 use prost::Message;
 
@@ -20,7 +20,8 @@ where
             assert!(again == response, "the encoded message differs from the decoded one");
         }
         Err(what) => {
-            let error = Error::Unreadable { spec: O::SPEC, what };
+            let what = UnreadableBody::Other(what);
+            let error = Error::Unreadable { spec: O::SPEC, http_status: Some(200), what };
             let status = Failure::from(error).into_status(std::time::Duration::ZERO);
             assert_eq!(status.code(), tonic::Code::Internal);
         }
