@@ -7,6 +7,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import grpc
 
@@ -36,11 +37,19 @@ def wait_for(condition, what):
     return value
 
 
+REDIS = DEBIAN / "usr/bin/redis-server"
+
+# A program of each kind and version that docs/shared-budget.md names.
+STORES = Path(__file__).parent / ".stores"
+SERVERS = {"redis 6.2": STORES / "redis-6.2", "redis 7.0": REDIS, "valkey 9.1": STORES / "valkey-9.1"}
+
+
 class Redis:
     """A redis-server on a port of its own, which can be stopped and started."""
 
-    def __init__(self, directory, *options):
+    def __init__(self, directory, *options, server=REDIS):
         self.port = free_port()
+        self._server = server
         self._directory = directory
         self._options = options
         self._stack = ExitStack()
@@ -49,7 +58,7 @@ class Redis:
     def start(self):
         self._directory.mkdir(parents=True, exist_ok=True)
         command = [
-            DEBIAN / "usr/bin/redis-server", "--port", str(self.port), "--bind", "127.0.0.1",
+            self._server, "--port", str(self.port), "--bind", "127.0.0.1",
             "--save", "", "--dir", str(self._directory), *self._options,
         ]
         log = self._directory / "redis.log"
@@ -94,9 +103,10 @@ class Replica:
         request = module.GetUserPresencesPurecloudRequest(user_id=USER)
         return self._call("GetUserPresencesPurecloud", request, token, deadline)
 
-    def read_bulk(self, token, ids, deadline=3):
+    def read_bulk(self, token, ids, deadline=3, partial=False):
         module = self._stubs.presence
-        request = module.GetUsersPresencesPurecloudBulkRequest(ids=[f"user-{index}" for index in range(ids)])
+        request = module.GetUsersPresencesPurecloudBulkRequest(
+            ids=[f"user-{index}" for index in range(ids)], allow_partial_results=partial)
         return self._call("GetUsersPresencesPurecloudBulk", request, token, deadline)
 
     def _call(self, rpc, request, token, deadline):

@@ -1,10 +1,10 @@
-"""The scripts of the budget store, run by a real redis-server."""
+"""The scripts of the budget store, run by real servers."""
 
 import itertools
 
 import pytest
 
-from budget_store import Redis
+from budget_store import SERVERS, Redis
 from operations import ROOT
 
 SCRIPTS = ROOT / "src/upstream/budget_store"
@@ -15,9 +15,9 @@ EXPIRED, TOO_LATE, TAKEN = 0, 1, 2
 NEW_TURN = -1
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory):
-    store = Redis(tmp_path_factory.mktemp("redis")).start()
+@pytest.fixture(scope="module", params=SERVERS)
+def redis(request, tmp_path_factory):
+    store = Redis(tmp_path_factory.mktemp("redis"), server=SERVERS[request.param]).start()
     yield store
     store.stop()
 

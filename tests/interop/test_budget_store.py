@@ -68,6 +68,13 @@ def test_the_batches_of_a_bulk_call_take_one_round_trip(replicas, redis, token):
     assert checks() - before == 1
     assert replicas.all[1].read(token) == OK
     assert checks() - before == 2
+    assert replicas.all[0].read_bulk(token, 50 * 4, partial=True) == OK
+    assert checks() - before == 3
+
+
+def test_a_partial_bulk_call_sends_the_batches_that_fit(replicas, token):
+    assert replicas.all[0].read_bulk(token, 50 * (LIMIT + 1), partial=True) == OK
+    assert replicas.requests() == LIMIT
 
 
 def test_turns_of_calls_that_leave_go_back(replicas, token, redis):
