@@ -62,6 +62,12 @@ impl ApiError {
         api_error
     }
 
+    /// What it says.
+    pub(super) fn message(&self) -> &str {
+        let message = self.body.get("message").and_then(Value::as_str);
+        message.unwrap_or_default()
+    }
+
     /// Whether this is a 404.
     pub(super) fn is_not_found(&self) -> bool {
         self.status == 404

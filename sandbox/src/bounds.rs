@@ -20,8 +20,17 @@ pub(super) const MAX_SOURCES: usize = 1000;
 /// The most rules.
 pub(super) const MAX_RULES: usize = 100;
 
-/// The most tokens whose requests are counted.
+/// The most tokens whose requests are counted, and the most that are revoked.
 pub(super) const MAX_TOKENS: usize = 1000;
+
+/// The most notification channels of all tokens.
+pub(super) const MAX_CHANNELS: usize = 1000;
+
+/// The most topics of all notification channels.
+pub(super) const MAX_TOPICS: usize = 200_000;
+
+/// The most bytes that wait to be written to a WebSocket.
+pub(super) const MAX_QUEUED: usize = 1024 * 1024;
 
 /// The most requests in the journal.
 pub(super) const MAX_JOURNAL: usize = 1000;

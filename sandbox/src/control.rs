@@ -1,5 +1,6 @@
 //! The sandbox's control endpoints, without token and rate limit.
 
+mod channels;
 mod presences;
 
 use std::fmt::Display;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Sandbox;
 use super::bounds::MAX_JOURNAL;
-use super::misbehave::{rules, words};
+use super::misbehave::{notification, rules, words};
 use super::query::decode;
 use super::request::ReceivedRequest;
 use super::state::State;
@@ -68,6 +69,8 @@ fn endpoint(sandbox: &Sandbox, request: &ReceivedRequest, segments: &[&str]) -> 
     let answer = match (request.method.as_str(), segments) {
         ("GET", ["presences"]) => presences::list(state, &request.query),
         ("PUT", ["presences", user, source]) => presences::set(state, user, source, &body),
+        ("POST", ["presences"]) => presences::set_many(state, &body),
+        ("GET", ["channels"]) => Ok(channels::list(state)),
         ("GET", ["requests"]) => latest(request).map(|latest| state.journal.list(latest)),
         ("DELETE", ["requests"]) => {
             state.journal.clear();
@@ -78,7 +81,15 @@ fn endpoint(sandbox: &Sandbox, request: &ReceivedRequest, segments: &[&str]) -> 
         ("GET", ["misbehave"]) => Ok(rules_left(state)),
         ("POST", ["misbehave"]) => {
             let added = state.rules.add(&body).map_err(bad_request);
-            added.map(|()| rules_left(state))
+            added.map(|now| {
+                let is_now = !now.is_empty();
+                let channels = state.apply_now(now);
+                let mut left = rules_left(state);
+                if is_now {
+                    left["channels"] = json!(channels);
+                }
+                left
+            })
         }
         ("DELETE", ["misbehave"]) => {
             state.rules.clear();
@@ -120,7 +131,23 @@ fn grammar() -> Value {
     let described = |(written, effect): (&str, &str)| json!({"written": written, "effect": effect});
     let behaviours = words::WORDS.map(|word| described((word.written, word.description)));
     let selectors = rules::SELECTORS.map(described);
-    json!({"behaviours": behaviours, "atMostOneOf": words::ends(), "selectors": selectors})
+    let of_notifications: Vec<Value> = notification::words::WORDS
+        .iter()
+        .map(|(word, on)| {
+            let mut word = described((word.written, word.description));
+            word["on"] = json!(notification::words::occasions(on));
+            word
+        })
+        .collect();
+    let occasions =
+        notification::words::OCCASIONS.map(|(_, name, effect)| described((name, effect)));
+    json!({
+        "behaviours": behaviours,
+        "atMostOneOf": words::ends(),
+        "notificationBehaviours": of_notifications,
+        "occasions": occasions,
+        "selectors": selectors,
+    })
 }
 
 /// Adds users from a JSON list of ids, or from ids separated by spaces or commas.

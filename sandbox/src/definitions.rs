@@ -88,6 +88,11 @@ impl Definitions {
         Some(self.get(id)?.system_presence?.spaced())
     }
 
+    /// The system presence of a definition in capitals, as in notifications.
+    pub(super) fn upper_system_presence(&self, id: &str) -> Option<String> {
+        Some(self.get(id)?.system_presence?.upper())
+    }
+
     /// The id, the name and the system presence of each active definition.
     pub(super) fn active(&self) -> impl Iterator<Item = (&str, String, Option<&'static str>)> {
         let active = self.0.iter().filter(|definition| !definition.deactivated);

@@ -6,12 +6,14 @@ use axum::body::Body;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::{HeaderMap, Method, Request, header};
+use hyper::upgrade::OnUpgrade;
 use parking_lot::MutexGuard;
 use tokio::time::{Instant, sleep};
 
 use super::api_error::{ApiError, too_many_requests};
 use super::misbehave::Plan;
-use super::operation::{HandlerResult, Operation, OperationRequest, Permissions};
+use super::notifications::upgrade;
+use super::operation::{HandlerResult, Operation, OperationRequest, Permissions, Token};
 use super::payload;
 use super::query::Query;
 use super::reply::Reply;
@@ -27,6 +29,8 @@ const MISBEHAVE: &str = "x-sandbox-misbehave";
 enum Target {
     Operation(&'static Operation, Vec<String>),
     Token,
+    /// The WebSocket of the channel with this id.
+    WebSocket(String),
 }
 
 impl Target {
@@ -42,9 +46,11 @@ impl Target {
 
 /// Handles any request.
 pub(super) async fn handle(Extract(sandbox): Extract<Sandbox>, request: Request<Body>) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     let request = ReceivedRequest {
         query: Query::read(parts.uri.query().unwrap_or_default()),
+        version: parts.version,
         method: parts.method,
         uri: parts.uri,
         headers: parts.headers,
@@ -54,7 +60,8 @@ pub(super) async fn handle(Extract(sandbox): Extract<Sandbox>, request: Request<
     if control::is_own(&request) {
         return control::answer(&sandbox, &request);
     }
-    sandbox.answer(&request).await
+    let response = sandbox.answer(&request).await;
+    upgrade::connect(&sandbox, &request, response, on_upgrade)
 }
 
 impl Sandbox {
@@ -89,8 +96,12 @@ impl Sandbox {
 
     /// Records the request in the journal, and returns its number.
     fn received(&self, request: &ReceivedRequest, correlation: &str) -> u64 {
-        let label = bearer(&request.headers).map(ids::token_label);
-        self.lock().journal.received(
+        let mut state = self.lock();
+        let label = match upgrade::channel(request) {
+            Some(id) => state.channels.label(&id),
+            None => bearer(&request.headers).map(ids::token_label),
+        };
+        state.journal.received(
             request.method.as_str(),
             request.uri.path(),
             request.query.pairs(),
@@ -102,23 +113,33 @@ impl Sandbox {
     /// Checks the path, the token and its rate limit, and returns the faults to inject.
     fn admit(&self, request: &ReceivedRequest, number: u64) -> Result<(Target, Plan), ApiError> {
         let (method, path) = (request.method.as_str(), request.uri.path());
-        let token = bearer(&request.headers);
+        let mut token = bearer(&request.headers).map(ids::token_hash);
         let mut state = self.lock();
-        let target = if path == "/oauth/token" {
+        let target = if let Some(id) = upgrade::channel(request) {
+            state.journal.called(number, upgrade::NAME);
+            // Clients send no token: that of the channel counts.
+            token = state.channels.token(&id);
+            Target::WebSocket(id)
+        } else if path == "/oauth/token" {
             Target::Token
         } else {
             let (operation, variables) = routes::find(method, path)?;
             state.journal.called(number, operation.name);
-            let token = token.ok_or_else(|| ApiError::from_status(401))?;
-            if token == "expired" {
+            let hash = token.ok_or_else(|| ApiError::from_status(401))?;
+            let text = bearer(&request.headers);
+            if text == Some("expired") {
                 let message = "The supplied credentials are expired and cannot be used.";
                 return Err(ApiError::new(401, "credentials.expired", message));
             }
+            if state.revoked.contains(hash) {
+                let message = "Invalid login credentials.";
+                return Err(ApiError::new(401, "bad.credentials", message));
+            }
             state
                 .limits
-                .spend(ids::token_hash(token), Instant::now())
+                .spend(hash, Instant::now())
                 .map_err(too_many_requests)?;
-            if token == "forbidden" {
+            if text == Some("forbidden") {
                 return Err(forbidden(&operation.permissions));
             }
             Target::Operation(operation, variables)
@@ -142,8 +163,10 @@ impl Sandbox {
     fn perform(&self, request: &ReceivedRequest, target: &Target, correlation: &str) -> Reply {
         match target {
             Target::Token => oauth::token(request),
+            Target::WebSocket(id) => upgrade::accept(self, request, id)
+                .unwrap_or_else(|api_error| api_error.into_reply(correlation)),
             Target::Operation(operation, variables) => self
-                .run(request, operation, variables)
+                .run(request, operation, variables, correlation)
                 .unwrap_or_else(|api_error| api_error.into_reply(correlation)),
         }
     }
@@ -153,6 +176,7 @@ impl Sandbox {
         request: &ReceivedRequest,
         operation: &Operation,
         variables: &[String],
+        correlation: &str,
     ) -> HandlerResult {
         request.payload.bytes()?;
         let body = match operation.body {
@@ -166,6 +190,14 @@ impl Sandbox {
             variables,
             query: &request.query,
             body,
+            token: bearer(&request.headers)
+                .map(|token| Token {
+                    hash: ids::token_hash(token),
+                    label: ids::token_label(token),
+                })
+                .unwrap_or_default(),
+            origin: request.websocket_origin(),
+            correlation,
         })
     }
 

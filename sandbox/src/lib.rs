@@ -7,7 +7,8 @@
 //! - `routes`: the operations. `operation`: what their handlers get and return.
 //! - `definitions`, `sources`, `organization`,
 //!   `presences`: the handlers.
-//! - `state`, `seed`, `users`, `limits`, `journal`: the state; `bounds`: its limits.
+//! - `notifications`: channels, events, sockets.
+//! - `state`, `seed`, `users`, `limits`, `revoked`, `journal`: the state; `bounds`: its limits.
 //! - `query`, `payload`, `shape`, `locale`: parsing of requests.
 //! - `reply`, `api_error`, `date`: responses.
 //! - `misbehave`: fault injection.
@@ -27,6 +28,7 @@ mod journal;
 mod limits;
 mod locale;
 mod misbehave;
+mod notifications;
 mod oauth;
 mod operation;
 mod organization;
@@ -36,6 +38,7 @@ mod presences;
 mod query;
 mod reply;
 mod request;
+mod revoked;
 mod routes;
 mod seed;
 mod serve;
@@ -96,8 +99,8 @@ impl Sandbox {
 
     /// The router of the operations, the token endpoint and the control endpoints.
     ///
-    /// Only [`serve()`] can cut a connection before a response; behind another
-    /// server such a response is an empty 502 with a truncated body.
+    /// Only [`serve()`] can cut a connection before a response, and serve a WebSocket;
+    /// behind another server, a cut is an empty 502 with a truncated body.
     pub fn router(&self) -> Router {
         Router::new()
             .fallback(handler::handle)

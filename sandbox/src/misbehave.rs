@@ -2,6 +2,7 @@
 
 mod deliver;
 mod grammar;
+pub(super) mod notification;
 mod path;
 mod problem;
 mod reshape;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(super) use deliver::Cut;
+pub(super) use reshape::STRANGER;
 
 use super::api_error::{ApiError, too_many_requests};
 use super::reply::Reply;
@@ -34,7 +36,7 @@ pub(super) struct Plan {
 
 /// A change to the JSON of the right response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
+pub(crate) enum Change {
     Shuffle,
     Drop(usize),
     Duplicate,
@@ -47,7 +49,7 @@ enum Change {
 
 /// What is sent instead of the right bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Cut,
     CutBody,
     Never,

@@ -49,6 +49,17 @@ pub(super) struct OperationRequest<'a> {
     pub(super) query: &'a Query,
     /// The body, if the operation has one.
     pub(super) body: Option<(Value, Shape)>,
+    pub(super) token: Token,
+    /// The scheme and the host of the channels' sockets.
+    pub(super) origin: String,
+    pub(super) correlation: &'a str,
+}
+
+/// What is kept of a token.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Token {
+    pub(super) hash: u64,
+    pub(super) label: String,
 }
 
 impl<'a> OperationRequest<'a> {

@@ -2,7 +2,6 @@
 
 pub(super) mod bulk;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::api_error::ApiError;
@@ -45,10 +44,15 @@ pub(super) fn patch(call: &mut OperationRequest<'_>) -> HandlerResult {
         .users
         .find(call.variable(0), call.settings)?
         .clone();
+    let is_news = change.is_news(&user, &source);
     let presence = change.apply(&mut user, &source)?;
     let definitions = &call.state.definitions;
     let seen = view(&user, &source, &presence, definitions, call.settings);
+    let id = user.id.clone();
     call.state.users.keep(user)?;
+    if is_news {
+        call.state.announce(&id, &source, call.correlation);
+    }
     Ok(Reply::ok(seen))
 }
 
@@ -75,6 +79,12 @@ impl Change {
         })
     }
 
+    /// Whether the update of a user is announced.
+    fn is_news(&self, user: &User, source: &str) -> bool {
+        let changes_primary = self.primary && user.primary_source != source;
+        changes_primary || self.definition.is_some() || self.message.is_some()
+    }
+
     /// Applies the update. The first one creates a custom source.
     fn apply(self, user: &mut User, source: &str) -> Result<Presence, ApiError> {
         let shown = user.presence(source).or_else(|| user.presence(PURECLOUD));
@@ -82,7 +92,7 @@ impl Change {
             .cloned()
             .ok_or_else(|| ApiError::not_found("User", &user.id))?;
         if self.definition.is_some() || self.message.is_some() {
-            presence.modified = Timestamp::now();
+            presence.touch();
         }
         if let Some(definition) = self.definition {
             presence.definition = definition;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, Method, Uri, Version, header};
 use serde_json::Value;
 
 use super::payload::Payload;
@@ -16,6 +16,7 @@ pub(super) struct LocalAddress(pub(super) SocketAddr);
 pub(super) struct ReceivedRequest {
     pub(super) method: Method,
     pub(super) uri: Uri,
+    pub(super) version: Version,
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
     pub(super) query: Query,
@@ -30,6 +31,24 @@ impl ReceivedRequest {
             Some(authority) => Some(authority.as_str()),
             None => self.header(&header::HOST),
         }
+    }
+
+    /// The scheme and the host of the channels' sockets, as the client can reach them:
+    /// with TLS if a proxy in front says that it does it.
+    pub(super) fn websocket_origin(&self) -> String {
+        const FORWARDED: header::HeaderName = header::HeaderName::from_static("x-forwarded-proto");
+        let is_https = |proto: &str| proto.eq_ignore_ascii_case("https");
+        let secure = if self.header(&FORWARDED).is_some_and(is_https) {
+            "s"
+        } else {
+            ""
+        };
+        let local = self.local.map(|local| local.to_string());
+        let host = self.host().map(str::to_owned).or(local);
+        format!(
+            "ws{secure}://{}",
+            host.unwrap_or_else(|| "127.0.0.1:8080".to_owned())
+        )
     }
 
     /// The value of a header, if it is text.

@@ -2,6 +2,7 @@
 
 use super::api_error::ApiError;
 use super::definitions::{current, legacy};
+use super::notifications::operations::OPERATIONS as NOTIFICATIONS;
 use super::operation::{Operation, Permissions};
 use super::organization;
 use super::presences::{self, bulk};
@@ -18,7 +19,7 @@ const VIEW_SOURCE: Permissions = All(&["presence:source:view"]);
 /// The vendor's page names none for a PATCH, but the vendor refuses to change another user without it.
 const EDIT_PRESENCE: Permissions = Any(&["presence:userPresence:edit"]);
 
-/// All operations. If two templates match a path, the first one applies.
+/// All operations of the presence API. If two templates match a path, the first one applies.
 #[rustfmt::skip]
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation { name: "get_presence_definitions", method: "GET", template: "presence/definitions", permissions: VIEW_DEFINITION, body: None, run: current::list },
@@ -64,6 +65,7 @@ pub(super) fn find(
     let fitting = || {
         OPERATIONS
             .iter()
+            .chain(NOTIFICATIONS)
             .filter_map(|one| Some((one, matched(one.template, &segments)?)))
     };
     if let Some(found) = fitting().find(|(operation, _)| operation.method == method) {
@@ -107,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_operation_is_found_by_its_path() {
-        for operation in OPERATIONS {
+        for operation in OPERATIONS.iter().chain(NOTIFICATIONS) {
             let path = format!("/api/v2/{}", operation.template.replace("{}", "x%2Fy"));
             let (found, variables) = find(operation.method, &path).unwrap();
             assert_eq!(found.name, operation.name);
@@ -116,8 +118,9 @@ mod tests {
                 "{variables:?}"
             );
         }
-        let names: HashSet<&str> = OPERATIONS.iter().map(|operation| operation.name).collect();
-        assert_eq!(names.len(), OPERATIONS.len());
+        let all = OPERATIONS.iter().chain(NOTIFICATIONS);
+        let names: HashSet<&str> = all.map(|operation| operation.name).collect();
+        assert_eq!(names.len(), OPERATIONS.len() + NOTIFICATIONS.len());
     }
 
     #[test]

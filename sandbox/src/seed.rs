@@ -82,7 +82,7 @@ impl SystemPresence {
         self.0.replace(' ', "")
     }
 
-    /// `ON_QUEUE`: in the list of system presences.
+    /// `ON_QUEUE`: in the list of system presences, and in notifications.
     pub(super) fn upper(self) -> String {
         self.0.replace(' ', "_").to_ascii_uppercase()
     }

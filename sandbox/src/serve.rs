@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -12,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +22,7 @@ use tower::ServiceExt as _;
 
 use super::Sandbox;
 use super::misbehave::Cut;
+use super::notifications::upgrade::Upgrade;
 use super::request::LocalAddress;
 
 /// The most open connections. Others wait in the backlog.
@@ -70,16 +73,19 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves one connection until its end or, on shutdown, until the current response is sent.
+/// Serves one connection, and the WebSocket that it may become, until its end or, on
+/// shutdown, until the current response is sent.
 async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Receiver<bool>) {
     // Responses are small, and a dripping byte must be sent at once.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no nodelay");
     }
     let router = sandbox.router();
+    let upgrade = Arc::new(Mutex::new(None));
+    let upgraded = upgrade.clone();
     let local = stream.local_addr().ok().map(LocalAddress);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let router = router.clone();
+        let (router, upgraded) = (router.clone(), upgraded.clone());
         if let Some(local) = local {
             request.extensions_mut().insert(local);
         }
@@ -91,7 +97,12 @@ async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Recei
                 Ok(response) if response.extensions().get::<Cut>().is_some() => {
                     Err(io::Error::other("cut on request"))
                 }
-                Ok(response) => Ok(response),
+                Ok(mut response) => {
+                    if let Some(upgrade) = response.extensions_mut().remove::<Upgrade>() {
+                        *upgraded.lock() = Some(upgrade);
+                    }
+                    Ok(response)
+                }
                 Err(never) => match never {},
             }
         }
@@ -101,6 +112,7 @@ async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Recei
         http1::Builder::new()
             .title_case_headers(true)
             .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
     );
     let served = tokio::select! {
         served = &mut connection => served,
@@ -111,5 +123,9 @@ async fn connection(stream: TcpStream, sandbox: Sandbox, mut ended: watch::Recei
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a connection of the sandbox ended");
+    }
+    let upgrade = upgrade.lock().take();
+    if let Some(upgrade) = upgrade {
+        upgrade.serve(ended).await;
     }
 }

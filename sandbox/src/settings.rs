@@ -14,10 +14,12 @@ pub use args::Args;
 pub(super) use args::{Flag, flags};
 pub(super) use choice::{
     BulkOrder, BulkWrite, CreatedStatus, Duplicates, MalformedIds, Nulls, PresenceFields,
-    RateWindow, RepeatedDelete, Tolerance, UnknownUsers, WithoutIds,
+    RateWindow, RepeatedDelete, Tolerance, UnknownTopics, UnknownUsers, WithoutIds,
 };
 use choice::{choice, names};
 
+/// The shortest time between heartbeats.
+const MIN_HEARTBEAT: Duration = Duration::from_millis(10);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -42,6 +44,8 @@ pub struct Settings {
     pub(super) default_locale: String,
     pub(super) created_status: CreatedStatus,
     pub(super) repeated_delete: RepeatedDelete,
+    pub(super) heartbeat: Duration,
+    pub(super) unknown_topics: UnknownTopics,
     pub(super) latency: Duration,
     pub(super) allowed_hosts: AllowedHosts,
 }
@@ -92,6 +96,12 @@ impl Settings {
             default_locale: all.read("default-locale", |a| &a.default_locale, locale),
             created_status: all.read("created-status", |a| &a.created_status, choice),
             repeated_delete: all.read("repeated-delete", |a| &a.repeated_delete, choice),
+            heartbeat: all.read(
+                "heartbeat",
+                |a| &a.heartbeat,
+                |raw| within(MIN_HEARTBEAT, raw),
+            ),
+            unknown_topics: all.read("unknown-topics", |a| &a.unknown_topics, choice),
             latency: all.read("latency", |a| &a.latency, |raw| within(Duration::ZERO, raw)),
             allowed_hosts: all.read("allowed-hosts", |a| &a.allowed_hosts, AllowedHosts::parse),
         }
@@ -114,6 +124,7 @@ pub fn choices(flag: &str) -> Option<Vec<String>> {
         "presence-fields" => names::<PresenceFields>(),
         "created-status" => names::<CreatedStatus>(),
         "repeated-delete" => names::<RepeatedDelete>(),
+        "unknown-topics" => names::<UnknownTopics>(),
         _ => return None,
     })
 }

@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 use super::api_error::ApiError;
 use super::settings::Nulls;
 
+/// The most elements of a list that are read, if the operation has no limit of its own.
+pub(super) const MAX_LIST: usize = 10_000;
+
 /// The type of a field.
 #[derive(Debug)]
 pub(super) enum Kind {

@@ -6,6 +6,8 @@ use super::definitions::Definitions;
 use super::journal::Journal;
 use super::limits::Limits;
 use super::misbehave::rules::Rules;
+use super::notifications::channels::Channels;
+use super::revoked::Revoked;
 use super::settings::Settings;
 use super::sources::Sources;
 use super::users::Users;
@@ -19,6 +21,8 @@ pub(super) struct State {
     /// The organization's `PresenceSettings`.
     pub(super) organization: Value,
     pub(super) limits: Limits,
+    pub(super) channels: Channels,
+    pub(super) revoked: Revoked,
     pub(super) rules: Rules,
     pub(super) journal: Journal,
 }
@@ -40,6 +44,8 @@ impl State {
                 "selfUri": "/api/v2/presence/settings",
             }),
             limits: Limits::new(settings),
+            channels: Channels::default(),
+            revoked: Revoked::default(),
             rules: Rules::default(),
             journal: Journal::default(),
         }
@@ -51,6 +57,8 @@ impl State {
         let mut rules = std::mem::take(&mut self.rules);
         journal.clear();
         rules.clear();
+        // Their sockets are closed.
+        self.channels.clear();
         *self = Self {
             rules,
             journal,

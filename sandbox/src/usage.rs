@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::Sandbox;
-use super::misbehave::{rules, words};
+use super::misbehave::{notification, rules, words};
 use super::request::ReceivedRequest;
 use super::seed::user_id;
 use super::settings::{self, Flag};
@@ -18,7 +18,9 @@ except `expired` and `forbidden`, which are rejected. POST /oauth/token returns 
 GET    /                      shows users, requests and rules in a browser, else this text
 GET    /sandbox               shows this text
 GET    /sandbox/presences     lists presences; ?contains=TEXT selects, ?limit=N has more than 100
+POST   /sandbox/presences     sets many: a line for each, with a user and a definition
 PUT    /sandbox/presences/USER/SOURCE  sets a presence: the name or the id of a definition
+GET    /sandbox/channels      lists the notification channels, oldest first
 GET    /sandbox/requests      lists the latest requests, oldest first; ?latest=N has fewer
 DELETE /sandbox/requests      deletes them
 GET    /sandbox/users         lists the ids of all users
@@ -42,9 +44,10 @@ seen, because it repeats the read, and a 429 makes it wait. A 500 is seen.
 /// The text, with commands that call the sandbox as this request did.
 pub(super) fn text(sandbox: &Sandbox, request: &ReceivedRequest) -> String {
     let mut text = format!(
-        "{ENDPOINTS}\nCommands to paste:\n{}\n{}\n{}\nSettings, with their defaults:\n",
+        "{ENDPOINTS}\nCommands to paste:\n{}\n{}\n{}\n{}\nSettings, with their defaults:\n",
         commands(sandbox, &origin(request)),
         words::help(),
+        notification::words::help(),
         rules::HELP.to_owned() + RETRIES
     );
     for flag in settings::flags() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::api_error::ApiError;
 use super::bounds::{MAX_ID, MAX_MESSAGES, MAX_PRESENCES, MAX_USERS, full};
@@ -32,6 +32,15 @@ pub(super) struct Presence {
     pub(super) definition: String,
     pub(super) message: String,
     pub(super) modified: Timestamp,
+}
+
+impl Presence {
+    /// Sets its date to now. A later change has a later date, in milliseconds too: so
+    /// fast as changes may come, their order is that of their dates.
+    pub(super) fn touch(&mut self) {
+        let next = self.modified.saturating_add(SignedDuration::from_millis(1));
+        self.modified = Timestamp::now().max(next.unwrap_or(Timestamp::MAX));
+    }
 }
 
 /// All users, by id. Ids are compared without case.
@@ -111,12 +120,15 @@ impl Users {
     }
 
     /// Sets the definition of a presence, if there is one of this user and source.
-    pub(super) fn define(&mut self, id: &str, source: &str, definition: &str) {
+    pub(super) fn define(&mut self, id: &str, source: &str, definition: &str) -> bool {
         let user = self.by_id.get_mut(&key(id));
-        if let Some(presence) = user.and_then(|user| user.presences.get_mut(source)) {
+        let presence = user.and_then(|user| user.presences.get_mut(source));
+        let is_there = presence.is_some();
+        if let Some(presence) = presence {
             definition.clone_into(&mut presence.definition);
-            presence.modified = Timestamp::now();
+            presence.touch();
         }
+        is_there
     }
 
     /// Stores a changed user, if the messages fit.
@@ -215,6 +227,19 @@ mod tests {
         assert!(!saying(3, 1));
         assert!(saying(1, MAX_MESSAGES - 11));
         assert!(saying(3, 1));
+    }
+
+    #[test]
+    fn each_change_of_a_presence_has_a_later_date_than_the_one_before() {
+        let mut users = Users::seeded(1);
+        let id = seed::user_id(1);
+        let dates = (0..50).map(|_| {
+            users.define(&id, PURECLOUD, seed::DEFAULTS[1].1);
+            let presence = users.get(&id).unwrap().presence(PURECLOUD).unwrap();
+            crate::date::date(presence.modified)
+        });
+        let dates: Vec<String> = dates.collect();
+        assert!(dates.is_sorted_by(|one, next| one < next), "{dates:?}");
     }
 
     #[test]

@@ -198,9 +198,10 @@ test("no heading of a column breaks, at any width", async () => {
 
 test("the grammar is explained", async () => {
     await page.getByText("All behaviours and selectors").click();
-    const { behaviours, selectors } = await gateway.control("GET", "/sandbox/grammar");
-    for (const { written, effect } of [...behaviours, ...selectors]) {
-        await page.locator("#grammar").getByText(written, { exact: true }).waitFor();
+    const { behaviours, selectors, notificationBehaviours, occasions } = await gateway.control("GET", "/sandbox/grammar");
+    for (const { written, effect } of [...behaviours, ...selectors, ...notificationBehaviours, ...occasions]) {
+        // Some are both of responses and of notifications.
+        await page.locator("#grammar").getByText(written, { exact: true }).first().waitFor();
         await page.locator("#grammar").getByText(effect, { exact: true }).first().waitFor();
     }
 });

@@ -1,6 +1,8 @@
 //! The control endpoints of presences, which a read of the simulated API shows one by
 //! one, and a PATCH changes under the rules of misbehaviour.
 
+use std::collections::HashMap;
+
 use presence_gateway_args::parse_number;
 use serde_json::{Value, json};
 
@@ -8,6 +10,7 @@ use super::{Answer, bad_request, not_found};
 use crate::bounds::{MAX_PRESENCES, MAX_USERS};
 use crate::date::date;
 use crate::definitions::Definitions;
+use crate::ids;
 use crate::query::Query;
 use crate::state::State;
 use crate::users::{PURECLOUD, Presence, User};
@@ -68,7 +71,9 @@ pub(super) fn set(state: &mut State, user: &str, source: &str, body: &str) -> An
     };
     let is_purecloud = source.eq_ignore_ascii_case(PURECLOUD);
     let source = if is_purecloud { PURECLOUD } else { source };
-    state.users.define(user, source, &definition);
+    if state.users.define(user, source, &definition) {
+        state.announce(user, source, &ids::fresh());
+    }
     match state.users.get(user) {
         Some(user) => match user.presence(source) {
             Some(presence) => Ok(view(user, source, presence, &state.definitions)),
@@ -80,6 +85,43 @@ pub(super) fn set(state: &mut State, user: &str, source: &str, body: &str) -> An
             "There is no user `{user}`; POST /sandbox/users adds one."
         ))),
     }
+}
+
+/// Sets presences of many users, as if they had: lines of a user's id and a definition.
+/// Sets those before the first wrong line.
+pub(super) fn set_many(state: &mut State, body: &str) -> Answer {
+    let mut set = 0;
+    // The definitions of earlier lines: a name is looked up in all labels.
+    let mut known = HashMap::new();
+    for (at, line) in body.lines().enumerate() {
+        let wrong = |wrong: String| {
+            let before = match set {
+                0 => "Nothing was set.".to_owned(),
+                set => format!("The {set} before it are set."),
+            };
+            bad_request(format!("Line {}: {wrong} {before}", at + 1))
+        };
+        let Some((user, name)) = line.trim().split_once(char::is_whitespace) else {
+            let form =
+                "A line has the id of a user, a space, and the name or the id of a definition.";
+            return Err(wrong(form.to_owned()));
+        };
+        let definition = known
+            .entry(name.trim())
+            .or_insert_with_key(|name| state.definitions.named(name));
+        let Some(definition) = definition else {
+            return Err(wrong(format!(
+                "`{}` is neither the name nor the id of an active definition.",
+                shown(name.trim())
+            )));
+        };
+        if !state.users.define(user, PURECLOUD, definition) {
+            return Err(wrong(format!("There is no user `{}`.", shown(user))));
+        }
+        state.announce(user, PURECLOUD, &ids::fresh());
+        set += 1;
+    }
+    Ok(json!({"set": set}))
 }
 
 fn view(user: &User, source: &str, presence: &Presence, definitions: &Definitions) -> Value {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::problem::{Problem, Problems};
 use super::rules::is_selector;
 use super::words::{self, Means, Word};
-use super::{Change, End, Plan};
+use super::{Change, End, Plan, notification};
 use crate::settings::within;
 use presence_gateway_args::parse_number;
 
@@ -23,29 +23,15 @@ impl Plan {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let text = text.trim();
-        if text.len() > MAX_TEXT {
-            return Err(vec![Problem::new(format!(
-                "Behaviours take no more than {MAX_TEXT} bytes together, not {}.",
-                text.len()
-            ))]);
-        }
         let mut plan = Self {
-            text: text.to_owned(),
+            text: text.trim().to_owned(),
             ..Self::default()
         };
-        let (mut before, mut problems) = (false, Vec::new());
-        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
-        for (at, given) in parts.iter().enumerate() {
-            if given.is_empty() {
-                problems.push(Problem::new(nothing(text, at, parts.len())));
-                continue;
-            }
-            match plan.take_part(given, at == 0) {
-                Ok(means) => before |= means == Means::Before,
-                Err(problem) => problems.push(problem),
-            }
-        }
+        let mut before = false;
+        let mut problems = parts(text, |given, is_first| {
+            before |= plan.take_part(given, is_first)? == Means::Before;
+            Ok(())
+        });
         if problems.is_empty() {
             problems.extend(plan.agrees(before).err().map(Problem::new));
         }
@@ -75,7 +61,15 @@ impl Plan {
                 "`{given}` is a selector of rules: {where_to}."
             )));
         }
-        let word = word.ok_or_else(|| Problem::no_behaviour(given))?;
+        let word = word.ok_or_else(|| {
+            if notification::words::is_word(name) {
+                Problem::new(format!(
+                    "`{given}` is a behaviour of notifications: the rule needs an `on`."
+                ))
+            } else {
+                Problem::no_behaviour(given)
+            }
+        })?;
         self.take(word, value).map_err(|wrong| {
             let hint = if given.contains(char::is_whitespace) {
                 "; commas separate behaviours, and only rules of text have selectors"
@@ -136,6 +130,30 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Takes behaviours one by one, and returns what is wrong with them.
+pub(super) fn parts(
+    text: &str,
+    mut take: impl FnMut(&str, bool) -> Result<(), Problem>,
+) -> Vec<Problem> {
+    let text = text.trim();
+    if text.len() > MAX_TEXT {
+        return vec![Problem::new(format!(
+            "Behaviours take no more than {MAX_TEXT} bytes together, not {}.",
+            text.len()
+        ))];
+    }
+    let mut problems = Vec::new();
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    for (at, given) in parts.iter().enumerate() {
+        if given.is_empty() {
+            problems.push(Problem::new(nothing(text, at, parts.len())));
+        } else {
+            problems.extend(take(given, at == 0).err());
+        }
+    }
+    problems
 }
 
 /// The error for an empty part of behaviours.

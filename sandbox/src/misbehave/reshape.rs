@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Change;
 
 /// The id of a user that no request names.
-const STRANGER: &str = "ffffffff-ffff-4fff-8fff-ffffffffffff";
+pub(crate) const STRANGER: &str = "ffffffff-ffff-4fff-8fff-ffffffffffff";
 
 impl Change {
     /// Applies the change to the body if it is a list, else to its `entities`.
@@ -52,7 +52,7 @@ impl Change {
 }
 
 /// Adds an unknown field to each object, except to maps with free keys.
-fn mark(value: &mut Value) {
+pub(super) fn mark(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(mark),
         Value::Object(fields) => {

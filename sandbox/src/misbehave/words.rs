@@ -6,17 +6,17 @@ use super::{Change, End};
 
 /// One fault.
 #[derive(Debug)]
-pub(crate) struct Word {
+pub(crate) struct Word<M = Means> {
     /// Its syntax; an alternative follows a comma.
     pub(crate) written: &'static str,
     /// Its effect, for the list in error messages.
     pub(crate) description: &'static str,
-    pub(super) means: Means,
+    pub(super) means: M,
 }
 
 /// The effect of a word on a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Means {
+pub(crate) enum Means {
     Status,
     Code,
     RetryAfter,
@@ -66,13 +66,15 @@ pub(crate) const WORDS: [Word; 24] = [
     word("after", Means::After, "a write is applied, then its response fails"),
 ];
 
-impl Word {
+impl<M> Word<M> {
     /// Its name, without a value.
     pub(crate) fn name(&self) -> &'static str {
         let end = self.written.find(['=', ',']);
         end.map_or(self.written, |end| &self.written[..end])
     }
+}
 
+impl Word {
     /// Whether this is an ending; a response has at most one.
     fn is_end(&self) -> bool {
         matches!(self.means, Means::End(_) | Means::Drip)

@@ -72,10 +72,15 @@ pub(crate) fn put(call: &mut OperationRequest<'_>) -> HandlerResult {
     let updates = call.bodies(call.settings.bulk_write_limit)?;
     // The users before the write, each once, for the rollback.
     let mut before = BTreeMap::new();
-    let mut answers = Vec::new();
+    let (mut answers, mut news) = (Vec::new(), Vec::new());
     for (at, update) in updates.into_iter().enumerate() {
         match update.and_then(|update| write(call, at, &update)) {
-            Ok((user, answer)) => {
+            Ok(Written {
+                user,
+                answer,
+                changed,
+            }) => {
+                news.extend(changed.map(|source| (user.id.clone(), source)));
                 before.entry(user.id.clone()).or_insert(user);
                 answers.push(answer);
             }
@@ -88,15 +93,28 @@ pub(crate) fn put(call: &mut OperationRequest<'_>) -> HandlerResult {
             }
         }
     }
+    for (user, source) in news {
+        call.state.announce(&user, &source, call.correlation);
+    }
     Ok(Reply::ok(Value::Array(answers)))
 }
 
-/// Applies one update; returns the user before it, and the response element.
+/// An update that was applied.
+struct Written {
+    /// The user before it.
+    user: User,
+    /// The element of the response.
+    answer: Value,
+    /// The source whose presence is announced, if it changed.
+    changed: Option<String>,
+}
+
+/// Applies one update.
 fn write(
     call: &mut OperationRequest<'_>,
     at: usize,
     update: &Map<String, Value>,
-) -> Result<(User, Value), ApiError> {
+) -> Result<Written, ApiError> {
     let text = |name: &str| {
         let text = update.get(name).and_then(Value::as_str);
         text.filter(|text| !text.is_empty())
@@ -126,9 +144,14 @@ fn write(
     })?;
     let change = Change::read(update, &call.state.definitions, &format!("[{at}]."))?;
     let mut user = before.clone();
+    let changed = change.is_news(&user, &source).then(|| source.clone());
     let presence = change.apply(&mut user, &source)?;
     let definitions = &call.state.definitions;
     let answer = view(&user, &source, &presence, definitions, call.settings);
     call.state.users.keep(user)?;
-    Ok((before, answer))
+    Ok(Written {
+        user: before,
+        answer,
+        changed,
+    })
 }

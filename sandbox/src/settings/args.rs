@@ -80,6 +80,17 @@ pub struct Args {
     #[arg(long, default_value = "204")]
     #[arg(env = "PRESENCE_GATEWAY_SANDBOX_REPEATED_DELETE")]
     pub repeated_delete: String,
+    /// Time between the heartbeats of a notification channel's WebSocket, from 10ms to 1h
+    #[arg(
+        long,
+        default_value = "30s",
+        env = "PRESENCE_GATEWAY_SANDBOX_HEARTBEAT"
+    )]
+    pub heartbeat: String,
+    /// Topics of users that do not exist are `permitted` or `rejected`
+    #[arg(long, default_value = "permitted")]
+    #[arg(env = "PRESENCE_GATEWAY_SANDBOX_UNKNOWN_TOPICS")]
+    pub unknown_topics: String,
     /// Latency of every response, up to 1h
     #[arg(long, default_value = "0s", env = "PRESENCE_GATEWAY_SANDBOX_LATENCY")]
     pub latency: String,

@@ -115,6 +115,14 @@ pub(crate) enum RepeatedDelete {
     Missing,
 }
 
+/// The treatment of topics of users that do not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum UnknownTopics {
+    #[default]
+    Permitted,
+    Rejected,
+}
+
 /// The names of the alternatives of a type.
 pub(super) fn names<T: ValueEnum>() -> Vec<String> {
     let choices = T::value_variants().iter().filter_map(T::to_possible_value);

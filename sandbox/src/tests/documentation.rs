@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::bounds::{
-    MAX_DEFINITIONS, MAX_ID, MAX_JOURNAL, MAX_MESSAGES, MAX_PRESENCES, MAX_RULES, MAX_SOURCES,
-    MAX_TEXT, MAX_TOKENS, MAX_USERS,
+    MAX_CHANNELS, MAX_DEFINITIONS, MAX_ID, MAX_JOURNAL, MAX_MESSAGES, MAX_PRESENCES, MAX_QUEUED,
+    MAX_RULES, MAX_SOURCES, MAX_TEXT, MAX_TOKENS, MAX_TOPICS, MAX_USERS,
 };
-use crate::misbehave::{rules, words::WORDS};
+use crate::misbehave::{notification, rules, words::WORDS};
 use crate::settings::flags;
 use crate::usage::ENDPOINTS;
 
@@ -91,17 +91,38 @@ fn the_documented_behaviours_are_all_behaviours() {
 }
 
 #[test]
+fn the_documented_behaviours_of_notifications_are_all_behaviours() {
+    let documented = table("### Behaviours of notifications");
+    let documented: Vec<[String; 2]> = documented
+        .into_iter()
+        .map(|row| [quoted(row[0]).join(", "), quoted(row[1]).join(" ")])
+        .collect();
+    let known = notification::words::WORDS.iter().map(|(word, on)| {
+        let on = notification::words::occasions(on).join(" ");
+        [word.written.to_owned(), on]
+    });
+    assert_eq!(documented, known.collect::<Vec<_>>());
+    let occasions = notification::words::OCCASIONS.map(|(_, name, _)| name);
+    let documented = table("#### Occasions");
+    let documented: Vec<&str> = documented.iter().flat_map(|row| quoted(row[0])).collect();
+    assert_eq!(documented, occasions);
+}
+
+#[test]
 fn the_documented_selectors_are_all_selectors() {
-    let example = rules::HELP.lines().nth(1).unwrap();
-    let selectors = example.split_whitespace().skip(1);
-    let selectors: Vec<&str> = selectors
+    let described = rules::SELECTORS.map(|(example, _)| example.split('=').next().unwrap());
+    // The two examples of the help, of requests and of notifications, have all of them.
+    let examples = rules::HELP
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.contains('{'));
+    let selectors = examples.flat_map(|line| line.split_whitespace().skip(1));
+    let selectors: BTreeSet<&str> = selectors
         .map(|word| word.split('=').next().unwrap())
         .collect();
-    let described = rules::SELECTORS.map(|(example, _)| example.split('=').next().unwrap());
-    assert_eq!(selectors, described);
+    assert_eq!(selectors, described.into_iter().collect());
     let documented = table("### Rules");
     let documented: Vec<&str> = documented.iter().flat_map(|row| quoted(row[0])).collect();
-    assert_eq!(documented, selectors);
+    assert_eq!(documented, described);
 }
 
 #[test]
@@ -128,6 +149,9 @@ fn every_bound_is_documented_with_its_number() {
         MAX_SOURCES,
         MAX_RULES,
         MAX_TOKENS,
+        MAX_CHANNELS,
+        MAX_TOPICS,
+        MAX_QUEUED,
         MAX_JOURNAL,
         MAX_ID,
         MAX_TEXT,

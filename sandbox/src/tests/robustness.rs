@@ -9,11 +9,13 @@ use http::Response;
 use http_body_util::BodyExt as _;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use random_request::{RandomRequest, random_request};
-use tokio::time::timeout;
+use random_request::{CHANNEL, RandomRequest, body, notification_rule, random_request};
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::ids::token_hash;
+use crate::notifications::link::Frame;
 
 /// Reads a body, but at most about a megabyte of an endless one.
 async fn read(response: Response<Body>) -> Vec<u8> {
@@ -32,6 +34,10 @@ async fn read(response: Response<Body>) -> Vec<u8> {
 async fn check(sandbox: &Sandbox, request: &RandomRequest) {
     // Longer than any delay that a behaviour injects.
     let max_wait = Duration::from_secs(1_000_000);
+    let mut request = request.clone();
+    if let Some(channel) = sandbox.lock().channels.all().first() {
+        request.uri = request.uri.replace(CHANNEL, &channel.id);
+    }
     let result = timeout(max_wait, sandbox.router().oneshot(request.request())).await;
     let latest = sandbox.lock().journal.list(1)["requests"]
         .as_array()
@@ -84,5 +90,58 @@ proptest! {
                 check(&sandbox, request).await;
             }
         });
+    }
+
+    #[test]
+    fn every_random_text_of_a_socket_is_answered(
+        texts in vec(body(), 1..12),
+        rules in vec(notification_rule(), 0..4),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async { answer_texts(&texts, &rules) });
+    }
+}
+
+/// Plays what happens to a channel: texts of its client, changes, heartbeats, rules.
+/// Without a rule, each text gets an answer.
+fn answer_texts(texts: &[Vec<u8>], rules: &[String]) {
+    let settings = Settings::default();
+    let mut state = crate::state::State::new(&settings);
+    let mut applied = false;
+    for rule in rules {
+        if let Ok(now) = state.rules.add(rule) {
+            state.apply_now(now);
+            applied = true;
+        }
+    }
+    let token = token_hash("t");
+    let now = Instant::now();
+    let id = state
+        .channels
+        .create(token, "label", now)
+        .unwrap()
+        .id
+        .clone();
+    let link = state.channels.connect(&id, now).unwrap();
+    state.opened(&id);
+    for text in texts {
+        state.receive(&id, &String::from_utf8_lossy(text), &settings);
+        state.announce(FIRST, "PURECLOUD", "c");
+        state.heartbeat(&id);
+        let frames: Vec<Frame> = std::iter::from_fn(|| link.pop(Instant::now())).collect();
+        if applied {
+            continue;
+        }
+        assert!(frames.len() >= 2, "{frames:?}");
+        for frame in frames {
+            let Frame::Text(text) = frame else {
+                panic!("{frame:?}");
+            };
+            assert!(serde_json::from_str::<Value>(&text).unwrap().is_object());
+        }
     }
 }

@@ -16,6 +16,7 @@ mod definitions;
 mod enforcement;
 mod listings;
 mod misbehaviour;
+mod notifications;
 mod operations;
 mod playground;
 mod presences;

@@ -1,8 +1,9 @@
 use super::*;
+use crate::ids::token_hash;
 
 fn apply(rules: &mut Rules, method: &str, path: &str, token: &str) -> Option<String> {
     rules
-        .apply(method, path, Some(token), |id| id == "user")
+        .apply(method, path, Some(token_hash(token)), |id| id == "user")
         .map(|plan| plan.text().to_owned())
 }
 
@@ -66,7 +67,7 @@ fn malformed_rules_are_rejected_and_add_nothing() {
         ("cut\nexplode", "Line 2: `explode` is no behaviour"),
         (
             "cut colour=red",
-            "`colour=red` is no selector. There are method=, path=, id=, token=, times=, after=.",
+            "`colour=red` is no selector. There are method=, path=, id=, token=, on=, channel=, times=, after=.",
         ),
         (
             "cut method",
@@ -78,7 +79,7 @@ fn malformed_rules_are_rejected_and_add_nothing() {
         ),
         (
             "cut method=GTE",
-            "`method=GTE` is none of GET, POST, PUT, PATCH, DELETE",
+            "`method=GTE` is none of GET, HEAD, POST, PUT, PATCH, DELETE",
         ),
         ("cut times=0", "`times=0` is not a whole number from 1"),
         ("cut times=1 times=2", "`times=2`: `times` is given twice"),
@@ -158,4 +159,100 @@ fn the_token_of_a_rule_is_never_listed() {
     rules.add("cut token=secret").unwrap();
     assert!(!rules.list().to_string().contains("secret"));
     assert!(!format!("{rules:?}").contains("secret"));
+}
+
+/// The faults of an event of `user` to the channel `c` of the token `t`.
+fn event(rules: &mut Rules, channel: &str) -> Option<String> {
+    let occasion = Occasion {
+        on: On::Event,
+        channel,
+        token: token_hash("t"),
+    };
+    let plan = rules.notification(occasion, |id| id == "user");
+    plan.map(|plan| plan.text().to_owned())
+}
+
+#[test]
+fn a_rule_for_notifications_applies_to_them_alone() {
+    let mut rules = Rules::default();
+    rules
+        .add("drop on=event id=other\ncut on=heartbeat\ncut on=event token=u\nduplicate on=event channel=c id=user token=t after=1 times=1")
+        .unwrap();
+    assert_eq!(apply(&mut rules, "GET", "/x", "t"), None);
+    assert_eq!(event(&mut rules, "d"), None);
+    assert_eq!(event(&mut rules, "c"), None, "`after=1` skips one event");
+    assert_eq!(event(&mut rules, "c").as_deref(), Some("duplicate"));
+    assert_eq!(event(&mut rules, "c"), None, "used up");
+    rules.add("html").unwrap();
+    assert_eq!(event(&mut rules, "c"), None);
+    let left = rules.list();
+    assert_eq!(left[0]["on"], "event");
+    assert_eq!(
+        (left.as_array().map(Vec::len), &left[3]["on"]),
+        (Some(4), &json!(null))
+    );
+}
+
+#[test]
+fn a_rule_for_now_is_returned_and_not_kept() {
+    let mut rules = Rules::default();
+    let mut now = rules
+        .add(r#"[{"misbehave": "cut", "on": "now"}, {"misbehave": "expire", "on": "now", "channel": "c"}, {"misbehave": "cut"}]"#)
+        .unwrap();
+    assert_eq!(
+        (now.len(), rules.list().as_array().map(Vec::len)),
+        (2, Some(1))
+    );
+    assert!(!now[0].need_no_connection() && now[1].need_no_connection());
+    let occasion = Occasion {
+        on: On::Now,
+        channel: "c",
+        token: 1,
+    };
+    let plan = now[1].notification(occasion, |_| false).unwrap();
+    assert_eq!(plan.text(), "expire");
+    let elsewhere = Occasion {
+        channel: "d",
+        ..occasion
+    };
+    assert!(now[1].notification(elsewhere, |_| false).is_none());
+}
+
+#[test]
+fn selectors_and_behaviours_of_requests_and_of_notifications_are_not_mixed() {
+    let mut rules = Rules::default();
+    for (text, expected) in [
+        (
+            "cut on=event path=/x",
+            "`path` selects requests; a rule with `on` has none.",
+        ),
+        (
+            "cut on=event method=GET",
+            "`method` selects requests; a rule with `on` has none.",
+        ),
+        (
+            "cut channel=c",
+            "`channel` selects notifications; the rule needs an `on`.",
+        ),
+        (
+            "cut on=never",
+            "`on=never` is not when a rule applies. There are event, ",
+        ),
+        (
+            "swap",
+            "`swap` is a behaviour of notifications: the rule needs an `on`.",
+        ),
+        (
+            "status=500 on=event",
+            "`status=500` is no behaviour of notifications. With `on=event` there are ",
+        ),
+        (
+            r#"{"misbehave": "cut", "on": 5}"#,
+            "is not when a rule applies",
+        ),
+    ] {
+        let wrong = rules.add(text).unwrap_err();
+        assert!(wrong.contains(expected), "{text}: {wrong}");
+    }
+    assert_eq!(rules.list(), json!([]));
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Rule;
 use crate::bounds::MAX_RULES;
 use crate::ids::{token_hash, token_label};
+use crate::misbehave::notification::{NotificationPlan, On};
 use crate::misbehave::problem::{Problem, Problems};
 use crate::misbehave::{Plan, words};
 use presence_gateway_args::parse_number;
@@ -17,22 +18,25 @@ or JSON, one object or a list of them:
   {\"misbehave\": \"status=500\", \"method\": \"GET\", \"id\": \"USER\", \"times\": 2, \"after\": 1}
 `path` is a part of the path or, with a `*`, a pattern for the whole path; `id` is one that the
 request names, in its path or in its list; `times` is how often the rule applies, else always;
-`after` is how many matching requests it skips first.
+`after` is how many matching requests it skips first. With `on`, a rule is for notifications:
+  duplicate,delay=1s on=event channel=ID id=USER token=TOKEN times=2 after=1
 ";
 
 /// The selectors of a rule, with an example of each and what it selects.
 #[rustfmt::skip]
-pub(crate) const SELECTORS: [(&str, &str); 6] = [
+pub(crate) const SELECTORS: [(&str, &str); 8] = [
     ("method=GET", "requests with this method"),
     ("path=/bulk", "requests with this text in their path; with a *, it is a pattern for the whole path"),
-    ("id=USER", "requests with this id in their path, in the ids of a bulk read, or in an update of a bulk write"),
-    ("token=TOKEN", "requests with this token; the rule keeps only its hash"),
+    ("id=USER", "requests with this id in their path, in the ids of a bulk read, or in an update of a bulk write; with on, notifications about this user, or of a channel with a topic of the user"),
+    ("token=TOKEN", "requests with this token, or the channels of this token; the rule keeps only its hash"),
+    ("on=event", "notifications at this moment, instead of requests"),
+    ("channel=ID", "notifications of this channel; with on"),
     ("times=2", "this number of matching requests, then the rule ends; without it, all"),
     ("after=1", "not this number of matching requests at first"),
 ];
 
 /// The methods of the operations.
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Whether there is a selector with this name.
 pub(in crate::misbehave) fn is_selector(name: &str) -> bool {
@@ -105,10 +109,9 @@ fn from_line(line: &str) -> Result<Rule, Vec<Problem>> {
     let mut words = line.split_whitespace();
     let mut rule = Rule::default();
     let mut problems = Vec::new();
-    match Plan::parse(words.next().unwrap_or_default()) {
-        Ok(plan) => rule.plan = plan,
-        Err(wrong) => problems = wrong,
-    }
+    let behaviours = words.next().unwrap_or_default();
+    let on = words.clone().find_map(|word| word.strip_prefix("on="));
+    problems.extend(rule.behave(behaviours, on));
     let mut given = Vec::new();
     for word in words {
         match selector(word) {
@@ -122,11 +125,7 @@ fn from_line(line: &str) -> Result<Rule, Vec<Problem>> {
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() {
-        Ok(rule)
-    } else {
-        Err(problems)
-    }
+    rule.checked(problems)
 }
 
 /// The name and the value of a selector in a line of text.
@@ -162,6 +161,45 @@ fn selector(word: &str) -> Result<(&str, &str), Problem> {
 }
 
 impl Rule {
+    /// Sets the faults, of notifications if the rule has an `on`.
+    fn behave(&mut self, behaviours: &str, on: Option<&str>) -> Vec<Problem> {
+        match on.map(On::named) {
+            None => match Plan::parse(behaviours) {
+                Ok(plan) => self.plan = plan,
+                Err(problems) => return problems,
+            },
+            Some(Ok(on)) => match NotificationPlan::parse(behaviours, on) {
+                Ok(plan) => self.notification = Some((on, plan)),
+                Err(problems) => return problems,
+            },
+            // Reported with the selector.
+            Some(Err(_)) => {}
+        }
+        Vec::new()
+    }
+
+    /// The rule, if there are no problems and its selectors agree.
+    fn checked(self, mut problems: Vec<Problem>) -> Result<Self, Vec<Problem>> {
+        let of_requests = [("method", &self.method), ("path", &self.path)];
+        for (name, value) in of_requests {
+            if self.notification.is_some() && value.is_some() {
+                problems.push(Problem::new(format!(
+                    "`{name}` selects requests; a rule with `on` has none."
+                )));
+            }
+        }
+        if problems.is_empty() && self.notification.is_none() && self.channel.is_some() {
+            problems.push(Problem::new(
+                "`channel` selects notifications; the rule needs an `on`.",
+            ));
+        }
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(problems)
+        }
+    }
+
     /// Sets a selector, which was given as `word`.
     fn select(&mut self, name: &str, value: &str, word: &str) -> Result<(), Problem> {
         let wrong = |wrong: String| Problem::new(format!("`{word}` {wrong}"));
@@ -189,6 +227,11 @@ impl Rule {
             }
             "id" => self.id = Some(value.to_owned()),
             "token" => self.token = Some((token_hash(value), token_label(value))),
+            "channel" => self.channel = Some(value.to_owned()),
+            // Its value is taken by `behave`.
+            "on" => {
+                On::named(value).map_err(|problem| wrong(format!("{problem}.")))?;
+            }
             "times" => self.times = Some(parse_number(1..=u64::MAX)(value).map_err(wrong)?),
             _ => self.after = parse_number(0..=u64::MAX)(value).map_err(wrong)?,
         }
@@ -231,10 +274,8 @@ fn from_object(value: &Value) -> Result<Rule, Vec<Problem>> {
     let behaviours = behaviours.ok_or_else(|| no_rule("has no `misbehave`"))?;
     let mut rule = Rule::default();
     let mut problems = Vec::new();
-    match Plan::parse(&behaviours) {
-        Ok(plan) => rule.plan = plan,
-        Err(wrong) => problems = wrong,
-    }
+    let on = fields.get("on").and_then(text);
+    problems.extend(rule.behave(&behaviours, on.as_deref()));
     for (name, value) in fields.iter().filter(|(name, _)| *name != "misbehave") {
         match text(value) {
             Some(text) => problems.extend(rule.select(name, &text, name).err()),
@@ -244,9 +285,5 @@ fn from_object(value: &Value) -> Result<Rule, Vec<Problem>> {
             ))),
         }
     }
-    if problems.is_empty() {
-        Ok(rule)
-    } else {
-        Err(problems)
-    }
+    rule.checked(problems)
 }

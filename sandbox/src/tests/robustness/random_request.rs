@@ -8,12 +8,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::misbehave::notification::words::WORDS as NOTIFICATION_WORDS;
 use crate::misbehave::words::WORDS;
+use crate::notifications::operations::OPERATIONS as NOTIFICATIONS;
 use crate::routes::OPERATIONS;
 use crate::tests::{BUSY, FIRST, MEAL, SECOND};
 
 /// Names and values that the sandbox knows, and a few that it does not.
-const VOCABULARY: [&str; 32] = [
+const VOCABULARY: [&str; 38] = [
     "id",
     "name",
     "source",
@@ -43,6 +45,12 @@ const VOCABULARY: [&str; 32] = [
     "On Queue",
     "de",
     "misbehave",
+    "on",
+    "topics",
+    "ignoreErrors",
+    "includechannels",
+    "v2.users.00000000-0000-4000-8000-000000000001.presence",
+    "v2.users.00000000-0000-4000-8000-000000000002?presence&routingStatus",
     "*",
     "",
     "é\u{1f355}",
@@ -67,9 +75,12 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
+/// What stands for the id of a channel that is there.
+pub(super) const CHANNEL: &str = "CHANNEL";
+
 /// A path segment, mostly an existing one.
 fn segment() -> impl Strategy<Value = String> {
-    let known = [FIRST, SECOND, BUSY, "PURECLOUD", "Phone"];
+    let known = [FIRST, SECOND, BUSY, "PURECLOUD", "Phone", CHANNEL];
     prop_oneof![2 => select(known.to_vec()).prop_map(str::to_owned), 1 => word()]
 }
 
@@ -85,6 +96,9 @@ fn target() -> impl Strategy<Value = (&'static str, String)> {
         "/api/v2//",
         "/oauth/token",
         "/sandbox",
+        "/channels/",
+        "/channels/CHANNEL",
+        "/sandbox/channels",
         "/sandbox/requests",
         "/sandbox/users",
         "/sandbox/presences",
@@ -98,6 +112,7 @@ fn target() -> impl Strategy<Value = (&'static str, String)> {
     ]);
     let templates: Vec<_> = OPERATIONS
         .iter()
+        .chain(NOTIFICATIONS)
         .map(|one| (one.method, one.template))
         .collect();
     let operation = (select(templates), segment(), segment());
@@ -152,6 +167,10 @@ fn near_miss() -> impl Strategy<Value = Value> {
         json!({"sourceId": "PURECLOUD"}),
         json!({"misbehave": "cut", "path": "*", "times": 1}),
         json!([FIRST, "new"]),
+        json!([{"id": "v2.users.00000000-0000-4000-8000-000000000001.presence"}]),
+        json!({"misbehave": "token-revoked,stranger", "on": "now"}),
+        json!({"message": "subscribe", "topics": ["v2.x"], "correlationId": "c"}),
+        json!({"message": "ping"}),
     ]);
     (valid, word(), value(), any::<bool>()).prop_map(|(mut body, name, value, replace)| {
         match &mut body {
@@ -163,7 +182,7 @@ fn near_miss() -> impl Strategy<Value = Value> {
     })
 }
 
-fn body() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         3 => near_miss().prop_map(|value| value.to_string().into_bytes()),
         1 => value().prop_map(|value| value.to_string().into_bytes()),
@@ -181,6 +200,23 @@ fn behaviours() -> impl Strategy<Value = String> {
             .replace("=S", &format!("={number}"))
     });
     prop_oneof![4 => vec(one, 1..4).prop_map(|some| some.join(",")), 1 => "[ -~]{0,30}"]
+}
+
+/// A rule for notifications, mostly one that is possible.
+pub(super) fn notification_rule() -> impl Strategy<Value = String> {
+    let rules = NOTIFICATION_WORDS.iter().flat_map(|(word, on)| {
+        let written = word.written.split(", ");
+        written.flat_map(|one| {
+            let one = one.replace("BYTES", "9").replace("HOW", "new");
+            let one = one.replace("CODE", "1001");
+            on.iter().map(move |on| (one.clone(), on.name()))
+        })
+    });
+    let rules: Vec<(String, &str)> = rules.collect();
+    let one = select(rules.clone()).prop_map(|(word, on)| format!("{word} on={on} times=2"));
+    let two = (select(rules.clone()), select(rules));
+    let two = two.prop_map(|((first, on), (second, _))| format!("{first},{second} on={on}"));
+    prop_oneof![2 => one, 1 => two]
 }
 
 pub(super) fn random_request() -> impl Strategy<Value = RandomRequest> {
