@@ -109,10 +109,11 @@ class Check:
                 count = await asyncio.to_thread(replica.local_decisions)
                 if count is not None and count > before.get(replica.number, 0):
                     known = any(begin <= began <= end for begin, end in self.outages)
-                    self.local += count - before.get(replica.number, 0)
+                    alone = count - before.get(replica.number, 0)
+                    self.local += alone
                     if not known:
-                        self.stray += count - before.get(replica.number, 0)
-                        self.say(f"replica {replica.number} decided alone")
+                        self.stray += alone
+                        self.say(f"replica {replica.number} decided alone {alone} times")
                     self.outages.append((began - 2, time.time() + RECOVERY))
                 if count is not None:
                     before[replica.number] = count
@@ -141,12 +142,13 @@ class Check:
                 if isinstance(store, Redis):
                     store.cli("SCRIPT", "FLUSH")
             return
+        replica.gone_from = time.time()
         if how == "freeze":
             replica.freeze()
             await asyncio.sleep(seconds)
             replica.thaw()
+            replica.gone_until = time.time()
             return
-        replica.gone_from = time.time()
         how = signal.SIGKILL if how == "kill" else signal.SIGTERM
         await asyncio.to_thread(replica.kill, how)
         await asyncio.sleep(seconds)

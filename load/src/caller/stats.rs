@@ -165,6 +165,6 @@ impl fmt::Display for Latencies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (p50, p99) = (self.quantile(0.5), self.quantile(0.99));
         let max = self.0.max() as f64 / 1000.0;
-        write!(f, "p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms")
+        write!(f, "p50 {p50:.2} ms, p99 {p99:.1} ms, max {max:.1} ms")
     }
 }
