@@ -122,10 +122,13 @@ async fn read_bulk<O: BulkRead>(
     let plan = Plan::new(request)?;
     // A single batch is not reserved: it may be coalesced into another call's
     // request, and reserves its place itself if it is not.
-    if !partial && plan.batches.len() > 1 {
-        bulk.upstream
-            .reserve(&context.request, plan.batches.len())
-            .await?;
+    if plan.batches.len() > 1 {
+        let batches = plan.batches.len();
+        let reserved = bulk.upstream.reserve(&context.request, batches).await;
+        // With partial results, those that fit are sent: each batch asks by itself.
+        if !partial {
+            reserved?;
+        }
     }
     context.record_bulk(plan.batches.len(), plan.ids());
 

@@ -50,10 +50,11 @@ impl Bulk for Request {
         let partial = self.allow_partial_results;
         let ids = self.body.iter().map(|update| update.id.clone());
         let ids: Vec<String> = ids.map(Option::unwrap_or_default).collect();
+        let reserved = bulk.upstream.reserve(&context.request, batches.len());
+        let reserved = reserved.await;
+        // With partial results, those that fit are sent: each batch asks by itself.
         if !partial {
-            bulk.upstream
-                .reserve(&context.request, batches.len())
-                .await?;
+            reserved?;
         }
         context.record_bulk(batches.len(), ids.len());
         let outcomes = send(self, &batches, context, bulk).await;
