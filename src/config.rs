@@ -44,7 +44,7 @@ use tls::TlsArgs;
 // leaves out those with `hide_short_help`, which few change.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Check all settings and files, print what they mean, and exit; open and connect to nothing
+    /// Check all settings and files, print what they mean, and exit; open no port, connect to the budget store alone
     #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_CHECK")]
     #[arg(default_value = "false", default_missing_value = "true", num_args = 0..=1)]
     #[arg(require_equals = true)]

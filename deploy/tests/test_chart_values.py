@@ -233,6 +233,8 @@ def problem(values):
         ({"gatewayApi": {"enabled": True}}, ["/gatewayApi/hostnames", "/gatewayApi/parentRefs"]),
         ({"sharedBudget": {"enabled": True}}, ["/sharedBudget/url"]),
         ({"sharedBudget": {"url": "http://budget.example.com"}}, ["/sharedBudget/url", "redis"]),
+        ({"sharedBudget": {"enabled": True, "url": "redis://user:word@budget"}}, ["sharedBudget.url", "Secret"]),
+        ({"settings": {"PRESENCE_GATEWAY_BUDGET_STORE": "redis://budget"}}, ["sharedBudget.enabled"]),
         ({"topologySpread": {"whenUnsatisfiable": "Never"}}, ["/topologySpread/whenUnsatisfiable", "DoNotSchedule"]),
         ({"monitoring": {"labels": {"release": 1}}}, ["/monitoring/labels/release", "got number, want string"]),
         ({"region": ""}, ["exactly one upstream is required", "0", "region"]),

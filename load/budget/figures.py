@@ -265,13 +265,13 @@ async def use(folder, options):
 
 
 def memory(folder, options):
-    """100,000 tokens in turn, at 200 calls a second: seven times as many as in an hour."""
+    """As many calls in an hour as there are tokens: 100,000, unless --tokens names others."""
     vendor, store = Vendor(folder), Redis("redis", folder)
     gateway = Gateway("memory", vendor, folder, "--budget-store", f"redis://127.0.0.1:{store.port}")
     try:
-        running = start_calls([gateway], int(options.minutes * 60), 100_000, 200)
+        running = start_calls([gateway], int(options.minutes * 60), options.tokens, options.tokens / 3600)
         while running.poll() is None:
-            time.sleep(30)
+            time.sleep(options.minutes * 60 / 15)
             used = re.search(r"used_memory:(\d+)", store.cli("INFO", "memory"))[1]
             print(f"resident {gateway.resident():.1f} MB, the store {int(used) / 1e6:.1f} MB with "
                   f"{store.cli('DBSIZE')} tokens", flush=True)
@@ -287,6 +287,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4, help="of each round")
     parser.add_argument("--minutes", type=float, default=10, help="of use and of memory")
+    parser.add_argument("--tokens", type=int, default=100_000, help="of memory")
     options = parser.parse_args()
     ways = {"cost": cost, "frozen": frozen, "use": use, "memory": memory}
     for what in options.what or ways:

@@ -1,5 +1,6 @@
 //! The flags of the budget store, in which replicas share the requests of each token.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
@@ -52,6 +53,15 @@ pub(super) struct BudgetArgs {
     budget_secret: Option<String>,
 }
 
+/// What an error shows of a path: nothing of a value that may be the secret itself.
+fn shown(path: &str) -> &str {
+    if path.contains('/') || Path::new(path).exists() {
+        path
+    } else {
+        "… (a file)"
+    }
+}
+
 /// The budget that replicas share.
 #[derive(Debug)]
 pub struct SharedBudget {
@@ -76,12 +86,12 @@ impl BudgetArgs {
             parse_timeout,
         );
         let secret = self.budget_secret.as_ref().map(|path| {
-            errors.parse("budget-secret", path, |path| {
+            errors.parse("budget-secret", shown(path), |_| {
                 parse_secret(&pem::file(path)?)
             })
         });
         let password = self.budget_store_password_file.as_ref().map(|path| {
-            errors.parse("budget-store-password-file", path, |path| {
+            errors.parse("budget-store-password-file", shown(path), |_| {
                 parse_password(pem::file(path)?)
             })
         });
@@ -102,9 +112,13 @@ impl BudgetArgs {
             }
             return None;
         };
-        // The URL may hold a password.
-        let shown = if url.contains(['@', '?']) { "…" } else { url };
-        let mut address = errors.parse("budget-store", shown, |_| StoreAddress::parse(url))?;
+        // The URL may hold a password, also a wrong one.
+        let shown = match url.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://…"),
+            None if url.contains('@') => "…".to_owned(),
+            None => url.clone(),
+        };
+        let mut address = errors.parse("budget-store", &shown, |_| StoreAddress::parse(url))?;
         if requests_per_minute == Some(0) {
             errors.add(
                 "--budget-store: has no effect with --token-requests-per-minute 0, which sets no limit",
@@ -118,6 +132,12 @@ impl BudgetArgs {
                 );
             }
             address = address.with_password(password?);
+        }
+        if address.has_user() && !address.has_password() {
+            errors.add(
+                "--budget-store: the URL names a user, but no password; \
+                 give it by --budget-store-password-file",
+            );
         }
         if let Some(authorities) = authorities {
             if !address.is_secure() {

@@ -11,6 +11,7 @@ mod check;
 mod clock;
 mod connection;
 mod link;
+mod reason;
 mod script;
 mod shared;
 mod supervisor;
@@ -28,12 +29,9 @@ pub use address::{Password, StoreAddress};
 pub(crate) use clock::StoreTime;
 use connection::Connection;
 use link::Link;
-use script::Amendment;
+pub(crate) use script::Amendment;
 use shared::{Asked, Shared};
 use supervisor::Supervisor;
-
-/// Why a connection is given up on which no reply comes.
-const NO_RESPONSE: &str = "it does not respond";
 
 /// How the store is used.
 #[derive(Debug, Clone)]
@@ -79,8 +77,8 @@ pub(crate) enum Decision {
     Local,
 }
 
-/// The starts of each token's requests of the last minute, which the store may lack.
-pub(crate) type Starts = Vec<(TokenKey, Vec<StoreTime>)>;
+/// What the store may lack of each token: its requests of the last minute, and its throttle.
+pub(crate) type Starts = Vec<(TokenKey, Amendment)>;
 
 /// The store. Clones share the connection, which is closed when the last is dropped.
 #[derive(Debug, Clone)]
@@ -242,7 +240,6 @@ impl BudgetStore {
 ///
 /// Why the store cannot be used.
 pub async fn probe(options: &StoreOptions) -> Result<(), String> {
-    let connection = Connection::open(&options.address).await;
-    let link = connection.map_err(|error| connection::describe(&error))?;
-    Link::open(link, options.timeout).await.map(drop)
+    let connection = Connection::open(&options.address).await?;
+    Link::open(connection, options).await.map(drop)
 }

@@ -51,11 +51,18 @@ class Record:
         _, at, throttle, start = self._run("confirm.lua", LIMIT, WINDOW, self.now() + TICKS, turn)
         return at + start, throttle
 
-    def amend(self, *, throttle=0, remove=(), add=()):
-        self._run("amend.lua", WINDOW, throttle, len(remove), *remove, *add)
+    def amend(self, *, throttle=0, remove=(), known=(), add=()):
+        self._run("amend.lua", WINDOW, throttle, len(remove), len(known), *remove, *known, *add)
 
     def size(self):
-        return int(self._redis.cli("strlen", self.key)) // 4 - 1
+        """How many starts the record has; -2 if there is none."""
+        return int(self._redis.cli("strlen", self.key)) // 4 - 2
+
+    def write(self, *numbers):
+        """Writes the record as it is: the throttle, the last change, the starts."""
+        script = "local t = {} for i, n in ipairs(ARGV) do t[i] = struct.pack('>I4', n) end " \
+                 "return redis.call('SET', KEYS[1], table.concat(t))"
+        self._redis.cli("eval", script, "1", self.key, *(str(number % 2**32) for number in numbers))
 
 
 @pytest.fixture
@@ -76,7 +83,7 @@ def test_no_two_turns_have_the_same_time(record):
 
 def test_a_check_that_has_expired_takes_nothing(record):
     assert record.take(1, expiry=1) == (EXPIRED, [])
-    assert record.size() == -1, "there is no record"
+    assert record.size() == -2, "there is no record"
 
 
 def test_turns_that_would_be_too_late_are_not_taken(record):
@@ -94,11 +101,18 @@ def test_a_turn_that_goes_back_is_there_again(record):
     assert status == TAKEN
 
 
-def test_a_start_that_is_added_twice_counts_once(record):
+def test_a_start_that_is_known_counts_once(record):
+    start = record.now()
+    for _ in range(2):
+        record.amend(known=[start, start + 1])
+    assert record.size() == 2
+
+
+def test_two_requests_that_start_at_the_same_time_both_count(record):
     start = record.now()
     for _ in range(2):
         record.amend(add=[start, start + 1])
-    assert record.size() == 2
+    assert record.size() == 4
 
 
 def test_a_turn_moves_if_the_requests_before_it_were_late(record):
@@ -133,9 +147,8 @@ def test_a_throttle_delays_turns_and_the_longest_holds(record):
 
 
 def test_a_throttle_that_has_passed_is_forgotten(record, redis):
-    passed = (record.now() - 5 * TICKS) % 2**32
-    script = "return redis.call('SET', KEYS[1], struct.pack('>I4', ARGV[1]))"
-    redis.cli("eval", script, "1", record.key, str(passed))
+    now = record.now()
+    record.write(now - 5 * TICKS, now - 6 * TICKS)
     record.take(1)
     assert redis.cli("eval", "return string.byte(redis.call('GET', KEYS[1]), 1)", "1", record.key) == "0"
 
@@ -146,10 +159,26 @@ def test_more_turns_than_a_script_can_unpack_are_taken(record):
     assert len(turns) == 9000
 
 
-def test_after_the_clock_is_set_back_the_requests_count_from_now(record):
-    ahead = record.now() + 3600 * TICKS
-    record.amend(add=[ahead + tick for tick in range(LIMIT)])
-    record.take(1, within=30)
+@pytest.mark.parametrize("back", [1, 30, 900, 3600])
+def test_the_record_moves_with_a_clock_that_is_set_back(record, back):
+    ahead = record.now() + back * TICKS
+    record.write(0, ahead, ahead - 20 * TICKS, ahead - 10 * TICKS)
     status, [turn] = record.take(1)
-    assert status == TAKEN
-    assert turn < record.now() + WINDOW + TICKS
+    assert (status, record.size()) == (TAKEN, LIMIT)
+    assert turn < record.now() + TICKS, "a request that is within the limit starts now"
+    _, [later] = record.take(1)
+    assert abs(later - record.now() - WINDOW + 20 * TICKS) < TICKS, "the oldest was sent 20 s ago"
+
+
+def test_a_throttle_moves_with_a_clock_that_is_set_back(record):
+    ahead = record.now() + 900 * TICKS
+    record.write(ahead + 10 * TICKS, ahead)
+    _, [turn] = record.take(1)
+    assert abs(turn - record.now() - 10 * TICKS) < TICKS
+
+
+@pytest.mark.parametrize("words", [("set", "x"), ("set", "123456789"), ("hset", "a", "b")])
+def test_what_something_else_has_written_is_replaced(record, redis, words):
+    redis.cli(words[0], record.key, *words[1:])
+    assert record.take(1)[0] == TAKEN
+    assert record.size() == 1

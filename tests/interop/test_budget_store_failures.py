@@ -80,8 +80,26 @@ def test_a_frozen_store_fails_no_call_and_runs_nothing_later(binary, tmp_path, s
             wait_for(lambda replica=replica: len(replica.lines(BACK)) > 1, "the store to be used again")
         [key] = redis.keys()
         requests = replicas.requests()
-        counted = int(redis.cli("strlen", key)) // 4 - 1
+        counted = int(redis.cli("strlen", key)) // 4 - 2
         assert counted == requests, f"{requests} requests were sent, and {counted} are counted"
+
+
+def test_a_frozen_store_fails_no_call_whose_deadline_is_before_its_timeout(binary, tmp_path, stubs, redis, token):
+    redis.start()
+    with replicas_with(binary, tmp_path, stubs, redis, *PATIENT) as replicas:
+        wait_until_used(replicas)
+        with redis.frozen():
+            assert replicas.burst(4, token, deadline=0.8) == [OK] * 4
+
+
+def test_the_log_says_that_the_store_has_closed_the_connection(binary, tmp_path, stubs, redis):
+    redis.start()
+    with replicas_with(binary, tmp_path, stubs, redis, *PATIENT) as replicas:
+        wait_until_used(replicas)
+        redis.stop()
+        for replica in replicas.all:
+            [line] = wait_for(lambda replica=replica: replica.lines(LOST), "the log")
+            assert line["reason"] == "it closed the connection"
 
 
 def run_check(binary, *words, **variables):
@@ -105,10 +123,10 @@ def test_a_check_tries_the_store(binary, redis):
         (("--requirepass", "s3cret"), ":wrong@", "rejects the user or password"),
         (("--replicaof", "127.0.0.1", "1", "--replica-serve-stale-data", "yes"), "", "read-only replica"),
         (("--maxmemory", "1"), "", "out of memory"),
-        (("--cluster-enabled", "yes"), "", "cluster is down"),
+        (("--cluster-enabled", "yes"), "", "write `redis-cluster://`"),
         (("--user", "noscript", "on", ">pw", "~*", "+@all", "-eval", "-evalsha"), "noscript:pw@", "ACL"),
     ],
-    ids=["needs a login", "wrong password", "replica", "out of memory", "cluster without slots", "ACL"],
+    ids=["needs a login", "wrong password", "replica", "out of memory", "node of a cluster", "ACL"],
 )
 def test_a_check_says_why_a_store_cannot_be_used(binary, tmp_path, options, login, wanted):
     redis = Redis(tmp_path / "redis", *options).start()
@@ -153,6 +171,8 @@ def test_the_permissions_of_the_page_are_enough(binary, tmp_path):
         (("--budget-store", "http://cache"), "is an HTTP address"),
         (("--budget-store", "cache:6379"), "has no scheme"),
         (("--budget-store", "redis-sentinel://cache"), "lacks the name of the primary"),
+        (("--budget-store", "redis://user@cache"), "names a user, but no password"),
+        (("--budget-store", "redis://user:wo/rd@cache"), "percent-encoded"),
         (("--budget-secret", "/dev/null"), "has no effect without --budget-store"),
         (("--budget-store", "redis://cache", "--budget-secret", "/dev/null"), "neither a file nor a pipe"),
         (("--budget-store", "redis://cache", "--budget-store-timeout", "2s"), "is not between 1ms and 1s"),
@@ -164,3 +184,12 @@ def test_a_wrong_setting_is_an_error_with_what_is_right(binary, words, wanted):
     result = run_check(binary, *words)
     assert result.returncode == 64
     assert wanted in result.stderr
+    assert "wo/rd" not in result.stderr
+
+
+def test_a_secret_in_place_of_its_file_is_not_shown(binary):
+    words = ("--budget-store", "redis://cache", "--budget-secret", "a-secret-of-ours", "--budget-store-password-file", "pw")
+    result = run_check(binary, *words)
+    assert result.returncode == 64
+    assert "--budget-secret: `… (a file)` cannot be read" in result.stderr
+    assert "secret-of-ours" not in result.stderr

@@ -173,13 +173,39 @@ def test_a_store_with_tls_is_checked_against_its_ca(binary, tmp_path, stubs, sta
     url = redis.url.replace("redis:", "rediss:")
     untrusted = run_check(binary, url, "--budget-store-ca", str(files["other"]))
     assert untrusted.returncode == 64
-    assert "certificate" in untrusted.stderr, untrusted.stderr
+    assert "give its CA by --budget-store-ca" in untrusted.stderr, untrusted.stderr
     plain = run_check(binary, redis.url)
     assert plain.returncode == 64
     assert "rediss://" in plain.stderr, plain.stderr
     with run_replicas(binary, tmp_path, stubs, url, *PATIENT, "--budget-store-ca", str(files["ca"])) as replicas:
         statuses = replicas.burst(LIMIT + 4, token)
         assert statuses.count(OK) == LIMIT, "both replicas count in the store"
+
+
+def test_a_url_of_another_kind_than_the_server_is_explained(binary, tmp_path, stack):
+    sentinels = Sentinels(tmp_path / "sentinels", stack)
+    port = sentinels.primary.port
+    [sentinel, name] = sentinels.address.split("/")
+    for url, wanted in {
+        f"redis://{sentinel}": "it is a Sentinel",
+        f"redis-sentinel://{sentinel}/other-{name}": "know no primary of the name",
+        f"redis-cluster://127.0.0.1:{port}": "it is no cluster",
+        f"rediss://127.0.0.1:{port}": "a server without TLS",
+    }.items():
+        result = run_check(binary, url)
+        assert result.returncode == 64
+        assert wanted in result.stderr, result.stderr
+
+
+def test_a_frozen_node_of_a_cluster_does_not_keep_a_gateway_from_it(binary, tmp_path, stack):
+    nodes = cluster(stack, tmp_path / "store")
+    url = "redis-cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in nodes)
+    replica = start(stack, tmp_path / "another", "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    nodes[0].cli("--cluster", "add-node", f"127.0.0.1:{replica.port}", f"127.0.0.1:{nodes[0].port}", "--cluster-slave")
+    wait_for(lambda: "slave" in nodes[0].cli("cluster", "nodes"), "the cluster to know the replica")
+    with replica.frozen():
+        result = run_check(binary, f"{url},127.0.0.1:{replica.port}", "--budget-store-timeout", "1s")
+    assert result.returncode == 0, result.stderr
 
 
 def run_check(binary, url, *words):

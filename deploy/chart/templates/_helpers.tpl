@@ -138,6 +138,9 @@ labels:
 {{- $_ := set $settings "PRESENCE_GATEWAY_TOKEN_REQUESTS_PER_MINUTE" "300" -}}
 {{- end -}}
 {{- if .Values.sharedBudget.enabled -}}
+{{- if regexMatch "^[^:]*://[^/@]*:[^/@]*@" .Values.sharedBudget.url -}}
+{{- fail "sharedBudget.url: leave the password out, which would be in a ConfigMap; it is in the Secret, under `password`" -}}
+{{- end -}}
 {{- $_ := set $settings "PRESENCE_GATEWAY_BUDGET_STORE" .Values.sharedBudget.url -}}
 {{- $_ := set $settings "PRESENCE_GATEWAY_BUDGET_STORE_PASSWORD_FILE" "/etc/presence-gateway/budget/password" -}}
 {{- $_ := set $settings "PRESENCE_GATEWAY_BUDGET_SECRET" "/etc/presence-gateway/budget/secret" -}}
@@ -146,6 +149,9 @@ labels:
 {{- $_ := set $settings "PRESENCE_GATEWAY_TLS_CERT" "/etc/presence-gateway/tls/tls.crt" -}}
 {{- $_ := set $settings "PRESENCE_GATEWAY_TLS_KEY" "/etc/presence-gateway/tls/tls.key" -}}
 {{- $_ := set $settings "PRESENCE_GATEWAY_TLS_CLIENT_CA" "/etc/presence-gateway/tls/ca.crt" -}}
+{{- end -}}
+{{- if and (not .Values.sharedBudget.enabled) (get .Values.settings "PRESENCE_GATEWAY_BUDGET_STORE") -}}
+{{- fail "settings.PRESENCE_GATEWAY_BUDGET_STORE: set sharedBudget.enabled and sharedBudget.url, which also set the limit, the Secret and the NetworkPolicy" -}}
 {{- end -}}
 {{- range $name, $value := .Values.settings -}}
 {{- /* Numbers by toJson: as text, Helm's 1000000 is 1e+06. */ -}}

@@ -8,8 +8,8 @@ use redis::{ConnectionAddr, TlsCertificates};
 
 /// The forms of the URL.
 const FORMS: &str = "`redis://[user:password@]host[:6379][/database]` (`rediss://` for TLS), \
-                     `redis-sentinel://host[:26379],host,…/primary[/database]` or \
-                     `redis-cluster://host[:6379],host,…`";
+                     `redis-sentinel://[user:password@]host[:26379],host,…/primary[/database]` or \
+                     `redis-cluster://[user:password@]host[:6379],host,…`";
 
 /// A password, which no debug output shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,7 +71,14 @@ impl StoreAddress {
     ///
     /// As the end of a sentence that begins with the URL.
     pub fn parse(url: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("{why}; the forms are {FORMS}");
+        let wrong = |why: &str| {
+            let login = if url.contains('@') {
+                ", with `/`, `@`, `:` and `?` of a user or password percent-encoded"
+            } else {
+                ""
+            };
+            format!("{why}; the forms are {FORMS}{login}")
+        };
         let (scheme, rest) = url
             .split_once("://")
             .ok_or_else(|| wrong("has no scheme"))?;
@@ -166,6 +173,12 @@ impl StoreAddress {
         self.password.is_some()
     }
 
+    /// Whether the URL names a user.
+    #[must_use]
+    pub fn has_user(&self) -> bool {
+        self.user.is_some()
+    }
+
     /// Whether it is reached with TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {
@@ -188,6 +201,17 @@ impl StoreAddress {
             authorities: Some(pem),
             ..self
         }
+    }
+
+    /// The scheme of such a store, with TLS or without.
+    pub(super) fn scheme(&self, is_secure: bool) -> String {
+        let secure = if is_secure { "s" } else { "" };
+        let kind = match &self.kind {
+            Kind::Server => "",
+            Kind::Sentinel { .. } => "-sentinel",
+            Kind::Cluster => "-cluster",
+        };
+        format!("redis{secure}{kind}://")
     }
 
     /// The address of one of the hosts.
@@ -216,13 +240,7 @@ impl StoreAddress {
 
 impl fmt::Display for StoreAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let secure = if self.is_secure { "s" } else { "" };
-        let kind = match &self.kind {
-            Kind::Server => "",
-            Kind::Sentinel { .. } => "-sentinel",
-            Kind::Cluster => "-cluster",
-        };
-        write!(f, "redis{secure}{kind}://")?;
+        f.write_str(&self.scheme(self.is_secure))?;
         for (index, (host, port)) in self.hosts.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             let (open, close) = if host.contains(':') {

@@ -87,7 +87,7 @@ impl Drop for Check {
                     Kind::Confirm(Some(turn)) if taken == [turn] => return,
                     Kind::Confirm(turn) => Amendment {
                         remove: taken,
-                        add: turn.into_iter().collect(),
+                        known: turn.into_iter().collect(),
                         ..Amendment::default()
                     },
                     Kind::Take(..) => Amendment {

@@ -9,15 +9,26 @@ use tokio::time::Instant;
 /// requests may start within the same millisecond.
 const TICK: u64 = 40;
 
+/// By how much a time may be ahead of the estimate of the present one.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
+
 /// A time of the server's clock, in ticks since 1970. It names one request of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StoreTime(pub(super) u64);
 
 impl StoreTime {
     /// This time or, if it is not later than `last`, the tick after that: a time names
-    /// one request.
+    /// one request. A time that is much earlier is by a clock that was set back.
     pub(crate) fn after(self, last: Option<Self>) -> Self {
-        last.map_or(self, |last| self.max(Self(last.0 + 1)))
+        match last {
+            Some(last) if !last.is_ahead_of(self) => self.max(Self(last.0 + 1)),
+            _ => self,
+        }
+    }
+
+    /// Whether it is so much later that only another setting of the clock explains it.
+    pub(crate) fn is_ahead_of(self, time: Self) -> bool {
+        self.0 > time.0 + ticks(CLOCK_STEP)
     }
 }
 

@@ -15,7 +15,7 @@ if now > expiry then
 end
 
 local starts, own = {}, nil
-for index = 1, #record / 4 - 1 do
+for index = 1, #record / 4 - 2 do
   local start = at(index)
   if start > -window then
     starts[#starts + 1] = start
@@ -49,9 +49,9 @@ while starts[place] and starts[place] <= start do
 end
 table.insert(starts, place, start)
 
-local text = {header}
+local text = {}
 for index, each in ipairs(starts) do
-  text[index + 1] = packed(each)
+  text[index] = packed(each)
 end
 store(table.concat(text), starts[#starts] + window)
 return {2, now, throttle, start}

@@ -1,7 +1,6 @@
 //! A connection to the store: to one server, to the primary that Sentinels name, or
 //! to a cluster.
 
-use std::io;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -14,8 +13,8 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::NO_RESPONSE;
 use super::address::{Kind, StoreAddress};
+use super::reason::{Reason, describe, no_connection, unusable};
 
 /// How long a connection may take to open, with its handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,20 +35,26 @@ pub(super) enum Connection {
 
 impl Connection {
     /// Opens a connection, and checks that the server can be used.
-    pub(super) async fn open(address: &StoreAddress) -> RedisResult<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub(super) async fn open(address: &StoreAddress) -> Result<Self, String> {
         let limit = match address.kind {
             // One that is lost takes as long as a connection may.
-            Kind::Sentinel { .. } => 3 * CONNECT_TIMEOUT,
-            Kind::Server | Kind::Cluster => CONNECT_TIMEOUT,
+            Kind::Sentinel { .. } | Kind::Cluster => 3 * CONNECT_TIMEOUT,
+            Kind::Server => CONNECT_TIMEOUT,
         };
         let opened = timeout(limit, async {
             let mut connection = Self::connect(address).await?;
-            connection.check_version().await?;
+            connection.check_server().await?;
             Ok(connection)
         });
-        opened
-            .await
-            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        match opened.await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => Err(describe(&error, address, Reason::Connect)),
+            Err(_) => Err(no_connection(address)),
+        }
     }
 
     async fn connect(address: &StoreAddress) -> RedisResult<Self> {
@@ -122,9 +127,9 @@ impl Connection {
         }
     }
 
-    /// Rejects a server that is too old. One that does not show its version to this
-    /// user is tried.
-    async fn check_version(&mut self) -> RedisResult<()> {
+    /// Rejects a server that is too old, or of another kind than the URL says. One that
+    /// does not show its version to this user is tried.
+    async fn check_server(&mut self) -> RedisResult<()> {
         let Self::Server(connection) = self else {
             return Ok(());
         };
@@ -132,26 +137,46 @@ impl Connection {
         let info: RedisResult<String> = command.arg("server").query_async(connection).await;
         let info = match info {
             Ok(info) => info,
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
-                return Ok(());
-            }
+            Err(error) if is_withheld(&error) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let version = info
-            .lines()
-            .find_map(|line| line.strip_prefix("redis_version:"));
-        let mut numbers = version
-            .unwrap_or_default()
-            .split('.')
-            .map(str::parse::<u32>);
+        match field(&info, "redis_mode") {
+            Some("cluster") => {
+                return Err(unusable(
+                    "it is a node of a cluster: write `redis-cluster://`",
+                ));
+            }
+            Some("sentinel") => {
+                return Err(unusable(
+                    "it is a Sentinel: write `redis-sentinel://HOST/PRIMARY`",
+                ));
+            }
+            _ => {}
+        }
+        let version = field(&info, "redis_version").unwrap_or_default();
+        let mut numbers = version.split('.').map(str::parse::<u32>);
         if let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next())
             && (major, minor) < OLDEST
         {
-            let found = format!("the server is version {major}.{minor}");
-            return Err((ErrorKind::Client, "Redis 6.2 or later is needed", found).into());
+            return Err(unusable(&format!(
+                "it is Redis {major}.{minor}: 6.2 or later is needed"
+            )));
         }
         Ok(())
     }
+}
+
+/// Whether the server has no such command, or does not let the user run it.
+fn is_withheld(error: &RedisError) -> bool {
+    use ServerErrorKind::{NoPerm, ResponseError};
+    matches!(error.kind(), ErrorKind::Server(NoPerm))
+        || matches!(error.kind(), ErrorKind::Server(ResponseError)) && error.code() == Some("ERR")
+}
+
+/// A field of a reply to INFO.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
 /// The login of a single server.
@@ -164,36 +189,4 @@ fn login(address: &StoreAddress) -> RedisConnectionInfo {
         login = login.set_password(password.expose());
     }
     login
-}
-
-/// What an error of the store means, without the texts of keys or credentials.
-pub(super) fn describe(error: &RedisError) -> String {
-    if error.is_timeout() {
-        return NO_RESPONSE.to_owned();
-    }
-    if error.is_connection_dropped() && !error.is_connection_refusal() {
-        return format!(
-            "{error}; a server with TLS ends connections without: write `rediss://` for it"
-        );
-    }
-    let advice = match error.kind() {
-        ErrorKind::Parse => "what listens there does not speak the Redis protocol",
-        ErrorKind::AuthenticationFailed => "it rejects the user or password",
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => "it is a read-only replica",
-        ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            "its ACL does not let the user run the script: the user needs \
-             `+evalsha +eval +time +get +set +del ~presence-gateway:*`"
-        }
-        ErrorKind::Server(ServerErrorKind::ClusterDown) => "the cluster is down",
-        ErrorKind::Server(ServerErrorKind::BusyLoading) => "it is loading its data",
-        ErrorKind::Server(ServerErrorKind::MasterDown) => "it is a replica that lost its primary",
-        _ => match error.code() {
-            Some("NOAUTH") => "it requires a password",
-            Some("WRONGPASS") => "it rejects the user or password",
-            Some("OOM") => "it is out of memory",
-            Some("MISCONF") => "it cannot save its data, and rejects writes",
-            _ => return error.to_string(),
-        },
-    };
-    advice.to_owned()
 }

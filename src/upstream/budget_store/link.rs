@@ -7,9 +7,10 @@ use parking_lot::Mutex;
 use redis::RedisResult;
 use tokio::time::{Instant, timeout};
 
-use super::NO_RESPONSE;
+use super::StoreOptions;
 use super::clock::{Clock, StoreTime, ticks};
-use super::connection::{Connection, describe};
+use super::connection::Connection;
+use super::reason::{Reason, describe};
 use super::script::{Amendment, record_name};
 use crate::token_key::TokenKey;
 
@@ -41,22 +42,26 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// Tries each command of the scripts on a new connection, whose replies calls will
-    /// await for `limit`.
-    pub(super) async fn open(mut connection: Connection, limit: Duration) -> Result<Self, String> {
-        // The first that need a script send its source.
-        let patience = PATIENCE * limit;
-        let now = within(patience, time(&mut connection)).await?;
-        let writes = Amendment {
-            add: vec![now],
+    /// Tries each command of the scripts on a new connection.
+    pub(super) async fn open(
+        mut connection: Connection,
+        options: &StoreOptions,
+    ) -> Result<Self, String> {
+        let limit = options.timeout;
+        let now = within(PATIENCE * limit, options, time(&mut connection)).await?;
+        let amendment = Amendment {
+            known: vec![now],
             ..Amendment::default()
         };
-        within(patience, writes.run(PROBE, &mut connection)).await?;
-        let deletes = Amendment {
+        // By its source, which a server needs that has restarted.
+        let writes = amendment.run_source(PROBE, &mut connection);
+        within(PATIENCE * limit, options, writes).await?;
+        let amendment = Amendment {
             remove: vec![now],
             ..Amendment::default()
         };
-        let now = within(limit, deletes.run(PROBE, &mut connection)).await?;
+        let deletes = amendment.run(PROBE, &mut connection);
+        let now = within(limit, options, deletes).await?;
         Ok(Self {
             connection,
             clock: Clock::new(now),
@@ -112,9 +117,15 @@ async fn time(connection: &mut Connection) -> RedisResult<StoreTime> {
 /// Awaits a reply on a new connection.
 async fn within<T>(
     limit: Duration,
+    options: &StoreOptions,
     reply: impl Future<Output = RedisResult<T>>,
 ) -> Result<T, String> {
     let reply = timeout(limit, reply).await;
-    let reply = reply.map_err(|_| NO_RESPONSE.to_owned())?;
-    reply.map_err(|error| describe(&error))
+    let reply = reply.map_err(|_| no_response(options.timeout))?;
+    reply.map_err(|error| describe(&error, &options.address, Reason::Request))
+}
+
+/// Why a store is not used whose replies are later than calls await them.
+pub(super) fn no_response(limit: Duration) -> String {
+    format!("it does not respond within {limit:?} (--budget-store-timeout)")
 }

@@ -42,12 +42,21 @@ impl Script {
         arguments(command.arg(&self.hash));
         match connection.query(&command).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let mut command = redis::cmd("EVAL");
-                arguments(command.arg(self.source));
-                connection.query(&command).await
+                self.run_source(connection, arguments).await
             }
             reply => reply,
         }
+    }
+
+    /// Runs the script by its source, whether or not the server has it.
+    async fn run_source(
+        &self,
+        connection: &mut Connection,
+        arguments: &(impl Fn(&mut Cmd) + Sync),
+    ) -> RedisResult<Vec<i64>> {
+        let mut command = redis::cmd("EVAL");
+        arguments(command.arg(self.source));
+        connection.query(&command).await
     }
 }
 
@@ -165,19 +174,29 @@ impl Request {
 }
 
 /// A correction of a token's record.
-#[derive(Debug, Default)]
-pub(super) struct Amendment {
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amendment {
     /// Until when the token is throttled, if it is.
-    pub(super) throttle: Option<StoreTime>,
-    pub(super) remove: Vec<StoreTime>,
-    pub(super) add: Vec<StoreTime>,
+    pub(crate) throttle: Option<StoreTime>,
+    /// Starts of requests that are not sent.
+    pub(crate) remove: Vec<StoreTime>,
+    /// Starts that the store may have.
+    pub(crate) known: Vec<StoreTime>,
+    /// Starts that the store does not have. One that it has is another request's.
+    pub(crate) add: Vec<StoreTime>,
 }
 
 impl Amendment {
+    /// Whether it corrects nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Makes one amendment of two.
     pub(super) fn merge(&mut self, other: Self) {
         self.throttle = self.throttle.max(other.throttle);
         self.remove.extend(other.remove);
+        self.known.extend(other.known);
         self.add.extend(other.add);
     }
 
@@ -186,23 +205,35 @@ impl Amendment {
         record: &str,
         connection: &mut Connection,
     ) -> RedisResult<StoreTime> {
-        let reply = AMEND
-            .run(connection, &|command| {
-                command
-                    .arg(1)
-                    .arg(record)
-                    .arg(ticks(WINDOW))
-                    .arg(self.throttle.map_or(0, |until| until.0));
-                command.arg(self.remove.len());
-                for start in self.remove.iter().chain(&self.add) {
-                    command.arg(start.0);
-                }
-            })
-            .await?;
-        reply
-            .first()
-            .map_or_else(|| Err(unreadable()), |&now| time(now))
+        let arguments = |command: &mut Cmd| self.add_to(command, record);
+        server_time(&AMEND.run(connection, &arguments).await?)
     }
+
+    /// The same, by the script's source.
+    pub(super) async fn run_source(
+        &self,
+        record: &str,
+        connection: &mut Connection,
+    ) -> RedisResult<StoreTime> {
+        let arguments = |command: &mut Cmd| self.add_to(command, record);
+        server_time(&AMEND.run_source(connection, &arguments).await?)
+    }
+
+    fn add_to(&self, command: &mut Cmd, record: &str) {
+        let throttle = self.throttle.map_or(0, |until| until.0);
+        command.arg(1).arg(record).arg(ticks(WINDOW)).arg(throttle);
+        command.arg(self.remove.len()).arg(self.known.len());
+        for start in self.remove.iter().chain(&self.known).chain(&self.add) {
+            command.arg(start.0);
+        }
+    }
+}
+
+/// The server's time, of a reply that has no more.
+fn server_time(reply: &[i64]) -> RedisResult<StoreTime> {
+    reply
+        .first()
+        .map_or_else(|| Err(unreadable()), |&now| time(now))
 }
 
 fn time(number: i64) -> RedisResult<StoreTime> {

@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use parking_lot::{Mutex, RwLock};
+use redis::RedisError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::check::Check;
 use super::clock::StoreTime;
-use super::connection;
-use super::link::Link;
+use super::link::{Link, no_response};
+use super::reason::{Reason, describe};
 use super::script::{Amendment, Kind, Outcome, Request};
 use super::supervisor::CONCURRENT_AMENDMENTS;
-use super::{Decision, NO_RESPONSE, Starts, StoreOptions};
+use super::{Decision, Starts, StoreOptions};
 use crate::telemetry::BudgetDecisions;
 use crate::token_key::TokenKey;
 
-/// How far ahead a turn is taken at most: the store takes a start that is later than
-/// twenty windows for the work of a clock that was set back.
+/// How far ahead a turn is taken at most. The record is for times of less than a day.
 const MAX_AHEAD: Duration = Duration::from_mins(11);
 
 /// What the store's tasks share.
@@ -87,12 +87,18 @@ impl Shared {
             return Decision::Local;
         };
         let now = Instant::now();
+        let half_of_call = match asked {
+            // The other half is for the request.
+            Asked::Take(_, deadline) => deadline.saturating_duration_since(now) / 2,
+            Asked::Confirm(_) => Duration::MAX,
+        };
+        let wait = self.options.timeout.min(half_of_call);
         let check = async {
             // A second time, if the server's clock was set.
             for _ in 0..2 {
                 let request = Request {
                     limit,
-                    expiry: link.clock.at(now + self.options.timeout),
+                    expiry: link.clock.at(now + wait),
                     kind: match asked {
                         Asked::Take(count, deadline) => {
                             Kind::Take(count, link.clock.at(deadline.min(now + MAX_AHEAD)))
@@ -114,15 +120,15 @@ impl Shared {
             }
             Ok(None)
         };
-        match timeout(self.options.timeout, check).await {
+        match timeout(wait, check).await {
             Ok(Ok(decision)) => decision.unwrap_or(Decision::Local),
             Ok(Err(error)) => {
-                self.give_up(&link, connection::describe(&error));
+                self.give_up(&link, self.describe(&error));
                 Decision::Local
             }
             Err(_) => {
                 if link.record_timeout(now) {
-                    self.give_up(&link, NO_RESPONSE.to_owned());
+                    self.give_up(&link, self.no_response());
                 }
                 Decision::Local
             }
@@ -157,10 +163,20 @@ impl Shared {
                 .buffer_unordered(CONCURRENT_AMENDMENTS);
             while let Some(result) = sent.next().await {
                 if let Err(error) = result {
-                    shared.give_up(&link, connection::describe(&error));
+                    shared.give_up(&link, shared.describe(&error));
                 }
             }
         });
+    }
+
+    /// What an error of a request means.
+    pub(super) fn describe(&self, error: &RedisError) -> String {
+        describe(error, &self.options.address, Reason::Request)
+    }
+
+    /// Why a connection is given up on which no reply comes in time.
+    pub(super) fn no_response(&self) -> String {
+        no_response(self.options.timeout)
     }
 
     /// Stops using a connection; the supervisor opens another.

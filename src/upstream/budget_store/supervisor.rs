@@ -8,11 +8,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{Connection, describe};
+use super::Starts;
+use super::connection::Connection;
 use super::link::Link;
-use super::script::Amendment;
 use super::shared::Shared;
-use super::{NO_RESPONSE, Starts};
 
 /// The backoff after the first failed attempt, and the longest, before jitter.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
@@ -21,6 +20,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// A connection that lasted so long ends the backoff. One that is lost sooner, again
 /// and again, is one of a server that is too slow.
 const STABLE: Duration = Duration::from_secs(10);
+
+/// How long after the last line of the log an outage of another reason has one more.
+const REPORT_AGAIN: Duration = Duration::from_secs(30);
 
 /// How often the connection is checked, so that an idle one is replaced before a call
 /// needs it.
@@ -46,9 +48,23 @@ impl Supervisor {
     }
 }
 
+/// The latest line of the log about an outage.
+struct Report {
+    reason: String,
+    logged: Instant,
+}
+
+impl Report {
+    /// Whether the outage has another reason by now: after its restart, a store may
+    /// require another password.
+    fn is_outdated(&self, reason: &str) -> bool {
+        self.reason != reason && self.logged.elapsed() > REPORT_AGAIN
+    }
+}
+
 async fn supervise(shared: Arc<Shared>, attempted: watch::Sender<bool>) {
     let address = &shared.options.address;
-    let (mut failures, mut was_reported) = (0_u32, false);
+    let (mut failures, mut report) = (0_u32, None::<Report>);
     loop {
         match connect(&shared).await {
             Ok(link) => {
@@ -58,11 +74,11 @@ async fn supervise(shared: Arc<Shared>, attempted: watch::Sender<bool>) {
                     store = %address,
                     "the budget store is reachable: replicas share each token's requests"
                 );
-                was_reported = false;
+                report = None;
                 // What was counted alone while the first were sent.
                 let counted_alone = shared.starts(&link, false);
                 if let Err(error) = send(&link, counted_alone).await {
-                    shared.give_up(&link, describe(&error));
+                    shared.give_up(&link, shared.describe(&error));
                 }
                 let connected = Instant::now();
                 watch(&shared, &link).await;
@@ -75,12 +91,16 @@ async fn supervise(shared: Arc<Shared>, attempted: watch::Sender<bool>) {
                 attempted.send_replace(true);
             }
         }
-        if !was_reported {
-            was_reported = true;
+        let reason = shared.reason.lock().clone();
+        if report.as_ref().is_none_or(|last| last.is_outdated(&reason)) {
             tracing::warn!(
-                store = %address, reason = %shared.reason.lock(),
+                store = %address, reason,
                 "the budget store cannot be used: each replica limits the requests alone"
             );
+            report = Some(Report {
+                reason,
+                logged: Instant::now(),
+            });
         }
         let backoff = FIRST_BACKOFF * 2_u32.pow(failures.min(5));
         failures += 1;
@@ -96,12 +116,10 @@ async fn supervise(shared: Arc<Shared>, attempted: watch::Sender<bool>) {
 
 /// Opens a connection, and sends what this replica has counted.
 async fn connect(shared: &Shared) -> Result<Arc<Link>, String> {
-    let connection = Connection::open(&shared.options.address).await;
-    let connection = connection.map_err(|error| describe(&error))?;
-    let link = Arc::new(Link::open(connection, shared.options.timeout).await?);
-    send(&link, shared.starts(&link, true))
-        .await
-        .map_err(|error| describe(&error))?;
+    let connection = Connection::open(&shared.options.address).await?;
+    let link = Arc::new(Link::open(connection, &shared.options).await?);
+    let sent = send(&link, shared.starts(&link, true)).await;
+    sent.map_err(|error| shared.describe(&error))?;
     Ok(link)
 }
 
@@ -115,9 +133,9 @@ async fn watch(shared: &Shared, link: &Arc<Link>) {
         let sent = Instant::now();
         match timeout(shared.options.timeout, link.heartbeat()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => shared.give_up(link, describe(&error)),
+            Ok(Err(error)) => shared.give_up(link, shared.describe(&error)),
             Err(_) if link.record_timeout(sent) => {
-                shared.give_up(link, NO_RESPONSE.to_owned());
+                shared.give_up(link, shared.no_response());
             }
             Err(_) => {}
         }
@@ -126,13 +144,7 @@ async fn watch(shared: &Shared, link: &Arc<Link>) {
 
 async fn send(link: &Link, starts: Starts) -> redis::RedisResult<()> {
     let mut sent = stream::iter(starts)
-        .map(|(token, add)| async move {
-            let amendment = Amendment {
-                add,
-                ..Amendment::default()
-            };
-            link.amend(token, &amendment).await
-        })
+        .map(|(token, amendment)| async move { link.amend(token, &amendment).await })
         .buffer_unordered(CONCURRENT_AMENDMENTS);
     while let Some(result) = sent.next().await {
         result?;

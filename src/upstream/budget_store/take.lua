@@ -12,17 +12,10 @@ if now > expiry then
   return {0, now, 0}
 end
 
-local size = #record / 4
+local size = #record / 4 - 1
 local first = 1
 while first < size and at(first) <= -window do
   first = first + 1
-end
--- The server's clock was set back: all requests count from now on.
-if first < size and at(size - 1) > 20 * window then
-  header, throttle = NONE, 0
-  record = header .. string.rep(packed(0), size - first)
-  size, first = size - first + 1, 1
-  store(record, window)
 end
 
 local kept, starts = size - first, {}
@@ -57,6 +50,6 @@ if last then
     added[number] = packed(starts[number])
     reply[number + 3] = starts[number]
   end
-  store(header .. string.sub(record, first * 4 + 1) .. table.concat(added), last + window)
+  store(string.sub(record, first * 4 + 5) .. table.concat(added), last + window)
 end
 return reply

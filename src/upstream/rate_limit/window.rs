@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::limits::{MAX_TOKENS, WINDOW};
 use super::throttle::Throttle;
 use crate::token_key::TokenKey;
-use crate::upstream::budget_store::{Starts, StoreTime, Turn};
+use crate::upstream::budget_store::{Amendment, Starts, StoreTime, Turn};
 
 /// The number of tokens at which the first sweep removes the idle ones.
 pub(super) const FIRST_SWEEP: usize = 1024;
@@ -147,6 +147,38 @@ impl TokenWindow {
         }
     }
 
+    fn amendment(
+        &mut self,
+        clock: &dyn Fn(Instant) -> StoreTime,
+        all: bool,
+        now: Instant,
+    ) -> Amendment {
+        let mut amendment = Amendment::default();
+        for (&sent, stored) in self.sent.iter().zip(&mut self.stored) {
+            match *stored {
+                // One that is ahead is of a clock that was set back since.
+                Some(start) if !start.is_ahead_of(clock(sent)) => {
+                    if all {
+                        amendment.known.push(start);
+                    }
+                }
+                _ => {
+                    let start = clock(sent).after(self.last_start);
+                    self.last_start = Some(start);
+                    *stored = Some(start);
+                    amendment.add.push(start);
+                }
+            }
+        }
+        if all {
+            let turns = self.turns.iter().filter_map(|turn| turn.stored);
+            amendment.known.extend(turns);
+            let throttle = self.throttle.as_ref().map(|throttle| throttle.until);
+            amendment.throttle = throttle.filter(|&until| until > now).map(clock);
+        }
+        amendment
+    }
+
     fn is_in_use(&self) -> bool {
         self.open_permits > 0 || !self.queue.is_empty()
     }
@@ -157,27 +189,17 @@ impl TokenWindow {
 }
 
 impl TokenWindows {
-    /// The requests of each token in the last minute, by the store's clock, with the
-    /// turns that are taken; unless `all`, only the requests that the store was not
-    /// sent. Those have been sent to it afterwards.
+    /// What the store may lack of each token: the requests of the last minute, the turns
+    /// that are taken, and the throttle; unless `all`, only the requests that the store
+    /// was not sent. Those have been sent to it afterwards.
     pub(super) fn starts(&mut self, clock: &dyn Fn(Instant) -> StoreTime, all: bool) -> Starts {
         let now = Instant::now();
         let mut starts = Starts::new();
         for (&token, window) in &mut self.tokens {
             window.expire(now);
-            let mut of_token = Vec::new();
-            for (&sent, stored) in window.sent.iter().zip(&mut window.stored) {
-                if all || stored.is_none() {
-                    let start = *stored.get_or_insert_with(|| clock(sent).after(window.last_start));
-                    window.last_start = window.last_start.max(Some(start));
-                    of_token.push(start);
-                }
-            }
-            if all {
-                of_token.extend(window.turns.iter().filter_map(|turn| turn.stored));
-            }
-            if !of_token.is_empty() {
-                starts.push((token, of_token));
+            let amendment = window.amendment(clock, all, now);
+            if !amendment.is_empty() {
+                starts.push((token, amendment));
             }
         }
         starts

@@ -59,13 +59,30 @@ async fn a_store_that_returns_is_sent_what_it_lacks_once() {
     window.queue.push_back(0);
     window.add_turns(&[turn(now, 9)]);
     let clock = |_| StoreTime::from_ticks(7);
-    let mut of_token = |all| windows.starts(&clock, all).pop().map(|(_, starts)| starts);
-    let ticks = |ticks: &[u64]| Some(ticks.iter().map(|&it| StoreTime::from_ticks(it)).collect());
-    assert_eq!(of_token(false), ticks(&[7]), "what was counted alone");
+    let mut of_token = |all| {
+        let starts = windows.starts(&clock, all).pop();
+        starts.map(|(_, starts)| (starts.known, starts.add))
+    };
+    let ticks = |ticks: &[u64]| ticks.iter().map(|&it| StoreTime::from_ticks(it)).collect();
+    let (none, own) = (Vec::new(), ticks(&[7]));
+    assert_eq!(of_token(false), Some((none, own)), "what was counted alone");
     assert_eq!(of_token(false), None, "it has been sent");
-    assert_eq!(
-        of_token(true),
-        ticks(&[8, 7, 9]),
-        "all of it, to an empty store"
-    );
+    let all = ticks(&[8, 7, 9]);
+    assert_eq!(of_token(true), Some((all, Vec::new())), "to an empty store");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_before_the_clock_was_set_back_is_sent_again_by_the_new_time() {
+    let now = Instant::now();
+    let mut windows = TokenWindows::default();
+    let window = windows.tokens.entry(token("a")).or_default();
+    let hour = 3600 * 25_000;
+    window.sent.push_back(now);
+    window
+        .stored
+        .push_back(Some(StoreTime::from_ticks(2 * hour)));
+    window.last_start = Some(StoreTime::from_ticks(2 * hour));
+    let clock = |_| StoreTime::from_ticks(hour);
+    let (_, starts) = windows.starts(&clock, true).pop().unwrap();
+    assert_eq!(starts.add, [StoreTime::from_ticks(hour)]);
 }
