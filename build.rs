@@ -20,9 +20,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "genesys/presence/v1/presence_service.proto",
     "genesys/presence/v1/presence_stream_service.proto",
+    "genesys/presence/v1/presence_watch_service.proto",
     "genesys/presence/v1/legacy_presence_service.proto",
     // Not imported, but clients decode the details of an error with it.
     "google/rpc/error_details.proto",

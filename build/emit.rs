@@ -168,7 +168,7 @@ fn permissions(permissions: Option<&Permissions>) -> String {
 pub fn json(mut builder: Builder, pool: &DescriptorPool, operations: &[Operation]) -> Builder {
     for message in pool
         .all_messages()
-        .filter(|m| m.package_name() == PACKAGE && !m.is_map_entry())
+        .filter(|m| m.package_name() == PACKAGE && !m.is_map_entry() && !has_choice(m))
     {
         let operation = operations
             .iter()
@@ -240,6 +240,11 @@ fn attribute(field: &FieldDescriptor, operation: Option<&Operation>) -> Option<S
             format!("{read}, skip_serializing_if = \"Option::is_none\"")
         },
     )
+}
+
+/// Whether a message has a `oneof`: no message of the vendor's API has one.
+fn has_choice(message: &MessageDescriptor) -> bool {
+    message.oneofs().any(|choice| !choice.is_synthetic())
 }
 
 fn is_foreign(message: &MessageDescriptor) -> bool {

@@ -13,7 +13,7 @@ use crate::operation::Operation;
 use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::upstream::{Upstream, UpstreamResponse};
 pub use read::BatchCoalescer;
-pub(crate) use read::BulkRead;
+pub(crate) use read::{BulkRead, read_batch};
 pub(crate) use stream::{StreamRequest, StreamResponse, serve_stream};
 
 /// The largest number of ids or updates in one request to the vendor: the vendor's

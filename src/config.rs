@@ -12,6 +12,7 @@ mod outbound;
 mod shutdown;
 mod target;
 mod tls;
+mod watch;
 
 use std::io::{self, IsTerminal};
 

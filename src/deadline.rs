@@ -117,6 +117,15 @@ fn requested_timeout(headers: &HeaderMap, margin: Duration) -> Option<Duration> 
 }
 
 impl Deadline {
+    /// The deadline of the gateway's own requests: none but the drain, and a limit for
+    /// each request from its permit on.
+    pub(crate) fn of_own_requests(limit: Duration, drain: Drain) -> Self {
+        Self {
+            batch_limit: Some(limit),
+            ..Self::after(NEVER, TimeLimit::Default(NEVER)).with_drain(drain)
+        }
+    }
+
     fn after(timeout: Duration, limit: TimeLimit) -> Self {
         Self {
             own: End::At(Instant::now() + timeout),

@@ -7,6 +7,7 @@ pub(crate) mod chain;
 mod code;
 mod details;
 mod expired;
+mod failure;
 mod message;
 mod outcome;
 mod reason;
@@ -16,17 +17,15 @@ mod text;
 
 use std::time::Duration;
 
-use http::HeaderValue;
-
 use crate::error::response::ErrorResponse;
 use crate::operation::Spec;
 pub use crate::operation::Violation;
-use crate::proto::v1::BulkWriteReport;
 pub use code::code_name;
 pub(crate) use code::is_server_fault;
 pub(crate) use details::correlation_id;
 pub use details::{CORRELATION_ID, MAX_STATUS_BYTES, PUSHBACK};
 pub use expired::{Expired, TimeLimit, Waiting};
+pub use failure::Failure;
 pub use outcome::{NotTried, UnknownOutcome, UnreadableBody};
 pub(crate) use reason::is_loggable;
 pub use reason::{DOMAIN, Reason, VENDOR_DOMAIN};
@@ -65,6 +64,27 @@ pub enum Error {
         this token's share of it; nothing was changed; try again after a delay"
     )]
     MemoryExhausted,
+    #[error("the gateway is at its limit of watches (--max-watches); try another replica")]
+    TooManyWatches,
+    #[error(
+        "the token already uses its share (25 %) of watches (--max-watches); watch more users in \
+        one call, or end other watches"
+    )]
+    TokenWatches,
+    #[error("{}", message::topic_rejected(.why.as_deref(), .permissions))]
+    TopicRejected {
+        why: Option<String>,
+        permissions: Vec<String>,
+    },
+    #[error("there are no notifications of changes: {0}")]
+    NotificationsUnavailable(String),
+    #[error("the vendor has revoked the token; watch again with another one")]
+    TokenRevoked,
+    #[error(
+        "the caller read nothing for {0:?} (--stream-idle-timeout); watch again, and read while \
+        the watch lasts"
+    )]
+    WatchIdle(Duration),
     /// A newer message needed the place or the memory of one that was arriving.
     #[error(
         "the request message was still arriving when newer ones needed its place; nothing was \
@@ -168,7 +188,7 @@ pub enum Error {
     UnsupportedEncoding(String),
     #[error(
         "there is no such RPC; the services are genesys.presence.v1.PresenceService, \
-        genesys.presence.v1.PresenceStreamService and \
+        genesys.presence.v1.PresenceStreamService, genesys.presence.v1.PresenceWatchService and \
         genesys.presence.v1.LegacyPresenceService; server reflection lists their RPCs"
     )]
     UnknownMethod,
@@ -195,31 +215,9 @@ pub enum Error {
     ShuttingDown,
 }
 
-/// An error together with the ids and reports that its status carries.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// Why the call failed.
-    pub error: Error,
-    /// The vendor's correlation id: from the header of its response, else from the
-    /// error body.
-    pub correlation_id: Option<HeaderValue>,
-    /// The outcome of each update of a failed bulk write.
-    pub report: Option<Box<BulkWriteReport>>,
-}
-
 impl From<Vec<Violation>> for Error {
     fn from(violations: Vec<Violation>) -> Self {
         Self::Invalid(violations)
-    }
-}
-
-impl<E: Into<Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self {
-            error: error.into(),
-            correlation_id: None,
-            report: None,
-        }
     }
 }
 
@@ -230,6 +228,8 @@ impl Error {
         match self {
             Self::Overloaded
             | Self::TooManyStreams
+            | Self::TooManyWatches
+            | Self::TokenWatches
             | Self::MemoryExhausted
             | Self::MessageEvicted
             | Self::TokenConcurrency

@@ -1,6 +1,7 @@
 //! The gRPC services. The build generates the handler of each unary RPC.
 
 mod streams;
+mod watch;
 
 use std::sync::Arc;
 
@@ -17,16 +18,25 @@ use crate::operation::Operation;
 use crate::proto::v1::*;
 use crate::rpc::{MAX_REQUEST, MAX_STREAM_MESSAGE};
 use crate::upstream::UpstreamResponse;
+use crate::watch::Watches;
 
 use legacy_presence_service_server::{LegacyPresenceService, LegacyPresenceServiceServer};
 use presence_service_server::{PresenceService, PresenceServiceServer};
 use presence_stream_service_server::PresenceStreamServiceServer;
+use presence_watch_service_server::PresenceWatchServiceServer;
 
 type GrpcResult<T> = Result<Response<T>, Status>;
 
 /// The services in front of one upstream. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Gateway(Arc<BulkContext>);
+pub struct Gateway(Arc<Upstreams>);
+
+/// What the services call.
+#[derive(Debug)]
+struct Upstreams {
+    bulk: BulkContext,
+    watches: Watches,
+}
 
 /// Implements the services for one call. tonic passes a handler only its request,
 /// so the services are built for each call, with its context. [`Gateway::call`]
@@ -42,10 +52,10 @@ struct Handler {
 include!(concat!(env!("OUT_DIR"), "/services.rs"));
 
 impl Gateway {
-    /// A gateway with this upstream.
+    /// A gateway with this upstream, and the watches of it.
     #[must_use]
-    pub fn new(context: BulkContext) -> Self {
-        Self(Arc::new(context))
+    pub fn new(bulk: BulkContext, watches: Watches) -> Self {
+        Self(Arc::new(Upstreams { bulk, watches }))
     }
 
     /// Serves a call that was admitted.
@@ -72,6 +82,9 @@ impl Gateway {
             legacy_presence_service_server::SERVICE_NAME => {
                 call!(LegacyPresenceServiceServer, MAX_REQUEST)
             }
+            presence_watch_service_server::SERVICE_NAME => {
+                call!(PresenceWatchServiceServer, MAX_REQUEST)
+            }
             _ => call!(PresenceStreamServiceServer, MAX_STREAM_MESSAGE),
         };
         async {
@@ -84,13 +97,13 @@ impl Gateway {
 impl Handler {
     /// Serves a call by one request upstream.
     async fn forward<O: Operation>(&self, request: O) -> GrpcResult<O::Response> {
-        let upstream = &self.gateway.0.upstream;
+        let upstream = &self.gateway.0.bulk.upstream;
         self.respond(self.context.forward(upstream, &request).await)
     }
 
     /// Serves a bulk call by as many requests upstream as it needs.
     async fn fan_out<O: Bulk>(&self, request: O) -> GrpcResult<O::Response> {
-        self.respond(request.fan_out(&self.context, &self.gateway.0).await)
+        self.respond(request.fan_out(&self.context, &self.gateway.0.bulk).await)
     }
 
     fn respond<T>(&self, result: Result<UpstreamResponse<T>, Failure>) -> GrpcResult<T> {

@@ -27,6 +27,7 @@ pub mod tls;
 pub mod token_key;
 pub mod upstream;
 mod user_agent;
+pub mod watch;
 
 pub use presence_gateway_args as args;
 #[cfg(feature = "sandbox")]

@@ -29,8 +29,10 @@ const BULK: &str = "allow_partial_results";
 pub struct Rpc {
     /// The full name: `genesys.presence.v1.PresenceService/GetUserPresence`.
     pub name: String,
-    /// Whether it streams, which is then in both directions.
+    /// Whether it streams: in both directions, or only responses if it is a watch.
     pub is_stream: bool,
+    /// Whether it is a watch: a message in, and a stream without an end out.
+    pub is_watch: bool,
     /// Whether its list is cut into batches, so that `--max-bulk-ids` limits it.
     pub is_bulk: bool,
     /// The repeated fields of its request.
@@ -54,7 +56,8 @@ impl Rpc {
             let rpcs = proto::methods().map(|method| {
                 let rpc = Rpc {
                     name: format!("{}/{}", method.parent_service().full_name(), method.name()),
-                    is_stream: method.is_client_streaming(),
+                    is_stream: method.is_client_streaming() || method.is_server_streaming(),
+                    is_watch: method.is_server_streaming() && !method.is_client_streaming(),
                     is_bulk: method.input().get_field_by_name(BULK).is_some(),
                     repeated: RepeatedFields::new(&method.input()),
                     drift: DriftSampler::default(),

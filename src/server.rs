@@ -50,8 +50,10 @@ pub use shutdown::ShutdownTimeouts;
 pub struct CallLimits {
     /// How much time a call has.
     pub deadlines: DeadlinePolicy,
-    /// How many calls are in flight at once.
+    /// How many calls are in flight at once, without watches.
     pub max_in_flight: usize,
+    /// How many watches are open at once.
+    pub max_watches: usize,
     /// How many ids or updates a bulk call may have.
     pub max_bulk_ids: usize,
     /// How many bytes messages and responses take together.
@@ -63,6 +65,7 @@ impl Default for CallLimits {
         Self {
             deadlines: DeadlinePolicy::default(),
             max_in_flight: 1024,
+            max_watches: 1024,
             max_bulk_ids: DEFAULT_MAX_BULK_IDS,
             message_memory: 256 << 20,
         }
@@ -106,13 +109,16 @@ impl Server {
         let concurrency = FairShare::new(limits.max_in_flight);
         let admitted = concurrency.clone();
         telemetry.observe_in_flight(move || admitted.held());
+        let watches = FairShare::new(limits.max_watches);
+        let open = watches.clone();
+        telemetry.observe_open_watches(move || open.held());
         let services = pipeline::stack(
             services,
             limits,
             token_hasher,
             drain.clone(),
             calls.clone(),
-            concurrency,
+            [concurrency, watches],
             telemetry,
         );
 

@@ -18,6 +18,7 @@ mod propagation;
 mod result;
 mod scrape;
 mod settings;
+mod watch;
 
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};
 pub use scrape::MetricsServer;
 pub use settings::{Destination, Protocol, Settings, Unsupported};
+pub use watch::WatchCounts;
+pub(crate) use watch::{ResyncReason, WatchHoldings};
 
 /// The handle through which calls record telemetry. Clones share the providers.
 #[derive(Debug, Clone, Default)]

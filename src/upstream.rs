@@ -18,6 +18,7 @@ mod response;
 mod retry;
 mod sender;
 pub(crate) mod singleflight;
+pub mod socket;
 mod tracked_body;
 
 use bytes::Bytes;
@@ -35,6 +36,9 @@ pub(crate) use queue_status::QueueStatus;
 use rate_limit::RateLimiter;
 use retry::Budget;
 use sender::Sender;
+use socket::SocketAddress;
+pub(crate) use socket::{ConnectError, ConnectErrorKind};
+pub(crate) use socket::{Socket, SocketMessage};
 
 /// The upstream API. Clones share everything.
 #[derive(Debug, Clone)]
@@ -150,6 +154,26 @@ impl Upstream {
         }
         let _invalidation = coalescer.invalidate_on_drop(context.caller.key());
         self.sender.send(request, context).await
+    }
+
+    /// Opens the WebSocket at this address of the vendor's.
+    ///
+    /// # Errors
+    ///
+    /// If the address is not in the region of the API or not safe, or the socket
+    /// cannot be opened.
+    pub(crate) async fn open_socket(&self, address: &str) -> Result<Socket, ConnectError> {
+        let address = SocketAddress::parse(address, &self.sender.endpoint);
+        let address = address.map_err(|why| ConnectError {
+            why,
+            kind: ConnectErrorKind::NotAllowed,
+        })?;
+        Socket::open(&address, &self.sender.clients).await
+    }
+
+    /// The requests that a token may start in a minute; 0 for no limit.
+    pub(crate) fn requests_per_minute(&self) -> usize {
+        self.sender.rate_limiter.limit()
     }
 
     /// Sends a request, and records its status in the queue for the calls that

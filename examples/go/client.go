@@ -83,6 +83,7 @@ func (b bearer) RequireTransportSecurity() bool { return !b.isPlaintext }
 type client struct {
 	presence pb.PresenceServiceClient
 	stream   pb.PresenceStreamServiceClient
+	watches  pb.PresenceWatchServiceClient
 	token    grpc.CallOption
 }
 
@@ -90,6 +91,7 @@ func newClient(to *connection, token string) *client {
 	return &client{
 		presence: pb.NewPresenceServiceClient(to),
 		stream:   pb.NewPresenceStreamServiceClient(to),
+		watches:  pb.NewPresenceWatchServiceClient(to),
 		token:    grpc.PerRPCCredentials(bearer{token, to.isPlaintext}),
 	}
 }

@@ -1,10 +1,13 @@
 // Calls the presence gateway with grpc-go. README.md shows how to run it.
 //
-//	go run . [ADDRESS [CA_FILE]]     # the token: PRESENCE_GATEWAY_TOKEN
+//	go run . [-watch] [ADDRESS [CA_FILE]]     # the token: PRESENCE_GATEWAY_TOKEN
+//
+// With -watch, it watches presences instead of making the other calls.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"time"
@@ -107,11 +110,13 @@ func run(ctx context.Context, c *client) error {
 
 func start() error {
 	address, caFile, token := "127.0.0.1:50051", "", "any"
-	if len(os.Args) > 1 {
-		address = os.Args[1]
+	isWatch := flag.Bool("watch", false, "watch presences")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		address = flag.Arg(0)
 	}
-	if len(os.Args) > 2 {
-		caFile = os.Args[2]
+	if flag.NArg() > 1 {
+		caFile = flag.Arg(1)
 	}
 	if value, ok := os.LookupEnv("PRESENCE_GATEWAY_TOKEN"); ok {
 		token = value
@@ -121,6 +126,9 @@ func start() error {
 		return err
 	}
 	defer opened.Close()
+	if *isWatch {
+		return runWatch(context.Background(), newClient(opened, token))
+	}
 	return run(context.Background(), newClient(opened, token))
 }
 

@@ -19,7 +19,7 @@ use crate::proto::v1::{
     GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
     GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
 };
-use crate::upstream::{ResponseHead, UpstreamResponse};
+use crate::upstream::{ResponseHead, Upstream, UpstreamResponse};
 pub(super) use assemble::{BatchResult, BulkResult, assemble};
 pub use coalesce::BatchCoalescer;
 use collect::{BatchOutcome, collect, correlation_id};
@@ -157,6 +157,28 @@ async fn read_bulk<O: BulkRead>(
         correlation_id,
         head: ResponseHead::default(),
     })
+}
+
+/// Reads the users of one batch; returns the presences that the vendor has, each with
+/// the id of the request.
+///
+/// # Errors
+///
+/// If the request fails.
+pub(crate) async fn read_batch<O: BulkRead>(
+    context: &CallContext,
+    upstream: &Upstream,
+    request: O,
+) -> Result<Vec<(String, UcUserPresence)>, Failure> {
+    let ids = request.ids().to_vec();
+    let response = context.forward(upstream, &request).await;
+    let presences = response.map(|response| response.map(O::presences));
+    let (presences, unmatched) = BatchResult::new(ids, presences).into_presences()?;
+    context
+        .request
+        .access_log
+        .add_unmatched_presences(unmatched);
+    Ok(presences)
 }
 
 /// Sends the batches of one call.

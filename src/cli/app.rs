@@ -4,7 +4,7 @@ use crate::bulk::{BatchCoalescer, BulkContext};
 use crate::config::{Limits, SharedBudget};
 use crate::grpc::Gateway;
 use crate::server::Server;
-use crate::telemetry::{BudgetDecisions, Telemetry};
+use crate::telemetry::{BudgetDecisions, Telemetry, WatchCounts};
 use crate::token_key::TokenHasher;
 use crate::upstream::Upstream;
 use crate::upstream::budget_store::BudgetStore;
@@ -12,6 +12,7 @@ use crate::upstream::client::{ClientOptions, RotatingClient};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::rate_limit::RateLimiter;
 use crate::upstream::regional::Regional;
+use crate::watch::Watches;
 
 /// Builds the gRPC server in front of the upstreams, without its ports. They share the
 /// client, and nothing that is kept for a token.
@@ -34,6 +35,8 @@ pub async fn server(
         }
         None => (None, TokenHasher::default()),
     };
+    let counts = WatchCounts::default();
+    telemetry.observe_watches(&counts);
     let clients = RotatingClient::new(upstreams.first(), client)?;
     let services = upstreams.map(|endpoint| {
         let mut rate_limiter = RateLimiter::new(limits.token_requests_per_minute);
@@ -44,11 +47,14 @@ pub async fn server(
         if limits.share_reads {
             upstream = upstream.with_coalesced_reads();
         }
-        let gateway = Gateway::new(BulkContext {
+        let concurrency = limits.bulk.concurrency;
+        let watches = Watches::new(upstream.clone(), limits.watch, concurrency, counts.clone());
+        let bulk = BulkContext {
             upstream,
             limits: limits.bulk,
             coalescer: limits.bulk_merge_window.map(BatchCoalescer::new),
-        });
+        };
+        let gateway = Gateway::new(bulk, watches);
         move |context, request| gateway.call(context, request)
     });
     let server = Server::new(services, limits.calls, token_hasher, telemetry).await;

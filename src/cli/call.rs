@@ -23,6 +23,7 @@ mod stream;
 mod template;
 mod tls;
 mod token;
+mod watch;
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -165,6 +166,9 @@ async fn send(call: PreparedCall) -> ExitCode {
             if method.is_client_streaming() {
                 let is_json = call.is_json;
                 return stream::run(client, &method, request, call.ids, deadline, is_json).await;
+            }
+            if method.is_server_streaming() {
+                return watch::run(client, &method, request, deadline, call.is_json).await;
             }
             unary(client, &method, request, deadline).await
         }

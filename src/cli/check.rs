@@ -11,7 +11,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::exit::{StartupError, warn};
 use super::misspelt;
-use crate::config::{Config, ListenAddress, SharedBudget, Target};
+use crate::config::{Config, Limits, ListenAddress, SharedBudget, Target};
 use crate::logging::LogFormat;
 use crate::server::Tls;
 use crate::telemetry::Destination;
@@ -20,6 +20,7 @@ use crate::upstream::budget_store;
 use crate::upstream::client::{ClientOptions, RotatingClient};
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::regional::Regional;
+use crate::watch::WatchMode;
 
 /// Prints what a configuration means, and warns of what is most likely a mistake.
 ///
@@ -193,6 +194,7 @@ impl Summary {
             "streams",
             format_args!("{} idle", text(limits.bulk.stream_idle)),
         );
+        self.add("watches", watches(limits));
         let requests = match limits.token_requests_per_minute {
             0 => "no limit".to_owned(),
             requests => format!("{requests} a minute for each token"),
@@ -253,6 +255,23 @@ impl Summary {
         }
         out.flush()
     }
+}
+
+/// What the settings of watches mean.
+fn watches(limits: &Limits) -> String {
+    let (watch, open) = (&limits.watch, limits.calls.max_watches);
+    let poll = text(watch.poll_interval);
+    let learn = match watch.mode {
+        WatchMode::Auto => format!(
+            "by {} channels for each token, or a read every {poll}",
+            watch.channels
+        ),
+        WatchMode::Poll => format!("by a read every {poll}"),
+    };
+    format!(
+        "{open} at once, {learn}; a message at least every {}",
+        text(watch.heartbeat)
+    )
 }
 
 fn text(duration: Duration) -> String {

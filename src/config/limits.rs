@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::watch::WatchArgs;
 use crate::args::{ConfigErrors, parse_bool, parse_duration, parse_number, parse_size};
 use crate::bulk::BulkLimits;
 use crate::deadline::DeadlinePolicy;
 use crate::server::CallLimits;
+use crate::watch::WatchLimits;
 
 /// The flags, as given.
 #[derive(Debug, Clone, Args)]
@@ -77,6 +79,9 @@ pub(super) struct LimitsArgs {
     #[arg(default_value_t = format!("{}MiB", CallLimits::default().message_memory >> 20))]
     #[arg(help_heading = "Concurrency and memory", hide_short_help = true)]
     message_memory: String,
+
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 /// A default as a flag is given it.
@@ -91,6 +96,8 @@ pub struct Limits {
     pub calls: CallLimits,
     /// The limits of a bulk call.
     pub bulk: BulkLimits,
+    /// The settings of watches.
+    pub watch: WatchLimits,
     /// The requests per token and minute; 0 for no limit.
     pub token_requests_per_minute: usize,
     /// Whether identical concurrent reads of one token are one request.
@@ -104,6 +111,7 @@ impl Default for Limits {
         Self {
             calls: CallLimits::default(),
             bulk: BulkLimits::default(),
+            watch: WatchLimits::default(),
             // The vendor's own limit.
             token_requests_per_minute: 300,
             share_reads: true,
@@ -146,6 +154,8 @@ impl LimitsArgs {
             parse_merge_window,
         );
         let message_memory = errors.parse("message-memory", &self.message_memory, parse_memory);
+        let watch = self.watch.parse(max, errors);
+        let (max_watches, watch) = watch?;
         Some(Limits {
             calls: CallLimits {
                 deadlines: DeadlinePolicy {
@@ -153,6 +163,7 @@ impl LimitsArgs {
                     max: max?,
                 },
                 max_in_flight: max_in_flight?,
+                max_watches,
                 max_bulk_ids: max_ids?,
                 message_memory: message_memory?,
             },
@@ -161,6 +172,7 @@ impl LimitsArgs {
                 concurrency: concurrency?,
                 stream_idle: stream_idle?,
             },
+            watch,
             token_requests_per_minute: token_requests?,
             share_reads: share_reads?,
             bulk_merge_window: merge_window?,

@@ -90,6 +90,19 @@ pub(super) fn unreadable(spec: &Spec, http_status: Option<u16>, what: &Unreadabl
     }
 }
 
+/// A topic that the vendor rejects.
+pub(super) fn topic_rejected(why: Option<&str>, permissions: &[String]) -> String {
+    let why = why
+        .filter(|why| !why.is_empty())
+        .map(|why| format!(": {why}"));
+    let needed = match permissions {
+        [] => String::new(),
+        permissions => format!(" (it needs {})", permissions.join(", ")),
+    };
+    let why = why.unwrap_or_default();
+    format!("the presence API does not notify the token of this user{why}{needed}")
+}
+
 /// The upstream's message, followed by the permissions that may be missing.
 pub(super) fn with_permissions(spec: &Spec, response: &ErrorResponse) -> String {
     let message = upstream_message(response);

@@ -50,6 +50,12 @@ reasons! {
     TokenQuota = "TOKEN_QUOTA_EXHAUSTED",
     /// The token uses its share of concurrent calls; nothing was sent.
     TokenOverloaded = "TOKEN_OVERLOADED",
+    /// The vendor has revoked the token of a watch.
+    TokenRevoked = "TOKEN_REVOKED",
+    /// The vendor does not notify the token of changes of a user.
+    TopicRejected = "TOPIC_REJECTED",
+    /// A watch is not live.
+    NotificationsUnavailable = "NOTIFICATIONS_UNAVAILABLE",
     /// The deadline passed; nothing was changed.
     DeadlineExceeded = "DEADLINE_EXCEEDED",
     /// The upstream cannot be connected to; nothing was sent.

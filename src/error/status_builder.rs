@@ -33,6 +33,9 @@ pub const CUT_BY_SHUTDOWN: &str = "cut by shutdown";
 /// The subject of a `QuotaFailure`: whose limit was reached.
 const TOKEN: &str = "the caller's token";
 
+/// The code and the reason of a deadline that passed.
+const EXPIRED: (Code, Reason) = (Code::DeadlineExceeded, Reason::DeadlineExceeded);
+
 /// A status under construction.
 pub(super) struct StatusBuilder {
     pub code: Code,
@@ -67,28 +70,35 @@ impl StatusBuilder {
             }
             Error::Overloaded
             | Error::TooManyStreams
+            | Error::TooManyWatches
             | Error::MemoryExhausted
             | Error::MessageEvicted => (Code::Unavailable, Reason::Overloaded),
             Error::RateLimited { delay, refused } => {
-                status.limits.violations.push(quota_failure::Violation {
-                    subject: TOKEN.to_owned(),
-                    description: message::exceeded_limit(delay, refused),
-                    ..Default::default()
-                });
+                status.add_exceeded(message::exceeded_limit(delay, refused));
                 (Code::ResourceExhausted, Reason::TokenQuota)
             }
             Error::Draining | Error::StreamEnding | Error::ShuttingDown => {
                 (Code::Unavailable, Reason::ShuttingDown)
             }
-            Error::TokenConcurrency => (Code::ResourceExhausted, Reason::TokenOverloaded),
-            Error::StreamIdle(_) | Error::StreamUnused(_) => (Code::Aborted, Reason::StreamIdle),
+            Error::TokenConcurrency | Error::TokenWatches => {
+                (Code::ResourceExhausted, Reason::TokenOverloaded)
+            }
+            Error::TopicRejected { permissions, .. } => {
+                status.add_permissions(&permissions);
+                (Code::PermissionDenied, Reason::TopicRejected)
+            }
+            Error::NotificationsUnavailable(_) => {
+                (Code::Unavailable, Reason::NotificationsUnavailable)
+            }
+            Error::TokenRevoked => (Code::Unauthenticated, Reason::TokenRevoked),
+            Error::StreamIdle(_) | Error::StreamUnused(_) | Error::WatchIdle(_) => {
+                (Code::Aborted, Reason::StreamIdle)
+            }
             Error::DeadlineExceeded(expired) => {
                 status.add_limit(expired);
-                (Code::DeadlineExceeded, Reason::DeadlineExceeded)
+                EXPIRED
             }
-            Error::BatchExpired(_) | Error::MessageLate(_) => {
-                (Code::DeadlineExceeded, Reason::DeadlineExceeded)
-            }
+            Error::BatchExpired(_) | Error::MessageLate(_) => EXPIRED,
             Error::Unreachable(_) | Error::ProxyRefused(_) => {
                 (Code::Unavailable, Reason::UpstreamUnreachable)
             }
@@ -151,6 +161,22 @@ impl StatusBuilder {
     fn add_limit(&mut self, expired: Expired) {
         if expired.limit == TimeLimit::Drain {
             self.add(DEADLINE, CUT_BY_SHUTDOWN);
+        }
+    }
+
+    /// Adds the limit of the token that was exceeded.
+    fn add_exceeded(&mut self, description: String) {
+        self.limits.violations.push(quota_failure::Violation {
+            subject: TOKEN.to_owned(),
+            description,
+            ..Default::default()
+        });
+    }
+
+    /// Adds the permissions that the vendor misses, where it names them.
+    fn add_permissions(&mut self, permissions: &[String]) {
+        if !permissions.is_empty() {
+            self.add("required_permissions", permissions.join(","));
         }
     }
 

@@ -61,12 +61,13 @@ impl Handler {
             let request = request.map(Into::into);
             request.map_err(|status| unreadable(&status))
         });
-        let (context, bulk) = (self.context.clone(), Arc::clone(&self.gateway.0));
+        let (context, gateway) = (self.context.clone(), Arc::clone(&self.gateway.0));
         // One message is being sent while the next one is made.
         let (results, mut sent) = mpsc::channel(1);
         let (end, mut ended) = mpsc::channel(1);
         let driver = async move {
-            let read = bulk::serve_stream::<O>(&context, &bulk, requests, &results).await;
+            let bulk = &gateway.bulk;
+            let read = bulk::serve_stream::<O>(&context, bulk, requests, &results).await;
             let write_timeout = match read {
                 Ok(()) => {
                     context.request.access_log.finish(Code::Ok, None);

@@ -24,7 +24,8 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     })
 }
 
-fn parse(text: &str) -> Option<prost_types::Timestamp> {
+/// Parses a date as [`deserialize`] does.
+pub(crate) fn parse(text: &str) -> Option<prost_types::Timestamp> {
     let since = since_epoch(text).or_else(|| since_epoch(&with_nanoseconds(text)?))?;
     // Protobuf counts the fraction upwards, also before 1970.
     let seconds = since.as_secs() - i64::from(since.subsec_nanos() < 0);

@@ -67,6 +67,8 @@ struct Pipeline<S> {
     request_bodies: RequestBodies,
     /// The concurrent calls, a quarter of them for one token.
     concurrency: FairShare<TokenKey>,
+    /// The open watches, which have places of their own: they last for hours.
+    watches: FairShare<TokenKey>,
     memory: MemoryLimit,
     services: Regional<S>,
 }
@@ -89,7 +91,7 @@ pub(super) fn stack<S, F>(
     token_hasher: TokenHasher,
     drain: Drain,
     in_flight: InFlight,
-    concurrency: FairShare<TokenKey>,
+    [concurrency, watches]: [FairShare<TokenKey>; 2],
     telemetry: Telemetry,
 ) -> Router
 where
@@ -110,6 +112,7 @@ where
             Some(memory.clone()),
         ),
         concurrency,
+        watches,
         memory,
         services,
     });
@@ -174,10 +177,10 @@ where
         compression::negotiate(request.headers_mut());
         let mut size = 0;
         // The service reads the messages of a stream, and charges them.
-        if !call.rpc.is_stream {
+        if !call.rpc.is_stream || call.rpc.is_watch {
             // Rejects a call that would get no permit now, before its message is
             // read.
-            drop(self.permit(&caller)?);
+            drop(self.permit(call.rpc, &caller)?);
             let body = std::mem::take(request.body_mut());
             let message = self.request_bodies.read(body).await?;
             let message = compression::decompress(request.headers_mut(), message)?;
@@ -185,7 +188,7 @@ where
             size = message.len();
             *request.body_mut() = Body::from(message);
         }
-        let (permit, memory) = self.admit(&caller, size)?;
+        let (permit, memory) = self.admit(call.rpc, &caller, size)?;
         let context = CallContext {
             rpc: call.rpc,
             request: RequestContext {
@@ -213,20 +216,28 @@ where
     /// Takes a permit, and the memory of a message of this size, without waiting.
     fn admit(
         &self,
+        rpc: &Rpc,
         caller: &Caller,
         size: usize,
     ) -> Result<(ConcurrencyPermit, MemoryLease), Error> {
-        let permit = self.permit(caller)?;
+        let permit = self.permit(rpc, caller)?;
         let lease = self.memory.lease(Some(caller.key()));
         lease.reserve(size).map_err(|_| Error::MemoryExhausted)?;
         Ok((permit, lease))
     }
 
-    fn permit(&self, caller: &Caller) -> Result<ConcurrencyPermit, Error> {
-        let permit = self.concurrency.acquire(Some(caller.key()), 1);
-        permit.map_err(|exceeded| match exceeded {
-            Exceeded::Total => Error::Overloaded,
-            Exceeded::Share => Error::TokenConcurrency,
+    fn permit(&self, rpc: &Rpc, caller: &Caller) -> Result<ConcurrencyPermit, Error> {
+        let places = if rpc.is_watch {
+            &self.watches
+        } else {
+            &self.concurrency
+        };
+        let permit = places.acquire(Some(caller.key()), 1);
+        permit.map_err(|exceeded| match (exceeded, rpc.is_watch) {
+            (Exceeded::Total, false) => Error::Overloaded,
+            (Exceeded::Share, false) => Error::TokenConcurrency,
+            (Exceeded::Total, true) => Error::TooManyWatches,
+            (Exceeded::Share, true) => Error::TokenWatches,
         })
     }
 }

@@ -36,6 +36,12 @@ pub(super) fn error_type(error: &Error) -> &'static str {
         | Error::RegionNotServed { .. }
         | Error::Overloaded
         | Error::TooManyStreams
+        | Error::TooManyWatches
+        | Error::TokenWatches
+        | Error::TopicRejected { .. }
+        | Error::NotificationsUnavailable(_)
+        | Error::TokenRevoked
+        | Error::WatchIdle(_)
         | Error::MemoryExhausted
         | Error::MessageEvicted
         | Error::TokenConcurrency

@@ -65,6 +65,7 @@ pub(super) struct Metrics {
     bulk_batches: Histogram<u64>,
     bulk_ids: Histogram<u64>,
     pub(super) unknown_fields: Counter<u64>,
+    pub(super) watch_lag: Histogram<f64>,
 }
 
 impl Metrics {
@@ -142,6 +143,10 @@ impl Metrics {
                 "Ids or updates of a bulk call.",
                 "{id}",
                 &IDS,
+            ),
+            watch_lag: seconds(
+                "presence_gateway.watch.lag",
+                "Time from the vendor's date of a change to its message to the caller.",
             ),
             unknown_fields: counter(
                 "presence_gateway.vendor.unknown_fields",

@@ -107,6 +107,11 @@ impl RotatingClient {
         })
     }
 
+    /// The TLS settings of connections to the upstream.
+    pub(super) fn tls(&self) -> Arc<ClientConfig> {
+        Arc::new(self.settings.tls.clone())
+    }
+
     /// The proxy that all requests go through.
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.settings.proxy.as_ref()

@@ -119,7 +119,11 @@ fn not_a_url(raw: &str) -> String {
 
 /// Whether a URL's host is this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
+    is_loopback_host(url.host_str().unwrap_or_default())
+}
+
+/// Whether a host, as it stands in a URL, is this machine.
+pub(super) fn is_loopback_host(host: &str) -> bool {
     let address = host
         .trim_start_matches('[')
         .trim_end_matches(']')

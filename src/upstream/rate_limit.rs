@@ -103,6 +103,11 @@ impl RateLimiter {
         })
     }
 
+    /// The requests of a token in any minute; 0 for no limit.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Whether there is a limit at all.
     pub(crate) fn is_enabled(&self) -> bool {
         self.limit > 0

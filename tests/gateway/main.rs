@@ -35,3 +35,5 @@ mod support;
 mod telemetry;
 /// TLS and proxies, towards callers and the vendor.
 mod tls;
+/// Presences as they change.
+mod watch;

@@ -13,6 +13,7 @@ pub mod log;
 pub mod process;
 pub mod raw_http;
 mod rpc;
+pub mod sandbox;
 pub mod scenario;
 pub mod serve_flags;
 mod status;
@@ -20,6 +21,7 @@ pub mod stream_caller;
 pub mod telemetry;
 mod vendor;
 pub mod vendor_api;
+pub mod watch_caller;
 
 pub use gateway::{Gateway, JsonResponse, Limits, NO_RETRIES};
 pub use rpc::{all_methods, encode, method, methods, minimal_request, path};

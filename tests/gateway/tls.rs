@@ -8,7 +8,7 @@ mod reload;
 mod resumption;
 mod served;
 mod throttled;
-mod upstream;
+pub mod upstream;
 
 use std::sync::Arc;
 

@@ -86,6 +86,20 @@ impl BatchResult {
         }
         batch
     }
+
+    /// The presences with their ids, and how many match none.
+    ///
+    /// # Errors
+    ///
+    /// If the batch failed.
+    pub(super) fn into_presences(self) -> Result<(Vec<(String, UcUserPresence)>, usize), Failure> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let presences = self.ids.into_iter().zip(self.presences);
+        let presences = presences.filter_map(|(id, presence)| Some((id, presence?)));
+        Ok((presences.collect(), self.unmatched.len()))
+    }
 }
 
 /// Assembles all batches, given in their order.

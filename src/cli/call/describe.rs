@@ -27,17 +27,18 @@ pub(super) fn describe(rpc: &MethodDescriptor) -> String {
     let spec = SPECS.iter().find(|spec| spec.name == rpc.name()).copied();
     let rest = match spec {
         Some(spec) => format!(", {} {}", spec.method, spec.template),
-        None => ", for each batch of ids".to_owned(),
+        None if rpc.is_client_streaming() => ", for each batch of ids".to_owned(),
+        None => ", and the Notifications API".to_owned(),
     };
     let mark = if is_deprecated(rpc) {
         ", deprecated"
     } else {
         ""
     };
-    let streams = if rpc.is_client_streaming() {
-        "both ways: ids in, by --ids FILE; a message for each batch out"
-    } else {
-        "no"
+    let streams = match (rpc.is_client_streaming(), rpc.is_server_streaming()) {
+        (true, _) => "both ways: ids in, by --ids FILE; a message for each batch out",
+        (false, true) => "out: a message for each change, until Ctrl-C",
+        (false, false) => "no",
     };
     let service = rpc.parent_service();
     let mut text = format!("{}, an RPC of {}{mark}\n", rpc.name(), service.name());

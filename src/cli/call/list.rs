@@ -42,7 +42,7 @@ pub(super) fn json() -> String {
             "summary": comment.text.first(),
             "permissions": comment.permissions,
             "deprecated": is_deprecated(&rpc),
-            "stream": rpc.is_client_streaming(),
+            "stream": is_stream(&rpc),
         })
     };
     let rpcs: Vec<_> = proto::methods().map(rpc).collect();
@@ -53,12 +53,17 @@ pub(super) fn json() -> String {
 fn line(rpc: &MethodDescriptor) -> String {
     let comment = RpcComment::new(rpc);
     let summary = comment.text.first().map_or("", String::as_str);
-    let mark = match (is_deprecated(rpc), rpc.is_client_streaming()) {
+    let mark = match (is_deprecated(rpc), is_stream(rpc)) {
         (true, _) => "[deprecated] ",
         (_, true) => "[stream] ",
         _ => "",
     };
     format!("{mark}{summary}")
+}
+
+/// Whether an RPC is a stream of ids, or a watch.
+fn is_stream(rpc: &MethodDescriptor) -> bool {
+    rpc.is_client_streaming() || rpc.is_server_streaming()
 }
 
 /// Whether the vendor deprecates an RPC.

@@ -52,7 +52,8 @@ impl PreparedCall {
         let timeout = given.map(|raw| errors.parse("deadline", raw, parse_deadline));
         match (call, gateway, token) {
             (Some((method, message, ids)), Some(gateway), Some(token)) if errors.count() == 0 => {
-                let default = (!method.is_client_streaming()).then_some(DEFAULT_DEADLINE);
+                let is_stream = method.is_client_streaming() || method.is_server_streaming();
+                let default = (!is_stream).then_some(DEFAULT_DEADLINE);
                 let mut request = Request::new(message);
                 request.metadata_mut().insert("authorization", token);
                 if let Some(region) = region.flatten() {

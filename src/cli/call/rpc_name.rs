@@ -17,7 +17,7 @@ pub(in crate::cli) fn find(name: &str) -> Result<MethodDescriptor, String> {
     // although only underscores distinguish it from `GetPresenceDefinition`.
     let by_operation =
         |method: &MethodDescriptor| RpcComment::new(method).operation == rpc && rpc.contains('_');
-    let operation = proto::methods().filter(|method| !method.is_client_streaming());
+    let operation = proto::methods().filter(|method| !method.is_server_streaming());
     let operation = operation.into_iter().find(by_operation);
     let found =
         operation.or_else(|| proto::methods().find(|method| plain(method.name()) == wanted));
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn every_operation_of_the_vendor_leads_to_its_rpc() {
-        for rpc in proto::methods().filter(|rpc| !rpc.is_client_streaming()) {
+        for rpc in proto::methods().filter(|rpc| !rpc.is_server_streaming()) {
             let operation = RpcComment::new(&rpc).operation;
             assert_eq!(find(&operation).as_ref(), Ok(&rpc), "{operation}");
         }

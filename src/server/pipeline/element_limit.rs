@@ -21,7 +21,7 @@ pub(super) fn check(rpc: &Rpc, message: &[u8], max_bulk_ids: usize) -> Result<()
     let Some((field, count)) = rpc.repeated.largest(message) else {
         return Ok(());
     };
-    let (max, setting, advice) = if rpc.is_bulk {
+    let (max, setting, advice) = if rpc.is_bulk || rpc.is_watch {
         let setting = " (the gateway's --max-bulk-ids)";
         (max_bulk_ids, setting, "; make several calls")
     } else {

@@ -59,7 +59,7 @@ where
         TokenHasher::default(),
         Drain::default(),
         InFlight::default(),
-        concurrency,
+        [concurrency.clone(), concurrency],
         Telemetry::default(),
     )
 }

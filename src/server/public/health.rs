@@ -10,15 +10,17 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::proto::v1::{
     legacy_presence_service_server, presence_service_server, presence_stream_service_server,
+    presence_watch_service_server,
 };
 
 /// The names whose status is that of calls: the gateway as a whole, and each of
 /// its services.
-const FOR_CALLS: [&str; 5] = [
+const FOR_CALLS: [&str; 6] = [
     "",
     "readiness",
     presence_service_server::SERVICE_NAME,
     presence_stream_service_server::SERVICE_NAME,
+    presence_watch_service_server::SERVICE_NAME,
     legacy_presence_service_server::SERVICE_NAME,
 ];
 

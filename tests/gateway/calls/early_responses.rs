@@ -52,7 +52,7 @@ impl EarlyCalls {
 /// Makes [`CALLS`] times [`ROUNDS`] such calls on one connection, each of which
 /// sends more after its response, and asserts that a concurrent write on the
 /// connection succeeds.
-async fn assert_connection_survives(early: EarlyCalls) {
+async fn assert_connection_survives(early: &EarlyCalls) {
     let (arrive, mut arrived) = mpsc::unbounded_channel();
     let gate = Arc::new(Semaphore::new(0));
     let vendor_gate = Arc::clone(&gate);
@@ -137,12 +137,12 @@ fn reject_goaway(frame: &Frame) -> &Frame {
 
 #[tokio::test]
 async fn calls_without_a_token_keep_the_connection() {
-    assert_connection_survives(EarlyCalls::new(READ, &[GRPC])).await;
+    assert_connection_survives(&EarlyCalls::new(READ, &[GRPC])).await;
 }
 
 #[tokio::test]
 async fn calls_with_a_malformed_token_keep_the_connection() {
-    assert_connection_survives(EarlyCalls::new(
+    assert_connection_survives(&EarlyCalls::new(
         READ,
         &[GRPC, ("authorization", "Basic dTpw")],
     ))
@@ -152,18 +152,18 @@ async fn calls_with_a_malformed_token_keep_the_connection() {
 #[tokio::test]
 async fn calls_of_an_unknown_method_keep_the_connection() {
     let unknown = "/genesys.presence.v1.PresenceService/GetNothing";
-    assert_connection_survives(EarlyCalls::new(unknown, &[GRPC, TOKEN])).await;
-    assert_connection_survives(EarlyCalls::new("/no.such.Service/Rpc", &[GRPC, TOKEN])).await;
+    assert_connection_survives(&EarlyCalls::new(unknown, &[GRPC, TOKEN])).await;
+    assert_connection_survives(&EarlyCalls::new("/no.such.Service/Rpc", &[GRPC, TOKEN])).await;
 }
 
 #[tokio::test]
 async fn calls_that_are_not_grpc_keep_the_connection() {
-    assert_connection_survives(EarlyCalls::new(READ, &[("content-type", "text/plain")])).await;
+    assert_connection_survives(&EarlyCalls::new(READ, &[("content-type", "text/plain")])).await;
 }
 
 #[tokio::test]
 async fn calls_with_a_too_large_message_keep_the_connection() {
-    assert_connection_survives(EarlyCalls {
+    assert_connection_survives(&EarlyCalls {
         message_start: &[0, 0xff, 0xff, 0xff, 0xff],
         ..EarlyCalls::new(READ, &[GRPC, TOKEN])
     })
@@ -172,12 +172,12 @@ async fn calls_with_a_too_large_message_keep_the_connection() {
 
 #[tokio::test]
 async fn calls_that_expire_before_their_message_arrives_keep_the_connection() {
-    assert_connection_survives(EarlyCalls::new(READ, &[GRPC, TOKEN, SHORT])).await;
+    assert_connection_survives(&EarlyCalls::new(READ, &[GRPC, TOKEN, SHORT])).await;
 }
 
 #[tokio::test]
 async fn calls_over_the_concurrency_limit_keep_the_connection() {
-    assert_connection_survives(EarlyCalls {
+    assert_connection_survives(&EarlyCalls {
         limits: Limits {
             // The write holds the only permit.
             max_in_flight: 1,
@@ -190,7 +190,7 @@ async fn calls_over_the_concurrency_limit_keep_the_connection() {
 
 #[tokio::test]
 async fn evicted_messages_keep_the_connection() {
-    assert_connection_survives(EarlyCalls {
+    assert_connection_survives(&EarlyCalls {
         limits: Limits {
             // Also bounds the messages that are arriving: the gateway evicts the oldest.
             max_in_flight: 8,
@@ -205,13 +205,13 @@ async fn evicted_messages_keep_the_connection() {
 
 #[tokio::test]
 async fn expired_streams_of_ids_keep_the_connection() {
-    assert_connection_survives(EarlyCalls::new(STREAM, &[GRPC, TOKEN, SHORT])).await;
+    assert_connection_survives(&EarlyCalls::new(STREAM, &[GRPC, TOKEN, SHORT])).await;
 }
 
 #[tokio::test]
 async fn health_checks_with_a_too_large_message_keep_the_connection() {
     let check = "/grpc.health.v1.Health/Check";
-    assert_connection_survives(EarlyCalls {
+    assert_connection_survives(&EarlyCalls {
         message_start: &[0, 0xff, 0xff, 0xff, 0xff],
         ..EarlyCalls::new(check, &[GRPC])
     })

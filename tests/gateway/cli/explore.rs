@@ -21,6 +21,7 @@ fn all_rpcs_are_listed_by_service_with_a_line_each() {
     for (service, mark) in [
         ("PresenceService", ""),
         ("PresenceStreamService", "[stream] "),
+        ("PresenceWatchService", "[stream] "),
         ("LegacyPresenceService", "[deprecated] "),
     ] {
         let text = services.next().unwrap();
@@ -128,8 +129,15 @@ fn each_example_works_as_pasted() {
             assert!(text.contains("replace <id> by an id"), "{text}");
             continue;
         }
+        let is_watch = rpc.is_server_streaming() && !rpc.is_client_streaming();
+        // A watch lasts as long as somebody reads its lines.
+        let command = if is_watch {
+            format!("{example} | head -n 1")
+        } else {
+            example.to_owned()
+        };
         let output = Command::new("sh")
-            .args(["-c", example])
+            .args(["-c", &command])
             .env("PATH", &path)
             .env("PRESENCE_GATEWAY_ADDRESS", &sandbox.address)
             .output()

@@ -68,19 +68,29 @@ fn generate(_: &str) -> String {
 fn section(rpc: &MethodDescriptor, example: &str) -> String {
     let comment = RpcComment::new(rpc);
     let result = comment.result.as_deref();
-    let result = result.unwrap_or("one message for each batch.");
-    let (request, stream, path, errors) = if rpc.is_client_streaming() {
+    let is_watch = is_watch(rpc);
+    let result = result.unwrap_or(if is_watch {
+        "one message for each change."
+    } else {
+        "one message for each batch."
+    });
+    let request_line;
+    let (request, stream, path, errors) = if is_watch {
         let errors = "INVALID_ARGUMENT, ABORTED (`STREAM_IDLE`)".to_owned();
         (
-            "for each batch".to_owned(),
+            "and the Notifications API",
             "stream of ",
             String::new(),
             errors,
         )
+    } else if rpc.is_client_streaming() {
+        let errors = "INVALID_ARGUMENT, ABORTED (`STREAM_IDLE`)".to_owned();
+        ("for each batch", "stream of ", String::new(), errors)
     } else {
         let (verb, path, _) = http(rpc);
         let errors = errors(rpc, &verb, &path);
-        (format!("`{verb} {path}`"), "", path, errors)
+        request_line = format!("`{verb} {path}`");
+        (request_line.as_str(), "", path, errors)
     };
     let response = match rpc.output() {
         output if output.fields().len() == 0 => "empty.".to_owned(),
@@ -143,6 +153,11 @@ fn retries(rpc: &MethodDescriptor) -> &'static str {
     }
 }
 
+/// Whether an RPC returns a stream, and takes none.
+fn is_watch(rpc: &MethodDescriptor) -> bool {
+    rpc.is_server_streaming() && !rpc.is_client_streaming()
+}
+
 fn is_bulk(rpc: &MethodDescriptor) -> bool {
     Rpc::find(&path(rpc)).unwrap().is_bulk
 }
@@ -156,7 +171,7 @@ fn limit(rpc: &MethodDescriptor) -> String {
             "{elements} and {} KiB in each message.\n",
             MAX_STREAM_MESSAGE >> 10
         ),
-        false if is_bulk(rpc) => format!("{elements}.\n"),
+        false if is_bulk(rpc) || is_watch(rpc) => format!("{elements}.\n"),
         false => String::new(),
     }
 }

@@ -124,6 +124,15 @@ fn examples() -> Vec<Error> {
         },
         Error::Overloaded,
         Error::TooManyStreams,
+        Error::TooManyWatches,
+        Error::TokenWatches,
+        Error::TopicRejected {
+            why: None,
+            permissions: Vec::new(),
+        },
+        Error::NotificationsUnavailable(text()),
+        Error::TokenRevoked,
+        Error::WatchIdle(moment),
         Error::MemoryExhausted,
         Error::MessageEvicted,
         Error::RateLimited {

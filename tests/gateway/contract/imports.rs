@@ -9,7 +9,7 @@ const ARCHITECTURE: &str = include_str!("../../../ARCHITECTURE.md");
 
 /// The modules, by level: level 1 first. A module is a file of `src/` with its folder.
 /// Modules of one level do not import each other.
-const LEVELS: [&[&str]; 14] = [
+const LEVELS: [&[&str]; 15] = [
     &[
         "args",
         "jitter",
@@ -30,6 +30,7 @@ const LEVELS: [&[&str]; 14] = [
     &["rpc", "upstream"],
     &["context"],
     &["bulk"],
+    &["watch"],
     &["grpc"],
     &["server"],
     &["config"],

@@ -8,7 +8,7 @@ const DOCS: &str = include_str!("../../../docs/configuration.md");
 
 /// Constants that limit nothing visible to a caller or an operator. An entry that
 /// ends with `::` covers its whole module.
-const OTHERS: [&str; 20] = [
+const OTHERS: [&str; 23] = [
     // Constants of the subcommand `call`, which `call --help` documents.
     "cli::call::",
     // The ranges and defaults of settings, which `--help` documents.
@@ -31,6 +31,9 @@ const OTHERS: [&str; 20] = [
     "telemetry::call::MIN_WAIT",
     "tls::pem::PIPE_INTERVAL",
     "upstream::body::PREALLOCATION",
+    "upstream::socket::MAX_WRITE_BUFFER",
+    "upstream::socket::READ_BUFFER",
+    "watch::plan::IDLE",
     "upstream::rate_limit::throttle::ROUNDING",
     "upstream::rate_limit::window::FIRST_SWEEP",
 ];

@@ -258,6 +258,7 @@ async fn each_version_lists_both_versions() {
             "genesys.presence.v1.LegacyPresenceService",
             "genesys.presence.v1.PresenceService",
             "genesys.presence.v1.PresenceStreamService",
+            "genesys.presence.v1.PresenceWatchService",
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
             "grpc.reflection.v1alpha.ServerReflection",

@@ -16,6 +16,7 @@ use presence_gateway::upstream::client::ClientOptions;
 use presence_gateway::upstream::endpoint::Endpoint;
 use presence_gateway::upstream::region::Region;
 use presence_gateway::upstream::regional::Regional;
+use presence_gateway::watch::WatchLimits;
 use prost_reflect::{DynamicMessage, SerializeOptions};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -37,6 +38,8 @@ pub struct Limits {
     pub max_ids: usize,
     pub concurrency: usize,
     pub max_in_flight: usize,
+    pub max_watches: usize,
+    pub watch: WatchLimits,
     /// The memory limit for the messages and responses of all calls, in bytes.
     pub message_memory: usize,
     /// Requests per minute and token; 0 for no limit.
@@ -58,6 +61,8 @@ impl Default for Limits {
             max_ids: bulk.max_ids,
             concurrency: bulk.concurrency,
             max_in_flight: calls.max_in_flight,
+            max_watches: calls.max_watches,
+            watch: WatchLimits::default(),
             message_memory: calls.message_memory,
             token_requests: 0,
             default_deadline: calls.deadlines.default,
@@ -145,6 +150,7 @@ impl Gateway {
                     max: limits.max_deadline,
                 },
                 max_in_flight: limits.max_in_flight,
+                max_watches: limits.max_watches,
                 max_bulk_ids: limits.max_ids,
                 message_memory: limits.message_memory,
             },
@@ -153,6 +159,7 @@ impl Gateway {
                 concurrency: limits.concurrency,
                 stream_idle: limits.stream_idle,
             },
+            watch: limits.watch,
             token_requests_per_minute: limits.token_requests,
             share_reads: limits.share_reads,
             bulk_merge_window: limits.merge_window,

@@ -5,10 +5,10 @@ use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MethodDescriptor};
 use serde_json::{Value, json};
 
-/// The RPCs that map to a vendor operation: all but the streams.
+/// The RPCs that map to a vendor operation: all but the streams and the watch.
 pub fn methods() -> Vec<MethodDescriptor> {
     let all = all_methods().into_iter();
-    all.filter(|method| !method.is_client_streaming()).collect()
+    all.filter(|method| !method.is_server_streaming()).collect()
 }
 
 /// All RPCs.

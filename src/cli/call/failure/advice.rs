@@ -118,6 +118,11 @@ fn own(reason: Reason, retry: Option<&str>, method: &MethodDescriptor) -> String
         Reason::Overloaded => wait,
         Reason::TokenQuota => format!("{wait}, or with a --deadline that is longer than that"),
         Reason::TokenOverloaded => format!("wait for the token's other calls to end; {wait}"),
+        Reason::TokenRevoked => "watch again with another token".to_owned(),
+        Reason::TopicRejected => {
+            "ask for the right to see the user, or leave the id out".to_owned()
+        }
+        Reason::NotificationsUnavailable => "presences are polled meanwhile".to_owned(),
         Reason::DeadlineExceeded => "repeat it with a longer --deadline".to_owned(),
         Reason::UpstreamUnreachable => {
             "the gateway does not reach Genesys Cloud: repeat it, then tell its operator".to_owned()

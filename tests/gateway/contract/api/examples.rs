@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::process::ServerProcess;
 use crate::support::stream_caller::StreamCall;
 use crate::support::vendor_api::http;
+use crate::support::watch_caller::WatchCall;
 use crate::support::{Gateway, all_methods, encode, methods, minimal_request};
 
 /// Returns the example of an RPC.
@@ -66,6 +67,9 @@ async fn every_example_succeeds_in_the_sandbox() {
             call.send_raw(encode(&rpc, request)).await;
             call.close_send();
             call.status().await
+        } else if rpc.is_server_streaming() {
+            let request = encode(&rpc, request);
+            WatchCall::open_raw(&gateway, request).await.map(drop)
         } else {
             gateway.call(name, request).await.map(drop)
         };

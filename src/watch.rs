@@ -1,0 +1,287 @@
+//! Watches: the presences of users as they change, by the vendor's notifications.
+//!
+//! All watches of one token share a [`Hub`]: what is known of the users (`state.rs`), and
+//! a task (`task.rs`) that keeps it current by notification channels (`channel.rs`), reads
+//! (`reads.rs`) and polls (`polls.rs`). What a watch has not told its caller yet is in its
+//! mailbox (`mailbox.rs`).
+//!
+//! Decision: docs/decisions/0026-watches.md.
+
+mod backoff;
+mod channel;
+mod event;
+mod mailbox;
+mod plan;
+mod polls;
+mod presence;
+mod reads;
+mod rest;
+mod serve;
+mod shared;
+mod socket;
+mod state;
+mod task;
+#[cfg(test)]
+mod tests;
+mod vendor;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::HeaderValue;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use crate::access_log::AccessLog;
+use crate::context::{CallContext, StreamHandle};
+use crate::deadline::Deadline;
+use crate::memory::MemoryLease;
+use crate::telemetry::WatchCounts;
+use crate::token_key::TokenKey;
+use crate::upstream::{RequestContext, Reservations, Upstream};
+use rest::RestVendor;
+pub(crate) use serve::begin;
+use shared::Shared;
+use state::State;
+use vendor::Vendor;
+
+/// How watches learn of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchMode {
+    /// By notifications, or by polls where there are none.
+    Auto,
+    /// By polls alone.
+    Poll,
+}
+
+/// The settings of watches.
+#[derive(Debug, Clone, Copy)]
+pub struct WatchLimits {
+    /// How they learn of changes.
+    pub mode: WatchMode,
+    /// How many notification channels a token may have.
+    pub channels: usize,
+    /// How often users without notifications are read.
+    pub poll_interval: Duration,
+    /// After how much silence a watch repeats its state.
+    pub heartbeat: Duration,
+    /// How long one read may take from its permit on.
+    pub max_read: Duration,
+}
+
+impl Default for WatchLimits {
+    fn default() -> Self {
+        Self {
+            mode: WatchMode::Auto,
+            channels: 2,
+            poll_interval: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(25),
+            max_read: Duration::from_mins(2),
+        }
+    }
+}
+
+/// The settings of a hub.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    mode: WatchMode,
+    channels: usize,
+    poll_interval: Duration,
+    /// How many batches are read at once.
+    concurrency: usize,
+    /// The requests of the token in a minute; 0 for no limit.
+    requests_per_minute: usize,
+}
+
+#[cfg(test)]
+impl Default for Settings {
+    fn default() -> Self {
+        let limits = WatchLimits::default();
+        Self {
+            mode: limits.mode,
+            channels: limits.channels,
+            poll_interval: limits.poll_interval,
+            concurrency: 8,
+            requests_per_minute: 300,
+        }
+    }
+}
+
+/// The watches in front of one upstream. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Watches(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: WatchLimits,
+    settings: Settings,
+    upstream: Upstream,
+    hubs: Hubs,
+    counts: WatchCounts,
+}
+
+/// The hub of each token: the token itself, because keys are hashes, and no presence may
+/// reach another token.
+type Hubs = Arc<Mutex<HashMap<(TokenKey, HeaderValue), Weak<Hub>>>>;
+
+/// What the watches of one token share, as long as there is one.
+#[derive(Debug)]
+struct Hub {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+    hubs: Hubs,
+    key: (TokenKey, HeaderValue),
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        self.task.abort();
+        let mut hubs = self.hubs.lock();
+        // Another one may have taken its place.
+        if hubs
+            .get(&self.key)
+            .is_some_and(|hub| hub.strong_count() == 0)
+        {
+            hubs.remove(&self.key);
+        }
+    }
+}
+
+/// One watch of a hub, which leaves when this is dropped.
+#[derive(Debug)]
+struct Watch {
+    hub: Arc<Hub>,
+    number: u64,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.hub.shared.lock().state.leave(self.number);
+        self.hub.shared.wake.notify_one();
+    }
+}
+
+impl Watches {
+    /// Watches of an upstream, of which `concurrency` batches are read at once.
+    #[must_use]
+    pub fn new(
+        upstream: Upstream,
+        limits: WatchLimits,
+        concurrency: usize,
+        counts: WatchCounts,
+    ) -> Self {
+        let settings = Settings {
+            mode: limits.mode,
+            channels: limits.channels,
+            poll_interval: limits.poll_interval,
+            concurrency,
+            requests_per_minute: upstream.requests_per_minute(),
+        };
+        Self(Arc::new(Inner {
+            limits,
+            settings,
+            upstream,
+            hubs: Hubs::default(),
+            counts,
+        }))
+    }
+
+    /// Joins the watches of the call's token.
+    fn join(&self, context: &CallContext, ids: Vec<String>) -> Watch {
+        let caller = &context.request.caller;
+        let key = (caller.key(), caller.authorization());
+        let vendor = || -> Arc<dyn Vendor> {
+            let context = self.own_context(context);
+            Arc::new(RestVendor::new(self.0.upstream.clone(), context))
+        };
+        let memory = context.request.memory.sub_lease();
+        join(
+            &self.0.hubs,
+            key,
+            ids,
+            memory,
+            self.0.settings,
+            &self.0.counts,
+            vendor,
+        )
+    }
+
+    /// The context of the requests of a hub, which outlive the call that began it.
+    fn own_context(&self, context: &CallContext) -> CallContext {
+        let RequestContext {
+            caller,
+            deadline,
+            access_log,
+            memory,
+            ..
+        } = &context.request;
+        let telemetry = access_log.telemetry().without_call();
+        CallContext {
+            rpc: context.rpc,
+            request: RequestContext {
+                caller: caller.clone(),
+                deadline: Deadline::of_own_requests(
+                    self.0.limits.max_read,
+                    deadline.drain().clone(),
+                ),
+                access_log: AccessLog::new(None).with_telemetry(telemetry),
+                memory: memory.sub_lease(),
+                is_client_retry: false,
+                reservations: Reservations::default(),
+            },
+            stream: StreamHandle::detached(),
+        }
+    }
+}
+
+/// Joins the hub with this key, or begins one.
+fn join(
+    hubs: &Hubs,
+    key: (TokenKey, HeaderValue),
+    ids: Vec<String>,
+    memory: MemoryLease,
+    settings: Settings,
+    counts: &WatchCounts,
+    vendor: impl FnOnce() -> Arc<dyn Vendor>,
+) -> Watch {
+    let ids = distinct(ids);
+    let mut registered = hubs.lock();
+    let known = registered.get(&key).and_then(Weak::upgrade);
+    // One whose token was rejected serves nobody any more.
+    let known = known.filter(|hub| hub.shared.lock().ended.is_none());
+    let hub = known.unwrap_or_else(|| {
+        let shared = Shared::new(State::new(memory, counts.clone()));
+        let task = task::run(vendor(), Arc::clone(&shared), settings, counts.clone());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "ends with the last watch of the token"
+        )]
+        let task = tokio::spawn(task).abort_handle();
+        let hub = Arc::new(Hub {
+            shared,
+            task,
+            hubs: Arc::clone(hubs),
+            key: key.clone(),
+        });
+        registered.insert(key, Arc::downgrade(&hub));
+        hub
+    });
+    drop(registered);
+    let number = hub.shared.lock().state.join(ids);
+    hub.shared.wake.notify_one();
+    Watch { hub, number }
+}
+
+/// The ids without duplicates, with their keys.
+fn distinct(ids: Vec<String>) -> Vec<(Arc<str>, String)> {
+    let mut seen = std::collections::HashSet::with_capacity(ids.len());
+    let ids = ids.into_iter().map(|id| (user_key(&id), id));
+    ids.filter(|(key, _)| seen.insert(Arc::clone(key)))
+        .collect()
+}
+
+/// The key by which users are compared: ids are UUIDs, in either case.
+fn user_key(id: &str) -> Arc<str> {
+    id.to_ascii_lowercase().into()
+}

@@ -1,0 +1,263 @@
+//! What one watch has not told its caller yet.
+//!
+//! It is bounded by the number of users: a user who changes again before the caller
+//! reads keeps its place, and the caller gets the latest presence. So does the state.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::presence::Latest;
+use crate::error::Failure;
+use crate::proto::v1::user_presence_change::Cause;
+use crate::proto::v1::watch_state::Mode;
+use crate::proto::v1::{BulkReadFailure, WatchState};
+
+/// How current the presence of a user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Currency {
+    /// Notifications come, and the user was read since they do.
+    Live,
+    /// There was a gap, and the user was not read since.
+    Stale,
+    /// The user is read from time to time.
+    Polled,
+    /// The user cannot be watched.
+    Failed,
+}
+
+/// A user of a watch.
+#[derive(Debug)]
+pub(super) struct WatchedUser {
+    /// The key of the user in the state of the token.
+    pub key: Arc<str>,
+    /// The id as the caller wrote it.
+    pub id: String,
+    /// The version of the presence that the caller has; 0 for none.
+    told: u64,
+    /// Why the next one comes, while the user is in the queue.
+    queued: Option<Cause>,
+    is_missing_told: bool,
+    is_failed: bool,
+}
+
+/// Something to tell, in the order in which it came up.
+#[derive(Debug)]
+enum Item {
+    User(u32),
+    State,
+    Missing(Vec<u32>),
+    Failure(BulkReadFailure),
+}
+
+/// What is told next.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// The latest presence of this user.
+    Presence(u32, Cause),
+    State(WatchState),
+    Missing(Vec<String>),
+    Failure(BulkReadFailure),
+}
+
+/// A watch, as the state of its token sees it.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    pub users: Vec<WatchedUser>,
+    queue: VecDeque<Item>,
+    /// How many users are of each currency.
+    counts: [usize; 4],
+    /// The state that the caller has, or that is in the queue.
+    state: Option<WatchState>,
+    /// Why the watch ends, if it does.
+    pub end: Option<Failure>,
+    pub changed: Arc<Notify>,
+}
+
+impl Mailbox {
+    /// A watch of these users, none of whom was read yet.
+    pub(super) fn new(users: Vec<(Arc<str>, String)>) -> Self {
+        let users = users.into_iter().map(|(key, id)| WatchedUser {
+            key,
+            id,
+            told: 0,
+            queued: None,
+            is_missing_told: false,
+            is_failed: false,
+        });
+        let users: Vec<WatchedUser> = users.collect();
+        let mut counts = [0; 4];
+        counts[Currency::Stale as usize] = users.len();
+        Self {
+            users,
+            queue: VecDeque::new(),
+            counts,
+            state: None,
+            end: None,
+            changed: Arc::default(),
+        }
+    }
+
+    /// Queues the latest presence of a user, unless the caller has it. Returns whether it
+    /// replaces one that the caller does not get.
+    pub(super) fn offer(&mut self, index: u32, version: u64, cause: Cause) -> bool {
+        let Some(user) = self.users.get_mut(index as usize) else {
+            return false;
+        };
+        if user.is_failed || user.told == version {
+            return false;
+        }
+        let cause = match cause {
+            Cause::Change => cause,
+            _ if user.told == 0 => Cause::Snapshot,
+            _ => cause,
+        };
+        if user.queued.replace(cause).is_some() {
+            return true;
+        }
+        self.queue.push_back(Item::User(index));
+        self.changed.notify_one();
+        false
+    }
+
+    /// Queues that the vendor has no presence of these users.
+    pub(super) fn offer_missing(&mut self, indexes: &[u32]) {
+        let mut missing = Vec::new();
+        for &index in indexes {
+            if let Some(user) = self.users.get_mut(index as usize)
+                && user.told == 0
+                && !user.is_failed
+                && !std::mem::replace(&mut user.is_missing_told, true)
+            {
+                missing.push(index);
+            }
+        }
+        if !missing.is_empty() {
+            self.queue.push_back(Item::Missing(missing));
+            self.changed.notify_one();
+        }
+    }
+
+    /// Queues that these users cannot be watched. Nothing more is told of them.
+    pub(super) fn offer_failure(&mut self, indexes: &[u32], failure: &Failure) {
+        let mut ids = Vec::new();
+        for &index in indexes {
+            if let Some(user) = self.users.get_mut(index as usize)
+                && !std::mem::replace(&mut user.is_failed, true)
+            {
+                ids.push(user.id.clone());
+            }
+        }
+        if !ids.is_empty() {
+            let status = Some(failure.clone().into_rpc_status());
+            self.queue
+                .push_back(Item::Failure(BulkReadFailure { ids, status }));
+            self.changed.notify_one();
+        }
+    }
+
+    /// Records that the presence of one user has become more or less current. A user who
+    /// has failed does not count, also if another watch tries again.
+    pub(super) fn recount(&mut self, index: u32, from: Currency, to: Currency) {
+        let user = self.users.get(index as usize);
+        if user.is_none_or(|user| user.is_failed) {
+            return;
+        }
+        self.counts[from as usize] = self.counts[from as usize].saturating_sub(1);
+        self.counts[to as usize] += 1;
+    }
+
+    /// How current the watch is.
+    pub(super) fn mode(&self) -> Mode {
+        if self.counts[Currency::Stale as usize] > 0 {
+            Mode::Resyncing
+        } else if self.counts[Currency::Polled as usize] > 0 {
+            Mode::Polling
+        } else {
+            Mode::Live
+        }
+    }
+
+    /// Queues the state if it has changed. The first read is no change: the caller
+    /// expects it.
+    pub(super) fn offer_state(&mut self, why: Option<&Failure>) {
+        let mode = self.mode();
+        let why = why.filter(|_| mode != Mode::Live);
+        let status = why.map(|failure| failure.clone().into_rpc_status());
+        let is_known = match &self.state {
+            None => mode == Mode::Resyncing && status.is_none(),
+            Some(state) => {
+                let code = |state: &WatchState| state.status.as_ref().map(|status| status.code);
+                let new = status.as_ref().map(|status| status.code);
+                state.mode() == mode && code(state) == new
+            }
+        };
+        if !is_known {
+            self.set_state(WatchState {
+                mode: mode.into(),
+                status,
+            });
+        }
+    }
+
+    /// Queues the state again.
+    pub(super) fn repeat_state(&mut self) {
+        let state = self.state.take().unwrap_or_else(|| WatchState {
+            mode: self.mode().into(),
+            status: None,
+        });
+        self.set_state(state);
+    }
+
+    fn set_state(&mut self, state: WatchState) {
+        self.state = Some(state);
+        // Behind the presences that came before it: `LIVE` says that they are told.
+        self.queue.retain(|item| !matches!(item, Item::State));
+        self.queue.push_back(Item::State);
+        self.changed.notify_one();
+    }
+
+    /// Ends the watch.
+    pub(super) fn end(&mut self, failure: Failure) {
+        self.end.get_or_insert(failure);
+        self.changed.notify_one();
+    }
+
+    /// Whether there is nothing to tell.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Takes what is told next. `latest` is the presence of a user that is known.
+    pub(super) fn pop<'a>(&mut self, latest: impl Fn(&str) -> Option<&'a Latest>) -> Option<Told> {
+        while let Some(item) = self.queue.pop_front() {
+            match item {
+                Item::User(index) => {
+                    let user = &mut self.users[index as usize];
+                    let cause = user.queued.take();
+                    let version = latest(&user.key).map_or(0, |latest| latest.version);
+                    if let Some(cause) = cause
+                        && !user.is_failed
+                        && version != user.told
+                    {
+                        user.told = version;
+                        return Some(Told::Presence(index, cause));
+                    }
+                }
+                Item::State => return self.state.clone().map(Told::State),
+                Item::Missing(indexes) => {
+                    // Some may have a presence by now, which was told.
+                    let users = indexes.iter().map(|&index| &self.users[index as usize]);
+                    let users = users.filter(|user| user.told == 0);
+                    let ids: Vec<String> = users.map(|user| user.id.clone()).collect();
+                    if !ids.is_empty() {
+                        return Some(Told::Missing(ids));
+                    }
+                }
+                Item::Failure(failure) => return Some(Told::Failure(failure)),
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,272 @@
+//! What the task of a token does next, from what its channels, reads and polls want and
+//! from what has happened. It has no clock and sends nothing.
+
+mod outcome;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::channel::{Action, ChannelSlot, Effect, Generation};
+use super::mailbox::Currency;
+use super::polls;
+use super::reads::Reads;
+use super::shared::{Inner, Notice};
+use super::task::BatchUser;
+use super::{Settings, WatchMode};
+use crate::error::{Error, Failure};
+use crate::proto::v1::user_presence_change::Cause;
+use crate::telemetry::{ResyncReason, WatchCounts, WatchHoldings};
+
+/// How long nothing is waited for at most: a bound, not a period of anything.
+const IDLE: Duration = Duration::from_hours(1);
+
+/// How often texts that cannot be read, or late heartbeats, make all users of a channel be
+/// read again.
+const GAP_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Something for the task to do.
+#[derive(Debug)]
+pub(super) enum Step {
+    Channel(usize, Action),
+    /// Read these users by their ids.
+    Read(Vec<BatchUser>, Vec<String>),
+    /// Close this connection.
+    Stop(Generation),
+}
+
+/// The plan of one token.
+#[derive(Debug)]
+pub(super) struct Plan {
+    settings: Settings,
+    counts: WatchCounts,
+    holdings: WatchHoldings,
+    slots: Vec<ChannelSlot>,
+    /// Whether the users of a channel are polled, as it was last seen.
+    polled_slots: Vec<bool>,
+    /// Users for whom no channel has room.
+    unassigned: HashSet<Arc<str>>,
+    reads: Reads,
+    /// Why the last read failed.
+    read_why: Option<Failure>,
+    poll_at: Option<Instant>,
+    gap_at: Option<Instant>,
+    next_generation: Generation,
+    stops: Vec<Generation>,
+}
+
+impl Plan {
+    pub(super) fn new(settings: Settings, counts: WatchCounts) -> Self {
+        let channels = match settings.mode {
+            WatchMode::Auto => settings.channels,
+            WatchMode::Poll => 0,
+        };
+        Self {
+            settings,
+            holdings: WatchHoldings::new(counts.clone()),
+            counts,
+            slots: (0..channels).map(|_| ChannelSlot::new()).collect(),
+            polled_slots: vec![false; channels],
+            unassigned: HashSet::new(),
+            reads: Reads::new(),
+            read_why: None,
+            poll_at: None,
+            gap_at: None,
+            next_generation: 0,
+            stops: Vec::new(),
+        }
+    }
+
+    /// Takes over what has changed, and returns what to do now.
+    pub(super) fn steps(&mut self, inner: &mut Inner, now: Instant) -> Vec<Step> {
+        self.take_members(inner, now);
+        for (slot, generation, notice) in std::mem::take(&mut inner.notices) {
+            self.take_notice(inner, slot, generation, notice, now);
+        }
+        for user in std::mem::take(&mut inner.state.unclear) {
+            self.reads.want(&user, Cause::Change, now);
+        }
+        for slot in &mut self.slots {
+            let users = slot.refresh(now);
+            if !users.is_empty() {
+                self.counts.record_resync(ResyncReason::Periodic);
+            }
+            for user in users {
+                self.reads.want(&user, Cause::Resync, now);
+            }
+        }
+        self.poll(inner, now);
+        let mut steps = Vec::new();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            // A new channel is opened in the same step.
+            while let Some(action) = slot.act(now) {
+                steps.push(Step::Channel(index, action));
+            }
+        }
+        while let Some(batch) = self.take_batch(inner, now) {
+            steps.push(batch);
+        }
+        steps.extend(self.stops.drain(..).map(Step::Stop));
+        inner.state.why = self.why();
+        inner.state.tell_states();
+        self.count(inner);
+        steps
+    }
+
+    /// When [`Self::steps`] has something to do next.
+    pub(super) fn next(&self, _inner: &Inner, now: Instant) -> Instant {
+        let channels = self.slots.iter().filter_map(ChannelSlot::next);
+        // What is due already waits for something else, whose end wakes the task.
+        let channels = channels.filter(|&at| at > now);
+        let others = [self.reads.next(now), self.poll_at];
+        let times = channels.chain(others.into_iter().flatten());
+        times.min().unwrap_or(now + IDLE)
+    }
+
+    /// Assigns new users to channels, and removes those whom nobody watches.
+    fn take_members(&mut self, inner: &mut Inner, now: Instant) {
+        for user in std::mem::take(&mut inner.state.left) {
+            if !inner.state.users.contains_key(&user) {
+                self.reads.forget(&user);
+                self.unassigned.remove(&user);
+                self.slots
+                    .iter_mut()
+                    .for_each(|slot| slot.remove(&user, now));
+            }
+        }
+        for user in std::mem::take(&mut inner.state.joined) {
+            if !inner.state.users.contains_key(&user) {
+                continue;
+            }
+            if !self.slots.iter().any(|slot| slot.has(&user)) && !self.assign(&user, now) {
+                self.unassigned.insert(Arc::clone(&user));
+                self.poll_at
+                    .get_or_insert(now + self.settings.poll_interval);
+            }
+            self.reads.want(&user, Cause::Snapshot, now);
+        }
+        if !self.unassigned.is_empty() && !self.slots.is_empty() {
+            let unassigned = std::mem::take(&mut self.unassigned);
+            for user in unassigned {
+                if !self.assign(&user, now) {
+                    self.unassigned.insert(user);
+                }
+            }
+        }
+    }
+
+    fn assign(&mut self, user: &Arc<str>, now: Instant) -> bool {
+        self.slots.iter_mut().any(|slot| slot.add(user, now))
+    }
+
+    fn take_notice(
+        &mut self,
+        inner: &mut Inner,
+        index: usize,
+        generation: Generation,
+        notice: Notice,
+        now: Instant,
+    ) {
+        let slot = &mut self.slots[index];
+        match notice {
+            Notice::Closing => slot.closing(generation, now),
+            Notice::Unsubscribed => {
+                let effect = slot.unsubscribed(generation, now);
+                self.apply(inner, effect, ResyncReason::Unsubscribed, now);
+            }
+            Notice::Revoked => inner.end(&Error::TokenRevoked.into()),
+            Notice::Gap => {
+                let is_due = self.gap_at.is_none_or(|at| at + GAP_INTERVAL <= now);
+                if is_due && slot.is_live(generation) {
+                    self.gap_at = Some(now);
+                    let covered = slot.users().filter(|user| slot.covers(user)).cloned();
+                    let effect = Effect {
+                        covered: covered.collect(),
+                        ..Effect::default()
+                    };
+                    self.apply(inner, effect, ResyncReason::Gap, now);
+                }
+            }
+        }
+    }
+
+    /// Wants the users to be read who are polled, when it is time.
+    fn poll(&mut self, inner: &Inner, now: Instant) {
+        for (slot, was_polled) in self.slots.iter().zip(&mut self.polled_slots) {
+            let is_polled = slot.polls_any(now);
+            if is_polled && !std::mem::replace(was_polled, is_polled) {
+                self.poll_at = Some(now);
+            }
+            *was_polled = is_polled;
+        }
+        if self.poll_at.is_none_or(|at| now < at) {
+            return;
+        }
+        let users = inner.state.users.iter();
+        let polled = users.filter(|(user, _)| self.is_polled(user, now));
+        let polled: Vec<Arc<str>> = polled.map(|(key, _)| Arc::clone(key)).collect();
+        if polled.is_empty() {
+            self.poll_at = None;
+            return;
+        }
+        for user in &polled {
+            if inner.state.currency(user) != Some(Currency::Failed) {
+                self.reads.want(user, Cause::Change, now);
+            }
+        }
+        self.poll_at = Some(now + polls::interval(polled.len(), &self.settings));
+    }
+
+    fn is_polled(&self, user: &str, now: Instant) -> bool {
+        self.unassigned.contains(user) || self.slots.iter().any(|slot| slot.polls(user, now))
+    }
+
+    fn is_covered(&self, user: &str) -> bool {
+        self.slots.iter().any(|slot| slot.covers(user))
+    }
+
+    fn take_batch(&mut self, inner: &Inner, now: Instant) -> Option<Step> {
+        let (unassigned, slots) = (&self.unassigned, &self.slots);
+        let needs_no_wait = |user: &str| {
+            unassigned.contains(user)
+                || slots
+                    .iter()
+                    .any(|slot| slot.covers(user) || slot.polls(user, now))
+        };
+        let batch = self
+            .reads
+            .take(now, self.settings.concurrency, needs_no_wait)?;
+        let mut ids = Vec::with_capacity(batch.len());
+        let users = batch.into_iter().map(|(key, cause)| {
+            let user = inner.state.users.get(&key);
+            ids.push(user.map_or_else(|| key.to_string(), |user| user.id.clone()));
+            (key, user.map_or(0, |user| user.events), cause)
+        });
+        Some(Step::Read(users.collect(), ids))
+    }
+
+    /// Why watches are not live, or reads late.
+    fn why(&self) -> Option<Failure> {
+        let of_slots = self.slots.iter().find_map(|slot| slot.why.clone());
+        let of_users = (!self.unassigned.is_empty()).then(|| {
+            let why = match self.settings.mode {
+                WatchMode::Poll => "the gateway is set to poll (--watch-mode)".to_owned(),
+                WatchMode::Auto => format!(
+                    "the token watches more users than {} channels of the vendor hold \
+                     (--watch-channels)",
+                    self.slots.len()
+                ),
+            };
+            Error::NotificationsUnavailable(why).into()
+        });
+        self.read_why.clone().or(of_slots).or(of_users)
+    }
+
+    fn count(&mut self, inner: &Inner) {
+        let live = self.slots.iter().filter(|slot| slot.is_connected());
+        let topics = self.slots.iter().map(ChannelSlot::topics).sum();
+        self.holdings.set(live.count(), topics, inner.state.polled);
+    }
+}

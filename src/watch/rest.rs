@@ -1,0 +1,240 @@
+//! The requests of a watch to the vendor: by the same client, rate limiter and retries
+//! as calls. Those for notifications are no RPCs, so that their constants stand here.
+//!
+//! Sources: the vendor's SDKs (`NotificationsApi`), and its guide to notifications.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::BoxFuture;
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::event::{topic, user_of};
+use super::presence::from_read;
+use super::user_key;
+use super::vendor::{Channel, Notifications, Presences, Subscribed, Vendor};
+use crate::bulk;
+use crate::context::CallContext;
+use crate::error::{Error, Failure, UnreadableBody};
+use crate::json::date;
+use crate::operation::{ResponseShape, RestRequest, Spec};
+use crate::proto::v1::GetUsersPresencesPurecloudBulkRequest;
+use crate::upstream::{ConnectError, RequestContext, Upstream};
+
+/// The message that errors of these requests are about: none of its fields is sent.
+const REQUEST: &str = "genesys.presence.v1.WatchUsersPresencesRequest";
+
+/// The state of a topic that is subscribed.
+const PERMITTED: &str = "Permitted";
+
+/// The constants of a request that is no RPC.
+const fn spec(method: Method, template: &'static str, span: &'static str) -> Spec {
+    Spec {
+        name: "WatchUsersPresences",
+        rpc: "genesys.presence.v1.PresenceWatchService/WatchUsersPresences",
+        request: REQUEST,
+        method,
+        template,
+        span,
+        path: &[],
+        query: &[],
+        body: None,
+        body_is_list: false,
+        shape: ResponseShape::Object,
+        response: REQUEST,
+        permissions: None,
+        // Another channel costs nothing, and a repeated subscription changes nothing.
+        is_repeatable: true,
+    }
+}
+
+static CREATE: Spec = spec(
+    Method::POST,
+    "/api/v2/notifications/channels",
+    "POST /api/v2/notifications/channels",
+);
+static ADD: Spec = spec(
+    Method::POST,
+    "/api/v2/notifications/channels/{channelId}/subscriptions",
+    "POST /api/v2/notifications/channels/{channelId}/subscriptions",
+);
+static REPLACE: Spec = spec(
+    Method::PUT,
+    "/api/v2/notifications/channels/{channelId}/subscriptions",
+    "PUT /api/v2/notifications/channels/{channelId}/subscriptions",
+);
+
+/// The vendor with the token of a call. Its requests are the gateway's own: they have
+/// the token, the memory and the telemetry of that call, and nothing else of it.
+#[derive(Debug, Clone)]
+pub(super) struct RestVendor {
+    upstream: Upstream,
+    context: CallContext,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChannelBody {
+    id: String,
+    connect_uri: String,
+    #[serde(default)]
+    expires: Value,
+}
+
+#[derive(Deserialize)]
+struct Topics {
+    #[serde(default)]
+    entities: Vec<Topic>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Topic {
+    id: String,
+    state: Option<String>,
+    rejection_reason: Option<String>,
+    #[serde(default)]
+    missing_permissions: Option<Vec<String>>,
+}
+
+impl RestVendor {
+    pub(super) fn new(upstream: Upstream, context: CallContext) -> Self {
+        Self { upstream, context }
+    }
+
+    /// The context of one request, with memory of its own.
+    fn context(&self) -> CallContext {
+        self.context.with_request(RequestContext {
+            memory: self.context.request.memory.sub_lease(),
+            ..self.context.request.clone()
+        })
+    }
+
+    /// Sends a request, and decodes its response.
+    async fn send<T: for<'de> Deserialize<'de>>(
+        &self,
+        spec: &'static Spec,
+        path_and_query: String,
+        body: Option<Value>,
+    ) -> Result<T, Failure> {
+        let request = RestRequest {
+            spec,
+            path_and_query,
+            body: body.map(|body| body.to_string().into()),
+        };
+        let context = self.context();
+        let response = self.upstream.send(&request, &context.request).await?;
+        serde_json::from_slice(&response.body).map_err(|_| Failure {
+            correlation_id: response.correlation_id,
+            ..Error::Unreadable {
+                spec,
+                http_status: response.head.http_status,
+                what: if response.head.is_html {
+                    UnreadableBody::Html
+                } else {
+                    UnreadableBody::Other("it is not what the vendor documents".to_owned())
+                },
+            }
+            .into()
+        })
+    }
+
+    async fn create_channel(self) -> Result<Channel, Failure> {
+        let path = CREATE.template.to_owned();
+        let body: ChannelBody = self.send(&CREATE, path, None).await?;
+        Ok(Channel {
+            id: body.id,
+            address: body.connect_uri,
+            life: life(&body.expires),
+        })
+    }
+
+    async fn subscribe(
+        self,
+        channel: String,
+        users: Vec<(Arc<str>, String)>,
+        replaces: bool,
+    ) -> Result<Subscribed, Failure> {
+        let spec = if replaces { &REPLACE } else { &ADD };
+        let channel = utf8_percent_encode(&channel, NON_ALPHANUMERIC);
+        let path =
+            format!("/api/v2/notifications/channels/{channel}/subscriptions?ignoreErrors=true");
+        let topics = users.iter().map(|(_, id)| json!({ "id": topic(id) }));
+        let topics = Value::Array(topics.collect());
+        let answer: Topics = self.send(spec, path, Some(topics)).await?;
+        let mut subscribed = Subscribed::default();
+        for entity in answer.entities {
+            let Some(user) = user_of(&entity.id).map(user_key) else {
+                continue;
+            };
+            match entity.state.as_deref() {
+                None => drop(subscribed.permitted.insert(user)),
+                Some(state) if state.eq_ignore_ascii_case(PERMITTED) => {
+                    subscribed.permitted.insert(user);
+                }
+                Some(_) => {
+                    let error = Error::TopicRejected {
+                        why: entity.rejection_reason,
+                        permissions: entity.missing_permissions.unwrap_or_default(),
+                    };
+                    subscribed.rejected.insert(user, error.into());
+                }
+            }
+        }
+        Ok(subscribed)
+    }
+
+    async fn read(self, ids: Vec<String>) -> Result<Presences, Failure> {
+        let context = self.context();
+        let request = GetUsersPresencesPurecloudBulkRequest {
+            ids,
+            ..GetUsersPresencesPurecloudBulkRequest::default()
+        };
+        let read = bulk::read_batch(&context, &self.upstream, request).await?;
+        let read = read.into_iter();
+        Ok(read
+            .map(|(id, presence)| (user_key(&id), from_read(presence)))
+            .collect())
+    }
+}
+
+impl Vendor for RestVendor {
+    fn create_channel(&self) -> BoxFuture<'static, Result<Channel, Failure>> {
+        Box::pin(self.clone().create_channel())
+    }
+
+    fn open(
+        &self,
+        address: String,
+    ) -> BoxFuture<'static, Result<Box<dyn Notifications>, ConnectError>> {
+        let upstream = self.upstream.clone();
+        Box::pin(async move {
+            let socket = upstream.open_socket(&address).await?;
+            Ok(Box::new(socket) as Box<dyn Notifications>)
+        })
+    }
+
+    fn subscribe(
+        &self,
+        channel: String,
+        users: Vec<(Arc<str>, String)>,
+        replaces: bool,
+    ) -> BoxFuture<'static, Result<Subscribed, Failure>> {
+        Box::pin(self.clone().subscribe(channel, users, replaces))
+    }
+
+    fn read(&self, ids: Vec<String>) -> BoxFuture<'static, Result<Presences, Failure>> {
+        Box::pin(self.clone().read(ids))
+    }
+}
+
+/// How long a channel lives that ends at this date.
+fn life(expires: &Value) -> Option<Duration> {
+    let expires = date::parse(expires.as_str()?)?;
+    let expires = SystemTime::try_from(expires).ok()?;
+    // A date of the past is one of another clock.
+    expires.duration_since(SystemTime::now()).ok()
+}

@@ -1,0 +1,6 @@
+//! The watches of a token before a vendor who misbehaves, by virtual time.
+
+mod cases;
+mod properties;
+mod scene;
+mod vendor;

@@ -1,0 +1,82 @@
+//! What a watch needs of the vendor. `rest.rs` asks the real one; the property test has
+//! another.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::error::Failure;
+use crate::proto::v1::UserPresence;
+use crate::upstream::{ConnectError, Socket, SocketMessage};
+
+/// A notification channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Channel {
+    pub id: String,
+    /// The address of its WebSocket.
+    pub address: String,
+    /// How long it lives from now on, if the vendor says it.
+    pub life: Option<Duration>,
+}
+
+/// The answer to a subscription.
+#[derive(Debug, Default)]
+pub(super) struct Subscribed {
+    pub permitted: HashSet<Arc<str>>,
+    pub rejected: HashMap<Arc<str>, Failure>,
+}
+
+/// The presences of the users of one batch whom the vendor knows.
+pub(super) type Presences = HashMap<Arc<str>, UserPresence>;
+
+/// The vendor, with the token of the watches.
+pub(super) trait Vendor: fmt::Debug + Send + Sync {
+    /// Makes a channel.
+    fn create_channel(&self) -> BoxFuture<'static, Result<Channel, Failure>>;
+
+    /// Opens the WebSocket of a channel.
+    fn open(
+        &self,
+        address: String,
+    ) -> BoxFuture<'static, Result<Box<dyn Notifications>, ConnectError>>;
+
+    /// Subscribes the topics of these users in place of all others, or besides them.
+    fn subscribe(
+        &self,
+        channel: String,
+        users: Vec<(Arc<str>, String)>,
+        replaces: bool,
+    ) -> BoxFuture<'static, Result<Subscribed, Failure>>;
+
+    /// Reads the presences of the users of one batch.
+    fn read(&self, ids: Vec<String>) -> BoxFuture<'static, Result<Presences, Failure>>;
+}
+
+/// An open WebSocket of the vendor.
+pub(super) trait Notifications: Send {
+    /// The next message. It can be cancelled.
+    fn next(&mut self) -> BoxFuture<'_, SocketMessage>;
+
+    /// Sends a ping.
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Closes the socket.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+impl Notifications for Socket {
+    fn next(&mut self) -> BoxFuture<'_, SocketMessage> {
+        Box::pin(Self::next(self))
+    }
+
+    fn ping(&mut self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(Self::ping(self))
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(Self::close(*self))
+    }
+}

@@ -1,0 +1,7 @@
+//! Watches, in front of the sandbox.
+
+mod endings;
+mod faults;
+mod inputs;
+mod told;
+mod transport;
