@@ -114,6 +114,12 @@ def await_answer(stack, query):
         time.sleep(0.2)
 
 
+def await_line(process, expected):
+    """Reads the lines of a call until one has this text."""
+    while expected not in (line := process.stdout.readline()):
+        assert line, f"no line has {expected}"
+
+
 def all_fates(gateway, stack, round_):
     """Makes calls with every outcome that the dashboard shows."""
     misbehave = stack.misbehave
@@ -174,6 +180,15 @@ def all_fates(gateway, stack, round_):
         meeting = [start("GetUsersPresencesPurecloudBulk", {"ids": [id]}, f"merged-{tries}") for id in ids[:2]]
         for process in meeting:
             process.communicate(timeout=WITHIN)
+    # A watch until one of its users changes.
+    watch = start("WatchUsersPresences", {"ids": ids[:3]}, "watch")
+    await_line(watch, '"LIVE"')
+    definitions = {"first": "31fe3bac-dea6-44b7-bed7-47f91660a1a0", "second": "3fd96123-badb-4f69-bc03-1b1ccc6d8014"}
+    changed = {**user, "body": {"presenceDefinition": {"id": definitions[round_]}}}
+    call("PatchUserPresencesPurecloud", changed, "watch")
+    await_line(watch, '"CHANGE"')
+    watch.terminate()
+    watch.communicate(timeout=WITHIN)
     # Each reads another user, so that no request serves two calls.
     spent = [start("GetUserPresencesPurecloud", {"userId": id}, "spent") for id in ids[:12]]
     outputs = [process.communicate(timeout=WITHIN)[0] for process in spent]

@@ -57,6 +57,22 @@ class Caller:
         except grpc.aio.AioRpcError as error:
             self.statuses[error.code().name] += 1
 
+    async def watch(self, users, token, seconds):
+        """Watches users for so long."""
+        method = self._methods["WatchUsersPresences"]
+        types = [message_factory.GetMessageClass(each) for each in (method.input_type, method.output_type)]
+        words = {"request_serializer": types[0].SerializeToString, "response_deserializer": types[1].FromString}
+        path = f"/{method.containing_service.full_name}/WatchUsersPresences"
+        watch = self._channel.unary_stream(path, **words)(
+            types[0](ids=users), metadata=[("authorization", f"Bearer {token}")], timeout=seconds
+        )
+        try:
+            async for _ in watch:
+                pass
+        except grpc.aio.AioRpcError as error:
+            # The end of a watch is its deadline.
+            self.statuses["OK" if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED else error.code().name] += 1
+
     async def close(self):
         await self._channel.close()
 
@@ -106,8 +122,13 @@ async def jobs(caller, token):
         await caller.call("PutUsersPresencesBulk", {"body": updates}, token, 30)
 
 
+async def floors(caller, token):
+    """A floor: watches a team for a while, and does not always read in time."""
+    await caller.watch(some(200), token, random.uniform(20, 40))
+
+
 # Who calls, with how many tokens, how often in a second.
-LOAD = [(agents, 16, 14), (wallboards, 6, 1.6), (jobs, 4, 0.3)]
+LOAD = [(agents, 16, 14), (wallboards, 6, 1.6), (jobs, 4, 0.3), (floors, 3, 0.1)]
 
 
 async def run(address, seconds, sandbox, store):
@@ -166,6 +187,8 @@ async def _story(caller, seconds, sandbox, store, calls):
         await asyncio.to_thread(sandbox.behave)
         for rule in rules:
             await asyncio.to_thread(sandbox.misbehave, rule)
+        if random.random() < 0.03:  # the sockets of the notifications end
+            await asyncio.to_thread(sandbox.misbehave, "cut on=now")
         if 0.1 < part < 0.16 or 0.7 < part < 0.76:  # one caller loops
             for _ in range(12):
                 _start(calls, caller.call("GetUserPresencesPurecloud", {"userId": some(1)[0]}, "loop", 4))

@@ -67,6 +67,7 @@ def test_curl_lists_every_method(curl):
     assert done.returncode == 0, output_of(done)
     listed = {line for line in done.stdout.split() if line.startswith("genesys.presence.v1.")}
     streams = {f"genesys.presence.v1.PresenceStreamService/{rpc}" for rpc in STREAMS}
+    streams.add("genesys.presence.v1.PresenceWatchService/WatchUsersPresences")
     assert listed == {f"{operation.service}/{operation.rpc}" for operation in OPERATIONS.values()} | streams
 
 
