@@ -1,7 +1,7 @@
 //! The access log: one line per call, and the counts in it. The pipeline writes the
 //! line (`server/pipeline/access_log.rs`).
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ struct Inner {
     upstream_requests: AtomicUsize,
     unmatched_presences: AtomicUsize,
     pruned_fields: AtomicUsize,
+    /// Whether the end is nobody's fault, whatever its code is.
+    is_expected: AtomicBool,
     end: OnceLock<(Code, Option<String>)>,
 }
 
@@ -46,6 +48,7 @@ impl AccessLog {
             upstream_requests: AtomicUsize::new(0),
             unmatched_presences: AtomicUsize::new(0),
             pruned_fields: AtomicUsize::new(0),
+            is_expected: AtomicBool::new(false),
             end: OnceLock::new(),
         };
         Self {
@@ -118,6 +121,11 @@ impl AccessLog {
         self.finish(status.code(), reason);
     }
 
+    /// Records that the end is nobody's fault: a watch has no other end than an error.
+    pub(crate) fn expect_end(&self) {
+        self.inner.is_expected.store(true, Relaxed);
+    }
+
     /// Logs the call's line and records its end in the telemetry.
     ///
     /// The level is WARN if the gateway or the upstream is at fault, else INFO.
@@ -129,7 +137,9 @@ impl AccessLog {
             None => (Code::Cancelled, None),
         };
         let took = started.elapsed();
-        self.telemetry.end_call(*rpc, code, reason, took);
+        let is_expected = self.inner.is_expected.load(Relaxed);
+        let is_fault = is_server_fault(code, reason) && !is_expected;
+        self.telemetry.end_call(*rpc, code, reason, is_fault, took);
         let unmatched = self.inner.unmatched_presences.load(Relaxed);
         let pruned = self.inner.pruned_fields.load(Relaxed);
         let (trace_id, span_id) = self.telemetry.ids().unzip();
@@ -152,7 +162,7 @@ impl AccessLog {
             };
         }
         // Calling an unknown RPC is the caller's mistake.
-        if is_server_fault(code, reason) && rpc.is_some() {
+        if is_fault && rpc.is_some() {
             line!(warn);
         } else {
             line!(info);

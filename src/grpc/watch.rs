@@ -37,7 +37,14 @@ impl PresenceWatchService for Handler {
                 Ok(()) => context.request.access_log.finish(Code::Ok, None),
                 // If the caller is gone, nobody reads a status.
                 Err(failure) if matches!(failure.error, Error::CallerGone) => {}
-                Err(failure) => drop(end.send(status(&context, failure)).await),
+                Err(failure) => {
+                    // The caller wanted the one, and an operator the other.
+                    let error = &failure.error;
+                    if matches!(error, Error::DeadlineExceeded(_) | Error::ShuttingDown) {
+                        context.request.access_log.expect_end();
+                    }
+                    let _ = end.send(status(&context, failure)).await;
+                }
             }
             drop((messages, end));
             // Then the stream of a caller who does not read is reset.

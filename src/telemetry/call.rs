@@ -123,16 +123,16 @@ impl CallTelemetry {
         }
     }
 
-    /// Records the end of the call.
+    /// Records the end of the call, and whether the server is at fault.
     pub(crate) fn end_call(
         &self,
         rpc: Option<&'static str>,
         code: Code,
         reason: Option<&str>,
+        is_fault: bool,
         took: Duration,
     ) {
         let status = error::code_name(code);
-        let is_fault = error::is_server_fault(code, reason);
         if let Some(metrics) = self.telemetry.metrics() {
             metrics.call(rpc.unwrap_or(OTHER), status, is_fault, took);
             if let Some(reason) = reason {
