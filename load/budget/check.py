@@ -247,10 +247,11 @@ class Check:
         """The share of the limit that a token used, in the covered minutes of the work."""
         seconds = count = 0
         for begin, end in covered:
-            end = min(end, busy_until)
-            # The first minute of an interval begins with a full budget.
+            # The first minute of an interval begins with a full budget; then whole
+            # windows, because requests come in bursts.
             begin += 62
-            if end - begin > 20:
+            end = begin + (min(end, busy_until) - begin) // 60.5 * 60.5
+            if end > begin:
                 seconds += end - begin
                 count += sum(begin <= at <= end for at, _ in requests)
         return count / (seconds * self.options.limit / 60.5) if seconds else None
