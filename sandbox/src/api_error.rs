@@ -35,6 +35,11 @@ impl ApiError {
         Self::new(status, code, message)
     }
 
+    /// 401 for a token that was revoked.
+    pub(super) fn bad_credentials() -> Self {
+        Self::new(401, "bad.credentials", "Invalid login credentials.")
+    }
+
     /// 400 for one wrong field or parameter.
     pub(super) fn field(code: &str, field: &str, message: &str) -> Self {
         Self::new(400, code, message).detail(code, field)

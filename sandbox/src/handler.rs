@@ -132,8 +132,7 @@ impl Sandbox {
                 return Err(ApiError::new(401, "credentials.expired", message));
             }
             if state.revoked.contains(hash) {
-                let message = "Invalid login credentials.";
-                return Err(ApiError::new(401, "bad.credentials", message));
+                return Err(ApiError::bad_credentials());
             }
             state
                 .limits

@@ -12,9 +12,10 @@
 //! - Each socket brings a heartbeat every 30 seconds, and answers `{"message":"ping"}` **[A]**.
 //! - Events are lost while nobody is connected. They have no guarantee of delivery **[A]**.
 //!
-//! `channels` decides which channel gets which event, and knows no socket. `link` is what
+//! `channel` and `channels` decide which channel gets which event, and know no socket. `link` is what
 //! lies between the two: the bounded queue that `socket` writes to its client.
 
+pub(super) mod channel;
 pub(super) mod channels;
 pub(super) mod delivery;
 pub(super) mod event;

@@ -110,7 +110,7 @@ test("a wrong rule shows what is wrong beside the form, until a right one is add
     for (const [rule, wrong] of [
         ["explode", "`explode` is no behaviour. There are status, code, retry-after, "],
         ["status=99", "`status=99` is not a whole number from 200 to 599"],
-        ["cut colour=red", "`colour=red` is no selector. There are method=, path=, id=, token=, times=, after=."],
+        ["cut colour=red", "`colour=red` is no selector. There are method=, path=, id=, token=, on=, channel=, times=, after=."],
         ["status=503, path=/x", "nothing follows the last comma"],
         ["status=503,times=1", "put a space before it, not a comma"],
         ["", "There is no rule here."],
@@ -204,6 +204,20 @@ test("the grammar is explained", async () => {
         await page.locator("#grammar").getByText(written, { exact: true }).first().waitFor();
         await page.locator("#grammar").getByText(effect, { exact: true }).first().waitFor();
     }
+});
+
+test("notification channels are behind their count", async () => {
+    const api = (path, body) => fetch(`${gateway.url}/api/v2/notifications/channels${path}`, {
+        method: "POST", body: JSON.stringify(body), headers: { authorization: "Bearer any", "content-type": "application/json" },
+    }).then((response) => response.json());
+    assert.ok(await page.locator("#channels").isHidden());
+    const { id } = await api("", {});
+    await api(`/${id}/subscriptions`, [{ id: `v2.users.${FIRST}.presence` }]);
+    await page.getByText("1 notification channel, 0 connected").click();
+    await page.locator("#channel-list").getByText(id).waitFor();
+    await page.getByText("not connected, 1 topic, 0 events, 0 lost").waitFor();
+    await gateway.control("PUT", `/sandbox/presences/${FIRST}/PURECLOUD`, "Busy");
+    await page.getByText("not connected, 1 topic, 0 events, 1 lost").waitFor();
 });
 
 test("a presence is changed by its select", async () => {

@@ -5,11 +5,10 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::channel::{Channel, GOING_AWAY};
 use super::link::{Frame, Link};
 use super::topic::Topic;
 use crate::api_error::ApiError;
@@ -21,37 +20,6 @@ const TOKEN_CHANNELS: usize = 20;
 
 /// The most topics of a channel **[A]**.
 pub(crate) const CHANNEL_TOPICS: usize = 1000;
-
-/// How long a channel lives after it was made, or last subscribed **[A]**.
-pub(crate) const LIFETIME: Duration = Duration::from_hours(24);
-
-/// The code with which the socket of a channel is closed that is replaced, removed or
-/// expired. It is not known which one the vendor has; 1001 was seen **[B]**.
-pub(crate) const GOING_AWAY: u16 = 1001;
-
-/// A channel.
-#[derive(Debug)]
-pub(crate) struct Channel {
-    pub(crate) id: Arc<str>,
-    /// The hash of its token.
-    pub(crate) token: u64,
-    /// The label of its token.
-    pub(crate) label: String,
-    /// By name.
-    topics: BTreeMap<String, Topic>,
-    /// How long it lives after a subscription.
-    lifetime: Duration,
-    pub(crate) expires: Timestamp,
-    pub(crate) expiry: Instant,
-    used: Instant,
-    /// Its place in the order of creation.
-    number: u64,
-    /// Its connection, if there is one.
-    pub(crate) link: Option<Arc<Link>>,
-    /// How many events it was given while it was connected, and how many were lost.
-    pub(crate) events: u64,
-    lost: u64,
-}
 
 /// One that gets the events of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,54 +39,6 @@ pub(crate) struct Channels {
     topics: usize,
     /// How many channels were ever made.
     made: u64,
-}
-
-impl Channel {
-    /// How many topics it has.
-    pub(crate) fn topic_count(&self) -> usize {
-        self.topics.len()
-    }
-
-    /// The names of its topics.
-    pub(crate) fn topics(&self) -> impl Iterator<Item = &str> {
-        self.topics.keys().map(String::as_str)
-    }
-
-    /// Whether it has a topic of this user.
-    pub(crate) fn is_about(&self, user: &str) -> bool {
-        let mut users = self.topics.values().filter_map(|topic| topic.user.as_ref());
-        users.any(|of| of.eq_ignore_ascii_case(user))
-    }
-
-    /// How many events it did not bring to its client.
-    pub(crate) fn lost(&self) -> u64 {
-        self.lost + self.link.as_ref().map_or(0, |link| link.lost())
-    }
-
-    /// Counts an event that is lost.
-    pub(crate) fn lose(&mut self) {
-        self.lost += 1;
-    }
-
-    /// Lives for this time from now on.
-    pub(crate) fn live(&mut self, lifetime: Duration, now: Instant) {
-        self.lifetime = lifetime;
-        self.expiry = now + lifetime;
-        let left = SignedDuration::try_from(lifetime).unwrap_or(SignedDuration::MAX);
-        self.expires = Timestamp::now()
-            .saturating_add(left)
-            .unwrap_or(Timestamp::MAX);
-    }
-
-    /// Ends its connection with these frames.
-    fn disconnect(&mut self, last: impl IntoIterator<Item = Frame>) {
-        if let Some(link) = self.link.take() {
-            self.lost += link.lost();
-            for frame in last {
-                link.push(frame);
-            }
-        }
-    }
 }
 
 impl Channels {
@@ -141,21 +61,7 @@ impl Channels {
             return Err(full(MAX_CHANNELS, "notification channels"));
         }
         let id: Arc<str> = format!("streaming-0-{}", ids::fresh()).into();
-        let mut channel = Channel {
-            id: id.clone(),
-            token,
-            label: label.to_owned(),
-            topics: BTreeMap::new(),
-            lifetime: LIFETIME,
-            expires: Timestamp::MAX,
-            expiry: now,
-            used: now,
-            number: self.made,
-            link: None,
-            events: 0,
-            lost: 0,
-        };
-        channel.live(LIFETIME, now);
+        let channel = Channel::new(id.clone(), token, label, self.made, now);
         self.made += 1;
         Ok(self.by_id.entry(id).insert_entry(channel).into_mut())
     }
@@ -237,13 +143,14 @@ impl Channels {
 
     /// Removes a channel, and closes its socket.
     pub(crate) fn remove(&mut self, id: &str) {
-        self.remove_with(id, [Frame::Close(GOING_AWAY)]);
+        self.end(id, [Frame::Close(GOING_AWAY)]);
+        self.by_id.remove(id);
     }
 
-    /// Removes a channel, and ends its connection with these frames.
-    pub(crate) fn remove_with(&mut self, id: &str, last: impl IntoIterator<Item = Frame>) {
+    /// Removes the topics of a channel, and ends its connection with these frames.
+    pub(crate) fn end(&mut self, id: &str, last: impl IntoIterator<Item = Frame>) {
         self.unsubscribe(id);
-        if let Some(mut channel) = self.by_id.remove(id) {
+        if let Some(channel) = self.by_id.get_mut(id) {
             channel.disconnect(last);
         }
     }

@@ -6,7 +6,8 @@ mod tests;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::channels::{GOING_AWAY, Subscriber};
+use super::channel::GOING_AWAY;
+use super::channels::Subscriber;
 use super::event::{self, Event, SystemTopic};
 use super::link::{Frame, Link};
 use crate::misbehave::STRANGER;
@@ -55,12 +56,12 @@ impl State {
 
     /// Sends a heartbeat to a channel.
     pub(crate) fn heartbeat(&mut self, channel: &str) {
-        self.tell(channel, On::Heartbeat, event::heartbeat());
+        self.send(channel, On::Heartbeat, event::heartbeat());
     }
 
     /// Answers a ping of a channel's client.
     pub(crate) fn pong(&mut self, channel: &str) {
-        self.tell(channel, On::Pong, event::pong());
+        self.send(channel, On::Pong, event::pong());
     }
 
     /// Applies the rules for a socket that was opened.
@@ -108,7 +109,7 @@ impl State {
             .notification(occasion, |user| known.is_about(user))
     }
 
-    fn tell(&mut self, channel: &str, on: On, text: Value) {
+    fn send(&mut self, channel: &str, on: On, text: Value) {
         if let Some(plan) = self.faults(channel, on) {
             self.carry_out(channel, &plan, Some(text));
             return;
@@ -151,8 +152,8 @@ impl State {
         }
     }
 
-    /// Rejects a token from now on, and removes its channels. Each is told of it and then
-    /// closed **[A: the topic; C: the rest]**.
+    /// Rejects a token from now on, and ends its channels. Each socket gets its
+    /// text and is closed **[A: the topic; C: the rest]**.
     fn revoke(&mut self, token: u64) {
         self.revoked.add(token);
         let all = self.channels.all();
@@ -161,7 +162,7 @@ impl State {
         for id in ids {
             let text = event::system_message(SystemTopic::TokenRevoked, &id);
             let last = [Frame::Text(text.to_string()), Frame::Close(NORMAL)];
-            self.channels.remove_with(&id, last);
+            self.channels.end(&id, last);
         }
     }
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::channels::{CHANNEL_TOPICS, Channel};
+use super::channel::Channel;
+use super::channels::CHANNEL_TOPICS;
 use super::topic::Topic;
 use crate::api_error::ApiError;
 use crate::date::date;

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::channels::GOING_AWAY;
+use super::channel::GOING_AWAY;
 use super::link::{Frame, Link};
 use crate::Sandbox;
 

@@ -42,15 +42,23 @@ pub(crate) fn channel(request: &ReceivedRequest) -> Option<String> {
 
 /// Checks a request for a WebSocket; the reply is the end of the handshake.
 ///
-/// 404 for a channel that is not there. Which status the vendor has for a request that is
+/// 404 for a channel that is not there, 401 if its token was revoked **[A: the vendor's
+/// Swift client acts on it]**. Which status the vendor has for a request that is
 /// no upgrade is not known.
 pub(crate) fn accept(
     sandbox: &Sandbox,
     request: &ReceivedRequest,
     id: &str,
 ) -> Result<Reply, ApiError> {
-    if sandbox.lock().channels.get(id, Instant::now()).is_none() {
-        return Err(ApiError::not_found("Channel", id));
+    {
+        let mut state = sandbox.lock();
+        let state = &mut *state;
+        let Some(channel) = state.channels.get(id, Instant::now()) else {
+            return Err(ApiError::not_found("Channel", id));
+        };
+        if state.revoked.contains(channel.token) {
+            return Err(ApiError::bad_credentials());
+        }
     }
     let mut handshake = Request::new(());
     *handshake.method_mut() = request.method.clone();

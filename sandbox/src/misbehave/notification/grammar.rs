@@ -10,7 +10,7 @@ use super::{Action, Change, NotificationPlan, Raw, Spelling};
 use crate::misbehave::grammar::parts;
 use crate::misbehave::problem::Problem;
 use crate::misbehave::rules::is_selector;
-use crate::notifications::channels::LIFETIME;
+use crate::notifications::channel::LIFETIME;
 use crate::settings::within;
 
 /// The length of a huge text, unless the rule has another one.

@@ -86,7 +86,7 @@ pub(crate) static WORDS: [(Word<Means>, &[On]); 26] = [
     word("stranger", Means::Plain(Action::Stranger), OPEN, "one more event, of a user that nobody subscribed"),
     word("socket-closing, socket-closing=60s", Means::SocketClosing, OPEN, "`v2.system.socket_closing`; the socket is closed a minute later, or after this time"),
     word("no-longer-subscribed", Means::Plain(Action::NoLongerSubscribed), OPEN, "`v2.system.no_longer_subscribed`; the channel has no topics any more"),
-    word("token-revoked", Means::Plain(Action::TokenRevoked), OPEN, "`v2.system.token_revoked`; the token gets 401, and its channels are closed and gone"),
+    word("token-revoked", Means::Plain(Action::TokenRevoked), OPEN, "`v2.system.token_revoked`; the token gets 401, as do the sockets of its channels, which are closed"),
     word("silence, silence=30s", Means::Silence, OPEN, "nothing is sent, read or answered any more, or for this time; it is lost"),
     word("close=CODE", Means::Close, OPEN, "the socket is closed with this code"),
     word("cut", Means::Plain(Action::Cut), OPEN, "the connection ends without a close frame"),

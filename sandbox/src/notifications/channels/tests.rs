@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use super::*;
+use crate::notifications::channel::LIFETIME;
 
 fn topics(names: &[&str]) -> Vec<Topic> {
     names

@@ -242,7 +242,7 @@ async fn requests_of_channels_are_checked_counted_and_journaled_as_all_others() 
 }
 
 #[tokio::test]
-async fn no_channel_can_be_had_while_a_rule_says_so() {
+async fn a_rule_refuses_channels_and_sockets() {
     let sandbox = start().await;
     sandbox
         .rules("status=403 method=POST path=*/notifications/channels times=1")

@@ -45,7 +45,7 @@ async fn a_socket_is_announced_to_close_and_the_same_uri_opens_again() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_told_and_then_refused() {
+async fn a_revoked_token_gets_its_text_and_then_a_401() {
     let sandbox = start().await;
     let (channel, mut socket) = sandbox.connected(&[FIRST]).await;
     sandbox.rules("token-revoked on=now token=t").await;
@@ -53,7 +53,7 @@ async fn a_revoked_token_is_told_and_then_refused() {
     assert_eq!(socket.text().await["topicName"], topic);
     assert_eq!(socket.closed().await, 1000);
     sandbox.get(CHANNELS).await.error(401, "bad.credentials");
-    assert_eq!(Socket::refused(&channel.uri).await, 404);
+    assert_eq!(Socket::refused(&channel.uri).await, 401);
     sandbox
         .control("POST", "/sandbox/reset", "")
         .await
@@ -79,7 +79,7 @@ async fn a_channel_is_no_longer_subscribed_or_expires() {
 }
 
 #[tokio::test]
-async fn a_channel_that_expires_soon_says_so_and_closes_its_socket() {
+async fn a_channel_that_expires_soon_has_that_date_and_closes_its_socket() {
     let sandbox = start().await;
     sandbox.rules("expires=300ms on=channel times=1").await;
     let made = send(sandbox.request("POST", CHANNELS)).await.json(200);
