@@ -21,7 +21,8 @@ export async function start(args, variables = {}) {
     const quickstart = new Promise((resolve) => {
         createInterface(server.stdout).on("line", (line) => {
             printed.push(line);
-            if (line.includes("/sandbox")) resolve(printed.join("\n"));
+            // The last line. The path of the program may have the word, too.
+            if (line.includes("curl")) resolve(printed.join("\n"));
         });
     });
     const ended = new Promise((resolve) => server.once("exit", resolve));

@@ -81,15 +81,15 @@ pub struct Args {
     #[arg(env = "PRESENCE_GATEWAY_SANDBOX_REPEATED_DELETE")]
     pub repeated_delete: String,
     /// Time between the heartbeats of a notification channel's WebSocket, from 10ms to 1h
-    #[arg(
-        long,
-        default_value = "30s",
-        env = "PRESENCE_GATEWAY_SANDBOX_HEARTBEAT"
-    )]
+    #[arg(long, default_value = "30s", hide_short_help = true)]
+    #[arg(env = "PRESENCE_GATEWAY_SANDBOX_HEARTBEAT")]
     pub heartbeat: String,
     /// Topics of users that do not exist are `permitted` or `rejected`
     #[arg(long, default_value = "permitted")]
-    #[arg(env = "PRESENCE_GATEWAY_SANDBOX_UNKNOWN_TOPICS")]
+    #[arg(
+        env = "PRESENCE_GATEWAY_SANDBOX_UNKNOWN_TOPICS",
+        hide_short_help = true
+    )]
     pub unknown_topics: String,
     /// Latency of every response, up to 1h
     #[arg(long, default_value = "0s", env = "PRESENCE_GATEWAY_SANDBOX_LATENCY")]

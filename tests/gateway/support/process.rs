@@ -178,7 +178,8 @@ impl ServerProcess {
         while let Some(Ok(line)) = lines.next() {
             text += &line;
             text.push('\n');
-            if line.contains("/sandbox") {
+            // The last line. The path of the program may have the word, too.
+            if line.contains("curl") {
                 break;
             }
         }
