@@ -75,7 +75,6 @@ pub(crate) fn begin(
     let size = ids.len().saturating_mul(USER_SIZE);
     let reserved = context.request.memory.reserve(size);
     reserved.map_err(|_| Error::MemoryExhausted)?;
-    context.record_bulk(0, ids.len());
     let watch = watches.join(context, ids);
     let heartbeat = watches.0.limits.heartbeat;
     Ok(Serving::new(watch, context.clone(), heartbeat, stream_idle))

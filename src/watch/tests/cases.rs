@@ -320,6 +320,21 @@ async fn a_slow_reader_gets_the_latest_of_each_user() {
 }
 
 #[tokio::test]
+async fn a_reader_that_takes_nothing_ends_its_own_watch() {
+    pause();
+    let scene = Scene::new(Settings::default());
+    let ids = users(&scene, 10);
+    let stuck = scene.watch(&ids, Duration::from_hours(10));
+    let quick = scene.watch(&ids, AT_ONCE);
+    seconds(40 * 3600).await;
+    assert!(matches!(stuck.told.lock().end, Some(Error::WatchIdle(_))));
+    change_all(&scene, &ids);
+    seconds(1).await;
+    let expected = scene.vendor.0.lock().users.clone();
+    assert_eq!(quick.told.lock().presences, expected);
+}
+
+#[tokio::test]
 async fn a_token_that_dies_ends_all_its_watches() {
     pause();
     let scene = Scene::new(Settings::default());
