@@ -489,12 +489,11 @@ fn every_flag_of_serve_has_a_variable() {
         assert_eq!(variable, format!("PRESENCE_GATEWAY_{name}"), "--{flag}");
         // No setting accepts this value, so an error shows that it is read.
         let refused = run(&["serve"], &[(&variable, "\u{1f6ab}")]);
-        let expected = format!("--{flag}: `\u{1f6ab}`");
+        // A file's name that may be a secret is not shown.
+        let expected = ["\u{1f6ab}`", "…"].map(|value| format!("--{flag}: `{value}"));
+        let is_expected = |error: &str| expected.iter().any(|it| error.starts_with(it));
         assert!(
-            refused
-                .config_errors()
-                .iter()
-                .any(|p| p.starts_with(&expected)),
+            refused.config_errors().iter().any(|it| is_expected(it)),
             "{variable} is not read: {refused:#?}"
         );
     }
