@@ -231,6 +231,7 @@ LOAD = [
     ("GetUsersPresencesPurecloudBulk", "OK"),
     ("StreamUsersPresencesPurecloudBulk", "OK"),
     ("PutUsersPresencesBulk", "OK"),
+    ("WatchUsersPresences", "DEADLINE_EXCEEDED"),
 ]
 
 
