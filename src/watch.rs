@@ -1,6 +1,6 @@
 //! Watches: the presences of users as they change, by the vendor's notifications.
 //!
-//! All watches of one token share a [`Hub`]: what is known of the users (`state.rs`), and
+//! All watches of one token share a `Hub`: what is known of the users (`state.rs`), and
 //! a task (`task.rs`) that keeps it current by notification channels (`channel.rs`), reads
 //! (`reads.rs`) and polls (`polls.rs`). What a watch has not told its caller yet is in its
 //! mailbox (`mailbox.rs`).
