@@ -1,5 +1,5 @@
 //! One notification channel: which connection it has or builds, and which topics it
-//! subscribes. It has no socket and sends nothing: it is told what happened, and returns
+//! subscribes. It has no socket and sends nothing: it takes what happened, and returns
 //! what to do.
 
 mod connection;

@@ -51,7 +51,7 @@ enum Item {
     Failure(BulkReadFailure),
 }
 
-/// What is told next.
+/// What the caller gets next.
 #[derive(Debug)]
 pub(super) enum Told {
     /// The latest presence of this user.
@@ -139,7 +139,7 @@ impl Mailbox {
         }
     }
 
-    /// Queues that these users cannot be watched. Nothing more is told of them.
+    /// Queues that these users cannot be watched. The caller gets nothing more of them.
     pub(super) fn offer_failure(&mut self, indexes: &[u32], failure: &Failure) {
         let mut ids = Vec::new();
         for &index in indexes {
@@ -212,7 +212,7 @@ impl Mailbox {
 
     fn set_state(&mut self, state: WatchState) {
         self.state = Some(state);
-        // Behind the presences that came before it: `LIVE` says that they are told.
+        // Behind the presences that came before it: `LIVE` follows them.
         self.queue.retain(|item| !matches!(item, Item::State));
         self.queue.push_back(Item::State);
         self.changed.notify_one();
@@ -229,7 +229,7 @@ impl Mailbox {
         self.queue.is_empty()
     }
 
-    /// Takes what is told next. `latest` is the presence of a user that is known.
+    /// Takes what the caller gets next. `latest` is the presence of a user that is known.
     pub(super) fn pop<'a>(&mut self, latest: impl Fn(&str) -> Option<&'a Latest>) -> Option<Told> {
         while let Some(item) = self.queue.pop_front() {
             match item {
@@ -247,7 +247,7 @@ impl Mailbox {
                 }
                 Item::State => return self.state.clone().map(Told::State),
                 Item::Missing(indexes) => {
-                    // Some may have a presence by now, which was told.
+                    // Some may have a presence by now, which the caller has.
                     let users = indexes.iter().map(|&index| &self.users[index as usize]);
                     let users = users.filter(|user| user.told == 0);
                     let ids: Vec<String> = users.map(|user| user.id.clone()).collect();

@@ -173,7 +173,7 @@ impl Watch {
         }
     }
 
-    /// Takes what is told next; with the vendor's date, if it is a change.
+    /// Takes what the caller gets next; with the vendor's date, if it is a change.
     pub(super) fn pop(&self) -> Option<(WatchUsersPresencesResponse, Option<SystemTime>)> {
         let mut inner = self.hub.shared.lock();
         let state = &mut inner.state;

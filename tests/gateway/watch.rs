@@ -3,5 +3,5 @@
 mod endings;
 mod faults;
 mod inputs;
-mod told;
+mod messages;
 mod transport;

@@ -14,7 +14,7 @@ use redis::{
 use tokio::time::timeout;
 
 use super::address::{Kind, StoreAddress};
-use super::reason::{Reason, describe, no_connection, unusable};
+use super::reason::{Attempt, describe, no_connection, unusable};
 
 /// How long a connection may take to open, with its handshake.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl Connection {
         });
         match opened.await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => Err(describe(&error, address, Reason::Connect)),
+            Ok(Err(error)) => Err(describe(&error, address, Attempt::Connect)),
             Err(_) => Err(no_connection(address)),
         }
     }

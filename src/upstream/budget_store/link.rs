@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::StoreOptions;
 use super::clock::{Clock, StoreTime, ticks};
 use super::connection::Connection;
-use super::reason::{Reason, describe};
+use super::reason::{Attempt, describe};
 use super::script::{Amendment, record_name};
 use crate::token_key::TokenKey;
 
@@ -122,7 +122,7 @@ async fn within<T>(
 ) -> Result<T, String> {
     let reply = timeout(limit, reply).await;
     let reply = reply.map_err(|_| no_response(options.timeout))?;
-    reply.map_err(|error| describe(&error, &options.address, Reason::Request))
+    reply.map_err(|error| describe(&error, &options.address, Attempt::Request))
 }
 
 /// Why a store is not used whose replies are later than calls await them.

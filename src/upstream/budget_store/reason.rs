@@ -11,7 +11,7 @@ use super::address::{Kind, StoreAddress};
 
 /// What failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum Attempt {
     /// To open a connection.
     Connect,
     /// A request on an open one.
@@ -24,21 +24,21 @@ pub(super) fn unusable(why: &str) -> RedisError {
 }
 
 /// What an error of the store means, without the texts of keys or credentials.
-pub(super) fn describe(error: &RedisError, address: &StoreAddress, reason: Reason) -> String {
+pub(super) fn describe(error: &RedisError, address: &StoreAddress, attempt: Attempt) -> String {
     if let Some(error) = tls_error(error) {
         return describe_tls(error);
     }
     if error.is_timeout() {
-        return match reason {
-            Reason::Connect => no_connection(address),
-            Reason::Request => "it does not respond".to_owned(),
+        return match attempt {
+            Attempt::Connect => no_connection(address),
+            Attempt::Request => "it does not respond".to_owned(),
         };
     }
     if error.is_connection_dropped() && !error.is_connection_refusal() {
-        return match reason {
-            Reason::Request => "it closed the connection".to_owned(),
-            Reason::Connect if address.is_secure() => "it closes new connections".to_owned(),
-            Reason::Connect => format!(
+        return match attempt {
+            Attempt::Request => "it closed the connection".to_owned(),
+            Attempt::Connect if address.is_secure() => "it closes new connections".to_owned(),
+            Attempt::Connect => format!(
                 "it closes new connections, as a server with TLS does: write `{}` for one",
                 address.scheme(true)
             ),

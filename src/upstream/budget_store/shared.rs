@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::check::Check;
 use super::clock::StoreTime;
 use super::link::{Link, no_response};
-use super::reason::{Reason, describe};
+use super::reason::{Attempt, describe};
 use super::script::{Amendment, Kind, Outcome, Request};
 use super::supervisor::CONCURRENT_AMENDMENTS;
 use super::{Decision, Starts, StoreOptions};
@@ -171,7 +171,7 @@ impl Shared {
 
     /// What an error of a request means.
     pub(super) fn describe(&self, error: &RedisError) -> String {
-        describe(error, &self.options.address, Reason::Request)
+        describe(error, &self.options.address, Attempt::Request)
     }
 
     /// Why a connection is given up on which no reply comes in time.

@@ -171,7 +171,11 @@ impl TokenWindow {
             }
         }
         if all {
-            let turns = self.turns.iter().filter_map(|turn| turn.stored);
+            let turns = self.turns.iter().filter_map(|turn| {
+                let (stored, expected) = (turn.stored?, clock(turn.start));
+                let is_ahead = stored.is_ahead_of(expected);
+                Some(if is_ahead { expected } else { stored })
+            });
             amendment.known.extend(turns);
             let throttle = self.throttle.as_ref().map(|throttle| throttle.until);
             amendment.throttle = throttle.filter(|&until| until > now).map(clock);

@@ -23,7 +23,7 @@ enum Op {
     Silence,
     Unsubscribe,
     Garbage,
-    /// A notification that was told before.
+    /// A notification that was sent before.
     Old(usize),
     /// How long notifications take, in milliseconds, and how often each comes.
     Deliver(u64, usize),

@@ -40,7 +40,7 @@ pub(super) struct Scene {
     beats: JoinHandle<()>,
 }
 
-/// What a caller was told.
+/// What a caller has got.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The number of each user's latest presence.

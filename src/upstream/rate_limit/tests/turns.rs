@@ -82,7 +82,10 @@ async fn what_was_sent_before_the_clock_was_set_back_is_sent_again_by_the_new_ti
         .stored
         .push_back(Some(StoreTime::from_ticks(2 * hour)));
     window.last_start = Some(StoreTime::from_ticks(2 * hour));
+    window.queue.push_back(0);
+    window.add_turns(&[turn(now, 2 * hour)]);
     let clock = |_| StoreTime::from_ticks(hour);
     let (_, starts) = windows.starts(&clock, true).pop().unwrap();
     assert_eq!(starts.add, [StoreTime::from_ticks(hour)]);
+    assert_eq!(starts.known, [StoreTime::from_ticks(hour)], "its turn too");
 }
