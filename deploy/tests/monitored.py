@@ -19,6 +19,7 @@ class Monitored:
     def __init__(self, address, metrics, sandbox, prometheus):
         self.address = address
         self.metrics = metrics
+        self.started = time.time()
         self._sandbox = sandbox
         self._prometheus = prometheus
 
