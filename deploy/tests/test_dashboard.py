@@ -216,8 +216,10 @@ def test_every_panel_can_be_drawn_from_the_answers(prometheus, tmp_path):
     for _, query in queries():
         await_answer(prometheus, query)
     picture = tmp_path / "dashboard.png"
-    # All of the time: some panels have values only near the calls that they count.
-    drawn = drawing.draw(grafana.load(), prometheus, prometheus.started, time.time(), 1, "the calls of this test", picture)
+    # All of the time: some panels have values only near the calls that they count. To a
+    # whole second after the last scrape, because each moment that is drawn is whole.
+    end = time.time() + 1
+    drawn = drawing.draw(grafana.load(), prometheus, prometheus.started, end, 1, "the calls of this test", picture)
     assert set(drawn) == {panel["title"] for panel in grafana.panels(grafana.load())}
     assert [title for title, series in drawn.items() if series == 0] == [], "these panels are empty"
     assert Image.open(picture).text["Description"] == "the calls of this test"
