@@ -10,6 +10,7 @@
 mod backoff;
 mod channel;
 mod event;
+mod hub;
 mod mailbox;
 mod plan;
 mod polls;
@@ -25,25 +26,17 @@ mod task;
 mod tests;
 mod vendor;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
-
-use http::HeaderValue;
-use parking_lot::Mutex;
-use tokio::task::AbortHandle;
 
 use crate::access_log::AccessLog;
 use crate::context::{CallContext, StreamHandle};
 use crate::deadline::Deadline;
-use crate::memory::MemoryLease;
 use crate::telemetry::WatchCounts;
-use crate::token_key::TokenKey;
 use crate::upstream::{RequestContext, Reservations, Upstream};
+use hub::{Hubs, Watch, join};
 use rest::RestVendor;
 pub(crate) use serve::begin;
-use shared::Shared;
-use state::State;
 use vendor::Vendor;
 
 /// How watches learn of changes.
@@ -121,47 +114,6 @@ struct Inner {
     counts: WatchCounts,
 }
 
-/// The hub of each token: the token itself, because keys are hashes, and no presence may
-/// reach another token.
-type Hubs = Arc<Mutex<HashMap<(TokenKey, HeaderValue), Weak<Hub>>>>;
-
-/// What the watches of one token share, as long as there is one.
-#[derive(Debug)]
-struct Hub {
-    shared: Arc<Shared>,
-    task: AbortHandle,
-    hubs: Hubs,
-    key: (TokenKey, HeaderValue),
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        self.task.abort();
-        let mut hubs = self.hubs.lock();
-        // Another one may have taken its place.
-        if hubs
-            .get(&self.key)
-            .is_some_and(|hub| hub.strong_count() == 0)
-        {
-            hubs.remove(&self.key);
-        }
-    }
-}
-
-/// One watch of a hub, which leaves when this is dropped.
-#[derive(Debug)]
-struct Watch {
-    hub: Arc<Hub>,
-    number: u64,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.hub.shared.lock().state.leave(self.number);
-        self.hub.shared.wake.notify_one();
-    }
-}
-
 impl Watches {
     /// Watches of an upstream, of which `concurrency` batches are read at once.
     #[must_use]
@@ -233,52 +185,6 @@ impl Watches {
             stream: StreamHandle::detached(),
         }
     }
-}
-
-/// Joins the hub with this key, or begins one.
-fn join(
-    hubs: &Hubs,
-    key: (TokenKey, HeaderValue),
-    ids: Vec<String>,
-    memory: MemoryLease,
-    settings: Settings,
-    counts: &WatchCounts,
-    vendor: impl FnOnce() -> Arc<dyn Vendor>,
-) -> Watch {
-    let ids = distinct(ids);
-    let mut registered = hubs.lock();
-    let known = registered.get(&key).and_then(Weak::upgrade);
-    // One whose token was rejected serves nobody any more.
-    let known = known.filter(|hub| hub.shared.lock().ended.is_none());
-    let hub = known.unwrap_or_else(|| {
-        let shared = Shared::new(State::new(memory, counts.clone()));
-        let task = task::run(vendor(), Arc::clone(&shared), settings, counts.clone());
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "ends with the last watch of the token"
-        )]
-        let task = tokio::spawn(task).abort_handle();
-        let hub = Arc::new(Hub {
-            shared,
-            task,
-            hubs: Arc::clone(hubs),
-            key: key.clone(),
-        });
-        registered.insert(key, Arc::downgrade(&hub));
-        hub
-    });
-    drop(registered);
-    let number = hub.shared.lock().state.join(ids);
-    hub.shared.wake.notify_one();
-    Watch { hub, number }
-}
-
-/// The ids without duplicates, with their keys.
-fn distinct(ids: Vec<String>) -> Vec<(Arc<str>, String)> {
-    let mut seen = std::collections::HashSet::with_capacity(ids.len());
-    let ids = ids.into_iter().map(|id| (user_key(&id), id));
-    ids.filter(|(key, _)| seen.insert(Arc::clone(key)))
-        .collect()
 }
 
 /// The key by which users are compared: ids are UUIDs, in either case.

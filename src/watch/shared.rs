@@ -64,6 +64,16 @@ impl Shared {
 }
 
 impl Inner {
+    /// Adds a watch of these users, and returns its number. It ends at once if all have
+    /// ended.
+    pub(super) fn join(&mut self, ids: Vec<(Arc<str>, String)>) -> u64 {
+        let number = self.state.join(ids);
+        if let Some(failure) = &self.ended {
+            self.state.end_all(failure);
+        }
+        number
+    }
+
     /// Ends all watches.
     pub(super) fn end(&mut self, failure: &Failure) {
         self.ended.get_or_insert_with(|| failure.clone());

@@ -26,9 +26,10 @@ use crate::rpc::Rpc;
 use crate::telemetry::WatchCounts;
 use crate::token_key::TokenHasher;
 use crate::upstream::{RequestContext, Reservations};
+use crate::watch::Settings;
+use crate::watch::hub::{Hubs, Watch, join};
 use crate::watch::serve::Serving;
 use crate::watch::vendor::Vendor;
-use crate::watch::{Hubs, Settings, join};
 
 /// One token with its watches.
 pub(super) struct Scene {
@@ -95,21 +96,29 @@ impl Scene {
         }
     }
 
-    /// Begins a watch whose caller pauses for so long after each message.
-    pub(super) fn watch(&self, ids: &[String], pause: Duration) -> SimWatch {
-        let context = context(&self.drain);
+    /// Joins a watch that nobody serves.
+    pub(super) fn join(&self, ids: &[String]) -> Watch {
+        self.join_with(&context(&self.drain), ids)
+    }
+
+    fn join_with(&self, context: &CallContext, ids: &[String]) -> Watch {
         let caller = &context.request.caller;
-        let key = (caller.key(), caller.authorization());
         let vendor = self.vendor.clone();
-        let watch = join(
+        join(
             &self.hubs,
-            key,
+            (caller.key(), caller.authorization()),
             ids.to_vec(),
             context.request.memory.sub_lease(),
             self.settings,
             &self.counts,
             || Arc::new(vendor) as Arc<dyn Vendor>,
-        );
+        )
+    }
+
+    /// Begins a watch whose caller pauses for so long after each message.
+    pub(super) fn watch(&self, ids: &[String], pause: Duration) -> SimWatch {
+        let context = context(&self.drain);
+        let watch = self.join_with(&context, ids);
         let serving = Serving::new(
             watch,
             context,
