@@ -115,7 +115,7 @@ interop *arguments:
 interop-slow *arguments:
     tests/interop/run-slow "$@"
 
-# Load scenarios on release builds (some 14 minutes), or those that are named.
+# Load scenarios on release builds (some 37 minutes), or those that are named.
 [group("test")]
 load *arguments:
     load/run "$@"

@@ -19,8 +19,8 @@ pub use connection::Connections;
 pub use exchange::message;
 pub use load_loop::{Calls, closed_loop, open_loop};
 pub use outcome::Outcome;
-pub use query::{Queries, Query};
-pub use stats::Stats;
+pub use query::{Queries, Query, encode_frame};
+pub use stats::{Latencies, Stats};
 pub use token::Tokens;
 
 use exchange::{Attempt, exchange};

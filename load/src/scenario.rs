@@ -3,12 +3,14 @@
 pub(crate) mod gateway;
 mod greedy;
 mod in_flight;
+mod memory;
 mod overload;
 pub(crate) mod proc_stat;
 pub(crate) mod process;
 mod soak;
 pub(crate) mod table;
 pub(crate) mod vendor;
+mod watch;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -53,6 +55,14 @@ enum Name {
     Greedy,
     /// Half the capacity with faults and restarts
     Soak,
+    /// 500 watches of 10,000 users who change
+    Watch,
+    /// All sockets of these watches cut at once
+    WatchCut,
+    /// One of these watches not read for a minute
+    WatchStopped,
+    /// The requests that 1,000 watched users cost
+    WatchRequests,
 }
 
 /// The settings of a run.
@@ -95,6 +105,10 @@ pub async fn run(args: Args) -> Result<bool, String> {
             Name::Overload => overload::run(&settings).await?,
             Name::Greedy => greedy::run(&settings).await?,
             Name::Soak => soak::run(&settings).await?,
+            Name::Watch => watch::steady::run(&settings).await?,
+            Name::WatchCut => watch::cut::run(&settings).await?,
+            Name::WatchStopped => watch::stopped::run(&settings).await?,
+            Name::WatchRequests => watch::requests::run(&settings).await?,
         });
     }
     println!("{table}");

@@ -134,7 +134,15 @@ pub(super) async fn gateway(
             ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
         ]);
     }
-    Gateway::with(settings, name, vendor, ANYWHERE, &flags, &variables).await
+    Gateway::with(
+        settings,
+        name,
+        &vendor.url(name),
+        ANYWHERE,
+        &flags,
+        &variables,
+    )
+    .await
 }
 
 fn figures_of((work, measured): (Workload, &[Measurements; 3])) -> Figures {

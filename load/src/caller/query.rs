@@ -173,7 +173,8 @@ impl Query {
 }
 
 /// Encodes a message with its frame prefix.
-pub(super) fn encode_frame(message: &impl Message) -> Bytes {
+/// A message with its frame prefix.
+pub fn encode_frame(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut encode_frame = BytesMut::with_capacity(PREFIX + length);
     encode_frame.put_u8(0);

@@ -144,7 +144,8 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    fn add(&mut self, took: Duration) {
+    /// Adds a latency.
+    pub fn add(&mut self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // The histogram resizes itself.
         let _ = self.0.record(took);

@@ -36,14 +36,14 @@ impl Gateway {
         listen: SocketAddr,
         flags: &[&str],
     ) -> Result<Self, String> {
-        Self::with(settings, name, vendor, listen, flags, &[]).await
+        Self::with(settings, name, &vendor.url(name), listen, flags, &[]).await
     }
 
-    /// The same, with these variables.
+    /// Starts a gateway in front of this URL, with these variables.
     pub(crate) async fn with(
         settings: &Settings,
         name: &str,
-        vendor: &Vendor,
+        upstream: &str,
         listen: SocketAddr,
         flags: &[&str],
         variables: &[(&str, &str)],
@@ -54,24 +54,15 @@ impl Gateway {
         let arguments = ["serve", "--log-format", "json", "--share-reads=false"];
         let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
         arguments.extend(["--listen".to_owned(), listen.to_string()]);
-        arguments.extend(["--upstream-url".to_owned(), vendor.url(name)]);
+        arguments.extend(["--upstream-url".to_owned(), upstream.to_owned()]);
         arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
         let mut process = Process::start(&settings.gateway, &arguments, variables, file)?;
-        let end = Instant::now() + START;
-        loop {
-            if let Some(address) = address(&fs::read_to_string(&log).unwrap_or_default()) {
-                return Ok(Self {
-                    process,
-                    log,
-                    address,
-                });
-            }
-            let ended = process.child().try_wait().ok().flatten();
-            if ended.is_some() || Instant::now() > end {
-                return Err(format!("{name} does not serve; see {}", log.display()));
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
+        let address = served(&mut process, name, &log).await?;
+        Ok(Self {
+            process,
+            log,
+            address,
+        })
     }
 
     /// The id of its process.
@@ -125,6 +116,11 @@ impl Exit {
         let each = self.cpu_time.as_secs_f64() * 1e6 / calls as f64;
         let figure = "processor time of the gateway";
         figures.report(figure, &format!("{each:.0} us for each call"));
+        self.report_end(figures);
+    }
+
+    /// Reports its exit.
+    pub(crate) fn report_end(&self, figures: &mut Figures) {
         let measured = &self.status;
         figures.expect(
             "end by SIGTERM",
@@ -156,7 +152,26 @@ fn warnings(log: &Path) -> io::Result<Vec<String>> {
         .collect()
 }
 
-/// The address in the first line of a gateway's log.
+/// Waits until a program serves, and returns the address in its log.
+pub(super) async fn served(
+    process: &mut Process,
+    name: &str,
+    log: &Path,
+) -> Result<SocketAddr, String> {
+    let end = Instant::now() + START;
+    loop {
+        if let Some(address) = address(&fs::read_to_string(log).unwrap_or_default()) {
+            return Ok(address);
+        }
+        let ended = process.child().try_wait().ok().flatten();
+        if ended.is_some() || Instant::now() > end {
+            return Err(format!("{name} does not serve; see {}", log.display()));
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The address in the first line of a log.
 fn address(log: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(log.lines().next()?).ok()?;
     line["address"].as_str()?.parse().ok()

@@ -1,17 +1,16 @@
 //! Ten minutes at half the capacity, with faults and restarts.
 
-mod memory;
 mod restarts;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::gateway::Gateway;
+use super::memory::Resident;
 use super::table::Figures;
 use super::vendor::Vendor;
 use super::{ANYWHERE, Settings};
 use crate::caller::{Caller, Connections, Queries, Stats, Tokens, open_loop};
-use memory::Resident;
 use restarts::Restarts;
 
 const NAME: &str = "soak";
@@ -92,7 +91,7 @@ pub(super) async fn run(settings: &Settings) -> Result<Figures, String> {
         let part = answered.count() as f64 * 100.0 / stats.calls() as f64;
         figures.report(figure, &format!("{part:.2} %, {rate:.0}/s, {answered}"));
     }
-    resident.report(&mut figures);
+    resident.report(GROWTH, &mut figures);
     let most = |of: &[usize]| of.first().copied().unwrap_or_default();
     let (of_process, of_all) = (most(&report.peak_per_sender), most(&report.peak_per_token));
     figures.expect(
