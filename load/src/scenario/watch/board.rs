@@ -58,7 +58,7 @@ struct Inner {
 #[derive(Debug)]
 struct User {
     definition: usize,
-    /// When the change was due that has not come.
+    /// Since when the last message is not of the latest change.
     changed: Option<Instant>,
     /// The definition and the date of the last message.
     latest: (String, Option<SystemTime>),
@@ -111,7 +111,8 @@ impl Board {
         user.definition = (user.definition + 1) % DEFINITIONS.len();
         let line = format!("{} {}\n", user_id(number), DEFINITIONS[user.definition]);
         let is_counted = user.is_counted;
-        if user.changed.replace(due).is_none() {
+        if user.changed.is_none() {
+            user.changed = Some(due);
             inner.wrong += 1;
         } else if is_counted {
             inner.overtaken += 1;
@@ -133,12 +134,12 @@ impl Board {
         let definition = definition.unwrap_or_default();
         let date = presence.modified_date;
         if definition == DEFINITIONS[user.definition]
-            && let Some(due) = user.changed.take()
+            && let Some(since) = user.changed.take()
         {
             inner.wrong -= 1;
             inner.right_at = now;
             if user.is_counted {
-                inner.latencies.add(now - due);
+                inner.latencies.add(now - since);
             }
         }
         user.latest = (definition, date.and_then(|date| date.try_into().ok()));
@@ -196,7 +197,7 @@ impl Board {
         [inner.right_at, inner.live_at].map(|at| at.saturating_duration_since(moment))
     }
 
-    /// The latencies since the last time.
+    /// How long each user was wrong who became right since the last call.
     pub(super) fn take_latencies(&self) -> Latencies {
         std::mem::take(&mut self.0.lock().latencies)
     }

@@ -20,7 +20,7 @@ use crate::caller::encode_frame;
 
 const PATH: &str = "http://gateway/genesys.presence.v1.PresenceWatchService/WatchUsersPresences";
 
-/// How many bytes of a watch that is not read the gateway may send: some thirty messages,
+/// How many bytes of a watch that is not read the gateway may send: some sixty messages,
 /// so that a reader that stops for a minute is noticed.
 const WINDOW: u32 = 8 * 1024;
 

@@ -57,7 +57,8 @@ pub(in super::super) async fn run(settings: &Settings) -> Result<Figures, String
     let of = CROWD.users_of_watch;
     let not_read = format!("{behind} of {of} users behind when it was read again");
     figures.report("the watch that is not read", &not_read);
-    let read = format!("{} ms and {after} presences", right.as_millis());
+    let right = right.as_secs_f64() * 1000.0;
+    let read = format!("{right:.1} ms and {after} presences");
     figures.report("the same, until it is right", &read);
     scene.end(&mut figures).await?;
     Ok(figures)
