@@ -2,7 +2,8 @@
 
 use prost_reflect::{FileDescriptor, MethodDescriptor};
 
-/// The paragraphs of the comment at a path of a proto file, each as one line.
+/// The paragraphs of the comment at a path of a proto file, each as one line, without
+/// what is meant for the linter.
 #[must_use]
 pub fn paragraphs(file: &FileDescriptor, path: &[i32]) -> Vec<String> {
     let file = file.file_descriptor_proto();
@@ -10,9 +11,13 @@ pub fn paragraphs(file: &FileDescriptor, path: &[i32]) -> Vec<String> {
     let found = locations.into_iter().find(|location| location.path == path);
     let comment = found.and_then(|location| location.leading_comments.as_deref());
     let paragraphs = comment.unwrap_or_default().split("\n\n");
-    paragraphs
-        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
-        .collect()
+    let words = |text: &str| {
+        let lines = text.lines();
+        let lines = lines.filter(|line| !line.trim_start().starts_with("buf:lint:"));
+        let words: Vec<_> = lines.flat_map(str::split_whitespace).collect();
+        words.join(" ")
+    };
+    paragraphs.map(words).collect()
 }
 
 /// The parts of an RPC's comment.

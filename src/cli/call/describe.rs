@@ -18,6 +18,9 @@ const WIDTH: usize = 88;
 /// The indent of a fact behind its name.
 const FACT_INDENT: &str = "                  ";
 
+/// The indent of a value of an enumeration.
+const VALUE_INDENT: &str = "        ";
+
 /// The package whose messages are described.
 const PACKAGE: &str = "genesys.presence.v1";
 
@@ -139,9 +142,26 @@ fn fields(message: &MessageDescriptor, request: Option<&Spec>) -> String {
             _ => "",
         };
         let (name, kind) = (field.json_name(), kind(&field));
-        format!("  {name}: {kind}{required}\n{}\n", wrap(&comment, "      "))
+        let text = wrap(&comment, "      ");
+        let values: String = values(&field)
+            .map(|(name, comment)| wrap(&format!("{name}: {comment}"), VALUE_INDENT) + "\n")
+            .collect();
+        format!("  {name}: {kind}{required}\n{text}\n{values}")
     };
     message.fields().map(field).collect()
+}
+
+/// The names and the comments of the values of a field that is an enumeration, without
+/// the one that is not used.
+fn values(field: &FieldDescriptor) -> impl Iterator<Item = (String, String)> {
+    let kind = field.kind().as_enum().cloned().into_iter();
+    let values = kind.flat_map(|kind| kind.values().collect::<Vec<_>>());
+    let values = values.filter(|value| value.number() != 0);
+    values.map(|value| {
+        let file = value.parent_enum().parent_file();
+        let comment = paragraphs(&file, value.path()).join(" ");
+        (value.name().to_owned(), comment)
+    })
 }
 
 /// Whether a request must have a field: a variable of the path, or the body.
@@ -161,6 +181,7 @@ pub(super) fn kind(field: &FieldDescriptor) -> String {
         Kind::Message(message) if message.full_name() == TIMESTAMP => "date-time".to_owned(),
         Kind::Message(message) if message.package_name() == PACKAGE => message.name().to_owned(),
         Kind::Message(message) => message.full_name().to_owned(),
+        Kind::Enum(_) => "one of these texts".to_owned(),
         Kind::Bool => "true or false".to_owned(),
         Kind::String => "text".to_owned(),
         Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 => "whole number".to_owned(),

@@ -11,7 +11,7 @@ use presence_gateway::proto;
 use presence_gateway::proto::comments::{RpcComment, paragraphs};
 use presence_gateway::rpc::{DEFAULT_MAX_BULK_IDS, MAX_REQUEST, MAX_STREAM_MESSAGE, Rpc};
 use presence_gateway::server::limits::MAX_REQUEST_ELEMENTS;
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 
 use crate::support::vendor_api::{http, permissions};
 use crate::support::{all_methods, generated, path};
@@ -60,6 +60,7 @@ fn generate(_: &str) -> String {
     for (name, message) in messages() {
         let text = paragraphs(&message.parent_file(), message.path()).join("\n\n");
         parts.push(format!("### {name}\n\n{text}\n\n{}", fields(&message, "")));
+        parts.extend(message.child_enums().map(|kind| values(&kind)));
     }
     parts.join("\n")
 }
@@ -205,6 +206,25 @@ fn fields(message: &MessageDescriptor, path: &str) -> String {
     format!("| field | type | meaning |\n|---|---|---|\n{rows}")
 }
 
+/// Returns the section of an enumeration in a message, without the value that is not used.
+fn values(kind: &EnumDescriptor) -> String {
+    let (name, file) = (name_of(kind), kind.parent_file());
+    let text = paragraphs(&file, kind.path()).join("\n\n");
+    let values = kind.values().filter(|value| value.number() != 0);
+    let rows = values.map(|value| {
+        let text = paragraphs(&file, value.path()).join(" ");
+        format!("| `{}` | {} | {text} |\n", value.name(), value.number())
+    });
+    let rows: String = rows.collect();
+    format!("### {name}\n\n{text}\n\n| value | number | meaning |\n|---|---|---|\n{rows}")
+}
+
+/// Returns the name of an enumeration, with the message that it is in.
+fn name_of(kind: &EnumDescriptor) -> &str {
+    let name = kind.full_name().strip_prefix(PACKAGE);
+    name.and_then(|name| name.strip_prefix('.')).unwrap()
+}
+
 /// Returns the name of a type, with a link to a message of the package.
 fn kind(kind: &Kind) -> String {
     match kind {
@@ -214,6 +234,10 @@ fn kind(kind: &Kind) -> String {
             format!("[{name}](#{})", name.to_lowercase())
         }
         Kind::Message(message) => format!("`{}`", message.full_name()),
+        Kind::Enum(kind) => {
+            let name = name_of(kind);
+            format!("[{name}](#{})", name.replace('.', "").to_lowercase())
+        }
         scalar => format!("`{scalar:?}`").to_lowercase(),
     }
 }
