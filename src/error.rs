@@ -64,8 +64,13 @@ pub enum Error {
         this token's share of it; nothing was changed; try again after a delay"
     )]
     MemoryExhausted,
-    #[error("the gateway is at its limit of watches (--max-watches); try another replica")]
+    #[error(
+        "the gateway is at its limit of watches (--max-watches); watch again after a delay that \
+        grows: a place is free when another watch ends"
+    )]
     TooManyWatches,
+    #[error("the gateway serves no watches (--max-watches 0); poll by bulk reads")]
+    WatchesOff,
     #[error(
         "the token already uses its share (25 %) of watches (--max-watches); watch more users in \
         one call, or end other watches"
@@ -222,14 +227,13 @@ impl From<Vec<Violation>> for Error {
 }
 
 impl Error {
-    /// The delay after which a retry may succeed, if it is known.
+    /// The delay after which a retry may succeed, if it is known. Nobody knows when a
+    /// place of a watch is free: it may last for hours.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         match self {
             Self::Overloaded
             | Self::TooManyStreams
-            | Self::TooManyWatches
-            | Self::TokenWatches
             | Self::MemoryExhausted
             | Self::MessageEvicted
             | Self::TokenConcurrency

@@ -70,6 +70,12 @@ impl<K: Copy + Eq + Hash> FairShare<K> {
         Ok(share)
     }
 
+    /// The total.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.0.lock().total
+    }
+
     /// How much of the total is held.
     #[must_use]
     pub fn held(&self) -> usize {

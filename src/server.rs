@@ -111,7 +111,7 @@ impl Server {
         telemetry.observe_in_flight(move || admitted.held());
         let watches = FairShare::new(limits.max_watches);
         let open = watches.clone();
-        telemetry.observe_open_watches(move || open.held());
+        telemetry.observe_open_watches(move || open.held(), limits.max_watches);
         let services = pipeline::stack(
             services,
             limits,

@@ -13,7 +13,7 @@ use crate::watch::{WatchLimits, WatchMode};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Watches")]
 pub(super) struct WatchArgs {
-    /// Maximum number of open watches; more are rejected; 0 for none
+    /// Maximum number of open watches; more are rejected; 0 turns watches off
     #[arg(long, value_name = "COUNT", env = "PRESENCE_GATEWAY_MAX_WATCHES")]
     #[arg(default_value_t = CallLimits::default().max_watches.to_string())]
     #[arg(hide_short_help = true)]
@@ -30,7 +30,7 @@ pub(super) struct WatchArgs {
     #[arg(hide_short_help = true)]
     watch_channels: String,
 
-    /// How often users are read of whom there are no notifications
+    /// How often users without notifications are read
     #[arg(long, value_name = "DURATION")]
     #[arg(env = "PRESENCE_GATEWAY_WATCH_POLL_INTERVAL")]
     #[arg(default_value_t = duration(WatchLimits::default().poll_interval))]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use prost::Message;
+use prost_types::Any;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 use tonic_types::pb::{self, RequestInfo, RetryInfo};
 
-use super::status_builder::{StatusBuilder, any};
+use super::status_builder::StatusBuilder;
 use super::text::{encoded_len, truncate};
 use super::{Error, Failure};
 
@@ -126,6 +127,14 @@ pub(crate) fn correlation_id(id: &[u8]) -> Option<HeaderValue> {
 fn whole_millis(delay: Duration) -> Duration {
     let millis = delay.as_nanos().div_ceil(1_000_000).max(1);
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// A detail of a status.
+pub(super) fn any(name: &str, message: &impl Message) -> Any {
+    Any {
+        type_url: format!("type.googleapis.com/{name}"),
+        value: message.encode_to_vec(),
+    }
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ reasons! {
     OutcomeUnknown = "OUTCOME_UNKNOWN",
     /// A part of a bulk call was not sent.
     NotTried = "NOT_TRIED",
-    /// No RPC has the called path.
+    /// No RPC has the called path, or the gateway does not serve it.
     UnknownMethod = "UNKNOWN_METHOD",
     /// The request is not a message of the RPC.
     MalformedRequest = "MALFORMED_REQUEST",

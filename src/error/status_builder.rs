@@ -1,10 +1,10 @@
 //! The code, the reason and the details of each error.
 
-use prost::Message;
 use prost_types::Any;
 use tonic::Code;
 use tonic_types::pb::{BadRequest, ErrorInfo, QuotaFailure, bad_request, quota_failure};
 
+use super::details::any;
 use super::text::truncate;
 use super::{
     DOMAIN, Error, Expired, NotTried, Reason, TimeLimit, UnknownOutcome, VENDOR_DOMAIN, Violation,
@@ -35,6 +35,9 @@ const TOKEN: &str = "the caller's token";
 
 /// The code and the reason of a deadline that passed.
 const EXPIRED: (Code, Reason) = (Code::DeadlineExceeded, Reason::DeadlineExceeded);
+
+/// The code and the reason of an RPC that the gateway does not serve.
+const NOT_SERVED: (Code, Reason) = (Code::Unimplemented, Reason::UnknownMethod);
 
 /// A status under construction.
 pub(super) struct StatusBuilder {
@@ -137,7 +140,7 @@ impl StatusBuilder {
             }
             Error::Malformed(_) => (Code::Internal, Reason::MalformedRequest),
             Error::CallerGone => (Code::Cancelled, Reason::MalformedRequest),
-            Error::UnknownMethod => (Code::Unimplemented, Reason::UnknownMethod),
+            Error::UnknownMethod | Error::WatchesOff => NOT_SERVED,
             Error::Unsendable(_) | Error::Panicked | Error::NoStream => {
                 (Code::Internal, Reason::Internal)
             }
@@ -253,8 +256,7 @@ impl StatusBuilder {
         self.message.insert_str(0, &message::summary(report));
         let rest = [&report.failed, &report.unknown, &report.not_tried];
         if rest.iter().any(|ranges| !ranges.is_empty()) {
-            // It is the outcome of one batch, and callers would read it as that of
-            // the whole call.
+            // It is the outcome of one batch, not that of the whole call.
             self.info.metadata.remove(OUTCOME);
         }
     }
@@ -294,12 +296,5 @@ impl StatusBuilder {
             self.omitted += before - keep;
             self.add("violations_omitted", self.omitted.to_string());
         }
-    }
-}
-
-pub(super) fn any(name: &str, message: &impl Message) -> Any {
-    Any {
-        type_url: format!("type.googleapis.com/{name}"),
-        value: message.encode_to_vec(),
     }
 }

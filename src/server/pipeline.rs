@@ -236,6 +236,7 @@ where
         permit.map_err(|exceeded| match (exceeded, rpc.is_watch) {
             (Exceeded::Total, false) => Error::Overloaded,
             (Exceeded::Share, false) => Error::TokenConcurrency,
+            (Exceeded::Total, true) if places.total() == 0 => Error::WatchesOff,
             (Exceeded::Total, true) => Error::TooManyWatches,
             (Exceeded::Share, true) => Error::TokenWatches,
         })

@@ -37,6 +37,7 @@ pub(super) fn error_type(error: &Error) -> &'static str {
         | Error::Overloaded
         | Error::TooManyStreams
         | Error::TooManyWatches
+        | Error::WatchesOff
         | Error::TokenWatches
         | Error::TopicRejected { .. }
         | Error::NotificationsUnavailable(_)

@@ -124,9 +124,19 @@ impl Telemetry {
         }
     }
 
-    /// Registers the number of watches that are open.
-    pub(crate) fn observe_open_watches(&self, open: impl Fn() -> usize + Send + Sync + 'static) {
+    /// Registers the number of watches that are open, and how many may be.
+    pub(crate) fn observe_open_watches(
+        &self,
+        open: impl Fn() -> usize + Send + Sync + 'static,
+        limit: usize,
+    ) {
         if let Some(metrics) = self.metrics() {
+            metrics.observe_gauge(
+                "presence_gateway.watch.limit",
+                "The limit of open watches.",
+                "{watch}",
+                move || limit,
+            );
             metrics.observe_gauge(
                 "presence_gateway.watch.open",
                 "Watches that are open.",

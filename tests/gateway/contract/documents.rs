@@ -168,6 +168,7 @@ fn examples() -> Vec<Error> {
         Error::Malformed(text()),
         Error::UnsupportedEncoding(text()),
         Error::UnknownMethod,
+        Error::WatchesOff,
         Error::Panicked,
         Error::NoStream,
         Error::ConnectionDraining,

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tonic::Code;
+use tonic_types::StatusExt;
 
 use crate::support::sandbox::Sandbox;
 use crate::support::watch_caller::{WATCH, WatchCall};
@@ -50,11 +51,13 @@ async fn watches_have_places_of_their_own_and_a_token_a_quarter() {
     };
     let first = open("a").await.unwrap();
     let second = open("a").await.map(|_| ());
-    expect_error(second, Code::ResourceExhausted, "TOKEN_OVERLOADED");
+    let status = expect_error(second, Code::ResourceExhausted, "TOKEN_OVERLOADED");
+    assert!(status.get_details_retry_info().is_none(), "{status:?}");
     let others = [open("b").await, open("c").await, open("d").await];
     assert!(others.iter().all(Result::is_ok));
     let fifth = open("e").await.map(|_| ());
-    expect_error(fifth, Code::Unavailable, "OVERLOADED");
+    let status = expect_error(fifth, Code::Unavailable, "OVERLOADED");
+    assert!(status.get_details_retry_info().is_none(), "{status:?}");
     // They take no place of a call.
     let request = json!({"userId": user});
     let called = gateway.call("GetUserPresencesPurecloud", request).await;
@@ -66,4 +69,16 @@ async fn watches_have_places_of_their_own_and_a_token_a_quarter() {
         }
     };
     crate::support::in_flight::wait_for("a place", again).await;
+}
+
+#[tokio::test]
+async fn a_gateway_without_watches_says_so() {
+    let limits = Limits {
+        max_watches: 0,
+        ..Limits::default()
+    };
+    let gateway = Sandbox::start().gateway(limits).await;
+    let opened = WatchCall::try_open(&gateway, &["a"], "token", None).await;
+    let status = expect_error(opened.map(|_| ()), Code::Unimplemented, "UNKNOWN_METHOD");
+    assert!(status.message().contains("--max-watches 0"), "{status:?}");
 }

@@ -144,7 +144,8 @@ fn own(reason: Reason, retry: Option<&str>, method: &MethodDescriptor) -> String
         }
         Reason::NotTried => "send these updates again".to_owned(),
         Reason::UnknownMethod => {
-            "the gateway is of another version than this program (`presence-gateway --version`)"
+            "the gateway is of another version than this program (`presence-gateway --version`), \
+             or does not serve this RPC"
                 .to_owned()
         }
         Reason::MalformedRequest => {
