@@ -84,7 +84,7 @@ pub struct CallArgs {
     #[arg(long, value_name = "DURATION")]
     deadline: Option<String>,
 
-    /// For a stream: a file with an id on each line; `-` reads them from the standard input
+    /// For a stream of ids: a file with an id on each line; `-` reads them from the standard input
     #[arg(long, value_name = "FILE")]
     ids: Option<String>,
 

@@ -127,8 +127,11 @@ fn ids(
             ids.map(Some)
                 .map_err(|error| format!("--ids: `{file}`: {error}"))
         }
+        Some(_) if method.is_server_streaming() => Err(format!(
+            "--ids: {name} takes its ids in the request: '{{\"ids\": […]}}'"
+        )),
         Some(_) => Err(format!(
-            "--ids: {name} is no stream; the streams are {}",
+            "--ids: {name} takes no stream of ids; those that do are {}",
             streams().join(" and ")
         )),
         None if method.is_client_streaming() && !has_ids(request) => Err(format!(
@@ -139,7 +142,7 @@ fn ids(
     }
 }
 
-/// The names of the streams.
+/// The names of the streams of ids.
 fn streams() -> Vec<String> {
     let streams = proto::methods().filter(MethodDescriptor::is_client_streaming);
     streams.map(|stream| stream.name().to_owned()).collect()

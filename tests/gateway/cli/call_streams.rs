@@ -92,8 +92,18 @@ fn wrong_uses_of_ids_are_rejected_before_the_call() {
     let unary = run(&["call", "GetUserPresence", "--ids", "-"], &[]);
     assert_eq!(unary.code, Some(64), "{unary:#?}");
     assert!(
-        unary.stderr.contains("--ids: GetUserPresence is no stream"),
+        unary
+            .stderr
+            .contains("--ids: GetUserPresence takes no stream of ids"),
         "{unary:#?}"
+    );
+    let watch = run(&["call", "WatchUsersPresences", "--ids", "-"], &[]);
+    assert_eq!(watch.code, Some(64), "{watch:#?}");
+    assert!(
+        watch
+            .stderr
+            .contains("--ids: WatchUsersPresences takes its ids in the request"),
+        "{watch:#?}"
     );
     let missing = run(&["call", STREAM, "--ids", "/no/such/file"], &[]);
     assert_eq!(missing.code, Some(64), "{missing:#?}");

@@ -83,7 +83,7 @@ pub const MISTAKES: &[Mistake] = &[
         "ids for a unary RPC",
         &[USER, "--ids", "-"],
         &[
-            "--ids: GetUserPresencesPurecloud is no stream",
+            "--ids: GetUserPresencesPurecloud takes no stream of ids",
             "StreamUsersPresencesPurecloudBulk",
         ],
     ),
