@@ -85,6 +85,8 @@ type client struct {
 	stream   pb.PresenceStreamServiceClient
 	watches  pb.PresenceWatchServiceClient
 	token    grpc.CallOption
+	// Whether the connection has no TLS.
+	isPlaintext bool
 }
 
 func newClient(to *connection, token string) *client {
@@ -93,6 +95,8 @@ func newClient(to *connection, token string) *client {
 		stream:   pb.NewPresenceStreamServiceClient(to),
 		watches:  pb.NewPresenceWatchServiceClient(to),
 		token:    grpc.PerRPCCredentials(bearer{token, to.isPlaintext}),
+
+		isPlaintext: to.isPlaintext,
 	}
 }
 

@@ -109,7 +109,7 @@ func run(ctx context.Context, c *client) error {
 }
 
 func start() error {
-	address, caFile, token := "127.0.0.1:50051", "", "any"
+	address, caFile := "127.0.0.1:50051", ""
 	isWatch := flag.Bool("watch", false, "watch presences")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -118,18 +118,25 @@ func start() error {
 	if flag.NArg() > 1 {
 		caFile = flag.Arg(1)
 	}
-	if value, ok := os.LookupEnv("PRESENCE_GATEWAY_TOKEN"); ok {
-		token = value
-	}
 	opened, err := connect(address, caFile)
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
+	c := newClient(opened, currentToken())
 	if *isWatch {
-		return runWatch(context.Background(), newClient(opened, token))
+		return runWatch(context.Background(), c, currentToken)
 	}
-	return run(context.Background(), newClient(opened, token))
+	return run(context.Background(), c)
+}
+
+// currentToken returns a token of Genesys Cloud. Of a service: one from the vendor's login
+// host, by OAuth 2; another one when it is about to expire, or was rejected.
+func currentToken() string {
+	if token, ok := os.LookupEnv("PRESENCE_GATEWAY_TOKEN"); ok {
+		return token
+	}
+	return "any"
 }
 
 func main() {

@@ -7,65 +7,105 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"os"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	pb "example.org/presence/presencev1"
 )
 
+const (
+	// silence is twice the time after which the gateway repeats the state.
+	silence = 2 * 25 * time.Second
+	// maxDelay is the longest delay before another watch.
+	maxDelay = time.Minute
+)
+
 var errDone = errors.New("done")
+
+// stop is an error of whoever takes the messages, not of the watch.
+type stop struct{ error }
+
+// isCurrent returns whether the first read of a watch is complete: by notifications or, where
+// there are none, by polls.
+func isCurrent(state *pb.WatchState) bool {
+	return state.GetMode() == pb.WatchState_LIVE || state.GetMode() == pb.WatchState_POLLING
+}
 
 // watch takes what is new, until ctx ends or take returns an error: it begins another watch
 // when one ends, for example in a roll-out. The first messages of each watch are the
-// presences of all users: the current state.
-func (c *client) watch(ctx context.Context, users []string,
+// presences of all users: the current state. It returns what another watch would not mend.
+func (c *client) watch(ctx context.Context, getToken func() string, users []string,
 	take func(*pb.WatchUsersPresencesResponse) error) error {
 	delay := time.Second
 	for {
-		received, err := c.watchOnce(ctx, users, take)
+		token := getToken()
+		wasCurrent, err := c.watchOnce(ctx, token, users, take)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if taken := (stop{}); errors.As(err, &taken) {
+			return taken.error
+		}
 		switch status.Code(err) {
-		case codes.InvalidArgument, codes.Unauthenticated, codes.Unimplemented:
-			return err // Another watch would end in the same way.
-		}
-		if _, isStatus := status.FromError(err); !isStatus {
+		case codes.InvalidArgument, codes.PermissionDenied, codes.Unimplemented:
 			return err
+		case codes.Unauthenticated:
+			if getToken() == token {
+				return err
+			}
 		}
-		if received {
+		fmt.Fprintln(os.Stderr, "watch again:", explain(err))
+		if wasCurrent {
 			delay = time.Second
 		}
 		// At a random time, so that callers who lost a replica together do not come together.
-		time.Sleep(time.Duration(rand.Int63n(int64(delay))))
-		if delay *= 2; delay > time.Minute {
-			delay = time.Minute
+		wait := time.Duration(rand.Int63n(int64(delay)))
+		if retryInfo, ok := detail[*errdetails.RetryInfo](err); ok {
+			wait += retryInfo.GetRetryDelay().AsDuration()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		if delay *= 2; delay > maxDelay {
+			delay = maxDelay
 		}
 	}
 }
 
-// watchOnce watches until the end, and returns whether anything came.
-func (c *client) watchOnce(ctx context.Context, users []string,
-	take func(*pb.WatchUsersPresencesResponse) error) (received bool, err error) {
-	// No deadline: a watch lasts. Something comes every 25 s; keepalive notices a lost
-	// connection. cancel ends the stream on any return.
+// watchOnce watches until the end, and returns whether the first read was complete.
+func (c *client) watchOnce(ctx context.Context, token string, users []string,
+	take func(*pb.WatchUsersPresencesResponse) error) (wasCurrent bool, err error) {
+	// No deadline: a watch lasts. cancel ends the stream on any return, and if nothing comes
+	// for too long: its connection is lost.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.watches.WatchUsersPresences(ctx, &pb.WatchUsersPresencesRequest{Ids: users}, c.token)
+	watchdog := time.AfterFunc(silence, cancel)
+	defer watchdog.Stop()
+	credentials := grpc.PerRPCCredentials(bearer{token, c.isPlaintext})
+	stream, err := c.watches.WatchUsersPresences(ctx, &pb.WatchUsersPresencesRequest{Ids: users}, credentials)
 	for err == nil {
 		var message *pb.WatchUsersPresencesResponse
 		if message, err = stream.Recv(); err == nil {
-			received = true
-			err = take(message)
+			watchdog.Stop() // Not while the message is handled.
+			wasCurrent = wasCurrent || isCurrent(message.GetState())
+			if taken := take(message); taken != nil {
+				return wasCurrent, stop{taken}
+			}
+			watchdog.Reset(silence)
 		}
 	}
-	return received, err
+	return wasCurrent, err
 }
 
 // runWatch watches ten users until one of them changes, by a write of its own.
-func runWatch(ctx context.Context, c *client) error {
+func runWatch(ctx context.Context, c *client, getToken func() string) error {
 	var users []string // those of the sandbox
 	for n := 1; n <= 10; n++ {
 		users = append(users, fmt.Sprintf("00000000-0000-4000-8000-%012d", n))
@@ -74,8 +114,8 @@ func runWatch(ctx context.Context, c *client) error {
 	if err != nil {
 		return err
 	}
-	current := map[string]string{}
-	err = c.watch(ctx, append(users[:10:10], "nobody"), func(message *pb.WatchUsersPresencesResponse) error {
+	current, isWritten := map[string]string{}, false
+	err = c.watch(ctx, getToken, append(users[:10:10], "nobody"), func(message *pb.WatchUsersPresencesResponse) error {
 		if change := message.GetPresence(); change != nil {
 			now := change.GetPresence().GetPresenceDefinition().GetSystemPresence()
 			current[change.GetUserId()] = now
@@ -86,11 +126,12 @@ func runWatch(ctx context.Context, c *client) error {
 		}
 		if state := message.GetState(); state != nil {
 			fmt.Println("state:", state.GetMode())
-			if state.GetMode() == pb.WatchState_LIVE {
+			if isCurrent(state) && !isWritten {
 				fmt.Printf("current: %d users\n", len(current))
 				if _, err := c.writeOne(ctx, users[4], meal, nil); err != nil {
 					return err
 				}
+				isWritten = true
 			}
 		}
 		if failure := message.GetFailure(); failure != nil {

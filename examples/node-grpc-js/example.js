@@ -5,26 +5,28 @@
 // The protos are loaded at run time, from PROTO; nothing is generated.
 
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 
 import grpc from "@grpc/grpc-js";
 import protoLoader from "@grpc/proto-loader";
 
 const PROTO = process.env.PROTO ?? join(import.meta.dirname, "../../proto");
-const USERS = Array.from({ length: 100 }, (_, n) => `00000000-0000-4000-8000-${String(n + 1).padStart(12, "0")}`);
+export const USERS = Array.from({ length: 100 }, (_, n) => `00000000-0000-4000-8000-${String(n + 1).padStart(12, "0")}`);
 
 const definition = protoLoader.loadSync(
   [
     "genesys/presence/v1/presence_service.proto",
     "genesys/presence/v1/presence_stream_service.proto",
+    "genesys/presence/v1/presence_watch_service.proto",
     // The details of errors.
     "google/rpc/status.proto",
     "google/rpc/error_details.proto",
   ],
-  { includeDirs: [PROTO], defaults: true, longs: Number },
+  { includeDirs: [PROTO], defaults: true, longs: Number, enums: String, oneofs: true },
 );
-const { PresenceService, PresenceStreamService } = grpc.loadPackageDefinition(definition).genesys.presence.v1;
+export const { PresenceService, PresenceStreamService, PresenceWatchService } =
+  grpc.loadPackageDefinition(definition).genesys.presence.v1;
 
 /**
  * Returns the address without `http://`, and the credentials: for TLS, but to this machine or where
@@ -39,7 +41,7 @@ function target(address, caFile) {
 }
 
 /** Opens a client. Keep one per process: it carries all calls, and reconnects by itself. */
-function connect(Service, address, caFile) {
+export function connect(Service, address, caFile) {
   return new Service(...target(address, caFile), {
     // For each RPC: whether grpc-js repeats it after UNAVAILABLE, and its longest timeout.
     "grpc.service_config": readFileSync(join(PROTO, "service-config.json"), "utf-8"),
@@ -50,7 +52,7 @@ function connect(Service, address, caFile) {
 }
 
 /** Returns the metadata of a call: the Genesys Cloud token of the user for whom it is made. */
-function bearer(token) {
+export function bearer(token) {
   const metadata = new grpc.Metadata();
   metadata.set("authorization", `Bearer ${token}`);
   return metadata;
@@ -95,7 +97,7 @@ async function* readStream(presenceStream, token, ids) {
 }
 
 /** Returns the id of a status, for example "Meal", by its label in any language. */
-async function definitionId(presence, token, label) {
+export async function definitionId(presence, token, label) {
   const request = { localeCode: "ALL" };
   const { entities } = await call(presence, "getPresenceDefinitions", request, { token, timeoutMs: 10_000 });
   const found = entities.find(({ languageLabels }) => Object.values(languageLabels).includes(label));
@@ -104,7 +106,7 @@ async function definitionId(presence, token, label) {
 }
 
 /** Sets the status of a user. Without a message, the message stays as it is; "" erases it. */
-function writeOne(presence, token, userId, definition, message) {
+export function writeOne(presence, token, userId, definition, message) {
   const body = { presenceDefinition: { id: definition }, ...(message !== undefined && { message }) };
   return call(presence, "patchUserPresencesPurecloud", { userId, body }, { token, timeoutMs: 10_000 });
 }
@@ -133,7 +135,7 @@ async function writeMany(presence, token, users, definition) {
 }
 
 /** Returns the status of an error, as `failures` of bulk calls have it; grpc-js leaves decoding to the caller. */
-function statusOf(error) {
+export function statusOf(error) {
   // An error that the library made, for example because it cannot connect, has no details.
   const [encoded] = error.metadata?.get("grpc-status-details-bin") ?? [];
   if (!encoded) return { code: error.code, message: error.details, details: [] };
@@ -141,7 +143,7 @@ function statusOf(error) {
 }
 
 /** Returns the details of a status by the names of their types. */
-function details(status) {
+export function details(status) {
   return Object.fromEntries(
     status.details.map(({ type_url, value }) => {
       const type = type_url.split("/").pop();
@@ -154,7 +156,7 @@ function details(status) {
  * Describes an error. In code, decide by code, domain and reason; never by the message.
  * Log also the RequestInfo: Genesys Cloud's id of the request, for its support.
  */
-function explain(status) {
+export function explain(status) {
   const { ErrorInfo, BadRequest, RetryInfo } = details(status);
   const parts = [
     grpc.status[status.code],
@@ -166,7 +168,7 @@ function explain(status) {
 }
 
 /** Prints the causes of partial results. In code, decide by each status as by that of a call. */
-function printFailures(step, failures) {
+export function printFailures(step, failures) {
   for (const { ids, status } of failures) console.log(`${step}: ${ids.length} failed: ${explain(status)}`);
 }
 
@@ -209,16 +211,20 @@ async function run(presence, presenceStream, token) {
   }
 }
 
-const [address = "127.0.0.1:50051", caFile] = process.argv.slice(2);
-const presence = connect(PresenceService, address, caFile);
-const presenceStream = connect(PresenceStreamService, address, caFile);
-try {
-  await run(presence, presenceStream, process.env.PRESENCE_GATEWAY_TOKEN ?? "any");
-} catch (error) {
-  if (!(error.code in grpc.status)) throw error;
-  console.error("failed:", explain(statusOf(error)));
-  process.exitCode = 1;
-} finally {
-  presence.close();
-  presenceStream.close();
+async function main(address = "127.0.0.1:50051", caFile) {
+  const presence = connect(PresenceService, address, caFile);
+  const presenceStream = connect(PresenceStreamService, address, caFile);
+  try {
+    await run(presence, presenceStream, process.env.PRESENCE_GATEWAY_TOKEN ?? "any");
+  } catch (error) {
+    if (!(error.code in grpc.status)) throw error;
+    console.error("failed:", explain(statusOf(error)));
+    process.exitCode = 1;
+  } finally {
+    presence.close();
+    presenceStream.close();
+  }
 }
+
+// Not where watch.js imports this file.
+if (realpathSync(process.argv[1]) === import.meta.filename) await main(...process.argv.slice(2));

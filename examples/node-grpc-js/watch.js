@@ -2,81 +2,85 @@
 //
 //     node watch.js [ADDRESS [CA_FILE]]     # the token: PRESENCE_GATEWAY_TOKEN
 //
-// example.js has what it leaves out: errors with their details, and all other calls.
+// The connection and the errors are those of example.js.
 
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import grpc from "@grpc/grpc-js";
-import protoLoader from "@grpc/proto-loader";
 
-const PROTO = process.env.PROTO ?? join(import.meta.dirname, "../../proto");
-const USERS = Array.from({ length: 10 }, (_, n) => `00000000-0000-4000-8000-${String(n + 1).padStart(12, "0")}`);
-
-const services = ["presence_service", "presence_watch_service"].map((name) => `genesys/presence/v1/${name}.proto`);
-const definition = protoLoader.loadSync(services, { includeDirs: [PROTO], enums: String, oneofs: true });
-const { PresenceService, PresenceWatchService } = grpc.loadPackageDefinition(definition).genesys.presence.v1;
+import {
+  PresenceService,
+  PresenceWatchService,
+  USERS,
+  bearer,
+  connect,
+  definitionId,
+  details,
+  explain,
+  printFailures,
+  statusOf,
+  writeOne,
+} from "./example.js";
 
 // Another watch would end in the same way.
-const FINAL = [grpc.status.INVALID_ARGUMENT, grpc.status.UNAUTHENTICATED, grpc.status.UNIMPLEMENTED];
+const FINAL = [grpc.status.INVALID_ARGUMENT, grpc.status.PERMISSION_DENIED, grpc.status.UNIMPLEMENTED];
+// The first read is complete: by notifications or, where there are none, by polls.
+const CURRENT = ["LIVE", "POLLING"];
+// Twice the time after which the gateway repeats the state.
+const SILENCE_MS = 2 * 25_000;
+// The longest delay before another watch.
+const MAX_DELAY_MS = 60_000;
 
-/** Returns the address without `http://`, and the credentials, as example.js does: TLS, but to this machine. */
-function target(address, caFile) {
-  const host = address.replace(/^https?:\/\//, "");
-  const isLocal = /^(localhost|127(\.\d+){3}|\[::1\])(:\d+)?$/.test(address);
-  if (!caFile && (isLocal || address.startsWith("http://"))) return [host, grpc.credentials.createInsecure()];
-  return [host, grpc.credentials.createSsl(caFile ? readFileSync(caFile) : null)];
-}
-
-/** Opens a client. It sends a ping each minute, and so notices a lost connection. */
-function connect(Service, address, caFile) {
-  return new Service(...target(address, caFile), { "grpc.keepalive_time_ms": 60_000 });
-}
-
-function bearer(token) {
-  const metadata = new grpc.Metadata();
-  metadata.set("authorization", `Bearer ${token}`);
-  return metadata;
+/**
+ * Returns a token of Genesys Cloud. Of a service: one from the vendor's login host, by OAuth 2;
+ * another one when it is about to expire, or was rejected.
+ */
+async function currentToken() {
+  return process.env.PRESENCE_GATEWAY_TOKEN ?? "any";
 }
 
 /**
  * Yields what is new, for ever: begins another watch when one ends, for example in a roll-out. The
- * first messages of each watch are the presences of all users: the current state.
+ * first messages of each watch are the presences of all users: the current state. Throws what
+ * another watch would not mend.
  */
-async function* watch(presenceWatch, token, ids) {
-  for (let delay = 1000; ; delay = Math.min(2 * delay, 60_000)) {
-    // No deadline: a watch lasts. Something comes every 25 s.
+async function* watch(presenceWatch, getToken, ids) {
+  for (let delay = 1000; ; delay = Math.min(2 * delay, MAX_DELAY_MS)) {
+    const token = await getToken();
+    // No deadline: a watch lasts.
     const stream = presenceWatch.watchUsersPresences({ ids }, bearer(token));
+    // Ends it if nothing comes for too long: its connection is lost.
+    const startWatchdog = () => setTimeout(() => stream.cancel(), SILENCE_MS);
+    let watchdog = startWatchdog();
+    let least = 0;
     try {
       for await (const message of stream) {
-        delay = 500;
+        clearTimeout(watchdog); // Not while the message is handled.
+        if (CURRENT.includes(message.state?.mode)) delay = 1000;
         yield message;
+        watchdog = startWatchdog();
       }
     } catch (error) {
-      if (FINAL.includes(error.code)) throw error;
+      const isRejected = error.code === grpc.status.UNAUTHENTICATED;
+      if (FINAL.includes(error.code) || (isRejected && (await getToken()) === token)) throw error;
+      const status = statusOf(error);
+      const { retryDelay } = details(status).RetryInfo ?? {};
+      if (retryDelay) least = retryDelay.seconds * 1000 + retryDelay.nanos / 1e6;
+      console.error("watch again:", explain(status));
     } finally {
-      stream.cancel();
+      clearTimeout(watchdog);
+      stream.cancel(); // Without effect if the watch has ended.
     }
     // At a random time, so that callers who lost a replica together do not come together.
-    await sleep(Math.random() * delay);
+    await sleep(least + Math.random() * delay);
   }
 }
 
-/** Sets the status of a user to Meal. */
-function change(presence, token, userId) {
-  const body = { presenceDefinition: { id: "3fd96123-badb-4f69-bc03-1b1ccc6d8014" } };
-  const options = { deadline: Date.now() + 10_000 };
-  return new Promise((resolve, reject) => {
-    presence.patchUserPresencesPurecloud({ userId, body }, bearer(token), options, (error, answer) =>
-      error ? reject(error) : resolve(answer),
-    );
-  });
-}
-
-async function run(presence, presenceWatch, token) {
+async function run(presence, presenceWatch, getToken) {
   const current = new Map();
-  for await (const message of watch(presenceWatch, token, [...USERS, "nobody"])) {
+  const meal = await definitionId(presence, await getToken(), "Meal");
+  let isWritten = false;
+  for await (const message of watch(presenceWatch, getToken, [...USERS.slice(0, 10), "nobody"])) {
     if (message.update === "presence") {
       const { userId, presence: now, cause } = message.presence;
       current.set(userId, now.presenceDefinition.systemPresence);
@@ -84,11 +88,14 @@ async function run(presence, presenceWatch, token) {
     }
     if (message.update === "state") {
       console.log("state:", message.state.mode);
-      if (message.state.mode !== "LIVE") continue;
-      console.log(`current: ${current.size} users`);
-      await change(presence, token, USERS[4]);
+      if (CURRENT.includes(message.state.mode) && !isWritten) {
+        console.log(`current: ${current.size} users`);
+        await writeOne(presence, await getToken(), USERS[4], meal);
+        isWritten = true;
+      }
     }
-    if (message.missingIds?.length) console.log(`missing: ${message.missingIds.length}`);
+    if (message.update === "failure") printFailures("watch", [message.failure]);
+    if (message.missingIds.length) console.log(`missing: ${message.missingIds.length}`);
   }
 }
 
@@ -96,7 +103,11 @@ const [address = "127.0.0.1:50051", caFile] = process.argv.slice(2);
 const presence = connect(PresenceService, address, caFile);
 const presenceWatch = connect(PresenceWatchService, address, caFile);
 try {
-  await run(presence, presenceWatch, process.env.PRESENCE_GATEWAY_TOKEN ?? "any");
+  await run(presence, presenceWatch, currentToken);
+} catch (error) {
+  if (!(error.code in grpc.status)) throw error;
+  console.error("failed:", explain(statusOf(error)));
+  process.exitCode = 1;
 } finally {
   presence.close();
   presenceWatch.close();

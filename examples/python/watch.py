@@ -3,15 +3,18 @@
     python watch.py [ADDRESS [CA_FILE]]     # the token: PRESENCE_GATEWAY_TOKEN
 """
 
+import math
 import os
 import random
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import grpc
+from google.rpc.error_details_pb2 import RetryInfo
 
-from example import USERS, bearer, connect, definition_id, explain, print_failures, status_of, write_one
+from example import USERS, bearer, connect, definition_id, detail, explain, print_failures, status_of, write_one
 from genesys.presence.v1.presence_service_pb2_grpc import PresenceServiceStub
 from genesys.presence.v1.presence_watch_service_pb2 import (
     UserPresenceChange,
@@ -22,40 +25,80 @@ from genesys.presence.v1.presence_watch_service_pb2 import (
 from genesys.presence.v1.presence_watch_service_pb2_grpc import PresenceWatchServiceStub
 
 # Another watch would end in the same way.
-FINAL = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.UNIMPLEMENTED}
+FINAL = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED}
+# The first read is complete: by notifications or, where there are none, by polls.
+CURRENT = {WatchState.LIVE, WatchState.POLLING}
+# Twice the time after which the gateway repeats the state, in seconds.
+SILENCE = 2 * 25
+# The longest delay before another watch, in seconds.
+MAX_DELAY = 60
+
+
+def current_token() -> str:
+    """Returns a token of Genesys Cloud.
+
+    Of a service: one from the vendor's login host, by OAuth 2; another one when it is about to
+    expire, or was rejected.
+    """
+    return os.environ.get("PRESENCE_GATEWAY_TOKEN", "any")
 
 
 def watch(
-    presence_watch: PresenceWatchServiceStub, token: str, users: Sequence[str]
+    presence_watch: PresenceWatchServiceStub, get_token: Callable[[], str], users: Sequence[str]
 ) -> Iterator[WatchUsersPresencesResponse]:
     """Yields what is new, for ever: begins another watch when one ends, for example in a roll-out.
 
     The first messages of each watch are the presences of all users. Take them as what they are:
-    the current state.
+    the current state. Raises what another watch would not mend.
     """
     delay = 1.0
     while True:
+        token, least = get_token(), 0.0
+        # No timeout: a watch lasts.
+        call = presence_watch.WatchUsersPresences(WatchUsersPresencesRequest(ids=users), metadata=bearer(token))
         try:
-            # No timeout: a watch lasts. Something comes every 25 s; the channel's keepalive
-            # notices a lost connection.
-            for message in presence_watch.WatchUsersPresences(
-                WatchUsersPresencesRequest(ids=users), metadata=bearer(token)
-            ):
-                delay = 1.0
+            for message in unless_silent(call):
+                if message.state.mode in CURRENT:
+                    delay = 1.0
                 yield message
         except grpc.RpcError as error:
-            if error.code() in FINAL:
+            is_rejected = error.code() is grpc.StatusCode.UNAUTHENTICATED
+            if error.code() in FINAL or (is_rejected and get_token() == token):
                 raise
+            status = status_of(error)
+            if retry_info := detail(status, RetryInfo):
+                least = retry_info.retry_delay.ToTimedelta().total_seconds()
+            print("watch again:", explain(status), file=sys.stderr)
         # At a random time, so that callers who lost a replica together do not come together.
-        time.sleep(random.uniform(0, delay))
-        delay = min(2 * delay, 60)
+        time.sleep(least + random.uniform(0, delay))
+        delay = min(2 * delay, MAX_DELAY)
 
 
-def run(channel: grpc.Channel, token: str) -> None:
+def unless_silent(call: grpc.Call) -> Iterator[WatchUsersPresencesResponse]:
+    """Yields the messages of a watch. Ends it if none comes for too long: its connection is lost."""
+    waiting_since, ended = time.monotonic(), threading.Event()
+
+    def look() -> None:
+        while not ended.wait(1):
+            if time.monotonic() - waiting_since > SILENCE:
+                call.cancel()
+
+    threading.Thread(target=look, daemon=True).start()
+    try:
+        for message in call:
+            waiting_since = math.inf  # Not while the message is handled.
+            yield message
+            waiting_since = time.monotonic()
+    finally:
+        ended.set()
+        call.cancel()  # Without effect if the watch has ended.
+
+
+def run(channel: grpc.Channel, get_token: Callable[[], str]) -> None:
     presence, presence_watch = PresenceServiceStub(channel), PresenceWatchServiceStub(channel)
     current = {}
-    meal = definition_id(presence, token, "Meal")
-    for message in watch(presence_watch, token, [*USERS[:10], "nobody"]):
+    meal, is_written = definition_id(presence, get_token(), "Meal"), False
+    for message in watch(presence_watch, get_token, [*USERS[:10], "nobody"]):
         match message.WhichOneof("update"):
             case "presence":
                 change = message.presence
@@ -65,9 +108,10 @@ def run(channel: grpc.Channel, token: str) -> None:
                     return
             case "state":
                 print("state:", WatchState.Mode.Name(message.state.mode))
-                if message.state.mode == WatchState.LIVE:
+                if message.state.mode in CURRENT and not is_written:
                     print(f"current: {len(current)} users")
-                    write_one(presence, token, USERS[4], meal)
+                    write_one(presence, get_token(), USERS[4], meal)
+                    is_written = True
             case "failure":
                 print_failures("watch", [message.failure])
         if message.missing_ids:
@@ -77,7 +121,7 @@ def run(channel: grpc.Channel, token: str) -> None:
 def main(address: str = "127.0.0.1:50051", ca_file: str | None = None) -> None:
     with connect(address, ca_file) as channel:
         try:
-            run(channel, os.environ.get("PRESENCE_GATEWAY_TOKEN", "any"))
+            run(channel, current_token)
         except grpc.RpcError as error:
             sys.exit(f"failed: {explain(status_of(error))}")
 
