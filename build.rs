@@ -10,10 +10,14 @@ mod annotation;
 mod emit;
 #[path = "build/fields.rs"]
 mod fields;
+#[path = "build/json.rs"]
+mod json;
 #[path = "build/model.rs"]
 mod model;
 #[path = "build/rule.rs"]
 mod rule;
+#[path = "build/services.rs"]
+mod services;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -52,10 +56,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         format!("the proto cannot be mapped:{lines}")
     })?;
     fs::write(out.join("operations.rs"), emit::operations(&operations))?;
-    fs::write(out.join("services.rs"), emit::services(&operations))?;
+    fs::write(out.join("models.rs"), json::models(&pool, &operations))?;
+    fs::write(out.join("services.rs"), services::handlers(&operations))?;
+    services::servers(&pool, &operations, &out);
 
-    let builder = tonic_prost_build::configure().extern_path(".google.rpc", "::tonic_types::pb");
-    emit::json(builder, &pool, &operations).compile_fds(compiler.file_descriptor_set())?;
+    let builder = tonic_prost_build::configure()
+        .build_server(false)
+        .extern_path(".google.rpc", "::tonic_types::pb");
+    json::attributes(builder, &pool, &operations).compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 

@@ -1,15 +1,11 @@
-//! Generates the constants and the handler of each operation, and the JSON
-//! attributes of each model.
+//! Generates the constants of each operation.
 
 use std::fmt::Write;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
-use tonic_prost_build::Builder;
+use prost_reflect::FieldDescriptor;
 
-use crate::annotation::{
-    Operation, PACKAGE, Permissions, Response, Segment, is_body_list, is_gateway_only,
-};
-use crate::model::TIMESTAMP;
+use crate::annotation::{Operation, Permissions, Response, Segment};
+use crate::json::{model_field, model_name};
 
 /// Generates one `impl Operation` per operation, and the list of their constants: no code.
 pub fn operations(operations: &[Operation]) -> String {
@@ -30,7 +26,7 @@ pub fn operations(operations: &[Operation]) -> String {
         let shape = match &operation.response {
             Response::Nothing => "ResponseShape::Empty".to_owned(),
             Response::Object => "ResponseShape::Object".to_owned(),
-            Response::List(list) => format!("ResponseShape::List({})", field(list)),
+            Response::List(list) => format!("ResponseShape::List(&{})", model_field(list)),
         };
         // `write!` to a `String` cannot fail.
         let _ = write!(
@@ -50,6 +46,7 @@ pub fn operations(operations: &[Operation]) -> String {
         body_is_list: {body_is_list},
         shape: {shape},
         response: {response:?},
+        model: &models::{model},
         permissions: {permissions},
         is_repeatable: {is_repeatable},
     }};
@@ -62,6 +59,7 @@ pub fn operations(operations: &[Operation]) -> String {
             span = format!("{} {template}", operation.method),
             request = rpc.input().full_name(),
             response = rpc.output().full_name(),
+            model = model_name(&rpc.output()),
             method = operation.method,
             body_is_list = operation
                 .body
@@ -78,54 +76,6 @@ pub fn operations(operations: &[Operation]) -> String {
     code + &format!(
         "\n/// The mapping of each operation.\npub static SPECS: &[&Spec] = &[\n{specs}];\n"
     )
-}
-
-/// The request field that makes an RPC a bulk RPC; `src/rpc.rs` names it too.
-const BULK: &str = "allow_partial_results";
-
-/// Generates the implementation of each service: one handler per operation, which
-/// forwards the call or fans it out. `src/grpc.rs` includes it.
-pub fn services(operations: &[Operation]) -> String {
-    let rpcs = operations.iter().map(|operation| &operation.rpc);
-    let mut code = String::new();
-    let mut service = None;
-    for rpc in rpcs {
-        let parent = rpc.parent_service();
-        if service.as_ref() != Some(&parent) {
-            let end = if service.is_some() { "}\n\n" } else { "" };
-            let _ = write!(
-                code,
-                "{end}#[async_trait]\nimpl {} for Handler {{\n",
-                parent.name()
-            );
-            service = Some(parent);
-        }
-        let is_bulk = rpc.input().get_field_by_name(BULK).is_some();
-        let _ = write!(
-            code,
-            "    async fn {name}(&self, call: Request<{input}>) -> GrpcResult<{output}> {{
-        self.{handler}(call.into_inner()).await
-    }}
-",
-            name = snake_case(rpc.name()),
-            input = rpc.input().name(),
-            output = rpc.output().name(),
-            handler = if is_bulk { "fan_out" } else { "forward" },
-        );
-    }
-    code + "}\n"
-}
-
-/// `GetUserPresence` as `get_user_presence`, the name of the method that tonic generates.
-fn snake_case(name: &str) -> String {
-    let mut snake = String::new();
-    for letter in name.chars() {
-        if letter.is_uppercase() && !snake.is_empty() {
-            snake.push('_');
-        }
-        snake.extend(letter.to_lowercase());
-    }
-    snake
 }
 
 /// A segment in the notation of the vendor's documentation.
@@ -161,92 +111,4 @@ fn permissions(permissions: Option<&Permissions>) -> String {
         return "None".to_owned();
     };
     format!("Some(Permissions {{ mode: {mode:?}, names: &{names:?}, condition: {condition:?} }})")
-}
-
-/// Adds the JSON attributes of every message of the package: proto3 JSON with the
-/// vendor's names, parsed with the leniency of `src/json.rs`.
-pub fn json(mut builder: Builder, pool: &DescriptorPool, operations: &[Operation]) -> Builder {
-    for message in pool
-        .all_messages()
-        .filter(|m| m.package_name() == PACKAGE && !m.is_map_entry() && !has_choice(m))
-    {
-        let operation = operations
-            .iter()
-            .find(|operation| operation.rpc.input() == message);
-        builder = message_json(builder, &message, operation);
-    }
-    builder
-}
-
-fn message_json(
-    mut builder: Builder,
-    message: &MessageDescriptor,
-    operation: Option<&Operation>,
-) -> Builder {
-    let derive = if operation.is_some() {
-        "Serialize"
-    } else {
-        "Serialize, serde::Deserialize"
-    };
-    builder = builder.message_attribute(message.full_name(), format!("#[derive(serde::{derive})]"));
-    if operation.is_none() {
-        builder = builder.message_attribute(message.full_name(), "#[serde(default)]");
-    }
-    for field in message.fields() {
-        let attribute = match attribute(&field, operation) {
-            Some(attribute) => format!("rename = {:?}{attribute}", field.json_name()),
-            None => "skip".to_owned(),
-        };
-        builder = builder.field_attribute(field.full_name(), format!("#[serde({attribute})]"));
-    }
-    builder
-}
-
-/// The attributes of a field besides its name; `None` for a field of the gateway.
-fn attribute(field: &FieldDescriptor, operation: Option<&Operation>) -> Option<String> {
-    if is_gateway_only(field) || field.kind().as_message().is_some_and(is_foreign) {
-        return None;
-    }
-    let read = |function: &str| match operation {
-        Some(_) => String::new(),
-        None => format!(", deserialize_with = \"crate::json::{function}\""),
-    };
-    Some(
-        if is_body_list(operation.and_then(|o| o.body.as_ref()), field) {
-            // An empty list is still a body: `[]`.
-            String::new()
-        } else if field.is_map() {
-            let empty = "std::collections::HashMap::is_empty";
-            format!("{}, skip_serializing_if = {empty:?}", read("map"))
-        } else if field.is_list() {
-            let read = read(if field.kind() == Kind::String {
-                "texts"
-            } else {
-                "list"
-            });
-            format!("{read}, skip_serializing_if = \"Vec::is_empty\"")
-        } else if !field.supports_presence() {
-            String::new()
-        } else {
-            let read = match field.kind() {
-                Kind::Int64 => read("integer"),
-                Kind::Bool => read("boolean"),
-                Kind::Message(date) if date.full_name() == TIMESTAMP => {
-                    ", with = \"crate::json::date\"".to_owned()
-                }
-                Kind::Message(_) => read("object") + ", serialize_with = \"crate::json::present\"",
-                _ => String::new(),
-            };
-            format!("{read}, skip_serializing_if = \"Option::is_none\"")
-        },
-    )
-}
-
-/// Whether a message has a `oneof`: no message of the vendor's API has one.
-fn has_choice(message: &MessageDescriptor) -> bool {
-    message.oneofs().any(|choice| !choice.is_synthetic())
-}
-
-fn is_foreign(message: &MessageDescriptor) -> bool {
-    message.package_name() != PACKAGE && message.full_name() != TIMESTAMP
 }

@@ -1,6 +1,7 @@
 //! Bulk calls: cuts a request into batches, sends several of them at once, and
 //! assembles the results in the order of the request.
 
+mod presence;
 mod read;
 mod stream;
 mod write;
@@ -10,11 +11,13 @@ use std::time::Duration;
 use crate::context::CallContext;
 use crate::error::Failure;
 use crate::operation::Operation;
+use crate::proto::EncodedMessage;
 use crate::rpc::DEFAULT_MAX_BULK_IDS;
 use crate::upstream::{Upstream, UpstreamResponse};
+pub(crate) use presence::BulkReadResponse;
 pub use read::BatchCoalescer;
 pub(crate) use read::{BulkRead, read_batch};
-pub(crate) use stream::{StreamRequest, StreamResponse, serve_stream};
+pub(crate) use stream::{StreamRequest, serve_stream};
 
 /// The largest number of ids or updates in one request to the vendor: the vendor's
 /// limit, documented for reads and assumed for the write.
@@ -64,7 +67,7 @@ pub trait Bulk: Operation + Sized {
         self,
         context: &CallContext,
         bulk: &BulkContext,
-    ) -> impl Future<Output = Result<UpstreamResponse<Self::Response>, Failure>> + Send;
+    ) -> impl Future<Output = Result<UpstreamResponse<EncodedMessage>, Failure>> + Send;
 }
 
 /// A length or position as a number of the protocol.

@@ -5,7 +5,8 @@ mod stream_handle;
 use std::ops::Deref;
 
 use crate::error::{Error, Failure, UnreadableBody};
-use crate::operation::{self, Operation, RestRequest};
+use crate::operation::{self, Operation, RestRequest, Spec};
+use crate::proto::EncodedMessage;
 use crate::rpc::Rpc;
 use crate::upstream::{RequestContext, Upstream, UpstreamResponse};
 pub(crate) use stream_handle::StreamEnd;
@@ -102,46 +103,47 @@ impl CallContext {
         &self,
         upstream: &Upstream,
         request: &O,
-    ) -> Result<UpstreamResponse<O::Response>, Failure> {
-        self.send::<O>(upstream, &operation::encode(request)?).await
+    ) -> Result<UpstreamResponse<EncodedMessage>, Failure> {
+        self.send(upstream, &operation::encode(request)?).await
     }
 
-    /// Sends a request of the operation `O` and decodes the response.
+    /// Sends a request and decodes the response.
     ///
     /// # Errors
     ///
     /// If the request fails, or its response is not what the operation promises.
-    pub async fn send<O: Operation>(
+    pub async fn send(
         &self,
         upstream: &Upstream,
         request: &RestRequest,
-    ) -> Result<UpstreamResponse<O::Response>, Failure> {
+    ) -> Result<UpstreamResponse<EncodedMessage>, Failure> {
         let response = upstream.send(request, &self.request).await?;
-        self.decode::<O>(response)
+        self.decode(request.spec, response)
     }
 
-    /// Decodes a response to the operation `O`.
+    /// Decodes a response to an operation.
     ///
     /// # Errors
     ///
     /// If it is not what the operation promises.
-    pub(crate) fn decode<O: Operation>(
+    pub(crate) fn decode(
         &self,
+        spec: &'static Spec,
         response: UpstreamResponse,
-    ) -> Result<UpstreamResponse<O::Response>, Failure> {
-        match operation::decode::<O>(&response.body) {
-            Ok((message, pruned)) => {
-                let telemetry = self.request.access_log.telemetry();
-                telemetry.sample_response::<O>(&self.rpc.drift, &response.body);
-                if !pruned.is_empty() {
-                    self.request.access_log.add_pruned_fields(pruned);
+    ) -> Result<UpstreamResponse<EncodedMessage>, Failure> {
+        match operation::decode(spec, &response.body) {
+            Ok(decoded) => {
+                let access_log = &self.request.access_log;
+                access_log.telemetry().unknown_fields(decoded.unknown);
+                if !decoded.pruned.is_empty() {
+                    access_log.add_pruned_fields(decoded.pruned);
                 }
-                Ok(response.map(|_| message))
+                Ok(response.map(|_| decoded.message))
             }
             Err(what) => Err(Failure {
                 correlation_id: response.correlation_id,
                 ..Error::Unreadable {
-                    spec: O::SPEC,
+                    spec,
                     http_status: response.head.http_status,
                     what: if response.head.is_html || is_markup(&response.body) {
                         UnreadableBody::Html

@@ -1,43 +1,48 @@
 //! The vendor's JSON: parsed leniently, written as the vendor writes it.
 //!
-//! The messages derive their JSON form (see `build/emit.rs`) and refer to the
-//! functions of this module where serde alone is too strict. `null` means absent
-//! everywhere, and so does empty text where a number, a boolean or a date is
-//! expected. An integer may be text or have a zero fraction, a boolean may be
+//! `build/json.rs` writes a table of each message that the vendor sends; an answer is read
+//! straight into the bytes of the message. Messages to the vendor derive how they are
+//! written.
+//!
+//! `null` means absent everywhere, and so does empty text where a number, a boolean or a
+//! date is expected. An integer may be text or have a zero fraction, a boolean may be
 //! text, and a date has several spellings.
 //!
-//! Decision: docs/decisions/0002-json-by-serde.md.
+//! Decisions: docs/decisions/0002-json-by-serde.md and
+//! docs/decisions/0027-json-to-protobuf-in-one-pass.md.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::iter;
-use std::marker::PhantomData;
 
-use serde::de::value::{MapAccessDeserializer, MapDeserializer};
-use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess,
-    Unexpected, Visitor,
-};
+use prost::Message;
+use serde::de::{self, Deserializer, Unexpected, Visitor};
 use serde::{Serialize, Serializer};
 
 /// The `deserialize_with` and `serialize_with` of a date.
 pub mod date;
 mod lossy;
+mod model;
 mod prune;
+mod transcode;
+mod writer;
 
 pub(crate) use lossy::parse_lossy;
+pub use model::{FieldKind, Model, ModelField, models};
 pub(crate) use prune::prune_mismatched;
+pub(crate) use transcode::{field, object};
+pub(crate) use writer::{UnknownFields, Writer};
 
-/// The most models in a list: a thousand times what the vendor returns for one
-/// request. An empty model has two bytes of JSON, and hundreds in memory.
-const MAX_RESPONSE_ELEMENTS: usize = 50_000;
-
-/// Parses a model; `null` is `None`. Rejects anything but an object: serde alone
-/// would fill a model from an array by position.
-pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+/// Reads an object as the message of a model; `null` is `None`.
+pub(crate) fn message<'de, D: Deserializer<'de>, T: Message + Default>(
+    model: &'static Model,
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    deserializer.deserialize_any(Object(PhantomData))
+    let mut writer = Writer::default();
+    if !object(model, deserializer, &mut writer)? {
+        return Ok(None);
+    }
+    T::decode(writer.message.as_slice())
+        .map(Some)
+        .map_err(de::Error::custom)
 }
 
 /// Writes an optional model. Without this, serde writes a `Some`, in which
@@ -54,60 +59,6 @@ pub(crate) fn present<S: Serializer, T: Serialize>(
         Some(model) => model.serialize(serializer),
         None => serializer.serialize_none(),
     }
-}
-
-/// Parses a list of models; `null` is an empty list, and `null` elements are dropped.
-pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    struct List<T>(PhantomData<T>);
-
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-        type Value = Vec<T>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array")
-        }
-
-        fn visit_unit<E>(self) -> Result<Vec<T>, E> {
-            Ok(Vec::new())
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
-            let mut list = Vec::new();
-            while let Some(element) = elements.next_element_seed(Object(PhantomData))? {
-                if list.len() == MAX_RESPONSE_ELEMENTS {
-                    let most = format!("an array of at most {MAX_RESPONSE_ELEMENTS} objects");
-                    return Err(de::Error::invalid_length(
-                        MAX_RESPONSE_ELEMENTS + 1,
-                        &most.as_str(),
-                    ));
-                }
-                list.extend(element);
-            }
-            Ok(list)
-        }
-    }
-
-    deserializer.deserialize_any(List(PhantomData))
-}
-
-/// Parses a list of texts; `null` is an empty list, and `null` elements are dropped.
-pub(crate) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    let list = Option::<Vec<Option<String>>>::deserialize(deserializer)?;
-    Ok(list.unwrap_or_default().into_iter().flatten().collect())
-}
-
-/// Parses a map of texts; `null` is an empty map, and `null` values are dropped.
-pub(crate) fn map<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<HashMap<String, String>, D::Error> {
-    let map = Option::<HashMap<String, Option<String>>>::deserialize(deserializer)?;
-    Ok(map
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect())
 }
 
 /// Parses a boolean, also from the text `"true"` or `"false"`.
@@ -193,52 +144,4 @@ fn scalar<'de, D: Deserializer<'de>, T>(
     }
 
     deserializer.deserialize_any(Scalar(expected, parse))
-}
-
-/// A model or `null`.
-struct Object<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Object<T> {
-    type Value = Option<T>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
-    type Value = Option<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_unit<E>(self) -> Result<Option<T>, E> {
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Some)
-    }
-}
-
-/// Presents the value of a deserializer as an object with a single field.
-///
-/// This decodes a bare array as the only field of its response, without a tree of
-/// values in between.
-pub(crate) fn single_field<'de, D: Deserializer<'de>>(
-    name: &'static str,
-    value: D,
-) -> impl Deserializer<'de, Error = D::Error> {
-    struct FieldValue<D>(D);
-
-    impl<'de, D: Deserializer<'de>> IntoDeserializer<'de, D::Error> for FieldValue<D> {
-        type Deserializer = D;
-
-        fn into_deserializer(self) -> D {
-            self.0
-        }
-    }
-
-    MapDeserializer::new(iter::once((name, FieldValue(value))))
 }

@@ -6,26 +6,30 @@
 
 mod decode;
 mod encode;
+mod generated;
 mod prune;
-mod unknown_fields;
+mod template;
 
 use bytes::Bytes;
 use http::Method;
+use prost::Message;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-pub use decode::decode;
+use crate::json::{Model, ModelField};
+
+pub use decode::{Decoded, decode};
 pub(crate) use encode::invalid_element_reason;
 pub use encode::{MAX_ID_BYTES, check, encode};
+pub use generated::SPECS;
 pub(crate) use prune::{PrunedFields, user_in_self_uri};
-pub(crate) use unknown_fields::unknown_fields;
+pub use template::RequestTemplate;
 
 /// The request message of an RPC that maps to one REST operation of the vendor.
 ///
 /// The build generates the implementations.
 pub trait Operation: Serialize + Send + Sync + 'static {
     /// The response message of the RPC.
-    type Response: DeserializeOwned + Default + Send + 'static;
+    type Response: Message + Default + 'static;
     /// The mapping to REST.
     const SPEC: &'static Spec;
 }
@@ -58,6 +62,8 @@ pub struct Spec {
     pub shape: ResponseShape,
     /// The full name of the response message.
     pub response: &'static str,
+    /// The response message.
+    pub model: &'static Model,
     /// The permissions that the upstream requires, if any.
     pub permissions: Option<Permissions>,
     /// Whether a request with an unknown outcome may be repeated.
@@ -98,7 +104,7 @@ pub enum ResponseShape {
     /// An object: the response.
     Object,
     /// A bare array: this field of the response.
-    List(Field),
+    List(&'static ModelField),
 }
 
 /// The permissions that an operation requires.

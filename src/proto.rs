@@ -1,7 +1,8 @@
-//! Code generated from the protos: messages, services, and the constants of each
-//! operation.
+//! Code generated from the protos: messages and clients; and messages without a type.
 
 pub mod comments;
+mod encoded;
+pub(crate) mod wire;
 
 use std::sync::LazyLock;
 
@@ -19,15 +20,7 @@ pub mod v1 {
     tonic::include_proto!("genesys.presence.v1");
 }
 
-mod operations {
-    #[allow(clippy::wildcard_imports, reason = "two messages per RPC")]
-    use super::v1::*;
-    use crate::operation::{Field, Operation, Permissions, ResponseShape, Segment, Spec};
-
-    include!(concat!(env!("OUT_DIR"), "/operations.rs"));
-}
-
-pub use operations::SPECS;
+pub use encoded::EncodedMessage;
 
 /// The encoded descriptors of all protos, with annotations and comments.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));

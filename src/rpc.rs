@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::proto;
-use crate::telemetry::DriftSampler;
 use repeated_fields::RepeatedFields;
 
 /// The largest request message, in bytes: gRPC's customary limit, and about ten
@@ -37,8 +36,6 @@ pub struct Rpc {
     pub is_bulk: bool,
     /// The repeated fields of its request.
     pub(crate) repeated: RepeatedFields,
-    /// Which of its responses are searched for unknown fields.
-    pub(crate) drift: DriftSampler,
 }
 
 impl Rpc {
@@ -60,7 +57,6 @@ impl Rpc {
                     is_watch: method.is_server_streaming() && !method.is_client_streaming(),
                     is_bulk: method.input().get_field_by_name(BULK).is_some(),
                     repeated: RepeatedFields::new(&method.input()),
-                    drift: DriftSampler::default(),
                 };
                 (format!("/{}", rpc.name), rpc)
             });

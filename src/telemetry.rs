@@ -9,7 +9,6 @@
 mod attempt;
 mod budget;
 mod call;
-mod drift;
 mod error_type;
 mod export;
 mod metrics;
@@ -30,7 +29,6 @@ use opentelemetry_sdk::trace::SdkTracer;
 pub(crate) use attempt::{Attempt, Peer};
 pub use budget::BudgetDecisions;
 pub use call::CallTelemetry;
-pub(crate) use drift::DriftSampler;
 pub use export::Providers;
 use metrics::Metrics;
 pub(crate) use metrics::{MERGED, SHARED};

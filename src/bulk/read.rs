@@ -13,15 +13,16 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{Bulk, BulkContext};
 use crate::context::CallContext;
-use crate::error::{Failure, Violation};
-use crate::operation::{self, Operation, RestRequest};
+use crate::error::Failure;
+use crate::operation::{Operation, RequestTemplate};
+use crate::proto::EncodedMessage;
 use crate::proto::v1::{
-    GetUsersPresenceBulkRequest, GetUsersPresenceBulkResponse,
-    GetUsersPresencesPurecloudBulkRequest, GetUsersPresencesPurecloudBulkResponse, UcUserPresence,
+    GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest, UcUserPresence,
 };
 use crate::upstream::{ResponseHead, Upstream, UpstreamResponse};
-pub(super) use assemble::{BatchResult, BulkResult, assemble};
+pub(super) use assemble::{BatchResult, assemble};
 pub use coalesce::BatchCoalescer;
+pub(super) use collect::presences;
 use collect::{BatchOutcome, collect, correlation_id};
 use plan::{Dispatch, Plan, PlannedBatch};
 
@@ -32,28 +33,16 @@ pub(crate) trait BulkRead: Operation + Clone {
     fn ids(&self) -> &[String];
     fn take_ids(&mut self) -> Vec<String>;
     fn allow_partial_results(&self) -> bool;
-    /// The same request for other ids.
-    fn with_ids(&self, ids: Vec<String>) -> Self;
-    fn presences(response: Self::Response) -> Vec<UcUserPresence>;
-    fn response(result: BulkResult) -> Self::Response;
-
-    /// Encodes the same request for other ids, without a copy of them.
-    fn encode_with(&self, ids: &mut Vec<String>) -> Result<RestRequest, Vec<Violation>> {
-        let mut request = self.with_ids(mem::take(ids));
-        let encoded = operation::encode(&request);
-        *ids = request.take_ids();
-        encoded
-    }
 }
 
 macro_rules! bulk_read {
-    ($request:ident, $response:ident, $($source:ident)?) => {
+    ($request:ident, $($source:ident)?) => {
         impl Bulk for $request {
             async fn fan_out(
                 self,
                 context: &CallContext,
                 bulk: &BulkContext,
-            ) -> Result<UpstreamResponse<$response>, Failure> {
+            ) -> Result<UpstreamResponse<EncodedMessage>, Failure> {
                 read_bulk(self, context, bulk).await
             }
         }
@@ -77,44 +66,18 @@ macro_rules! bulk_read {
             fn allow_partial_results(&self) -> bool {
                 self.allow_partial_results
             }
-
-            fn with_ids(&self, ids: Vec<String>) -> Self {
-                Self {
-                    ids,
-                    ..self.clone()
-                }
-            }
-
-            fn presences(response: $response) -> Vec<UcUserPresence> {
-                response.presences
-            }
-
-            fn response(result: BulkResult) -> $response {
-                $response {
-                    presences: result.presences,
-                    missing_ids: result.missing_ids,
-                    failures: result.failures,
-                }
-            }
         }
     };
 }
 
-bulk_read!(
-    GetUsersPresenceBulkRequest,
-    GetUsersPresenceBulkResponse,
-    source_id
-);
-bulk_read!(
-    GetUsersPresencesPurecloudBulkRequest,
-    GetUsersPresencesPurecloudBulkResponse,
-);
+bulk_read!(GetUsersPresenceBulkRequest, source_id);
+bulk_read!(GetUsersPresencesPurecloudBulkRequest,);
 
 async fn read_bulk<O: BulkRead>(
     request: O,
     context: &CallContext,
     bulk: &BulkContext,
-) -> Result<UpstreamResponse<O::Response>, Failure> {
+) -> Result<UpstreamResponse<EncodedMessage>, Failure> {
     if request.ids().is_empty() {
         return context.forward(&bulk.upstream, &request).await;
     }
@@ -132,7 +95,7 @@ async fn read_bulk<O: BulkRead>(
     }
     context.record_bulk(plan.batches.len(), plan.ids());
 
-    let (template, batches) = plan.dispatch(context, bulk)?;
+    let (template, batches) = plan.dispatch(context, bulk);
     let sender = BatchSender {
         template,
         context,
@@ -141,7 +104,7 @@ async fn read_bulk<O: BulkRead>(
     };
     let outcomes = batches.into_iter().map(|batch| sender.send(batch));
     let outcomes = stream::iter(outcomes).buffer_unordered(bulk.limits.concurrency);
-    let batches = collect::<O>(outcomes, partial).await?;
+    let batches = collect(O::SPEC, outcomes, partial).await?;
 
     if let Some(failure) = sender.rejected.into_inner()
         && batches.iter().all(|batch| batch.failure.is_some())
@@ -153,7 +116,7 @@ async fn read_bulk<O: BulkRead>(
     let access_log = &context.request.access_log;
     access_log.add_unmatched_presences(result.unmatched);
     Ok(UpstreamResponse {
-        body: O::response(result),
+        body: result.response.encode(),
         correlation_id,
         head: ResponseHead::default(),
     })
@@ -172,8 +135,8 @@ pub(crate) async fn read_batch<O: BulkRead>(
 ) -> Result<Vec<(String, UcUserPresence)>, Failure> {
     let ids = request.ids().to_vec();
     let response = context.forward(upstream, &request).await;
-    let presences = response.map(|response| response.map(O::presences));
-    let (presences, unmatched) = BatchResult::new(ids, presences).into_presences()?;
+    let batch = BatchResult::new(ids, response.map(presences));
+    let (presences, unmatched) = batch.into_presences()?;
     context
         .request
         .access_log
@@ -182,8 +145,8 @@ pub(crate) async fn read_batch<O: BulkRead>(
 }
 
 /// Sends the batches of one call.
-struct BatchSender<'a, O> {
-    template: O,
+struct BatchSender<'a> {
+    template: RequestTemplate,
     context: &'a CallContext,
     bulk: &'a BulkContext,
     /// The failure of a batch whose token was rejected. Further batches would be
@@ -191,20 +154,23 @@ struct BatchSender<'a, O> {
     rejected: OnceLock<Failure>,
 }
 
-impl<'a, O: BulkRead> BatchSender<'a, O> {
+impl<'a> BatchSender<'a> {
     async fn send(
         &self,
-        (index, mut ids, dispatch): PlannedBatch,
+        (index, ids, dispatch): PlannedBatch,
     ) -> (usize, Vec<String>, BatchOutcome<'a>) {
         if let Some(failure) = self.rejected.get() {
             return (index, ids, BatchOutcome::Decoded(Err(failure.clone())));
         }
         let batch = self.context.batch(index, ids.len());
         let outcome = match dispatch {
-            Dispatch::Own(request) => match self.send_own(request, &mut ids, &batch).await {
-                Ok(response) => BatchOutcome::Received(batch, response),
-                Err(failure) => BatchOutcome::decoded(batch, Err(failure)),
-            },
+            Dispatch::Own => {
+                let request = self.template.with(&ids);
+                match self.bulk.upstream.send(&request, &batch.request).await {
+                    Ok(response) => BatchOutcome::Received(batch, response),
+                    Err(failure) => BatchOutcome::decoded(batch, Err(failure)),
+                }
+            }
             Dispatch::Coalesced(joined) => {
                 let upstream = &self.bulk.upstream;
                 let presences = joined.fetch(&self.template, &ids, &batch, upstream).await;
@@ -217,18 +183,5 @@ impl<'a, O: BulkRead> BatchSender<'a, O> {
             let _ = self.rejected.set(failure.clone());
         }
         (index, ids, outcome)
-    }
-
-    async fn send_own(
-        &self,
-        request: Option<RestRequest>,
-        ids: &mut Vec<String>,
-        batch: &CallContext,
-    ) -> Result<UpstreamResponse, Failure> {
-        let request = match request {
-            Some(request) => request,
-            None => self.template.encode_with(ids)?,
-        };
-        self.bulk.upstream.send(&request, &batch.request).await
     }
 }

@@ -14,20 +14,17 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::read::BulkRead;
-use super::{BulkContext, BulkLimits};
+use super::{BulkContext, BulkLimits, BulkReadResponse};
 use crate::context::CallContext;
 use crate::error::{Error, Failure, Violation, Waiting};
-use crate::operation;
-use crate::proto::v1::{StreamUsersPresenceBulkRequest, StreamUsersPresenceBulkResponse};
+use crate::operation::RequestTemplate;
+use crate::proto::v1::StreamUsersPresenceBulkRequest;
 use fetch::fetch;
 use state::StreamState;
 
 /// The request message of both streams, which differ only in whether the path of
 /// the REST request contains the source.
 pub(crate) type StreamRequest = StreamUsersPresenceBulkRequest;
-
-/// The response message of both streams.
-pub(crate) type StreamResponse = StreamUsersPresenceBulkResponse;
 
 /// Why a stream ends before all ids are read.
 #[derive(Debug)]
@@ -60,7 +57,7 @@ pub(crate) async fn serve_stream<O: BulkRead>(
     context: &CallContext,
     bulk: &BulkContext,
     requests: impl Stream<Item = Result<StreamRequest, Failure>> + Unpin,
-    responses: &mpsc::Sender<StreamResponse>,
+    responses: &mpsc::Sender<BulkReadResponse>,
 ) -> Result<(), Failure> {
     let mut state = StreamState::default();
     let result = run::<O>(context, bulk, requests, responses, &mut state).await;
@@ -75,12 +72,12 @@ async fn run<O: BulkRead>(
     context: &CallContext,
     bulk: &BulkContext,
     mut requests: impl Stream<Item = Result<StreamRequest, Failure>> + Unpin,
-    responses: &mpsc::Sender<StreamResponse>,
+    responses: &mpsc::Sender<BulkReadResponse>,
     state: &mut StreamState,
 ) -> Result<(), Failure> {
     let limits = bulk.limits;
     let deadline = &context.request.deadline;
-    let mut parameters = None::<Parameters<O>>;
+    let mut parameters = None::<Parameters>;
     let mut in_flight = FuturesUnordered::new();
     let (mut is_half_closed, mut abort) = (false, None::<Failure>);
     // When the caller, the gateway or the vendor last made progress.
@@ -91,7 +88,7 @@ async fn run<O: BulkRead>(
             && let Some(parameters) = &parameters
             && let Some(batch) = state.start_batch(is_half_closed)
         {
-            let request = parameters.template.with_ids(batch.ids.clone());
+            let request = parameters.template.with(&batch.ids);
             in_flight.push(fetch(context, bulk, request, batch));
             continue;
         }
@@ -139,7 +136,7 @@ async fn run<O: BulkRead>(
                     None => is_half_closed = true,
                     Some(message) => {
                         let message = message?;
-                        Parameters::check(&mut parameters, &message, limits)?;
+                        Parameters::check::<O>(&mut parameters, &message, limits)?;
                         let lease = context.request.memory.sub_lease();
                         let bytes = message.ids.iter().map(String::len).sum();
                         // The message is in memory already, so it is not rejected
@@ -159,16 +156,16 @@ async fn run<O: BulkRead>(
 }
 
 /// The parameters of a stream, which its first message sets.
-struct Parameters<O> {
+struct Parameters {
     /// The request without ids.
-    template: O,
+    template: RequestTemplate,
     source_id: String,
     unordered: bool,
 }
 
-impl<O: BulkRead> Parameters<O> {
+impl Parameters {
     /// Checks a message. The first one sets the parameters.
-    fn check(
+    fn check<O: BulkRead>(
         parameters: &mut Option<Self>,
         message: &StreamRequest,
         limits: BulkLimits,
@@ -185,10 +182,9 @@ impl<O: BulkRead> Parameters<O> {
             return invalid("ids", description);
         }
         let Some(fixed) = parameters else {
-            let template = O::with_source(message.source_id.clone());
-            operation::check(&template)?;
+            let request = O::with_source(message.source_id.clone());
             *parameters = Some(Self {
-                template,
+                template: RequestTemplate::new(&request)?,
                 source_id: message.source_id.clone(),
                 unordered: message.unordered,
             });

@@ -13,6 +13,7 @@ use crate::context::CallContext;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, NotTried};
 use crate::operation;
+use crate::proto::EncodedMessage;
 use crate::proto::v1::{
     MutableUserPresence, PutUsersPresencesBulkRequest, PutUsersPresencesBulkResponse,
 };
@@ -40,7 +41,11 @@ impl Bulk for Request {
     /// results, a failure stops further batches only if they would fail as well;
     /// but later updates of users whose outcome is unknown are not sent. Batches
     /// in flight are awaited in either case, because they change something.
-    async fn fan_out(self, context: &CallContext, bulk: &BulkContext) -> WriteResult {
+    async fn fan_out(
+        self,
+        context: &CallContext,
+        bulk: &BulkContext,
+    ) -> Result<UpstreamResponse<EncodedMessage>, Failure> {
         if self.body.is_empty() {
             return context.forward(&bulk.upstream, &self).await;
         }
@@ -58,11 +63,12 @@ impl Bulk for Request {
         }
         context.record_bulk(batches.len(), ids.len());
         let outcomes = send(self, &batches, context, bulk).await;
-        if partial {
+        let result = if partial {
             report::partial(outcomes, &ids)
         } else {
             report::all_or_nothing(outcomes)
-        }
+        };
+        Ok(result?.map(|message| EncodedMessage::of(&message)))
     }
 }
 
@@ -113,6 +119,7 @@ async fn send(
                 let batch = context.batch(number, request.body.len());
                 let result = batch.forward(&bulk.upstream, &request).await;
                 batch.finish(&result);
+                let result = result.map(|response| response.map(|message| message.decode()));
                 (number, positions, result)
             });
             in_flight_batches.push(number);

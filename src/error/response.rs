@@ -110,12 +110,14 @@ impl ErrorResponse {
 /// Parses the vendor's error body. Drops parts of an unexpected type and keeps
 /// the rest.
 fn error_body(body: &[u8]) -> Option<ErrorBody> {
-    let strict = json::object(&mut serde_json::Deserializer::from_slice(body));
+    let model = &json::models::ERROR_BODY;
+    let strict = json::message(model, &mut serde_json::Deserializer::from_slice(body));
     let body = strict.ok().flatten().or_else(|| {
-        let model = proto::message("genesys.presence.v1.ErrorBody");
+        let message = proto::message("genesys.presence.v1.ErrorBody");
         let mut tree = json::parse_lossy(body).ok()?;
-        json::prune_mismatched(&mut tree, &model, &mut |_, _| true)
-            .then(|| serde_json::from_value(tree).ok())?
+        json::prune_mismatched(&mut tree, &message, &mut |_, _| true)
+            .then(|| json::message(model, &tree).ok())?
+            .flatten()
     });
     body.filter(is_vendor_error)
 }

@@ -8,39 +8,38 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Response, Status, Streaming, async_trait};
 
+use super::servers::presence_stream_service_server::PresenceStreamService;
 use super::{GrpcResult, Handler, status};
-use crate::bulk::{self, BulkRead, StreamRequest, StreamResponse};
+use crate::bulk::{self, BulkRead, BulkReadResponse, StreamRequest};
 use crate::context::WRITE_TIMEOUT;
 use crate::error::{Error, Failure};
-use crate::proto::v1::presence_stream_service_server::PresenceStreamService;
+use crate::proto::EncodedMessage;
 use crate::proto::v1::{
     GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest,
-    StreamUsersPresenceBulkRequest, StreamUsersPresenceBulkResponse,
-    StreamUsersPresencesPurecloudBulkRequest, StreamUsersPresencesPurecloudBulkResponse,
+    StreamUsersPresenceBulkRequest, StreamUsersPresencesPurecloudBulkRequest,
 };
 use crate::rpc::MAX_STREAM_MESSAGE;
 
 /// The responses of a stream.
-type Responses<T> = BoxStream<'static, Result<T, Status>>;
+type Responses = BoxStream<'static, Result<EncodedMessage, Status>>;
 
 #[async_trait]
 impl PresenceStreamService for Handler {
-    type StreamUsersPresenceBulkStream = Responses<StreamUsersPresenceBulkResponse>;
-    type StreamUsersPresencesPurecloudBulkStream =
-        Responses<StreamUsersPresencesPurecloudBulkResponse>;
+    type StreamUsersPresenceBulkStream = Responses;
+    type StreamUsersPresencesPurecloudBulkStream = Responses;
 
     async fn stream_users_presence_bulk(
         &self,
         call: Request<Streaming<StreamUsersPresenceBulkRequest>>,
     ) -> GrpcResult<Self::StreamUsersPresenceBulkStream> {
-        self.stream::<GetUsersPresenceBulkRequest, _, _>(call)
+        self.stream::<GetUsersPresenceBulkRequest, _>(call)
     }
 
     async fn stream_users_presences_purecloud_bulk(
         &self,
         call: Request<Streaming<StreamUsersPresencesPurecloudBulkRequest>>,
     ) -> GrpcResult<Self::StreamUsersPresencesPurecloudBulkStream> {
-        self.stream::<GetUsersPresencesPurecloudBulkRequest, _, _>(call)
+        self.stream::<GetUsersPresencesPurecloudBulkRequest, _>(call)
     }
 }
 
@@ -51,11 +50,10 @@ impl Handler {
     /// Its driver runs beside the response and not in it: hyper polls a response
     /// only while the caller grants flow-control window, and upstream requests and
     /// deadlines must not stall with a caller that grants none.
-    fn stream<O, I, T>(&self, call: Request<Streaming<I>>) -> GrpcResult<Responses<T>>
+    fn stream<O, I>(&self, call: Request<Streaming<I>>) -> GrpcResult<Responses>
     where
         O: BulkRead,
         I: Into<StreamRequest> + Send + 'static,
-        T: From<StreamResponse> + Send + 'static,
     {
         let requests = call.into_inner().map(|request| {
             let request = request.map(Into::into);
@@ -92,7 +90,7 @@ impl Handler {
         let results = stream::poll_fn(move |context| sent.poll_recv(context));
         // After the results that were sent before it.
         let end = stream::poll_fn(move |context| ended.poll_recv(context));
-        let results = results.map(|results| Ok(T::from(results)));
+        let results = results.map(|results: BulkReadResponse| Ok(results.encode()));
         Ok(Response::new(results.chain(end.map(Err)).boxed()))
     }
 }
@@ -119,17 +117,6 @@ impl From<StreamUsersPresencesPurecloudBulkRequest> for StreamRequest {
             ids: message.ids,
             unordered: message.unordered,
             ..Self::default()
-        }
-    }
-}
-
-impl From<StreamResponse> for StreamUsersPresencesPurecloudBulkResponse {
-    fn from(results: StreamResponse) -> Self {
-        Self {
-            presences: results.presences,
-            missing_ids: results.missing_ids,
-            failures: results.failures,
-            progress: results.progress,
         }
     }
 }

@@ -4,10 +4,10 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tonic::{Code, Request, Response, Status, async_trait};
 
+use super::servers::presence_watch_service_server::PresenceWatchService;
 use super::{GrpcResult, Handler, status};
 use crate::context::WRITE_TIMEOUT;
 use crate::error::Error;
-use crate::proto::v1::presence_watch_service_server::PresenceWatchService;
 use crate::proto::v1::{WatchUsersPresencesRequest, WatchUsersPresencesResponse};
 use crate::watch;
 

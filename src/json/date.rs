@@ -92,12 +92,13 @@ pub(crate) fn serialize<S: Serializer>(
 mod tests {
     use crate::proto::v1::UserPresence;
 
+    fn parse_field(json: &str) -> serde_json::Result<Option<prost_types::Timestamp>> {
+        super::deserialize(&mut serde_json::Deserializer::from_str(json))
+    }
+
     fn read(date: &str) -> Option<(i64, i32)> {
-        let json = format!(r#"{{"modifiedDate":{date}}}"#);
-        let presence: UserPresence = serde_json::from_str(&json).unwrap();
-        presence
-            .modified_date
-            .map(|date| (date.seconds, date.nanos))
+        let date = parse_field(date).unwrap()?;
+        Some((date.seconds, date.nanos))
     }
 
     #[test]
@@ -149,8 +150,7 @@ mod tests {
             "0001-01-01T00:00:00+01:00",
             "-0001-01-01T00:00:00Z",
         ] {
-            let json = format!(r#"{{"modifiedDate":"{date}"}}"#);
-            let error = serde_json::from_str::<UserPresence>(&json).unwrap_err();
+            let error = parse_field(&format!("\"{date}\"")).unwrap_err();
             assert!(
                 error.to_string().contains("an ISO 8601 date"),
                 "{date}: {error}"

@@ -3,6 +3,7 @@
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
 
+use super::transcode::MAX_RESPONSE_ELEMENTS;
 use crate::proto::TIMESTAMP;
 
 /// Decides whether to drop a value of this field, or, if true, an entry of this
@@ -36,7 +37,7 @@ fn keeps(value: &mut Value, field: &FieldDescriptor, drops: Drops<'_>) -> bool {
         Value::Array(elements) if field.is_list() => {
             let mut count = 0;
             elements.retain_mut(|element| {
-                let fits = count < super::MAX_RESPONSE_ELEMENTS
+                let fits = count < MAX_RESPONSE_ELEMENTS
                     && (element.is_null() || prune_value(element, field, drops));
                 count += usize::from(fits);
                 fits || !drops(field, true)

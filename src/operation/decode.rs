@@ -1,47 +1,64 @@
-//! Decodes the upstream's response into the response message.
+//! Decodes the upstream's response: JSON to the encoded response message.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
+use serde_path_to_error::Track;
 
 use super::prune::{PrunedFields, is_another, prune};
-use super::{Operation, ResponseShape, Spec};
+use super::{ResponseShape, Spec};
 use crate::fields;
-use crate::json;
+use crate::json::{self, UnknownFields, Writer};
+use crate::proto::EncodedMessage;
 
-/// Decodes the body of a successful response; also returns which fields it dropped.
+/// A decoded response.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// The response message.
+    pub message: EncodedMessage,
+    /// The fields that were dropped.
+    pub(crate) pruned: PrunedFields,
+    /// The fields that the models do not have; empty if some were dropped.
+    pub(crate) unknown: UnknownFields,
+}
+
+/// Decodes the body of a successful response to an operation.
 ///
-/// Parses straight into the message. If that fails, parses again through a tree
-/// of values. The second pass accepts repeated keys and invalid Unicode, drops
-/// scalars of an unexpected type if the response stays true without them, and
-/// names the field of any other mismatch.
+/// Writes the message while it reads the JSON. If that fails, reads again, from a tree
+/// of values: that accepts repeated keys and invalid Unicode, drops scalars of an
+/// unexpected type if the response stays true without them, and names the field of any
+/// other mismatch.
 ///
 /// # Errors
 ///
 /// What is wrong with the response, as the end of a sentence. It names the field
 /// and its model, and contains no data of the response.
-pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), String> {
-    let spec = O::SPEC;
+pub fn decode(spec: &Spec, body: &[u8]) -> Result<Decoded, String> {
     let trimmed = body.trim_ascii();
     // Checks all texts at once. Invalid Unicode becomes an empty text, which the
     // first pass rejects; the second pass accepts it.
     let text = std::str::from_utf8(body).unwrap_or_default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let response = match spec.shape {
-        ResponseShape::Empty => return Ok((O::Response::default(), PrunedFields::new())),
+    // The message is smaller than its JSON but for some numbers.
+    let mut writer = Writer::with_capacity(body.len());
+    let is_read = match spec.shape {
+        ResponseShape::Empty => return Ok(Decoded::default()),
         _ if trimmed.is_empty() => {
             let expected = expected(spec);
             return Err(format!("it is empty where {expected} is expected"));
         }
-        ResponseShape::Object => json::object(&mut deserializer).ok().flatten(),
+        ResponseShape::Object => json::object(spec.model, &mut deserializer, &mut writer),
         // A `null` is rejected: it would decode as an empty list, which means that
         // the vendor has no elements.
         ResponseShape::List(list) if trimmed.starts_with(b"[") => {
-            O::Response::deserialize(json::single_field(list.json, &mut deserializer)).ok()
+            json::field(list, &mut deserializer, &mut writer).map(|()| true)
         }
-        ResponseShape::List(_) => None,
+        ResponseShape::List(_) => Ok(false),
     };
-    if let (Some(response), Ok(())) = (response, deserializer.end()) {
-        return Ok((response, PrunedFields::new()));
+    if let (Ok(true), Ok(())) = (is_read, deserializer.end()) {
+        return Ok(Decoded {
+            message: EncodedMessage::new(writer.message),
+            pruned: PrunedFields::new(),
+            unknown: writer.unknown,
+        });
     }
     let tree =
         json::parse_lossy(body).map_err(|position| format!("it is not JSON ({position})"))?;
@@ -55,15 +72,21 @@ pub fn decode<O: Operation>(body: &[u8]) -> Result<(O::Response, PrunedFields), 
         let model = fields::model_at(spec.response, "");
         return Err(format!("it has no field of {model} with the expected type"));
     }
-    match serde_path_to_error::deserialize(&tree) {
-        Ok(response) => Ok((response, pruned)),
+    let (mut writer, mut track) = (Writer::default(), Track::new());
+    let tracked = serde_path_to_error::Deserializer::new(&tree, &mut track);
+    match json::object(spec.model, tracked, &mut writer) {
+        Ok(_) => Ok(Decoded {
+            message: EncodedMessage::new(writer.message),
+            pruned,
+            unknown: UnknownFields::new(),
+        }),
         Err(error) => {
-            let path = error.path().to_string();
+            let path = track.path().to_string();
             let model = fields::model_at(spec.response, &path);
             let field = fields::from_json(spec.response, &path);
             Err(format!(
                 "the field `{field}` of {model} {}",
-                mismatch(error.inner())
+                mismatch(&error)
             ))
         }
     }

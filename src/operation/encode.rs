@@ -22,7 +22,7 @@ const MAX_VIOLATIONS: usize = 100;
 /// The characters to percent-encode in path segments and the query: all but RFC
 /// 3986's unreserved ones. This includes the percent sign, so that no value can
 /// add a segment, a parameter or a fragment.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -218,6 +218,7 @@ mod tests {
             body_is_list: false,
             shape: ResponseShape::Object,
             response: "genesys.presence.v1.PresenceSettings",
+            model: &crate::json::models::PRESENCE_SETTINGS,
             permissions: None,
             is_repeatable: true,
         };

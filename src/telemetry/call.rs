@@ -10,12 +10,12 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue};
 use tonic::Code;
 
-use super::drift::DriftSampler;
 use super::error_type::{CANCELLED, error_type};
 use super::names::{OTHER, attribute, custom};
 use super::{Telemetry, propagation};
 use crate::error::{self, Error};
-use crate::operation::{self, Operation, PrunedFields};
+use crate::json::UnknownFields;
+use crate::operation::PrunedFields;
 
 /// The shortest wait for the rate limiter that is recorded.
 const MIN_WAIT: Duration = Duration::from_millis(1);
@@ -200,16 +200,14 @@ impl CallTelemetry {
         }
     }
 
-    /// Counts the fields of a response that the proto does not know, if the
-    /// response is in the sample.
-    pub(crate) fn sample_response<O: Operation>(&self, sampler: &DriftSampler, body: &[u8]) {
-        if let Some(metrics) = self.telemetry.metrics()
-            && sampler.is_due()
-        {
-            for (model, count) in operation::unknown_fields::<O>(body) {
-                let model = KeyValue::new(custom::MODEL, model);
-                metrics.unknown_fields.add(count, &[model]);
-            }
+    /// Counts the fields of a response that the proto does not have.
+    pub(crate) fn unknown_fields(&self, fields: UnknownFields) {
+        let Some(metrics) = self.telemetry.metrics() else {
+            return;
+        };
+        for (model, count) in fields {
+            let model = KeyValue::new(custom::MODEL, model);
+            metrics.unknown_fields.add(count, &[model]);
         }
     }
 

@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::presence::from_event;
 use super::user_key;
+use crate::json;
 use crate::proto::v1::UserPresence;
 
 /// What a text says.
@@ -42,7 +43,14 @@ struct Text {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct PresenceText {
-    event_body: UserPresence,
+    #[serde(deserialize_with = "user_presence")]
+    event_body: Option<UserPresence>,
+}
+
+fn user_presence<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<UserPresence>, D::Error> {
+    json::message(&json::models::USER_PRESENCE, deserializer)
 }
 
 /// Parses a text.
@@ -72,7 +80,9 @@ pub(super) fn parse(text: &str) -> Event {
 
 /// The presence of a text, if it has a status and a date.
 fn presence(text: &str) -> Option<UserPresence> {
-    let presence = serde_json::from_str::<PresenceText>(text).ok()?.event_body;
+    let presence = serde_json::from_str::<PresenceText>(text)
+        .ok()?
+        .event_body?;
     let is_whole = presence.presence_definition.is_some() && presence.modified_date.is_some();
     is_whole.then(|| from_event(presence))
 }

@@ -19,7 +19,7 @@ use super::vendor::{Channel, Notifications, Presences, Subscribed, Vendor};
 use crate::bulk;
 use crate::context::CallContext;
 use crate::error::{Error, Failure, UnreadableBody};
-use crate::json::date;
+use crate::json::{Model, date};
 use crate::operation::{ResponseShape, RestRequest, Spec};
 use crate::proto::v1::GetUsersPresencesPurecloudBulkRequest;
 use crate::upstream::{ConnectError, RequestContext, Upstream};
@@ -29,6 +29,12 @@ const REQUEST: &str = "genesys.presence.v1.WatchUsersPresencesRequest";
 
 /// The state of a topic that is subscribed.
 const PERMITTED: &str = "Permitted";
+
+/// The model of responses that are no message of the protos.
+static UNMAPPED: Model = Model {
+    name: "",
+    fields: &[],
+};
 
 /// The constants of a request that is no RPC.
 const fn spec(method: Method, template: &'static str, span: &'static str) -> Spec {
@@ -45,6 +51,7 @@ const fn spec(method: Method, template: &'static str, span: &'static str) -> Spe
         body_is_list: false,
         shape: ResponseShape::Object,
         response: REQUEST,
+        model: &UNMAPPED,
         permissions: None,
         // Another channel costs nothing, and a repeated subscription changes nothing.
         is_repeatable: true,

@@ -1,6 +1,7 @@
 //! The requests of the caller, encoded in advance, and the check of responses.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use presence_gateway::operation::{Operation, decode};
 use presence_gateway::proto::v1::{
     GetUserPresencesPurecloudRequest, GetUsersPresencesPurecloudBulkRequest,
     GetUsersPresencesPurecloudBulkResponse, UcUserPresence, UserPresence,
@@ -139,21 +140,26 @@ impl Query {
     /// Decodes a framed response message.
     #[must_use]
     pub fn parse_message(&self, message: &[u8]) -> Option<Answer> {
-        let message = decode_frame(message)?;
-        if self.path == SINGLE_PATH {
-            return UserPresence::decode(message).ok().map(Answer::single);
-        }
-        let answer = GetUsersPresencesPurecloudBulkResponse::decode(message);
-        answer.ok().map(|answer| Answer::Bulk(answer.presences))
+        self.parse(decode_frame(message)?)
     }
 
     /// Decodes the vendor's JSON.
     #[must_use]
     pub fn parse_json(&self, body: &[u8]) -> Option<Answer> {
+        let spec = if self.path == SINGLE_PATH {
+            GetUserPresencesPurecloudRequest::SPEC
+        } else {
+            GetUsersPresencesPurecloudBulkRequest::SPEC
+        };
+        self.parse(decode(spec, body).ok()?.message.as_bytes())
+    }
+
+    fn parse(&self, message: &[u8]) -> Option<Answer> {
         if self.path == SINGLE_PATH {
-            return serde_json::from_slice(body).ok().map(Answer::single);
+            return UserPresence::decode(message).ok().map(Answer::single);
         }
-        serde_json::from_slice(body).ok().map(Answer::Bulk)
+        let answer = GetUsersPresencesPurecloudBulkResponse::decode(message);
+        answer.ok().map(|answer| Answer::Bulk(answer.presences))
     }
 
     /// Whether an answer has the requested users, in their order.

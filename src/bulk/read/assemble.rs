@@ -4,27 +4,23 @@
 //! Presences are matched to ids as each response arrives, while other batches are
 //! in flight; [`assemble`] does the rest.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use http::HeaderValue;
-use percent_encoding::percent_decode_str;
 
 use super::collect::Presences;
 use crate::bulk::id_key;
+use crate::bulk::presence::{BulkReadResponse, EncodedPresence};
 use crate::error::Failure;
-use crate::operation;
 use crate::proto::v1::{BulkReadFailure, UcUserPresence};
 
-/// The result of a bulk read. Each requested id is in exactly one of the three lists.
+/// The result of a bulk read.
 #[derive(Debug, Default)]
 pub(crate) struct BulkResult {
-    /// The presences in the order of the ids, followed by unmatched ones.
-    pub presences: Vec<UcUserPresence>,
-    /// The ids for which a successful batch returned no presence.
-    pub missing_ids: Vec<String>,
-    /// The ids of batches that failed.
-    pub failures: Vec<BulkReadFailure>,
+    /// Each requested id is in exactly one of its three lists: the presences in the
+    /// order of the ids, followed by unmatched ones; the ids for which a successful
+    /// batch returned no presence; and the ids of batches that failed.
+    pub response: BulkReadResponse,
     /// How many presences match no id, or one that has a presence already.
     pub unmatched: usize,
 }
@@ -34,9 +30,9 @@ pub(crate) struct BulkResult {
 pub(in crate::bulk) struct BatchResult {
     ids: Vec<String>,
     /// The presence of each id.
-    presences: Vec<Option<UcUserPresence>>,
+    presences: Vec<Option<EncodedPresence>>,
     /// Presences that match no id of this batch, or one that has a presence already.
-    unmatched: Vec<UcUserPresence>,
+    unmatched: Vec<EncodedPresence>,
     pub(super) failure: Option<Failure>,
     pub(super) correlation_id: Option<HeaderValue>,
 }
@@ -60,7 +56,7 @@ impl BatchResult {
                 let ids = &batch.ids;
                 let (mut next, mut indexes) = (0, None::<HashMap<String, usize>>);
                 for presence in response.body {
-                    let index = user_id(&presence).and_then(|user| {
+                    let index = presence.user_id().and_then(|user| {
                         // In the order of the ids, no map is needed.
                         let is_next = |id: &String| id.eq_ignore_ascii_case(&user);
                         if ids.get(next).is_some_and(is_next) {
@@ -97,7 +93,7 @@ impl BatchResult {
             return Err(failure);
         }
         let presences = self.ids.into_iter().zip(self.presences);
-        let presences = presences.filter_map(|(id, presence)| Some((id, presence?)));
+        let presences = presences.filter_map(|(id, presence)| Some((id, presence?.decode())));
         Ok((presences.collect(), self.unmatched.len()))
     }
 }
@@ -110,31 +106,32 @@ pub(in crate::bulk) fn assemble(mut batches: Vec<BatchResult>) -> BulkResult {
         ..BulkResult::default()
     };
     let ids = batches.iter().map(|batch| batch.ids.len()).sum();
-    result.presences.reserve_exact(ids);
+    let response = &mut result.response;
+    response.presences.reserve_exact(ids);
     for batch in batches {
         let mut unanswered = Vec::new();
         for (id, presence) in batch.ids.into_iter().zip(batch.presences) {
             match presence {
-                Some(presence) => result.presences.push(presence),
+                Some(presence) => response.presences.push(presence),
                 None => unanswered.push(id),
             }
         }
         match batch.failure {
-            Some(failure) if !unanswered.is_empty() => result.failures.push(BulkReadFailure {
+            Some(failure) if !unanswered.is_empty() => response.failures.push(BulkReadFailure {
                 ids: unanswered,
                 status: Some(failure.into_rpc_status()),
             }),
             Some(_) => {}
-            None => result.missing_ids.extend(unanswered),
+            None => response.missing_ids.extend(unanswered),
         }
     }
-    result.presences.extend(unmatched);
+    response.presences.extend(unmatched);
     result
 }
 
 /// Matches presences to ids of other batches than the one that returned them, if
 /// those ids have no presence yet. Returns the presences that match no id.
-fn match_across(batches: &mut [BatchResult]) -> Vec<UcUserPresence> {
+fn match_across(batches: &mut [BatchResult]) -> Vec<EncodedPresence> {
     let strays = batches.iter_mut().map(|batch| &mut batch.unmatched);
     let mut strays: Vec<_> = strays.flat_map(std::mem::take).collect();
     if strays.is_empty() {
@@ -148,27 +145,12 @@ fn match_across(batches: &mut [BatchResult]) -> Vec<UcUserPresence> {
             }
         }
     }
-    strays.retain_mut(|stray| {
-        let id = user_key(stray).and_then(|key| open.remove(&key));
+    strays.retain(|stray| {
+        let id = stray.user_key().and_then(|key| open.remove(&key));
         if let Some((number, at)) = id {
-            batches[number].presences[at] = Some(std::mem::take(stray));
+            batches[number].presences[at] = Some(stray.clone());
         }
         id.is_none()
     });
     strays
-}
-
-/// The key of the user whose presence this is.
-pub(super) fn user_key(presence: &UcUserPresence) -> Option<String> {
-    user_id(presence).map(|id| id_key(&id))
-}
-
-/// The id of the user whose presence this is: from its `userId`, else from its
-/// `selfUri`.
-fn user_id(presence: &UcUserPresence) -> Option<Cow<'_, str>> {
-    let id = presence.user_id.as_deref().filter(|id| !id.is_empty());
-    id.map(Cow::Borrowed).or_else(|| {
-        let id = operation::user_in_self_uri(presence.self_uri.as_deref()?)?;
-        percent_decode_str(id).decode_utf8().ok()
-    })
 }

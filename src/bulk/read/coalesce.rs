@@ -17,10 +17,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use super::BulkRead;
 use crate::context::CallContext;
-use crate::error::Error;
-use crate::operation;
+use crate::operation::RequestTemplate;
 use crate::telemetry::MERGED;
 use crate::token_key::TokenKey;
 use crate::upstream::singleflight::{SharedRequest, WeakSharedRequest};
@@ -67,17 +65,17 @@ impl BatchCoalescer {
     /// Adds the ids of a call, fewer than a full batch, to the open batch; ids
     /// that do not fit there open another one. Returns the batches that the call
     /// has joined, each with the call's ids in it.
-    pub(super) fn join<O: BulkRead>(
+    pub(super) fn join(
         &self,
-        template: &O,
+        template: &RequestTemplate,
         context: &CallContext,
         upstream: &Upstream,
         ids: Vec<String>,
-    ) -> Result<Vec<(JoinedBatch, Vec<String>)>, Error> {
+    ) -> Vec<(JoinedBatch, Vec<String>)> {
         let request = &context.request;
         let key = BatchKey {
             token: request.caller.key(),
-            path: operation::encode(template)?.path_and_query,
+            path: template.path().to_owned(),
             is_client_retry: request.is_client_retry,
         };
         let mut ids = VecDeque::from(ids);
@@ -129,7 +127,7 @@ impl BatchCoalescer {
         // its `OpenGuard`, which takes the lock.
         drop(closed);
         joined.retain(|(_, ids)| !ids.is_empty());
-        Ok(joined)
+        joined
     }
 }
 

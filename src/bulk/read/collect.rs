@@ -7,14 +7,23 @@ use futures_util::stream::{Stream, StreamExt};
 use http::HeaderValue;
 use tokio::task::yield_now;
 
-use super::{BatchResult, BulkRead};
+use super::BatchResult;
+use crate::bulk::presence::EncodedPresence;
 use crate::context::BatchContext;
 use crate::error::Failure;
-use crate::proto::v1::UcUserPresence;
+use crate::operation::Spec;
+use crate::proto::EncodedMessage;
 use crate::upstream::UpstreamResponse;
 
 /// The presences of one batch.
-pub(super) type Presences = Result<UpstreamResponse<Vec<UcUserPresence>>, Failure>;
+pub(super) type Presences = Result<UpstreamResponse<Vec<EncodedPresence>>, Failure>;
+
+/// The presences of a response.
+pub(in crate::bulk) fn presences(
+    response: UpstreamResponse<EncodedMessage>,
+) -> UpstreamResponse<Vec<EncodedPresence>> {
+    response.map(|message| EncodedPresence::all(&message))
+}
 
 /// The outcome of a batch.
 pub(super) enum BatchOutcome<'a> {
@@ -25,7 +34,8 @@ pub(super) enum BatchOutcome<'a> {
 
 /// Collects all batches, in the order of the call. Without `partial`, returns the
 /// first failure, and cancels the batches in flight.
-pub(super) async fn collect<'a, O: BulkRead>(
+pub(super) async fn collect<'a>(
+    spec: &'static Spec,
     mut outcomes: impl Stream<Item = (usize, Vec<String>, BatchOutcome<'a>)> + Unpin,
     partial: bool,
 ) -> Result<Vec<BatchResult>, Failure> {
@@ -52,7 +62,7 @@ pub(super) async fn collect<'a, O: BulkRead>(
         }
         match undecoded.pop_front() {
             Some((index, ids, outcome)) => {
-                match outcome.decode::<O>() {
+                match outcome.decode(spec) {
                     Err(failure) if !partial => return Err(failure),
                     presences => collected.push((index, BatchResult::new(ids, presences))),
                 }
@@ -83,12 +93,11 @@ impl<'a> BatchOutcome<'a> {
         Self::Decoded(presences)
     }
 
-    fn decode<O: BulkRead>(self) -> Presences {
+    fn decode(self, spec: &'static Spec) -> Presences {
         match self {
             Self::Decoded(presences) => presences,
             Self::Received(batch, response) => {
-                let presences = batch.decode::<O>(response);
-                let presences = presences.map(|response| response.map(O::presences));
+                let presences = batch.decode(spec, response).map(presences);
                 batch.finish(&presences);
                 presences
             }

@@ -7,14 +7,12 @@ use super::coalesce::JoinedBatch;
 use crate::bulk::{BATCH_SIZE, BulkContext, id_key};
 use crate::context::CallContext;
 use crate::error::Failure;
-use crate::operation::{self, RestRequest};
+use crate::operation::{self, RequestTemplate};
 
 /// A bulk read whose request is valid.
-pub(super) struct Plan<O> {
+pub(super) struct Plan {
     /// The request without ids.
-    pub template: O,
-    /// The first batch, encoded.
-    first: Option<RestRequest>,
+    pub template: RequestTemplate,
     /// The ids of each batch.
     pub batches: Vec<Vec<String>>,
 }
@@ -24,21 +22,18 @@ pub(super) type PlannedBatch = (usize, Vec<String>, Dispatch);
 
 /// How a batch is sent.
 pub(super) enum Dispatch {
-    /// By a request of its own, which is encoded when it is sent unless it is
-    /// encoded already.
-    Own(Option<RestRequest>),
+    /// By a request of its own.
+    Own,
     /// By one request, together with ids of other calls.
     Coalesced(JoinedBatch),
 }
 
-impl<O: BulkRead> Plan<O> {
+impl Plan {
     /// Cuts a request into batches of distinct ids.
     ///
     /// Everything that can be invalid is checked here, so that an invalid call
-    /// sends nothing. Batches after the first are encoded while others are in
-    /// flight: to encode the 200 requests of 10,000 ids takes long enough to
-    /// delay the first one.
-    pub(super) fn new(mut request: O) -> Result<Self, Failure> {
+    /// sends nothing.
+    pub(super) fn new<O: BulkRead>(mut request: O) -> Result<Self, Failure> {
         // The whole request is checked, so that the error names an invalid id by
         // its index in the request. Most requests are valid, and `invalid_element_reason`
         // costs far less than `check`, which encodes.
@@ -51,10 +46,8 @@ impl<O: BulkRead> Plan<O> {
         while ids.len() > 0 {
             batches.push(ids.by_ref().take(BATCH_SIZE).collect());
         }
-        let first = batches.first_mut().map(|ids| request.encode_with(ids));
         Ok(Self {
-            first: first.transpose()?,
-            template: request,
+            template: RequestTemplate::new(&request)?,
             batches,
         })
     }
@@ -72,20 +65,20 @@ impl<O: BulkRead> Plan<O> {
         mut self,
         context: &CallContext,
         bulk: &BulkContext,
-    ) -> Result<(O, Vec<PlannedBatch>), Failure> {
+    ) -> (RequestTemplate, Vec<PlannedBatch>) {
         let mut planned = Vec::with_capacity(self.batches.len() + 1);
         if let Some(coalescer) = &bulk.coalescer
             && let Some(ids) = self.batches.pop_if(|ids| ids.len() < BATCH_SIZE)
         {
-            let joined = coalescer.join(&self.template, context, &bulk.upstream, ids)?;
+            let joined = coalescer.join(&self.template, context, &bulk.upstream, ids);
             let joined = joined.into_iter().zip(self.batches.len()..);
             planned.extend(
                 joined.map(|((batch, ids), index)| (index, ids, Dispatch::Coalesced(batch))),
             );
         }
         let own = self.batches.into_iter().enumerate();
-        planned.extend(own.map(|(index, ids)| (index, ids, Dispatch::Own(self.first.take()))));
-        Ok((self.template, planned))
+        planned.extend(own.map(|(index, ids)| (index, ids, Dispatch::Own)));
+        (self.template, planned)
     }
 }
 

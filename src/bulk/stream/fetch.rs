@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::Abort;
 use super::state::{Batch, CompletedBatch};
-use super::{Abort, StreamResponse};
-use crate::bulk::BulkContext;
-use crate::bulk::read::{BatchResult, BulkRead, assemble};
+use crate::bulk::read::{BatchResult, assemble, presences};
+use crate::bulk::{BulkContext, BulkReadResponse};
 use crate::context::CallContext;
 use crate::error::{Error, Failure};
-use crate::operation;
+use crate::operation::RestRequest;
+use crate::proto::EncodedMessage;
 use crate::upstream::{RequestContext, Reservations, UpstreamResponse};
 
 /// The memory that is reserved for the response to a batch, in bytes on the
@@ -22,10 +23,10 @@ const MEMORY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Fetches a batch by a request for its ids. The second value says whether the
 /// stream must end with it.
-pub(super) async fn fetch<O: BulkRead>(
+pub(super) async fn fetch(
     context: &CallContext,
     bulk: &BulkContext,
-    request: O,
+    request: RestRequest,
     batch: Batch,
 ) -> (CompletedBatch, Option<Abort>) {
     let Batch {
@@ -38,9 +39,9 @@ pub(super) async fn fetch<O: BulkRead>(
     let mut completed = CompletedBatch {
         number,
         found: 0,
-        results: StreamResponse {
+        results: BulkReadResponse {
             failures: invalid,
-            ..StreamResponse::default()
+            ..BulkReadResponse::default()
         },
         _lease: lease.clone(),
     };
@@ -55,29 +56,26 @@ pub(super) async fn fetch<O: BulkRead>(
     let RequestContext {
         memory, access_log, ..
     } = &context.request;
-    let response = send(&context, bulk, &request, number).await;
+    let response = send(&context, bulk, &request, number, ids.len()).await;
     memory.release_unused();
     let abort = response.as_ref().err().and_then(abort);
-    let presences = response.map(|response| response.map(O::presences));
-    let result = assemble(vec![BatchResult::new(ids, presences)]);
+    let result = assemble(vec![BatchResult::new(ids, response.map(presences))]);
     access_log.add_unmatched_presences(result.unmatched);
-    completed.found = result.presences.len() - result.unmatched;
-    completed.results.presences = result.presences;
-    completed.results.missing_ids = result.missing_ids;
-    completed.results.failures.extend(result.failures);
+    completed.found = result.response.presences.len() - result.unmatched;
+    completed.results.append(result.response);
     (completed, abort)
 }
 
-async fn send<O: BulkRead>(
+async fn send(
     context: &CallContext,
     bulk: &BulkContext,
-    request: &O,
+    request: &RestRequest,
     number: usize,
-) -> Result<UpstreamResponse<O::Response>, Failure> {
-    let rest_request = operation::encode(request)?;
+    ids: usize,
+) -> Result<UpstreamResponse<EncodedMessage>, Failure> {
     reserve_memory(context).await?;
-    let batch = context.batch(number, request.ids().len());
-    let response = batch.send::<O>(&bulk.upstream, &rest_request).await;
+    let batch = context.batch(number, ids);
+    let response = batch.send(&bulk.upstream, request).await;
     batch.finish(&response);
     response
 }

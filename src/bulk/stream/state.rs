@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{StreamRequest, StreamResponse};
-use crate::bulk::{BATCH_SIZE, id_key, to_i64};
+use super::StreamRequest;
+use crate::bulk::{BATCH_SIZE, BulkReadResponse, id_key, to_i64};
 use crate::error::{Error, Failure, Violation};
 use crate::memory::MemoryLease;
 use crate::operation;
@@ -61,7 +61,7 @@ pub(super) struct CompletedBatch {
     pub number: usize,
     /// How many of its ids were found.
     pub found: usize,
-    pub results: StreamResponse,
+    pub results: BulkReadResponse,
     /// The memory that the results occupy.
     pub _lease: MemoryLease,
 }
@@ -148,12 +148,10 @@ impl StreamState {
     /// Takes the content of the last message: the results that were not delivered,
     /// and if the stream failed with `failure`, the ids that were not read. `None`
     /// if the caller has received everything.
-    pub(super) fn final_response(&mut self, failure: Option<&Failure>) -> Option<StreamResponse> {
-        let mut last = StreamResponse::default();
+    pub(super) fn final_response(&mut self, failure: Option<&Failure>) -> Option<BulkReadResponse> {
+        let mut last = BulkReadResponse::default();
         while let Some(results) = self.deliver_first() {
-            last.presences.extend(results.presences);
-            last.missing_ids.extend(results.missing_ids);
-            last.failures.extend(results.failures);
+            last.append(results);
         }
         if let Some(failure) = failure {
             let in_flight = std::mem::take(&mut self.in_flight);
@@ -180,7 +178,7 @@ impl StreamState {
 
     /// Takes the results of the first completed batch, and counts them as
     /// delivered. Its ids may be read again from now on.
-    pub(super) fn deliver_first(&mut self) -> Option<StreamResponse> {
+    pub(super) fn deliver_first(&mut self) -> Option<BulkReadResponse> {
         let (number, (ids, batch)) = self.completed.pop_first()?;
         self.next_delivery = number + 1;
         for id in ids {

@@ -8,9 +8,10 @@ use textwrap::Options;
 use super::examples::{ID, example};
 use super::list::is_deprecated;
 use super::template::template_text;
+use crate::operation::SPECS;
 use crate::operation::{Segment, Spec};
+use crate::proto::TIMESTAMP;
 use crate::proto::comments::{RpcComment, paragraphs};
-use crate::proto::{SPECS, TIMESTAMP};
 
 /// The width of the text, in columns.
 const WIDTH: usize = 88;

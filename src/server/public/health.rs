@@ -8,21 +8,14 @@ use tonic_health::pb::health_server::{Health as HealthRpcs, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_health::server::{HealthReporter, HealthService};
 
-use crate::proto::v1::{
-    legacy_presence_service_server, presence_service_server, presence_stream_service_server,
-    presence_watch_service_server,
-};
+use crate::grpc::SERVICES;
 
 /// The names whose status is that of calls: the gateway as a whole, and each of
 /// its services.
-const FOR_CALLS: [&str; 6] = [
-    "",
-    "readiness",
-    presence_service_server::SERVICE_NAME,
-    presence_stream_service_server::SERVICE_NAME,
-    presence_watch_service_server::SERVICE_NAME,
-    legacy_presence_service_server::SERVICE_NAME,
-];
+const FOR_CALLS: [&str; 6] = {
+    let [first, second, third, fourth] = SERVICES;
+    ["", "readiness", first, second, third, fourth]
+};
 
 /// The name whose status is that of the process, and stays SERVING to the end:
 /// Kubernetes must not kill a process that is draining.

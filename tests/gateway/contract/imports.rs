@@ -37,22 +37,12 @@ const LEVELS: [&[&str]; 15] = [
     &["cli"],
 ];
 
-/// The permitted imports of a higher module: from, to, and the reason.
-const EXCEPTIONS: [(&str, &str, &str); 1] = [(
-    "proto",
-    "operation",
-    "generated code implements the trait `Operation` for the messages",
-)];
-
 #[test]
 fn no_file_imports_a_module_above_its_own() {
     let mut wrong = Vec::new();
     for (path, module) in sources() {
         for target in imports(&path) {
-            let is_exception = EXCEPTIONS
-                .iter()
-                .any(|(from, to, _)| (*from, *to) == (module.as_str(), target.as_str()));
-            if target != module && level(&target) >= level(&module) && !is_exception {
+            if target != module && level(&target) >= level(&module) {
                 let path = path.display();
                 wrong.push(format!(
                     "{path} imports crate::{target}, which is not below {module}"
@@ -61,15 +51,6 @@ fn no_file_imports_a_module_above_its_own() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn every_exception_is_still_needed() {
-    for (from, to, reason) in EXCEPTIONS {
-        let mut files = sources().into_iter().filter(|(_, module)| module == from);
-        let is_needed = files.any(|(path, _)| imports(&path).contains(to));
-        assert!(is_needed, "{from} does not import {to} ({reason})");
-    }
 }
 
 #[test]

@@ -4,18 +4,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::super::assemble::user_key;
-use super::super::collect::Presences;
+use super::super::collect::{Presences, presences};
 use super::OpenGuard;
 use super::pending::PendingIds;
 use crate::bulk::id_key;
-use crate::bulk::read::BulkRead;
+use crate::bulk::presence::EncodedPresence;
 use crate::context::CallContext;
 use crate::deadline::Deadline;
 use crate::error::Error;
 use crate::memory::MemoryLease;
-use crate::operation;
-use crate::proto::v1::UcUserPresence;
+use crate::operation::RequestTemplate;
 use crate::upstream::singleflight::{SharedRequest, caused_by_peers};
 use crate::upstream::{QueueStatus, Upstream, UpstreamResponse};
 
@@ -31,9 +29,9 @@ pub(super) struct CoalescedResult {
 
 /// Sends a batch, `template` with the ids of all calls, when it is full or no
 /// call has joined it for the window. Any of its calls that waits drives it.
-pub(super) async fn run_batch<O: BulkRead>(
+pub(super) async fn run_batch(
     guard: OpenGuard,
-    template: O,
+    template: RequestTemplate,
     mut context: CallContext,
     upstream: Upstream,
     deadline: Deadline,
@@ -52,21 +50,21 @@ pub(super) async fn run_batch<O: BulkRead>(
     context.request.deadline = deadline;
     let count = ids.len();
     let mut bytes = 0;
-    let presences = async {
-        let request = operation::encode(&template.with_ids(ids))?;
+    let result = async {
+        let request = template.with(&ids);
         let response = upstream
             .send_observed(&request, &context.request, &queue_status)
             .await?;
         bytes = response.body.len();
-        Ok(context.decode::<O>(response)?.map(O::presences))
+        Ok(presences(context.decode(request.spec, response)?))
     };
-    let presences: Presences = presences.await;
+    let presences: Presences = result.await;
     // If the batch has a single call, that call gets all presences, and counts
     // the unmatched ones itself.
     if let Ok(response) = &presences
         && calls > 1
     {
-        let found = response.body.iter().map(user_key);
+        let found = response.body.iter().map(EncodedPresence::user_key);
         let unrequested = found.filter(|key| key.as_ref().is_none_or(|key| !keys.contains(key)));
         let access_log = &context.request.access_log;
         access_log.add_unmatched_presences(unrequested.count());
@@ -84,9 +82,9 @@ pub(in crate::bulk::read) struct JoinedBatch(pub(super) SharedRequest<Arc<Coales
 
 impl JoinedBatch {
     /// Waits for the batch and returns the presences of `ids`, the call's own.
-    pub(in crate::bulk::read) async fn fetch<O: BulkRead>(
+    pub(in crate::bulk::read) async fn fetch(
         self,
-        template: &O,
+        template: &RequestTemplate,
         ids: &[String],
         context: &CallContext,
         upstream: &Upstream,
@@ -98,11 +96,8 @@ impl JoinedBatch {
             Err(failure) => {
                 let may_succeed_alone = shared.calls > 1 && may_concern_one_id(&failure.error);
                 if may_succeed_alone || caused_by_peers(&failure.error, deadline) {
-                    let request = operation::encode(&template.with_ids(ids.to_vec()))?;
-                    return Ok(context
-                        .send::<O>(upstream, &request)
-                        .await?
-                        .map(O::presences));
+                    let request = template.with(ids);
+                    return Ok(presences(context.send(upstream, &request).await?));
                 }
                 let mut failure = failure.clone();
                 failure.error.set_time_limit(deadline.limit());
@@ -116,7 +111,7 @@ impl JoinedBatch {
         }
         let own: HashSet<String> = ids.iter().map(|id| id_key(id)).collect();
         let is_own =
-            |presence: &&UcUserPresence| user_key(presence).is_some_and(|key| own.contains(&key));
+            |presence: &&EncodedPresence| presence.user_key().is_some_and(|key| own.contains(&key));
         Ok(UpstreamResponse {
             body: response.body.iter().filter(is_own).cloned().collect(),
             correlation_id: response.correlation_id.clone(),
