@@ -2,7 +2,7 @@
 //!
 //! All watches of one token share a `Hub`: what is known of the users (`state.rs`), and
 //! a task (`task.rs`) that keeps it current by notification channels (`channel.rs`), reads
-//! (`reads.rs`) and polls (`polls.rs`). What a watch has not told its caller yet is in its
+//! (`reads.rs`) and polls (`polls.rs`). What a watch has not sent to its caller yet is in its
 //! mailbox (`mailbox.rs`).
 //!
 //! Decision: docs/decisions/0026-watches.md.
@@ -61,6 +61,10 @@ pub struct WatchLimits {
     pub heartbeat: Duration,
     /// How long one read may take from its permit on.
     pub max_read: Duration,
+    /// How long users wait for notifications before they are polled.
+    pub poll_after: Duration,
+    /// The longest silence of a connection.
+    pub max_silence: Duration,
 }
 
 impl Default for WatchLimits {
@@ -71,6 +75,8 @@ impl Default for WatchLimits {
             poll_interval: Duration::from_secs(30),
             heartbeat: Duration::from_secs(25),
             max_read: Duration::from_mins(2),
+            poll_after: channel::POLL_AFTER,
+            max_silence: socket::MAX_SILENCE,
         }
     }
 }
@@ -78,9 +84,7 @@ impl Default for WatchLimits {
 /// The settings of a hub.
 #[derive(Debug, Clone, Copy)]
 struct Settings {
-    mode: WatchMode,
-    channels: usize,
-    poll_interval: Duration,
+    limits: WatchLimits,
     /// How many batches are read at once.
     concurrency: usize,
     /// The requests of the token in a minute; 0 for no limit.
@@ -90,11 +94,8 @@ struct Settings {
 #[cfg(test)]
 impl Default for Settings {
     fn default() -> Self {
-        let limits = WatchLimits::default();
         Self {
-            mode: limits.mode,
-            channels: limits.channels,
-            poll_interval: limits.poll_interval,
+            limits: WatchLimits::default(),
             concurrency: 8,
             requests_per_minute: 300,
         }
@@ -107,7 +108,6 @@ pub struct Watches(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    limits: WatchLimits,
     settings: Settings,
     upstream: Upstream,
     hubs: Hubs,
@@ -124,14 +124,11 @@ impl Watches {
         counts: WatchCounts,
     ) -> Self {
         let settings = Settings {
-            mode: limits.mode,
-            channels: limits.channels,
-            poll_interval: limits.poll_interval,
+            limits,
             concurrency,
             requests_per_minute: upstream.requests_per_minute(),
         };
         Self(Arc::new(Inner {
-            limits,
             settings,
             upstream,
             hubs: Hubs::default(),
@@ -174,7 +171,7 @@ impl Watches {
             request: RequestContext {
                 caller: caller.clone(),
                 deadline: Deadline::of_own_requests(
-                    self.0.limits.max_read,
+                    self.0.settings.limits.max_read,
                     deadline.drain().clone(),
                 ),
                 access_log: AccessLog::new(None).with_telemetry(telemetry),

@@ -75,6 +75,7 @@ impl WatchArgs {
             poll_interval: poll_interval?,
             heartbeat: heartbeat?,
             max_read: max_read?,
+            ..WatchLimits::default()
         };
         Some((max_watches?, limits))
     }

@@ -12,9 +12,10 @@ use super::metrics::Metrics;
 use super::names::custom;
 
 /// Why users were read again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResyncReason {
     /// A connection has ended or was replaced.
+    #[default]
     Connection,
     /// The vendor has ended the subscriptions of a channel.
     Unsubscribed,

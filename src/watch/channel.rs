@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::vendor::Channel;
 use crate::error::Failure;
+use crate::telemetry::ResyncReason;
 
 /// The most topics of a channel, by the vendor's own streaming client.
 pub(super) const MAX_TOPICS: usize = 1000;
@@ -25,8 +26,8 @@ const LINGER: Duration = Duration::from_millis(20);
 /// go cost few requests.
 const UNSUBSCRIBE_DELAY: Duration = Duration::from_secs(30);
 
-/// How long a channel may be without notifications before its users are polled.
-const POLL_AFTER: Duration = Duration::from_secs(10);
+/// How long users wait for notifications before they are polled.
+pub(super) const POLL_AFTER: Duration = Duration::from_secs(10);
 
 /// A number for each connection of a token.
 pub(super) type Generation = u64;
@@ -50,8 +51,9 @@ pub(super) enum Action {
 /// What has changed for users of the channel.
 #[derive(Debug, Default)]
 pub(super) struct Effect {
-    /// Notifications come from now on: read these users.
+    /// Notifications come from now on: read these users, for this reason.
     pub covered: Vec<Arc<str>>,
+    pub reason: ResyncReason,
     /// Notifications may have been lost.
     pub lost: Vec<Arc<str>>,
     /// Users whose topics the vendor rejects.
@@ -86,12 +88,17 @@ struct Writing {
 /// One channel of a token.
 #[derive(Debug)]
 pub(super) struct ChannelSlot {
+    /// How long users wait for notifications before they are polled.
+    poll_after: Duration,
     /// The users whose topics the channel must have.
     users: HashSet<Arc<str>>,
     /// The topics that it has.
     subscribed: HashSet<Arc<str>>,
-    /// The topics that it has not got, although the vendor does not reject them.
+    /// The topics that an answer of the vendor left out, until another one has them.
     unconfirmed: HashSet<Arc<str>>,
+    /// The topics that the vendor does not take, until the next connection: others must
+    /// not fail with them.
+    untaken: HashSet<Arc<str>>,
     build: Build,
     channel: Option<Channel>,
     /// The connection whose notifications come.
@@ -103,21 +110,25 @@ pub(super) struct ChannelSlot {
     /// When the topics are written again; the topics that are being written.
     write_at: Option<Instant>,
     writing: Option<Writing>,
-    /// Since when no notifications come although users need them.
-    down_since: Option<Instant>,
+    /// Since when users wait for notifications.
+    missing_since: Option<Instant>,
     backoff: Backoff,
     attempts: u32,
     is_refused: bool,
+    /// Why users are read when the next connection is live.
+    resync: ResyncReason,
     /// Why there are no notifications.
     pub why: Option<Failure>,
 }
 
 impl ChannelSlot {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(poll_after: Duration) -> Self {
         Self {
+            poll_after,
             users: HashSet::new(),
             subscribed: HashSet::new(),
             unconfirmed: HashSet::new(),
+            untaken: HashSet::new(),
             build: Build::Nothing,
             channel: None,
             live: None,
@@ -125,10 +136,11 @@ impl ChannelSlot {
             refresh_at: None,
             write_at: None,
             writing: None,
-            down_since: None,
+            missing_since: None,
             backoff: Backoff::default(),
             attempts: 0,
             is_refused: false,
+            resync: ResyncReason::default(),
             why: None,
         }
     }
@@ -139,7 +151,9 @@ impl ChannelSlot {
             return false;
         }
         self.users.insert(Arc::clone(user));
-        self.down_since.get_or_insert(now);
+        if !self.covers(user) {
+            self.missing_since.get_or_insert(now);
+        }
         if !self.subscribed.contains(user) {
             self.write_soon(now + LINGER);
         }
@@ -150,6 +164,7 @@ impl ChannelSlot {
     pub(super) fn remove(&mut self, user: &str, now: Instant) {
         if self.users.remove(user) {
             self.unconfirmed.remove(user);
+            self.untaken.remove(user);
             self.write_soon(now + UNSUBSCRIBE_DELAY);
         }
     }
@@ -165,20 +180,26 @@ impl ChannelSlot {
 
     /// Whether the user is read from time to time in place of notifications.
     pub(super) fn polls(&self, user: &str, now: Instant) -> bool {
-        self.unconfirmed.contains(user) || self.polls_all(now) && self.has(user)
+        let is_given_up = self.unconfirmed.contains(user) || self.untaken.contains(user);
+        is_given_up || self.polls_missing(now) && self.has(user) && !self.covers(user)
     }
 
     /// Whether any user is.
     pub(super) fn polls_any(&self, now: Instant) -> bool {
-        !self.unconfirmed.is_empty() || self.polls_all(now)
+        let has_given_up = !self.unconfirmed.is_empty() || !self.untaken.is_empty();
+        has_given_up || self.polls_missing(now) && self.is_missing_any()
     }
 
-    fn polls_all(&self, now: Instant) -> bool {
-        let is_down = self.live.is_none() && !self.users.is_empty();
-        let is_late = self
-            .down_since
-            .is_some_and(|since| since + POLL_AFTER <= now);
-        is_down && (self.is_refused || is_late)
+    /// Whether users without notifications have waited long enough for them.
+    fn polls_missing(&self, now: Instant) -> bool {
+        let since = self.missing_since;
+        self.is_refused || since.is_some_and(|since| since + self.poll_after <= now)
+    }
+
+    fn is_missing_any(&self) -> bool {
+        self.users.iter().any(|user| {
+            !self.covers(user) && !self.unconfirmed.contains(user) && !self.untaken.contains(user)
+        })
     }
 
     pub(super) fn users(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -196,6 +217,9 @@ impl ChannelSlot {
 
     /// What to do now.
     pub(super) fn act(&mut self, now: Instant) -> Option<Action> {
+        if self.missing_since.is_some() && !self.is_missing_any() {
+            self.missing_since = None;
+        }
         if self.users.is_empty() {
             // The connection stays for the users who may come next; nothing is built.
             return None;
@@ -214,8 +238,9 @@ impl ChannelSlot {
         }
     }
 
-    /// When [`Self::act`] has something to do next.
-    pub(super) fn next(&self) -> Option<Instant> {
+    /// When [`Self::act`] has something to do next, or users begin to be polled. What is
+    /// due already waits for something else, whose end wakes the task.
+    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         if self.users.is_empty() {
             return None;
         }
@@ -228,15 +253,9 @@ impl ChannelSlot {
         });
         let replace = self.replace_at.filter(|_| self.build == Build::Nothing);
         let refresh = self.refresh_at.filter(|_| self.live.is_some());
-        // When its users begin to be polled.
-        let poll = self
-            .down_since
-            .filter(|_| self.live.is_none() && !self.is_refused);
-        let poll = poll.map(|since| since + POLL_AFTER);
-        [build, write, replace, refresh, poll]
-            .into_iter()
-            .flatten()
-            .min()
+        let poll = self.missing_since.map(|since| since + self.poll_after);
+        let times = [build, write, replace, refresh, poll].into_iter().flatten();
+        times.filter(|&at| at > now).min()
     }
 
     pub(super) fn is_connected(&self) -> bool {

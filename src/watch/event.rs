@@ -11,7 +11,7 @@ use super::user_key;
 use crate::json;
 use crate::proto::v1::UserPresence;
 
-/// What a text says.
+/// What a text means.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
     /// The presence of a user has changed.

@@ -1,4 +1,4 @@
-//! What one watch has not told its caller yet.
+//! What one watch has not sent to its caller yet.
 //!
 //! It is bounded by the number of users: a user who changes again before the caller
 //! reads keeps its place, and the caller gets the latest presence. So does the state.
@@ -35,14 +35,14 @@ pub(super) struct WatchedUser {
     /// The id as the caller wrote it.
     pub id: String,
     /// The version of the presence that the caller has; 0 for none.
-    told: u64,
+    sent: u64,
     /// Why the next one comes, while the user is in the queue.
     queued: Option<Cause>,
-    is_missing_told: bool,
+    is_missing_sent: bool,
     is_failed: bool,
 }
 
-/// Something to tell, in the order in which it came up.
+/// Something to send, in the order in which it came up.
 #[derive(Debug)]
 enum Item {
     User(u32),
@@ -53,7 +53,7 @@ enum Item {
 
 /// What the caller gets next.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum Outgoing {
     /// The latest presence of this user.
     Presence(u32, Cause),
     State(WatchState),
@@ -81,9 +81,9 @@ impl Mailbox {
         let users = users.into_iter().map(|(key, id)| WatchedUser {
             key,
             id,
-            told: 0,
+            sent: 0,
             queued: None,
-            is_missing_told: false,
+            is_missing_sent: false,
             is_failed: false,
         });
         let users: Vec<WatchedUser> = users.collect();
@@ -105,12 +105,12 @@ impl Mailbox {
         let Some(user) = self.users.get_mut(index as usize) else {
             return false;
         };
-        if user.is_failed || user.told == version {
+        if user.is_failed || user.sent == version {
             return false;
         }
         let cause = match cause {
             Cause::Change => cause,
-            _ if user.told == 0 => Cause::Snapshot,
+            _ if user.sent == 0 => Cause::Snapshot,
             _ => cause,
         };
         if user.queued.replace(cause).is_some() {
@@ -126,9 +126,9 @@ impl Mailbox {
         let mut missing = Vec::new();
         for &index in indexes {
             if let Some(user) = self.users.get_mut(index as usize)
-                && user.told == 0
+                && user.sent == 0
                 && !user.is_failed
-                && !std::mem::replace(&mut user.is_missing_told, true)
+                && !std::mem::replace(&mut user.is_missing_sent, true)
             {
                 missing.push(index);
             }
@@ -157,7 +157,7 @@ impl Mailbox {
         }
     }
 
-    /// Records that the presence of one user has become more or less current. A user who
+    /// Records that the presence of one user has become more or less current. A user that
     /// has failed does not count, also if another watch tries again.
     pub(super) fn recount(&mut self, index: u32, from: Currency, to: Currency) {
         let user = self.users.get(index as usize);
@@ -224,13 +224,16 @@ impl Mailbox {
         self.changed.notify_one();
     }
 
-    /// Whether there is nothing to tell.
+    /// Whether there is nothing to send.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
     /// Takes what the caller gets next. `latest` is the presence of a user that is known.
-    pub(super) fn pop<'a>(&mut self, latest: impl Fn(&str) -> Option<&'a Latest>) -> Option<Told> {
+    pub(super) fn pop<'a>(
+        &mut self,
+        latest: impl Fn(&str) -> Option<&'a Latest>,
+    ) -> Option<Outgoing> {
         while let Some(item) = self.queue.pop_front() {
             match item {
                 Item::User(index) => {
@@ -239,23 +242,23 @@ impl Mailbox {
                     let version = latest(&user.key).map_or(0, |latest| latest.version);
                     if let Some(cause) = cause
                         && !user.is_failed
-                        && version != user.told
+                        && version != user.sent
                     {
-                        user.told = version;
-                        return Some(Told::Presence(index, cause));
+                        user.sent = version;
+                        return Some(Outgoing::Presence(index, cause));
                     }
                 }
-                Item::State => return self.state.clone().map(Told::State),
+                Item::State => return self.state.clone().map(Outgoing::State),
                 Item::Missing(indexes) => {
                     // Some may have a presence by now, which the caller has.
                     let users = indexes.iter().map(|&index| &self.users[index as usize]);
-                    let users = users.filter(|user| user.told == 0);
+                    let users = users.filter(|user| user.sent == 0);
                     let ids: Vec<String> = users.map(|user| user.id.clone()).collect();
                     if !ids.is_empty() {
-                        return Some(Told::Missing(ids));
+                        return Some(Outgoing::Missing(ids));
                     }
                 }
-                Item::Failure(failure) => return Some(Told::Failure(failure)),
+                Item::Failure(failure) => return Some(Outgoing::Failure(failure)),
             }
         }
         None

@@ -59,15 +59,17 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(settings: Settings, counts: WatchCounts) -> Self {
-        let channels = match settings.mode {
-            WatchMode::Auto => settings.channels,
+        let channels = match settings.limits.mode {
+            WatchMode::Auto => settings.limits.channels,
             WatchMode::Poll => 0,
         };
         Self {
             settings,
             holdings: WatchHoldings::new(counts.clone()),
             counts,
-            slots: (0..channels).map(|_| ChannelSlot::new()).collect(),
+            slots: (0..channels)
+                .map(|_| ChannelSlot::new(settings.limits.poll_after))
+                .collect(),
             polled_slots: vec![false; channels],
             unassigned: HashSet::new(),
             reads: Reads::new(),
@@ -86,7 +88,9 @@ impl Plan {
             self.take_notice(inner, slot, generation, notice, now);
         }
         for user in std::mem::take(&mut inner.state.unclear) {
-            self.reads.want(&user, Cause::Change, now);
+            if inner.state.users.contains_key(&user) {
+                self.reads.want(&user, Cause::Change, now);
+            }
         }
         for slot in &mut self.slots {
             let users = slot.refresh(now);
@@ -110,16 +114,14 @@ impl Plan {
         }
         steps.extend(self.stops.drain(..).map(Step::Stop));
         inner.state.why = self.why();
-        inner.state.tell_states();
+        inner.state.offer_states();
         self.count(inner);
         steps
     }
 
     /// When [`Self::steps`] has something to do next.
-    pub(super) fn next(&self, _inner: &Inner, now: Instant) -> Instant {
-        let channels = self.slots.iter().filter_map(ChannelSlot::next);
-        // What is due already waits for something else, whose end wakes the task.
-        let channels = channels.filter(|&at| at > now);
+    pub(super) fn next(&self, now: Instant) -> Instant {
+        let channels = self.slots.iter().filter_map(|slot| slot.next(now));
         let others = [self.reads.next(now), self.poll_at];
         let times = channels.chain(others.into_iter().flatten());
         times.min().unwrap_or(now + IDLE)
@@ -143,7 +145,7 @@ impl Plan {
             if !self.slots.iter().any(|slot| slot.has(&user)) && !self.assign(&user, now) {
                 self.unassigned.insert(Arc::clone(&user));
                 self.poll_at
-                    .get_or_insert(now + self.settings.poll_interval);
+                    .get_or_insert(now + self.settings.limits.poll_interval);
             }
             self.reads.want(&user, Cause::Snapshot, now);
         }
@@ -174,7 +176,7 @@ impl Plan {
             Notice::Closing => slot.closing(generation, now),
             Notice::Unsubscribed => {
                 let effect = slot.unsubscribed(generation, now);
-                self.apply(inner, effect, ResyncReason::Unsubscribed, now);
+                self.apply(inner, effect, now);
             }
             Notice::Revoked => inner.end(&Error::TokenRevoked.into()),
             Notice::Gap => {
@@ -184,15 +186,16 @@ impl Plan {
                     let covered = slot.users().filter(|user| slot.covers(user)).cloned();
                     let effect = Effect {
                         covered: covered.collect(),
+                        reason: ResyncReason::Gap,
                         ..Effect::default()
                     };
-                    self.apply(inner, effect, ResyncReason::Gap, now);
+                    self.apply(inner, effect, now);
                 }
             }
         }
     }
 
-    /// Wants the users to be read who are polled, when it is time.
+    /// Wants the polled users to be read, when it is time.
     fn poll(&mut self, inner: &Inner, now: Instant) {
         for (slot, was_polled) in self.slots.iter().zip(&mut self.polled_slots) {
             let is_polled = slot.polls_any(now);
@@ -251,7 +254,7 @@ impl Plan {
     fn why(&self) -> Option<Failure> {
         let of_slots = self.slots.iter().find_map(|slot| slot.why.clone());
         let of_users = (!self.unassigned.is_empty()).then(|| {
-            let why = match self.settings.mode {
+            let why = match self.settings.limits.mode {
                 WatchMode::Poll => "the gateway is set to poll (--watch-mode)".to_owned(),
                 WatchMode::Auto => format!(
                     "the token watches more users than {} channels of the vendor hold \

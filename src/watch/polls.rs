@@ -1,4 +1,4 @@
-//! How often users are read who get no notifications.
+//! How often users without notifications are read.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) fn interval(users: usize, settings: &Settings) -> Duration {
         Ok(budget) => Duration::from_mins(1).saturating_mul(batches) / budget.max(1),
         Err(_) => Duration::ZERO,
     };
-    settings.poll_interval.max(least)
+    settings.limits.poll_interval.max(least)
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub(super) enum Order {
     Later,
     Same,
     Earlier,
-    /// Their dates do not tell: they are equal, or one is missing.
+    /// Their dates do not decide: they are equal, or one is missing.
     Unclear,
 }
 
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_notification_is_spelled_as_a_read() {
-        for (sent, told) in [
+        for (sent, expected) in [
             ("AVAILABLE", "Available"),
             ("ON_QUEUE", "On Queue"),
             ("On Queue", "On Queue"),
@@ -171,7 +171,7 @@ mod tests {
             let definition = event.presence_definition.as_mut().unwrap();
             definition.system_presence = Some(sent.to_owned());
             let definition = from_event(event).presence_definition.unwrap();
-            assert_eq!(definition.system_presence.as_deref(), Some(told));
+            assert_eq!(definition.system_presence.as_deref(), Some(expected));
         }
     }
 }

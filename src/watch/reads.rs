@@ -73,7 +73,7 @@ impl Reads {
         self.wanted.remove(user);
     }
 
-    /// Takes the next batch, if there is one. `is_covered` says whether a user needs to
+    /// Takes the next batch, if there is one. `is_covered` is whether a user needs to
     /// wait no longer.
     pub(super) fn take(
         &mut self,

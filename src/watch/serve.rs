@@ -1,11 +1,11 @@
-//! Serves one watch: tells its caller what is new, until it ends.
+//! Serves one watch: sends its caller what is new, until it ends.
 
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::mailbox::Told;
+use super::mailbox::Outgoing;
 use super::{Watch, Watches};
 use crate::context::CallContext;
 use crate::error::{Error, Failure, Violation, Waiting};
@@ -76,7 +76,7 @@ pub(crate) fn begin(
     let reserved = context.request.memory.reserve(size);
     reserved.map_err(|_| Error::MemoryExhausted)?;
     let watch = watches.join(context, ids);
-    let heartbeat = watches.0.limits.heartbeat;
+    let heartbeat = watches.0.settings.limits.heartbeat;
     Ok(Serving::new(watch, context.clone(), heartbeat, stream_idle))
 }
 
@@ -183,7 +183,7 @@ impl Watch {
         let mut date = None;
         let mut response = WatchUsersPresencesResponse::default();
         match mailbox.pop(latest)? {
-            Told::Presence(index, cause) => {
+            Outgoing::Presence(index, cause) => {
                 let user = &mailbox.users[index as usize];
                 let presence = &latest(&user.key)?.presence;
                 if cause == Cause::Change {
@@ -196,9 +196,9 @@ impl Watch {
                     cause: cause.into(),
                 }));
             }
-            Told::State(state) => response.update = Some(Update::State(state)),
-            Told::Missing(ids) => response.missing_ids = ids,
-            Told::Failure(failure) => response.update = Some(Update::Failure(failure)),
+            Outgoing::State(state) => response.update = Some(Update::State(state)),
+            Outgoing::Missing(ids) => response.missing_ids = ids,
+            Outgoing::Failure(failure) => response.update = Some(Update::Failure(failure)),
         }
         Some((response, date))
     }

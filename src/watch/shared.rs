@@ -10,7 +10,7 @@ use super::channel::Generation;
 use super::state::State;
 use crate::error::Failure;
 
-/// What a socket tells the task, besides presences.
+/// What a socket reports to the task, besides presences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Notice {
     /// The vendor will close it.
@@ -56,7 +56,7 @@ impl Shared {
         self.inner.lock()
     }
 
-    /// Tells the task something about a socket.
+    /// Reports something about a socket to the task.
     pub(super) fn notice(&self, slot: usize, generation: Generation, notice: Notice) {
         self.lock().notices.insert((slot, generation, notice));
         self.wake.notify_one();

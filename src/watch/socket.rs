@@ -23,7 +23,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const LATE: Duration = Duration::from_secs(45);
 
 /// The longest silence. The vendor sends a heartbeat every 30 s.
-const MAX_SILENCE: Duration = Duration::from_secs(75);
+pub(super) const MAX_SILENCE: Duration = Duration::from_secs(75);
 
 /// Reads a socket; returns why it ended. `stop` closes it.
 pub(super) async fn read(
@@ -32,6 +32,7 @@ pub(super) async fn read(
     mut stop: oneshot::Receiver<()>,
     shared: Arc<Shared>,
     counts: WatchCounts,
+    max_silence: Duration,
 ) -> String {
     let mut heard = Instant::now();
     let mut ping_at = heard + PING_INTERVAL;
@@ -43,8 +44,8 @@ pub(super) async fn read(
                 return "it was replaced".to_owned();
             }
             message = socket.next() => message,
-            () = sleep_until(heard + MAX_SILENCE) => {
-                return format!("the vendor's WebSocket had no heartbeat for {MAX_SILENCE:?}");
+            () = sleep_until(heard + max_silence) => {
+                return format!("the vendor's WebSocket had no heartbeat for {max_silence:?}");
             }
             () = sleep_until(ping_at) => {
                 ping_at = Instant::now() + PING_INTERVAL;

@@ -1,4 +1,4 @@
-//! What is known of the users whom the watches of one token watch, and who watches
+//! What is known of the users of the watches of one token, and which watches watch
 //! them. It has no clock and sends nothing.
 
 mod user;
@@ -30,7 +30,7 @@ pub(super) struct State {
     /// Users whom the task has not seen yet, and whom nobody watches any more.
     pub joined: Vec<Arc<str>>,
     pub left: Vec<Arc<str>>,
-    /// Users whose next presence must be read, because a notification does not tell it.
+    /// Users whose presence must be read, because a notification does not have it.
     pub unclear: HashSet<Arc<str>>,
     /// Why a watch is not live, or a read is late.
     pub why: Option<Failure>,
@@ -134,7 +134,7 @@ impl State {
         }
     }
 
-    /// Records a notification that does not tell the presence.
+    /// Records a notification without a presence that can be used.
     pub(super) fn notify_unreadable(&mut self, key: &str) {
         if let Some((key, user)) = self.users.get_key_value(key)
             && user.currency != Currency::Failed
@@ -156,7 +156,7 @@ impl State {
             return false;
         };
         let Some(presence) = presence else {
-            // `tell_missing` tells it, for all of a batch together.
+            // `offer_missing` sends it, for all of a batch together.
             user.is_missing = user.latest.is_none();
             return false;
         };
@@ -170,8 +170,8 @@ impl State {
         false
     }
 
-    /// Tells the watches which of these users have no presence.
-    pub(super) fn tell_missing<'a>(&mut self, keys: impl Iterator<Item = &'a Arc<str>>) {
+    /// Queues for the watches which of these users have no presence.
+    pub(super) fn offer_missing<'a>(&mut self, keys: impl Iterator<Item = &'a Arc<str>>) {
         let mut by_watch: HashMap<u64, Vec<u32>> = HashMap::new();
         for key in keys {
             if let Some(user) = self.users.get(key)
@@ -189,7 +189,7 @@ impl State {
         }
     }
 
-    /// Tells the watches that these users cannot be watched.
+    /// Queues for the watches that these users cannot be watched.
     pub(super) fn fail<'a>(&mut self, keys: impl Iterator<Item = &'a Arc<str>>, failure: &Failure) {
         let mut by_watch: HashMap<u64, Vec<u32>> = HashMap::new();
         for key in keys {
@@ -225,8 +225,8 @@ impl State {
         }
     }
 
-    /// Tells each watch how current it is, if that has changed.
-    pub(super) fn tell_states(&mut self) {
+    /// Queues for each watch how current it is, if that has changed.
+    pub(super) fn offer_states(&mut self) {
         for mailbox in self.watches.values_mut() {
             mailbox.offer_state(self.why.as_ref());
         }
@@ -249,7 +249,7 @@ impl State {
         self.users.get(key).map(|user| user.currency)
     }
 
-    /// Keeps a presence, and queues it for all who watch the user.
+    /// Keeps a presence, and queues it for all watches of the user.
     fn set(&mut self, key: &str, presence: UserPresence, cause: Cause) {
         let Some(user) = self.users.get_mut(key) else {
             return;
@@ -259,12 +259,16 @@ impl State {
         if size > COVERED_PRESENCE {
             let lease = self.memory.sub_lease();
             if lease.reserve(size - COVERED_PRESENCE).is_err() {
-                // The old presence is not the latest any more.
+                // The old presence is not the latest any more: a later watch gets it by a
+                // read.
+                user.latest = None;
                 for (watch, _) in &user.watchers {
                     if let Some(mailbox) = self.watches.get_mut(watch) {
                         mailbox.end(Error::MemoryExhausted.into());
                     }
                 }
+                self.unclear.insert(key.into());
+                self.set_currency(key, Currency::Stale);
                 return;
             }
             user.lease = Some(lease);

@@ -33,7 +33,7 @@ pub(super) enum Done {
     Read(Vec<BatchUser>, Result<Presences, Failure>),
 }
 
-/// Ends all watches when the task ends, also by a panic: nothing would tell them.
+/// Ends all watches when the task ends, also by a panic: they would wait for ever.
 struct EndOnDrop(Arc<Shared>);
 
 impl Drop for EndOnDrop {
@@ -60,7 +60,7 @@ pub(super) async fn run(
             if inner.ended.is_some() {
                 return;
             }
-            (steps, plan.next(&inner, Instant::now()))
+            (steps, plan.next(Instant::now()))
         };
         for step in steps {
             match step {
@@ -86,9 +86,10 @@ pub(super) async fn run(
                 let (stop, stopped) = oneshot::channel();
                 stops.insert(generation, stop);
                 let (shared, counts) = (Arc::clone(&shared), counts.clone());
-                let of = (slot, generation);
+                let (of, max_silence) = ((slot, generation), settings.limits.max_silence);
                 doing.push(Box::pin(async move {
-                    let why = socket::read(connection, of, stopped, shared, counts).await;
+                    let why = socket::read(connection, of, stopped, shared, counts, max_silence);
+                    let why = why.await;
                     Done::Ended(slot, generation, why)
                 }));
             }

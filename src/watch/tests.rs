@@ -1,7 +1,11 @@
 //! The watches of a token before a vendor who misbehaves, by virtual time.
 
-mod cases;
+mod callers;
+mod gaps;
 mod joining;
+mod memory;
+mod polls;
 mod properties;
 mod scene;
+mod snapshots;
 mod vendor;

@@ -1,4 +1,4 @@
-//! What a watch needs of the vendor. `rest.rs` asks the real one; the property test has
+//! What a watch needs of the vendor. `rest.rs` has the real one, and the tests
 //! another.
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +18,7 @@ pub(super) struct Channel {
     pub id: String,
     /// The address of its WebSocket.
     pub address: String,
-    /// How long it lives from now on, if the vendor says it.
+    /// How long it lives from now on, if that is known.
     pub life: Option<Duration>,
 }
 

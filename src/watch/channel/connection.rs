@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{Action, Build, ChannelSlot, Effect, Generation, is_final};
 use crate::error::{Error, Failure};
 use crate::jitter::jittered;
+use crate::telemetry::ResyncReason;
 use crate::upstream::{ConnectError, ConnectErrorKind};
 use crate::watch::backoff::{Backoff, spread};
 use crate::watch::vendor::Channel;
@@ -76,6 +77,7 @@ impl ChannelSlot {
             }
             Ok(generation) => {
                 self.build = Build::Subscribing(generation);
+                self.forget_writing();
                 Effect::default()
             }
             Err(error) => {
@@ -108,19 +110,19 @@ impl ChannelSlot {
             return Effect::default();
         };
         self.live = None;
-        self.down_since = Some(now);
+        self.missing_since = Some(now);
         self.why = Some(failure());
-        if since + STABLE <= now {
+        let is_stable = since + STABLE <= now;
+        if is_stable {
             self.backoff = Backoff::default();
             self.attempts = 0;
-        } else {
-            self.attempts += 1;
         }
-        if self.attempts >= MAX_ATTEMPTS {
-            self.channel = None;
-            self.attempts = 0;
-        }
+        // If another one is being built already, this end means nothing for the channel.
         if self.build == Build::Nothing {
+            self.attempts += u32::from(!is_stable);
+            if self.attempts >= MAX_ATTEMPTS {
+                self.channel = None;
+            }
             self.build = Build::Waiting(now + self.backoff.next(None));
         }
         Effect {
@@ -145,18 +147,20 @@ impl ChannelSlot {
         if !self.is_live(generation) {
             return Effect::default();
         }
-        self.channel = None;
+        // Otherwise, the first subscription shows whether the channel is gone.
+        if !matches!(self.build, Build::Subscribing(_)) {
+            self.channel = None;
+        }
         let why = "the vendor has ended the subscriptions";
         let mut effect = self.ended(generation, why, now);
         effect.replaced = Some(generation);
+        self.resync = ResyncReason::Unsubscribed;
         effect
     }
 
     /// Takes over that no connection could be built.
     pub(in crate::watch) fn fail(&mut self, failure: Failure, now: Instant) -> Effect {
-        if let Some(writing) = &mut self.writing {
-            writing.is_obsolete = true;
-        }
+        self.forget_writing();
         if failure.error.is_unauthenticated() {
             return Effect {
                 unauthenticated: Some(failure),
@@ -171,6 +175,13 @@ impl ChannelSlot {
             self.refuse(now);
         }
         Effect::default()
+    }
+
+    /// Ignores the answer to a subscription of another connection.
+    fn forget_writing(&mut self) {
+        if let Some(writing) = &mut self.writing {
+            writing.is_obsolete = true;
+        }
     }
 
     /// Polls until the vendor may have changed its mind.

@@ -1,4 +1,4 @@
-//! The topics of a channel: what is subscribed, and what the vendor says of it.
+//! The topics of a channel: what is subscribed, and what the vendor answers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -55,9 +55,8 @@ impl ChannelSlot {
             return None;
         }
         self.write_at = None;
-        let is_new = |user: &&Arc<str>| {
-            !self.subscribed.contains(*user) && !self.unconfirmed.contains(*user)
-        };
+        let is_new =
+            |user: &&Arc<str>| !self.subscribed.contains(*user) && !self.untaken.contains(*user);
         let new: Vec<_> = self.users.iter().filter(is_new).cloned().collect();
         let has_old = self
             .subscribed
@@ -104,6 +103,7 @@ impl ChannelSlot {
         };
         for user in written {
             self.unconfirmed.remove(&user);
+            self.untaken.remove(&user);
             if subscribed.permitted.contains(&user) {
                 self.subscribed.insert(Arc::clone(&user));
                 if is_first || !before.contains(&user) {
@@ -120,8 +120,8 @@ impl ChannelSlot {
             self.build = Build::Nothing;
             let before = self.live.replace((generation, now));
             effect.replaced = before.map(|(generation, _)| generation);
+            effect.reason = std::mem::take(&mut self.resync);
             self.refresh_at = Some(now + jittered(REFRESH_INTERVAL));
-            self.down_since = None;
             self.is_refused = false;
             self.why = None;
         }
@@ -157,7 +157,7 @@ impl ChannelSlot {
             let new = written
                 .into_iter()
                 .filter(|it| !self.subscribed.contains(it));
-            self.unconfirmed.extend(new);
+            self.untaken.extend(new);
             return Effect::default();
         }
         if self.channel.is_none() {

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use super::Plan;
 use crate::error::Failure;
 use crate::proto::v1::user_presence_change::Cause;
-use crate::telemetry::ResyncReason;
 use crate::upstream::ConnectError;
 use crate::watch::channel::{Effect, Generation};
 use crate::watch::mailbox::Currency;
@@ -26,7 +25,7 @@ impl Plan {
         now: Instant,
     ) {
         let effect = self.slots[slot].created(result, now);
-        self.apply(inner, effect, ResyncReason::Connection, now);
+        self.apply(inner, effect, now);
     }
 
     /// Takes over a new connection, and returns its number.
@@ -39,7 +38,7 @@ impl Plan {
         let generation = self.next_generation;
         self.next_generation += 1;
         let effect = self.slots[slot].opened(Ok(generation), now);
-        self.apply(inner, effect, ResyncReason::Connection, now);
+        self.apply(inner, effect, now);
         generation
     }
 
@@ -52,7 +51,7 @@ impl Plan {
         now: Instant,
     ) {
         let effect = self.slots[slot].opened(Err(error), now);
-        self.apply(inner, effect, ResyncReason::Connection, now);
+        self.apply(inner, effect, now);
     }
 
     /// Takes over the answer to a subscription.
@@ -65,7 +64,7 @@ impl Plan {
         now: Instant,
     ) {
         let effect = self.slots[slot].subscribed(replaces, result, now);
-        self.apply(inner, effect, ResyncReason::Connection, now);
+        self.apply(inner, effect, now);
     }
 
     /// Takes over that a connection has ended.
@@ -78,7 +77,7 @@ impl Plan {
         now: Instant,
     ) {
         let effect = self.slots[slot].ended(generation, why, now);
-        self.apply(inner, effect, ResyncReason::Connection, now);
+        self.apply(inner, effect, now);
     }
 
     /// Takes over the result of a batch.
@@ -126,17 +125,11 @@ impl Plan {
                 inner.state.set_currency(user, Currency::Polled);
             }
         }
-        inner.state.tell_missing(keys());
+        inner.state.offer_missing(keys());
     }
 
     /// Takes over what has changed for the users of a channel.
-    pub(super) fn apply(
-        &mut self,
-        inner: &mut Inner,
-        effect: Effect,
-        reason: ResyncReason,
-        now: Instant,
-    ) {
+    pub(super) fn apply(&mut self, inner: &mut Inner, effect: Effect, now: Instant) {
         if let Some(failure) = effect.unauthenticated {
             return inner.end(&failure);
         }
@@ -157,7 +150,7 @@ impl Plan {
             self.reads.want(user, cause, now);
         }
         if is_resync {
-            self.counts.record_resync(reason);
+            self.counts.record_resync(effect.reason);
         }
         let mut rejected: BTreeMap<String, (Failure, Vec<Arc<str>>)> = BTreeMap::new();
         for (user, failure) in effect.rejected {

@@ -31,6 +31,13 @@ use crate::watch::hub::{Hubs, Watch, join};
 use crate::watch::serve::Serving;
 use crate::watch::vendor::Vendor;
 
+/// No pause.
+pub(super) const AT_ONCE: Duration = Duration::ZERO;
+
+pub(super) fn seconds(seconds: u64) -> impl Future<Output = ()> {
+    sleep(Duration::from_secs(seconds))
+}
+
 /// One token with its watches.
 pub(super) struct Scene {
     pub vendor: SimVendor,
@@ -43,7 +50,9 @@ pub(super) struct Scene {
 
 /// What a caller has got.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Received {
+    /// How many users are watched.
+    users: usize,
     /// The number of each user's latest presence.
     pub presences: BTreeMap<String, i64>,
     /// The causes of all presences, in their order.
@@ -59,8 +68,10 @@ pub(super) struct Told {
 
 /// A watch with its caller, who leaves when this is dropped.
 pub(super) struct SimWatch {
-    pub told: Arc<Mutex<Told>>,
+    pub received: Arc<Mutex<Received>>,
     pub ids: Vec<String>,
+    /// How long the caller pauses after each message.
+    pub pause: Duration,
     caller: JoinHandle<()>,
 }
 
@@ -71,19 +82,24 @@ impl Drop for SimWatch {
 }
 
 impl SimWatch {
+    /// The presence of a user that the caller has.
+    pub(super) fn presence(&self, user: &str) -> Option<i64> {
+        self.received.lock().presences.get(user).copied()
+    }
+
     pub(super) fn mode(&self) -> Option<Mode> {
-        self.told.lock().modes.last().copied()
+        self.received.lock().modes.last().copied()
     }
 
     pub(super) fn end(&self) -> Option<Code> {
-        let end = self.told.lock().end.clone()?;
+        let end = self.received.lock().end.clone()?;
         Some(Failure::from(end).into_status(Duration::ZERO).code())
     }
 }
 
 impl Scene {
     pub(super) fn new(settings: Settings) -> Self {
-        let vendor = SimVendor::default();
+        let vendor = SimVendor::new();
         #[expect(clippy::disallowed_methods, reason = "the vendor of the test")]
         let beats = tokio::spawn(vendor.clone().beat());
         Self {
@@ -125,14 +141,17 @@ impl Scene {
             Duration::from_secs(25),
             Duration::from_hours(1),
         );
-        let told = Arc::new(Mutex::new(Told::default()));
-        let heard = Arc::clone(&told);
+        let received = Arc::new(Mutex::new(Received {
+            users: ids.len(),
+            ..Received::default()
+        }));
+        let log = Arc::clone(&received);
         #[expect(clippy::disallowed_methods, reason = "a caller of the test")]
         let caller = tokio::spawn(async move {
             let (sender, mut messages) = mpsc::channel(1);
             let reader = async {
                 while let Some(message) = messages.recv().await {
-                    hear(&mut heard.lock(), message);
+                    record(&mut log.lock(), message);
                     sleep(pause).await;
                 }
             };
@@ -142,13 +161,38 @@ impl Scene {
                 end
             };
             let (end, ()) = tokio::join!(driver, reader);
-            heard.lock().end = end.err().map(|failure| failure.error);
+            log.lock().end = end.err().map(|failure| failure.error);
         });
         SimWatch {
-            told,
+            received,
             ids: ids.to_vec(),
+            pause,
             caller,
         }
+    }
+
+    /// Creates so many users.
+    pub(super) fn create_users(&self, count: usize) -> Vec<String> {
+        let ids: Vec<String> = (0..count).map(|number| format!("u{number}")).collect();
+        self.change_all(&ids);
+        ids
+    }
+
+    /// Gives each user another presence.
+    pub(super) fn change_all(&self, ids: &[String]) {
+        for id in ids {
+            self.vendor.change(id);
+        }
+    }
+
+    /// The latest presences of all users.
+    pub(super) fn latest(&self) -> BTreeMap<String, i64> {
+        self.vendor.0.lock().users.clone()
+    }
+
+    /// Whether the caller has the latest presence of a user.
+    pub(super) fn is_current(&self, watch: &SimWatch, user: &str) -> bool {
+        watch.presence(user) == self.latest().get(&user.to_ascii_lowercase()).copied()
     }
 
     /// How many hubs are registered.
@@ -163,25 +207,30 @@ impl Drop for Scene {
     }
 }
 
-fn hear(told: &mut Told, message: crate::proto::v1::WatchUsersPresencesResponse) {
-    told.missing.extend(message.missing_ids);
+fn record(received: &mut Received, message: crate::proto::v1::WatchUsersPresencesResponse) {
+    received.missing.extend(message.missing_ids);
     match message.update {
         Some(Update::Presence(change)) => {
             let cause = change.cause();
             let new = number(&change.presence.unwrap());
-            let before = told.presences.insert(change.user_id.clone(), new);
+            let before = received.presences.insert(change.user_id.clone(), new);
             // Each presence has a number of its own, and later ones a greater one.
             if before.is_some_and(|before| before >= new) {
                 let wrong = format!("{}: {new} after {before:?}", change.user_id);
-                told.wrong.push(wrong);
+                received.wrong.push(wrong);
             }
-            told.causes.push(cause);
+            received.causes.push(cause);
         }
         Some(Update::State(state)) => {
-            told.modes.push(state.mode());
-            told.why = state.status.map(|status| status.code);
+            let known = received.presences.len() + received.missing.len() + received.failed.len();
+            if state.mode() == Mode::Live && known < received.users {
+                let wrong = format!("live with {known} of {} users", received.users);
+                received.wrong.push(wrong);
+            }
+            received.modes.push(state.mode());
+            received.why = state.status.map(|status| status.code);
         }
-        Some(Update::Failure(failure)) => told.failed.extend(failure.ids),
+        Some(Update::Failure(failure)) => received.failed.extend(failure.ids),
         None => {}
     }
 }

@@ -1,0 +1,106 @@
+//! How many requests the vendor may get, by the table of docs/watch.md.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::vendor::Sim;
+use super::{Op, USERS};
+use crate::bulk::BATCH_SIZE;
+
+/// The batches of all users.
+const ALL: usize = USERS.div_ceil(BATCH_SIZE);
+
+/// After how long without notifications users are polled, and how often.
+const POLL_AFTER: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The shortest time between two reads of all users although there was no gap.
+const REFRESH_INTERVAL: Duration = Duration::from_mins(54);
+
+/// The attempts until the delay between two is half a minute.
+const FIRST_ATTEMPTS: usize = 7;
+
+/// What has happened, and what it may cost.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    gaps: usize,
+    /// The gaps after which another channel is needed.
+    lost_channels: usize,
+    /// How often the vendor began to refuse something.
+    refusals: usize,
+    /// Changes of which a notification does not say which is the later one.
+    unclear: usize,
+    /// The changes of the topics, and the batches of new users.
+    writes: usize,
+    batches: usize,
+}
+
+impl Budget {
+    pub(super) fn count(&mut self, op: &Op) {
+        match op {
+            Op::Cut | Op::Closing | Op::Silence | Op::Garbage => self.gaps += 1,
+            Op::Unsubscribe => {
+                self.gaps += 1;
+                self.lost_channels += 1;
+            }
+            Op::Fail(Some(_)) | Op::NoChannel(Some(_)) | Op::NoSocket(true) => {
+                self.gaps += 1;
+                self.refusals += 1;
+            }
+            Op::ChangeTwice(_) => self.unclear += 1,
+            _ => {}
+        }
+    }
+
+    /// Counts a watch of so many users whom no other one watches.
+    pub(super) fn join(&mut self, new_users: usize) {
+        self.writes += usize::from(new_users > 0);
+        self.batches += new_users.div_ceil(BATCH_SIZE);
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.writes += 1;
+    }
+
+    pub(super) fn check(&self, vendor: &Sim, duration: Duration) -> Result<(), TestCaseError> {
+        let times = |duration: Duration, interval: Duration| {
+            usize::try_from(duration.as_nanos() / interval.as_nanos()).unwrap()
+        };
+        let (all, refused) = (vendor.requests, vendor.refused);
+        let about = format!("{all:?}, refused: {refused:?}, {self:?}");
+
+        let channels = 1 + self.lost_channels + self.gaps / 2 + refused.opened + refused.subscribed;
+        let created = all.created - refused.created;
+        prop_assert!(created <= channels, "{channels} channels: {about}");
+
+        let connections = 1 + self.gaps + refused.subscribed;
+        let opened = all.opened - refused.opened;
+        prop_assert!(opened <= connections, "{connections} connections: {about}");
+
+        let writes = self.writes + self.gaps;
+        let subscribed = all.subscribed - refused.subscribed;
+        prop_assert!(subscribed <= writes, "{writes} writes of topics: {about}");
+
+        let outages = vendor
+            .outages
+            .iter()
+            .filter(|&&outage| outage >= POLL_AFTER);
+        let polls: usize = outages
+            .map(|&outage| 1 + times(outage, POLL_INTERVAL))
+            .sum();
+        let refreshes = times(duration, REFRESH_INTERVAL);
+        let reads = self.batches + ALL * (self.gaps + polls + refreshes) + 4 * self.unclear;
+        let read = all.read - refused.read;
+        prop_assert!(read <= reads, "{reads} reads, {polls} polls: {about}");
+
+        let attempts = self.refusals * FIRST_ATTEMPTS + times(duration, POLL_INTERVAL);
+        let built = refused.created + refused.opened + refused.subscribed;
+        prop_assert!(built <= attempts, "{attempts} attempts: {about}");
+        prop_assert!(
+            refused.read <= ALL * attempts,
+            "{attempts} attempts: {about}"
+        );
+        Ok(())
+    }
+}
