@@ -18,6 +18,7 @@ mod lister;
 mod prepare;
 mod recorded;
 mod request;
+mod responses;
 pub(super) mod rpc_name;
 mod stream;
 mod template;

@@ -4,25 +4,22 @@ mod lines;
 mod progress;
 
 use std::future::ready;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt};
-use indicatif::ProgressBar;
 use parking_lot::Mutex;
 use prost::Message;
 use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
-use tokio::task::{spawn_blocking, yield_now};
 use tonic::{Request, Status};
 
 use super::channel::{Client, path};
 use super::codec::Raw;
-use super::deadline::{Deadline, response};
-use super::failure::Failure;
+use super::deadline::Deadline;
 use super::id_reader::IdReader;
-use super::report;
-use crate::cli::signals::{FirstSignal, Signals};
+use super::responses::{self, End, Interruption, Responses};
+use crate::cli::signals::FirstSignal;
 use crate::proto::v1::StreamUsersPresenceBulkResponse;
 use progress::Progress;
 
@@ -44,18 +41,8 @@ pub(super) async fn run(
     deadline: Deadline,
     is_json: bool,
 ) -> ExitCode {
-    let signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            report(error);
-            return ExitCode::FAILURE;
-        }
-    };
     let stream = |signal| run_until(signal, client, method, request, ids, deadline, is_json);
-    signals
-        .run_until_second(stream)
-        .await
-        .unwrap_or_else(ExitCode::from)
+    responses::run(stream).await
 }
 
 async fn run_until(
@@ -76,61 +63,20 @@ async fn run_until(
     let received = receive(&mut client, method, request, limits, &mut progress).await;
     progress.finish();
 
-    let mut problem = id_error
-        .lock()
-        .take()
-        .map(|error| format!("--ids: {error}"));
-    let mut code = u8::from(progress.counts.failed > 0 || problem.is_some());
-    let (mut failure, mut rest) = (None, "");
-    match received {
-        Ok(()) => {}
-        Err(StreamError::Signal(number)) => {
-            rest = "; interrupted: the other ids were not sent or not answered";
-            code = number;
+    let rest = match received {
+        Err(Interruption::Signal(_)) => {
+            "; interrupted: the other ids were not sent or not answered"
         }
-        Err(StreamError::Status(status)) => {
-            failure = Some(client.explain(*status).await);
-            code = 1;
-        }
-        // The reader, such as `head`, needs no more lines.
-        Err(StreamError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => code = 1,
-        Err(StreamError::Output(error)) => {
-            problem = Some(format!("the standard output: {error}"));
-            code = 1;
-        }
+        _ => "",
+    };
+    let mut end = End::new(received, &client).await;
+    let id_error = id_error.lock().take();
+    let problem = id_error.map(|error| format!("--ids: {error}"));
+    if end.code == 0 && (progress.counts.failed > 0 || problem.is_some()) {
+        end.code = 1;
     }
-    if is_json {
-        let problem = problem.map(|problem| Failure::from(Status::unknown(problem)));
-        if let Some(failure) = failure.or(problem) {
-            eprint(&failure.print(method, true));
-        }
-    } else {
-        problem.iter().for_each(report);
-        let failure = failure.map(|failure| failure.print(method, false));
-        eprint(&format!(
-            "{}{progress}{rest}\n",
-            failure.unwrap_or_default()
-        ));
-    }
-    code.into()
-}
-
-fn eprint(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// Why a stream was not read to its end.
-enum StreamError {
-    /// A signal, with its exit code.
-    Signal(u8),
-    Status(Box<Status>),
-    Output(io::Error),
-}
-
-impl From<Status> for StreamError {
-    fn from(status: Status) -> Self {
-        Self::Status(Box::new(status))
-    }
+    end.problem = end.problem.or(problem);
+    end.print(method, is_json, &format!("{progress}{rest}\n"))
 }
 
 /// The messages to send: the request, then the ids.
@@ -160,22 +106,17 @@ fn messages(
     }))
 }
 
-/// Sends the messages, and prints each response.
+/// Sends the messages, and prints the lines of each response.
 async fn receive(
     client: &mut Client,
     method: &MethodDescriptor,
     request: Request<impl Stream<Item = Vec<u8>> + Send + 'static>,
-    (mut signal, deadline): (FirstSignal, Deadline),
+    (signal, deadline): (FirstSignal, Deadline),
     progress: &mut Progress,
-) -> Result<(), StreamError> {
+) -> Result<(), Interruption> {
     let started = client.grpc.streaming(request, path(method)?, Raw);
-    let started = deadline.limit(response(method), started);
-    let mut responses = unless_signalled(&mut signal, started).await?.into_inner();
-    loop {
-        let next = deadline.limit("the end of the stream", responses.message());
-        let Some(response) = unless_signalled(&mut signal, next).await? else {
-            return Ok(());
-        };
+    let mut responses = Responses::open(started, method, signal, deadline).await?;
+    while let Some(response) = responses.next().await? {
         let undecodable = |error: prost::DecodeError| {
             Status::internal(format!("the response cannot be decoded: {error}"))
         };
@@ -185,37 +126,11 @@ async fn receive(
             StreamUsersPresenceBulkResponse::decode(response.as_slice()).map_err(undecodable)?;
         let response =
             DynamicMessage::decode(method.output(), response.as_slice()).map_err(undecodable)?;
-        if let Err(error) = print(response, progress.bar()).await {
-            // Ctrl-C also ends the reader of the lines. Its signal may have
-            // arrived before this error without having been polled.
-            yield_now().await;
-            return Err(match signal.try_recv() {
-                Ok(code) => StreamError::Signal(code),
-                Err(_) => StreamError::Output(error),
-            });
-        }
+        let bar = progress.bar();
+        responses
+            .print(move |out| bar.suspend(|| lines::write_lines(out, &response)))
+            .await?;
         progress.update(&counts);
     }
-}
-
-/// Waits for the gateway until the first signal.
-async fn unless_signalled<T>(
-    signal: &mut FirstSignal,
-    waiting: impl Future<Output = Result<T, Status>>,
-) -> Result<T, StreamError> {
-    tokio::select! {
-        biased;
-        Ok(code) = signal => Err(StreamError::Signal(code)),
-        result = waiting => Ok(result?),
-    }
-}
-
-/// Prints the lines of a response, all of them, however slow their reader is.
-/// That happens on another thread, so that signals are noticed meanwhile.
-async fn print(response: DynamicMessage, bar: ProgressBar) -> io::Result<()> {
-    let printed = spawn_blocking(move || {
-        let mut out = BufWriter::new(io::stdout().lock());
-        bar.suspend(|| lines::write_lines(&mut out, &response))
-    });
-    printed.await.map_err(io::Error::other)?
+    Ok(())
 }
