@@ -8,6 +8,7 @@ mod settings;
 mod span_trees;
 mod trace_export;
 mod unsupported_settings;
+mod watch_metrics;
 
 use std::process::ExitStatus;
 

@@ -3,5 +3,7 @@
 mod endings;
 mod faults;
 mod inputs;
+mod memory;
 mod messages;
+mod readers;
 mod transport;

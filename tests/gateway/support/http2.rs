@@ -16,6 +16,7 @@ pub const SETTINGS: u8 = 4;
 pub const CONTINUATION: u8 = 9;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
 pub const END_STREAM: u8 = 1;
 /// The flag of PING and SETTINGS.
 pub const ACK: u8 = 1;

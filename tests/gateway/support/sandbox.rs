@@ -44,6 +44,13 @@ impl Sandbox {
         self.send(Method::PUT, &path, definition.to_owned()).await;
     }
 
+    /// Gives a user this message.
+    pub async fn set_message(&self, user: &str, message: &str) {
+        let path = format!("/api/v2/users/{user}/presences/purecloud");
+        let body = serde_json::json!({"message": message}).to_string();
+        self.send(Method::PATCH, &path, body).await;
+    }
+
     /// Adds rules of misbehaviour, or applies them at once.
     pub async fn misbehave(&self, rules: &str) {
         self.send(Method::POST, "/sandbox/misbehave", rules.to_owned())
@@ -82,6 +89,8 @@ impl Sandbox {
             .method(method)
             .uri(path)
             .header("host", &self.0.address)
+            .header("authorization", "Bearer sandbox")
+            .header("content-type", "application/json")
             .body(Body::from(body))
             .unwrap();
         let response = client.send_request(request).await.unwrap();

@@ -118,8 +118,8 @@ impl WatchCall {
 
     /// Receives messages until the user has this system presence.
     pub async fn until_presence(&mut self, user: &str, system: &str) {
-        let is_told = |call: &Self| call.presences.get(user).is_some_and(|told| told == system);
-        self.until(&format!("{user} is {system}"), is_told).await;
+        let has_it = |call: &Self| call.presences.get(user).is_some_and(|it| it == system);
+        self.until(&format!("{user} is {system}"), has_it).await;
     }
 
     /// Receives messages until the end; returns its status.

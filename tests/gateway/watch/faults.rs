@@ -1,7 +1,8 @@
 //! A vendor whose notifications fail.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use presence_gateway::proto::v1::watch_state::Mode;
 use presence_gateway::watch::{WatchLimits, WatchMode};
 use tonic::Code;
@@ -42,7 +43,7 @@ fn reason(watch: &WatchCall) -> (Code, String) {
 
 #[tokio::test]
 async fn whatever_ends_a_socket_the_presences_are_read_again() {
-    for end in [
+    let ends = [
         "cut on=now",
         "close=1001 on=now",
         "close=1011 on=now",
@@ -50,7 +51,8 @@ async fn whatever_ends_a_socket_the_presences_are_read_again() {
         "no-longer-subscribed on=now",
         "huge on=now",
         "expire,cut on=now",
-    ] {
+    ];
+    let checks = ends.map(|end| async move {
         let (sandbox, _gateway, mut watch, user) = live().await;
         // What comes until then is lost.
         sandbox.misbehave("drop on=event times=1").await;
@@ -60,7 +62,8 @@ async fn whatever_ends_a_socket_the_presences_are_read_again() {
         watch.until_mode(Mode::Live).await;
         sandbox.set(&user, "Meal").await;
         watch.until_presence(&user, "Meal").await;
-    }
+    });
+    join_all(checks).await;
 }
 
 #[tokio::test]
@@ -143,4 +146,90 @@ async fn a_forbidden_topic_costs_only_its_own_user() {
     sandbox.set(&other, "Training").await;
     watch.until_presence(&other, "Training").await;
     assert!(!watch.presences.contains_key(&one));
+}
+
+#[tokio::test]
+async fn a_socket_that_is_silent_from_its_opening_is_replaced() {
+    let sandbox = Sandbox::start_with(&[("PRESENCE_GATEWAY_SANDBOX_HEARTBEAT", "100ms")]);
+    sandbox.misbehave("silence on=connect times=1").await;
+    let limits = Limits {
+        watch: WatchLimits {
+            max_silence: Duration::from_secs(1),
+            ..WatchLimits::default()
+        },
+        ..Limits::default()
+    };
+    let gateway = sandbox.gateway(limits).await;
+    let user = Sandbox::user(1);
+    let mut watch = WatchCall::open(&gateway, &[&user]).await;
+    watch.until_mode(Mode::Live).await;
+    // Nobody announces it.
+    sandbox.set(&user, "Training").await;
+    watch.until_mode(Mode::Resyncing).await;
+    assert_eq!(watch.presences[&user], "Available");
+    watch.until_mode(Mode::Live).await;
+    assert_eq!(watch.presences[&user], "Training");
+    sandbox.set(&user, "Meal").await;
+    watch.until_presence(&user, "Meal").await;
+    assert_eq!(sandbox.count("websocket").await, 2);
+    assert_eq!(sandbox.count("post_notifications_channels").await, 1);
+}
+
+#[tokio::test]
+async fn a_vendor_that_closes_each_socket_is_polled_and_gets_few_requests() {
+    let begin = Instant::now();
+    let sandbox = Sandbox::start();
+    sandbox.misbehave("close=1001,delay=100ms on=connect").await;
+    let poll_interval = Duration::from_millis(500);
+    let limits = Limits {
+        watch: WatchLimits {
+            poll_interval,
+            poll_after: Duration::from_millis(500),
+            ..WatchLimits::default()
+        },
+        ..Limits::default()
+    };
+    let gateway = sandbox.gateway(limits).await;
+    let ids: Vec<String> = (1..=100).map(Sandbox::user).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut watch = WatchCall::open(&gateway, &ids).await;
+    watch.until_mode(Mode::Polling).await;
+    let why = reason(&watch);
+    assert_eq!(
+        why,
+        (Code::Unavailable, "NOTIFICATIONS_UNAVAILABLE".to_owned())
+    );
+    for presence in ["Training", "Meal", "Break"] {
+        sandbox.set(ids[70], presence).await;
+        watch.until_presence(ids[70], presence).await;
+    }
+    // The delays between connections grow: at least 0, 1, 3 and 7 s pass before
+    // the second to the fifth one.
+    let elapsed = begin.elapsed();
+    let delays = [0, 1, 3, 7, 15, 31].map(Duration::from_secs);
+    let connections = 1 + delays.iter().filter(|&&delay| delay <= elapsed).count();
+    let polls = usize::try_from(elapsed.as_millis() / poll_interval.as_millis()).unwrap();
+    let (opened, created) = (
+        sandbox.count("websocket").await,
+        sandbox.count("post_notifications_channels").await,
+    );
+    assert!(opened <= connections, "{opened} connections in {elapsed:?}");
+    // After two connections that do not last, a channel is not used any more.
+    assert!(
+        created <= 1 + opened / 2,
+        "{created} channels, {opened} connections"
+    );
+    let subscribed = sandbox
+        .count("put_notifications_channel_subscriptions")
+        .await;
+    assert!(
+        (1..=opened).contains(&subscribed),
+        "{subscribed} subscriptions"
+    );
+    let read = sandbox.count("get_users_presences_purecloud_bulk").await;
+    let reads = 2 * (1 + opened + polls);
+    assert!(
+        read <= reads,
+        "{read} reads, {reads} expected in {elapsed:?}"
+    );
 }

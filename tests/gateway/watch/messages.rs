@@ -1,4 +1,4 @@
-//! What a watch tells, and what it asks of the vendor.
+//! What a watch sends to its caller, and what it requests from the vendor.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::sandbox::Sandbox;
 use crate::support::watch_caller::WatchCall;
 
 #[tokio::test]
-async fn a_watch_tells_the_presence_of_each_user_and_then_each_change() {
+async fn a_watch_sends_the_presence_of_each_user_and_then_each_change() {
     let sandbox = Sandbox::start();
     let gateway = sandbox.gateway(Limits::default()).await;
     let (one, other) = (Sandbox::user(1), Sandbox::user(2));
@@ -29,7 +29,7 @@ async fn a_watch_tells_the_presence_of_each_user_and_then_each_change() {
         panic!("no presence");
     };
     assert_eq!((&change.user_id, change.cause()), (&one, Cause::Change));
-    // A notification says `ON_QUEUE`.
+    // In the notification it is `ON_QUEUE`.
     assert_eq!(watch.presences[&one], "On Queue");
     assert!(change.presence.unwrap().modified_date.is_some());
 
@@ -56,7 +56,7 @@ async fn watches_of_a_token_share_a_channel_and_those_of_others_do_not() {
     }
     assert_eq!(sandbox.channels().await.len(), 2);
     assert_eq!(sandbox.count("post_notifications_channels").await, 2);
-    // The second and the third watch of a token ask nothing.
+    // The second and the third watch of a token need no request.
     let reads = sandbox.count("get_users_presences_purecloud_bulk").await;
     assert_eq!(reads, 2);
     sandbox.set(&user, "Meal").await;
@@ -66,7 +66,7 @@ async fn watches_of_a_token_share_a_channel_and_those_of_others_do_not() {
 }
 
 #[tokio::test]
-async fn a_watch_repeats_its_state_when_nothing_else_is_told() {
+async fn a_watch_repeats_its_state_when_nothing_else_comes() {
     let sandbox = Sandbox::start();
     let limits = Limits {
         watch: WatchLimits {
