@@ -151,6 +151,14 @@ impl Latencies {
         let _ = self.0.record(took);
     }
 
+    /// Those that were added after `before`.
+    #[must_use]
+    pub fn since(mut self, before: &Self) -> Self {
+        // Both count the same calls, so that none is below zero.
+        let _ = self.0.subtract(&before.0);
+        self
+    }
+
     /// The number of latencies.
     pub fn count(&self) -> u64 {
         self.0.len()

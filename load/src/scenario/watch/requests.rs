@@ -69,7 +69,9 @@ pub(in super::super) async fn run(settings: &Settings) -> Result<Figures, String
     figures.expect(
         "requests in the first hour",
         &format!("<= {REQUESTS}"),
-        &format!("{of_hour}: {begin} to begin, {others} by this rate, {reread} of the hourly read"),
+        &format!(
+            "{of_hour}: {begin} to begin, {others} after it, {reread} added for the hourly read"
+        ),
         of_hour <= REQUESTS,
     );
     figures.expect("requests with 429", &0, &rejected, rejected == 0);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::super::Settings;
 use super::super::table::Figures;
 use super::{CROWD, RATE, Scene};
-use crate::caller::open_loop;
+use crate::caller::{Calls, open_loop};
 
 const NAME: &str = "watch-stopped";
 
@@ -25,11 +25,13 @@ pub(in super::super) async fn run(settings: &Settings) -> Result<Figures, String
     open_loop(&changes, RATE, time).await;
     scene.settle().await;
     let before = board.take_latencies();
+    let answers = changes.stats().answered();
 
     let read = board.messages(0);
     scene.stop.send_replace(true);
     open_loop(&changes, RATE, time).await;
     let during = board.take_latencies();
+    let answers_during = changes.stats().answered().since(&answers);
     let (unread, overtaken) = (board.messages(0) - read, board.overtaken());
     let behind = board.wrong_of(0..CROWD.users_of_watch);
     let resumed = Instant::now();
@@ -41,6 +43,10 @@ pub(in super::super) async fn run(settings: &Settings) -> Result<Figures, String
     let mut figures = Figures::new(NAME);
     figures.report("changes of the other watches, before", &before);
     figures.report("the same, while one is not read", &during);
+    // What else runs on the machine delays the sandbox's answers as well.
+    let figure = "the sandbox's own answers, before";
+    figures.report(figure, &answers);
+    figures.report("the same, meanwhile", &answers_during);
     let added = during.quantile(0.99) - before.quantile(0.99);
     figures.expect(
         "latency that it adds to the others, p99",
