@@ -29,7 +29,7 @@ def measured(call, seconds):
     times.sort()
     return {
         "cpu_us": cpu / len(times) * 1e6,
-        "a_second": len(times) / took,
+        "per_second": len(times) / took,
         "p50_ms": times[len(times) // 2] * 1e3,
         "p99_ms": times[len(times) * 99 // 100] * 1e3,
     }

@@ -30,6 +30,10 @@ pub struct Args {
     #[arg(long, default_value = "target/release/presence-gateway")]
     gateway: PathBuf,
 
+    /// The program of another build of the gateway, to compare with
+    #[arg(long)]
+    before: Option<PathBuf>,
+
     /// Envoy's program
     #[arg(long)]
     envoy: PathBuf,

@@ -27,8 +27,12 @@ const MEMORY: f64 = 64.0;
 /// The fraction of a core from which the table reports other load.
 const QUIET: f64 = 0.1;
 
-/// The index of the gateway's route, after the direct one.
+/// The index of each route.
+const DIRECT: usize = 0;
 const GATEWAY: usize = 1;
+const ENVOY: usize = 2;
+/// Only if another build is given.
+const BEFORE: usize = 3;
 
 /// The flags of a usual deployment, with a rate limit that is never reached.
 pub(super) const GATEWAY_FLAGS: [&str; 4] =
@@ -43,20 +47,32 @@ pub(super) async fn run(
     let collector = Collector::start().await?;
     let gateway = gateway(settings, &vendor, "bench", &[], Some(&collector)).await?;
     let envoy = Envoy::start(&args.envoy, vendor.address, &settings.logs).await?;
+    let before = before(settings, args, &vendor, &collector).await?;
     let route = |name, pid, address| Route { name, pid, address };
-    let routes = [
+    let mut routes = vec![
         route("direct", None, vendor.address),
         route("gateway", Some(gateway.pid()), gateway.address),
         route("Envoy", Some(envoy.pid()), envoy.address),
     ];
+    routes.extend(
+        before
+            .iter()
+            .map(|before| route("before", Some(before.pid()), before.address)),
+    );
     let idle = gateway.resident()?;
     for route in &routes[GATEWAY..] {
         route.agree(vendor.address).await?;
     }
     println!("the gateway and Envoy return what the vendor returns");
-    let processes = [vendor.pid(), gateway.pid(), envoy.pid()].into_iter();
+    let processes = routes
+        .iter()
+        .filter_map(|route| route.pid)
+        .chain([vendor.pid()]);
     let processes: Vec<u32> = processes.chain(keep_awake.pids()).collect();
-    let mut measured: [[Measurements; 3]; 3] = Default::default();
+    let mut measured = Workload::ALL.map(|_| {
+        let measurements = routes.iter().map(|_| Measurements::default());
+        measurements.collect::<Vec<_>>()
+    });
     for round in 0..=args.rounds {
         for (work, measured) in Workload::ALL.into_iter().zip(&mut measured) {
             for turn in 0..routes.len() {
@@ -81,7 +97,7 @@ pub(super) async fn run(
     let mut all: Vec<Figures> = Workload::ALL
         .into_iter()
         .zip(&measured)
-        .map(figures_of)
+        .map(|(work, measured)| figures_of(work, &routes, measured))
         .collect();
     all.push(by_hand(&sdk, &measured));
     all.push(micro::run(vendor.address).await?);
@@ -145,9 +161,29 @@ pub(super) async fn gateway(
     .await
 }
 
-fn figures_of((work, measured): (Workload, &[Measurements; 3])) -> Figures {
+/// The other build of the gateway, if one is given.
+async fn before(
+    settings: &Settings,
+    args: &Args,
+    vendor: &Vendor,
+    collector: &Collector,
+) -> Result<Option<Gateway>, String> {
+    let Some(program) = &args.before else {
+        return Ok(None);
+    };
+    let settings = Settings {
+        gateway: program.clone(),
+        logs: settings.logs.clone(),
+        scale: settings.scale,
+    };
+    let gateway = gateway(&settings, vendor, "before", &[], Some(collector));
+    gateway.await.map(Some)
+}
+
+fn figures_of(work: Workload, routes: &[Route], measured: &[Measurements]) -> Figures {
     let mut figures = Figures::new(work.name());
-    let [direct, gateway, envoy] = measured;
+    let (direct, gateway, envoy) = (&measured[DIRECT], &measured[GATEWAY], &measured[ENVOY]);
+    let named = || routes.iter().map(|route| route.name).zip(measured);
     let ratio = gateway.cpu.ratio_to(&envoy.cpu);
     figures.expect(
         "processor time for a call, of Envoy's",
@@ -155,12 +191,15 @@ fn figures_of((work, measured): (Workload, &[Measurements; 3])) -> Figures {
         &ratio.summary(2),
         ratio.median() <= MAX_CPU_RATIO,
     );
-    for (name, measured) in [("gateway", gateway), ("Envoy", envoy)] {
+    if let Some(before) = measured.get(BEFORE) {
+        let ratio = gateway.cpu.ratio_to(&before.cpu);
+        figures.report("processor time for a call, of before", &ratio.summary(2));
+    }
+    for (name, measured) in named().skip(GATEWAY) {
         let figure = format!("processor time for a call: {name}");
         figures.report(&figure, &format!("{} us", measured.cpu.summary(1)));
     }
-    let named = [("direct", direct), ("gateway", gateway), ("Envoy", envoy)];
-    for (name, measured) in named {
+    for (name, measured) in named() {
         let figure = format!("processor time of the upstream: {name}");
         figures.report(&figure, &format!("{} us", measured.vendor.summary(1)));
     }
@@ -177,7 +216,7 @@ fn figures_of((work, measured): (Workload, &[Measurements; 3])) -> Figures {
                 &format!("{ratio:.2} (by rounds {rounds})"),
                 ratio <= LATENCY,
             );
-            for (route, measured) in named {
+            for (route, measured) in named() {
                 figures.report(
                     &format!("{name}: {route}"),
                     &format!("{} ms", quantile(measured).summary(3)),
@@ -185,7 +224,7 @@ fn figures_of((work, measured): (Workload, &[Measurements; 3])) -> Figures {
             }
         }
     } else {
-        for (name, measured) in named {
+        for (name, measured) in named() {
             let rates = format!(
                 "{}, p50 {} ms, p99 {} ms",
                 measured.calls.summary(0),
@@ -195,15 +234,15 @@ fn figures_of((work, measured): (Workload, &[Measurements; 3])) -> Figures {
             figures.report(&format!("calls a second, 16 at once: {name}"), &rates);
         }
     }
-    let others = [direct, gateway, envoy].map(|measured| measured.others.median());
-    let most = others.into_iter().fold(0.0, f64::max);
+    let others = measured.iter().map(|measured| measured.others.median());
+    let most = others.fold(0.0, f64::max);
     let verdict = if most > QUIET { "NOT QUIET: " } else { "" };
     let other_load = format!("{verdict}others used {:.0} % of a core", most * 100.0);
     figures.report("the machine meanwhile", &other_load);
     figures
 }
 
-fn by_hand(sdk: &Sdk, measured: &[[Measurements; 3]; 3]) -> Figures {
+fn by_hand(sdk: &Sdk, measured: &[Vec<Measurements>; 3]) -> Figures {
     let mut figures = Figures::new("official SDK");
     for (name, loops, work) in [("unary", &sdk.unary, 0), ("bulk of 50", &sdk.bulk, 1)] {
         let of_gateway = loops.cpu_us / measured[work][GATEWAY].cpu.median();
