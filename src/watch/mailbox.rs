@@ -71,7 +71,9 @@ pub(super) struct Mailbox {
     /// The state that the caller has, or that is in the queue.
     state: Option<WatchState>,
     /// Why the watch ends, if it does.
-    pub end: Option<Failure>,
+    end: Option<Failure>,
+    /// Why the last user failed, if all have.
+    all_failed: Option<Failure>,
     pub changed: Arc<Notify>,
 }
 
@@ -95,6 +97,7 @@ impl Mailbox {
             counts,
             state: None,
             end: None,
+            all_failed: None,
             changed: Arc::default(),
         }
     }
@@ -108,11 +111,9 @@ impl Mailbox {
         if user.is_failed || user.sent == version {
             return false;
         }
-        let cause = match cause {
-            Cause::Change => cause,
-            _ if user.sent == 0 => Cause::Snapshot,
-            _ => cause,
-        };
+        // A poll or a notification may be the first to find a presence that was there.
+        let is_first = user.sent == 0 && !user.is_missing_sent;
+        let cause = if is_first { Cause::Snapshot } else { cause };
         if user.queued.replace(cause).is_some() {
             return true;
         }
@@ -153,6 +154,9 @@ impl Mailbox {
             let status = Some(failure.clone().into_rpc_status());
             self.queue
                 .push_back(Item::Failure(BulkReadFailure { ids, status }));
+            if self.users.iter().all(|user| user.is_failed) {
+                self.all_failed = Some(failure.clone());
+            }
             self.changed.notify_one();
         }
     }
@@ -182,6 +186,9 @@ impl Mailbox {
     /// Queues the state if it has changed. The first read is no change: the caller
     /// expects it.
     pub(super) fn offer_state(&mut self, why: Option<&Failure>) {
+        if self.all_failed.is_some() {
+            return;
+        }
         let mode = self.mode();
         let why = why.filter(|_| mode != Mode::Live);
         let status = why.map(|failure| failure.clone().into_rpc_status());
@@ -222,6 +229,15 @@ impl Mailbox {
     pub(super) fn end(&mut self, failure: Failure) {
         self.end.get_or_insert(failure);
         self.changed.notify_one();
+    }
+
+    /// Why the watch has ended: at once, or when its caller has all of it and no user is
+    /// left.
+    pub(super) fn ended(&self) -> Option<&Failure> {
+        let all_failed = self.all_failed.as_ref();
+        self.end
+            .as_ref()
+            .or(all_failed.filter(|_| self.queue.is_empty()))
     }
 
     /// Whether there is nothing to send.

@@ -157,7 +157,7 @@ impl Watch {
 
     fn end(&self) -> Option<Failure> {
         let inner = self.hub.shared.lock();
-        inner.state.watches.get(&self.number)?.end.clone()
+        inner.state.watches.get(&self.number)?.ended().cloned()
     }
 
     fn has_news(&self) -> bool {

@@ -111,14 +111,15 @@ impl ChannelSlot {
         };
         self.live = None;
         self.missing_since = Some(now);
-        self.why = Some(failure());
         let is_stable = since + STABLE <= now;
         if is_stable {
             self.backoff = Backoff::default();
             self.attempts = 0;
         }
-        // If another one is being built already, this end means nothing for the channel.
+        // If another one is being built already, this one had to end: that is no fault, and
+        // means nothing for the channel.
         if self.build == Build::Nothing {
+            self.why = Some(failure());
             self.attempts += u32::from(!is_stable);
             if self.attempts >= MAX_ATTEMPTS {
                 self.channel = None;

@@ -49,7 +49,7 @@ async fn a_watch_that_joins_a_hub_that_has_just_ended_ends() {
     let mut inner = first.hub.shared.lock();
     inner.end(&Error::TokenRevoked.into());
     let number = inner.join(vec![("u1".into(), "u1".to_owned())]);
-    let end = inner.state.watches[&number].end.as_ref();
+    let end = inner.state.watches[&number].ended();
     assert!(matches!(
         end.map(|failure| &failure.error),
         Some(Error::TokenRevoked)

@@ -22,7 +22,7 @@ fn a_presence_without_memory_ends_its_watches_and_is_read_for_the_next_one() {
         ..presence(4)
     };
     state.notify(&user, large);
-    let end = state.watches[&first].end.as_ref();
+    let end = state.watches[&first].ended();
     let end = end.map(|failure| &failure.error);
     assert!(matches!(end, Some(Error::MemoryExhausted)), "{end:?}");
     // It joins before the first one has left.
