@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer};
 
-use super::presence::from_event;
+use super::presence::{from_event, is_of_watched_source};
 use super::user_key;
 use crate::json;
 use crate::proto::v1::UserPresence;
@@ -20,8 +20,8 @@ pub(super) enum Event {
     UnreadablePresence(Arc<str>),
     /// The connection is alive.
     Heartbeat,
-    /// The answer to a text that the gateway does not send, or a topic that it does not
-    /// subscribe.
+    /// The answer to a text that the gateway does not send, or a topic or a source that it
+    /// does not watch.
     Other,
     /// The vendor will close the socket within a minute.
     Closing,
@@ -64,10 +64,7 @@ pub(super) fn parse(text: &str) -> Event {
     }
     if let Some(user) = user_of(topic) {
         let key = user_key(user);
-        return match presence(text) {
-            Some(presence) => Event::Presence(key, Box::new(presence)),
-            None => Event::UnreadablePresence(key),
-        };
+        return presence(text, &key).unwrap_or(Event::UnreadablePresence(key));
     }
     let is = |name: &str| topic == name || topic.starts_with(&format!("{name}."));
     match topic {
@@ -78,13 +75,17 @@ pub(super) fn parse(text: &str) -> Event {
     }
 }
 
-/// The presence of a text, if it has a status and a date.
-fn presence(text: &str) -> Option<UserPresence> {
+/// What a text about the presence of a user means, if it has a status and a date.
+fn presence(text: &str, user: &Arc<str>) -> Option<Event> {
     let presence = serde_json::from_str::<PresenceText>(text)
         .ok()?
         .event_body?;
+    if !is_of_watched_source(&presence)? {
+        return Some(Event::Other);
+    }
     let is_whole = presence.presence_definition.is_some() && presence.modified_date.is_some();
-    is_whole.then(|| from_event(presence))
+    let presence = is_whole.then(|| from_event(presence))?;
+    Some(Event::Presence(Arc::clone(user), Box::new(presence)))
 }
 
 /// The topic of a user's presence.
@@ -128,6 +129,7 @@ mod tests {
         for body in [
             r#"{"presenceDefinition":{"id":"a"},"modifiedDate":"yesterday"}"#,
             r#"{"presenceDefinition":{"id":"a"}}"#,
+            r#"{"sourceId":"6a3a","presenceDefinition":{"id":"a"},"modifiedDate":"2026-11-23T10:15:30.123Z"}"#,
             r#"{"modifiedDate":"2026-11-23T10:15:30.123Z"}"#,
             r#"{"presenceDefinition":7,"modifiedDate":"2026-11-23T10:15:30.123Z"}"#,
             "null",
@@ -138,6 +140,26 @@ mod tests {
                 Event::UnreadablePresence("ab-1".into()),
                 "{body}"
             );
+        }
+    }
+
+    #[test]
+    fn a_presence_of_another_source_is_ignored() {
+        for (source, is_watched) in [
+            (r#""source":"PURECLOUD""#, true),
+            (r#""source":"purecloud","primary":false"#, true),
+            (r#""source":"""#, true),
+            (r#""message":"""#, true),
+            (r#""source":"teams","primary":false"#, false),
+            (r#""source":"MICROSOFTTEAMS","primary":true"#, false),
+        ] {
+            let date = r#""modifiedDate":"2026-11-23T10:15:30.123Z""#;
+            let event = change(&format!(
+                r#"{{{source},"presenceDefinition":{{"id":"a"}},{date}}}"#
+            ));
+            let expected = matches!(event, Event::Presence(..));
+            assert_eq!(expected, is_watched, "{source}: {event:?}");
+            assert!(is_watched || event == Event::Other, "{source}: {event:?}");
         }
     }
 

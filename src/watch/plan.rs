@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::channel::{Action, ChannelSlot, Effect, Generation};
+use super::channel::{Action, ChannelSlot, Generation};
 use super::mailbox::Currency;
 use super::polls;
 use super::reads::Reads;
@@ -52,7 +52,9 @@ pub(super) struct Plan {
     /// Why the last read failed.
     read_why: Option<Failure>,
     poll_at: Option<Instant>,
-    gap_at: Option<Instant>,
+    /// When the users of a channel were read last because of a gap of a connection that
+    /// goes on, or will be.
+    gap_at: Vec<Option<Instant>>,
     next_generation: Generation,
     stops: Vec<Generation>,
 }
@@ -72,10 +74,10 @@ impl Plan {
                 .collect(),
             polled_slots: vec![false; channels],
             unassigned: HashSet::new(),
-            reads: Reads::new(),
+            reads: Reads::new(&settings),
             read_why: None,
             poll_at: None,
-            gap_at: None,
+            gap_at: vec![None; channels],
             next_generation: 0,
             stops: Vec::new(),
         }
@@ -89,7 +91,7 @@ impl Plan {
         }
         for user in std::mem::take(&mut inner.state.unclear) {
             if inner.state.users.contains_key(&user) {
-                self.reads.want(&user, Cause::Change, now);
+                self.reads.want_paced(&user, Cause::Change, now);
             }
         }
         for slot in &mut self.slots {
@@ -179,19 +181,21 @@ impl Plan {
                 self.apply(inner, effect, now);
             }
             Notice::Revoked => inner.end(&Error::TokenRevoked.into()),
-            Notice::Gap => {
-                let is_due = self.gap_at.is_none_or(|at| at + GAP_INTERVAL <= now);
-                if is_due && slot.is_live(generation) {
-                    self.gap_at = Some(now);
-                    let covered = slot.users().filter(|user| slot.covers(user)).cloned();
-                    let effect = Effect {
-                        covered: covered.collect(),
-                        reason: ResyncReason::Gap,
-                        ..Effect::default()
-                    };
-                    self.apply(inner, effect, now);
+            Notice::Gap if slot.is_live(generation) => {
+                let covered = slot.users().filter(|user| slot.covers(user)).cloned();
+                let covered: Vec<Arc<str>> = covered.collect();
+                let before = self.gap_at[index];
+                let at = before.map_or(now, |at| {
+                    let next = if at > now { at } else { at + GAP_INTERVAL };
+                    next.max(now)
+                });
+                self.gap_at[index] = Some(at);
+                self.resync(inner, &covered, at, now);
+                if before != Some(at) {
+                    self.counts.record_resync(ResyncReason::Gap);
                 }
             }
+            Notice::Gap => {}
         }
     }
 
@@ -238,9 +242,7 @@ impl Plan {
                     .iter()
                     .any(|slot| slot.covers(user) || slot.polls(user, now))
         };
-        let batch = self
-            .reads
-            .take(now, self.settings.concurrency, needs_no_wait)?;
+        let batch = self.reads.take(now, needs_no_wait)?;
         let mut ids = Vec::with_capacity(batch.len());
         let users = batch.into_iter().map(|(key, cause)| {
             let user = inner.state.users.get(&key);

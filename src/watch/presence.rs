@@ -4,8 +4,20 @@
 //! have different fields, so that they are compared by those that both have.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use crate::proto::v1::{PresenceDefinition, UcUserPresence, UserPresence};
+
+/// The source whose presences are watched.
+const SOURCE: &str = "PURECLOUD";
+
+/// How far ahead of the gateway's clock a date may be. One that is further ahead is wrong,
+/// and would make all later presences look old.
+const MAX_AHEAD: Duration = Duration::from_mins(1);
+
+/// How old the presence of a notification may be that is older than the known one. One
+/// that is older still has a wrong date, or took longer than any notification.
+const MAX_AGE: Duration = Duration::from_hours(1);
 
 /// The system presences as a read spells them.
 const SYSTEM_PRESENCES: [&str; 10] = [
@@ -35,15 +47,17 @@ pub(super) enum Order {
     Later,
     Same,
     Earlier,
-    /// Their dates do not decide: they are equal, or one is missing.
+    /// Their dates do not decide: they are equal, or one is missing or wrong.
     Unclear,
 }
 
 /// Compares a presence with the one that is known.
-pub(super) fn compare(new: &UserPresence, known: &UserPresence) -> Order {
+pub(super) fn compare(new: &UserPresence, known: &UserPresence, now: SystemTime) -> Order {
+    let latest = prost_types::Timestamp::from(now + MAX_AHEAD);
     let date = |presence: &UserPresence| {
         let date = presence.modified_date.as_ref();
-        date.map(|date| (date.seconds, date.nanos))
+        let date = date.map(|date| (date.seconds, date.nanos));
+        date.filter(|&date| date <= (latest.seconds, latest.nanos))
     };
     match (date(new), date(known)) {
         (Some(new), Some(known)) if new > known => Order::Later,
@@ -66,6 +80,27 @@ fn has_same_content(one: &UserPresence, other: &UserPresence) -> bool {
     definition(one) == definition(other)
         && message(one) == message(other)
         && is_primary.is_none_or(|(one, other)| one == other)
+}
+
+/// Whether the date of a notification is too old to believe that it was sent just now.
+pub(super) fn is_too_old(event: &UserPresence, now: SystemTime) -> bool {
+    let date = event
+        .modified_date
+        .and_then(|date| SystemTime::try_from(date).ok());
+    date.is_none_or(|date| date + MAX_AGE < now)
+}
+
+/// Whether a notification is about the source that is watched, if that is clear.
+pub(super) fn is_of_watched_source(event: &UserPresence) -> Option<bool> {
+    #[expect(deprecated, reason = "the vendor still sends it")]
+    let source = event.source.as_deref();
+    let is_watched = |name: &str| name.eq_ignore_ascii_case(SOURCE);
+    match (source.unwrap_or_default(), event.source_id.as_deref()) {
+        ("", None) => Some(true),
+        // Which id the source has is not documented.
+        ("", Some(id)) => is_watched(id).then_some(true),
+        (source, _) => Some(is_watched(source)),
+    }
 }
 
 /// A presence that was read, as the presence of one user.
@@ -117,7 +152,14 @@ fn respell(definition: &mut PresenceDefinition) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
+
+    /// Compares two presences 100 s after 1970 began.
+    fn at_100(new: &UserPresence, known: &UserPresence) -> Order {
+        compare(new, known, UNIX_EPOCH + Duration::from_secs(100))
+    }
 
     fn presence(seconds: Option<i64>, id: &str) -> UserPresence {
         UserPresence {
@@ -142,8 +184,38 @@ mod tests {
             ((Some(1), "b"), (None, "a"), Order::Later),
             ((None, "b"), (None, "a"), Order::Unclear),
         ] {
-            let compared = compare(&presence(new.0, new.1), &presence(known.0, known.1));
+            let compared = at_100(&presence(new.0, new.1), &presence(known.0, known.1));
             assert_eq!(compared, order, "{new:?} after {known:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_of_the_future_does_not_decide() {
+        let never = Some(253_402_300_799);
+        for (new, known, order) in [
+            ((Some(160), "b"), (Some(1), "a"), Order::Later),
+            ((Some(161), "b"), (Some(1), "a"), Order::Unclear),
+            ((never, "b"), (Some(1), "a"), Order::Unclear),
+            ((Some(1), "b"), (never, "a"), Order::Later),
+            ((never, "b"), (never, "a"), Order::Unclear),
+            ((never, "a"), (never, "a"), Order::Same),
+        ] {
+            let compared = at_100(&presence(new.0, new.1), &presence(known.0, known.1));
+            assert_eq!(compared, order, "{new:?} after {known:?}");
+        }
+    }
+
+    #[test]
+    fn a_notification_of_long_ago_is_too_old() {
+        let now = UNIX_EPOCH + Duration::from_secs(7200);
+        for (seconds, expected) in [
+            (Some(3600), false),
+            (Some(3599), true),
+            (Some(-62_135_596_800), true),
+            (None, true),
+        ] {
+            let is_old = is_too_old(&presence(seconds, "a"), now);
+            assert_eq!(is_old, expected, "{seconds:?}");
         }
     }
 
@@ -154,8 +226,8 @@ mod tests {
         event.message = Some(String::new());
         let mut read = presence(Some(1), "a");
         read.self_uri = Some("/api/v2/users/a/presences".to_owned());
-        assert_eq!(compare(&event, &read), Order::Same);
-        assert_eq!(compare(&read, &event), Order::Same);
+        assert_eq!(at_100(&event, &read), Order::Same);
+        assert_eq!(at_100(&read, &event), Order::Same);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reads one WebSocket of the vendor until it ends.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -72,7 +72,7 @@ pub(super) async fn read(
             Event::Presence(user, presence) => {
                 counts.record_event();
                 let mut inner = shared.lock();
-                inner.state.notify(&user, *presence);
+                inner.state.notify(&user, *presence, SystemTime::now());
                 if !inner.state.unclear.is_empty() {
                     shared.wake.notify_one();
                 }

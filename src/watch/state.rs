@@ -5,11 +5,12 @@ mod user;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use prost::Message;
 
 use super::mailbox::{Currency, Mailbox};
-use super::presence::{Latest, Order};
+use super::presence::{Latest, Order, is_too_old};
 use crate::error::{Error, Failure};
 use crate::memory::MemoryLease;
 use crate::proto::v1::UserPresence;
@@ -121,16 +122,16 @@ impl State {
     }
 
     /// Takes over a presence of a notification.
-    pub(super) fn notify(&mut self, key: &str, presence: UserPresence) {
+    pub(super) fn notify(&mut self, key: &str, presence: UserPresence, now: SystemTime) {
         let Some(user) = self.users.get_mut(key) else {
             return;
         };
         user.events += 1;
-        let order = user.order(&presence);
-        match order {
+        match user.order(&presence, now) {
             Order::Later => self.set(key, presence, Cause::Change),
-            Order::Same | Order::Earlier => {}
-            Order::Unclear => self.notify_unreadable(key),
+            Order::Same => {}
+            Order::Earlier if !is_too_old(&presence, now) => {}
+            Order::Earlier | Order::Unclear => self.notify_unreadable(key),
         }
     }
 
@@ -151,6 +152,7 @@ impl State {
         presence: Option<UserPresence>,
         events: u64,
         cause: Cause,
+        now: SystemTime,
     ) -> bool {
         let Some(user) = self.users.get_mut(key) else {
             return false;
@@ -160,7 +162,7 @@ impl State {
             user.is_missing = user.latest.is_none();
             return false;
         };
-        match user.order(&presence) {
+        match user.order(&presence, now) {
             Order::Later => self.set(key, presence, cause),
             Order::Same | Order::Earlier => {}
             // No notification came since the read began, so it is the latest.

@@ -7,6 +7,7 @@ mod joining;
 mod memory;
 mod polls;
 mod properties;
+mod reads;
 mod scene;
 mod snapshots;
 mod vendor;

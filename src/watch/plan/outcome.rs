@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -11,6 +12,7 @@ use crate::proto::v1::user_presence_change::Cause;
 use crate::upstream::ConnectError;
 use crate::watch::channel::{Effect, Generation};
 use crate::watch::mailbox::Currency;
+use crate::watch::reads::Refusal;
 use crate::watch::shared::Inner;
 use crate::watch::task::BatchUser;
 use crate::watch::vendor::{Channel, Presences, Subscribed};
@@ -89,32 +91,20 @@ impl Plan {
         now: Instant,
     ) {
         let keys = || users.iter().map(|(key, _, _)| key);
-        self.reads.end(keys());
+        let begun = self.reads.end(keys());
         let mut presences = match result {
             Ok(presences) => presences,
-            Err(failure) if failure.error.is_unauthenticated() => return inner.end(&failure),
-            Err(failure) if is_about_users(&failure) => {
-                inner.state.fail(keys(), &failure);
-                keys().for_each(|user| self.give_up(user, now));
-                return;
-            }
-            Err(failure) => {
-                self.reads.back_off(failure.error.retry_delay(), now);
-                self.read_why = Some(failure);
-                for (user, _, cause) in users {
-                    if inner.state.users.contains_key(user) {
-                        self.reads.want_again(user, *cause, now);
-                    }
-                }
-                return;
-            }
+            Err(failure) => return self.read_failed(inner, users, begun, failure, now),
         };
-        self.reads.succeed();
+        self.reads.succeed(keys());
         self.read_why = None;
         for (user, events, cause) in users {
             let presence = presences.remove(user);
-            if inner.state.read(user, presence, *events, *cause) {
-                self.reads.want(user, *cause, now);
+            if inner
+                .state
+                .read(user, presence, *events, *cause, SystemTime::now())
+            {
+                self.reads.want_paced(user, *cause, now);
             }
             if self.reads.is_wanted(user) || inner.state.currency(user) == Some(Currency::Failed) {
                 continue;
@@ -128,6 +118,41 @@ impl Plan {
         inner.state.offer_missing(keys());
     }
 
+    fn read_failed(
+        &mut self,
+        inner: &mut Inner,
+        users: &[BatchUser],
+        begun: Option<Instant>,
+        failure: Failure,
+        now: Instant,
+    ) {
+        if failure.error.is_unauthenticated() {
+            return inner.end(&failure);
+        }
+        let watched = users
+            .iter()
+            .map(|(user, _, cause)| (Arc::clone(user), *cause));
+        let watched = watched.filter(|(user, _)| inner.state.users.contains_key(user));
+        let watched: Vec<(Arc<str>, Cause)> = watched.collect();
+        if let Some(refusal) = refusal(&failure) {
+            if self.reads.refuse(users.len(), &watched, refusal, now) {
+                inner
+                    .state
+                    .fail(watched.iter().map(|(user, _)| user), &failure);
+                for (user, _) in watched {
+                    self.give_up(&user, now);
+                }
+            }
+        } else {
+            let retry_delay = failure.error.retry_delay();
+            self.reads.back_off(begun, retry_delay, now);
+            for (user, cause) in watched {
+                self.reads.want_again(&user, cause, now);
+            }
+        }
+        self.read_why = Some(failure);
+    }
+
     /// Takes over what has changed for the users of a channel.
     pub(super) fn apply(&mut self, inner: &mut Inner, effect: Effect, now: Instant) {
         if let Some(failure) = effect.unauthenticated {
@@ -137,19 +162,7 @@ impl Plan {
         for user in effect.lost {
             inner.state.set_stale(&user);
         }
-        let mut is_resync = false;
-        for user in &effect.covered {
-            let is_known = inner.state.is_known(user);
-            is_resync |= is_known;
-            inner.state.set_stale(user);
-            let cause = if is_known {
-                Cause::Resync
-            } else {
-                Cause::Snapshot
-            };
-            self.reads.want(user, cause, now);
-        }
-        if is_resync {
+        if self.resync(inner, &effect.covered, now, now) {
             self.counts.record_resync(effect.reason);
         }
         let mut rejected: BTreeMap<String, (Failure, Vec<Arc<str>>)> = BTreeMap::new();
@@ -167,9 +180,33 @@ impl Plan {
         }
     }
 
+    /// Reads users of whom notifications may be lost, at this time. Returns whether any
+    /// of them was known.
+    pub(super) fn resync(
+        &mut self,
+        inner: &mut Inner,
+        users: &[Arc<str>],
+        at: Instant,
+        now: Instant,
+    ) -> bool {
+        let mut is_resync = false;
+        for user in users {
+            let is_known = inner.state.is_known(user);
+            is_resync |= is_known;
+            inner.state.set_stale(user);
+            let cause = if is_known {
+                Cause::Resync
+            } else {
+                Cause::Snapshot
+            };
+            self.reads.want_at(user, cause, at, now);
+        }
+        is_resync
+    }
+
     /// Does nothing more for a user.
     fn give_up(&mut self, user: &str, now: Instant) {
-        self.reads.forget(user);
+        self.reads.cancel(user);
         self.unassigned.remove(user);
         self.slots
             .iter_mut()
@@ -177,9 +214,16 @@ impl Plan {
     }
 }
 
-/// Whether a read failed because of the users that it names, so that it would fail
+/// Whether the vendor refuses a read because of what it names, so that it may refuse it
 /// again.
-fn is_about_users(failure: &Failure) -> bool {
-    let status = failure.error.response().map(|response| response.status);
-    matches!(status, Some(400 | 403 | 404 | 413 | 414 | 422))
+fn refusal(failure: &Failure) -> Option<Refusal> {
+    let response = failure.error.response()?;
+    let code = response.code().unwrap_or_default();
+    match response.status {
+        400 | 413 | 414 | 422 if !code.is_empty() => Some(Refusal::WrongId),
+        403 if code.starts_with("missing.") => Some(Refusal::OfToken),
+        // Without a code, a proxy may have sent it.
+        400 | 403 | 404 | 413 | 414 | 422 => Some(Refusal::Unclear),
+        _ => None,
+    }
 }

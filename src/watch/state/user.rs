@@ -1,5 +1,7 @@
 //! A user, as the watches of a token know them.
 
+use std::time::SystemTime;
+
 use crate::memory::MemoryLease;
 use crate::proto::v1::UserPresence;
 use crate::watch::mailbox::Currency;
@@ -36,8 +38,10 @@ impl User {
     }
 
     /// How a presence relates to the latest one that is known.
-    pub(super) fn order(&self, presence: &UserPresence) -> Order {
+    pub(super) fn order(&self, presence: &UserPresence, now: SystemTime) -> Order {
         let known = self.latest.as_ref();
-        known.map_or(Order::Later, |known| compare(presence, &known.presence))
+        known.map_or(Order::Later, |known| {
+            compare(presence, &known.presence, now)
+        })
     }
 }

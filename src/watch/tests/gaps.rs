@@ -152,11 +152,16 @@ async fn garbage_makes_users_be_read_again_at_most_once_a_minute() {
     let watch = scene.watch(&ids, AT_ONCE);
     seconds(5).await;
     let before = scene.vendor.requests().read;
-    for _ in 0..120 {
+    for _ in 0..130 {
         scene.vendor.send_all("garbage");
         seconds(1).await;
     }
-    assert_eq!(scene.vendor.requests().read - before, 2);
+    assert_eq!(scene.vendor.requests().read - before, 3);
+    assert_eq!(watch.mode(), Some(Mode::Resyncing));
+    // The read after the last one of them.
+    seconds(60).await;
+    assert_eq!(scene.vendor.requests().read - before, 4);
+    assert_eq!(watch.mode(), Some(Mode::Live));
     // A notification without a date makes its user be read.
     scene.vendor.send_all(
         r#"{"topicName":"v2.users.u1.presence","eventBody":{"presenceDefinition":{"id":"x"}}}"#,
@@ -165,6 +170,6 @@ async fn garbage_makes_users_be_read_again_at_most_once_a_minute() {
         .vendor
         .send_all(r#"{"topicName":"v2.users.else.presence","eventBody":{}}"#);
     seconds(5).await;
-    assert_eq!(scene.vendor.requests().read - before, 3);
+    assert_eq!(scene.vendor.requests().read - before, 5);
     assert_eq!(watch.mode(), Some(Mode::Live));
 }

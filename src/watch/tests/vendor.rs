@@ -4,10 +4,11 @@
 mod requests;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::HeaderMap;
+use jiff::{SignedDuration, Timestamp};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, sleep};
@@ -44,10 +45,12 @@ pub(super) struct Sim {
     /// Topics that are rejected, and those that are missing in the answers.
     pub forbidden: BTreeSet<String>,
     pub left_out: BTreeSet<String>,
-    /// The status that all requests fail with; that of channels and of their topics.
+    /// The status that all requests fail with; that of channels, of their topics, and of
+    /// reads.
     pub failing: Option<u16>,
     pub no_channel: Option<u16>,
     pub no_topics: Option<u16>,
+    pub no_reads: Option<u16>,
     pub no_socket: bool,
     /// How much longer each way of a request takes, at random up to this.
     pub slowness: Duration,
@@ -55,6 +58,10 @@ pub(super) struct Sim {
     pub delay: Duration,
     /// How often each notification comes.
     pub copies: usize,
+    /// Users whose ids make a read fail, each with the status.
+    pub unreadable: BTreeMap<String, u16>,
+    /// What becomes of the text of each notification.
+    pub rewrite: Option<fn(&str) -> String>,
     /// The life of a channel.
     pub life: Option<Duration>,
     /// The times without any notifications, and when the present one began.
@@ -192,6 +199,7 @@ impl SimVendor {
 fn announce(mut sim: MutexGuard<'_, Sim>, user: &str, number: i64) {
     sim.users.insert(user.to_owned(), number);
     let text = event(user, number);
+    let text = sim.rewrite.map_or(text.clone(), |rewrite| rewrite(&text));
     let copies = sim.copies.max(1);
     let sockets = sim
         .channels
@@ -226,18 +234,20 @@ fn failure(status: u16) -> Failure {
     Error::UpstreamStatus(spec, Box::new(response)).into()
 }
 
-/// The date of a presence, in milliseconds: an even number has that of the next one.
-fn date(number: i64) -> i64 {
-    number / 2
+/// The date of the number 0: a notification of it is late, and not too old.
+static BEGIN: LazyLock<Timestamp> =
+    LazyLock::new(|| Timestamp::now() - SignedDuration::from_mins(10));
+
+/// The date of a presence: an even number has that of the next one.
+fn date(number: i64) -> Timestamp {
+    *BEGIN + SignedDuration::from_millis(number / 2)
 }
 
 /// The text about a presence.
 pub(super) fn event(user: &str, number: i64) -> String {
-    let (seconds, millis) = (date(number) / 1000, date(number) % 1000);
+    let date = date(number);
     format!(
-        r#"{{"topicName":"v2.users.{user}.presence","version":"2","eventBody":{{"source":"PURECLOUD","presenceDefinition":{{"id":"d{number}","systemPresence":"AVAILABLE"}},"primary":true,"message":"","modifiedDate":"2026-11-23T10:{:02}:{:02}.{millis:03}Z"}},"metadata":{{}}}}"#,
-        seconds / 60,
-        seconds % 60,
+        r#"{{"topicName":"v2.users.{user}.presence","version":"2","eventBody":{{"source":"PURECLOUD","presenceDefinition":{{"id":"d{number}","systemPresence":"AVAILABLE"}},"primary":true,"message":"","modifiedDate":"{date}"}},"metadata":{{}}}}"#
     )
 }
 
@@ -255,9 +265,8 @@ pub(super) fn presence(number: i64) -> UserPresence {
             self_uri: None,
         }),
         modified_date: Some(prost_types::Timestamp {
-            // 2026-11-23T10:00:00Z.
-            seconds: 1_795_428_000 + date(number) / 1000,
-            nanos: i32::try_from(date(number) % 1000 * 1_000_000).unwrap(),
+            seconds: date(number).as_second(),
+            nanos: date(number).subsec_nanosecond(),
         }),
         ..UserPresence::default()
     }

@@ -182,6 +182,10 @@ impl Vendor for SimVendor {
             let found: HashMap<Arc<str>, UserPresence> = {
                 let mut sim = vendor.0.lock();
                 sim.refuse_if_failing(|requests| &mut requests.read)?;
+                let unreadable = ids.iter().find_map(|id| sim.unreadable.get(id).copied());
+                if let Some(status) = sim.no_reads.or(unreadable) {
+                    return Err(failure(status));
+                }
                 let found = ids.into_iter().filter_map(|id| {
                     let key: Arc<str> = id.to_ascii_lowercase().into();
                     let number = *sim.users.get(&*key)?;
