@@ -15,6 +15,7 @@ use super::backoff::Backoff;
 use super::vendor::Channel;
 use crate::error::Failure;
 use crate::telemetry::ResyncReason;
+use subscription::Topics;
 
 /// The most topics of a channel, by the vendor's own streaming client.
 pub(super) const MAX_TOPICS: usize = 1000;
@@ -64,25 +65,46 @@ pub(super) struct Effect {
     pub unauthenticated: Option<Failure>,
 }
 
+/// A channel that the vendor has made.
+#[derive(Debug, Clone)]
+struct OwnChannel {
+    channel: Channel,
+    /// When another one takes its place.
+    replace_at: Instant,
+    /// How many connections to it in succession could not be made, or did not last.
+    failures: u32,
+}
+
 /// What is being built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Build {
     /// Nothing: there is a connection, or nobody needs one.
     Nothing,
-    /// A connection, from this moment.
-    Waiting(Instant),
+    /// A connection from this moment, to this channel or to a new one.
+    Waiting(Instant, Option<OwnChannel>),
     Creating,
-    Opening,
+    Opening(OwnChannel),
     /// The first subscription of this connection.
-    Subscribing(Generation),
+    Subscribing(Generation, OwnChannel),
+}
+
+/// The connection whose notifications come. What the vendor has confirmed belongs to it:
+/// of the next one, nothing is known before its own first answer.
+#[derive(Debug)]
+struct Live {
+    generation: Generation,
+    since: Instant,
+    channel: OwnChannel,
+    topics: Topics,
 }
 
 /// A subscription that the vendor has not answered yet. There is never a second one.
 #[derive(Debug)]
 struct Writing {
+    /// The connection that it is for.
+    generation: Generation,
     users: Vec<Arc<str>>,
-    /// Whether its connection has ended meanwhile.
-    is_obsolete: bool,
+    replaces: bool,
 }
 
 /// One channel of a token.
@@ -92,28 +114,18 @@ pub(super) struct ChannelSlot {
     poll_after: Duration,
     /// The users whose topics the channel must have.
     users: HashSet<Arc<str>>,
-    /// The topics that it has.
-    subscribed: HashSet<Arc<str>>,
-    /// The topics that an answer of the vendor left out, until another one has them.
-    unconfirmed: HashSet<Arc<str>>,
-    /// The topics that the vendor does not take, until the next connection: others must
-    /// not fail with them.
-    untaken: HashSet<Arc<str>>,
     build: Build,
-    channel: Option<Channel>,
-    /// The connection whose notifications come.
-    live: Option<(Generation, Instant)>,
-    /// When the channel, and its connection with it, is replaced.
-    replace_at: Option<Instant>,
+    live: Option<Live>,
     /// When the users are read again although there was no gap.
     refresh_at: Option<Instant>,
-    /// When the topics are written again; the topics that are being written.
+    /// When the topics are compared with the users; the topics that are being written.
     write_at: Option<Instant>,
     writing: Option<Writing>,
     /// Since when users wait for notifications.
     missing_since: Option<Instant>,
+    /// The delays of connections, and of subscriptions of one that lasts.
     backoff: Backoff,
-    attempts: u32,
+    write_backoff: Backoff,
     is_refused: bool,
     /// Why users are read when the next connection is live.
     resync: ResyncReason,
@@ -126,19 +138,14 @@ impl ChannelSlot {
         Self {
             poll_after,
             users: HashSet::new(),
-            subscribed: HashSet::new(),
-            unconfirmed: HashSet::new(),
-            untaken: HashSet::new(),
             build: Build::Nothing,
-            channel: None,
             live: None,
-            replace_at: None,
             refresh_at: None,
             write_at: None,
             writing: None,
             missing_since: None,
             backoff: Backoff::default(),
-            attempts: 0,
+            write_backoff: Backoff::default(),
             is_refused: false,
             resync: ResyncReason::default(),
             why: None,
@@ -153,8 +160,6 @@ impl ChannelSlot {
         self.users.insert(Arc::clone(user));
         if !self.covers(user) {
             self.missing_since.get_or_insert(now);
-        }
-        if !self.subscribed.contains(user) {
             self.write_soon(now + LINGER);
         }
         true
@@ -163,8 +168,9 @@ impl ChannelSlot {
     /// Removes a user whom nobody watches any more.
     pub(super) fn remove(&mut self, user: &str, now: Instant) {
         if self.users.remove(user) {
-            self.unconfirmed.remove(user);
-            self.untaken.remove(user);
+            if let Some(live) = &mut self.live {
+                live.topics.forget(user);
+            }
             self.write_soon(now + UNSUBSCRIBE_DELAY);
         }
     }
@@ -175,18 +181,20 @@ impl ChannelSlot {
 
     /// Whether notifications of the user come.
     pub(super) fn covers(&self, user: &str) -> bool {
-        self.live.is_some() && self.subscribed.contains(user)
+        let live = self.live.as_ref();
+        live.is_some_and(|live| live.topics.permitted.contains(user))
     }
 
     /// Whether the user is read from time to time in place of notifications.
     pub(super) fn polls(&self, user: &str, now: Instant) -> bool {
-        let is_given_up = self.unconfirmed.contains(user) || self.untaken.contains(user);
-        is_given_up || self.polls_missing(now) && self.has(user) && !self.covers(user)
+        let is_open = self.has(user) && !self.covers(user);
+        is_open && (self.has_given_up(user) || self.polls_missing(now))
     }
 
     /// Whether any user is.
     pub(super) fn polls_any(&self, now: Instant) -> bool {
-        let has_given_up = !self.unconfirmed.is_empty() || !self.untaken.is_empty();
+        let live = self.live.as_ref();
+        let has_given_up = live.is_some_and(|live| live.topics.has_given_up_any());
         has_given_up || self.polls_missing(now) && self.is_missing_any()
     }
 
@@ -197,9 +205,14 @@ impl ChannelSlot {
     }
 
     fn is_missing_any(&self) -> bool {
-        self.users.iter().any(|user| {
-            !self.covers(user) && !self.unconfirmed.contains(user) && !self.untaken.contains(user)
-        })
+        let mut users = self.users.iter();
+        users.any(|user| !self.covers(user) && !self.has_given_up(user))
+    }
+
+    /// Whether the user waits for no answer of the vendor.
+    fn has_given_up(&self, user: &str) -> bool {
+        let live = self.live.as_ref();
+        live.is_some_and(|live| live.topics.has_given_up(user))
     }
 
     pub(super) fn users(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -208,11 +221,8 @@ impl ChannelSlot {
 
     /// How many topics the channel has.
     pub(super) fn topics(&self) -> usize {
-        if self.live.is_some() {
-            self.subscribed.len()
-        } else {
-            0
-        }
+        let live = self.live.as_ref();
+        live.map_or(0, |live| live.topics.permitted.len())
     }
 
     /// What to do now.
@@ -224,37 +234,26 @@ impl ChannelSlot {
             // The connection stays for the users who may come next; nothing is built.
             return None;
         }
-        match self.build {
-            Build::Nothing if self.live.is_none() => Some(self.build()),
-            Build::Nothing if self.replace_at.is_some_and(|at| at <= now) => {
-                self.replace_at = None;
-                self.channel = None;
-                Some(self.build())
-            }
-            Build::Nothing => self.write(now),
-            Build::Subscribing(_) if self.writing.is_none() => self.subscribe_all(),
-            Build::Waiting(at) if at <= now => Some(self.build()),
-            _ => None,
-        }
+        self.build(now).or_else(|| self.write(now))
     }
 
-    /// When [`Self::act`] has something to do next, or users begin to be polled. What is
-    /// due already waits for something else, whose end wakes the task.
+    /// When [`Self::act`] has something to do next, or users begin to be polled, or are
+    /// to be read.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         if self.users.is_empty() {
             return None;
         }
-        let build = match self.build {
-            Build::Waiting(at) => Some(at),
+        let live = self.live.as_ref();
+        let build = match &self.build {
+            Build::Nothing => live.map(|live| live.channel.replace_at),
+            Build::Waiting(at, _) => Some(*at),
             _ => None,
         };
-        let write = self.write_at.filter(|_| {
-            self.build == Build::Nothing && self.live.is_some() && self.writing.is_none()
-        });
-        let replace = self.replace_at.filter(|_| self.build == Build::Nothing);
-        let refresh = self.refresh_at.filter(|_| self.live.is_some());
+        let write = self.write_at.filter(|_| self.writing.is_none());
+        let refresh = self.refresh_at.filter(|_| live.is_some());
         let poll = self.missing_since.map(|since| since + self.poll_after);
-        let times = [build, write, replace, refresh, poll].into_iter().flatten();
+        let times = [build, write, refresh, poll].into_iter().flatten();
+        // What is due already waits for something else, whose end wakes the task.
         times.filter(|&at| at > now).min()
     }
 
@@ -263,7 +262,13 @@ impl ChannelSlot {
     }
 
     pub(super) fn is_live(&self, generation: Generation) -> bool {
-        self.live.is_some_and(|(live, _)| live == generation)
+        let live = self.live.as_ref();
+        live.is_some_and(|live| live.generation == generation)
+    }
+
+    /// Whether this connection waits for its first subscription.
+    fn is_subscribing(&self, generation: Generation) -> bool {
+        matches!(self.build, Build::Subscribing(of, _) if of == generation)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) type BatchUser = (Arc<str>, u64, Cause);
 pub(super) enum Done {
     Created(usize, Result<Channel, Failure>),
     Opened(usize, Result<Box<dyn Notifications>, ConnectError>),
-    Subscribed(usize, bool, Result<Subscribed, Failure>),
+    Subscribed(usize, Result<Subscribed, Failure>),
     Ended(usize, Generation, String),
     Read(Vec<BatchUser>, Result<Presences, Failure>),
 }
@@ -94,9 +94,7 @@ pub(super) async fn run(
                 }));
             }
             Done::Opened(slot, Err(error)) => plan.not_opened(&mut inner, slot, error, now),
-            Done::Subscribed(slot, replaces, result) => {
-                plan.subscribed(&mut inner, slot, replaces, result, now);
-            }
+            Done::Subscribed(slot, result) => plan.subscribed(&mut inner, slot, result, now),
             Done::Ended(slot, generation, why) => {
                 stops.remove(&generation);
                 plan.ended(&mut inner, slot, generation, &why, now);
@@ -136,7 +134,7 @@ fn channel(
             let users = users.into_iter().map(spelled).collect();
             drop(inner);
             let subscribed = vendor.subscribe(channel, users, replaces);
-            Box::pin(async move { Done::Subscribed(slot, replaces, subscribed.await) })
+            Box::pin(async move { Done::Subscribed(slot, subscribed.await) })
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The watches of a token before a vendor who misbehaves, by virtual time.
 
 mod callers;
+mod channel;
 mod first;
 mod gaps;
 mod joining;

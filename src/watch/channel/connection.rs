@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Action, Build, ChannelSlot, Effect, Generation, is_final};
+use super::{Action, Build, ChannelSlot, Effect, Generation, OwnChannel, is_final};
 use crate::error::{Error, Failure};
 use crate::jitter::jittered;
 use crate::telemetry::ResyncReason;
@@ -29,15 +29,47 @@ const ASSUMED_LIFE: Duration = Duration::from_hours(23);
 /// Attempts on one channel before another one is made.
 const MAX_ATTEMPTS: u32 = 2;
 
+impl OwnChannel {
+    /// The channel after a connection to it could not be made, or did not last. `None`, if
+    /// another one is tried.
+    fn failed(mut self) -> Option<Self> {
+        self.failures += 1;
+        (self.failures < MAX_ATTEMPTS).then_some(self)
+    }
+}
+
 impl ChannelSlot {
-    /// Begins to build a connection.
-    pub(in crate::watch) fn build(&mut self) -> Action {
-        if let Some(channel) = &self.channel {
-            self.build = Build::Opening;
-            return Action::Open(channel.address.clone());
+    /// Begins to build a connection, if it is time.
+    pub(super) fn build(&mut self, now: Instant) -> Option<Action> {
+        if matches!(self.build, Build::Nothing) {
+            let wait = match &self.live {
+                None => Duration::ZERO,
+                // However short the lives of channels are, requests are few.
+                Some(live) if live.channel.replace_at <= now => self.delay_after(live.since, now),
+                Some(_) => return None,
+            };
+            self.build = Build::Waiting(now + wait, None);
         }
-        self.build = Build::Creating;
-        Action::Create
+        match &mut self.build {
+            Build::Waiting(at, channel) if *at <= now => {
+                if let Some(channel) = channel.take() {
+                    let address = channel.channel.address.clone();
+                    self.build = Build::Opening(channel);
+                    return Some(Action::Open(address));
+                }
+                self.build = Build::Creating;
+                Some(Action::Create)
+            }
+            _ => None,
+        }
+    }
+
+    /// How long to wait before the connection that follows one that began then.
+    fn delay_after(&mut self, since: Instant, now: Instant) -> Duration {
+        if since + STABLE <= now {
+            self.backoff = Backoff::default();
+        }
+        self.backoff.next(None)
     }
 
     /// Takes over a new channel.
@@ -49,14 +81,16 @@ impl ChannelSlot {
         match result {
             Ok(channel) => {
                 let life = channel.life.unwrap_or(ASSUMED_LIFE);
-                self.replace_at = Some(now + spread(life.mul_f64(0.9), life.mul_f64(0.8)));
-                self.channel = Some(channel);
-                self.attempts = 0;
+                let own = OwnChannel {
+                    channel,
+                    replace_at: now + spread(life.mul_f64(0.9), life.mul_f64(0.8)),
+                    failures: 0,
+                };
                 // At once: the next step opens it.
-                self.build = Build::Waiting(now);
+                self.build = Build::Waiting(now, Some(own));
                 Effect::default()
             }
-            Err(failure) => self.fail(failure, now),
+            Err(failure) => self.fail(failure, None, now),
         }
     }
 
@@ -66,27 +100,23 @@ impl ChannelSlot {
         result: Result<Generation, ConnectError>,
         now: Instant,
     ) -> Effect {
+        let Build::Opening(channel) = std::mem::replace(&mut self.build, Build::Nothing) else {
+            return Effect {
+                replaced: result.ok(),
+                ..Effect::default()
+            };
+        };
         match result {
-            // Nobody may have announced the end of the channel meanwhile.
-            Ok(generation) if self.channel.is_none() => {
-                self.build = Build::Waiting(now);
-                Effect {
-                    replaced: Some(generation),
-                    ..Effect::default()
-                }
-            }
             Ok(generation) => {
-                self.build = Build::Subscribing(generation);
-                self.forget_writing();
+                self.build = Build::Subscribing(generation, channel);
                 Effect::default()
             }
             Err(error) => {
-                self.attempts += 1;
-                if error.kind != ConnectErrorKind::Connection || self.attempts >= MAX_ATTEMPTS {
-                    self.channel = None;
-                }
+                let is_same = error.kind == ConnectErrorKind::Connection;
+                let channel = channel.failed().filter(|_| is_same);
                 let is_final = error.kind == ConnectErrorKind::NotAllowed;
-                let effect = self.fail(Error::NotificationsUnavailable(error.why).into(), now);
+                let failure = Error::NotificationsUnavailable(error.why).into();
+                let effect = self.fail(failure, channel, now);
                 if is_final {
                     self.refuse(now);
                 }
@@ -102,40 +132,25 @@ impl ChannelSlot {
         why: &str,
         now: Instant,
     ) -> Effect {
-        let failure = || Failure::from(Error::NotificationsUnavailable(why.to_owned()));
-        if self.build == Build::Subscribing(generation) {
-            return self.fail(failure(), now);
-        }
-        let Some((_, since)) = self.live.filter(|&(live, _)| live == generation) else {
-            return Effect::default();
-        };
-        self.live = None;
-        self.missing_since = Some(now);
-        let is_stable = since + STABLE <= now;
-        if is_stable {
-            self.backoff = Backoff::default();
-            self.attempts = 0;
-        }
-        // If another one is being built already, this one had to end: that is no fault, and
-        // means nothing for the channel.
-        if self.build == Build::Nothing {
-            self.why = Some(failure());
-            self.attempts += u32::from(!is_stable);
-            if self.attempts >= MAX_ATTEMPTS {
-                self.channel = None;
+        let failure = Error::NotificationsUnavailable(why.to_owned()).into();
+        match &self.build {
+            Build::Subscribing(of, channel) if *of == generation => {
+                let channel = channel.clone().failed();
+                self.fail(failure, channel, now)
             }
-            self.build = Build::Waiting(now + self.backoff.next(None));
-        }
-        Effect {
-            lost: self.users.iter().cloned().collect(),
-            ..Effect::default()
+            _ => self.lose(generation, failure, true, now),
         }
     }
 
     /// Takes over that the vendor will close a connection: another one is opened before.
     pub(in crate::watch) fn closing(&mut self, generation: Generation, now: Instant) {
-        if self.build == Build::Nothing && self.is_live(generation) {
-            self.build = Build::Waiting(now + spread(Duration::ZERO, CLOSING_SPREAD));
+        if let (Build::Nothing, Some(live)) = (&self.build, &self.live)
+            && live.generation == generation
+        {
+            let (channel, since) = (live.channel.clone(), live.since);
+            let wait = self.delay_after(since, now);
+            let wait = wait.max(spread(Duration::ZERO, CLOSING_SPREAD));
+            self.build = Build::Waiting(now + wait, Some(channel));
         }
     }
 
@@ -145,23 +160,70 @@ impl ChannelSlot {
         generation: Generation,
         now: Instant,
     ) -> Effect {
-        if !self.is_live(generation) {
+        let why = "the vendor has ended the subscriptions";
+        let failure = Error::NotificationsUnavailable(why.to_owned()).into();
+        let is_subscribing = self.is_subscribing(generation);
+        if !is_subscribing && !self.is_live(generation) {
             return Effect::default();
         }
-        // Otherwise, the first subscription shows whether the channel is gone.
-        if !matches!(self.build, Build::Subscribing(_)) {
-            self.channel = None;
-        }
-        let why = "the vendor has ended the subscriptions";
-        let mut effect = self.ended(generation, why, now);
-        effect.replaced = Some(generation);
         self.resync = ResyncReason::Unsubscribed;
-        effect
+        let effect = if is_subscribing {
+            self.fail(failure, None, now)
+        } else {
+            self.lose(generation, failure, false, now)
+        };
+        Effect {
+            replaced: Some(generation),
+            ..effect
+        }
     }
 
-    /// Takes over that no connection could be built.
-    pub(in crate::watch) fn fail(&mut self, failure: Failure, now: Instant) -> Effect {
-        self.forget_writing();
+    /// Takes over that a connection brings no notifications any more. The next one is to
+    /// the same channel, if that `has_channel` still.
+    pub(super) fn lose(
+        &mut self,
+        generation: Generation,
+        failure: Failure,
+        has_channel: bool,
+        now: Instant,
+    ) -> Effect {
+        let Some(live) = self.live.take_if(|live| live.generation == generation) else {
+            return Effect::default();
+        };
+        self.missing_since.get_or_insert(now);
+        match &mut self.build {
+            Build::Nothing => {
+                self.why = Some(failure);
+                let wait = self.delay_after(live.since, now);
+                let channel = if live.since + STABLE <= now {
+                    Some(OwnChannel {
+                        failures: 0,
+                        ..live.channel
+                    })
+                } else {
+                    live.channel.failed()
+                };
+                self.build = Build::Waiting(now + wait, channel.filter(|_| has_channel));
+            }
+            Build::Waiting(_, channel) if !has_channel => *channel = None,
+            // The next one is on its way, and shows itself whether its channel is usable. This
+            // one had to end: that is no fault.
+            _ => {}
+        }
+        Effect {
+            lost: self.users.iter().cloned().collect(),
+            ..Effect::default()
+        }
+    }
+
+    /// Takes over that no connection could be built. The next attempt is on this channel,
+    /// or on a new one.
+    pub(super) fn fail(
+        &mut self,
+        failure: Failure,
+        channel: Option<OwnChannel>,
+        now: Instant,
+    ) -> Effect {
         if failure.error.is_unauthenticated() {
             return Effect {
                 unauthenticated: Some(failure),
@@ -170,7 +232,7 @@ impl ChannelSlot {
         }
         let is_final = is_final(&failure);
         let wait = self.backoff.next(failure.error.retry_delay());
-        self.build = Build::Waiting(now + wait);
+        self.build = Build::Waiting(now + wait, channel);
         self.why = Some(failure);
         if is_final {
             self.refuse(now);
@@ -178,17 +240,9 @@ impl ChannelSlot {
         Effect::default()
     }
 
-    /// Ignores the answer to a subscription of another connection.
-    fn forget_writing(&mut self) {
-        if let Some(writing) = &mut self.writing {
-            writing.is_obsolete = true;
-        }
-    }
-
     /// Polls until the vendor may have changed its mind.
-    pub(in crate::watch) fn refuse(&mut self, now: Instant) {
-        self.channel = None;
+    fn refuse(&mut self, now: Instant) {
         self.is_refused = true;
-        self.build = Build::Waiting(now + jittered(REFUSED_DELAY));
+        self.build = Build::Waiting(now + jittered(REFUSED_DELAY), None);
     }
 }

@@ -1,4 +1,8 @@
 //! The topics of a channel: what is subscribed, and what the vendor answers.
+//!
+//! One subscription is on its way at a time, for one connection; an answer that comes
+//! after the end of that connection says nothing of another one. What is written next is
+//! the difference between the users and what the vendor has confirmed, at that time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,164 +10,237 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Action, Build, ChannelSlot, Effect, Writing, is_final};
+use super::{Action, Build, ChannelSlot, Effect, Generation, Live, Writing, is_final};
 use crate::error::Failure;
 use crate::jitter::jittered;
+use crate::watch::backoff::Backoff;
 use crate::watch::vendor::Subscribed;
 
 /// How often all users are read again although nothing indicates a gap: the vendor does
 /// not promise to deliver each notification.
 const REFRESH_INTERVAL: Duration = Duration::from_hours(1);
 
+/// What the vendor has answered about the topics of a connection's channel.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    /// The topics that it has. One that is being removed is none of them.
+    pub permitted: HashSet<Arc<str>>,
+    /// The topics that an answer left out, until another one has them.
+    unconfirmed: HashSet<Arc<str>>,
+    /// The topics that it does not take: others must not fail with them.
+    untaken: HashSet<Arc<str>>,
+    /// Whether it may have others, because a subscription failed: the next one replaces
+    /// all.
+    is_uncertain: bool,
+}
+
+impl Topics {
+    /// Forgets a user whom nobody watches any more. The topic stays for a while.
+    pub(super) fn forget(&mut self, user: &str) {
+        self.unconfirmed.remove(user);
+        self.untaken.remove(user);
+    }
+
+    pub(super) fn has_given_up(&self, user: &str) -> bool {
+        self.unconfirmed.contains(user) || self.untaken.contains(user)
+    }
+
+    pub(super) fn has_given_up_any(&self) -> bool {
+        !self.unconfirmed.is_empty() || !self.untaken.is_empty()
+    }
+}
+
 impl ChannelSlot {
     /// The users who are to be read again now although there was no gap.
     pub(in crate::watch) fn refresh(&mut self, now: Instant) -> Vec<Arc<str>> {
-        if self.live.is_none() || self.refresh_at.is_none_or(|at| now < at) {
+        let Some(live) = &self.live else {
+            return Vec::new();
+        };
+        if self.refresh_at.is_none_or(|at| now < at) {
             return Vec::new();
         }
         self.refresh_at = Some(now + jittered(REFRESH_INTERVAL));
-        let covered = self.users.intersection(&self.subscribed);
+        let covered = self.users.intersection(&live.topics.permitted);
         covered.cloned().collect()
     }
 
-    pub(in crate::watch) fn subscribe_all(&mut self) -> Option<Action> {
-        let users: Vec<_> = self.users.iter().cloned().collect();
+    /// Writes all topics of a new connection, or what differs in those of a live one.
+    pub(super) fn write(&mut self, now: Instant) -> Option<Action> {
+        if self.writing.is_some() {
+            return None;
+        }
+        if let Build::Subscribing(generation, channel) = &self.build {
+            let (generation, channel) = (*generation, channel.channel.id.clone());
+            let all = self.users.iter().cloned().collect();
+            return Some(self.subscribe(generation, channel, all, true));
+        }
+        let live = self.live.as_mut()?;
+        if self.write_at.is_none_or(|at| now < at) {
+            return None;
+        }
         self.write_at = None;
-        self.subscribe(users, true)
+        let (generation, channel) = (live.generation, live.channel.channel.id.clone());
+        let topics = &mut live.topics;
+        let is_wanted = |user: &Arc<str>| self.users.contains(user);
+        let replaces = topics.is_uncertain || !topics.permitted.iter().all(is_wanted);
+        if replaces {
+            topics.permitted.retain(is_wanted);
+        }
+        let is_written = |user: &&Arc<str>| {
+            !topics.untaken.contains(*user) && (replaces || !topics.permitted.contains(*user))
+        };
+        let users: Vec<_> = self.users.iter().filter(is_written).cloned().collect();
+        if users.is_empty() && !replaces {
+            return None;
+        }
+        Some(self.subscribe(generation, channel, users, replaces))
     }
 
-    pub(in crate::watch) fn subscribe(
+    fn subscribe(
         &mut self,
+        generation: Generation,
+        channel: String,
         users: Vec<Arc<str>>,
         replaces: bool,
-    ) -> Option<Action> {
-        let channel = self.channel.as_ref()?.id.clone();
+    ) -> Action {
         self.writing = Some(Writing {
+            generation,
             users: users.clone(),
-            is_obsolete: false,
+            replaces,
         });
-        Some(Action::Subscribe {
+        Action::Subscribe {
             channel,
             users,
             replaces,
-        })
+        }
     }
 
-    /// Writes what has changed in the topics of a channel that is live.
-    pub(in crate::watch) fn write(&mut self, now: Instant) -> Option<Action> {
-        if self.writing.is_some() || self.write_at.is_none_or(|at| now < at) {
-            return None;
-        }
-        self.write_at = None;
-        let is_new =
-            |user: &&Arc<str>| !self.subscribed.contains(*user) && !self.untaken.contains(*user);
-        let new: Vec<_> = self.users.iter().filter(is_new).cloned().collect();
-        let has_old = self
-            .subscribed
-            .iter()
-            .any(|user| !self.users.contains(user));
-        if has_old {
-            return self.subscribe_all();
-        }
-        if new.is_empty() {
-            return None;
-        }
-        self.subscribe(new, false)
-    }
-
-    pub(in crate::watch) fn write_soon(&mut self, at: Instant) {
+    pub(super) fn write_soon(&mut self, at: Instant) {
         self.write_at = Some(self.write_at.map_or(at, |known| known.min(at)));
     }
 
-    /// Takes over the answer to a subscription.
+    /// Takes over the answer to the subscription that was on its way.
     pub(in crate::watch) fn subscribed(
         &mut self,
-        replaces: bool,
         result: Result<Subscribed, Failure>,
         now: Instant,
     ) -> Effect {
-        let Some(Writing {
-            users: written,
-            is_obsolete: false,
-        }) = self.writing.take()
-        else {
+        let Some(writing) = self.writing.take() else {
             return Effect::default();
         };
-        let subscribed = match result {
-            Ok(subscribed) => subscribed,
-            Err(failure) => return self.subscription_failed(failure, written, now),
+        match result {
+            Ok(subscribed) => {
+                let first = self.go_live(writing.generation, now);
+                let answered = self.confirm(writing, &subscribed);
+                Effect {
+                    replaced: first.replaced,
+                    reason: first.reason,
+                    ..answered
+                }
+            }
+            Err(failure) if failure.error.is_unauthenticated() => Effect {
+                unauthenticated: Some(failure),
+                ..Effect::default()
+            },
+            Err(failure) => self.subscription_failed(writing, failure, now),
+        }
+    }
+
+    /// Puts a connection that is now subscribed in place of the one before.
+    fn go_live(&mut self, generation: Generation, now: Instant) -> Effect {
+        if !self.is_subscribing(generation) {
+            return Effect::default();
+        }
+        let build = std::mem::replace(&mut self.build, Build::Nothing);
+        let Build::Subscribing(_, channel) = build else {
+            return Effect::default();
         };
+        self.refresh_at = Some(now + jittered(REFRESH_INTERVAL));
+        self.is_refused = false;
+        let before = self.live.replace(Live {
+            generation,
+            since: now,
+            channel,
+            topics: Topics::default(),
+        });
+        Effect {
+            replaced: before.map(|live| live.generation),
+            reason: std::mem::take(&mut self.resync),
+            ..Effect::default()
+        }
+    }
+
+    fn confirm(&mut self, writing: Writing, subscribed: &Subscribed) -> Effect {
         let mut effect = Effect::default();
-        // The topics of a new connection are all new.
-        let is_first = self.build != Build::Nothing;
-        let before = if replaces {
-            std::mem::take(&mut self.subscribed)
+        let live = self.live.as_mut();
+        let Some(live) = live.filter(|live| live.generation == writing.generation) else {
+            return effect;
+        };
+        let topics = &mut live.topics;
+        let before = if writing.replaces {
+            topics.is_uncertain = false;
+            std::mem::take(&mut topics.permitted)
         } else {
             HashSet::new()
         };
-        for user in written {
-            self.unconfirmed.remove(&user);
-            self.untaken.remove(&user);
+        for user in writing.users {
+            topics.unconfirmed.remove(&user);
             if subscribed.permitted.contains(&user) {
-                self.subscribed.insert(Arc::clone(&user));
-                if is_first || !before.contains(&user) {
+                topics.permitted.insert(Arc::clone(&user));
+                if self.users.contains(&user) && !before.contains(&user) {
                     effect.covered.push(user);
                 }
             } else if let Some(failure) = subscribed.rejected.get(&user) {
                 self.users.remove(&user);
                 effect.rejected.push((user, failure.clone()));
             } else if self.users.contains(&user) {
-                self.unconfirmed.insert(Arc::clone(&user));
+                topics.unconfirmed.insert(user);
             }
         }
-        if let Build::Subscribing(generation) = self.build {
-            self.build = Build::Nothing;
-            let before = self.live.replace((generation, now));
-            effect.replaced = before.map(|(generation, _)| generation);
-            effect.reason = std::mem::take(&mut self.resync);
-            self.refresh_at = Some(now + jittered(REFRESH_INTERVAL));
-            self.is_refused = false;
-            self.why = None;
-        }
+        self.why = None;
+        self.write_backoff = Backoff::default();
         effect
     }
 
-    pub(in crate::watch) fn subscription_failed(
-        &mut self,
-        failure: Failure,
-        written: Vec<Arc<str>>,
-        now: Instant,
-    ) -> Effect {
+    fn subscription_failed(&mut self, writing: Writing, failure: Failure, now: Instant) -> Effect {
+        let generation = writing.generation;
         let status = failure.error.response().map(|response| response.status);
-        if let Some(404 | 410) = status {
-            // The channel is gone.
-            self.channel = None;
-        }
-        if let Build::Subscribing(generation) = self.build {
-            let mut effect = self.fail(failure, now);
-            effect.replaced = Some(generation);
-            return effect;
-        }
-        if failure.error.is_unauthenticated() {
+        let is_gone = matches!(status, Some(404 | 410));
+        if let Build::Subscribing(of, channel) = &self.build
+            && *of == generation
+        {
+            let channel = (!is_gone).then(|| channel.clone());
+            let effect = self.fail(failure, channel, now);
             return Effect {
-                unauthenticated: Some(failure),
-                ..Effect::default()
+                replaced: Some(generation),
+                ..effect
             };
         }
-        let is_final = is_final(&failure);
-        let wait = self.backoff.next(failure.error.retry_delay());
-        self.why = Some(failure);
-        if is_final {
-            let new = written
-                .into_iter()
-                .filter(|it| !self.subscribed.contains(it));
-            self.untaken.extend(new);
+        let live = self.live.as_mut();
+        let Some(live) = live.filter(|live| live.generation == generation) else {
             return Effect::default();
+        };
+        if is_gone {
+            let effect = self.lose(generation, failure, false, now);
+            return Effect {
+                replaced: Some(generation),
+                ..effect
+            };
         }
-        if self.channel.is_none() {
-            self.build = Build::Waiting(now + wait);
+        let topics = &mut live.topics;
+        if is_final(&failure) {
+            // It has what it had before.
+            topics.is_uncertain |= writing.replaces;
+            let users = writing.users.into_iter();
+            let users = users.filter(|it| self.users.contains(it));
+            let new: Vec<_> = users.filter(|it| !topics.permitted.contains(it)).collect();
+            topics.untaken.extend(new);
+        } else {
+            topics.is_uncertain = true;
+            let wait = self.write_backoff.next(failure.error.retry_delay());
+            self.write_soon(now + wait);
         }
-        self.write_soon(now + wait);
+        self.why = Some(failure);
         Effect::default()
     }
 }

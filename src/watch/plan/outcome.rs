@@ -61,11 +61,10 @@ impl Plan {
         &mut self,
         inner: &mut Inner,
         slot: usize,
-        replaces: bool,
         result: Result<Subscribed, Failure>,
         now: Instant,
     ) {
-        let effect = self.slots[slot].subscribed(replaces, result, now);
+        let effect = self.slots[slot].subscribed(result, now);
         self.apply(inner, effect, now);
     }
 

@@ -227,7 +227,7 @@ fn announce(mut sim: MutexGuard<'_, Sim>, user: &str, number: i64) {
 }
 
 /// The failure of a request with this status.
-fn failure(status: u16) -> Failure {
+pub(super) fn failure(status: u16) -> Failure {
     let body = br#"{"message":"no","code":"no","status":0}"#;
     let response = ErrorResponse::parse(status, &HeaderMap::new(), body);
     let spec = GetUsersPresencesPurecloudBulkRequest::SPEC;
