@@ -12,6 +12,7 @@ mod message;
 mod outcome;
 mod reason;
 pub mod response;
+mod retry_delay;
 mod status_builder;
 mod text;
 
@@ -227,26 +228,6 @@ impl From<Vec<Violation>> for Error {
 }
 
 impl Error {
-    /// The delay after which a retry may succeed, if it is known. Nobody knows when a
-    /// place of a watch is free: it may last for hours.
-    #[must_use]
-    pub fn retry_delay(&self) -> Option<Duration> {
-        match self {
-            Self::Overloaded
-            | Self::TooManyStreams
-            | Self::MemoryExhausted
-            | Self::MessageEvicted
-            | Self::TokenConcurrency
-            | Self::Draining => Some(OVERLOAD_DELAY),
-            Self::RateLimited { delay, .. } => Some(*delay),
-            Self::UpstreamStatus(_, response) if response.status == 429 => {
-                Some(response.retry_after.unwrap_or(THROTTLED_DELAY))
-            }
-            Self::UpstreamStatus(_, response) if response.status == 503 => response.retry_after,
-            _ => None,
-        }
-    }
-
     /// The upstream's error response, if that is the cause.
     #[must_use]
     pub fn response(&self) -> Option<&ErrorResponse> {
@@ -295,10 +276,3 @@ impl Error {
         matches!(self, Self::UpstreamStatus(_, response) if response.status == 401)
     }
 }
-
-/// The retry delay when the gateway is at a limit: long enough to try another
-/// replica, short compared to any deadline.
-const OVERLOAD_DELAY: Duration = Duration::from_millis(200);
-
-/// The retry delay after a 429 that names none.
-const THROTTLED_DELAY: Duration = Duration::from_secs(1);
