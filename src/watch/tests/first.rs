@@ -72,11 +72,7 @@ async fn a_watch_of_which_no_user_is_left_ends_with_the_reason() {
 
 #[tokio::test]
 async fn the_end_of_a_connection_that_is_announced_is_no_fault() {
-    pause();
-    let scene = Scene::new(Settings::default());
-    let ids = scene.create_users(10);
-    let watch = scene.watch(&ids, AT_ONCE);
-    seconds(90).await;
+    let (scene, watch) = Scene::live(10).await;
     scene.vendor.announce_closing();
     let before = watch.received.lock().modes.len();
     for _ in 0..800 {

@@ -11,11 +11,7 @@ use crate::watch::Settings;
 
 #[tokio::test]
 async fn after_each_gap_all_users_are_read_once() {
-    pause();
-    let scene = Scene::new(Settings::default());
-    let ids = scene.create_users(100);
-    let watch = scene.watch(&ids, AT_ONCE);
-    seconds(100).await;
+    let (scene, watch) = Scene::live(100).await;
     let before = scene.vendor.requests();
     scene.vendor.cut("lost");
     scene.vendor.change("u1");
@@ -46,11 +42,7 @@ async fn after_each_gap_all_users_are_read_once() {
 
 #[tokio::test]
 async fn before_the_vendor_closes_a_socket_another_one_is_open() {
-    pause();
-    let scene = Scene::new(Settings::default());
-    let ids = scene.create_users(100);
-    let watch = scene.watch(&ids, AT_ONCE);
-    seconds(100).await;
+    let (scene, watch) = Scene::live(100).await;
     let before = scene.vendor.requests();
     scene.vendor.announce_closing();
     // No change waits for the other one.
@@ -73,7 +65,7 @@ async fn a_connection_that_replaces_a_short_one_gets_further_topics() {
     let scene = Scene::new(Settings::default());
     let ids = scene.create_users(20);
     let first = scene.watch(&ids[..10], AT_ONCE);
-    seconds(100).await;
+    seconds(5).await;
     scene.vendor.cut("lost");
     seconds(5).await;
     // The second connection of the channel that does not last: the third one replaces it.
@@ -106,6 +98,51 @@ async fn topics_that_are_written_during_a_gap_do_not_replace_the_read_after_it()
         (watch.mode(), other.mode()),
         (Some(Mode::Live), Some(Mode::Live))
     );
+}
+
+#[tokio::test]
+async fn a_read_that_began_before_a_gap_does_not_count() {
+    let (scene, watch) = Scene::live(10).await;
+    scene.vendor.0.lock().read_delay = Duration::from_secs(8);
+    scene.vendor.cut("lost");
+    seconds(2).await;
+    // The read after the first gap is under way.
+    scene.vendor.cut("lost");
+    scene.vendor.change("u1");
+    assert_eq!(watch.mode(), Some(Mode::Resyncing));
+    seconds(30).await;
+    assert!(scene.is_current(&watch, "u1"));
+}
+
+#[tokio::test]
+async fn a_read_does_not_replace_a_notification_that_came_meanwhile_with_its_date() {
+    let (scene, watch) = Scene::live(10).await;
+    {
+        let mut sim = scene.vendor.0.lock();
+        (sim.delay, sim.read_delay) = (Duration::from_hours(1), Duration::from_secs(5));
+    }
+    // Its notification comes late, but a read has it.
+    scene.vendor.change("u1");
+    scene.vendor.0.lock().delay = Duration::ZERO;
+    scene
+        .vendor
+        .send_all(r#"{"topicName":"v2.users.u1.presence","eventBody":null}"#);
+    seconds(1).await;
+    scene.vendor.change_again("u1");
+    seconds(1).await;
+    assert!(scene.is_current(&watch, "u1"));
+    seconds(20).await;
+    assert!(scene.is_current(&watch, "u1"));
+    assert_eq!(watch.received.lock().wrong, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_watch_is_not_live_while_there_is_no_connection() {
+    let (scene, watch) = Scene::live(10).await;
+    scene.vendor.0.lock().no_socket = true;
+    scene.vendor.cut("lost");
+    seconds(1).await;
+    assert_eq!(watch.mode(), Some(Mode::Resyncing));
 }
 
 #[tokio::test]

@@ -96,7 +96,10 @@ async fn play(scene: &Scene, script: Vec<(u64, Op)>, budget: &mut Budget) -> Vec
         budget.count(&op);
         match op {
             Op::Change(number) => vendor.change(&user(number)),
-            Op::ChangeTwice(number) => vendor.change_twice(&user(number)),
+            Op::ChangeTwice(number) => {
+                vendor.change(&user(number));
+                vendor.change_again(&user(number));
+            }
             Op::ChangeMany(number) => {
                 (number..number + 40).for_each(|number| vendor.change(&user(number)));
             }

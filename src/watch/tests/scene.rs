@@ -9,7 +9,7 @@ use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{pause, sleep};
 use tonic::Code;
 
 use super::vendor::{SimVendor, number};
@@ -169,6 +169,16 @@ impl Scene {
             pause,
             caller,
         }
+    }
+
+    /// A watch of so many users that has lasted long enough for its connection to be stable.
+    pub(super) async fn live(count: usize) -> (Self, SimWatch) {
+        pause();
+        let scene = Self::new(Settings::default());
+        let ids = scene.create_users(count);
+        let watch = scene.watch(&ids, AT_ONCE);
+        seconds(90).await;
+        (scene, watch)
     }
 
     /// Creates so many users.

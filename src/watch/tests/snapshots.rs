@@ -65,6 +65,9 @@ async fn watches_of_a_token_share_a_channel_and_what_is_known() {
     drop(first);
     scene.vendor.change("u1");
     scene.vendor.change("nobody");
+    // Others may want them soon.
+    seconds(25).await;
+    assert_eq!(scene.vendor.requests().subscribed, 2);
     seconds(60).await;
     assert!(scene.is_current(&second, "u1"));
     assert!(scene.is_current(&third, "nobody"));

@@ -45,15 +45,18 @@ pub(super) struct Sim {
     /// Topics that are rejected, and those that are missing in the answers.
     pub forbidden: BTreeSet<String>,
     pub left_out: BTreeSet<String>,
-    /// The status that all requests fail with; that of channels, of their topics, and of
-    /// reads.
+    /// The status that all requests fail with; that of channels, and of reads.
     pub failing: Option<u16>,
     pub no_channel: Option<u16>,
-    pub no_topics: Option<u16>,
     pub no_reads: Option<u16>,
+    /// A user with whose topic no write succeeds, and the status.
+    pub no_topic: Option<(String, u16)>,
     pub no_socket: bool,
     /// How much longer each way of a request takes, at random up to this.
     pub slowness: Duration,
+    /// How much longer the answer to a read takes, and the users who are being read.
+    pub read_delay: Duration,
+    reading: HashSet<String>,
     /// How long each notification takes, at random up to this.
     pub delay: Duration,
     /// How often each notification comes.
@@ -139,11 +142,10 @@ impl SimVendor {
         announce(sim, user, number);
     }
 
-    /// Gives a user two new presences with the same date.
-    pub(super) fn change_twice(&self, user: &str) {
-        self.change(user);
+    /// Gives a user another presence with the same date.
+    pub(super) fn change_again(&self, user: &str) {
         let sim = self.0.lock();
-        let number = sim.clock + 1;
+        let number = sim.users[user] + 1;
         announce(sim, user, number);
     }
 

@@ -35,6 +35,15 @@ impl Sim {
         }
     }
 
+    fn refuse_read(&mut self, ids: &[String]) -> Result<(), Failure> {
+        self.refuse_if_failing(|requests| &mut requests.read)?;
+        let unreadable = ids.iter().find_map(|id| self.unreadable.get(id).copied());
+        match self.no_reads.or(unreadable) {
+            Some(status) => Err(failure(status)),
+            None => Ok(()),
+        }
+    }
+
     fn subscribe(
         &mut self,
         channel: &str,
@@ -43,7 +52,9 @@ impl Sim {
     ) -> Result<Subscribed, Failure> {
         let subscriptions: Kind = |requests| &mut requests.subscribed;
         self.refuse_if_failing(subscriptions)?;
-        if let Some(status) = self.no_topics {
+        if let Some((user, status)) = self.no_topic.clone()
+            && users.iter().any(|(key, _)| **key == *user)
+        {
             return Err(self.refuse(subscriptions, failure(status)));
         }
         let Some(channel) = self.channels.get_mut(&channel.parse().unwrap()) else {
@@ -177,23 +188,32 @@ impl Vendor for SimVendor {
         let vendor = self.clone();
         Box::pin(async move {
             assert!(ids.len() <= 50, "a batch of {}", ids.len());
-            vendor.0.lock().requests.read += 1;
+            {
+                let mut sim = vendor.0.lock();
+                sim.requests.read += 1;
+                let is_new = ids.iter().all(|id| sim.reading.insert(id.clone()));
+                assert!(is_new, "a user in two reads at once: {ids:?}");
+            }
             vendor.travel().await;
+            let read_delay = vendor.0.lock().read_delay;
             let found: HashMap<Arc<str>, UserPresence> = {
                 let mut sim = vendor.0.lock();
-                sim.refuse_if_failing(|requests| &mut requests.read)?;
-                let unreadable = ids.iter().find_map(|id| sim.unreadable.get(id).copied());
-                if let Some(status) = sim.no_reads.or(unreadable) {
-                    return Err(failure(status));
+                let refused = sim.refuse_read(&ids);
+                if refused.is_err() {
+                    sim.reading.retain(|id| !ids.contains(id));
                 }
-                let found = ids.into_iter().filter_map(|id| {
+                refused?;
+                let found = ids.iter().filter_map(|id| {
                     let key: Arc<str> = id.to_ascii_lowercase().into();
                     let number = *sim.users.get(&*key)?;
                     Some((key, presence(number)))
                 });
                 found.collect()
             };
+            sleep(read_delay).await;
             vendor.travel().await;
+            let mut sim = vendor.0.lock();
+            sim.reading.retain(|id| !ids.contains(id));
             Ok(found)
         })
     }
