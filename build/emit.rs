@@ -49,6 +49,7 @@ pub fn operations(operations: &[Operation]) -> String {
         model: &models::{model},
         permissions: {permissions},
         is_repeatable: {is_repeatable},
+        is_read: {is_read},
     }};
 }}
 ",
@@ -66,6 +67,7 @@ pub fn operations(operations: &[Operation]) -> String {
                 .as_ref()
                 .is_some_and(FieldDescriptor::is_list),
             is_repeatable = operation.is_repeatable,
+            is_read = operation.method == "GET",
             permissions = permissions(operation.permissions.as_ref()),
         );
     }

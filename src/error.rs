@@ -267,7 +267,7 @@ impl Error {
     /// Whether the write was applied although the call failed.
     #[must_use]
     pub fn is_applied(&self) -> bool {
-        matches!(self, Self::Unreadable { spec, .. } if !spec.is_read())
+        matches!(self, Self::Unreadable { spec, .. } if !spec.is_read)
     }
 
     /// Whether the upstream rejects the token, so that the whole call fails.

@@ -77,6 +77,17 @@ impl MemoryLease {
         self.0.lock().take(wire.saturating_mul(EXPANSION_FACTOR))
     }
 
+    /// Reserves memory for `wire` bytes on the wire, if `room` more are free.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::reserve`].
+    pub fn reserve_leaving(&self, wire: usize, room: usize) -> Result<(), Exceeded> {
+        self.reserve(wire.saturating_add(room))?;
+        self.release(room);
+        Ok(())
+    }
+
     /// Releases the memory for `wire` bytes on the wire that were reserved, and are
     /// not kept.
     pub fn release(&self, wire: usize) {

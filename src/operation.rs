@@ -68,14 +68,8 @@ pub struct Spec {
     pub permissions: Option<Permissions>,
     /// Whether a request with an unknown outcome may be repeated.
     pub is_repeatable: bool,
-}
-
-impl Spec {
-    /// Whether the operation changes nothing at the vendor.
-    #[must_use]
-    pub fn is_read(&self) -> bool {
-        self.method == Method::GET
-    }
+    /// Whether the operation changes nothing at the vendor that callers know of.
+    pub is_read: bool,
 }
 
 /// The two names of a field.

@@ -149,10 +149,24 @@ impl Upstream {
         let Some(coalescer) = &self.coalescer else {
             return self.sender.send(request, context).await;
         };
-        if request.spec.is_read() {
+        if request.spec.is_read {
             return coalescer.send(&self.sender, request, context).await;
         }
         let _invalidation = coalescer.invalidate_on_drop(context.caller.key());
+        self.sender.send(request, context).await
+    }
+
+    /// Sends a request whose response no other one has: it is of a later moment than the
+    /// call.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub(crate) async fn send_unshared(
+        &self,
+        request: &RestRequest,
+        context: &RequestContext,
+    ) -> Result<UpstreamResponse, Failure> {
         self.sender.send(request, context).await
     }
 

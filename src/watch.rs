@@ -39,6 +39,10 @@ use rest::RestVendor;
 pub(crate) use serve::begin;
 use vendor::Vendor;
 
+/// How long one request of a watch may take from its permit on: longer than the 16 s that
+/// the vendor's SDKs wait.
+const OWN_REQUEST_LIMIT: Duration = Duration::from_secs(20);
+
 /// How watches learn of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchMode {
@@ -59,7 +63,8 @@ pub struct WatchLimits {
     pub poll_interval: Duration,
     /// After how much silence a watch repeats its state.
     pub heartbeat: Duration,
-    /// How long one read may take from its permit on.
+    /// How long one request may take from its permit on, if that is less than
+    /// [`OWN_REQUEST_LIMIT`].
     pub max_read: Duration,
     /// How long users wait for notifications before they are polled.
     pub poll_after: Duration,
@@ -171,12 +176,13 @@ impl Watches {
             request: RequestContext {
                 caller: caller.clone(),
                 deadline: Deadline::of_own_requests(
-                    self.0.settings.limits.max_read,
+                    self.0.settings.limits.max_read.min(OWN_REQUEST_LIMIT),
                     deadline.drain().clone(),
                 ),
                 access_log: AccessLog::new(None).with_telemetry(telemetry),
                 memory: memory.sub_lease(),
-                is_client_retry: false,
+                // The hub repeats them itself: the callers get the reason meanwhile.
+                is_client_retry: true,
                 reservations: Reservations::default(),
             },
             stream: StreamHandle::detached(),

@@ -14,7 +14,7 @@ use futures_util::stream::{self, StreamExt};
 use super::{Bulk, BulkContext};
 use crate::context::CallContext;
 use crate::error::Failure;
-use crate::operation::{Operation, RequestTemplate};
+use crate::operation::{self, Operation, RequestTemplate};
 use crate::proto::EncodedMessage;
 use crate::proto::v1::{
     GetUsersPresenceBulkRequest, GetUsersPresencesPurecloudBulkRequest, UcUserPresence,
@@ -123,7 +123,8 @@ async fn read_bulk<O: BulkRead>(
 }
 
 /// Reads the users of one batch; returns the presences that the vendor has, each with
-/// the id of the request.
+/// the id of the request. It shares no response with other reads, which may have begun
+/// earlier.
 ///
 /// # Errors
 ///
@@ -134,7 +135,9 @@ pub(crate) async fn read_batch<O: BulkRead>(
     request: O,
 ) -> Result<Vec<(String, UcUserPresence)>, Failure> {
     let ids = request.ids().to_vec();
-    let response = context.forward(upstream, &request).await;
+    let request = operation::encode(&request)?;
+    let response = upstream.send_unshared(&request, &context.request).await;
+    let response = response.and_then(|response| context.decode(request.spec, response));
     let batch = BatchResult::new(ids, response.map(presences));
     let (presences, unmatched) = batch.into_presences()?;
     context

@@ -68,7 +68,7 @@ pub(super) fn unreadable(spec: &Spec, http_status: Option<u16>, what: &Unreadabl
             let status = status.unwrap_or_default();
             let page = "it is an HTML page, most likely of a proxy or a login page that answered \
                         in place of the presence API; check the gateway's upstream and proxy";
-            if spec.is_read() {
+            if spec.is_read {
                 format!("the response ({status}) cannot be read: {page}")
             } else {
                 format!(
@@ -78,7 +78,7 @@ pub(super) fn unreadable(spec: &Spec, http_status: Option<u16>, what: &Unreadabl
             }
         }
         UnreadableBody::Other(what) => {
-            let applied = if spec.is_read() {
+            let applied = if spec.is_read {
                 ""
             } else {
                 "the change was applied, but "

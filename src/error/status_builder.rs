@@ -123,7 +123,7 @@ impl StatusBuilder {
                 if let Some(http_status) = http_status {
                     status.add("http_status", http_status.to_string());
                 }
-                if !spec.is_read() {
+                if !spec.is_read {
                     status.add(OUTCOME, "applied");
                 }
                 (Code::Internal, Reason::UnreadableAnswer)

@@ -221,6 +221,7 @@ mod tests {
             model: &crate::json::models::PRESENCE_SETTINGS,
             permissions: None,
             is_repeatable: true,
+            is_read: true,
         };
     }
 

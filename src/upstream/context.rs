@@ -22,8 +22,8 @@ pub struct RequestContext {
     pub access_log: AccessLog,
     /// The memory that the call's responses take.
     pub memory: MemoryLease,
-    /// Whether the client has retried the call, so that the gateway must not retry
-    /// its requests.
+    /// Whether the client has retried the call, or a watch repeats its requests, so that
+    /// they must not be retried besides.
     pub is_client_retry: bool,
     /// The call's reservations in the rate limiter.
     pub reservations: Reservations,

@@ -106,7 +106,7 @@ fn unreadable(spec: &'static Spec, status: StatusCode, what: String) -> Error {
 
 /// The result of a success for whose body there is no memory.
 fn memory_exhausted(spec: &'static Spec, status: StatusCode) -> Result<Bytes, Error> {
-    if spec.is_read() {
+    if spec.is_read {
         return Err(Error::MemoryExhausted);
     }
     // A write that was applied cannot be rejected any more.
@@ -137,7 +137,7 @@ fn error_status(
 ) -> Error {
     let response = Box::new(ErrorResponse::parse(status.as_u16(), headers, body));
     match status.as_u16() {
-        502 | 504 if !spec.is_read() => {
+        502 | 504 if !spec.is_read => {
             Error::OutcomeUnknown(UnknownOutcome::UpstreamStatus(response))
         }
         _ => Error::UpstreamStatus(spec, response),
@@ -147,7 +147,7 @@ fn error_status(
 /// Returns the error of a request whose response did not arrive in time.
 pub(super) fn deadline_exceeded(spec: &Spec, deadline: &Deadline, attempt: u32) -> Error {
     let passed = deadline.passed(Waiting::Response(attempt));
-    if spec.is_read() {
+    if spec.is_read {
         Error::DeadlineExceeded(passed)
     } else {
         Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded(passed))
@@ -172,7 +172,7 @@ pub(super) fn transport_error(spec: &'static Spec, error: reqwest::Error) -> Err
     }
     // The limits are hyper's; it applies them to 1xx heads as well.
     let what = "its head has more than 100 lines, or more than 400 KB".to_owned();
-    if spec.is_read() {
+    if spec.is_read {
         Error::Unreadable {
             spec,
             http_status: None,
@@ -184,7 +184,7 @@ pub(super) fn transport_error(spec: &'static Spec, error: reqwest::Error) -> Err
 }
 
 fn connection_lost(spec: &Spec, why: String) -> Error {
-    if spec.is_read() {
+    if spec.is_read {
         Error::ConnectionLost(why)
     } else {
         Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(why))

@@ -14,6 +14,7 @@ use super::mailbox::Currency;
 use super::polls;
 use super::reads::Reads;
 use super::shared::{Inner, Notice};
+use super::state::State;
 use super::task::BatchUser;
 use super::{Settings, WatchMode};
 use crate::error::{Error, Failure};
@@ -115,7 +116,7 @@ impl Plan {
             steps.push(batch);
         }
         steps.extend(self.stops.drain(..).map(Step::Stop));
-        inner.state.why = self.why();
+        inner.state.why = self.why(&inner.state);
         inner.state.offer_states();
         self.count(inner);
         steps
@@ -253,11 +254,14 @@ impl Plan {
     }
 
     /// Why watches are not live, or reads late.
-    fn why(&self) -> Option<Failure> {
+    fn why(&self, state: &State) -> Option<Failure> {
         let of_slots = self.slots.iter().find_map(|slot| slot.why.clone());
-        let of_users = (!self.unassigned.is_empty()).then(|| {
+        let of_users = (state.polled > 0 || !self.unassigned.is_empty()).then(|| {
             let why = match self.settings.limits.mode {
                 WatchMode::Poll => "the gateway is set to poll (--watch-mode)".to_owned(),
+                WatchMode::Auto if self.unassigned.is_empty() => {
+                    "the vendor has not confirmed the topics of some users".to_owned()
+                }
                 WatchMode::Auto => format!(
                     "the token watches more users than {} channels of the vendor hold \
                      (--watch-channels)",

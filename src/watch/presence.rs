@@ -135,13 +135,13 @@ pub(super) fn from_event(mut event: UserPresence) -> UserPresence {
     event
 }
 
-/// Spells a system presence of a notification, `ON_QUEUE`, as a read does, `On Queue`.
-/// One that is not known stays.
+/// Spells a system presence of a notification, `ON_QUEUE` or `OnQueue`, as a read does,
+/// `On Queue`. One that is not known stays.
 fn respell(definition: &mut PresenceDefinition) {
     let Some(system) = &mut definition.system_presence else {
         return;
     };
-    let plain = |text: &str| text.replace('_', " ").to_ascii_lowercase();
+    let plain = |text: &str| text.replace(['_', ' '], "").to_ascii_lowercase();
     let spelled = SYSTEM_PRESENCES
         .iter()
         .find(|known| plain(known) == plain(system));
@@ -236,6 +236,7 @@ mod tests {
             ("AVAILABLE", "Available"),
             ("ON_QUEUE", "On Queue"),
             ("On Queue", "On Queue"),
+            ("OnQueue", "On Queue"),
             ("OFFLINE", "Offline"),
             ("IN_ORBIT", "IN_ORBIT"),
         ] {

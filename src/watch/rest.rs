@@ -55,6 +55,7 @@ const fn spec(method: Method, template: &'static str, span: &'static str) -> Spe
         permissions: None,
         // Another channel costs nothing, and a repeated subscription changes nothing.
         is_repeatable: true,
+        is_read: true,
     }
 }
 
@@ -133,7 +134,10 @@ impl RestVendor {
             body: body.map(|body| body.to_string().into()),
         };
         let context = self.context();
-        let response = self.upstream.send(&request, &context.request).await?;
+        let response = self
+            .upstream
+            .send_unshared(&request, &context.request)
+            .await?;
         serde_json::from_slice(&response.body).map_err(|_| Failure {
             correlation_id: response.correlation_id,
             ..Error::Unreadable {

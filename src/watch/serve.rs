@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::mailbox::Outgoing;
+use super::state::ROOM_FOR_READS;
 use super::{Watch, Watches};
 use crate::context::CallContext;
 use crate::error::{Error, Failure, Violation, Waiting};
@@ -73,7 +74,8 @@ pub(crate) fn begin(
 ) -> Result<Serving, Failure> {
     check(&ids, max_ids)?;
     let size = ids.len().saturating_mul(USER_SIZE);
-    let reserved = context.request.memory.reserve(size);
+    let memory = &context.request.memory;
+    let reserved = memory.reserve_leaving(size, ROOM_FOR_READS);
     reserved.map_err(|_| Error::MemoryExhausted)?;
     let watch = watches.join(context, ids);
     let heartbeat = watches.0.settings.limits.heartbeat;

@@ -22,6 +22,10 @@ pub(super) use user::User;
 /// one is charged by itself.
 const COVERED_PRESENCE: usize = 512;
 
+/// The bytes on the wire that watches leave of the memory of their token, so that users
+/// can be read: more than a batch takes.
+pub(super) const ROOM_FOR_READS: usize = 64 * 1024;
+
 /// The users and the watches of one token.
 #[derive(Debug)]
 pub(super) struct State {
@@ -260,7 +264,8 @@ impl State {
         user.lease = None;
         if size > COVERED_PRESENCE {
             let lease = self.memory.sub_lease();
-            if lease.reserve(size - COVERED_PRESENCE).is_err() {
+            let size = size - COVERED_PRESENCE;
+            if lease.reserve_leaving(size, ROOM_FOR_READS).is_err() {
                 // The old presence is not the latest any more: a later watch gets it by a
                 // read.
                 user.latest = None;

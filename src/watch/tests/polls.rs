@@ -81,6 +81,7 @@ async fn users_whose_topics_are_not_confirmed_are_polled_until_the_topics_change
     let watch = scene.watch(&ids[..10], AT_ONCE);
     seconds(5).await;
     assert_eq!(watch.mode(), Some(Mode::Polling));
+    assert_eq!(watch.received.lock().why, Some(Code::Unavailable.into()));
     scene.vendor.change("u3");
     seconds(31).await;
     assert!(scene.is_current(&watch, "u3"));

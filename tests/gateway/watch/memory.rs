@@ -70,7 +70,7 @@ async fn until_size(watch: &mut WatchCall, size: usize) {
 #[tokio::test]
 async fn a_large_presence_for_which_there_is_no_memory_ends_its_watches() {
     // Two of them take more than the memory of a token, with their four forms.
-    const LARGE: usize = 200_000;
+    const LARGE: usize = 150_000;
     let sandbox = Sandbox::start();
     let gateway = gateway(&sandbox).await;
     let (one, other) = (Sandbox::user(1), Sandbox::user(2));
@@ -96,4 +96,22 @@ async fn a_large_presence_for_which_there_is_no_memory_ends_its_watches() {
     drop((both, only_one));
     let all = async { while fill(&gateway, "token").await.len() < count {} };
     wait_for("all memory to be free again", all).await;
+}
+
+#[tokio::test]
+async fn watches_leave_memory_to_read_their_users_after_a_gap() {
+    let sandbox = Sandbox::start();
+    let gateway = gateway(&sandbox).await;
+    let (user, mut watches) = (Sandbox::user(1), fill(&gateway, "token").await);
+    // Smaller ones take what is left.
+    while let Ok(watch) = WatchCall::try_open(&gateway, &[&user], "token", None).await {
+        watches.push(watch);
+    }
+    let mut last = watches.pop().unwrap();
+    last.until_mode(Mode::Live).await;
+    sandbox.misbehave("drop on=event times=1").await;
+    sandbox.set(&user, "Training").await;
+    sandbox.misbehave("cut on=now").await;
+    last.until_presence(&user, "Training").await;
+    last.until_mode(Mode::Live).await;
 }
