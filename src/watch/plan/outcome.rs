@@ -220,9 +220,41 @@ fn refusal(failure: &Failure) -> Option<Refusal> {
     let code = response.code().unwrap_or_default();
     match response.status {
         400 | 413 | 414 | 422 if !code.is_empty() => Some(Refusal::WrongId),
-        403 if code.starts_with("missing.") => Some(Refusal::OfToken),
+        // `missing.division.permission` may be of one user of the batch.
+        403 if matches!(code, "missing.permissions" | "missing.any.permissions") => {
+            Some(Refusal::OfToken)
+        }
         // Without a code, a proxy may have sent it.
         400 | 403 | 404 | 413 | 414 | 422 => Some(Refusal::Unclear),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::error::Error;
+    use crate::error::response::ErrorResponse;
+    use crate::operation::SPECS;
+
+    fn of(status: u16, body: &str) -> Option<Refusal> {
+        let response = ErrorResponse::parse(status, &HeaderMap::new(), body.as_bytes());
+        refusal(&Error::UpstreamStatus(SPECS[0], Box::new(response)).into())
+    }
+
+    #[test]
+    fn a_missing_permission_is_of_the_token_or_of_one_user() {
+        let with = |code: &str| format!(r#"{{"code":"{code}","message":"no"}}"#);
+        for code in ["missing.permissions", "missing.any.permissions"] {
+            assert_eq!(of(403, &with(code)), Some(Refusal::OfToken), "{code}");
+        }
+        for code in ["missing.division.permission", "not.authorized"] {
+            assert_eq!(of(403, &with(code)), Some(Refusal::Unclear), "{code}");
+        }
+        assert_eq!(of(400, &with("invalid.value")), Some(Refusal::WrongId));
+        assert_eq!(of(404, "<html>"), Some(Refusal::Unclear));
+        assert_eq!(of(503, &with("service.unavailable")), None);
     }
 }
