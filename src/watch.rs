@@ -64,7 +64,7 @@ pub struct WatchLimits {
     /// After how much silence a watch repeats its state.
     pub heartbeat: Duration,
     /// How long one request may take from its permit on, if that is less than
-    /// [`OWN_REQUEST_LIMIT`].
+    /// `OWN_REQUEST_LIMIT`.
     pub max_read: Duration,
     /// How long users wait for notifications before they are polled.
     pub poll_after: Duration,
