@@ -134,8 +134,8 @@ pub enum Error {
     #[error("{0}; nothing was changed by this call")]
     DeadlineExceeded(Expired),
     #[error(
-        "the presence API did not answer this batch within {0:?} (--max-deadline); the stream \
-        continues with the other batches"
+        "the presence API did not answer this request within {0:?} (--max-deadline, or 20 s for \
+        a watch); the stream continues"
     )]
     BatchExpired(Duration),
     #[error("the call cannot be turned into a request to the presence API: {0}")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_secs(1);
 
 /// The longest delay.
-const MAX: Duration = Duration::from_mins(1);
+pub(super) const MAX: Duration = Duration::from_mins(1);
 
 /// Delays that grow.
 #[derive(Debug, Clone, Copy, Default)]

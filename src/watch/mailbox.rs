@@ -162,7 +162,7 @@ impl Mailbox {
     }
 
     /// Records that the presence of one user has become more or less current. A user that
-    /// has failed does not count, also if another watch tries again.
+    /// has failed does not count.
     pub(super) fn recount(&mut self, index: u32, from: Currency, to: Currency) {
         let user = self.users.get(index as usize);
         if user.is_none_or(|user| user.is_failed) {
@@ -255,12 +255,12 @@ impl Mailbox {
                 Item::User(index) => {
                     let user = &mut self.users[index as usize];
                     let cause = user.queued.take();
-                    let version = latest(&user.key).map_or(0, |latest| latest.version);
+                    // That of a user that has failed since is before the failure.
                     if let Some(cause) = cause
-                        && !user.is_failed
-                        && version != user.sent
+                        && let Some(latest) = latest(&user.key)
+                        && latest.version != user.sent
                     {
-                        user.sent = version;
+                        user.sent = latest.version;
                         return Some(Outgoing::Presence(index, cause));
                     }
                 }

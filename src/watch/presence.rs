@@ -53,11 +53,10 @@ pub(super) enum Order {
 
 /// Compares a presence with the one that is known.
 pub(super) fn compare(new: &UserPresence, known: &UserPresence, now: SystemTime) -> Order {
-    let latest = prost_types::Timestamp::from(now + MAX_AHEAD);
     let date = |presence: &UserPresence| {
         let date = presence.modified_date.as_ref();
         let date = date.map(|date| (date.seconds, date.nanos));
-        date.filter(|&date| date <= (latest.seconds, latest.nanos))
+        date.filter(|_| !is_ahead(presence, now))
     };
     match (date(new), date(known)) {
         (Some(new), Some(known)) if new > known => Order::Later,
@@ -80,6 +79,13 @@ fn has_same_content(one: &UserPresence, other: &UserPresence) -> bool {
     definition(one) == definition(other)
         && message(one) == message(other)
         && is_primary.is_none_or(|(one, other)| one == other)
+}
+
+/// Whether the date of a presence is too far ahead to be right.
+pub(super) fn is_ahead(presence: &UserPresence, now: SystemTime) -> bool {
+    let latest = prost_types::Timestamp::from(now + MAX_AHEAD);
+    let date = presence.modified_date.as_ref();
+    date.is_some_and(|date| (date.seconds, date.nanos) > (latest.seconds, latest.nanos))
 }
 
 /// Whether the date of a notification is too old to believe that it was sent just now.

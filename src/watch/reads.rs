@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Settings;
-use super::backoff::Backoff;
+use super::backoff::{self, Backoff};
 use crate::bulk::BATCH_SIZE;
 use crate::proto::v1::user_presence_change::Cause;
 use pace::Pace;
@@ -230,6 +230,8 @@ impl Reads {
         retry_after: Option<Duration>,
         now: Instant,
     ) {
+        // A longer one holds for the request, and not for all reads.
+        let retry_after = retry_after.map(|delay| delay.min(backoff::MAX));
         let is_same = begun < self.failed_at;
         let wait = if is_same {
             retry_after.unwrap_or_default()

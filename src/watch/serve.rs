@@ -6,7 +6,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::mailbox::Outgoing;
-use super::state::ROOM_FOR_READS;
 use super::{Watch, Watches};
 use crate::context::CallContext;
 use crate::error::{Error, Failure, Violation, Waiting};
@@ -18,6 +17,10 @@ use crate::proto::v1::{UserPresenceChange, WatchUsersPresencesResponse};
 /// The memory of one user of a watch, in bytes on the wire: the id and the presence in
 /// the state of the token, and the place in the watch.
 const USER_SIZE: usize = 256;
+
+/// The bytes on the wire that watches leave of the memory of their token, so that users
+/// can be read: more than a batch takes.
+pub(super) const ROOM_FOR_READS: usize = 64 * 1024;
 
 /// The most invalid ids that an error names.
 const MAX_VIOLATIONS: usize = 100;

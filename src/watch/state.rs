@@ -11,20 +11,18 @@ use prost::Message;
 
 use super::mailbox::{Currency, Mailbox};
 use super::presence::{Latest, Order, is_too_old};
+use super::serve::ROOM_FOR_READS;
 use crate::error::{Error, Failure};
 use crate::memory::MemoryLease;
 use crate::proto::v1::UserPresence;
 use crate::proto::v1::user_presence_change::Cause;
 use crate::telemetry::WatchCounts;
+
 pub(super) use user::User;
 
 /// The bytes of a presence that are part of what a watch reserves for each user. A larger
 /// one is charged by itself.
 const COVERED_PRESENCE: usize = 512;
-
-/// The bytes on the wire that watches leave of the memory of their token, so that users
-/// can be read: more than a batch takes.
-pub(super) const ROOM_FOR_READS: usize = 64 * 1024;
 
 /// The users and the watches of one token.
 #[derive(Debug)]
@@ -131,11 +129,14 @@ impl State {
             return;
         };
         user.events += 1;
+        let is_believed = !is_too_old(&presence, now);
         match user.order(&presence, now) {
-            Order::Later => self.set(key, presence, Cause::Change),
+            Order::Later if is_believed || user.latest.is_some() => {
+                self.set(key, presence, Cause::Change);
+            }
             Order::Same => {}
-            Order::Earlier if !is_too_old(&presence, now) => {}
-            Order::Earlier | Order::Unclear => self.notify_unreadable(key),
+            Order::Earlier if is_believed => {}
+            _ => self.notify_unreadable(key),
         }
     }
 
@@ -200,8 +201,9 @@ impl State {
         let mut by_watch: HashMap<u64, Vec<u32>> = HashMap::new();
         for key in keys {
             self.set_currency(key, Currency::Failed);
-            if let Some(user) = self.users.get(key) {
-                for &(watch, index) in &user.watchers {
+            if let Some(user) = self.users.get_mut(key) {
+                // They get nothing more of the user, also if another watch tries again.
+                for (watch, index) in std::mem::take(&mut user.watchers) {
                     by_watch.entry(watch).or_default().push(index);
                 }
             }

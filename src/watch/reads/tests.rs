@@ -225,3 +225,16 @@ fn a_read_that_is_due_later_waits() {
     let rest = reads.take(due + LINGER, |_| true);
     assert_eq!(rest.map(|batch| batch.len()), Some(10));
 }
+
+#[test]
+fn a_long_delay_of_one_batch_is_none_of_all_reads() {
+    let now = Instant::now();
+    let mut reads = reads(50, now);
+    let begun = reads.take(now, |_| true).map(|_| now);
+    reads.back_off(begun, Some(Duration::from_hours(24)), now);
+    reads.batches = 0;
+    reads.want(&user(99), Cause::Resync, now);
+    let later = now + Duration::from_mins(1);
+    assert!(reads.take(later - LINGER, |_| true).is_none());
+    assert!(reads.take(later, |_| true).is_some());
+}

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use crate::memory::MemoryLease;
 use crate::proto::v1::UserPresence;
 use crate::watch::mailbox::Currency;
-use crate::watch::presence::{Latest, Order, compare};
+use crate::watch::presence::{Latest, Order, compare, is_ahead};
 
 /// A user whom at least one watch watches.
 #[derive(Debug)]
@@ -39,9 +39,10 @@ impl User {
 
     /// How a presence relates to the latest one that is known.
     pub(super) fn order(&self, presence: &UserPresence, now: SystemTime) -> Order {
-        let known = self.latest.as_ref();
-        known.map_or(Order::Later, |known| {
-            compare(presence, &known.presence, now)
-        })
+        match &self.latest {
+            Some(known) => compare(presence, &known.presence, now),
+            None if is_ahead(presence, now) => Order::Unclear,
+            None => Order::Later,
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 mod budget;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -33,6 +33,12 @@ enum Op {
     Garbage,
     /// A notification that was sent before.
     Old(usize),
+    /// The presence of another source has changed.
+    Elsewhere(usize),
+    /// What becomes of the texts of notifications from now on.
+    Spoil(Spoilt),
+    /// Reads of this user fail with this status from now on.
+    Refuse(usize, Option<u16>),
     /// How long notifications take, in milliseconds, and how often each comes.
     Deliver(u64, usize),
     /// How much longer requests take, in milliseconds.
@@ -47,6 +53,39 @@ enum Op {
     Leave(usize),
 }
 
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Spoilt {
+    #[default]
+    No,
+    WithoutDate,
+    FarAhead,
+    LongAgo,
+    Cut,
+}
+
+impl Spoilt {
+    fn rewrite(self) -> Option<fn(&str) -> String> {
+        const DATE: &str = "\"modifiedDate\":\"20";
+        match self {
+            Self::No => None,
+            Self::WithoutDate => Some(|text| text.replace("modifiedDate", "date")),
+            Self::FarAhead => Some(|text| text.replace(DATE, "\"modifiedDate\":\"90")),
+            Self::LongAgo => Some(|text| text.replace(DATE, "\"modifiedDate\":\"19")),
+            Self::Cut => Some(|text| text[..40].to_owned()),
+        }
+    }
+}
+
+fn spoilt() -> impl Strategy<Value = Spoilt> {
+    prop_oneof![
+        3 => Just(Spoilt::No),
+        1 => Just(Spoilt::WithoutDate),
+        1 => Just(Spoilt::FarAhead),
+        1 => Just(Spoilt::LongAgo),
+        1 => Just(Spoilt::Cut),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => (0..USERS).prop_map(Op::Change),
@@ -58,6 +97,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Unsubscribe),
         1 => Just(Op::Garbage),
         2 => (0..USERS).prop_map(Op::Old),
+        1 => (0..USERS).prop_map(Op::Elsewhere),
+        2 => spoilt().prop_map(Op::Spoil),
+        2 => (0..USERS, prop_oneof![Just(None), Just(Some(400)), Just(Some(403)), Just(Some(404))])
+            .prop_map(|(user, status)| Op::Refuse(user, status)),
         3 => (prop_oneof![Just(0), 0..5000_u64], 1..3_usize).prop_map(|(ms, n)| Op::Deliver(ms, n)),
         2 => prop_oneof![Just(0), 0..2000_u64].prop_map(Op::Slow),
         1 => prop_oneof![Just(None), Just(Some(503)), Just(Some(429)), Just(Some(500))]
@@ -80,10 +123,14 @@ fn user(number: usize) -> String {
     format!("u{}", number % USERS)
 }
 
-/// The users of these watches.
+/// The users of these watches, but those who have failed.
 fn watched(watches: &[SimWatch]) -> BTreeSet<String> {
-    let ids = watches.iter().flat_map(|watch| &watch.ids);
-    ids.cloned().collect()
+    let ids = watches.iter().flat_map(|watch| {
+        let failed = watch.received.lock().failed.clone();
+        let ids = watch.ids.iter().filter(move |id| !failed.contains(id));
+        ids.cloned()
+    });
+    ids.collect()
 }
 
 /// Plays a script; returns the watches that are left.
@@ -109,6 +156,15 @@ async fn play(scene: &Scene, script: Vec<(u64, Op)>, budget: &mut Budget) -> Vec
             Op::Unsubscribe => vendor.unsubscribe(),
             Op::Garbage => vendor.send_all("{"),
             Op::Old(number) => vendor.send_all(&event(&user(number), 1)),
+            Op::Elsewhere(number) => {
+                let text = event(&user(number), 99).replace("PURECLOUD", "teams");
+                vendor.send_all(&text);
+            }
+            Op::Spoil(spoilt) => vendor.0.lock().rewrite = spoilt.rewrite(),
+            Op::Refuse(number, Some(status)) => {
+                vendor.0.lock().unreadable.insert(user(number), status);
+            }
+            Op::Refuse(number, None) => drop(vendor.0.lock().unreadable.remove(&user(number))),
             Op::Deliver(delay, copies) => {
                 let mut sim = vendor.0.lock();
                 sim.delay = Duration::from_millis(delay);
@@ -134,13 +190,23 @@ async fn play(scene: &Scene, script: Vec<(u64, Op)>, budget: &mut Budget) -> Vec
     watches
 }
 
-fn check_latest(scene: &Scene, watches: &[SimWatch]) -> Result<(), TestCaseError> {
+fn check_latest(
+    scene: &Scene,
+    watches: &[SimWatch],
+    refused: &BTreeSet<String>,
+) -> Result<(), TestCaseError> {
     let latest = scene.latest();
     for watch in watches {
         let received = watch.received.lock();
+        let failed: BTreeSet<&String> = received.failed.iter().collect();
+        prop_assert!(failed.iter().all(|&id| refused.contains(id)), "{failed:?}");
+        if failed.len() == watch.ids.len() {
+            prop_assert!(received.end.is_some(), "goes on without users");
+            continue;
+        }
         prop_assert!(received.end.is_none(), "ended: {:?}", received.end);
         prop_assert!(received.wrong.is_empty(), "wrong: {:?}", received.wrong);
-        for id in &watch.ids {
+        for id in watch.ids.iter().filter(|id| !failed.contains(id)) {
             let (received, latest) = (received.presences.get(id), latest.get(id));
             prop_assert_eq!(received, latest, "the latest presence of {}", id);
         }
@@ -153,6 +219,11 @@ async fn check(seed: u64, script: Vec<(u64, Op)>) -> Result<(), TestCaseError> {
     fastrand::seed(seed);
     let scene = Scene::new(Settings::default());
     let (mut budget, begin) = (Budget::default(), Instant::now());
+    let refused = script.iter().filter_map(|(_, op)| match op {
+        Op::Refuse(number, Some(_)) => Some(user(*number)),
+        _ => None,
+    });
+    let refused: BTreeSet<String> = refused.collect();
     let mut watches = play(&scene, script, &mut budget).await;
     // The vendor behaves from now on. A silent socket is noticed after 75 s, a refused
     // channel is tried again after 11 minutes at most, and a slow reader needs 3 s for each
@@ -161,15 +232,16 @@ async fn check(seed: u64, script: Vec<(u64, Op)>) -> Result<(), TestCaseError> {
         let mut sim = scene.vendor.0.lock();
         (sim.failing, sim.no_channel, sim.no_socket) = (None, None, false);
         (sim.slowness, sim.delay, sim.copies) = (Duration::ZERO, Duration::ZERO, 1);
+        (sim.rewrite, sim.unreadable) = (None, BTreeMap::new());
     }
     sleep(Duration::from_mins(20)).await;
-    check_latest(&scene, &watches)?;
+    check_latest(&scene, &watches, &refused)?;
     prop_assert_eq!(scene.vendor.0.lock().topics(), watched(&watches));
     // All of them get notifications again.
     watches.retain(|watch| watch.pause.is_zero());
     scene.change_all(&(0..USERS).map(user).collect::<Vec<_>>());
     sleep(Duration::from_secs(1)).await;
-    check_latest(&scene, &watches)?;
+    check_latest(&scene, &watches, &refused)?;
     budget.check(&scene.vendor.0.lock(), begin.elapsed())?;
     drop(watches);
     sleep(Duration::from_secs(1)).await;

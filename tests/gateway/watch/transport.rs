@@ -28,8 +28,14 @@ use crate::support::raw_http::{RawVendor, read_request};
 use crate::support::watch_caller::WatchCall;
 use crate::tls::upstream::acceptor;
 
-const EVENT: &str = r#"{"topicName":"v2.users.u1.presence","eventBody":{"presenceDefinition":
-    {"id":"x","systemPresence":"ON_QUEUE"},"modifiedDate":"2026-11-23T10:15:30.123Z"}}"#;
+/// The text about a change of the user `u1` that is made now.
+fn event() -> String {
+    json!({"topicName": "v2.users.u1.presence", "eventBody": {
+        "presenceDefinition": {"id": "x", "systemPresence": "ON_QUEUE"},
+        "modifiedDate": jiff::Timestamp::now().to_string(),
+    }})
+    .to_string()
+}
 
 /// The headers of the requests for a WebSocket.
 type Upgrades = Arc<Mutex<Vec<HeaderMap>>>;
@@ -66,7 +72,7 @@ fn respond(request: Request<Incoming>, address: SocketAddr, upgrades: &Upgrades)
             let upgraded = TokioIo::new(hyper::upgrade::on(request).await.unwrap());
             let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, None);
             let mut socket = socket.await;
-            socket.send(EVENT.into()).await.unwrap();
+            socket.send(event().into()).await.unwrap();
             std::future::pending::<()>().await;
         });
         return Response::builder()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::vendor::Sim;
-use super::{Op, USERS};
+use super::{Op, Spoilt, USERS};
 use crate::bulk::BATCH_SIZE;
 
 /// The batches of all users.
@@ -21,6 +21,10 @@ const REFRESH_INTERVAL: Duration = Duration::from_mins(54);
 /// The attempts until the delay between two is half a minute.
 const FIRST_ATTEMPTS: usize = 7;
 
+/// The reads that find a user whom the vendor does not read, and those of the parts of
+/// the batch.
+const REFUSED_USER: usize = 30;
+
 /// What has happened, and what it may cost.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
@@ -31,6 +35,10 @@ pub(super) struct Budget {
     refusals: usize,
     /// Changes of which a notification does not say which is the later one.
     unclear: usize,
+    /// What becomes of notifications.
+    spoilt: Spoilt,
+    /// How often reads of a user began to fail.
+    refused_users: usize,
     /// The changes of the topics, and the batches of new users.
     writes: usize,
     batches: usize,
@@ -49,7 +57,21 @@ impl Budget {
                 self.refusals += 1;
             }
             Op::ChangeTwice(_) => self.unclear += 1,
+            Op::Spoil(spoilt) => self.spoilt = *spoilt,
+            Op::Refuse(_, Some(_)) => {
+                self.refused_users += 1;
+                // The topic of the user is not needed any more.
+                self.writes += 1;
+            }
             _ => {}
+        }
+        if let Op::Change(_) | Op::ChangeTwice(_) | Op::ChangeMany(_) = op {
+            match self.spoilt {
+                Spoilt::No => {}
+                Spoilt::Cut => self.gaps += 2,
+                // The notifications come within 5 s.
+                _ => self.unclear += 3,
+            }
         }
     }
 
@@ -91,6 +113,7 @@ impl Budget {
             .sum();
         let refreshes = times(duration, REFRESH_INTERVAL);
         let reads = self.batches + ALL * (self.gaps + polls + refreshes) + 4 * self.unclear;
+        let reads = reads + REFUSED_USER * self.refused_users;
         let read = all.read - refused.read;
         prop_assert!(read <= reads, "{reads} reads, {polls} polls: {about}");
 
