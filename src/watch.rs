@@ -183,6 +183,7 @@ impl Watches {
                 memory: memory.sub_lease(),
                 // The hub repeats them itself: the callers get the reason meanwhile.
                 is_client_retry: true,
+                is_repeated_by_sender: false,
                 reservations: Reservations::default(),
             },
             stream: StreamHandle::detached(),

@@ -197,6 +197,7 @@ where
                 access_log: call.access_log.clone(),
                 memory: memory.clone(),
                 is_client_retry,
+                is_repeated_by_sender: false,
                 reservations: Reservations::default(),
             },
             stream: call.stream.clone(),

@@ -25,6 +25,9 @@ pub struct RequestContext {
     /// Whether the client has retried the call, or a watch repeats its requests, so that
     /// they must not be retried besides.
     pub is_client_retry: bool,
+    /// Whether the sender repeats a request itself, after delays of its own. It is attempted
+    /// once, and a 429 to it delays no other request of the token.
+    pub is_repeated_by_sender: bool,
     /// The call's reservations in the rate limiter.
     pub reservations: Reservations,
 }

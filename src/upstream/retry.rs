@@ -82,7 +82,7 @@ pub(super) enum Decision {
 
 impl<'a> Attempts<'a> {
     /// The attempts at a request of the operation `spec`; only one if the client
-    /// has retried the call.
+    /// has retried the call, or if the sender repeats it.
     pub(super) fn new(
         budget: &'a Budget,
         spec: &'static Spec,
@@ -92,7 +92,7 @@ impl<'a> Attempts<'a> {
             budget,
             spec,
             context,
-            remaining: if context.is_client_retry {
+            remaining: if context.is_client_retry || context.is_repeated_by_sender {
                 1
             } else {
                 MAX_ATTEMPTS
@@ -128,7 +128,8 @@ impl<'a> Attempts<'a> {
         let response = failure.error.response();
         if response.is_some_and(|response| response.status == 429) {
             self.throttled += 1;
-            if self.context.is_client_retry || retry_after >= time_left {
+            let is_single = self.context.is_client_retry || self.context.is_repeated_by_sender;
+            if is_single || retry_after >= time_left {
                 return self.fail(failure);
             }
             telemetry.backoff(&failure.error, retry_after);

@@ -18,7 +18,6 @@ use super::{RequestContext, UpstreamResponse};
 use crate::error::{Error, Failure, Waiting};
 use crate::operation::RestRequest;
 use crate::telemetry::Peer;
-use crate::token_key::TokenKey;
 
 /// The longest that a `Retry-After` throttles a token. Callers see
 /// longer waits in their errors, but one call tries again after this one.
@@ -75,7 +74,7 @@ impl Sender {
             };
             let current = *ticket.insert(permit.ticket());
             let mut result = self.attempt(request, context, permit, resends).await;
-            self.update_rate_limiter(token, current, attempts.throttled, &mut result);
+            self.update_rate_limiter(context, current, attempts.throttled, &mut result);
             match attempts.decide(result) {
                 Decision::Done(result) => return result,
                 Decision::Requeue => continue,
@@ -157,11 +156,12 @@ impl Sender {
     /// ticket, and was throttled `throttled` times before.
     fn update_rate_limiter(
         &self,
-        token: TokenKey,
+        context: &RequestContext,
         ticket: Ticket,
         throttled: u32,
         result: &mut Result<UpstreamResponse, Failure>,
     ) {
+        let token = context.caller.key();
         let error = match result {
             Ok(_) => return self.rate_limiter.record_success(token, ticket),
             Err(failure) => &mut failure.error,
@@ -170,6 +170,9 @@ impl Sender {
             Error::UpstreamStatus(_, response) if response.status == 401 => {
                 self.rate_limiter.mark_valid(token, false);
             }
+            // It may be about channels alone. Other requests get their own.
+            Error::UpstreamStatus(_, response)
+                if response.status == 429 && context.is_repeated_by_sender => {}
             Error::UpstreamStatus(_, response) if response.status == 429 => {
                 let retry_after = response.retry_after.map(|delay| delay.min(MAX_THROTTLE));
                 let limiter = &self.rate_limiter;

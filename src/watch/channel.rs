@@ -116,10 +116,14 @@ pub(super) struct ChannelSlot {
     users: HashSet<Arc<str>>,
     build: Build,
     live: Option<Live>,
+    /// The connection whose end the vendor has announced.
+    closing: Option<Generation>,
     /// When the users are read again although there was no gap.
     refresh_at: Option<Instant>,
-    /// When the topics are compared with the users; the topics that are being written.
+    /// When the topics are compared with the users; not before this, after a failure; the
+    /// topics that are being written.
     write_at: Option<Instant>,
+    write_not_before: Option<Instant>,
     writing: Option<Writing>,
     /// Since when users wait for notifications.
     missing_since: Option<Instant>,
@@ -140,8 +144,10 @@ impl ChannelSlot {
             users: HashSet::new(),
             build: Build::Nothing,
             live: None,
+            closing: None,
             refresh_at: None,
             write_at: None,
+            write_not_before: None,
             writing: None,
             missing_since: None,
             backoff: Backoff::default(),
@@ -195,7 +201,7 @@ impl ChannelSlot {
     pub(super) fn polls_any(&self, now: Instant) -> bool {
         let live = self.live.as_ref();
         let has_given_up = live.is_some_and(|live| live.topics.has_given_up_any());
-        has_given_up || self.polls_missing(now) && self.is_missing_any()
+        has_given_up || self.polls_missing(now) && self.missing().next().is_some()
     }
 
     /// Whether users without notifications have waited long enough for them.
@@ -204,9 +210,10 @@ impl ChannelSlot {
         self.is_refused || since.is_some_and(|since| since + self.poll_after <= now)
     }
 
-    fn is_missing_any(&self) -> bool {
-        let mut users = self.users.iter();
-        users.any(|user| !self.covers(user) && !self.has_given_up(user))
+    /// The users who wait for notifications.
+    fn missing(&self) -> impl Iterator<Item = &Arc<str>> {
+        let is_missing = |user: &&Arc<str>| !self.covers(user) && !self.has_given_up(user);
+        self.users.iter().filter(is_missing)
     }
 
     /// Whether the user waits for no answer of the vendor.
@@ -227,11 +234,10 @@ impl ChannelSlot {
 
     /// What to do now.
     pub(super) fn act(&mut self, now: Instant) -> Option<Action> {
-        if self.missing_since.is_some() && !self.is_missing_any() {
+        if self.missing_since.is_some() && self.missing().next().is_none() {
             self.missing_since = None;
         }
         if self.users.is_empty() {
-            // The connection stays for the users who may come next; nothing is built.
             return None;
         }
         self.build(now).or_else(|| self.write(now))
@@ -240,10 +246,10 @@ impl ChannelSlot {
     /// When [`Self::act`] has something to do next, or users begin to be polled, or are
     /// to be read.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        if self.users.is_empty() {
-            return None;
-        }
         let live = self.live.as_ref();
+        if self.users.is_empty() {
+            return self.write_at.filter(|&at| at > now);
+        }
         let build = match &self.build {
             Build::Nothing => live.map(|live| live.channel.replace_at),
             Build::Waiting(at, _) => Some(*at),

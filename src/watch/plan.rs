@@ -111,6 +111,9 @@ impl Plan {
             while let Some(action) = slot.act(now) {
                 steps.push(Step::Channel(index, action));
             }
+            while let Some(generation) = slot.close(now) {
+                self.stops.push(generation);
+            }
         }
         while let Some(batch) = self.take_batch(inner, now) {
             steps.push(batch);
@@ -176,7 +179,7 @@ impl Plan {
     ) {
         let slot = &mut self.slots[index];
         match notice {
-            Notice::Closing => slot.closing(generation, now),
+            Notice::Closing => slot.closing(generation),
             Notice::Unsubscribed => {
                 let effect = slot.unsubscribed(generation, now);
                 self.apply(inner, effect, now);

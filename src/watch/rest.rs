@@ -95,7 +95,7 @@ struct ChannelBody {
 #[derive(Deserialize)]
 struct Topics {
     #[serde(default)]
-    entities: Vec<Topic>,
+    entities: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +106,36 @@ struct Topic {
     rejection_reason: Option<String>,
     #[serde(default)]
     missing_permissions: Option<Vec<String>>,
+}
+
+impl Topics {
+    /// The users whose topics are permitted or rejected. Nothing is known of one whose entry
+    /// cannot be read.
+    fn subscribed(self) -> Subscribed {
+        let mut subscribed = Subscribed::default();
+        for entity in self.entities.unwrap_or_default() {
+            let Ok(topic) = serde_json::from_value::<Topic>(entity) else {
+                continue;
+            };
+            let Some(user) = user_of(&topic.id).map(user_key) else {
+                continue;
+            };
+            match topic.state.as_deref() {
+                None => drop(subscribed.permitted.insert(user)),
+                Some(state) if state.eq_ignore_ascii_case(PERMITTED) => {
+                    subscribed.permitted.insert(user);
+                }
+                Some(_) => {
+                    let error = Error::TopicRejected {
+                        why: topic.rejection_reason,
+                        permissions: topic.missing_permissions.unwrap_or_default(),
+                    };
+                    subscribed.rejected.insert(user, error.into());
+                }
+            }
+        }
+        subscribed
+    }
 }
 
 impl RestVendor {
@@ -133,11 +163,10 @@ impl RestVendor {
             path_and_query,
             body: body.map(|body| body.to_string().into()),
         };
-        let context = self.context();
-        let response = self
-            .upstream
-            .send_unshared(&request, &context.request)
-            .await?;
+        let mut context = self.context().request;
+        // The plan of the token polls meanwhile, which it could not do if the token waited.
+        context.is_repeated_by_sender = true;
+        let response = self.upstream.send_unshared(&request, &context).await?;
         serde_json::from_slice(&response.body).map_err(|_| Failure {
             correlation_id: response.correlation_id,
             ..Error::Unreadable {
@@ -175,27 +204,8 @@ impl RestVendor {
             format!("/api/v2/notifications/channels/{channel}/subscriptions?ignoreErrors=true");
         let topics = users.iter().map(|(_, id)| json!({ "id": topic(id) }));
         let topics = Value::Array(topics.collect());
-        let answer: Topics = self.send(spec, path, Some(topics)).await?;
-        let mut subscribed = Subscribed::default();
-        for entity in answer.entities {
-            let Some(user) = user_of(&entity.id).map(user_key) else {
-                continue;
-            };
-            match entity.state.as_deref() {
-                None => drop(subscribed.permitted.insert(user)),
-                Some(state) if state.eq_ignore_ascii_case(PERMITTED) => {
-                    subscribed.permitted.insert(user);
-                }
-                Some(_) => {
-                    let error = Error::TopicRejected {
-                        why: entity.rejection_reason,
-                        permissions: entity.missing_permissions.unwrap_or_default(),
-                    };
-                    subscribed.rejected.insert(user, error.into());
-                }
-            }
-        }
-        Ok(subscribed)
+        let topics: Topics = self.send(spec, path, Some(topics)).await?;
+        Ok(topics.subscribed())
     }
 
     async fn read(self, ids: Vec<String>) -> Result<Presences, Failure> {
@@ -248,4 +258,27 @@ fn life(expires: &Value) -> Option<Duration> {
     let expires = SystemTime::try_from(expires).ok()?;
     // A date of the past is one of another clock.
     expires.duration_since(SystemTime::now()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_cannot_be_read_costs_no_other_topic() {
+        let topics = |json: &str| serde_json::from_str::<Topics>(json).unwrap().subscribed();
+        let mixed = topics(
+            r#"{"entities":[null,{"id":null},7,
+                {"id":"v2.users.A.presence","state":"Permitted"},
+                {"id":"v2.users.b.presence"},
+                {"id":"v2.users.c.presence","state":"Rejected"}]}"#,
+        );
+        let mut permitted: Vec<&str> = mixed.permitted.iter().map(AsRef::as_ref).collect();
+        permitted.sort_unstable();
+        assert_eq!(permitted, ["a", "b"]);
+        assert!(mixed.rejected.contains_key("c"));
+        for none in [r#"{"entities":null}"#, "{}"] {
+            assert!(topics(none).permitted.is_empty());
+        }
+    }
 }

@@ -42,13 +42,21 @@ impl ChannelSlot {
     /// Begins to build a connection, if it is time.
     pub(super) fn build(&mut self, now: Instant) -> Option<Action> {
         if matches!(self.build, Build::Nothing) {
-            let wait = match &self.live {
-                None => Duration::ZERO,
+            let (wait, channel) = match &self.live {
+                None => (Duration::ZERO, None),
+                Some(live) if self.closing == Some(live.generation) => {
+                    let channel = live.channel.clone();
+                    let wait = self.delay_after(live.since, now);
+                    let wait = wait.max(spread(Duration::ZERO, CLOSING_SPREAD));
+                    (wait, Some(channel))
+                }
                 // However short the lives of channels are, requests are few.
-                Some(live) if live.channel.replace_at <= now => self.delay_after(live.since, now),
+                Some(live) if live.channel.replace_at <= now => {
+                    (self.delay_after(live.since, now), None)
+                }
                 Some(_) => return None,
             };
-            self.build = Build::Waiting(now + wait, None);
+            self.build = Build::Waiting(now + wait, channel);
         }
         match &mut self.build {
             Build::Waiting(at, channel) if *at <= now => {
@@ -143,15 +151,29 @@ impl ChannelSlot {
     }
 
     /// Takes over that the vendor will close a connection: another one is opened before.
-    pub(in crate::watch) fn closing(&mut self, generation: Generation, now: Instant) {
-        if let (Build::Nothing, Some(live)) = (&self.build, &self.live)
-            && live.generation == generation
-        {
-            let (channel, since) = (live.channel.clone(), live.since);
-            let wait = self.delay_after(since, now);
-            let wait = wait.max(spread(Duration::ZERO, CLOSING_SPREAD));
-            self.build = Build::Waiting(now + wait, Some(channel));
+    pub(in crate::watch) fn closing(&mut self, generation: Generation) {
+        if self.is_live(generation) || self.is_subscribing(generation) {
+            self.closing = Some(generation);
         }
+    }
+
+    /// Gives up the channel if it has had no users for some time. Returns a connection that
+    /// is to be closed, one after the other.
+    pub(in crate::watch) fn close(&mut self, now: Instant) -> Option<Generation> {
+        let is_due = self.write_at.is_some_and(|at| at <= now) && self.writing.is_none();
+        if !self.users.is_empty() || !is_due {
+            return None;
+        }
+        match self.build {
+            Build::Subscribing(generation, _) => {
+                self.build = Build::Nothing;
+                return Some(generation);
+            }
+            Build::Nothing | Build::Waiting(..) => self.build = Build::Nothing,
+            // Until it is done.
+            Build::Creating | Build::Opening(_) => {}
+        }
+        self.live.take().map(|live| live.generation)
     }
 
     /// Takes over that the channel of a connection gets no notifications any more.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Action, Build, ChannelSlot, Effect, Generation, Live, Writing, is_final};
+use super::{Action, Build, ChannelSlot, Effect, Generation, LINGER, Live, Writing, is_final};
 use crate::error::Failure;
 use crate::jitter::jittered;
 use crate::watch::backoff::Backoff;
@@ -72,6 +72,12 @@ impl ChannelSlot {
         if let Build::Subscribing(generation, channel) = &self.build {
             let (generation, channel) = (*generation, channel.channel.id.clone());
             let all = self.users.iter().cloned().collect();
+            if let Some(live) = &mut self.live
+                && live.channel.channel.id == channel
+            {
+                let is_wanted = |user: &Arc<str>| self.users.contains(user);
+                live.topics.permitted.retain(is_wanted);
+            }
             return Some(self.subscribe(generation, channel, all, true));
         }
         let live = self.live.as_mut()?;
@@ -116,7 +122,8 @@ impl ChannelSlot {
     }
 
     pub(super) fn write_soon(&mut self, at: Instant) {
-        self.write_at = Some(self.write_at.map_or(at, |known| known.min(at)));
+        let at = self.write_at.map_or(at, |known| known.min(at));
+        self.write_at = self.write_not_before.max(Some(at));
     }
 
     /// Takes over the answer to the subscription that was on its way.
@@ -132,7 +139,15 @@ impl ChannelSlot {
             Ok(subscribed) => {
                 let first = self.go_live(writing.generation, now);
                 let answered = self.confirm(writing, &subscribed);
+                let missing: Vec<_> = self.missing().cloned().collect();
+                if !missing.is_empty() {
+                    self.write_soon(now + LINGER);
+                }
+                // Those who came while it was on its way, and had notifications of another
+                // connection.
+                let lost = first.replaced.map_or_else(Vec::new, |_| missing);
                 Effect {
+                    lost,
                     replaced: first.replaced,
                     reason: first.reason,
                     ..answered
@@ -198,7 +213,7 @@ impl ChannelSlot {
             }
         }
         self.why = None;
-        self.write_backoff = Backoff::default();
+        (self.write_backoff, self.write_not_before) = (Backoff::default(), None);
         effect
     }
 
@@ -228,16 +243,21 @@ impl ChannelSlot {
             };
         }
         let topics = &mut live.topics;
-        if is_final(&failure) {
-            // It has what it had before.
-            topics.is_uncertain |= writing.replaces;
+        let is_final = is_final(&failure);
+        // If it is final, the vendor has what it had before.
+        topics.is_uncertain |= writing.replaces || !is_final;
+        let mut is_repeated = !is_final;
+        if is_final {
             let users = writing.users.into_iter();
             let users = users.filter(|it| self.users.contains(it));
             let new: Vec<_> = users.filter(|it| !topics.permitted.contains(it)).collect();
+            // Without them, another one may be taken.
+            is_repeated = writing.replaces && !new.is_empty();
             topics.untaken.extend(new);
-        } else {
-            topics.is_uncertain = true;
+        }
+        if is_repeated {
             let wait = self.write_backoff.next(failure.error.retry_delay());
+            self.write_not_before = Some(now + wait);
             self.write_soon(now + wait);
         }
         self.why = Some(failure);

@@ -1,5 +1,7 @@
 //! One channel, by what happens to it in an order that the vendor chooses.
 
+mod ends;
+mod model;
 mod pace;
 mod races;
 

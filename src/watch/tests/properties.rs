@@ -17,6 +17,9 @@ use crate::proto::v1::watch_state::Mode;
 use crate::watch::Settings;
 use budget::Budget;
 
+/// How long a topic stays that nobody needs.
+const UNSUBSCRIBE_DELAY: Duration = Duration::from_secs(30);
+
 /// How many users there are; some of them in no watch.
 const USERS: usize = 130;
 
@@ -47,10 +50,17 @@ enum Op {
     Fail(Option<u16>),
     NoChannel(Option<u16>),
     NoSocket(bool),
+    /// Subscriptions of the first user fail with this status, also together with others.
+    NoTopic(Option<u16>),
+    /// New channels live for so many seconds.
+    Life(Option<u64>),
     /// A watch of so many users from this one on, whose caller pauses for so many
     /// milliseconds.
     Watch(usize, usize, u64),
     Leave(usize),
+    /// The users of a watch come back, so many milliseconds after nobody needs their topics
+    /// any more.
+    Return(usize, u64),
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +120,9 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..USERS, 1..USERS, prop_oneof![Just(0), 0..3000_u64])
             .prop_map(|(from, count, pause)| Op::Watch(from, count, pause)),
         2 => (0..8_usize).prop_map(Op::Leave),
+        1 => (0..8_usize, 0..3000_u64).prop_map(|(index, ms)| Op::Return(index, ms)),
+        1 => prop_oneof![Just(None), Just(Some(503)), Just(Some(429))].prop_map(Op::NoTopic),
+        1 => prop_oneof![Just(None), (1..60_u64).prop_map(Some)].prop_map(Op::Life),
     ]
 }
 
@@ -184,7 +197,20 @@ async fn play(scene: &Scene, script: Vec<(u64, Op)>, budget: &mut Budget) -> Vec
                 budget.leave();
                 drop(watches.remove(index % watches.len()));
             }
-            Op::Leave(_) => {}
+            Op::Return(index, ms) if watches.len() > 1 => {
+                let left = watches.remove(index % watches.len());
+                let (ids, pause) = (left.ids.clone(), left.pause);
+                budget.leave();
+                drop(left);
+                sleep(UNSUBSCRIBE_DELAY + Duration::from_millis(ms)).await;
+                budget.join(ids.len());
+                watches.push(scene.watch(&ids, pause));
+            }
+            Op::Leave(_) | Op::Return(..) => {}
+            Op::NoTopic(status) => {
+                vendor.0.lock().no_topic = status.map(|status| (user(0), status));
+            }
+            Op::Life(seconds) => vendor.0.lock().life = seconds.map(Duration::from_secs),
         }
     }
     watches
@@ -233,6 +259,7 @@ async fn check(seed: u64, script: Vec<(u64, Op)>) -> Result<(), TestCaseError> {
         (sim.failing, sim.no_channel, sim.no_socket) = (None, None, false);
         (sim.slowness, sim.delay, sim.copies) = (Duration::ZERO, Duration::ZERO, 1);
         (sim.rewrite, sim.unreadable) = (None, BTreeMap::new());
+        (sim.no_topic, sim.life) = (None, None);
     }
     sleep(Duration::from_mins(20)).await;
     check_latest(&scene, &watches, &refused)?;

@@ -263,6 +263,7 @@ fn context(drain: &Drain) -> CallContext {
             access_log: AccessLog::new(None),
             memory,
             is_client_retry: false,
+            is_repeated_by_sender: false,
             reservations: Reservations::default(),
         },
         stream: StreamHandle::detached(),

@@ -65,7 +65,7 @@ pub(super) struct Sim {
     pub unreadable: BTreeMap<String, u16>,
     /// What becomes of the text of each notification.
     pub rewrite: Option<fn(&str) -> String>,
-    /// The life of a channel.
+    /// The life of new channels. At its end, a channel has no notifications any more.
     pub life: Option<Duration>,
     /// The times without any notifications, and when the present one began.
     pub outages: Vec<Duration>,

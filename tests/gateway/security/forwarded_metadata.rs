@@ -144,6 +144,7 @@ async fn no_debug_output_shows_a_token() {
             access_log: AccessLog::new("method"),
             memory: MemoryLimit::new(0).lease(None),
             is_client_retry: false,
+            is_repeated_by_sender: false,
             reservations: Reservations::default(),
         },
     };

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use presence_gateway::proto::v1::watch_state::Mode;
 use presence_gateway::watch::{WatchLimits, WatchMode};
+use serde_json::json;
 use tonic::Code;
 use tonic_types::pb::ErrorInfo;
 
@@ -130,6 +131,35 @@ async fn without_notifications_users_are_polled_with_the_reason() {
         sandbox.set(&user, "Training").await;
         watch.until_presence(&user, "Training").await;
     }
+}
+
+#[tokio::test]
+async fn a_limit_of_notifications_delays_no_other_request_of_the_token() {
+    let checks = [
+        "status=429 method=POST path=*/notifications/channels",
+        "retry-after=600 method=POST path=*/notifications/channels",
+        "retry-after=600 method=PUT path=*/subscriptions",
+    ];
+    let checks = checks.map(|rule| async move {
+        let sandbox = Sandbox::start();
+        sandbox.misbehave(rule).await;
+        let mut limits = limits(WatchMode::Auto);
+        limits.watch.poll_after = Duration::from_millis(100);
+        let gateway = sandbox.gateway(limits).await;
+        let user = Sandbox::user(1);
+        let mut watch = WatchCall::open(&gateway, &[&user]).await;
+        watch.until_mode(Mode::Polling).await;
+        let (code, _) = reason(&watch);
+        assert_eq!(code, Code::ResourceExhausted, "{rule}");
+        sandbox.set(&user, "Training").await;
+        watch.until_presence(&user, "Training").await;
+        let call = gateway.call(
+            "GetUserPresence",
+            json!({"user_id": user, "source_id": "PURECLOUD"}),
+        );
+        assert!(call.await.is_ok(), "{rule}");
+    });
+    join_all(checks).await;
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ fn connections(mut slot: Slot, minutes: u64, happens: impl Fn(&mut Slot)) -> u64
 
 #[test]
 fn a_vendor_that_announces_the_end_of_each_connection_gets_few() {
-    let closing = |slot: &mut Slot| slot.slot.closing(slot.generation, slot.now);
+    let closing = |slot: &mut Slot| slot.slot.closing(slot.generation);
     let first = connections(Slot::live(&["u1"]), 1, closing);
     assert!((4..=9).contains(&first), "{first} in the first minute");
     let all = connections(Slot::live(&["u1"]), 60, closing);

@@ -100,6 +100,22 @@ fn a_user_who_comes_back_while_the_topic_is_removed_gets_it_again() {
 }
 
 #[test]
+fn a_user_who_comes_back_while_a_connection_is_replaced_gets_the_topic_again() {
+    let mut slot = Slot::live(&["u1", "u2"]);
+    slot.wait(LONG);
+    assert_eq!(slot.act(), None);
+    slot.slot.closing(1);
+    slot.remove("u2");
+    let (_, rest) = slot.connect_until_subscription();
+    assert_eq!(rest, ["u1"]);
+    slot.add(&["u2"]);
+    slot.assert_covers(&["u1"], &["u2"]);
+    let effect = slot.permit(&rest);
+    assert_eq!(sorted(&effect.lost), ["u2"]);
+    assert_eq!(slot.next(), addition("0", &["u2"]));
+}
+
+#[test]
 fn a_user_who_comes_back_before_the_topic_is_removed_costs_nothing() {
     let mut slot = Slot::live(&["u1", "u2"]);
     slot.remove("u2");
@@ -129,7 +145,7 @@ fn a_connection_keeps_its_channel_when_those_before_it_end() {
     let mut slot = Slot::live(&["u1"]);
     // Each connection is young, and ends while the next one is subscribed.
     for generation in 1..=3 {
-        slot.slot.closing(generation, slot.now);
+        slot.slot.closing(generation);
         let (channel, all) = slot.connect_until_subscription();
         assert_eq!(channel, "0");
         slot.end(generation);
@@ -146,7 +162,7 @@ fn users_who_come_while_a_connection_is_replaced_use_the_old_one() {
     slot.wait(LONG);
     slot.add(&["u2"]);
     slot.wait(Duration::from_millis(30));
-    slot.slot.closing(1, slot.now);
+    slot.slot.closing(1);
     assert_eq!(slot.act(), Some(addition("0", &["u2"])));
     slot.permit(&["u2"]);
     slot.assert_covers(&["u1", "u2"], &[]);

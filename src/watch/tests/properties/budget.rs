@@ -42,6 +42,10 @@ pub(super) struct Budget {
     /// The changes of the topics, and the batches of new users.
     writes: usize,
     batches: usize,
+    /// Whether channels end by themselves.
+    has_short_lives: bool,
+    /// Whether new users may be read before there are notifications, and once more then.
+    is_slow: bool,
 }
 
 impl Budget {
@@ -52,7 +56,12 @@ impl Budget {
                 self.gaps += 1;
                 self.lost_channels += 1;
             }
-            Op::Fail(Some(_)) | Op::NoChannel(Some(_)) | Op::NoSocket(true) => {
+            Op::Life(Some(_)) => self.has_short_lives = true,
+            Op::Slow(1..) => self.is_slow = true,
+            Op::Fail(Some(_))
+            | Op::NoChannel(Some(_))
+            | Op::NoTopic(Some(_))
+            | Op::NoSocket(true) => {
                 self.gaps += 1;
                 self.refusals += 1;
             }
@@ -92,15 +101,23 @@ impl Budget {
         let (all, refused) = (vendor.requests, vendor.refused);
         let about = format!("{all:?}, refused: {refused:?}, {self:?}");
 
-        let channels = 1 + self.lost_channels + self.gaps / 2 + refused.opened + refused.subscribed;
+        // Each of these channels is replaced, and ends before that if the delay is too long.
+        let lives = if self.has_short_lives {
+            FIRST_ATTEMPTS + times(duration, POLL_INTERVAL)
+        } else {
+            0
+        };
+        let gaps = self.gaps + 2 * lives;
+        let channels =
+            1 + self.lost_channels + self.gaps / 2 + lives + refused.opened + refused.subscribed;
         let created = all.created - refused.created;
         prop_assert!(created <= channels, "{channels} channels: {about}");
 
-        let connections = 1 + self.gaps + refused.subscribed;
+        let connections = 1 + gaps + refused.subscribed;
         let opened = all.opened - refused.opened;
         prop_assert!(opened <= connections, "{connections} connections: {about}");
 
-        let writes = self.writes + self.gaps;
+        let writes = self.writes + gaps;
         let subscribed = all.subscribed - refused.subscribed;
         prop_assert!(subscribed <= writes, "{writes} writes of topics: {about}");
 
@@ -112,7 +129,8 @@ impl Budget {
             .map(|&outage| 1 + times(outage, POLL_INTERVAL))
             .sum();
         let refreshes = times(duration, REFRESH_INTERVAL);
-        let reads = self.batches + ALL * (self.gaps + polls + refreshes) + 4 * self.unclear;
+        let batches = self.batches * (1 + usize::from(self.is_slow));
+        let reads = batches + ALL * (gaps + polls + refreshes) + 4 * self.unclear;
         let reads = reads + REFUSED_USER * self.refused_users;
         let read = all.read - refused.read;
         prop_assert!(read <= reads, "{reads} reads, {polls} polls: {about}");

@@ -84,6 +84,21 @@ impl Sim {
 }
 
 impl SimVendor {
+    /// Ends a channel after this time.
+    fn expire(&self, id: usize, life: Duration) {
+        let vendor = self.clone();
+        #[expect(clippy::disallowed_methods, reason = "the vendor of the test")]
+        tokio::spawn(async move {
+            sleep(life).await;
+            let mut sim = vendor.0.lock();
+            let channel = sim.channels.remove(&id).unwrap_or_default();
+            if let Some(socket) = channel.socket {
+                let _ = socket.send(SocketMessage::End("expired".to_owned()));
+            }
+            sim.record_outage();
+        });
+    }
+
     /// One way of a request.
     async fn travel(&self) {
         let slowness = self.0.lock().slowness;
@@ -127,10 +142,15 @@ impl Vendor for SimVendor {
             let id = sim.next_channel;
             sim.next_channel += 1;
             sim.channels.insert(id, SimChannel::default());
+            let life = sim.life;
+            drop(sim);
+            if let Some(life) = life {
+                vendor.expire(id, life);
+            }
             Ok(Channel {
                 id: id.to_string(),
                 address: id.to_string(),
-                life: sim.life,
+                life,
             })
         })
     }
