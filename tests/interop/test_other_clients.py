@@ -62,7 +62,7 @@ def connect_node(descriptors, gateway):
         pytest.param("patchUserPresencesPurecloud", f'{{"userId": "{USER}", "body": {{"message": ""}}}}', id="write"),
     ],
 )
-def test_connect_node_reports_canceled_if_the_connection_ends_during_a_call(connect_node, gateway, method, request_):
+def test_connect_node_reports_canceled_or_aborted_if_the_connection_ends_during_a_call(connect_node, gateway, method, request_):
     gateway.sandbox.misbehave("never")
     requests = gateway.sandbox.count()
     call = connect_node(method, request_)
@@ -70,7 +70,10 @@ def test_connect_node_reports_canceled_if_the_connection_ends_during_a_call(conn
 
     gateway.process.kill()
 
-    assert call.communicate(timeout=TIMEOUT)[0].strip() == "Canceled"
+    # connect-node maps an orderly end of the connection to Canceled, and a reset (ECONNRESET) to Aborted. The kernel
+    # decides which one follows a kill: it resets the connection if the gateway has not read all that was sent to it.
+    code = call.communicate(timeout=TIMEOUT)[0].strip()
+    assert code in {"Canceled", "Aborted"}, f"the connection has ended during the call: {code!r}"
 
 
 @pytest.mark.parametrize(("days", "code"), [(24, "ok"), (25, "DeadlineExceeded")])
