@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 /// The part of the total that one key may hold, as its divisor.
@@ -18,7 +19,8 @@ pub struct FairShare<K: Copy + Eq + Hash>(Arc<Mutex<State<K>>>);
 struct State<K> {
     total: usize,
     free: usize,
-    by_key: HashMap<K, usize>,
+    /// Each call asks it several times, so its hashes are not cryptographic ones.
+    by_key: HashMap<K, usize, RandomState>,
 }
 
 /// An amount that is held, and released when this is dropped.
@@ -45,7 +47,7 @@ impl<K: Copy + Eq + Hash> FairShare<K> {
         Self(Arc::new(Mutex::new(State {
             total,
             free: total,
-            by_key: HashMap::new(),
+            by_key: HashMap::default(),
         })))
     }
 

@@ -5,10 +5,20 @@ use std::marker::PhantomData;
 use bytes::BufMut;
 use prost::Message;
 use tonic::Status;
-use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
 use tonic_prost::ProstDecoder;
 
 use crate::proto::EncodedMessage;
+
+/// The size of the buffer of a message, which grows to that of the message, and the bytes
+/// after which a stream yields it. tonic's own buffers of 8 KB take the allocator long:
+/// most messages are a request of a few ids, or one presence.
+const BUFFER_SIZE: usize = 1000;
+const YIELD_THRESHOLD: usize = 32 * 1024;
+
+fn buffer_settings() -> BufferSettings {
+    BufferSettings::new(BUFFER_SIZE, YIELD_THRESHOLD)
+}
 
 /// Decodes requests of the type `T`, and passes on encoded responses.
 #[derive(Debug)]
@@ -35,13 +45,17 @@ impl<T: Message + Default + Send + 'static> Codec for EncodedCodec<T> {
     }
 
     fn decoder(&mut self) -> ProstDecoder<T> {
-        ProstDecoder::default()
+        ProstDecoder::new(buffer_settings())
     }
 }
 
 impl Encoder for EncodedEncoder {
     type Item = EncodedMessage;
     type Error = Status;
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffer_settings()
+    }
 
     fn encode(
         &mut self,

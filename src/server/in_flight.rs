@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// The number of calls in flight. Clones share it.
+/// The number of calls in flight. Clones share it. Only the first call
+/// and the last one notify those that wait: a notification takes as long as a lookup.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InFlight(Arc<watch::Sender<usize>>);
 
@@ -23,7 +24,10 @@ impl InFlight {
 
     /// Counts a call until the guard is dropped.
     pub(super) fn enter(self) -> InFlightGuard {
-        self.0.send_modify(|count| *count += 1);
+        self.0.send_if_modified(|count| {
+            *count += 1;
+            *count == 1
+        });
         InFlightGuard(self)
     }
 }
@@ -33,6 +37,9 @@ pub(super) struct InFlightGuard(InFlight);
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
+        self.0.0.send_if_modified(|count| {
+            *count -= 1;
+            *count == 0
+        });
     }
 }

@@ -149,12 +149,14 @@ impl Listener {
         let Some(tls) = &self.tls else {
             return self.serve_connection(stream, end, activity, closing).await;
         };
-        match timeout_at(end, tls.accept(stream)).await {
+        // The handshake and its stream are boxed: connections without TLS, and those whose
+        // handshake is over, would have room for it.
+        match timeout_at(end, Box::pin(tls.accept(stream))).await {
             Ok(Ok(Accepted::Http2(stream))) => {
-                self.serve_connection(*stream, end, activity, closing).await;
+                self.serve_connection(stream, end, activity, closing).await;
             }
             Ok(Ok(Accepted::Tls(stream))) => {
-                reject(end, *stream, Vec::new(), (http1::NEEDS_HTTP2, true)).await;
+                reject(end, stream, Vec::new(), (http1::NEEDS_HTTP2, true)).await;
             }
             Ok(Ok(Accepted::Plain(stream))) => {
                 reject(end, stream, Vec::new(), (http1::NEEDS_TLS, true)).await;

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use http::HeaderValue;
 use parking_lot::Mutex;
 
@@ -27,7 +28,7 @@ pub(super) struct ReadCoalescer(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     next_number: u64,
-    tokens: HashMap<TokenKey, HashMap<Read, Entry>>,
+    tokens: HashMap<TokenKey, HashMap<Read, Entry>, RandomState>,
 }
 
 /// What makes two reads of one token identical.

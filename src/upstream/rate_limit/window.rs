@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ pub(super) const FIRST_SWEEP: usize = 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct TokenWindows {
-    pub(super) tokens: HashMap<TokenKey, TokenWindow>,
+    pub(super) tokens: HashMap<TokenKey, TokenWindow, RandomState>,
     /// The number of tokens at which the next sweep removes the idle ones.
     pub(super) sweep_at: usize,
 }
