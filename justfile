@@ -125,10 +125,15 @@ load *arguments:
 load-budget *arguments:
     load/budget/run "$@"
 
-# The cost of a call, beside Envoy and a direct call (some 5 minutes).
+# The cost of a call, beside Envoy, direct calls and another build (some 10 minutes).
 [group("test")]
 bench *arguments:
     load/bench "$@"
+
+# The time of builds from clean, beside those of a commit (some 30 minutes).
+[group("test")]
+build-times *arguments:
+    load/build-times "$@"
 
 # Runs the commands of the documents, of all or of some: `just docs-run README.md`.
 [group("docs")]

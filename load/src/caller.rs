@@ -6,6 +6,7 @@ mod exchange;
 mod load_loop;
 mod outcome;
 mod query;
+mod received;
 mod stats;
 mod token;
 
@@ -17,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use connection::Connections;
 pub use exchange::message;
-pub use load_loop::{Calls, closed_loop, open_loop};
+pub use load_loop::{Calls, closed_loop, counted_loop, open_loop};
 pub use outcome::Outcome;
 pub use query::{Queries, Query, encode_frame};
 pub use stats::{Latencies, Stats};

@@ -2,7 +2,7 @@
 
 pub(crate) mod gateway;
 mod greedy;
-mod in_flight;
+pub(crate) mod in_flight;
 mod memory;
 mod overload;
 pub(crate) mod proc_stat;

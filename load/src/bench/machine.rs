@@ -4,6 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use crate::scenario::proc_stat::cpu_time;
+use crate::scenario::table::Figures;
+
+/// The fraction of a core from which the table reports other load.
+const QUIET: f64 = 0.1;
 
 /// The kernel's ticks per second in `/proc`.
 const TICKS: f64 = 100.0;
@@ -14,6 +18,13 @@ pub(super) fn load_average() -> String {
     let load: Vec<&str> = load.split(' ').take(3).collect();
     let cores = std::thread::available_parallelism().map_or(0, Into::into);
     format!("{cores} cores, load average {}", load.join(" "))
+}
+
+/// Reports the fraction of a core that other processes used meanwhile.
+pub(super) fn report_others(others: f64, figures: &mut Figures) {
+    let verdict = if others > QUIET { "NOT QUIET: " } else { "" };
+    let other_load = format!("{verdict}others used {:.0} % of a core", others * 100.0);
+    figures.report("the machine meanwhile", &other_load);
 }
 
 /// The processor time of the machine, and that of the benchmark's processes.

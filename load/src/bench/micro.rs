@@ -11,7 +11,7 @@ use presence_gateway::proto::v1::{
 };
 
 use super::direct::Direct;
-use super::route::Workload;
+use super::rounds::Workload;
 use super::series::Series;
 use crate::caller::Tokens;
 use crate::scenario::table::Figures;

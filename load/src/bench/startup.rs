@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use super::rounds::GATEWAY_FLAGS;
+use super::builds::GATEWAY_FLAGS;
 use super::series::Series;
 use crate::scenario::process::Process;
 use crate::scenario::table::Figures;

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,7 +41,8 @@ struct Slot {
 }
 
 impl Connections {
-    /// Opens `of_each` connections to each address, and reopens each that ends.
+    /// Opens `of_each` connections to each address, and reopens each that ends until
+    /// all are dropped.
     ///
     /// # Errors
     ///
@@ -65,7 +66,7 @@ impl Connections {
             opened: watch::Sender::new(()),
         });
         for (slot, end) in ends.into_iter().enumerate() {
-            tokio::spawn(Arc::clone(&connections).keep(slot, end));
+            tokio::spawn(keep(Arc::downgrade(&connections), slot, end));
         }
         Ok(connections)
     }
@@ -85,26 +86,26 @@ impl Connections {
             timeout(TIMEOUT, opened.changed()).await.ok()?.ok()?;
         }
     }
+}
 
-    /// Reopens the connection of a slot whenever it ends.
-    async fn keep(self: Arc<Self>, slot: usize, mut end: End) {
-        let slot = &self.slots[slot];
-        let set = |sender| {
-            *slot.sender.lock() = sender;
-        };
-        loop {
-            end.await;
-            set(None);
-            let (sender, next) = loop {
-                match connect(slot.address).await {
-                    Ok(connected) => break connected,
-                    Err(_) => sleep(PAUSE).await,
-                }
+/// Reopens the connection of a slot whenever it ends, until the connections are dropped.
+async fn keep(connections: Weak<Connections>, slot: usize, mut end: End) {
+    loop {
+        end.await;
+        end = loop {
+            let Some(connections) = connections.upgrade() else {
+                return;
             };
-            set(Some(sender));
-            self.opened.send_replace(());
-            end = next;
-        }
+            let slot = &connections.slots[slot];
+            *slot.sender.lock() = None;
+            if let Ok((sender, end)) = connect(slot.address).await {
+                *slot.sender.lock() = Some(sender);
+                connections.opened.send_replace(());
+                break end;
+            }
+            drop(connections);
+            sleep(PAUSE).await;
+        };
     }
 }
 

@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::Reason;
 use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -15,6 +15,7 @@ use hyper::client::conn::http2::SendRequest;
 
 use super::outcome::Outcome;
 use super::query::Query;
+use super::received::Received;
 
 /// The result of one attempt.
 pub(super) enum Attempt {
@@ -46,7 +47,7 @@ pub(super) async fn exchange(
 }
 
 fn request(query: &Query, token: &HeaderValue, deadline: Duration) -> Option<Request<Full<Bytes>>> {
-    let request = Request::post(query.path)
+    let request = Request::post(query.uri())
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .header("grpc-timeout", format!("{}m", deadline.as_millis()))
@@ -62,10 +63,10 @@ async fn read(answer: http::Response<Incoming>, query: &Query) -> Result<Outcome
     let (head, mut body) = answer.into_parts();
     // A trailers-only response has its status in the headers.
     let mut end = Outcome::from_headers(&head.headers);
-    let mut message = BytesMut::new();
+    let mut received = Received::of(query);
     while let Some(frame) = body.frame().await {
         match frame?.into_data() {
-            Ok(data) => message.extend_from_slice(&data),
+            Ok(data) => received.push(&data),
             Err(frame) => {
                 if let Ok(trailers) = frame.into_trailers() {
                     end = Outcome::from_headers(&trailers);
@@ -74,7 +75,7 @@ async fn read(answer: http::Response<Incoming>, query: &Query) -> Result<Outcome
         }
     }
     Ok(match end {
-        Some(Ok(())) if query.is_answered_by(&message) => Outcome::Answered,
+        Some(Ok(())) if received.is_complete() => Outcome::Answered,
         Some(Ok(())) => Outcome::WrongAnswer,
         Some(Err(refused)) => refused,
         None => Outcome::NoStatus("an answer without a status"),

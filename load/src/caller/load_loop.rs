@@ -35,6 +35,22 @@ pub async fn closed_loop<C: Calls>(caller: &Arc<C>, count: usize, time: Duration
     caller.stats().set_duration(time);
 }
 
+/// Makes `at_once` times `each` calls, one after the other for each of the `at_once`.
+pub async fn counted_loop<C: Calls>(caller: &Arc<C>, at_once: usize, each: usize) {
+    let begun = Instant::now();
+    let mut calls = JoinSet::new();
+    for _ in 0..at_once {
+        let caller = Arc::clone(caller);
+        calls.spawn(async move {
+            for _ in 0..each {
+                caller.call(Instant::now()).await;
+            }
+        });
+    }
+    calls.join_all().await;
+    caller.stats().set_duration(begun.elapsed());
+}
+
 /// Starts `rate` calls per second for `time`, however long they take, and waits
 /// for the last of them. A latency counts from when the call was due, so that a
 /// gateway that delays the caller does not look faster (coordinated omission).

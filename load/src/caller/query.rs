@@ -1,46 +1,57 @@
 //! The requests of the caller, encoded in advance, and the check of responses.
 
+use std::sync::Arc;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use presence_gateway::operation::{Operation, decode};
 use presence_gateway::proto::v1::{
     GetUserPresencesPurecloudRequest, GetUsersPresencesPurecloudBulkRequest,
-    GetUsersPresencesPurecloudBulkResponse, UcUserPresence, UserPresence,
+    GetUsersPresencesPurecloudBulkResponse, StreamUsersPresencesPurecloudBulkRequest,
+    StreamUsersPresencesPurecloudBulkResponse, UcUserPresence, UserPresence,
 };
 use prost::Message;
 
 /// The number of users.
 const USERS: usize = 1000;
 
+/// The number of users of one batch of the vendor.
+const BATCH: usize = 50;
+
 /// The number of users of a bulk read: two batches of the vendor.
-const BULK: usize = 100;
+const BULK: usize = 2 * BATCH;
 
 /// The length of a gRPC frame prefix: the compression flag and the message length.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
 
-const SINGLE_PATH: &str =
-    "http://gateway/genesys.presence.v1.PresenceService/GetUserPresencesPurecloud";
-const BULK_PATH: &str =
-    "http://gateway/genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk";
+/// The number of users in one message of a stream: the gateway's limit.
+const STREAM_MESSAGE: usize = 5000;
+
+/// The RPC of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rpc {
+    Single,
+    Bulk,
+    Stream,
+}
 
 /// A set of requests; each call sends one at random.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Queries {
-    single: Vec<Query>,
-    bulk: Vec<Query>,
+    single: Arc<[Query]>,
+    bulk: Arc<[Query]>,
     part: f64,
 }
 
 /// A request.
 #[derive(Debug)]
 pub struct Query {
-    /// The URI of the RPC; proxies need its host.
-    pub path: &'static str,
-    /// The message with its frame prefix.
+    rpc: Rpc,
+    /// The message with its frame prefix; of a stream, all messages.
     pub message: Bytes,
-    /// The path and query of the REST request.
+    /// The path and query of the REST request; of a stream, only that of its first batch.
     pub rest: String,
     /// The requested users.
-    ids: Vec<String>,
+    pub(super) ids: Vec<String>,
 }
 
 impl Queries {
@@ -58,10 +69,20 @@ impl Queries {
     /// Bulk reads only, of `of_each` users each.
     #[must_use]
     pub fn bulk(of_each: usize) -> Self {
+        Self::of_many(of_each, Query::bulk)
+    }
+
+    /// Streams only, of `of_each` users each.
+    #[must_use]
+    pub fn streams(of_each: usize) -> Self {
+        Self::of_many(of_each, Query::stream)
+    }
+
+    fn of_many(of_each: usize, query: impl Fn(&[String]) -> Query) -> Self {
         let ids: Vec<String> = (0..USERS.max(of_each)).map(Self::user).collect();
         Self {
-            single: Vec::new(),
-            bulk: ids.chunks_exact(of_each).map(Query::bulk).collect(),
+            single: Arc::default(),
+            bulk: ids.chunks_exact(of_each).map(query).collect(),
             part: 1.0,
         }
     }
@@ -97,17 +118,33 @@ pub enum Answer {
     Bulk(Vec<UcUserPresence>),
 }
 
-impl Answer {
-    fn single(presence: UserPresence) -> Self {
-        Self::Single(Box::new(presence))
-    }
+fn single(message: &[u8]) -> Option<Answer> {
+    let presence = UserPresence::decode(message).ok()?;
+    Some(Answer::Single(Box::new(presence)))
+}
+
+fn bulk(message: &[u8]) -> Option<Answer> {
+    let answer = GetUsersPresencesPurecloudBulkResponse::decode(message).ok()?;
+    Some(Answer::Bulk(answer.presences))
+}
+
+/// Of one message of a stream.
+fn batch(message: &[u8]) -> Option<Answer> {
+    let answer = StreamUsersPresencesPurecloudBulkResponse::decode(message).ok()?;
+    Some(Answer::Bulk(answer.presences))
+}
+
+/// The path and query of a bulk read.
+fn bulk_rest(ids: &[String]) -> String {
+    let ids = ids.join("%2C");
+    format!("/api/v2/users/presences/purecloud/bulk?id={ids}")
 }
 
 impl Query {
     fn single(id: &str) -> Self {
         let user_id = id.to_owned();
         Self {
-            path: SINGLE_PATH,
+            rpc: Rpc::Single,
             message: encode_frame(&GetUserPresencesPurecloudRequest { user_id }),
             rest: format!("/api/v2/users/{id}/presences/purecloud"),
             ids: vec![id.to_owned()],
@@ -115,20 +152,52 @@ impl Query {
     }
 
     fn bulk(ids: &[String]) -> Self {
-        let ids = ids.to_vec();
         let request = GetUsersPresencesPurecloudBulkRequest {
-            ids: ids.clone(),
+            ids: ids.to_vec(),
             allow_partial_results: false,
         };
         Self {
-            path: BULK_PATH,
+            rpc: Rpc::Bulk,
             message: encode_frame(&request),
-            rest: format!(
-                "/api/v2/users/presences/purecloud/bulk?id={}",
-                ids.join("%2C")
-            ),
-            ids,
+            rest: bulk_rest(ids),
+            ids: ids.to_vec(),
         }
+    }
+
+    fn stream(ids: &[String]) -> Self {
+        let messages = ids.chunks(STREAM_MESSAGE).map(|ids| {
+            encode_frame(&StreamUsersPresencesPurecloudBulkRequest {
+                ids: ids.to_vec(),
+                unordered: false,
+            })
+        });
+        let messages: Vec<Bytes> = messages.collect();
+        Self {
+            rpc: Rpc::Stream,
+            message: messages.concat().into(),
+            rest: bulk_rest(&ids[..ids.len().min(BATCH)]),
+            ids: ids.to_vec(),
+        }
+    }
+
+    /// The URI of the RPC; proxies need its host.
+    pub(super) fn uri(&self) -> &'static str {
+        match self.rpc {
+            Rpc::Single => {
+                "http://gateway/genesys.presence.v1.PresenceService/GetUserPresencesPurecloud"
+            }
+            Rpc::Bulk => {
+                "http://gateway/genesys.presence.v1.PresenceService/GetUsersPresencesPurecloudBulk"
+            }
+            Rpc::Stream => {
+                "http://gateway/genesys.presence.v1.PresenceStreamService/StreamUsersPresencesPurecloudBulk"
+            }
+        }
+    }
+
+    /// Whether its response has many messages.
+    pub(super) fn is_stream(&self) -> bool {
+        self.rpc == Rpc::Stream
     }
 
     /// Whether a message is the response to this query.
@@ -146,20 +215,23 @@ impl Query {
     /// Decodes the vendor's JSON.
     #[must_use]
     pub fn parse_json(&self, body: &[u8]) -> Option<Answer> {
-        let spec = if self.path == SINGLE_PATH {
-            GetUserPresencesPurecloudRequest::SPEC
-        } else {
-            GetUsersPresencesPurecloudBulkRequest::SPEC
+        let spec = match self.rpc {
+            Rpc::Single => GetUserPresencesPurecloudRequest::SPEC,
+            Rpc::Bulk | Rpc::Stream => GetUsersPresencesPurecloudBulkRequest::SPEC,
         };
-        self.parse(decode(spec, body).ok()?.message.as_bytes())
+        let message = decode(spec, body).ok()?.message;
+        match self.rpc {
+            Rpc::Single => single(message.as_bytes()),
+            Rpc::Bulk | Rpc::Stream => bulk(message.as_bytes()),
+        }
     }
 
     fn parse(&self, message: &[u8]) -> Option<Answer> {
-        if self.path == SINGLE_PATH {
-            return UserPresence::decode(message).ok().map(Answer::single);
+        match self.rpc {
+            Rpc::Single => single(message),
+            Rpc::Bulk => bulk(message),
+            Rpc::Stream => batch(message),
         }
-        let answer = GetUsersPresencesPurecloudBulkResponse::decode(message);
-        answer.ok().map(|answer| Answer::Bulk(answer.presences))
     }
 
     /// Whether an answer has the requested users, in their order.
@@ -179,7 +251,6 @@ impl Query {
 }
 
 /// Encodes a message with its frame prefix.
-/// A message with its frame prefix.
 pub fn encode_frame(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut encode_frame = BytesMut::with_capacity(PREFIX + length);

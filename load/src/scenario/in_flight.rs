@@ -3,24 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gateway::Gateway;
+use super::gateway::{Exit, Gateway};
 use super::table::Figures;
 use super::vendor::Vendor;
 use super::{ANYWHERE, Settings};
 use crate::caller::{Caller, Connections, Queries, Stats, Tokens, closed_loop};
+use crate::upstream::Report;
 
-const CALLS: usize = 10_000;
-const TIME: Duration = Duration::from_secs(20);
+pub(crate) const CALLS: usize = 10_000;
+pub(crate) const TIME: Duration = Duration::from_secs(20);
 
 /// With a latency of one second, the upstream never has more calls in flight
 /// than the machine can start in a second.
-pub(super) const OF_A_SECOND: Case = Case {
+pub(crate) const OF_A_SECOND: Case = Case {
     name: "in-flight",
     latency: Duration::from_secs(1),
 };
 
 /// With a latency of ten seconds, the upstream has all of them at once.
-pub(super) const HELD: Case = Case {
+pub(crate) const HELD: Case = Case {
     name: "held",
     latency: Duration::from_secs(10),
 };
@@ -33,9 +34,22 @@ const TOKENS: usize = 40;
 const MEMORY: f64 = 480.0;
 
 /// A case with its latency.
-pub(super) struct Case {
-    name: &'static str,
-    latency: Duration,
+pub(crate) struct Case {
+    pub name: &'static str,
+    pub latency: Duration,
+}
+
+/// A gateway that had calls in flight.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// The statistics of the calls.
+    pub stats: Stats,
+    /// The counts of the upstream.
+    pub report: Report,
+    /// How the gateway ended.
+    pub exit: Exit,
+    /// Its resident memory before the first call, in megabytes.
+    pub idle: f64,
 }
 
 pub(super) async fn run(settings: &Settings, case: Case) -> Result<Figures, String> {
@@ -51,7 +65,40 @@ pub(super) async fn run(settings: &Settings, case: Case) -> Result<Figures, Stri
         "0s",
     ];
     let gateway = Gateway::start(settings, name, &vendor, ANYWHERE, &flags).await?;
-    let before = gateway.resident()?;
+    let held = hold(gateway, &vendor, CALLS, settings.time(TIME)).await?;
+    println!("{name}:\n{}", held.stats);
+
+    let mut figures = Figures::new(name);
+    let (calls, answered) = (held.stats.calls(), held.stats.answered());
+    figures.expect(
+        "calls answered",
+        &"all",
+        &format!("{} of {calls}", answered.count()),
+        calls > 0 && answered.count() == calls,
+    );
+    let (most, idle) = (held.exit.peak_resident, held.idle);
+    figures.expect(
+        "peak resident memory of the gateway",
+        &format!("< {MEMORY} MB"),
+        &format!("{most:.1} MB ({idle:.1} MB before the first call)"),
+        most < MEMORY,
+    );
+    let figure = "peak of requests in flight at the upstream";
+    figures.report(figure, &held.report.peak_in_flight);
+    let rate = held.stats.per_second(answered.count());
+    figures.report("answered", &format!("{rate:.0}/s, {answered}"));
+    held.exit.report(calls, &mut figures);
+    Ok(figures)
+}
+
+/// Keeps `calls` calls in flight in a gateway for `time`, and ends it.
+pub(crate) async fn hold(
+    gateway: Gateway,
+    vendor: &Vendor,
+    calls: usize,
+    time: Duration,
+) -> Result<Held, String> {
+    let idle = gateway.resident()?;
     let caller = Arc::new(Caller {
         connections: Connections::open(&[gateway.address], 8).await?,
         queries: Queries::new(0.0),
@@ -59,30 +106,14 @@ pub(super) async fn run(settings: &Settings, case: Case) -> Result<Figures, Stri
         deadline: Duration::from_secs(30),
         stats: Stats::default(),
     });
-    closed_loop(&caller, CALLS, settings.time(TIME)).await;
+    closed_loop(&caller, calls, time).await;
     let report = vendor.report().await?;
     let exit = gateway.end().await?;
-    println!("{name}:\n{}", caller.stats);
-
-    let mut figures = Figures::new(name);
-    let (calls, answered) = (caller.stats.calls(), caller.stats.answered());
-    figures.expect(
-        "calls answered",
-        &"all",
-        &format!("{} of {calls}", answered.count()),
-        calls > 0 && answered.count() == calls,
-    );
-    let most = exit.peak_resident;
-    figures.expect(
-        "peak resident memory of the gateway",
-        &format!("< {MEMORY} MB"),
-        &format!("{most:.1} MB ({before:.1} MB before the first call)"),
-        most < MEMORY,
-    );
-    let figure = "peak of requests in flight at the upstream";
-    figures.report(figure, &report.peak_in_flight);
-    let rate = caller.stats.per_second(answered.count());
-    figures.report("answered", &format!("{rate:.0}/s, {answered}"));
-    exit.report(calls, &mut figures);
-    Ok(figures)
+    let caller = Arc::into_inner(caller).ok_or("a call is still running")?;
+    Ok(Held {
+        stats: caller.stats,
+        report,
+        exit,
+        idle,
+    })
 }

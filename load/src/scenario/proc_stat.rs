@@ -32,6 +32,13 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration, String> {
     Ok(Duration::from_secs_f64(ticks / TICKS))
 }
 
+/// The number of open files of a process, its connections among them.
+pub(crate) fn open_files(pid: u32) -> Result<usize, String> {
+    let path = format!("/proc/{pid}/fd");
+    let files = fs::read_dir(&path).map_err(|error| format!("{path}: {error}"))?;
+    Ok(files.count())
+}
+
 fn line(pid: u32, name: &str) -> Result<f64, String> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
