@@ -122,12 +122,19 @@ impl MemoryLease {
     pub fn prereserve(&self, wire: usize) -> Result<(), Exceeded> {
         let bytes = wire.saturating_mul(EXPANSION_FACTOR);
         let mut reserved = self.0.lock();
-        if !reserved.share.leaves_half(bytes) {
-            return Err(Exceeded::Total);
-        }
-        reserved.take(bytes)?;
+        reserved.take_spare(bytes)?;
         reserved.unused += bytes;
         Ok(())
+    }
+
+    /// Reserves memory for `wire` bytes that save time and nobody waits for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::prereserve`].
+    pub fn reserve_spare(&self, wire: usize) -> Result<(), Exceeded> {
+        let bytes = wire.saturating_mul(EXPANSION_FACTOR);
+        self.0.lock().take_spare(bytes)
     }
 
     /// Releases the memory that was reserved early and not used.
@@ -145,6 +152,14 @@ impl Reserved {
         self.share.grow(bytes - used)?;
         self.unused -= used;
         Ok(())
+    }
+
+    /// Acquires memory if half stays free.
+    fn take_spare(&mut self, bytes: usize) -> Result<(), Exceeded> {
+        if !self.share.leaves_half(bytes) {
+            return Err(Exceeded::Total);
+        }
+        self.take(bytes)
     }
 }
 

@@ -34,7 +34,7 @@ use crate::context::{CallContext, StreamHandle};
 use crate::deadline::Deadline;
 use crate::telemetry::WatchCounts;
 use crate::upstream::{RequestContext, Reservations, Upstream};
-use hub::{Hubs, Watch, join};
+use hub::{Hubs, Reserved, Watch};
 use rest::RestVendor;
 pub(crate) use serve::begin;
 use vendor::Vendor;
@@ -141,24 +141,19 @@ impl Watches {
         }))
     }
 
-    /// Joins the watches of the call's token.
-    fn join(&self, context: &CallContext, ids: Vec<String>) -> Watch {
+    /// Joins the watches of the call's token. The call has reserved so much memory for the
+    /// users, which the watch releases.
+    fn join(&self, context: &CallContext, ids: Vec<String>, size: usize) -> Watch {
         let caller = &context.request.caller;
         let key = (caller.key(), caller.authorization());
         let vendor = || -> Arc<dyn Vendor> {
             let context = self.own_context(context);
             Arc::new(RestVendor::new(self.0.upstream.clone(), context))
         };
-        let memory = context.request.memory.sub_lease();
-        join(
-            &self.0.hubs,
-            key,
-            ids,
-            memory,
-            self.0.settings,
-            &self.0.counts,
-            vendor,
-        )
+        let lease = context.request.memory.clone();
+        let memory = Reserved { lease, size };
+        let hubs = &self.0.hubs;
+        hubs.join(key, ids, memory, self.0.settings, &self.0.counts, vendor)
     }
 
     /// The context of the requests of a hub, which outlive the call that began it.

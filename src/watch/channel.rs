@@ -23,8 +23,8 @@ pub(super) const MAX_TOPICS: usize = 1000;
 /// How long the first of several new topics waits for the others.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// How long a topic that nobody watches any more stays, so that callers that come and
-/// go cost few requests.
+/// How long the topic of a user who was removed stays, so that few requests remove those
+/// of all.
 const UNSUBSCRIBE_DELAY: Duration = Duration::from_secs(30);
 
 /// How long users wait for notifications before they are polled.

@@ -1,6 +1,7 @@
 //! What the task of a token does next, from what its channels, reads and polls want and
 //! from what has happened. It has no clock and sends nothing.
 
+mod members;
 mod outcome;
 
 use std::collections::HashSet;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::channel::{Action, ChannelSlot, Generation};
-use super::mailbox::Currency;
 use super::polls;
 use super::reads::Reads;
 use super::shared::{Inner, Notice};
@@ -53,6 +53,8 @@ pub(super) struct Plan {
     /// Why the last read failed.
     read_why: Option<Failure>,
     poll_at: Option<Instant>,
+    /// When the first user who is kept is to be removed.
+    expire_at: Option<Instant>,
     /// When the users of a channel were read last because of a gap of a connection that
     /// goes on, or will be.
     gap_at: Vec<Option<Instant>>,
@@ -78,6 +80,7 @@ impl Plan {
             reads: Reads::new(&settings),
             read_why: None,
             poll_at: None,
+            expire_at: None,
             gap_at: vec![None; channels],
             next_generation: 0,
             stops: Vec::new(),
@@ -91,19 +94,13 @@ impl Plan {
             self.take_notice(inner, slot, generation, notice, now);
         }
         for user in std::mem::take(&mut inner.state.unclear) {
-            if inner.state.users.contains_key(&user) {
+            if inner.state.is_watched(&user) {
                 self.reads.want_paced(&user, Cause::Change, now);
+            } else {
+                inner.state.set_stale(&user);
             }
         }
-        for slot in &mut self.slots {
-            let users = slot.refresh(now);
-            if !users.is_empty() {
-                self.counts.record_resync(ResyncReason::Periodic);
-            }
-            for user in users {
-                self.reads.want(&user, Cause::Resync, now);
-            }
-        }
+        self.refresh(inner, now);
         self.poll(inner, now);
         let mut steps = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
@@ -119,6 +116,7 @@ impl Plan {
             steps.push(batch);
         }
         steps.extend(self.stops.drain(..).map(Step::Stop));
+        self.expire_at = inner.state.next_expiry();
         inner.state.why = self.why(&inner.state);
         inner.state.offer_states();
         self.count(inner);
@@ -128,45 +126,9 @@ impl Plan {
     /// When [`Self::steps`] has something to do next.
     pub(super) fn next(&self, now: Instant) -> Instant {
         let channels = self.slots.iter().filter_map(|slot| slot.next(now));
-        let others = [self.reads.next(now), self.poll_at];
+        let others = [self.reads.next(now), self.poll_at, self.expire_at];
         let times = channels.chain(others.into_iter().flatten());
         times.min().unwrap_or(now + IDLE)
-    }
-
-    /// Assigns new users to channels, and removes those whom nobody watches.
-    fn take_members(&mut self, inner: &mut Inner, now: Instant) {
-        for user in std::mem::take(&mut inner.state.left) {
-            if !inner.state.users.contains_key(&user) {
-                self.reads.forget(&user);
-                self.unassigned.remove(&user);
-                self.slots
-                    .iter_mut()
-                    .for_each(|slot| slot.remove(&user, now));
-            }
-        }
-        for user in std::mem::take(&mut inner.state.joined) {
-            if !inner.state.users.contains_key(&user) {
-                continue;
-            }
-            if !self.slots.iter().any(|slot| slot.has(&user)) && !self.assign(&user, now) {
-                self.unassigned.insert(Arc::clone(&user));
-                self.poll_at
-                    .get_or_insert(now + self.settings.limits.poll_interval);
-            }
-            self.reads.want(&user, Cause::Snapshot, now);
-        }
-        if !self.unassigned.is_empty() && !self.slots.is_empty() {
-            let unassigned = std::mem::take(&mut self.unassigned);
-            for user in unassigned {
-                if !self.assign(&user, now) {
-                    self.unassigned.insert(user);
-                }
-            }
-        }
-    }
-
-    fn assign(&mut self, user: &Arc<str>, now: Instant) -> bool {
-        self.slots.iter_mut().any(|slot| slot.add(user, now))
     }
 
     fn take_notice(
@@ -203,8 +165,25 @@ impl Plan {
         }
     }
 
+    /// Wants the users of a channel to be read from time to time, although nothing
+    /// indicates a gap.
+    fn refresh(&mut self, inner: &Inner, now: Instant) {
+        for slot in &mut self.slots {
+            let users = slot.refresh(now).into_iter();
+            let users = users.filter(|user| inner.state.is_watched(user));
+            let mut is_any = false;
+            for user in users {
+                is_any = true;
+                self.reads.want(&user, Cause::Resync, now);
+            }
+            if is_any {
+                self.counts.record_resync(ResyncReason::Periodic);
+            }
+        }
+    }
+
     /// Wants the polled users to be read, when it is time.
-    fn poll(&mut self, inner: &Inner, now: Instant) {
+    fn poll(&mut self, inner: &mut Inner, now: Instant) {
         for (slot, was_polled) in self.slots.iter().zip(&mut self.polled_slots) {
             let is_polled = slot.polls_any(now);
             if is_polled && !std::mem::replace(was_polled, is_polled) {
@@ -217,15 +196,17 @@ impl Plan {
         }
         let users = inner.state.users.iter();
         let polled = users.filter(|(user, _)| self.is_polled(user, now));
-        let polled: Vec<Arc<str>> = polled.map(|(key, _)| Arc::clone(key)).collect();
+        let polled = polled.map(|(key, user)| (Arc::clone(key), user.is_watched()));
+        let (polled, unwatched): (Vec<_>, Vec<_>) = polled.partition(|&(_, is_watched)| is_watched);
+        for (user, _) in unwatched {
+            self.remove(inner, &user, now);
+        }
         if polled.is_empty() {
             self.poll_at = None;
             return;
         }
-        for user in &polled {
-            if inner.state.currency(user) != Some(Currency::Failed) {
-                self.reads.want(user, Cause::Change, now);
-            }
+        for (user, _) in &polled {
+            self.reads.want(user, Cause::Change, now);
         }
         self.poll_at = Some(now + polls::interval(polled.len(), &self.settings));
     }

@@ -141,10 +141,11 @@ impl Reads {
         Some(wanted.cause)
     }
 
-    /// Forgets a user whom nobody watches any more.
-    pub(super) fn forget(&mut self, user: &str) {
-        self.cancel(user);
+    /// Forgets a user whom nobody watches any more. Returns whether the user was to be read,
+    /// or is being read.
+    pub(super) fn forget(&mut self, user: &str) -> bool {
         self.suspects.clear(user);
+        self.cancel(user).is_some() || self.in_flight.contains_key(user)
     }
 
     /// Takes the next batch, if there is one. `is_covered` is whether a user needs to

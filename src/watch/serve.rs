@@ -16,7 +16,7 @@ use crate::proto::v1::{UserPresenceChange, WatchUsersPresencesResponse};
 
 /// The memory of one user of a watch, in bytes on the wire: the id and the presence in
 /// the state of the token, and the place in the watch.
-const USER_SIZE: usize = 256;
+pub(super) const USER_SIZE: usize = 256;
 
 /// The bytes on the wire that watches leave of the memory of their token, so that users
 /// can be read: more than a batch takes.
@@ -78,9 +78,14 @@ pub(crate) fn begin(
     check(&ids, max_ids)?;
     let size = ids.len().saturating_mul(USER_SIZE);
     let memory = &context.request.memory;
-    let reserved = memory.reserve_leaving(size, ROOM_FOR_READS);
+    let reserve = || memory.reserve_leaving(size, ROOM_FOR_READS);
+    let reserved = reserve().or_else(|_| {
+        // Users whom nobody watches any more cost no watch its memory.
+        watches.0.hubs.remove_unwatched();
+        reserve()
+    });
     reserved.map_err(|_| Error::MemoryExhausted)?;
-    let watch = watches.join(context, ids);
+    let watch = watches.join(context, ids, size);
     let heartbeat = watches.0.settings.limits.heartbeat;
     Ok(Serving::new(watch, context.clone(), heartbeat, stream_idle))
 }
@@ -153,7 +158,7 @@ impl Serving {
 
 impl Watch {
     fn changed(&self) -> std::sync::Arc<tokio::sync::Notify> {
-        let inner = self.hub.shared.lock();
+        let inner = self.shared.lock();
         let mailbox = inner.state.watches.get(&self.number);
         mailbox
             .map(|mailbox| std::sync::Arc::clone(&mailbox.changed))
@@ -161,18 +166,18 @@ impl Watch {
     }
 
     fn end(&self) -> Option<Failure> {
-        let inner = self.hub.shared.lock();
+        let inner = self.shared.lock();
         inner.state.watches.get(&self.number)?.ended().cloned()
     }
 
     fn has_news(&self) -> bool {
-        let inner = self.hub.shared.lock();
+        let inner = self.shared.lock();
         let mailbox = inner.state.watches.get(&self.number);
         mailbox.is_some_and(|mailbox| !mailbox.is_empty())
     }
 
     fn repeat_state(&self) {
-        let mut inner = self.hub.shared.lock();
+        let mut inner = self.shared.lock();
         if let Some(mailbox) = inner.state.watches.get_mut(&self.number) {
             mailbox.repeat_state();
         }
@@ -180,7 +185,7 @@ impl Watch {
 
     /// Takes what the caller gets next; with the vendor's date, if it is a change.
     pub(super) fn pop(&self) -> Option<(WatchUsersPresencesResponse, Option<SystemTime>)> {
-        let mut inner = self.hub.shared.lock();
+        let mut inner = self.shared.lock();
         let state = &mut inner.state;
         let mailbox = state.watches.get_mut(&self.number)?;
         let users = &state.users;

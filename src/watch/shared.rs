@@ -38,6 +38,10 @@ pub(super) struct Inner {
     pub notices: BTreeSet<(usize, Generation, Notice)>,
     /// Why all watches have ended: no further one may join.
     pub ended: Option<Failure>,
+    /// Watches that are about to join.
+    joining: usize,
+    /// Whether the task has ended because there was nothing to do.
+    is_closed: bool,
 }
 
 impl Shared {
@@ -47,6 +51,8 @@ impl Shared {
                 state,
                 notices: BTreeSet::new(),
                 ended: None,
+                joining: 0,
+                is_closed: false,
             }),
             wake: Notify::new(),
         })
@@ -54,6 +60,26 @@ impl Shared {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock()
+    }
+
+    /// Announces a watch, which joins next. Returns whether it may.
+    pub(super) fn admit(&self) -> bool {
+        let mut inner = self.lock();
+        let is_open = inner.ended.is_none() && !inner.is_closed;
+        inner.joining += usize::from(is_open);
+        is_open
+    }
+
+    /// Whether no watch has joined, and none is about to.
+    pub(super) fn is_without_watches(&self) -> bool {
+        let inner = self.lock();
+        inner.joining == 0 && inner.state.watches.is_empty()
+    }
+
+    /// Removes all users whom nobody watches.
+    pub(super) fn remove_unwatched(&self) {
+        self.lock().state.remove_unwatched();
+        self.wake.notify_one();
     }
 
     /// Reports something about a socket to the task.
@@ -64,14 +90,21 @@ impl Shared {
 }
 
 impl Inner {
-    /// Adds a watch of these users, and returns its number. It ends at once if all have
-    /// ended.
-    pub(super) fn join(&mut self, ids: Vec<(Arc<str>, String)>) -> u64 {
+    /// Adds a watch of these users that was admitted, and returns its number. It ends at
+    /// once if all have ended.
+    pub(super) fn join_admitted(&mut self, ids: Vec<(Arc<str>, String)>) -> u64 {
+        self.joining -= 1;
         let number = self.state.join(ids);
         if let Some(failure) = &self.ended {
             self.state.end_all(failure);
         }
         number
+    }
+
+    /// Lets no watch join any more, if there is nothing to do. Returns whether that is so.
+    pub(super) fn close_if_idle(&mut self) -> bool {
+        self.is_closed = self.joining == 0 && self.state.is_idle();
+        self.is_closed
     }
 
     /// Ends all watches.

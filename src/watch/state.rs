@@ -1,6 +1,7 @@
 //! What is known of the users of the watches of one token, and which watches watch
 //! them. It has no clock and sends nothing.
 
+mod members;
 mod user;
 
 use std::collections::{HashMap, HashSet};
@@ -18,6 +19,7 @@ use crate::proto::v1::UserPresence;
 use crate::proto::v1::user_presence_change::Cause;
 use crate::telemetry::WatchCounts;
 
+use members::Kept;
 pub(super) use user::User;
 
 /// The bytes of a presence that are part of what a watch reserves for each user. A larger
@@ -30,9 +32,11 @@ pub(super) struct State {
     pub users: HashMap<Arc<str>, User>,
     pub watches: HashMap<u64, Mailbox>,
     next_watch: u64,
-    /// Users whom the task has not seen yet, and whom nobody watches any more.
+    /// Users whom the task has not seen as watched yet, and whom nobody watches any more.
     pub joined: Vec<Arc<str>>,
     pub left: Vec<Arc<str>>,
+    /// Users whom nobody watches, and who are kept for those who come back.
+    kept: Kept,
     /// Users whose presence must be read, because a notification does not have it.
     pub unclear: HashSet<Arc<str>>,
     /// Why a watch is not live, or a read is late.
@@ -52,67 +56,12 @@ impl State {
             next_watch: 0,
             joined: Vec::new(),
             left: Vec::new(),
+            kept: Kept::new(memory.sub_lease()),
             unclear: HashSet::new(),
             why: None,
             polled: 0,
             counts,
             memory,
-        }
-    }
-
-    /// Adds a watch of these users, by their keys and ids. What is known is queued at
-    /// once.
-    pub(super) fn join(&mut self, ids: Vec<(Arc<str>, String)>) -> u64 {
-        let number = self.next_watch;
-        self.next_watch += 1;
-        let mut mailbox = Mailbox::new(ids);
-        let mut missing = Vec::new();
-        for (index, watched) in (0..).zip(&mailbox.users) {
-            let user = self.users.entry(Arc::clone(&watched.key));
-            let user = user.or_insert_with(|| {
-                self.joined.push(Arc::clone(&watched.key));
-                User::new(watched.id.clone())
-            });
-            if user.currency == Currency::Failed {
-                // The reason may be gone: try again, for the new watch alone.
-                user.currency = Currency::Stale;
-                self.joined.push(Arc::clone(&watched.key));
-            }
-            user.watchers.push((number, index));
-            if user.is_missing {
-                missing.push(index);
-            }
-        }
-        let keys = mailbox.users.iter().map(|watched| Arc::clone(&watched.key));
-        let keys: Vec<Arc<str>> = keys.collect();
-        for (index, key) in (0..).zip(keys) {
-            let user = &self.users[&key];
-            mailbox.recount(index, Currency::Stale, user.currency);
-            if let Some(latest) = &user.latest {
-                mailbox.offer(index, latest.version, Cause::Snapshot);
-            }
-        }
-        mailbox.offer_missing(&missing);
-        mailbox.offer_state(self.why.as_ref());
-        self.watches.insert(number, mailbox);
-        number
-    }
-
-    /// Removes a watch, and the users whom nobody else watches.
-    pub(super) fn leave(&mut self, number: u64) {
-        let Some(mailbox) = self.watches.remove(&number) else {
-            return;
-        };
-        for watched in mailbox.users {
-            let Some(user) = self.users.get_mut(&watched.key) else {
-                continue;
-            };
-            user.watchers.retain(|&(watch, _)| watch != number);
-            if user.watchers.is_empty() {
-                self.polled -= usize::from(user.currency == Currency::Polled);
-                self.users.remove(&watched.key);
-                self.left.push(watched.key);
-            }
         }
     }
 

@@ -42,7 +42,7 @@ impl Drop for EndOnDrop {
     }
 }
 
-/// Runs until the token is rejected.
+/// Runs until the token is rejected, or there is nobody to do anything for.
 pub(super) async fn run(
     vendor: Arc<dyn Vendor>,
     shared: Arc<Shared>,
@@ -57,7 +57,7 @@ pub(super) async fn run(
         let (steps, next) = {
             let mut inner = shared.lock();
             let steps = plan.steps(&mut inner, Instant::now());
-            if inner.ended.is_some() {
+            if inner.ended.is_some() || inner.close_if_idle() {
                 return;
             }
             (steps, plan.next(Instant::now()))

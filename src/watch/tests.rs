@@ -5,6 +5,7 @@ mod channel;
 mod first;
 mod gaps;
 mod joining;
+mod kept;
 mod memory;
 mod polls;
 mod properties;

@@ -99,13 +99,16 @@ impl Plan {
         self.read_why = None;
         for (user, events, cause) in users {
             let presence = presences.remove(user);
-            if inner
-                .state
-                .read(user, presence, *events, *cause, SystemTime::now())
-            {
+            let now_date = SystemTime::now();
+            let is_unclear = inner.state.read(user, presence, *events, *cause, now_date);
+            // Of those who are watched no more, something may be lost since.
+            if !inner.state.is_watched(user) {
+                continue;
+            }
+            if is_unclear {
                 self.reads.want_paced(user, *cause, now);
             }
-            if self.reads.is_wanted(user) || inner.state.currency(user) == Some(Currency::Failed) {
+            if self.reads.is_wanted(user) {
                 continue;
             }
             if self.is_covered(user) {
@@ -131,7 +134,7 @@ impl Plan {
         let watched = users
             .iter()
             .map(|(user, _, cause)| (Arc::clone(user), *cause));
-        let watched = watched.filter(|(user, _)| inner.state.users.contains_key(user));
+        let watched = watched.filter(|(user, _)| inner.state.is_watched(user));
         let watched: Vec<(Arc<str>, Cause)> = watched.collect();
         if let Some(refusal) = refusal(&failure) {
             if self.reads.refuse(users.len(), &watched, refusal, now) {
@@ -159,6 +162,9 @@ impl Plan {
         }
         self.stops.extend(effect.replaced);
         for user in effect.lost {
+            if inner.state.is_kept(&user) {
+                self.remove(inner, &user, now);
+            }
             inner.state.set_stale(&user);
         }
         if self.resync(inner, &effect.covered, now, now) {
@@ -177,30 +183,6 @@ impl Plan {
                 self.give_up(&user, now);
             }
         }
-    }
-
-    /// Reads users of whom notifications may be lost, at this time. Returns whether any
-    /// of them was known.
-    pub(super) fn resync(
-        &mut self,
-        inner: &mut Inner,
-        users: &[Arc<str>],
-        at: Instant,
-        now: Instant,
-    ) -> bool {
-        let mut is_resync = false;
-        for user in users {
-            let is_known = inner.state.is_known(user);
-            is_resync |= is_known;
-            inner.state.set_stale(user);
-            let cause = if is_known {
-                Cause::Resync
-            } else {
-                Cause::Snapshot
-            };
-            self.reads.want_at(user, cause, at, now);
-        }
-        is_resync
     }
 
     /// Does nothing more for a user.

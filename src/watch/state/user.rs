@@ -7,13 +7,15 @@ use crate::proto::v1::UserPresence;
 use crate::watch::mailbox::Currency;
 use crate::watch::presence::{Latest, Order, compare, is_ahead};
 
-/// A user whom at least one watch watches.
+/// A user whom a watch watches, or did until a moment ago.
 #[derive(Debug)]
 pub(in crate::watch) struct User {
     /// The id as it is sent to the vendor.
     pub id: String,
     /// The watches, each with the position of the user in it.
     pub(super) watchers: Vec<(u64, u32)>,
+    /// Since when nobody watches the user, who is kept for a while.
+    pub(super) kept_since: Option<tokio::time::Instant>,
     pub latest: Option<Latest>,
     /// Counts the notifications of the user.
     pub events: u64,
@@ -29,12 +31,17 @@ impl User {
         Self {
             id,
             watchers: Vec::new(),
+            kept_since: None,
             latest: None,
             events: 0,
             is_missing: false,
             currency: Currency::Stale,
             lease: None,
         }
+    }
+
+    pub(in crate::watch) fn is_watched(&self) -> bool {
+        !self.watchers.is_empty()
     }
 
     /// How a presence relates to the latest one that is known.

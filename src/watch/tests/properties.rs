@@ -17,7 +17,8 @@ use crate::proto::v1::watch_state::Mode;
 use crate::watch::Settings;
 use budget::Budget;
 
-/// How long a topic stays that nobody needs.
+/// How long a user is kept whom nobody watches, and then the topic.
+const KEEP: Duration = Duration::from_secs(30);
 const UNSUBSCRIBE_DELAY: Duration = Duration::from_secs(30);
 
 /// How many users there are; some of them in no watch.
@@ -58,8 +59,7 @@ enum Op {
     /// milliseconds.
     Watch(usize, usize, u64),
     Leave(usize),
-    /// The users of a watch come back, so many milliseconds after nobody needs their topics
-    /// any more.
+    /// The users of a watch come back after so many milliseconds.
     Return(usize, u64),
 }
 
@@ -120,9 +120,19 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..USERS, 1..USERS, prop_oneof![Just(0), 0..3000_u64])
             .prop_map(|(from, count, pause)| Op::Watch(from, count, pause)),
         2 => (0..8_usize).prop_map(Op::Leave),
-        1 => (0..8_usize, 0..3000_u64).prop_map(|(index, ms)| Op::Return(index, ms)),
+        2 => (0..8_usize, absence()).prop_map(|(index, ms)| Op::Return(index, ms)),
         1 => prop_oneof![Just(None), Just(Some(503)), Just(Some(429))].prop_map(Op::NoTopic),
         1 => prop_oneof![Just(None), (1..60_u64).prop_map(Some)].prop_map(Op::Life),
+    ]
+}
+
+/// How many milliseconds a watch is away, as its users or their topics are kept or not.
+fn absence() -> impl Strategy<Value = u64> {
+    let [keep, topics] = [KEEP, KEEP + UNSUBSCRIBE_DELAY].map(|it| 1000 * it.as_secs());
+    prop_oneof![
+        2 => 0..keep,
+        1 => keep..keep + 3000,
+        1 => topics..topics + 3000,
     ]
 }
 
@@ -202,7 +212,7 @@ async fn play(scene: &Scene, script: Vec<(u64, Op)>, budget: &mut Budget) -> Vec
                 let (ids, pause) = (left.ids.clone(), left.pause);
                 budget.leave();
                 drop(left);
-                sleep(UNSUBSCRIBE_DELAY + Duration::from_millis(ms)).await;
+                sleep(Duration::from_millis(ms)).await;
                 budget.join(ids.len());
                 watches.push(scene.watch(&ids, pause));
             }
@@ -271,7 +281,7 @@ async fn check(seed: u64, script: Vec<(u64, Op)>) -> Result<(), TestCaseError> {
     check_latest(&scene, &watches, &refused)?;
     budget.check(&scene.vendor.0.lock(), begin.elapsed())?;
     drop(watches);
-    sleep(Duration::from_secs(1)).await;
+    sleep(KEEP + Duration::from_secs(1)).await;
     prop_assert_eq!(scene.hubs(), 0);
     Ok(())
 }

@@ -27,7 +27,7 @@ use crate::telemetry::WatchCounts;
 use crate::token_key::TokenHasher;
 use crate::upstream::{RequestContext, Reservations};
 use crate::watch::Settings;
-use crate::watch::hub::{Hubs, Watch, join};
+use crate::watch::hub::{Hubs, Reserved, Watch};
 use crate::watch::serve::Serving;
 use crate::watch::vendor::Vendor;
 
@@ -114,26 +114,26 @@ impl Scene {
 
     /// Joins a watch that nobody serves.
     pub(super) fn join(&self, ids: &[String]) -> Watch {
-        self.join_with(&context(&self.drain), ids)
+        self.join_with(&context(&self.drain, "token"), ids)
     }
 
-    fn join_with(&self, context: &CallContext, ids: &[String]) -> Watch {
+    pub(super) fn join_with(&self, context: &CallContext, ids: &[String]) -> Watch {
         let caller = &context.request.caller;
+        let key = (caller.key(), caller.authorization());
         let vendor = self.vendor.clone();
-        join(
-            &self.hubs,
-            (caller.key(), caller.authorization()),
-            ids.to_vec(),
-            context.request.memory.sub_lease(),
-            self.settings,
-            &self.counts,
-            || Arc::new(vendor) as Arc<dyn Vendor>,
-        )
+        let vendor = || Arc::new(vendor) as Arc<dyn Vendor>;
+        let memory = Reserved {
+            lease: context.request.memory.clone(),
+            size: 0,
+        };
+        let (settings, counts) = (self.settings, &self.counts);
+        self.hubs
+            .join(key, ids.to_vec(), memory, settings, counts, vendor)
     }
 
     /// Begins a watch whose caller pauses for so long after each message.
     pub(super) fn watch(&self, ids: &[String], pause: Duration) -> SimWatch {
-        let context = context(&self.drain);
+        let context = context(&self.drain, "token");
         let watch = self.join_with(&context, ids);
         let serving = Serving::new(
             watch,
@@ -205,9 +205,14 @@ impl Scene {
         watch.presence(user) == self.latest().get(&user.to_ascii_lowercase()).copied()
     }
 
+    /// Keeps nobody whom nobody watches.
+    pub(super) fn remove_unwatched(&self) {
+        self.hubs.remove_unwatched();
+    }
+
     /// How many hubs are registered.
     pub(super) fn hubs(&self) -> usize {
-        self.hubs.lock().len()
+        self.hubs.len()
     }
 }
 
@@ -245,11 +250,11 @@ fn record(received: &mut Received, message: crate::proto::v1::WatchUsersPresence
     }
 }
 
-/// The context of a call without a deadline.
-fn context(drain: &Drain) -> CallContext {
+/// The context of a call with this token and without a deadline.
+pub(super) fn context(drain: &Drain, token: &str) -> CallContext {
     let headers = HeaderMap::from_iter([(
         http::header::AUTHORIZATION,
-        http::HeaderValue::from_static("Bearer token"),
+        format!("Bearer {token}").parse().unwrap(),
     )]);
     let caller = Caller::from_headers(&headers, &TokenHasher::shared(None)).unwrap();
     let deadline = DeadlinePolicy::default().for_stream(&HeaderMap::new());

@@ -65,17 +65,17 @@ async fn watches_of_a_token_share_a_channel_and_what_is_known() {
     drop(first);
     scene.vendor.change("u1");
     scene.vendor.change("nobody");
-    // Others may want them soon.
-    seconds(25).await;
+    // They are kept for those who come back, and then their topics for others who leave.
+    seconds(55).await;
     assert_eq!(scene.vendor.requests().subscribed, 2);
-    seconds(60).await;
+    seconds(10).await;
     assert!(scene.is_current(&second, "u1"));
     assert!(scene.is_current(&third, "nobody"));
     // The topics of users whom nobody watches are removed, by one request.
     let requests = scene.vendor.requests();
     assert_eq!((requests.subscribed, requests.read), (3, 2));
     drop((second, third));
-    seconds(1).await;
+    seconds(31).await;
     assert_eq!(scene.hubs(), 0);
 }
 

@@ -70,22 +70,6 @@ async fn a_drain_ends_a_watch_so_that_another_replica_serves_it() {
     serving.await.unwrap();
 }
 
-#[tokio::test]
-async fn the_last_watch_of_a_token_closes_its_socket() {
-    let sandbox = Sandbox::start();
-    let gateway = sandbox.gateway(Limits::default()).await;
-    let mut watch = WatchCall::open(&gateway, &[&Sandbox::user(1)]).await;
-    watch.until_mode(Mode::Live).await;
-    assert_eq!(sandbox.channels().await[0]["connected"], true);
-    drop(watch);
-    let closed = async {
-        while sandbox.channels().await[0]["connected"] == true {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    crate::support::in_flight::wait_for("the end of the socket", closed).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_prints_a_line_for_each_message_until_a_signal() {
     let sandbox = Sandbox::start();

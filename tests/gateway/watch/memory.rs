@@ -1,5 +1,7 @@
 //! Watches that exhaust the memory for messages.
 
+use std::time::Duration;
+
 use presence_gateway::proto::v1::watch_state::Mode;
 use presence_gateway::proto::v1::watch_users_presences_response::Update;
 use tonic::Code;
@@ -114,4 +116,22 @@ async fn watches_leave_memory_to_read_their_users_after_a_gap() {
     sandbox.misbehave("cut on=now").await;
     last.until_presence(&user, "Training").await;
     last.until_mode(Mode::Live).await;
+}
+
+#[tokio::test]
+async fn a_socket_that_no_watch_uses_is_closed_when_a_watch_needs_the_memory() {
+    let sandbox = Sandbox::start();
+    let gateway = gateway(&sandbox).await;
+    let mut watch = WatchCall::open(&gateway, &[&Sandbox::user(1)]).await;
+    watch.until_mode(Mode::Live).await;
+    drop(watch);
+    assert_eq!(sandbox.channels().await[0]["connected"], true);
+    let others = fill(&gateway, "other").await;
+    let closed = async {
+        while sandbox.channels().await[0]["connected"] == true {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    wait_for("the end of the socket", closed).await;
+    drop(others);
 }

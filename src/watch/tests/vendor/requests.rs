@@ -106,6 +106,16 @@ impl SimVendor {
     }
 }
 
+/// A read that has not ended.
+struct Reading(SimVendor, Vec<String>);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut sim = self.0.0.lock();
+        sim.reading.retain(|id| !self.1.contains(id));
+    }
+}
+
 /// An open socket.
 struct SimSocket(UnboundedReceiver<SocketMessage>);
 
@@ -214,15 +224,12 @@ impl Vendor for SimVendor {
                 let is_new = ids.iter().all(|id| sim.reading.insert(id.clone()));
                 assert!(is_new, "a user in two reads at once: {ids:?}");
             }
+            let _reading = Reading(vendor.clone(), ids.clone());
             vendor.travel().await;
             let read_delay = vendor.0.lock().read_delay;
             let found: HashMap<Arc<str>, UserPresence> = {
                 let mut sim = vendor.0.lock();
-                let refused = sim.refuse_read(&ids);
-                if refused.is_err() {
-                    sim.reading.retain(|id| !ids.contains(id));
-                }
-                refused?;
+                sim.refuse_read(&ids)?;
                 let found = ids.iter().filter_map(|id| {
                     let key: Arc<str> = id.to_ascii_lowercase().into();
                     let number = *sim.users.get(&*key)?;
@@ -232,8 +239,6 @@ impl Vendor for SimVendor {
             };
             sleep(read_delay).await;
             vendor.travel().await;
-            let mut sim = vendor.0.lock();
-            sim.reading.retain(|id| !ids.contains(id));
             Ok(found)
         })
     }
