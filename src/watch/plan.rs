@@ -94,10 +94,9 @@ impl Plan {
             self.take_notice(inner, slot, generation, notice, now);
         }
         for user in std::mem::take(&mut inner.state.unclear) {
+            inner.state.set_stale(&user);
             if inner.state.is_watched(&user) {
                 self.reads.want_paced(&user, Cause::Change, now);
-            } else {
-                inner.state.set_stale(&user);
             }
         }
         self.refresh(inner, now);

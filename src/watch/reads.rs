@@ -2,8 +2,11 @@
 //!
 //! Most reads are sent at once. Two kinds are paced, so that they leave the requests of
 //! the token to calls: those of users whose notifications cannot be read, and those that
-//! search for the id because of which the vendor refuses a batch (`suspects.rs`).
+//! search for the user because of whom a batch fails (`suspects.rs`). If nothing can be
+//! read at all, one user at a time is tried (`health.rs`).
 
+mod batch;
+mod health;
 mod pace;
 mod suspects;
 #[cfg(test)]
@@ -16,11 +19,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Settings;
-use super::backoff::{self, Backoff};
-use crate::bulk::BATCH_SIZE;
 use crate::proto::v1::user_presence_change::Cause;
+use batch::Kind;
+use health::Health;
 use pace::Pace;
-pub(super) use suspects::Refusal;
 use suspects::Suspects;
 
 /// How long the first user of a batch waits for more.
@@ -29,6 +31,17 @@ const LINGER: Duration = Duration::from_millis(20);
 /// How long a user waits for notifications before the first read. Read earlier, the user
 /// would have to be read again once they come.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a read failed, as far as it matters for the next ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The vendor refuses it because of what it names, with this status and code.
+    Refused(u16, String),
+    /// It may succeed later, after this delay at the earliest.
+    Failed(Option<Duration>),
+    /// Too many requests were sent: none of the users is the cause.
+    Limited(Duration),
+}
 
 /// A user who is to be read.
 #[derive(Debug, Clone, Copy)]
@@ -53,11 +66,10 @@ pub(super) struct Reads {
     /// The users who are being read, since when.
     in_flight: HashMap<Arc<str>, Instant>,
     batches: usize,
-    /// After a failure, nothing is read before this.
-    not_before: Option<Instant>,
-    /// The last failure that made the delays grow.
-    failed_at: Option<Instant>,
-    backoff: Backoff,
+    last_paced: Kind,
+    health: Health,
+    /// The user who is being read alone because nothing else can be read.
+    probe: Option<Arc<str>>,
 }
 
 impl Reads {
@@ -70,9 +82,9 @@ impl Reads {
             suspects: Suspects::default(),
             in_flight: HashMap::new(),
             batches: 0,
-            not_before: None,
-            failed_at: None,
-            backoff: Backoff::default(),
+            last_paced: Kind::Suspect,
+            health: Health::default(),
+            probe: None,
         }
     }
 
@@ -122,14 +134,6 @@ impl Reads {
         self.wanted.insert(Arc::clone(user), new);
     }
 
-    /// Wants a user to be read again after a failed read. The time since when somebody
-    /// waits is that of the failure.
-    pub(super) fn want_again(&mut self, user: &Arc<str>, cause: Cause, now: Instant) {
-        if !self.is_wanted(user) {
-            self.want(user, cause, now);
-        }
-    }
-
     pub(super) fn is_wanted(&self, user: &str) -> bool {
         self.wanted.contains_key(user)
     }
@@ -148,146 +152,71 @@ impl Reads {
         self.cancel(user).is_some() || self.in_flight.contains_key(user)
     }
 
-    /// Takes the next batch, if there is one. `is_covered` is whether a user needs to
-    /// wait no longer.
-    pub(super) fn take(
-        &mut self,
-        now: Instant,
-        is_covered: impl Fn(&str) -> bool,
-    ) -> Option<Vec<(Arc<str>, Cause)>> {
-        if self.batches >= self.concurrency || self.not_before.is_some_and(|at| now < at) {
-            return None;
-        }
-        let users = self.ready(now, is_covered, false).or_else(|| {
-            let users = self.ready(now, |_| true, true)?;
-            self.pace.send(now);
-            Some(users)
-        })?;
-        self.batches += 1;
-        let batch = users.into_iter().filter_map(|user| {
-            let cause = self.cancel(&user)?;
-            self.in_flight.insert(Arc::clone(&user), now);
-            Some((user, cause))
-        });
-        Some(batch.collect())
-    }
-
-    /// The users of the next batch, paced or not, in the order of the queue.
-    fn ready(
-        &self,
-        now: Instant,
-        is_covered: impl Fn(&str) -> bool,
-        is_paced: bool,
-    ) -> Option<Vec<Arc<str>>> {
-        if is_paced && !self.pace.is_due(now) {
-            return None;
-        }
-        let (mut users, mut size) = (Vec::new(), BATCH_SIZE);
-        let mut oldest = now;
-        for user in self.queue.values() {
-            let wanted = self.wanted[user];
-            let is_patient = wanted.since + PATIENCE > now && !is_covered(user);
-            if wanted.due > now
-                || is_patient
-                || self.in_flight.contains_key(user)
-                || self.is_paced(user, &wanted) != is_paced
-            {
-                continue;
-            }
-            let most = self.suspects.most(user);
-            if users.len() >= size.min(most) {
-                break;
-            }
-            size = size.min(most);
-            oldest = oldest.min(wanted.since.max(wanted.due));
-            users.push(Arc::clone(user));
-        }
-        let is_due = users.len() >= size || oldest + LINGER <= now;
-        (is_due && !users.is_empty()).then_some(users)
-    }
-
-    fn is_paced(&self, user: &str, wanted: &Wanted) -> bool {
-        wanted.is_paced || self.suspects.contains(user)
-    }
-
     /// Ends a batch; returns when it began.
     pub(super) fn end<'a>(&mut self, batch: impl Iterator<Item = &'a Arc<str>>) -> Option<Instant> {
         self.batches = self.batches.saturating_sub(1);
-        batch.filter_map(|user| self.in_flight.remove(user)).min()
+        let begun = batch.filter_map(|user| {
+            self.probe.take_if(|probe| probe == user);
+            self.in_flight.remove(user)
+        });
+        begun.min()
     }
 
     /// Records that the vendor answers.
-    pub(super) fn succeed<'a>(&mut self, batch: impl Iterator<Item = &'a Arc<str>>) {
+    pub(super) fn succeed<'a>(&mut self, batch: impl Iterator<Item = &'a Arc<str>>, now: Instant) {
         batch.for_each(|user| self.suspects.clear(user));
-        self.backoff = Backoff::default();
-        self.not_before = None;
+        self.health.succeed(now);
     }
 
-    /// Reads nothing for a while after the failure of a batch. Those that fail together
-    /// make the delays grow once.
-    pub(super) fn back_off(
+    /// Takes over that a batch of so many users, begun at this time, has failed. Those
+    /// who are still watched are read again, in smaller batches or later; returns for whom
+    /// a refusal stands instead.
+    pub(super) fn fail(
         &mut self,
-        begun: Option<Instant>,
-        retry_after: Option<Duration>,
-        now: Instant,
-    ) {
-        // A longer one holds for the request, and not for all reads.
-        let retry_after = retry_after.map(|delay| delay.min(backoff::MAX));
-        let is_same = begun < self.failed_at;
-        let wait = if is_same {
-            retry_after.unwrap_or_default()
-        } else {
-            self.failed_at = Some(now);
-            self.backoff.next(retry_after)
-        };
-        self.not_before = self.not_before.max(Some(now + wait));
-    }
-
-    /// Takes over that the vendor refuses to read a batch of so many users, of whom these
-    /// are still watched. They are read again, in smaller batches or later; returns
-    /// whether the refusal stands instead.
-    pub(super) fn refuse(
-        &mut self,
-        size: usize,
+        (size, begun): (usize, Option<Instant>),
         watched: &[(Arc<str>, Cause)],
-        refusal: Refusal,
+        fault: Fault,
         now: Instant,
-    ) -> bool {
-        let users = watched.iter().map(|(user, _)| user);
-        let Some(wait) = self.suspects.refuse(size, users, refusal) else {
-            return true;
-        };
-        // Before all others, so that few batches are searched at a time.
-        for (user, cause) in watched.iter().rev() {
-            self.cancel(user);
-            let first = self.queue.first_key_value();
-            let position = first.map_or(0, |(position, _)| position - 1);
-            let due = now + wait;
-            let wanted = self.last(*cause, now);
-            let first = Wanted {
-                due,
-                position,
-                ..wanted
-            };
-            self.insert(user, first);
+    ) -> Vec<Arc<str>> {
+        let users = || watched.iter().map(|(user, _)| user);
+        match fault {
+            Fault::Limited(delay) => self.health.back_off(begun, Some(delay), now),
+            Fault::Failed(delay) => {
+                let succeeded_at = self.health.succeeded_at;
+                if !self.suspects.fail(size, users(), delay, succeeded_at, now) {
+                    self.health.back_off(begun, delay, now);
+                }
+            }
+            Fault::Refused(status, code) => {
+                let is_repeated = users().any(|user| self.suspects.attempts(user) > 0);
+                let is_mixed = self.is_mixed(watched);
+                let stands = self.suspects.refuse(size, users(), now);
+                let is_all = !is_mixed && self.health.refuse((status, code), size, is_repeated);
+                if is_all {
+                    let all = users().chain(self.wanted.keys()).cloned();
+                    let all: Vec<Arc<str>> = all.collect();
+                    for user in &all {
+                        self.suspects.clear(user);
+                    }
+                    return all;
+                }
+                if stands {
+                    return users().cloned().collect();
+                }
+            }
         }
-        false
+        for (user, cause) in watched {
+            self.want(user, *cause, now);
+        }
+        Vec::new()
     }
 
-    /// When [`Self::take`] may have something next.
-    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        let times = self.wanted.iter().flat_map(|(user, wanted)| {
-            let Wanted { since, due, .. } = *wanted;
-            let paced_at = self.pace.at.filter(|_| self.is_paced(user, wanted));
-            let times = [due, since.max(due) + LINGER, since + PATIENCE];
-            times.map(|at| at.max(due).max(paced_at.unwrap_or(at)))
-        });
-        let time = times.filter(|&at| at > now).min();
-        let later = self.not_before.filter(|&at| at > now);
-        let later = later.filter(|_| !self.wanted.is_empty());
-        match (time, later) {
-            (Some(time), Some(later)) => Some(time.max(later)),
-            (time, later) => time.or(later),
-        }
+    /// Whether some users could be read since these or others are refused: then the refusal
+    /// is not of the token.
+    fn is_mixed(&self, watched: &[(Arc<str>, Cause)]) -> bool {
+        let users = watched.iter().map(|(user, _)| user);
+        let succeeded_at = self.health.succeeded_at;
+        let mut users = users.chain(self.wanted.keys()).chain(self.in_flight.keys());
+        users.any(|user| self.suspects.is_refused_before(user, succeeded_at))
     }
 }

@@ -2,6 +2,7 @@
 
 mod callers;
 mod channel;
+mod faults;
 mod first;
 mod gaps;
 mod joining;

@@ -12,7 +12,7 @@ use crate::proto::v1::user_presence_change::Cause;
 use crate::upstream::ConnectError;
 use crate::watch::channel::{Effect, Generation};
 use crate::watch::mailbox::Currency;
-use crate::watch::reads::Refusal;
+use crate::watch::reads::Fault;
 use crate::watch::shared::Inner;
 use crate::watch::task::BatchUser;
 use crate::watch::vendor::{Channel, Presences, Subscribed};
@@ -95,7 +95,7 @@ impl Plan {
             Ok(presences) => presences,
             Err(failure) => return self.read_failed(inner, users, begun, failure, now),
         };
-        self.reads.succeed(keys());
+        self.reads.succeed(keys(), now);
         self.read_why = None;
         for (user, events, cause) in users {
             let presence = presences.remove(user);
@@ -106,6 +106,7 @@ impl Plan {
                 continue;
             }
             if is_unclear {
+                inner.state.set_stale(user);
                 self.reads.want_paced(user, *cause, now);
             }
             if self.reads.is_wanted(user) {
@@ -136,21 +137,11 @@ impl Plan {
             .map(|(user, _, cause)| (Arc::clone(user), *cause));
         let watched = watched.filter(|(user, _)| inner.state.is_watched(user));
         let watched: Vec<(Arc<str>, Cause)> = watched.collect();
-        if let Some(refusal) = refusal(&failure) {
-            if self.reads.refuse(users.len(), &watched, refusal, now) {
-                inner
-                    .state
-                    .fail(watched.iter().map(|(user, _)| user), &failure);
-                for (user, _) in watched {
-                    self.give_up(&user, now);
-                }
-            }
-        } else {
-            let retry_delay = failure.error.retry_delay();
-            self.reads.back_off(begun, retry_delay, now);
-            for (user, cause) in watched {
-                self.reads.want_again(&user, cause, now);
-            }
+        let batch = (users.len(), begun);
+        let refused = self.reads.fail(batch, &watched, fault(&failure), now);
+        inner.state.fail(refused.iter(), &failure);
+        for user in refused {
+            self.give_up(&user, now);
         }
         self.read_why = Some(failure);
     }
@@ -195,25 +186,25 @@ impl Plan {
     }
 }
 
-/// Whether the vendor refuses a read because of what it names, so that it may refuse it
-/// again.
-fn refusal(failure: &Failure) -> Option<Refusal> {
-    let response = failure.error.response()?;
-    let code = response.code().unwrap_or_default();
-    match response.status {
-        400 | 413 | 414 | 422 if !code.is_empty() => Some(Refusal::WrongId),
-        // `missing.division.permission` may be of one user of the batch.
-        403 if matches!(code, "missing.permissions" | "missing.any.permissions") => {
-            Some(Refusal::OfToken)
+/// What the failure of a read says about the next ones.
+fn fault(failure: &Failure) -> Fault {
+    let response = failure.error.response();
+    let status = response.map(|response| response.status);
+    match (response, failure.error.retry_delay()) {
+        (Some(response), _) if matches!(response.status, 400 | 403 | 404 | 413 | 414 | 422) => {
+            let code = response.code().unwrap_or_default();
+            Fault::Refused(response.status, code.to_owned())
         }
-        // Without a code, a proxy may have sent it.
-        400 | 403 | 404 | 413 | 414 | 422 => Some(Refusal::Unclear),
-        _ => None,
+        // Also those of the gateway itself.
+        (_, Some(delay)) if status != Some(503) => Fault::Limited(delay),
+        (_, delay) => Fault::Failed(delay),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderMap;
 
     use super::*;
@@ -221,22 +212,26 @@ mod tests {
     use crate::error::response::ErrorResponse;
     use crate::operation::SPECS;
 
-    fn of(status: u16, body: &str) -> Option<Refusal> {
-        let response = ErrorResponse::parse(status, &HeaderMap::new(), body.as_bytes());
-        refusal(&Error::UpstreamStatus(SPECS[0], Box::new(response)).into())
+    fn of(status: u16, body: &str) -> Fault {
+        let headers = HeaderMap::from_iter([(
+            http::header::RETRY_AFTER,
+            http::HeaderValue::from_static("7"),
+        )]);
+        let response = ErrorResponse::parse(status, &headers, body.as_bytes());
+        fault(&Error::UpstreamStatus(SPECS[0], Box::new(response)).into())
     }
 
     #[test]
-    fn a_missing_permission_is_of_the_token_or_of_one_user() {
-        let with = |code: &str| format!(r#"{{"code":"{code}","message":"no"}}"#);
-        for code in ["missing.permissions", "missing.any.permissions"] {
-            assert_eq!(of(403, &with(code)), Some(Refusal::OfToken), "{code}");
-        }
-        for code in ["missing.division.permission", "not.authorized"] {
-            assert_eq!(of(403, &with(code)), Some(Refusal::Unclear), "{code}");
-        }
-        assert_eq!(of(400, &with("invalid.value")), Some(Refusal::WrongId));
-        assert_eq!(of(404, "<html>"), Some(Refusal::Unclear));
-        assert_eq!(of(503, &with("service.unavailable")), None);
+    fn only_an_answer_about_the_users_is_a_refusal() {
+        let body = r#"{"code":"not.authorized","message":"no"}"#;
+        let code = "not.authorized".to_owned();
+        assert_eq!(of(403, body), Fault::Refused(403, code));
+        assert_eq!(of(404, "<html>"), Fault::Refused(404, String::new()));
+        let delay = Duration::from_secs(7);
+        assert_eq!(of(503, body), Fault::Failed(Some(delay)));
+        assert_eq!(of(500, body), Fault::Failed(None));
+        assert_eq!(of(429, body), Fault::Limited(delay));
+        let full = fault(&Error::MemoryExhausted.into());
+        assert!(matches!(full, Fault::Limited(_)), "{full:?}");
     }
 }

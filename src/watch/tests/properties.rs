@@ -109,7 +109,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (0..USERS).prop_map(Op::Old),
         1 => (0..USERS).prop_map(Op::Elsewhere),
         2 => spoilt().prop_map(Op::Spoil),
-        2 => (0..USERS, prop_oneof![Just(None), Just(Some(400)), Just(Some(403)), Just(Some(404))])
+        2 => (0..USERS, prop::option::of(prop::sample::select(&[400, 403, 404, 500, 503][..])))
             .prop_map(|(user, status)| Op::Refuse(user, status)),
         3 => (prop_oneof![Just(0), 0..5000_u64], 1..3_usize).prop_map(|(ms, n)| Op::Deliver(ms, n)),
         2 => prop_oneof![Just(0), 0..2000_u64].prop_map(Op::Slow),
@@ -256,7 +256,7 @@ async fn check(seed: u64, script: Vec<(u64, Op)>) -> Result<(), TestCaseError> {
     let scene = Scene::new(Settings::default());
     let (mut budget, begin) = (Budget::default(), Instant::now());
     let refused = script.iter().filter_map(|(_, op)| match op {
-        Op::Refuse(number, Some(_)) => Some(user(*number)),
+        Op::Refuse(number, Some(..500)) => Some(user(*number)),
         _ => None,
     });
     let refused: BTreeSet<String> = refused.collect();

@@ -37,8 +37,9 @@ pub(super) struct Budget {
     unclear: usize,
     /// What becomes of notifications.
     spoilt: Spoilt,
-    /// How often reads of a user began to fail.
+    /// How often reads of a user began to fail, and how many may do so for ever.
     refused_users: usize,
+    failing_users: usize,
     /// The changes of the topics, and the batches of new users.
     writes: usize,
     batches: usize,
@@ -67,8 +68,9 @@ impl Budget {
             }
             Op::ChangeTwice(_) => self.unclear += 1,
             Op::Spoil(spoilt) => self.spoilt = *spoilt,
-            Op::Refuse(_, Some(_)) => {
+            Op::Refuse(_, Some(status)) => {
                 self.refused_users += 1;
+                self.failing_users += usize::from(*status >= 500);
                 // The topic of the user is not needed any more.
                 self.writes += 1;
             }
@@ -131,7 +133,8 @@ impl Budget {
         let refreshes = times(duration, REFRESH_INTERVAL);
         let batches = self.batches * (1 + usize::from(self.is_slow));
         let reads = batches + ALL * (gaps + polls + refreshes) + 4 * self.unclear;
-        let reads = reads + REFUSED_USER * self.refused_users;
+        let failing = FIRST_ATTEMPTS + times(duration, POLL_INTERVAL);
+        let reads = reads + REFUSED_USER * self.refused_users + failing * self.failing_users;
         let read = all.read - refused.read;
         prop_assert!(read <= reads, "{reads} reads, {polls} polls: {about}");
 
