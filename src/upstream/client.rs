@@ -35,9 +35,10 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// AWS load balancer closes it, because a request that meets the close is lost.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many unused connections are kept. After a burst, those beyond are
-/// closed at once, and files are free for callers again.
-const MAX_IDLE: usize = 256;
+/// How many unused connections are kept: one for each concurrent call, by default. With
+/// fewer, steady load of as many calls would open some for a tenth of its requests. After
+/// a burst of more, those beyond are closed at once, and files are free for callers again.
+const MAX_IDLE: usize = 1024;
 
 /// How long a client is used, on average. The upstream's name is looked up for
 /// new connections only, and busy ones never end: if the upstream moves to
