@@ -238,6 +238,15 @@ impl Error {
         }
     }
 
+    /// The same without the texts of the response, but its status and code: they may have
+    /// ids that are not of the caller who gets this.
+    pub(crate) fn without_upstream_texts(mut self) -> Self {
+        if let Self::UpstreamStatus(_, response) = &mut self {
+            response.remove_texts();
+        }
+        self
+    }
+
     /// Records which elements of the caller's list were sent upstream, so that
     /// positions in the upstream's error can be mapped to the whole list.
     pub(crate) fn set_sent_positions(&mut self, positions: &[usize]) {

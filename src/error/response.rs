@@ -61,6 +61,16 @@ impl ErrorResponse {
         response
     }
 
+    /// Removes what may name elements of the request: all of the body but the code.
+    pub fn remove_texts(&mut self) {
+        self.positions.clear();
+        self.body = self.body.take().map(|body| ErrorBody {
+            code: body.code,
+            status: body.status,
+            ..ErrorBody::default()
+        });
+    }
+
     /// Raises the retry delay to at least `wait`.
     pub fn wait_at_least(&mut self, wait: Duration) {
         if self.retry_after.unwrap_or_default() < wait {

@@ -253,7 +253,12 @@ impl Plan {
             };
             Error::NotificationsUnavailable(why).into()
         });
-        self.read_why.clone().or(of_slots).or(of_users)
+        let why = self.read_why.clone().or(of_slots).or(of_users)?;
+        // All watches of the token get it, and not all watch the users of that request.
+        Some(Failure {
+            error: why.error.without_upstream_texts(),
+            ..why
+        })
     }
 
     fn count(&mut self, inner: &Inner) {

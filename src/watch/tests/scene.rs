@@ -243,6 +243,13 @@ fn record(received: &mut Received, message: crate::proto::v1::WatchUsersPresence
                 received.wrong.push(wrong);
             }
             received.modes.push(state.mode());
+            // The status is the same for all watches of the token.
+            let text = format!("{:?}", state.status);
+            if text.contains("u0") || text.contains(&format!("{:?}", b"u0")[1..7]) {
+                received
+                    .wrong
+                    .push(format!("the state names a user: {text}"));
+            }
             received.why = state.status.map(|status| status.code);
         }
         Some(Update::Failure(failure)) => received.failed.extend(failure.ids),

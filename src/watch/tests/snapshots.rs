@@ -111,6 +111,7 @@ async fn a_vendor_that_fails_for_a_while_delays_the_snapshot() {
     seconds(60).await;
     assert_eq!(watch.mode(), Some(Mode::Resyncing));
     assert_eq!(watch.received.lock().why, Some(Code::Unavailable.into()));
+    assert_eq!(watch.received.lock().wrong, [""; 0]);
     assert!(
         scene.vendor.requests().read < 12,
         "{:?}",

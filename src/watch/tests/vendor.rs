@@ -230,7 +230,9 @@ fn announce(mut sim: MutexGuard<'_, Sim>, user: &str, number: i64) {
 
 /// The failure of a request with this status.
 pub(super) fn failure(status: u16) -> Failure {
-    let body = br#"{"message":"no","code":"no","status":0}"#;
+    let body = br#"{"message":"u0 is wrong","code":"no","status":0,
+        "messageParams":{"field":"u0"},"details":[{"fieldName":"u0"}],
+        "errors":[{"code":"no","message":"u0 is wrong"}]}"#;
     let response = ErrorResponse::parse(status, &HeaderMap::new(), body);
     let spec = GetUsersPresencesPurecloudBulkRequest::SPEC;
     Error::UpstreamStatus(spec, Box::new(response)).into()
