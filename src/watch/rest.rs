@@ -20,12 +20,16 @@ use crate::bulk;
 use crate::context::CallContext;
 use crate::error::{Error, Failure, UnreadableBody};
 use crate::json::{Model, date};
-use crate::operation::{ResponseShape, RestRequest, Spec};
+use crate::operation::{ResponseShape, RestRequest, Spec, Violation};
 use crate::proto::v1::GetUsersPresencesPurecloudBulkRequest;
 use crate::upstream::{ConnectError, RequestContext, Upstream};
 
 /// The message that errors of these requests are about: none of its fields is sent.
 const REQUEST: &str = "genesys.presence.v1.WatchUsersPresencesRequest";
+
+/// The longest topic, in bytes, by the vendor's own streaming client. It may refuse all others
+/// with a longer one.
+const MAX_TOPIC: usize = 199;
 
 /// The state of a topic that is subscribed.
 const PERMITTED: &str = "Permitted";
@@ -202,10 +206,18 @@ impl RestVendor {
         let channel = utf8_percent_encode(&channel, NON_ALPHANUMERIC);
         let path =
             format!("/api/v2/notifications/channels/{channel}/subscriptions?ignoreErrors=true");
-        let topics = users.iter().map(|(_, id)| json!({ "id": topic(id) }));
-        let topics = Value::Array(topics.collect());
-        let topics: Topics = self.send(spec, path, Some(topics)).await?;
-        Ok(topics.subscribed())
+        let topics = users.into_iter().map(|(user, id)| (user, topic(&id)));
+        let (sent, long): (Vec<_>, Vec<_>) =
+            topics.partition(|(_, topic)| topic.len() <= MAX_TOPIC);
+        let sent = sent.into_iter().map(|(_, topic)| json!({ "id": topic }));
+        let body = Value::Array(sent.collect());
+        let mut subscribed = self
+            .send::<Topics>(spec, path, Some(body))
+            .await?
+            .subscribed();
+        let long = long.into_iter().map(|(user, _)| (user, too_long().into()));
+        subscribed.rejected.extend(long);
+        Ok(subscribed)
     }
 
     async fn read(self, ids: Vec<String>) -> Result<Presences, Failure> {
@@ -215,8 +227,8 @@ impl RestVendor {
             ..GetUsersPresencesPurecloudBulkRequest::default()
         };
         let read = bulk::read_batch(&context, &self.upstream, request).await?;
-        let read = read.into_iter();
         Ok(read
+            .into_iter()
             .map(|(id, presence)| (user_key(&id), from_read(presence)))
             .collect())
     }
@@ -250,6 +262,13 @@ impl Vendor for RestVendor {
     fn read(&self, ids: Vec<String>) -> BoxFuture<'static, Result<Presences, Failure>> {
         Box::pin(self.clone().read(ids))
     }
+}
+
+/// Why a user is not notified whose id is too long for a topic.
+fn too_long() -> Error {
+    let max = MAX_TOPIC - topic("").len();
+    let why = format!("must be at most {max} bytes long each, so that the vendor can notify");
+    vec![Violation::new("ids", why)].into()
 }
 
 /// How long a channel lives that ends at this date.

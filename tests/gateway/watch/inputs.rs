@@ -1,5 +1,8 @@
 //! Requests that are no watch, and watches beyond a limit.
 
+use std::collections::BTreeMap;
+
+use presence_gateway::proto::v1::watch_state::Mode;
 use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -25,6 +28,19 @@ async fn ids_that_are_no_ids_are_rejected_and_nothing_is_sent() {
         let status = expect_error(opened, Code::InvalidArgument, "INVALID_REQUEST");
         assert_eq!(violations(&status), [field], "{status:?}");
     }
+}
+
+#[tokio::test]
+async fn an_id_that_is_too_long_for_a_topic_fails_alone() {
+    let sandbox = Sandbox::start();
+    let gateway = sandbox.gateway(Limits::default()).await;
+    let (user, longest, long) = (Sandbox::user(1), "x".repeat(181), "y".repeat(182));
+    let mut watch = WatchCall::open(&gateway, &[&user, &longest, &long]).await;
+    watch.until_mode(Mode::Live).await;
+    let failed = BTreeMap::from([(long, Code::InvalidArgument.into())]);
+    assert_eq!(watch.failed, failed);
+    assert_eq!(watch.missing, [longest]);
+    assert!(watch.presences.contains_key(&user));
 }
 
 #[tokio::test]
