@@ -212,6 +212,14 @@ def test_checks_by_the_budget_store_are_counted(prometheus):
     await_answer(prometheus, f'({query}) > 0 and on (source) label_replace(vector(1), "source", "store", "", "")')
 
 
+def test_no_panel_of_durations_counts_watches():
+    """A watch lasts as long as its caller wants, so its duration says nothing about the gateway."""
+    durations = re.compile(r"rpc_server_call_duration_seconds_(?:bucket|sum)\{[^}]*\}")
+    selectors = [selector for _, query in queries() for selector in durations.findall(query)]
+    assert len(selectors) >= 3
+    assert [selector for selector in selectors if 'rpc_method!~".*Watch.*"' not in selector] == []
+
+
 def test_every_panel_can_be_drawn_from_the_answers(prometheus, tmp_path):
     for _, query in queries():
         await_answer(prometheus, query)
