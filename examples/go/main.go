@@ -123,16 +123,17 @@ func start() error {
 		return err
 	}
 	defer opened.Close()
-	c := newClient(opened, currentToken())
+	c := newClient(opened, currentToken(""))
 	if *isWatch {
 		return runWatch(context.Background(), c, currentToken)
 	}
 	return run(context.Background(), c)
 }
 
-// currentToken returns a token of Genesys Cloud. Of a service: one from the vendor's login
-// host, by OAuth 2; another one when it is about to expire, or was rejected.
-func currentToken() string {
+// currentToken returns a token of Genesys Cloud: another one than that which was just rejected,
+// if any. Of a service: one from the vendor's login host, by OAuth 2, which it keeps until it is
+// about to expire or is the rejected one.
+func currentToken(rejected string) string {
 	if token, ok := os.LookupEnv("PRESENCE_GATEWAY_TOKEN"); ok {
 		return token
 	}

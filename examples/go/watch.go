@@ -30,37 +30,48 @@ var errDone = errors.New("done")
 // stop is an error of whoever takes the messages, not of the watch.
 type stop struct{ error }
 
-// isCurrent returns whether the first read of a watch is complete: by notifications or, where
-// there are none, by polls.
+// isCurrent returns whether all presences are current: by notifications or, where there are
+// none, by polls.
 func isCurrent(state *pb.WatchState) bool {
 	return state.GetMode() == pb.WatchState_LIVE || state.GetMode() == pb.WatchState_POLLING
 }
 
 // watch takes what is new, until ctx ends or take returns an error: it begins another watch
-// when one ends, for example in a roll-out. The first messages of each watch are the
-// presences of all users: the current state. It returns what another watch would not mend.
-func (c *client) watch(ctx context.Context, getToken func() string, users []string,
+// when one ends, for example in a roll-out. When a watch ends, take gets the state
+// RESYNCING. Then the next one has a message about each user again, before LIVE or POLLING:
+// keep the presences meanwhile, and show that they are not current. It returns what another
+// watch would not mend. getToken gets the token that was just rejected, or "", and returns
+// another one: a service keeps one until it is about to expire or is the rejected one.
+func (c *client) watch(ctx context.Context, getToken func(rejected string) string, users []string,
 	take func(*pb.WatchUsersPresencesResponse) error) error {
-	delay := time.Second
+	token, delay := getToken(""), time.Second
 	for {
-		token := getToken()
-		wasCurrent, err := c.watchOnce(ctx, token, users, take)
+		hadNews, err := c.watchOnce(ctx, token, users, take)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if taken := (stop{}); errors.As(err, &taken) {
 			return taken.error
 		}
+		rejected := ""
 		switch status.Code(err) {
-		case codes.InvalidArgument, codes.PermissionDenied, codes.Unimplemented:
+		// Another watch would end in the same way. The first three are also those of the last
+		// `failure`.
+		case codes.InvalidArgument, codes.NotFound, codes.PermissionDenied, codes.Unimplemented:
 			return err
 		case codes.Unauthenticated:
-			if getToken() == token {
-				return err
-			}
+			rejected = token
+		}
+		if token = getToken(rejected); token == rejected {
+			return err
 		}
 		fmt.Fprintln(os.Stderr, "watch again:", explain(err))
-		if wasCurrent {
+		state := &pb.WatchState{Mode: pb.WatchState_RESYNCING, Status: status.Convert(err).Proto()}
+		update := &pb.WatchUsersPresencesResponse_State{State: state}
+		if err := take(&pb.WatchUsersPresencesResponse{Update: update}); err != nil {
+			return err
+		}
+		if hadNews {
 			delay = time.Second
 		}
 		// At a random time, so that callers who lost a replica together do not come together.
@@ -79,9 +90,10 @@ func (c *client) watch(ctx context.Context, getToken func() string, users []stri
 	}
 }
 
-// watchOnce watches until the end, and returns whether the first read was complete.
+// watchOnce watches until the end, and returns whether it had a presence, or was current: a user
+// who cannot be read may keep LIVE and POLLING away.
 func (c *client) watchOnce(ctx context.Context, token string, users []string,
-	take func(*pb.WatchUsersPresencesResponse) error) (wasCurrent bool, err error) {
+	take func(*pb.WatchUsersPresencesResponse) error) (hadNews bool, err error) {
 	// No deadline: a watch lasts. cancel ends the stream on any return, and if nothing comes
 	// for too long: its connection is lost.
 	ctx, cancel := context.WithCancel(ctx)
@@ -94,18 +106,18 @@ func (c *client) watchOnce(ctx context.Context, token string, users []string,
 		var message *pb.WatchUsersPresencesResponse
 		if message, err = stream.Recv(); err == nil {
 			watchdog.Stop() // Not while the message is handled.
-			wasCurrent = wasCurrent || isCurrent(message.GetState())
+			hadNews = hadNews || message.GetPresence() != nil || isCurrent(message.GetState())
 			if taken := take(message); taken != nil {
-				return wasCurrent, stop{taken}
+				return hadNews, stop{taken}
 			}
 			watchdog.Reset(silence)
 		}
 	}
-	return wasCurrent, err
+	return hadNews, err
 }
 
 // runWatch watches ten users until one of them changes, by a write of its own.
-func runWatch(ctx context.Context, c *client, getToken func() string) error {
+func runWatch(ctx context.Context, c *client, getToken func(rejected string) string) error {
 	var users []string // those of the sandbox
 	for n := 1; n <= 10; n++ {
 		users = append(users, fmt.Sprintf("00000000-0000-4000-8000-%012d", n))
@@ -139,6 +151,10 @@ func runWatch(ctx context.Context, c *client, getToken func() string) error {
 		}
 		if missing := message.GetMissingIds(); len(missing) > 0 {
 			fmt.Printf("missing: %d\n", len(missing))
+		}
+		// Of an earlier watch, they may have a presence that does not hold any more.
+		for _, user := range append(message.GetMissingIds(), message.GetFailure().GetIds()...) {
+			delete(current, user)
 		}
 		return nil
 	})

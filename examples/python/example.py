@@ -149,8 +149,14 @@ def write_many(
 
 def status_of(error: grpc.RpcError) -> Status:
     """Returns the status of an error, as `failures` of bulk calls have it."""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:
+        # A cancel() of this program met the status of the server: grpcio has the code of the one,
+        # CANCELLED, and the details of the other.
+        status = None
     # An error that the library made, for example because it cannot connect, has no details.
-    return rpc_status.from_call(error) or Status(code=error.code().value[0], message=error.details())
+    return status or Status(code=error.code().value[0], message=error.details())
 
 
 def detail(status: Status, kind: type[Detail]) -> Detail | None:

@@ -24,9 +24,14 @@ from genesys.presence.v1.presence_watch_service_pb2 import (
 )
 from genesys.presence.v1.presence_watch_service_pb2_grpc import PresenceWatchServiceStub
 
-# Another watch would end in the same way.
-FINAL = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNIMPLEMENTED}
-# The first read is complete: by notifications or, where there are none, by polls.
+# Another watch would end in the same way. The first three are also those of the last `failure`.
+FINAL = {
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+# All presences are current: by notifications or, where there are none, by polls.
 CURRENT = {WatchState.LIVE, WatchState.POLLING}
 # Twice the time after which the gateway repeats the state, in seconds.
 SILENCE = 2 * 25
@@ -34,41 +39,46 @@ SILENCE = 2 * 25
 MAX_DELAY = 60
 
 
-def current_token() -> str:
-    """Returns a token of Genesys Cloud.
+def current_token(rejected: str | None) -> str:
+    """Returns a token of Genesys Cloud: another one than that which was just rejected, if any.
 
-    Of a service: one from the vendor's login host, by OAuth 2; another one when it is about to
-    expire, or was rejected.
+    Of a service: one from the vendor's login host, by OAuth 2, which it keeps until it is about to
+    expire or is the rejected one.
     """
     return os.environ.get("PRESENCE_GATEWAY_TOKEN", "any")
 
 
 def watch(
-    presence_watch: PresenceWatchServiceStub, get_token: Callable[[], str], users: Sequence[str]
+    presence_watch: PresenceWatchServiceStub, get_token: Callable[[str | None], str], users: Sequence[str]
 ) -> Iterator[WatchUsersPresencesResponse]:
     """Yields what is new, for ever: begins another watch when one ends, for example in a roll-out.
 
-    The first messages of each watch are the presences of all users. Take them as what they are:
-    the current state. Raises what another watch would not mend.
+    When a watch ends, yields the state RESYNCING. Then the next one has a message about each user
+    again, before LIVE or POLLING: keep the presences meanwhile, and show that they are not current.
+    Raises what another watch would not mend.
     """
-    delay = 1.0
+    token, delay = get_token(None), 1.0
     while True:
-        token, least = get_token(), 0.0
+        least, status = 0.0, None
         # No timeout: a watch lasts.
         call = presence_watch.WatchUsersPresences(WatchUsersPresencesRequest(ids=users), metadata=bearer(token))
         try:
             for message in unless_silent(call):
-                if message.state.mode in CURRENT:
+                # A user who cannot be read may keep LIVE and POLLING away.
+                if message.HasField("presence") or message.state.mode in CURRENT:
                     delay = 1.0
                 yield message
         except grpc.RpcError as error:
-            is_rejected = error.code() is grpc.StatusCode.UNAUTHENTICATED
-            if error.code() in FINAL or (is_rejected and get_token() == token):
+            if error.code() in FINAL:
+                raise
+            rejected = token if error.code() is grpc.StatusCode.UNAUTHENTICATED else None
+            if (token := get_token(rejected)) == rejected:
                 raise
             status = status_of(error)
             if retry_info := detail(status, RetryInfo):
                 least = retry_info.retry_delay.ToTimedelta().total_seconds()
             print("watch again:", explain(status), file=sys.stderr)
+        yield WatchUsersPresencesResponse(state=WatchState(mode=WatchState.RESYNCING, status=status))
         # At a random time, so that callers who lost a replica together do not come together.
         time.sleep(least + random.uniform(0, delay))
         delay = min(2 * delay, MAX_DELAY)
@@ -94,10 +104,10 @@ def unless_silent(call: grpc.Call) -> Iterator[WatchUsersPresencesResponse]:
         call.cancel()  # Without effect if the watch has ended.
 
 
-def run(channel: grpc.Channel, get_token: Callable[[], str]) -> None:
+def run(channel: grpc.Channel, get_token: Callable[[str | None], str]) -> None:
     presence, presence_watch = PresenceServiceStub(channel), PresenceWatchServiceStub(channel)
     current = {}
-    meal, is_written = definition_id(presence, get_token(), "Meal"), False
+    meal, is_written = definition_id(presence, get_token(None), "Meal"), False
     for message in watch(presence_watch, get_token, [*USERS[:10], "nobody"]):
         match message.WhichOneof("update"):
             case "presence":
@@ -110,10 +120,13 @@ def run(channel: grpc.Channel, get_token: Callable[[], str]) -> None:
                 print("state:", WatchState.Mode.Name(message.state.mode))
                 if message.state.mode in CURRENT and not is_written:
                     print(f"current: {len(current)} users")
-                    write_one(presence, get_token(), USERS[4], meal)
+                    write_one(presence, get_token(None), USERS[4], meal)
                     is_written = True
             case "failure":
                 print_failures("watch", [message.failure])
+        # Of an earlier watch, they may have a presence that does not hold any more.
+        for user in [*message.missing_ids, *message.failure.ids]:
+            current.pop(user, None)
         if message.missing_ids:
             print(f"missing: {len(message.missing_ids)}")
 
