@@ -217,7 +217,7 @@ pub enum Error {
     )]
     ConnectionDraining,
     /// The gateway shuts down, and an endless stream with it.
-    #[error("the gateway is shutting down; open the stream again, another replica will answer")]
+    #[error("the gateway is shutting down; call again: another replica will answer")]
     ShuttingDown,
 }
 

@@ -41,7 +41,7 @@ pub(super) fn describe(rpc: &MethodDescriptor) -> String {
     };
     let streams = match (rpc.is_client_streaming(), rpc.is_server_streaming()) {
         (true, _) => "both ways: ids in, by --ids FILE; a message for each batch out",
-        (false, true) => "out: a message for each change, until Ctrl-C",
+        (false, true) => "out: the latest presence of each user as it changes, until Ctrl-C",
         (false, false) => "no",
     };
     let service = rpc.parent_service();

@@ -71,7 +71,7 @@ fn section(rpc: &MethodDescriptor, example: &str) -> String {
     let result = comment.result.as_deref();
     let is_watch = is_watch(rpc);
     let result = result.unwrap_or(if is_watch {
-        "one message for each change."
+        "the latest presence of each user as it changes, states and failures."
     } else {
         "one message for each batch."
     });
