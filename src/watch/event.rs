@@ -8,8 +8,14 @@ use serde::{Deserialize, Deserializer};
 
 use super::presence::{from_event, is_of_watched_source};
 use super::user_key;
+use crate::error::Error;
 use crate::json;
+use crate::operation::Violation;
 use crate::proto::v1::UserPresence;
+
+/// The longest topic, in bytes, by the vendor's own streaming client. It may refuse all others
+/// with a longer one.
+pub(super) const MAX_TOPIC: usize = 199;
 
 /// What a text means.
 #[derive(Debug, PartialEq)]
@@ -91,6 +97,13 @@ fn presence(text: &str, user: &Arc<str>) -> Option<Event> {
 /// The topic of a user's presence.
 pub(super) fn topic(user: &str) -> String {
     format!("v2.users.{user}.presence")
+}
+
+/// Why a user is not notified whose id is too long for a topic.
+pub(super) fn too_long() -> Error {
+    let max = MAX_TOPIC - topic("").len();
+    let why = format!("must be at most {max} bytes long each, so that the vendor can notify");
+    vec![Violation::new("ids", why)].into()
 }
 
 /// The user of a topic.

@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::event::{topic, user_of};
+use super::event::{MAX_TOPIC, too_long, topic, user_of};
 use super::presence::from_read;
 use super::user_key;
 use super::vendor::{Channel, Notifications, Presences, Subscribed, Vendor};
@@ -20,16 +20,12 @@ use crate::bulk;
 use crate::context::CallContext;
 use crate::error::{Error, Failure, UnreadableBody};
 use crate::json::{Model, date};
-use crate::operation::{ResponseShape, RestRequest, Spec, Violation};
+use crate::operation::{ResponseShape, RestRequest, Spec};
 use crate::proto::v1::GetUsersPresencesPurecloudBulkRequest;
 use crate::upstream::{ConnectError, RequestContext, Upstream};
 
 /// The message that errors of these requests are about: none of its fields is sent.
 const REQUEST: &str = "genesys.presence.v1.WatchUsersPresencesRequest";
-
-/// The longest topic, in bytes, by the vendor's own streaming client. It may refuse all others
-/// with a longer one.
-const MAX_TOPIC: usize = 199;
 
 /// The state of a topic that is subscribed.
 const PERMITTED: &str = "Permitted";
@@ -262,13 +258,6 @@ impl Vendor for RestVendor {
     fn read(&self, ids: Vec<String>) -> BoxFuture<'static, Result<Presences, Failure>> {
         Box::pin(self.clone().read(ids))
     }
-}
-
-/// Why a user is not notified whose id is too long for a topic.
-fn too_long() -> Error {
-    let max = MAX_TOPIC - topic("").len();
-    let why = format!("must be at most {max} bytes long each, so that the vendor can notify");
-    vec![Violation::new("ids", why)].into()
 }
 
 /// How long a channel lives that ends at this date.
