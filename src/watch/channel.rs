@@ -3,6 +3,7 @@
 //! what to do.
 
 mod connection;
+mod refusals;
 mod subscription;
 
 use std::collections::HashSet;
@@ -15,6 +16,7 @@ use super::backoff::Backoff;
 use super::vendor::Channel;
 use crate::error::Failure;
 use crate::telemetry::ResyncReason;
+use refusals::Refusals;
 use subscription::Topics;
 
 /// The most topics of a channel, by the vendor's own streaming client.
@@ -125,6 +127,7 @@ pub(super) struct ChannelSlot {
     write_at: Option<Instant>,
     write_not_before: Option<Instant>,
     writing: Option<Writing>,
+    refusals: Refusals,
     /// Since when users wait for notifications.
     missing_since: Option<Instant>,
     /// The delays of connections, and of subscriptions of one that lasts.
@@ -149,6 +152,7 @@ impl ChannelSlot {
             write_at: None,
             write_not_before: None,
             writing: None,
+            refusals: Refusals::default(),
             missing_since: None,
             backoff: Backoff::default(),
             write_backoff: Backoff::default(),
@@ -174,6 +178,7 @@ impl ChannelSlot {
     /// Removes a user whom nobody watches any more.
     pub(super) fn remove(&mut self, user: &str, now: Instant) {
         if self.users.remove(user) {
+            self.refusals.forget(user);
             if let Some(live) = &mut self.live {
                 live.topics.forget(user);
             }

@@ -11,6 +11,7 @@ mod memory;
 mod polls;
 mod properties;
 mod reads;
+mod refused_topics;
 mod scene;
 mod snapshots;
 mod vendor;

@@ -117,6 +117,7 @@ impl ChannelSlot {
         match result {
             Ok(generation) => {
                 self.build = Build::Subscribing(generation, channel);
+                self.refusals.begin_connection();
                 Effect::default()
             }
             Err(error) => {

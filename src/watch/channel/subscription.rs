@@ -26,9 +26,9 @@ pub(super) struct Topics {
     /// The topics that it has. One that is being removed is none of them.
     pub permitted: HashSet<Arc<str>>,
     /// The topics that an answer left out, until another one has them.
-    unconfirmed: HashSet<Arc<str>>,
+    pub unconfirmed: HashSet<Arc<str>>,
     /// The topics that it does not take: others must not fail with them.
-    untaken: HashSet<Arc<str>>,
+    pub untaken: HashSet<Arc<str>>,
     /// Whether it may have others, because a subscription failed: the next one replaces
     /// all.
     is_uncertain: bool,
@@ -64,20 +64,25 @@ impl ChannelSlot {
         covered.cloned().collect()
     }
 
-    /// Writes all topics of a new connection, or what differs in those of a live one.
+    /// Writes the topics of a new connection, or what differs in those of a live one.
     pub(super) fn write(&mut self, now: Instant) -> Option<Action> {
         if self.writing.is_some() {
             return None;
         }
+        let is_wanted = |user: &Arc<str>| self.users.contains(user);
         if let Build::Subscribing(generation, channel) = &self.build {
             let (generation, channel) = (*generation, channel.channel.id.clone());
-            let all = self.users.iter().cloned().collect();
+            let mut topics = Topics::default();
             if let Some(live) = &mut self.live
                 && live.channel.channel.id == channel
             {
-                let is_wanted = |user: &Arc<str>| self.users.contains(user);
+                // They are of the same channel: this connection may not lose them.
                 live.topics.permitted.retain(is_wanted);
+                topics.permitted.clone_from(&live.topics.permitted);
+                topics.untaken.clone_from(&live.topics.untaken);
             }
+            let new = self.refusals.choose(&self.users, &topics);
+            let all = topics.permitted.into_iter().chain(new).collect();
             return Some(self.subscribe(generation, channel, all, true));
         }
         let live = self.live.as_mut()?;
@@ -87,15 +92,13 @@ impl ChannelSlot {
         self.write_at = None;
         let (generation, channel) = (live.generation, live.channel.channel.id.clone());
         let topics = &mut live.topics;
-        let is_wanted = |user: &Arc<str>| self.users.contains(user);
         let replaces = topics.is_uncertain || !topics.permitted.iter().all(is_wanted);
+        let mut users = Vec::new();
         if replaces {
             topics.permitted.retain(is_wanted);
+            users.extend(topics.permitted.iter().cloned());
         }
-        let is_written = |user: &&Arc<str>| {
-            !topics.untaken.contains(*user) && (replaces || !topics.permitted.contains(*user))
-        };
-        let users: Vec<_> = self.users.iter().filter(is_written).cloned().collect();
+        users.extend(self.refusals.choose(&self.users, topics));
         if users.is_empty() && !replaces {
             return None;
         }
@@ -126,6 +129,16 @@ impl ChannelSlot {
         self.write_at = self.write_not_before.max(Some(at));
     }
 
+    /// Has the topics written that are left; after the backoff if it `is_delayed`.
+    fn write_again(&mut self, is_delayed: bool, retry_after: Option<Duration>, now: Instant) {
+        let mut wait = LINGER;
+        if is_delayed {
+            wait = self.write_backoff.next(retry_after);
+            self.write_not_before = Some(now + wait);
+        }
+        self.write_soon(now + wait);
+    }
+
     /// Takes over the answer to the subscription that was on its way.
     pub(in crate::watch) fn subscribed(
         &mut self,
@@ -140,8 +153,11 @@ impl ChannelSlot {
                 let first = self.go_live(writing.generation, now);
                 let answered = self.confirm(writing, &subscribed);
                 let missing: Vec<_> = self.missing().cloned().collect();
-                if !missing.is_empty() {
-                    self.write_soon(now + LINGER);
+                if missing.is_empty() {
+                    self.refusals.end_search();
+                } else {
+                    self.missing_since.get_or_insert(now);
+                    self.write_again(self.refusals.are_many(), None, now);
                 }
                 // Those who came while it was on its way, and had notifications of another
                 // connection.
@@ -200,6 +216,7 @@ impl ChannelSlot {
         };
         for user in writing.users {
             topics.unconfirmed.remove(&user);
+            self.refusals.forget(&user);
             if subscribed.permitted.contains(&user) {
                 topics.permitted.insert(Arc::clone(&user));
                 if self.users.contains(&user) && !before.contains(&user) {
@@ -212,6 +229,7 @@ impl ChannelSlot {
                 topics.unconfirmed.insert(user);
             }
         }
+        self.refusals.accept();
         self.why = None;
         (self.write_backoff, self.write_not_before) = (Backoff::default(), None);
         effect
@@ -225,11 +243,7 @@ impl ChannelSlot {
             && *of == generation
         {
             let channel = (!is_gone).then(|| channel.clone());
-            let effect = self.fail(failure, channel, now);
-            return Effect {
-                replaced: Some(generation),
-                ..effect
-            };
+            return self.first_failed(&writing, failure, channel, now);
         }
         let live = self.live.as_mut();
         let Some(live) = live.filter(|live| live.generation == generation) else {
@@ -249,16 +263,22 @@ impl ChannelSlot {
         let mut is_repeated = !is_final;
         if is_final {
             let users = writing.users.into_iter();
-            let users = users.filter(|it| self.users.contains(it));
             let new: Vec<_> = users.filter(|it| !topics.permitted.contains(it)).collect();
-            // Without them, another one may be taken.
-            is_repeated = writing.replaces && !new.is_empty();
-            topics.untaken.extend(new);
+            if let [user] = &new[..]
+                && self.users.contains(user)
+            {
+                topics.untaken.insert(Arc::clone(user));
+            }
+            self.refusals.refuse(&new, &self.users);
+            let is_any_missing = self.missing().next().is_some();
+            if !is_any_missing {
+                self.refusals.end_search();
+            }
+            is_repeated = is_any_missing || writing.replaces && !new.is_empty();
         }
         if is_repeated {
-            let wait = self.write_backoff.next(failure.error.retry_delay());
-            self.write_not_before = Some(now + wait);
-            self.write_soon(now + wait);
+            let is_delayed = !is_final || self.refusals.are_many();
+            self.write_again(is_delayed, failure.error.retry_delay(), now);
         }
         self.why = Some(failure);
         Effect::default()

@@ -4,6 +4,7 @@ mod ends;
 mod model;
 mod pace;
 mod races;
+mod refusals;
 
 use std::collections::HashSet;
 use std::sync::Arc;

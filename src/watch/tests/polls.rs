@@ -107,7 +107,12 @@ async fn users_whose_topics_the_vendor_does_not_take_are_polled_and_others_are_n
         let ids = scene.create_users(30);
         let first = scene.watch(&ids[..10], AT_ONCE);
         seconds(100).await;
-        scene.vendor.0.lock().no_topic = Some(("u15".to_owned(), status));
+        scene
+            .vendor
+            .0
+            .lock()
+            .no_topics
+            .insert("u15".to_owned(), status);
         let second = scene.watch(&ids[10..20], AT_ONCE);
         seconds(20).await;
         assert_eq!(first.mode(), Some(Mode::Live), "{status}");
@@ -117,7 +122,7 @@ async fn users_whose_topics_the_vendor_does_not_take_are_polled_and_others_are_n
         assert!(scene.is_current(&second, "u15"), "{status}");
         // What is wrong with one topic is so for ever; 503 passes.
         if status == 503 {
-            scene.vendor.0.lock().no_topic = None;
+            scene.vendor.0.lock().no_topics.clear();
         }
         let third = scene.watch(&ids[20..], AT_ONCE);
         seconds(60).await;

@@ -4,7 +4,7 @@
 
 mod budget;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -121,7 +121,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(from, count, pause)| Op::Watch(from, count, pause)),
         2 => (0..8_usize).prop_map(Op::Leave),
         2 => (0..8_usize, absence()).prop_map(|(index, ms)| Op::Return(index, ms)),
-        1 => prop_oneof![Just(None), Just(Some(503)), Just(Some(429))].prop_map(Op::NoTopic),
+        1 => prop::option::of(prop::sample::select(&[400, 403, 429, 503][..])).prop_map(Op::NoTopic),
         1 => prop_oneof![Just(None), (1..60_u64).prop_map(Some)].prop_map(Op::Life),
     ]
 }
@@ -218,7 +218,8 @@ async fn play(scene: &Scene, script: Vec<(u64, Op)>, budget: &mut Budget) -> Vec
             }
             Op::Leave(_) | Op::Return(..) => {}
             Op::NoTopic(status) => {
-                vendor.0.lock().no_topic = status.map(|status| (user(0), status));
+                let status = status.map(|status| (user(0), status));
+                vendor.0.lock().no_topics = status.into_iter().collect();
             }
             Op::Life(seconds) => vendor.0.lock().life = seconds.map(Duration::from_secs),
         }
@@ -264,12 +265,11 @@ async fn check(seed: u64, script: Vec<(u64, Op)>) -> Result<(), TestCaseError> {
     // The vendor behaves from now on. A silent socket is noticed after 75 s, a refused
     // channel is tried again after 11 minutes at most, and a slow reader needs 3 s for each
     // message.
-    {
-        let mut sim = scene.vendor.0.lock();
-        (sim.failing, sim.no_channel, sim.no_socket) = (None, None, false);
-        (sim.slowness, sim.delay, sim.copies) = (Duration::ZERO, Duration::ZERO, 1);
-        (sim.rewrite, sim.unreadable) = (None, BTreeMap::new());
-        (sim.no_topic, sim.life) = (None, None);
+    scene.vendor.0.lock().behave();
+    if budget.has_refused_topics {
+        // The next connection tries again.
+        scene.vendor.cut("lost");
+        budget.count(&Op::Cut);
     }
     sleep(Duration::from_mins(20)).await;
     check_latest(&scene, &watches, &refused)?;

@@ -49,8 +49,8 @@ pub(super) struct Sim {
     pub failing: Option<u16>,
     pub no_channel: Option<u16>,
     pub no_reads: Option<u16>,
-    /// A user with whose topic no write succeeds, and the status.
-    pub no_topic: Option<(String, u16)>,
+    /// Users with whose topics no write succeeds, each with the status.
+    pub no_topics: BTreeMap<String, u16>,
     pub no_socket: bool,
     /// How much longer each way of a request takes, at random up to this.
     pub slowness: Duration,
@@ -101,6 +101,14 @@ impl Sim {
                 let _ = socket.send(SocketMessage::Text(text.to_owned()));
             }
         }
+    }
+
+    /// Answers and delivers all from now on.
+    pub(super) fn behave(&mut self) {
+        (self.failing, self.no_channel, self.no_socket) = (None, None, false);
+        (self.slowness, self.delay, self.copies) = (Duration::ZERO, Duration::ZERO, 1);
+        (self.rewrite, self.unreadable) = (None, BTreeMap::new());
+        (self.no_topics, self.life) = (BTreeMap::new(), None);
     }
 
     /// Records whether there are notifications from now on.

@@ -230,10 +230,14 @@ fn topics_that_the_vendor_does_not_take_are_not_written_with_others() {
     let (_, rest) = written(slot.next());
     assert_eq!(rest, ["u1", "u4"]);
     slot.permit(&rest);
-    // The next connection tries again.
+    // The next connection tries again, after all others.
     slot.end(1);
     let (_, all) = slot.connect_until_subscription();
-    assert_eq!(all, ["u1", "u3", "u4"]);
+    assert_eq!(all, ["u1", "u4"]);
+    slot.permit(&all);
+    assert_eq!(slot.next(), addition("0", &["u3"]));
+    slot.permit(&["u3"]);
+    slot.assert_covers(&["u1", "u3", "u4"], &[]);
 }
 
 #[test]

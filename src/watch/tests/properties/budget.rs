@@ -21,6 +21,10 @@ const REFRESH_INTERVAL: Duration = Duration::from_mins(54);
 /// The attempts until the delay between two is half a minute.
 const FIRST_ATTEMPTS: usize = 7;
 
+/// The writes that find a topic that is refused, and those that are taken meanwhile, which
+/// are read each.
+const SEARCH: usize = 10;
+
 /// The reads that find a user whom the vendor does not read, and those of the parts of
 /// the batch.
 const REFUSED_USER: usize = 30;
@@ -43,6 +47,8 @@ pub(super) struct Budget {
     /// The changes of the topics, and the batches of new users.
     writes: usize,
     batches: usize,
+    /// Whether the vendor has refused a topic for good.
+    pub has_refused_topics: bool,
     /// Whether channels end by themselves.
     has_short_lives: bool,
     /// Whether new users may be read before there are notifications, and once more then.
@@ -56,6 +62,10 @@ impl Budget {
             Op::Unsubscribe => {
                 self.gaps += 1;
                 self.lost_channels += 1;
+            }
+            Op::NoTopic(Some(400 | 403)) => {
+                self.has_refused_topics = true;
+                self.gaps += 1;
             }
             Op::Life(Some(_)) => self.has_short_lives = true,
             Op::Slow(1..) => self.is_slow = true,
@@ -119,7 +129,9 @@ impl Budget {
         let opened = all.opened - refused.opened;
         prop_assert!(opened <= connections, "{connections} connections: {about}");
 
-        let writes = self.writes + gaps;
+        // Each change of the topics may begin a search for the one that is refused.
+        let searches = usize::from(self.has_refused_topics) * (self.writes + connections);
+        let writes = self.writes + gaps + SEARCH * searches;
         let subscribed = all.subscribed - refused.subscribed;
         prop_assert!(subscribed <= writes, "{writes} writes of topics: {about}");
 
@@ -132,6 +144,7 @@ impl Budget {
             .sum();
         let refreshes = times(duration, REFRESH_INTERVAL);
         let batches = self.batches * (1 + usize::from(self.is_slow));
+        let batches = batches + SEARCH * searches;
         let reads = batches + ALL * (gaps + polls + refreshes) + 4 * self.unclear;
         let failing = FIRST_ATTEMPTS + times(duration, POLL_INTERVAL);
         let reads = reads + REFUSED_USER * self.refused_users + failing * self.failing_users;
@@ -139,6 +152,7 @@ impl Budget {
         prop_assert!(read <= reads, "{reads} reads, {polls} polls: {about}");
 
         let attempts = self.refusals * FIRST_ATTEMPTS + times(duration, POLL_INTERVAL);
+        let attempts = attempts + SEARCH * searches;
         let built = refused.created + refused.opened + refused.subscribed;
         prop_assert!(built <= attempts, "{attempts} attempts: {about}");
         prop_assert!(

@@ -52,9 +52,8 @@ impl Sim {
     ) -> Result<Subscribed, Failure> {
         let subscriptions: Kind = |requests| &mut requests.subscribed;
         self.refuse_if_failing(subscriptions)?;
-        if let Some((user, status)) = self.no_topic.clone()
-            && users.iter().any(|(key, _)| **key == *user)
-        {
+        let mut topics = users.iter().map(|(key, _)| &**key);
+        if let Some(status) = topics.find_map(|key| self.no_topics.get(key).copied()) {
             return Err(self.refuse(subscriptions, failure(status)));
         }
         let Some(channel) = self.channels.get_mut(&channel.parse().unwrap()) else {
