@@ -205,7 +205,10 @@ impl Plan {
             return;
         }
         for (user, _) in &polled {
-            self.reads.want(user, Cause::Change, now);
+            // A read that takes longer than the interval is of this poll, too.
+            if !self.reads.is_in_flight(user) {
+                self.reads.want(user, Cause::Change, now);
+            }
         }
         self.poll_at = Some(now + polls::interval(polled.len(), &self.settings));
     }
@@ -253,7 +256,9 @@ impl Plan {
             };
             Error::NotificationsUnavailable(why).into()
         });
-        let why = self.read_why.clone().or(of_slots).or(of_users)?;
+        // Why users are polled holds for longer than the failure of a read, which may be of
+        // another watch.
+        let why = of_slots.or(of_users).or_else(|| self.read_why.clone())?;
         // All watches of the token get it, and not all watch the users of that request.
         Some(Failure {
             error: why.error.without_upstream_texts(),

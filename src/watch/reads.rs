@@ -134,6 +134,10 @@ impl Reads {
         self.wanted.insert(Arc::clone(user), new);
     }
 
+    pub(super) fn is_in_flight(&self, user: &str) -> bool {
+        self.in_flight.contains_key(user)
+    }
+
     pub(super) fn is_wanted(&self, user: &str) -> bool {
         self.wanted.contains_key(user)
     }

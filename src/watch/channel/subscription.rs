@@ -32,6 +32,8 @@ pub(super) struct Topics {
     /// Whether it may have others, because a subscription failed: the next one replaces
     /// all.
     is_uncertain: bool,
+    /// Whether it may have had fewer for a while, because a replacement failed.
+    may_have_lost: bool,
 }
 
 impl Topics {
@@ -208,12 +210,14 @@ impl ChannelSlot {
             return effect;
         };
         let topics = &mut live.topics;
-        let before = if writing.replaces {
+        let mut before = HashSet::new();
+        if writing.replaces {
             topics.is_uncertain = false;
-            std::mem::take(&mut topics.permitted)
-        } else {
-            HashSet::new()
-        };
+            before = std::mem::take(&mut topics.permitted);
+            if std::mem::take(&mut topics.may_have_lost) {
+                before.clear();
+            }
+        }
         for user in writing.users {
             topics.unconfirmed.remove(&user);
             self.refusals.forget(&user);
@@ -260,6 +264,7 @@ impl ChannelSlot {
         let is_final = is_final(&failure);
         // If it is final, the vendor has what it had before.
         topics.is_uncertain |= writing.replaces || !is_final;
+        topics.may_have_lost |= writing.replaces && !is_final;
         let mut is_repeated = !is_final;
         if is_final {
             let users = writing.users.into_iter();

@@ -149,3 +149,51 @@ async fn rare_polls_do_not_delay_the_next_connection() {
     seconds(61).await;
     assert_eq!(watch.mode(), Some(Mode::Live));
 }
+
+#[tokio::test]
+async fn reads_that_take_longer_than_the_interval_of_polls_complete_the_first_read() {
+    pause();
+    let scene = Scene::new(Settings {
+        limits: WatchLimits {
+            mode: WatchMode::Poll,
+            poll_interval: Duration::from_secs(5),
+            ..WatchLimits::default()
+        },
+        ..Settings::default()
+    });
+    scene.vendor.0.lock().read_delay = Duration::from_secs(6);
+    let ids = scene.create_users(20);
+    let watch = scene.watch(&ids, AT_ONCE);
+    seconds(20).await;
+    assert_eq!(watch.mode(), Some(Mode::Polling));
+    scene.change_all(&ids);
+    seconds(20).await;
+    let expected = scene.latest();
+    assert_eq!(watch.received.lock().presences, expected);
+}
+
+#[tokio::test]
+async fn a_failed_read_does_not_replace_the_reason_of_polls() {
+    pause();
+    let scene = Scene::new(Settings {
+        limits: WatchLimits {
+            mode: WatchMode::Poll,
+            poll_interval: Duration::from_secs(5),
+            ..WatchLimits::default()
+        },
+        ..Settings::default()
+    });
+    let ids = scene.create_users(20);
+    let watch = scene.watch(&ids[1..], AT_ONCE);
+    seconds(20).await;
+    let states = watch.received.lock().modes.len();
+    let unreadable = ("u0".to_owned(), 500);
+    scene.vendor.0.lock().unreadable.extend([unreadable]);
+    let _other = scene.watch(&ids[..1], AT_ONCE);
+    seconds(20).await;
+    let states = watch.received.lock().modes.len() - states;
+    assert!(
+        states <= 1,
+        "{states} states in 20 s: the heartbeat alone is expected"
+    );
+}

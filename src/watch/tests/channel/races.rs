@@ -211,8 +211,9 @@ fn after_a_subscription_that_failed_all_topics_are_written() {
         assert_eq!(all, ["u1", "u2"]);
     }
     assert!(slot.polls("u2") && !slot.polls("u1"));
+    // A replacement that failed may have removed the topic of u1 for a while.
     let effect = slot.permit(&["u1", "u2"]);
-    assert_eq!(sorted(&effect.covered), ["u2"]);
+    assert_eq!(sorted(&effect.covered), ["u1", "u2"]);
     assert!(!slot.polls("u2") && !slot.slot.polls_any(slot.now));
 }
 
@@ -250,4 +251,29 @@ fn users_whose_subscription_has_no_answer_are_polled() {
     assert!(slot.polls("u2") && !slot.polls("u1"));
     slot.permit(&["u2"]);
     assert!(!slot.slot.polls_any(slot.now));
+}
+
+#[test]
+fn a_replacement_that_failed_may_have_cost_topics_and_an_addition_has_not() {
+    for (status, covered) in [(500, vec!["u1"]), (400, vec![])] {
+        let mut slot = Slot::live(&["u1", "u2"]);
+        slot.wait(LONG);
+        slot.remove("u2");
+        let write = slot.next();
+        assert!(matches!(write, Action::Subscribe { replaces: true, .. }));
+        slot.reject(status);
+        slot.add(&["u3"]);
+        let (_, users) = slot.connect_until_subscription();
+        let effect = slot.permit(&users);
+        let expected = covered.iter().copied().chain(["u3"]);
+        let expected: Vec<_> = expected.collect();
+        assert_eq!(sorted(&effect.covered), expected, "{status}");
+    }
+    let mut slot = Slot::live(&["u1"]);
+    slot.wait(LONG);
+    slot.add(&["u2"]);
+    assert_eq!(slot.next(), addition("0", &["u2"]));
+    slot.reject(500);
+    let effect = slot.connect();
+    assert_eq!(sorted(&effect.covered), ["u2"]);
 }
