@@ -3,16 +3,17 @@
 //! Most reads are sent at once. Two kinds are paced, so that they leave the requests of
 //! the token to calls: those of users whose notifications cannot be read, and those that
 //! search for the user because of whom a batch fails (`suspects.rs`). If nothing can be
-//! read at all, one user at a time is tried (`health.rs`).
+//! read, one user at a time is tried (`health.rs`, `probe.rs`).
 
 mod batch;
 mod health;
 mod pace;
+mod probe;
 mod suspects;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::proto::v1::user_presence_change::Cause;
 use batch::Kind;
 use health::Health;
 use pace::Pace;
+use probe::{Probe, Role};
 use suspects::Suspects;
 
 /// How long the first user of a batch waits for more.
@@ -68,8 +70,9 @@ pub(super) struct Reads {
     batches: usize,
     last_paced: Kind,
     health: Health,
-    /// The user who is being read alone because nothing else can be read.
-    probe: Option<Arc<str>>,
+    /// The users who could be read.
+    read: HashSet<Arc<str>>,
+    probe: Probe,
 }
 
 impl Reads {
@@ -84,7 +87,8 @@ impl Reads {
             batches: 0,
             last_paced: Kind::Suspect,
             health: Health::default(),
-            probe: None,
+            read: HashSet::new(),
+            probe: Probe::default(),
         }
     }
 
@@ -130,6 +134,9 @@ impl Reads {
             wanted.cause = new.cause;
             return;
         }
+        if self.wanted.is_empty() && self.in_flight.is_empty() {
+            self.health.forget_refusals();
+        }
         self.queue.insert(new.position, Arc::clone(user));
         self.wanted.insert(Arc::clone(user), new);
     }
@@ -153,23 +160,31 @@ impl Reads {
     /// or is being read.
     pub(super) fn forget(&mut self, user: &str) -> bool {
         self.suspects.clear(user);
+        self.read.remove(user);
         self.cancel(user).is_some() || self.in_flight.contains_key(user)
     }
 
     /// Ends a batch; returns when it began.
     pub(super) fn end<'a>(&mut self, batch: impl Iterator<Item = &'a Arc<str>>) -> Option<Instant> {
         self.batches = self.batches.saturating_sub(1);
+        self.probe.ended = None;
         let begun = batch.filter_map(|user| {
-            self.probe.take_if(|probe| probe == user);
+            self.probe.end(user);
             self.in_flight.remove(user)
         });
         begun.min()
     }
 
-    /// Records that the vendor answers.
+    /// Records that users could be read.
     pub(super) fn succeed<'a>(&mut self, batch: impl Iterator<Item = &'a Arc<str>>, now: Instant) {
-        batch.for_each(|user| self.suspects.clear(user));
-        self.health.succeed(now);
+        let mut is_new = false;
+        for user in batch {
+            self.suspects.clear(user);
+            is_new |= self.read.insert(Arc::clone(user));
+        }
+        self.probe.failed.clear();
+        self.suspects.settle(self.health.shows_cause(), now);
+        self.health.succeed(is_new, now);
     }
 
     /// Takes over that a batch of so many users, begun at this time, has failed. Those
@@ -183,8 +198,21 @@ impl Reads {
         now: Instant,
     ) -> Vec<Arc<str>> {
         let users = || watched.iter().map(|(user, _)| user);
+        if self.probe.ended == Some(Role::Fresh) {
+            self.health.fresh_since = Some(now);
+        }
+        if self.probe.ended == Some(Role::Extra) {
+            // As it was good before, and nobody wants it, the failure is not its own.
+            self.probe.failed.extend(users().cloned());
+            match fault {
+                Fault::Limited(delay) => self.health.limit(begun, delay, now),
+                Fault::Failed(delay) => self.health.back_off(begun, delay, now),
+                Fault::Refused(..) => self.health.back_off(begun, None, now),
+            }
+            return Vec::new();
+        }
         match fault {
-            Fault::Limited(delay) => self.health.back_off(begun, Some(delay), now),
+            Fault::Limited(delay) => self.health.limit(begun, delay, now),
             Fault::Failed(delay) => {
                 let succeeded_at = self.health.succeeded_at;
                 if !self.suspects.fail(size, users(), delay, succeeded_at, now) {
@@ -194,19 +222,26 @@ impl Reads {
             Fault::Refused(status, code) => {
                 let is_repeated = users().any(|user| self.suspects.attempts(user) > 0);
                 let is_mixed = self.is_mixed(watched);
+                let spares_read = self.health.spares_read();
                 let stands = self.suspects.refuse(size, users(), now);
                 let is_all = !is_mixed && self.health.refuse((status, code), size, is_repeated);
+                let mut refused: Vec<Arc<str>> = Vec::new();
                 if is_all {
-                    let all = users().chain(self.wanted.keys()).cloned();
-                    let all: Vec<Arc<str>> = all.collect();
-                    for user in &all {
+                    let all = users().chain(self.wanted.keys());
+                    let all = all.filter(|&user| !spares_read || !self.read.contains(user));
+                    refused.extend(all.cloned());
+                } else if stands {
+                    refused.extend(users().cloned());
+                }
+                for user in &refused {
+                    if is_all {
                         self.suspects.clear(user);
                     }
-                    return all;
+                    self.read.remove(user);
                 }
-                if stands {
-                    return users().cloned().collect();
-                }
+                let others = watched.iter().filter(|(user, _)| !refused.contains(user));
+                others.for_each(|(user, cause)| self.want(user, *cause, now));
+                return refused;
             }
         }
         for (user, cause) in watched {
@@ -215,12 +250,12 @@ impl Reads {
         Vec::new()
     }
 
-    /// Whether some users could be read since these or others are refused: then the refusal
-    /// is not of the token.
+    /// Whether some new users could be read since these or others are refused: then the
+    /// refusal is not of all of them.
     fn is_mixed(&self, watched: &[(Arc<str>, Cause)]) -> bool {
         let users = watched.iter().map(|(user, _)| user);
-        let succeeded_at = self.health.succeeded_at;
+        let read_new_at = self.health.read_new_at;
         let mut users = users.chain(self.wanted.keys()).chain(self.in_flight.keys());
-        users.any(|user| self.suspects.is_refused_before(user, succeeded_at))
+        users.any(|user| self.suspects.is_refused_before(user, read_new_at))
     }
 }

@@ -15,3 +15,4 @@ mod refused_topics;
 mod scene;
 mod snapshots;
 mod vendor;
+mod witness;

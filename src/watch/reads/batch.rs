@@ -12,10 +12,18 @@ use crate::proto::v1::user_presence_change::Cause;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     AtOnce,
+    /// A batch with the user failed, and was not split.
+    Again,
     /// The notifications cannot be read.
     Paced,
     /// A batch with the user was split.
     Suspect,
+}
+
+impl Kind {
+    const fn is_paced(self) -> bool {
+        matches!(self, Self::Paced | Self::Suspect)
+    }
 }
 
 impl Reads {
@@ -26,54 +34,104 @@ impl Reads {
         now: Instant,
         is_covered: impl Fn(&str) -> bool,
     ) -> Option<Vec<(Arc<str>, Cause)>> {
-        let is_early = self.health.not_before.is_some_and(|at| now < at);
-        if self.batches >= self.concurrency || is_early {
+        if self.batches >= self.concurrency {
             return None;
         }
-        let is_due = self.pace.is_due(now);
-        let (users, is_paced) = if self.health.is_doubtful() {
+        // A slot is left to reads that are not paced: these may take until their timeout.
+        let is_last = self.batches > 0 && self.batches + 1 >= self.concurrency;
+        let is_due = self.pace.is_due(now) && !is_last;
+        let (users, is_paced) = if self.health.is_failing() {
             let is_paced = self.health.is_refused();
             let user = self.probe(now, is_covered).filter(|_| is_due || !is_paced);
-            self.probe = Some(user?);
-            (self.probe.iter().cloned().collect(), is_paced)
-        } else if let Some(users) = self.ready(now, &is_covered, Kind::AtOnce) {
-            (users, false)
+            (vec![user?], is_paced)
+        } else if self.health.is_refused() {
+            self.take_refused(now, &is_covered, is_due)?
         } else {
-            // In turns, so that neither waits for all of the other.
-            let kinds = match self.last_paced {
-                Kind::Paced => [Kind::Suspect, Kind::Paced],
-                _ => [Kind::Paced, Kind::Suspect],
-            };
-            let mut kinds = kinds.into_iter().filter(|_| is_due);
-            let ready = |kind| Some((kind, self.ready(now, &is_covered, kind)?));
-            let (kind, users) = kinds.find_map(ready)?;
-            self.last_paced = kind;
-            (users, true)
+            self.take_of(now, &is_covered, is_due, &|_| true)?
         };
         if is_paced {
             self.pace.send(now);
         }
         self.batches += 1;
-        let batch = users.into_iter().filter_map(|user: Arc<str>| {
-            let cause = self.cancel(&user)?;
+        let batch = users.into_iter().map(|user: Arc<str>| {
+            let cause = self.cancel(&user).unwrap_or(Cause::Resync);
             self.in_flight.insert(Arc::clone(&user), now);
-            Some((user, cause))
+            (user, cause)
         });
         Some(batch.collect())
+    }
+
+    /// The next batch while new users are refused alike: one of them, or those who can be
+    /// read.
+    fn take_refused(
+        &mut self,
+        now: Instant,
+        is_covered: &impl Fn(&str) -> bool,
+        is_due: bool,
+    ) -> Option<(Vec<Arc<str>>, bool)> {
+        let spares_read = self.health.spares_read();
+        if spares_read {
+            let read = |user: &str| self.read.contains(user);
+            if let Some(users) = self.ready_at_once(now, is_covered, &read) {
+                return Some((users, false));
+            }
+        }
+        if is_due && let Some(user) = self.probe_refused(now, is_covered, !spares_read) {
+            return Some((vec![user], true));
+        }
+        let read = spares_read.then(|| self.read.clone())?;
+        self.take_of(now, is_covered, is_due, &|user| read.contains(user))
+    }
+
+    /// The next batch of these users, and whether it is paced.
+    fn take_of(
+        &mut self,
+        now: Instant,
+        is_covered: &impl Fn(&str) -> bool,
+        is_due: bool,
+        of: &impl Fn(&str) -> bool,
+    ) -> Option<(Vec<Arc<str>>, bool)> {
+        if let Some(users) = self.ready_at_once(now, is_covered, of) {
+            return Some((users, false));
+        }
+        // In turns, so that neither waits for all of the other.
+        let kinds = match self.last_paced {
+            Kind::Paced => [Kind::Suspect, Kind::Paced],
+            _ => [Kind::Paced, Kind::Suspect],
+        };
+        let mut kinds = kinds.into_iter().filter(|_| is_due);
+        let ready = |kind| Some((kind, self.ready(now, is_covered, kind, of)?));
+        let (kind, users) = kinds.find_map(ready)?;
+        self.last_paced = kind;
+        Some((users, true))
+    }
+
+    fn ready_at_once(
+        &self,
+        now: Instant,
+        is_covered: &impl Fn(&str) -> bool,
+        of: &impl Fn(&str) -> bool,
+    ) -> Option<Vec<Arc<str>>> {
+        let mut kinds = [Kind::AtOnce, Kind::Again].into_iter();
+        kinds.find_map(|kind| self.ready(now, is_covered, kind, of))
     }
 
     /// The users of the next batch of a kind, in the order of the queue.
     fn ready(
         &self,
         now: Instant,
-        is_covered: impl Fn(&str) -> bool,
+        is_covered: &impl Fn(&str) -> bool,
         kind: Kind,
+        of: &impl Fn(&str) -> bool,
     ) -> Option<Vec<Arc<str>>> {
         let (mut users, mut size) = (Vec::new(), BATCH_SIZE);
         let mut oldest = now;
         for user in self.queue.values() {
             let wanted = &self.wanted[user];
-            if self.kind(user, wanted) != kind || !self.is_ready(user, wanted, now, &is_covered) {
+            if self.kind(user, wanted) != kind
+                || !of(user)
+                || !self.is_ready(user, wanted, now, is_covered)
+            {
                 continue;
             }
             let most = self.suspects.most(user);
@@ -88,28 +146,14 @@ impl Reads {
         (is_due && !users.is_empty()).then_some(users)
     }
 
-    /// A user to be read alone, at random: neighbors in the queue may have the same fault.
-    fn probe(&self, now: Instant, is_covered: impl Fn(&str) -> bool) -> Option<Arc<str>> {
-        if self.probe.is_some() {
-            return None;
-        }
-        let users = self.queue.values();
-        let ready = users.filter(|user| self.is_ready(user, &self.wanted[*user], now, &is_covered));
-        let ready: Vec<_> = ready.collect();
-        let attempts = |user: &&&Arc<str>| self.suspects.attempts(user);
-        let fewest = ready.iter().map(|user| attempts(&user)).min()?;
-        let users: Vec<_> = ready.iter().filter(|it| attempts(it) == fewest).collect();
-        fastrand::choice(users).map(|user| Arc::clone(user))
-    }
-
-    fn is_ready(
+    pub(super) fn is_ready(
         &self,
         user: &str,
         wanted: &Wanted,
         now: Instant,
         is_covered: impl Fn(&str) -> bool,
     ) -> bool {
-        let is_patient = self.kind(user, wanted) == Kind::AtOnce
+        let is_patient = !self.kind(user, wanted).is_paced()
             && wanted.since + PATIENCE > now
             && !is_covered(user);
         wanted
@@ -125,6 +169,8 @@ impl Reads {
             Kind::Suspect
         } else if wanted.is_paced {
             Kind::Paced
+        } else if self.suspects.has(user) {
+            Kind::Again
         } else {
             Kind::AtOnce
         }
@@ -132,11 +178,15 @@ impl Reads {
 
     /// When [`Self::take`] may have something next.
     pub(in crate::watch) fn next(&self, now: Instant) -> Option<Instant> {
-        let (is_doubtful, is_refused) = (self.health.is_doubtful(), self.health.is_refused());
+        let (is_failing, is_refused) = (self.health.is_failing(), self.health.is_refused());
         let times = self.wanted.iter().flat_map(|(user, wanted)| {
             let Wanted { since, due, .. } = *wanted;
-            let is_paced = self.kind(user, wanted) != Kind::AtOnce;
-            let is_paced = if is_doubtful { is_refused } else { is_paced };
+            let is_paced = self.kind(user, wanted).is_paced();
+            let is_paced = if is_failing {
+                is_refused
+            } else {
+                is_paced || is_refused
+            };
             let paced_at = self.pace.at().filter(|_| is_paced);
             let earliest = [self.suspects.not_before(user), paced_at];
             let earliest = earliest.into_iter().flatten().fold(due, Instant::max);
@@ -146,9 +196,11 @@ impl Reads {
         let time = times.filter(|&at| at > now).min();
         let later = self.health.not_before.filter(|&at| at > now);
         let later = later.filter(|_| !self.wanted.is_empty());
-        match (time, later) {
+        let time = match (time, later) {
             (Some(time), Some(later)) => Some(time.max(later)),
             (time, later) => time.or(later),
-        }
+        };
+        let probe = self.next_probe().filter(|&at| at > now);
+        time.into_iter().chain(probe).min()
     }
 }

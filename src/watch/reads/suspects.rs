@@ -1,7 +1,7 @@
 //! The users whose last read failed or was refused: which of a batch is the cause.
 //!
-//! A batch that is refused, or fails again although others succeed, is split until the cause
-//! is alone, so that it costs only itself.
+//! A batch that is refused, or fails although others succeed, is split until the cause is
+//! alone, so that it costs only itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +27,9 @@ struct Suspect {
     /// How many users a batch with this one may have, once a batch was split.
     most: usize,
     failed_at: Instant,
+    /// The size of the batch that failed last, until it is known whether it is the cause, and
+    /// when the vendor wants it again.
+    open: Option<(usize, Option<Instant>)>,
     /// Since when it is among refused ones.
     refused_at: Option<Instant>,
     /// Not read before this, whoever wants it.
@@ -41,10 +44,21 @@ impl Suspect {
         Self {
             most: usize::MAX,
             failed_at: now,
+            open: None,
             refused_at: None,
             not_before: now,
             refusals: 0,
             failures: 0,
+        }
+    }
+
+    /// Takes over that a batch of so many users with this one is the cause of its failure.
+    fn split(&mut self, size: usize, retry_at: Option<Instant>, now: Instant) {
+        self.most = size.div_ceil(PARTS);
+        if size == 1 {
+            self.failures += 1;
+            self.delay(now);
+            self.not_before = retry_at.unwrap_or(now).max(self.not_before);
         }
     }
 
@@ -86,6 +100,24 @@ impl Suspects {
     pub(super) fn attempts(&self, user: &str) -> u32 {
         let suspect = self.0.get(user);
         suspect.map_or(0, |suspect| suspect.refusals + suspect.failures)
+    }
+
+    /// Whether the last read of a user failed or was refused.
+    pub(super) fn has(&self, user: &str) -> bool {
+        self.0.contains_key(user)
+    }
+
+    /// Takes over that others could be read. If that shows the cause, parts of a batch, or
+    /// all batches that failed, are split.
+    pub(super) fn settle(&mut self, (is_shown, is_all): (bool, bool), now: Instant) {
+        for suspect in self.0.values_mut() {
+            if let Some((size, retry_at)) = suspect.open.take()
+                && is_shown
+                && (is_all || suspect.most < usize::MAX)
+            {
+                suspect.split(size, retry_at, now);
+            }
+        }
     }
 
     /// Records that a user could be read.
@@ -134,18 +166,14 @@ impl Suspects {
         let is_cause =
             suspects.any(|suspect| suspect.failures > 0 || succeeded_at >= Some(suspect.failed_at));
         for user in watched {
-            if !is_cause {
-                let suspect = self.0.entry(Arc::clone(user));
-                suspect.or_insert_with(|| Suspect::new(now)).failed_at = now;
-                continue;
+            let suspect = self.0.entry(Arc::clone(user));
+            let suspect = suspect.or_insert_with(|| Suspect::new(now));
+            suspect.failed_at = now;
+            if is_cause {
+                suspect.split(size, retry_at, now);
+            } else {
+                suspect.open = Some((size, retry_at));
             }
-            let suspect = self.entry(user, size, now);
-            if size == 1 {
-                suspect.failures += 1;
-                suspect.delay(now);
-            }
-            suspect.not_before =
-                retry_at.map_or(suspect.not_before, |at| at.max(suspect.not_before));
         }
         is_cause
     }

@@ -149,7 +149,7 @@ async fn after_an_outage_all_users_are_read_at_once() {
     let watch = scene.watch(&ids, AT_ONCE);
     seconds(600).await;
     let before = scene.vendor.requests().read;
-    assert!(before < 8 + 20, "{before} reads in an outage");
+    assert!(before < 8 + 24, "{before} reads in an outage");
     scene.vendor.0.lock().no_reads = None;
     seconds(70).await;
     assert_eq!(watch.received.lock().presences.len(), 1000);

@@ -63,6 +63,8 @@ pub(super) struct Sim {
     pub copies: usize,
     /// Users whose ids make a read fail, each with the status.
     pub unreadable: BTreeMap<String, u16>,
+    /// After how long it fails.
+    pub unreadable_delay: Duration,
     /// What becomes of the text of each notification.
     pub rewrite: Option<fn(&str) -> String>,
     /// The life of new channels. At its end, a channel has no notifications any more.

@@ -37,7 +37,7 @@ fn failures_of_one_moment_count_once() {
 #[test]
 fn while_nothing_can_be_read_one_user_at_a_time_is_tried() {
     let now = Instant::now();
-    let mut reads = reads(400, now);
+    let mut reads = reads(350, now);
     let batch = reads.take(now, |_| true).unwrap();
     fail(&mut reads, &batch, FAILED, now);
     let mut later = now;
@@ -54,7 +54,7 @@ fn while_nothing_can_be_read_one_user_at_a_time_is_tried() {
     reads.end(probe.iter().map(|(user, _)| user));
     reads.succeed(probe.iter().map(|(user, _)| user), later);
     let rest: Vec<_> = std::iter::from_fn(|| reads.take(later + LINGER, |_| true)).collect();
-    assert_eq!(rest.iter().map(Vec::len).sum::<usize>(), 399);
+    assert_eq!(rest.iter().map(Vec::len).sum::<usize>(), 349);
 }
 
 #[test]

@@ -26,7 +26,7 @@ const FIRST_ATTEMPTS: usize = 7;
 const SEARCH: usize = 10;
 
 /// The reads that find a user whom the vendor does not read, and those of the parts of
-/// the batch.
+/// the batch; also those of a batch that failed by itself for another reason.
 const REFUSED_USER: usize = 30;
 
 /// What has happened, and what it may cost.
@@ -147,7 +147,9 @@ impl Budget {
         let batches = batches + SEARCH * searches;
         let reads = batches + ALL * (gaps + polls + refreshes) + 4 * self.unclear;
         let failing = FIRST_ATTEMPTS + times(duration, POLL_INTERVAL);
-        let reads = reads + REFUSED_USER * self.refused_users + failing * self.failing_users;
+        let reads = reads
+            + REFUSED_USER * (self.refused_users + self.refusals)
+            + failing * self.failing_users;
         let read = all.read - refused.read;
         prop_assert!(read <= reads, "{reads} reads, {polls} polls: {about}");
 

@@ -225,6 +225,12 @@ impl Vendor for SimVendor {
             }
             let _reading = Reading(vendor.clone(), ids.clone());
             vendor.travel().await;
+            let hangs = {
+                let sim = vendor.0.lock();
+                let is_any = ids.iter().any(|id| sim.unreadable.contains_key(id));
+                is_any.then_some(sim.unreadable_delay)
+            };
+            sleep(hangs.unwrap_or_default()).await;
             let read_delay = vendor.0.lock().read_delay;
             let found: HashMap<Arc<str>, UserPresence> = {
                 let mut sim = vendor.0.lock();
