@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The number of calls in flight. Clones share it. Only the first call
-/// and the last one notify those that wait: a notification takes as long as a lookup.
+/// and the last one notify those that wait, because each call pays for a notification.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InFlight(Arc<watch::Sender<usize>>);
 

@@ -161,6 +161,7 @@ impl Reads {
     pub(super) fn forget(&mut self, user: &str) -> bool {
         self.suspects.clear(user);
         self.read.remove(user);
+        self.probe.failed.remove(user);
         self.cancel(user).is_some() || self.in_flight.contains_key(user)
     }
 

@@ -95,7 +95,9 @@ impl Plan {
             Ok(presences) => presences,
             Err(failure) => return self.read_failed(inner, users, begun, failure, now),
         };
-        self.reads.succeed(keys(), now);
+        // One who was forgotten meanwhile would never be forgotten again.
+        let watched = keys().filter(|key| inner.state.users.contains_key(*key));
+        self.reads.succeed(watched, now);
         self.read_why = None;
         for (user, events, cause) in users {
             let presence = presences.remove(user);
