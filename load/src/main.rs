@@ -29,7 +29,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve presences as the vendor does, over HTTP/1.1, with injected faults
+    /// Serve presences as the vendor does, over HTTP/1.1 and HTTP/2, with injected faults
     Upstream(upstream::Args),
     /// Call a gateway, check each status and response, and print latencies
     Call(caller::Args),

@@ -2,10 +2,13 @@
 //! injected fault; and counts of requests by sender and token.
 
 mod body;
+mod connections;
 mod fault;
+mod listener;
 mod report;
 mod response;
 mod sliding_count;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,14 +17,11 @@ use std::time::{Duration, Instant};
 
 use http::{Request, Response, header};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::sleep;
 
 use crate::precise_timer::PreciseTimer;
 use body::Body;
+use connections::Connections;
 use fault::{Fault, Faults};
 use report::Counts;
 pub use report::Report;
@@ -34,10 +34,6 @@ pub const WRAPPING_SENDER: &str = "/wrapped";
 
 /// The extra latency of a delayed response.
 const DELAY: Duration = Duration::from_secs(3);
-
-/// The backlog of the listener: a gateway that starts opens a connection per
-/// call at once.
-const BACKLOG: u32 = 4096;
 
 /// The flags of `upstream`.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,48 +50,40 @@ pub struct Args {
     /// the response), break (within it), drip, delay
     #[arg(long, default_value = "")]
     faults: Faults,
+
+    #[command(flatten)]
+    tls: tls::Args,
 }
 
 /// Serves until the process is killed. Prints its address as the first line of
-/// the standard output.
+/// the standard output, and that of TLS, if any, as the second.
 ///
 /// # Errors
 ///
 /// If the address is in use.
 pub async fn run(args: Args) -> Result<(), String> {
-    let listener = listen(args.listen).map_err(|error| format!("{}: {error}", args.listen))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    println!("{address}");
+    let (plain, address) = listener::listen(args.listen)?;
+    let tls = match (args.tls.tls_listen, &args.tls.tls_ca) {
+        (Some(address), Some(ca)) => {
+            let (listener, address) = listener::listen(address)?;
+            Some((listener, address, tls::acceptor(ca, &args.tls.alpn)?))
+        }
+        _ => None,
+    };
     let vendor = Arc::new(Vendor {
         timer: PreciseTimer::start().map_err(|error| error.to_string())?,
         latency: args.latency,
         faults: args.faults,
         counts: Counts::default(),
+        connections: Connections::default(),
     });
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let _ = stream.set_nodelay(true);
-                let vendor = Arc::clone(&vendor);
-                let service = service_fn(move |request| serve(Arc::clone(&vendor), request));
-                let connection =
-                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                // A connection error is an injected fault.
-                tokio::spawn(async { drop(connection.await) });
-            }
-            Err(error) => {
-                eprintln!("load: cannot accept: {error}");
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
+    println!("{address}");
+    if let Some((listener, address, acceptor)) = tls {
+        println!("{address}");
+        tokio::spawn(listener::tls(listener, acceptor, Arc::clone(&vendor)));
     }
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+    listener::plain(plain, vendor).await;
+    Ok(())
 }
 
 #[derive(Debug)]
@@ -104,12 +92,14 @@ struct Vendor {
     latency: Duration,
     faults: Faults,
     counts: Counts,
+    connections: Connections,
 }
 
-/// Serves a request. An error closes the connection.
+/// Serves a request. An error closes the connection, or the stream of HTTP/2.
 async fn serve(vendor: Arc<Vendor>, request: Request<Incoming>) -> io::Result<Response<Body>> {
     if request.uri().path() == REPORT {
-        return Ok(response::json(vendor.counts.report().to_json()));
+        let report = vendor.counts.report(vendor.connections.report());
+        return Ok(response::json(report.to_json()));
     }
     // The path begins with the name of the sender.
     let (sender, path) = response::split(request.uri().path());

@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::connections::Accepted;
 use super::fault::Fault;
 use super::sliding_count::SlidingCounts;
 
@@ -45,6 +46,8 @@ pub struct Report {
     pub peak_per_token: Vec<usize>,
     /// The same, of a token and a sender.
     pub peak_per_sender: Vec<usize>,
+    /// The connections of each protocol that had any.
+    pub connections: Vec<Accepted>,
 }
 
 /// Guard of a request in flight.
@@ -69,7 +72,8 @@ impl Counts {
         self.faults[fault as usize].fetch_add(1, Relaxed);
     }
 
-    pub(super) fn report(&self) -> Report {
+    /// The counts of requests, with these of connections.
+    pub(super) fn report(&self, connections: Vec<Accepted>) -> Report {
         let starts = self.starts.lock();
         let top = |mut most: Vec<usize>| {
             most.truncate(REPORTED_TOKENS);
@@ -85,6 +89,7 @@ impl Counts {
             faults: faults.into(),
             peak_per_token: top(starts.all.most()),
             peak_per_sender: top(starts.of_sender.most()),
+            connections,
         }
     }
 }
