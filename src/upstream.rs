@@ -6,6 +6,7 @@ pub mod client;
 mod coalesce;
 mod connection_reuse;
 mod context;
+mod dial;
 pub mod endpoint;
 pub mod proxy;
 mod queue_status;

@@ -15,7 +15,7 @@ use crate::upstream::regional::Regional;
 use crate::watch::Watches;
 
 /// Builds the gRPC server in front of the upstreams, without its ports. They share the
-/// client, and nothing that is kept for a token.
+/// settings of the client, and nothing that is kept for a token.
 ///
 /// # Errors
 ///
@@ -43,7 +43,8 @@ pub async fn server(
         if let Some(store) = &store {
             rate_limiter = rate_limiter.with_store(store.scoped(&endpoint.to_string()));
         }
-        let mut upstream = Upstream::new(endpoint, clients.clone(), rate_limiter);
+        let clients = clients.for_endpoint(&endpoint);
+        let mut upstream = Upstream::new(endpoint, clients, rate_limiter);
         if limits.share_reads {
             upstream = upstream.with_coalesced_reads();
         }

@@ -1,7 +1,7 @@
 //! The flags of connections to the upstream.
 
 use super::Target;
-use crate::args::ConfigErrors;
+use crate::args::{ConfigErrors, parse_bool};
 use crate::tls::pem::{self, Identity};
 use crate::upstream::client::ClientOptions;
 use crate::upstream::proxy::Proxy;
@@ -33,6 +33,14 @@ pub(super) struct OutboundArgs {
     #[arg(env = "PRESENCE_GATEWAY_UPSTREAM_PROXY", hide_env_values = true)]
     #[arg(hide_short_help = true)]
     upstream_proxy: Option<String>,
+
+    /// Use HTTP/2 with an upstream that offers it, over a few connections; else HTTP/1.1
+    #[arg(long, value_name = "BOOL", env = "PRESENCE_GATEWAY_UPSTREAM_HTTP2")]
+    #[arg(default_value_t = true.to_string())]
+    #[arg(default_missing_value = "true", num_args = 0..=1)]
+    #[arg(require_equals = true)]
+    #[arg(hide_short_help = true)]
+    upstream_http2: String,
 }
 
 impl OutboundArgs {
@@ -55,6 +63,8 @@ impl OutboundArgs {
             ("--upstream-client-key", self.upstream_client_key.as_deref()),
         );
         outbound.identity = errors.take_all(identity).flatten();
+        let http2 = errors.parse("upstream-http2", &self.upstream_http2, parse_bool);
+        outbound.http2 = http2.unwrap_or_default();
         if let Some(raw) = &self.upstream_proxy {
             // The text before an `@` may be a password.
             let shown = if raw.contains('@') { "…" } else { raw };

@@ -58,7 +58,7 @@ reasons! {
     NotificationsUnavailable = "NOTIFICATIONS_UNAVAILABLE",
     /// The deadline passed; nothing was changed.
     DeadlineExceeded = "DEADLINE_EXCEEDED",
-    /// The upstream cannot be connected to; nothing was sent.
+    /// The upstream cannot be connected to, or did not process the request.
     UpstreamUnreachable = "UPSTREAM_UNREACHABLE",
     /// The connection broke during a read.
     UpstreamConnectionLost = "UPSTREAM_CONNECTION_LOST",

@@ -102,7 +102,7 @@ impl StatusBuilder {
                 EXPIRED
             }
             Error::BatchExpired(_) | Error::MessageLate(_) => EXPIRED,
-            Error::Unreachable(_) | Error::ProxyRefused(_) => {
+            Error::Unreachable(_) | Error::NotProcessed(_) | Error::ProxyRefused(_) => {
                 (Code::Unavailable, Reason::UpstreamUnreachable)
             }
             Error::ConnectionLost(_) => (Code::Unavailable, Reason::UpstreamConnectionLost),

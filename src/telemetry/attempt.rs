@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Version};
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, Status, Tracer};
 use opentelemetry::{KeyValue, StringValue};
 use opentelemetry_sdk::trace::Span;
@@ -77,7 +77,6 @@ impl<'a> Attempt<'a> {
                     attribute::URL_FULL,
                     format!("{}{}", peer.base, spec.template),
                 ),
-                KeyValue::new(attribute::PROTOCOL_VERSION, "1.1"),
             ]);
             let resends = (resends > 0).then(|| i64::from(resends));
             attributes.extend(resends.map(|it| KeyValue::new(attribute::HTTP_RESEND_COUNT, it)));
@@ -110,9 +109,20 @@ impl<'a> Attempt<'a> {
     }
 
     /// Records the head of the response.
-    pub(crate) fn record_head(&mut self, status: u16, correlation_id: Option<&HeaderValue>) {
+    pub(crate) fn record_head(
+        &mut self,
+        status: u16,
+        version: Version,
+        correlation_id: Option<&HeaderValue>,
+    ) {
         self.status = Some(status);
         let Some(span) = &mut self.span else { return };
+        let version = match version {
+            Version::HTTP_2 => "2",
+            Version::HTTP_10 => "1.0",
+            _ => "1.1",
+        };
+        span.set_attribute(KeyValue::new(attribute::PROTOCOL_VERSION, version));
         span.set_attribute(KeyValue::new(attribute::HTTP_STATUS, i64::from(status)));
         if let Some(id) = correlation_id.and_then(|id| id.to_str().ok()) {
             span.set_attribute(KeyValue::new(custom::CORRELATION_ID, id.to_owned()));

@@ -29,6 +29,9 @@ pub(super) enum BodyError {
     /// Its header says gzip, and it cannot be inflated.
     CorruptGzip,
     ConnectionLost(reqwest::Error),
+    /// It ended before its declared length: hyper takes a stream of HTTP/2 that the peer
+    /// resets with `NO_ERROR` for complete (1.12, `Incoming::poll_frame`).
+    CutOff,
 }
 
 /// Reads a body of at most `max` bytes, as received and inflated, and charges
@@ -57,8 +60,12 @@ pub(super) async fn read_body(
             while let Some(chunk) = response.chunk().await.map_err(BodyError::ConnectionLost)? {
                 buffer.push(&chunk)?;
             }
+            if (buffer.bytes.len() as u64) < declared {
+                return Err(BodyError::CutOff);
+            }
             Ok(buffer.take())
         }
+        // A stream of gzip ends with its own length.
         Encoding::Gzip => inflate(response, buffer).await,
         Encoding::Other => Err(BodyError::UnsupportedEncoding),
     }

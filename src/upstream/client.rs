@@ -1,11 +1,16 @@
-//! The HTTP client towards the upstream: its settings, and its rotation.
+//! The HTTP clients towards the upstream: their settings, and their rotation.
 //!
-//! Decision: docs/decisions/0017-reqwest.md.
+//! Decisions: docs/decisions/0016-http2-upstream.md, docs/decisions/0017-reqwest.md.
 
 #![expect(
     clippy::disallowed_types,
     reason = "the client of the one module that calls the upstream"
 )]
+
+mod failure;
+mod negotiation;
+mod pool;
+mod protocol;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,15 +19,18 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use reqwest::{Client, redirect, retry};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::proxy::Proxy;
 use super::resolve::Resolver;
-use crate::jitter::jittered;
 use crate::tls;
 use crate::tls::pem::Identity;
 use crate::user_agent::USER_AGENT;
+pub(super) use failure::not_processed;
+use negotiation::Negotiation;
+pub(super) use pool::Lease;
+use pool::Pool;
+pub(crate) use protocol::Protocol;
 
 /// How long a connection may take: the name lookup, TCP, a proxy's tunnel and
 /// the TLS handshake together. It has room for one silent name server (5 s in
@@ -35,21 +43,20 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// AWS load balancer closes it, because a request that meets the close is lost.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How many unused connections are kept: one for each concurrent call, by default. With
-/// fewer, steady load of as many calls would open some for a tenth of its requests. After
+/// How many unused connections of HTTP/1.1 are kept: one for each concurrent call, by
+/// default. With fewer, steady load of as many calls would open some for a tenth of its requests. After
 /// a burst of more, those beyond are closed at once, and files are free for callers again.
 const MAX_IDLE: usize = 1024;
-
-/// How long a client is used, on average. The upstream's name is looked up for
-/// new connections only, and busy ones never end: if the upstream moves to
-/// other addresses, its old ones would stay in use.
-const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// After how much silence a peer is probed, how often, and how long sent data
 /// may stay without an acknowledgement.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 3;
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The most bytes of a response's head, which HTTP/2 counts with 32 for each line: what
+/// hyper accepts of HTTP/1.1.
+const MAX_HEAD: u32 = 400 * 1024;
 
 /// The settings of the connections to the upstream, besides its address.
 #[derive(Debug, Default)]
@@ -61,6 +68,8 @@ pub struct ClientOptions {
     pub identity: Option<Identity>,
     /// The proxy that all requests go through.
     pub proxy: Option<Proxy>,
+    /// Whether to use HTTP/2 with an upstream that offers it.
+    pub http2: bool,
 }
 
 /// The settings of each client.
@@ -68,13 +77,17 @@ struct Settings {
     tls: ClientConfig,
     resolver: Resolver,
     proxy: Option<Proxy>,
+    http2: bool,
 }
 
-/// The current client, which is replaced from time to time. Clones share it.
+/// The current clients of one upstream, which are replaced from time to time. Clones
+/// share them.
 #[derive(Clone)]
 pub struct RotatingClient {
     settings: Arc<Settings>,
-    current: Arc<Mutex<(Client, Instant)>>,
+    pool: Arc<Mutex<Pool>>,
+    /// `None` where only HTTP/1.1 is used.
+    negotiation: Option<Arc<Negotiation>>,
 }
 
 impl fmt::Debug for RotatingClient {
@@ -84,7 +97,7 @@ impl fmt::Debug for RotatingClient {
 }
 
 impl RotatingClient {
-    /// The clients of `endpoint`, and of others with the same need of TLS.
+    /// The clients of `endpoint`.
     ///
     /// # Errors
     ///
@@ -97,20 +110,36 @@ impl RotatingClient {
         };
         let settings = Settings {
             // Shared, so that a new client resumes the TLS sessions of the last one.
-            tls: tls::client(authorities, options.identity, b"http/1.1")?,
+            tls: tls::client(authorities, options.identity, Protocol::Http1.alpn())?,
             resolver: Resolver::system(),
             proxy: options.proxy,
+            http2: options.http2,
         };
-        let client = settings.build().map_err(|error| error.to_string())?;
-        Ok(Self {
-            settings: Arc::new(settings),
-            current: Arc::new(Mutex::new((client, Instant::now() + jittered(MAX_AGE)))),
-        })
+        let first = settings.build(Protocol::Http1);
+        let first = first.map_err(|error| error.to_string())?;
+        let settings = Arc::new(settings);
+        Ok(Self::with_pool(endpoint, settings, Pool::new(first)))
     }
 
-    /// The TLS settings of connections to the upstream.
+    /// The clients of another endpoint, with the same settings and the same need of TLS.
+    #[must_use]
+    pub fn for_endpoint(&self, endpoint: &Endpoint) -> Self {
+        let pool = Pool::new(self.pool.lock().first().clone());
+        Self::with_pool(endpoint, Arc::clone(&self.settings), pool)
+    }
+
+    fn with_pool(endpoint: &Endpoint, settings: Arc<Settings>, pool: Pool) -> Self {
+        let negotiates = settings.http2 && endpoint.is_secure();
+        Self {
+            settings,
+            pool: Arc::new(Mutex::new(pool)),
+            negotiation: negotiates.then(|| Arc::new(Negotiation::new(endpoint))),
+        }
+    }
+
+    /// The TLS settings of connections that speak HTTP/1.1.
     pub(super) fn tls(&self) -> Arc<ClientConfig> {
-        Arc::new(self.settings.tls.clone())
+        Arc::new(self.settings.tls(&[Protocol::Http1]))
     }
 
     /// The proxy that all requests go through.
@@ -118,36 +147,57 @@ impl RotatingClient {
         self.settings.proxy.as_ref()
     }
 
-    /// Returns the client for a request that is sent now. One that is too old
-    /// is replaced; its connections end with their last requests.
-    pub(super) fn current(&self) -> Client {
-        let mut current = self.current.lock();
-        let now = Instant::now();
-        if now >= current.1 {
-            // The settings made a client before, so this one cannot fail.
-            if let Ok(client) = self.settings.build() {
-                current.0 = client;
-            }
-            current.1 = now + jittered(MAX_AGE);
+    /// Returns the client for a request that is sent now, until the lease is dropped.
+    /// Clients that are too old are replaced; their connections end with their last
+    /// requests.
+    pub(super) fn lease(&self) -> Lease {
+        let build = |protocol| self.settings.build(protocol).ok();
+        let (lease, is_new) = self.pool.lock().lease(build);
+        if is_new {
+            self.negotiate();
         }
-        current.0.clone()
+        lease
+    }
+
+    /// A client that speaks HTTP/1.1, whatever the upstream offers.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::new`], which has built one before.
+    pub(super) fn http1(&self) -> reqwest::Result<Client> {
+        self.settings.build(Protocol::Http1)
     }
 }
 
 impl Settings {
+    /// The TLS settings for these protocols, the preferred one first.
+    fn tls(&self, protocols: &[Protocol]) -> ClientConfig {
+        let mut tls = self.tls.clone();
+        tls.alpn_protocols = protocols.iter().map(|it| it.alpn().to_vec()).collect();
+        tls
+    }
+
     /// A pooled client. It follows no redirect, retries nothing, decodes nothing,
     /// and adds only `host`, `user-agent` and `proxy-authorization` to a request.
-    fn build(&self) -> reqwest::Result<Client> {
-        // HTTP/1.1: HTTP/2 would put all calls on one connection, and queue
-        // them there behind the upstream's limit of streams.
-        let mut builder = reqwest::Client::builder()
-            .http1_only()
+    fn build(&self, protocol: Protocol) -> reqwest::Result<Client> {
+        let builder = reqwest::Client::builder();
+        let builder = match protocol {
+            Protocol::Http1 => builder.http1_only(),
+            // A connection that is silent while a request waits is probed, because the
+            // acknowledgements of TCP may be those of a proxy.
+            Protocol::Http2 => builder
+                .http2_prior_knowledge()
+                .http2_keep_alive_interval(KEEPALIVE)
+                .http2_keep_alive_timeout(KEEPALIVE)
+                .http2_max_header_list_size(MAX_HEAD),
+        };
+        let mut builder = builder
             .user_agent(USER_AGENT)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
             .no_proxy()
-            .tls_backend_preconfigured(self.tls.clone())
+            .tls_backend_preconfigured(self.tls(&[protocol]))
             .dns_resolver(self.resolver.clone())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)

@@ -7,9 +7,9 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::{Body, Client, Request};
+use reqwest::{Body, Request};
 
-use super::client::CONNECT_TIMEOUT;
+use super::client::{CONNECT_TIMEOUT, Protocol, not_processed};
 use super::connection_reuse::is_reusable_after;
 use super::response::{deadline_exceeded, read_response, transport_error};
 use super::sender::Sender;
@@ -40,21 +40,29 @@ impl Sender {
         } = context;
         let spec = request.spec;
         let state = body.state();
-        let request = self.rest_request(request, caller, span.headers(), body);
-        let client = self.clients.current();
-        let mut response = match deadline.timeout(client.execute(request)).await {
+        let lease = self.clients.lease();
+        let request = self.rest_request(request, caller, span.headers(), body, lease.protocol);
+        let mut response = match deadline.timeout(lease.client().execute(request)).await {
             Some(Ok(response)) => response,
             None if state.never_sent() => {
                 let passed = deadline.passed(Waiting::Connection(attempt));
                 return Err(Error::DeadlineExceeded(passed).into());
             }
             None => return Err(deadline_exceeded(spec, deadline, attempt).into()),
-            Some(Err(error)) if state.never_sent() => {
-                // Boxed, because each call that waits has room for it.
-                let error = Box::pin(self.unreached(error, &client, deadline)).await;
-                return Err(error.into());
+            Some(Err(error)) => {
+                if lease.protocol == Protocol::Http2 {
+                    self.clients.http2_failed(&error);
+                }
+                return Err(if state.never_sent() {
+                    // Boxed, because each call that waits has room for it.
+                    Box::pin(self.unreached(error, deadline)).await.into()
+                } else if let Some(why) = not_processed(&error) {
+                    let target = self.endpoint.authority();
+                    Error::NotProcessed(format!("{target} {why}, and")).into()
+                } else {
+                    transport_error(spec, error).into()
+                });
             }
-            Some(Err(error)) => return Err(transport_error(spec, error).into()),
         };
         if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
             && !self.endpoint.is_secure()
@@ -65,7 +73,7 @@ impl Sender {
         }
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
-        span.record_head(response.status().as_u16(), id.as_ref());
+        span.record_head(response.status().as_u16(), response.version(), id.as_ref());
         match read_response(spec, &mut response, deadline, attempt, memory).await {
             Ok(body) => Ok(UpstreamResponse {
                 head: ResponseHead::new(response.status(), response.headers()),
@@ -83,12 +91,7 @@ impl Sender {
     }
 
     /// Returns the error of a request that was never sent.
-    async fn unreached(
-        &self,
-        error: reqwest::Error,
-        client: &Client,
-        deadline: &Deadline,
-    ) -> Error {
+    async fn unreached(&self, error: reqwest::Error, deadline: &Deadline) -> Error {
         if error.is_builder() {
             return Error::Unsendable(http_causes(error));
         }
@@ -100,10 +103,12 @@ impl Sender {
                 "no connection{through} within {CONNECT_TIMEOUT:?}"
             )));
         }
-        if let Some(proxy) = proxy {
+        if let Some(proxy) = proxy
+            && let Ok(client) = self.clients.http1()
+        {
             let target = self.endpoint.authority();
             let diagnosed = deadline
-                .timeout(proxy.diagnose(&error, client, &target, CONNECT_TIMEOUT))
+                .timeout(proxy.diagnose(&error, &client, &target, CONNECT_TIMEOUT))
                 .await;
             if let Some(error) = diagnosed.flatten() {
                 return self.at_upstream(error);
@@ -128,11 +133,13 @@ impl Sender {
         caller: &Caller,
         trace: Option<HeaderMap>,
         body: TrackedBody,
+        protocol: Protocol,
     ) -> Request {
         let json = HeaderValue::from_static("application/json");
         let token = caller.authorization();
         let (body_length, token_length) = (call.body.as_ref().map_or(0, Bytes::len), token.len());
-        let is_last = !is_reusable_after(body_length, token_length, self.endpoint.is_secure());
+        let is_last = protocol == Protocol::Http1
+            && !is_reusable_after(body_length, token_length, self.endpoint.is_secure());
         let url = self.endpoint.url(&call.path_and_query);
         let mut request = Request::new(call.spec.method.clone(), url);
         *request.body_mut() = Some(Body::wrap(body));

@@ -91,6 +91,10 @@ pub(super) async fn read_response(
                 causes("error reading the response".to_owned(), &error),
             ))
         }
+        Some(Err(BodyError::CutOff)) => {
+            let why = "the response ended before its declared length".to_owned();
+            Err(connection_lost(spec, why))
+        }
         None => Err(deadline_exceeded(spec, deadline, attempt)),
     }
 }

@@ -192,8 +192,8 @@ impl<'a> Attempts<'a> {
         let backoff = backoff.mul_f64(fastrand::f64().mul_add(0.5, 0.5));
         let if_repeatable = self.spec.is_repeatable.then_some(backoff);
         match error {
-            // It was never sent, so any operation can be retried.
-            Error::Unreachable(_) => Some(backoff),
+            // It was never sent or never processed, so any operation can be retried.
+            Error::Unreachable(_) | Error::NotProcessed(_) => Some(backoff),
             Error::UpstreamStatus(_, response) => match response.status {
                 // Front ends send it on a connection that they close for being
                 // idle, where it passes for the answer to a new request, which

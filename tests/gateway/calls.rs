@@ -3,6 +3,7 @@ mod coalescing;
 mod compression;
 mod deadlines;
 mod early_responses;
+mod http2_upstream;
 mod mismatched_responses;
 mod requests;
 mod responses;

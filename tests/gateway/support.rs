@@ -7,6 +7,7 @@ pub mod faults;
 mod gateway;
 pub mod generated;
 pub mod http2;
+pub mod http2_vendor;
 pub mod in_flight;
 #[path = "../../src/logging/captured.rs"]
 pub mod log;

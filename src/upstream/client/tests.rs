@@ -7,7 +7,9 @@ use http::{HeaderValue, Method};
 use reqwest::{Body, Request, Url};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
+use super::pool::MAX_AGE;
 use super::*;
 use crate::token_key::TokenKey;
 use crate::upstream::rate_limit::RateLimiter;
@@ -61,14 +63,14 @@ async fn a_client_is_replaced_at_its_age_and_completes_its_requests() {
     let clients = RotatingClient::new(&base, ClientOptions::default()).unwrap();
     let limiter = RateLimiter::new(0);
     let request = || {
-        let (client, limiter, url) = (clients.current(), limiter.clone(), url.clone());
+        let (lease, limiter, url) = (clients.lease(), limiter.clone(), url.clone());
         async move {
             let token = TokenKey::new(&HeaderValue::from_static("Bearer token"));
             let in_time = Instant::now() + MAX_AGE;
             let permit = limiter.acquire(token, in_time).await.unwrap();
             let mut request = Request::new(Method::GET, Url::parse(&url).unwrap());
             *request.body_mut() = Some(Body::wrap(TrackedBody::new(None, permit)));
-            let response = client.execute(request).await.unwrap();
+            let response = lease.client().execute(request).await.unwrap();
             response.bytes().await.unwrap()
         }
     };
@@ -76,10 +78,10 @@ async fn a_client_is_replaced_at_its_age_and_completes_its_requests() {
     assert_eq!([request().await, request().await], ["answer", "answer"]);
     assert_eq!(server.connections.load(SeqCst), 1);
 
-    let (_, due) = *clients.current.lock();
+    let due = clients.pool.lock().until;
     let left = due - Instant::now();
     assert!(left > MAX_AGE / 2 && left < MAX_AGE * 2, "{left:?}");
-    let expire = || clients.current.lock().1 = Instant::now();
+    let expire = || clients.pool.lock().until = Instant::now();
     expire();
     server.responses.add_permits(1);
     request().await;

@@ -20,10 +20,10 @@ async fn failure(url: &str, proxy: Option<&str>) -> (String, u64) {
     let endpoint = Endpoint::from_url(url, false).unwrap();
     let clients = RotatingClient::new(&endpoint, options).unwrap();
     let sender = Upstream::new(endpoint, clients, RateLimiter::new(0)).sender;
-    let (start, client) = (Instant::now(), sender.clients.current());
-    let error = client.get(url).send().await.unwrap_err();
+    let (start, lease) = (Instant::now(), sender.clients.lease());
+    let error = lease.client().get(url).send().await.unwrap_err();
     let deadline = DeadlinePolicy::default().for_call(&HeaderMap::new());
-    match sender.unreached(error, &client, &deadline).await {
+    match sender.unreached(error, &deadline).await {
         Error::Unreachable(why) => (why, start.elapsed().as_secs()),
         other => panic!("{other:?}"),
     }

@@ -1,25 +1,16 @@
 //! Opens a WebSocket: through the proxy if there is one, with the TLS of the requests.
 
-use std::error::Error as StdError;
-
-use data_encoding::BASE64;
-use http::{HeaderValue, Uri, header};
-use hyper_util::client::legacy::connect::proxy::Tunnel;
-use percent_encoding::percent_decode_str;
+use http::{HeaderValue, header};
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tower::ServiceExt;
 
 use super::{Socket, SocketAddress, Transport, config, end};
-use crate::error::chain::causes;
-use crate::tls::dial::tcp;
 use crate::upstream::client::{CONNECT_TIMEOUT, RotatingClient};
-use crate::upstream::proxy::Proxy;
+use crate::upstream::dial::dial;
 use crate::user_agent::USER_AGENT;
 
 /// Why a socket cannot be opened.
@@ -70,10 +61,7 @@ impl Socket {
 
 async fn open(address: &SocketAddress, clients: &RotatingClient) -> Result<Socket, ConnectError> {
     let destination = address.destination()?;
-    let stream = match clients.proxy() {
-        None => dial(destination).await?,
-        Some(proxy) => tunnel(proxy, destination).await?,
-    };
+    let stream = dial(clients.proxy(), destination).await?;
     let stream: Box<dyn Transport> = if address.is_secure() {
         let name = ServerName::try_from(address.name().to_owned());
         let name = name.map_err(|error| error.to_string())?;
@@ -98,37 +86,4 @@ async fn open(address: &SocketAddress, clients: &RotatingClient) -> Result<Socke
         }),
         Err(error) => Err(end(&error).into()),
     }
-}
-
-async fn dial(destination: Uri) -> Result<TcpStream, String> {
-    let dialed = tcp().oneshot(destination).await;
-    let dialed = dialed.map_err(|error| failed(&error))?;
-    Ok(dialed.into_inner())
-}
-
-/// Opens a tunnel through the proxy, also for a socket without TLS: few proxies
-/// forward an upgrade.
-async fn tunnel(proxy: &Proxy, destination: Uri) -> Result<TcpStream, String> {
-    let url = proxy.url();
-    let uri: Uri = format!("http://{proxy}")
-        .parse()
-        .map_err(|_| "the proxy is malformed")?;
-    let mut connector = Tunnel::new(uri, tcp());
-    if !url.username().is_empty() || url.password().is_some() {
-        let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
-        let (user, password) = (url.username(), url.password().unwrap_or_default());
-        let credentials = [decoded(user), decoded(password)].join(&b':');
-        let credentials = format!("Basic {}", BASE64.encode(&credentials));
-        let mut value = HeaderValue::from_str(&credentials)
-            .map_err(|_| "the password of the proxy is malformed")?;
-        value.set_sensitive(true);
-        connector = connector.with_auth(value);
-    }
-    let opened = connector.oneshot(destination).await;
-    let opened = opened.map_err(|error| format!("the proxy {proxy}: {}", failed(&error)))?;
-    Ok(opened.into_inner())
-}
-
-fn failed(error: &dyn StdError) -> String {
-    causes(error.to_string(), error)
 }

@@ -148,6 +148,7 @@ fn examples() -> Vec<Error> {
         Error::BatchExpired(moment),
         Error::Unsendable(text()),
         Error::Unreachable(text()),
+        Error::NotProcessed(text()),
         Error::ProxyRefused(text()),
         Error::ConnectionLost(text()),
         Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded(expired)),

@@ -124,7 +124,19 @@ impl Gateway {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let endpoint = Endpoint::from_url(upstream, false).unwrap();
-        Self::start_at_regions(Regional::without_regions(endpoint), limits, shutdown).await
+        let (upstreams, client) = (
+            Regional::without_regions(endpoint),
+            ClientOptions::default(),
+        );
+        Self::start_at_regions(upstreams, client, limits, shutdown).await
+    }
+
+    /// Starts a gateway whose connections to the vendor have these settings.
+    pub async fn start_with_client(upstream: &str, client: ClientOptions) -> Self {
+        let upstreams = Regional::without_regions(Endpoint::from_url(upstream, false).unwrap());
+        let limits = Limits::default();
+        let started = Self::start_at_regions(upstreams, client, limits, pending());
+        started.await.0
     }
 
     /// Starts a gateway that serves these regions, with a vendor in place of each.
@@ -135,11 +147,14 @@ impl Gateway {
             (Region::find(name).unwrap(), endpoint)
         });
         let upstreams = Regional::new(upstreams).unwrap();
-        Self::start_at_regions(upstreams, limits, pending()).await.0
+        let client = ClientOptions::default();
+        let started = Self::start_at_regions(upstreams, client, limits, pending());
+        started.await.0
     }
 
     async fn start_at_regions(
         upstreams: Regional<Endpoint>,
+        client: ClientOptions,
         limits: Limits,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
@@ -164,13 +179,7 @@ impl Gateway {
             share_reads: limits.share_reads,
             bulk_merge_window: limits.merge_window,
         };
-        let server = app::server(
-            upstreams,
-            ClientOptions::default(),
-            config,
-            None,
-            Telemetry::default(),
-        );
+        let server = app::server(upstreams, client, config, None, Telemetry::default());
         let server = server.await.unwrap();
         let timeouts = limits.shutdown_timeouts;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -10,6 +10,9 @@ use super::upstream::{assert_unreachable, call_through, vendor};
 use crate::support::certificates::{Authority, TempDir};
 use crate::support::raw_http::{RawVendor, read_request};
 
+/// The tests count connections: none of them only negotiates.
+const HTTP1: &str = "--upstream-http2=false";
+
 /// A proxy that waits for `delay`, and opens a tunnel with a response of these
 /// pieces.
 async fn tunnel_proxy(delay: Duration, response: &'static [&'static str]) -> RawVendor {
@@ -44,7 +47,7 @@ async fn a_200_in_any_form_opens_a_tunnel() {
     ] {
         let proxy = tunnel_proxy(Duration::ZERO, response).await;
         let proxied = format!("http://{}", proxy.address);
-        let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
+        let flags = ["--upstream-url", &url, "--upstream-ca", &ca, HTTP1];
         let served =
             call_through(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
         assert_eq!(served.code, Some(0), "{response:?}: {served:#?}");
@@ -62,7 +65,7 @@ async fn a_slow_proxy_opens_a_tunnel() {
     let delay = Duration::from_millis(3500);
     let proxy = tunnel_proxy(delay, &["HTTP/1.1 200 OK\r\n\r\n"]).await;
     let proxied = format!("http://{}", proxy.address);
-    let flags = ["--upstream-url", &url, "--upstream-ca", &ca];
+    let flags = ["--upstream-url", &url, "--upstream-ca", &ca, HTTP1];
     let served = call_through(&[&flags[..], &["--upstream-proxy", &proxied]].concat(), &[]).await;
     assert_eq!(served.code, Some(0), "{served:#?}");
     assert_eq!(proxy.connections(), 1);
@@ -116,7 +119,7 @@ const REFUSALS: [(&str, &str, usize); 8] = [
 
 #[tokio::test]
 async fn a_refusal_names_the_proxy_and_its_status_and_no_password() {
-    let url = ["--upstream-url", "https://presence.invalid"];
+    let url = ["--upstream-url", "https://presence.invalid", HTTP1];
     for (response, reason, connections) in REFUSALS {
         let proxy = RawVendor::with_bytes(response).await;
         let proxied = format!("http://user:secret@{}", proxy.address);

@@ -51,6 +51,8 @@ async fn each_region_is_called_at_its_host_and_shown_by_its_address() {
     let proxy = format!("http://{}", proxy.address);
     let (log, metrics) = spawn_blocking(move || {
         let serve = ["serve", "--upstream-proxy", &proxy, "--upstream-ca", &ca];
+        // None of the tunnels only negotiates.
+        let serve = [&serve[..], &["--upstream-http2=false"]].concat();
         let metrics = ["--metrics-listen", "127.0.0.1:0"];
         let regions = [("PRESENCE_GATEWAY_REGION", "us_east_1, mypurecloud.de")];
         let gateway = ServerProcess::start(&[&serve[..], &metrics].concat(), &regions);

@@ -1,0 +1,58 @@
+//! What an error of HTTP/2 says about the request, and about the protocol.
+
+use std::error::Error;
+use std::io;
+use std::iter::successors;
+
+use h2::Reason;
+use rustls::AlertDescription;
+
+use super::{Protocol, RotatingClient};
+
+impl RotatingClient {
+    /// Finds after a failure by HTTP/2 whether the upstream still offers it.
+    pub(in crate::upstream) fn http2_failed(&self, error: &reqwest::Error) {
+        if requires_http1(error) {
+            self.switch_to(Protocol::Http1);
+        } else {
+            self.negotiate();
+        }
+    }
+}
+
+fn requires_http1(error: &reqwest::Error) -> bool {
+    let of_stream = http2_error(error).and_then(h2::Error::reason);
+    let refused = rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+    of_stream == Some(Reason::HTTP_1_1_REQUIRED)
+        || causes(error).any(|cause| cause.downcast_ref() == Some(&refused))
+}
+
+/// How the upstream says that it has not processed the request, if it does: then even a
+/// write can be repeated (RFC 9113, section 8.7).
+pub(in crate::upstream) fn not_processed(error: &reqwest::Error) -> Option<&'static str> {
+    let error = http2_error(error).filter(|error| error.is_remote())?;
+    if error.is_go_away() {
+        // h2 fails those requests alone that are beyond the last one that the upstream
+        // has accepted; others go on (0.4.20, `Inner::recv_go_away`).
+        return Some("ended the connection (GOAWAY)");
+    }
+    (error.reason() == Some(Reason::REFUSED_STREAM))
+        .then_some("refused the stream (REFUSED_STREAM)")
+}
+
+fn http2_error(error: &reqwest::Error) -> Option<&h2::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    successors(error.source(), |&cause| {
+        // An I/O error contains another one that is not its source.
+        let inner = cause
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        match inner {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        }
+    })
+}

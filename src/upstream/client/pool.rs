@@ -1,0 +1,108 @@
+//! The clients in use. Each client of HTTP/2 has one connection; so that no request waits
+//! behind the upstream's limit of streams, there are as many clients as the concurrent
+//! requests need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Client;
+use tokio::time::Instant;
+
+use super::Protocol;
+use crate::jitter::jittered;
+
+/// How long clients are used, on average. The upstream's name is looked up for
+/// new connections only, and busy ones never end: if the upstream moves to
+/// other addresses, its old ones would stay in use.
+pub(super) const MAX_AGE: Duration = Duration::from_mins(5);
+
+/// The most concurrent requests on one connection of HTTP/2: no server should allow less
+/// (RFC 9113, section 6.5.2). Most allow 100 or 128; behind their limit, requests would
+/// wait.
+const STREAMS_PER_CONNECTION: usize = 100;
+
+/// The clients in use.
+pub(super) struct Pool {
+    protocol: Protocol,
+    /// At least one. A request gets the first one that has room, so that the last ones
+    /// become idle.
+    clients: Vec<Arc<Client>>,
+    /// When they are replaced.
+    pub(super) until: Instant,
+}
+
+/// A client that a request uses until this is dropped.
+pub(in crate::upstream) struct Lease {
+    client: Arc<Client>,
+    /// What the client speaks.
+    pub(in crate::upstream) protocol: Protocol,
+}
+
+impl Lease {
+    /// The client.
+    pub(in crate::upstream) fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Pool {
+    /// A pool of HTTP/1.1 whose first request replaces its client.
+    pub(super) fn new(first: Client) -> Self {
+        Self {
+            protocol: Protocol::Http1,
+            clients: vec![Arc::new(first)],
+            until: Instant::now(),
+        }
+    }
+
+    /// Returns the client for a request, and whether it is the first one of new clients.
+    /// `build` makes a client, and is not expected to fail.
+    pub(super) fn lease(&mut self, build: impl Fn(Protocol) -> Option<Client>) -> (Lease, bool) {
+        let now = Instant::now();
+        let is_new = now >= self.until;
+        if is_new {
+            self.replace(self.protocol, &build);
+        }
+        let lease = |client: &Arc<Client>| Lease {
+            client: Arc::clone(client),
+            protocol: self.protocol,
+        };
+        if let Some(client) = self.clients.iter().find(|client| self.has_room(client)) {
+            return (lease(client), is_new);
+        }
+        if let Some(client) = build(self.protocol) {
+            self.clients.push(Arc::new(client));
+        }
+        let last = self.clients.len() - 1;
+        (lease(&self.clients[last]), is_new)
+    }
+
+    fn has_room(&self, client: &Arc<Client>) -> bool {
+        match self.protocol {
+            Protocol::Http1 => true,
+            // One of the references is the pool's.
+            Protocol::Http2 => Arc::strong_count(client) <= STREAMS_PER_CONNECTION,
+        }
+    }
+
+    /// Replaces the clients, whose connections end with their last requests.
+    pub(super) fn replace(
+        &mut self,
+        protocol: Protocol,
+        build: impl Fn(Protocol) -> Option<Client>,
+    ) {
+        if let Some(client) = build(protocol) {
+            self.clients = vec![Arc::new(client)];
+            self.protocol = protocol;
+        }
+        self.until = Instant::now() + jittered(MAX_AGE);
+    }
+
+    pub(super) fn first(&self) -> &Client {
+        &self.clients[0]
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+}
