@@ -150,8 +150,14 @@ impl Summary {
                 Some(name) => self.add("upstream", format_args!("{url} ({name})")),
             }
         }
+        let is_secure = upstreams.first().is_secure();
+        let protocol = match outbound.http2 && is_secure {
+            true => "HTTP/2 if the upstream offers it, else HTTP/1.1",
+            false => "HTTP/1.1",
+        };
+        self.add("protocol", protocol);
         let trusted = match &outbound.authorities {
-            _ if !upstreams.first().is_secure() => "no TLS".to_owned(),
+            _ if !is_secure => "no TLS".to_owned(),
             Some(authorities) => format!("{} CAs of --upstream-ca", authorities.len()),
             None => "CAs of the system".to_owned(),
         };

@@ -47,6 +47,7 @@ fn valid_settings_are_summed_up_without_a_port_or_a_connection() {
     assert_eq!(line(&summary, "health"), "off (--health-listen)");
     assert_eq!(line(&summary, "metrics"), "[::]:9464, without TLS");
     assert_eq!(line(&summary, "upstream"), "http://127.0.0.1:1");
+    assert_eq!(line(&summary, "protocol"), "HTTP/1.1");
     assert!(line(&summary, "calls").starts_with("77 at once, 256MiB"));
     assert_eq!(
         line(&summary, "shutdown"),
@@ -108,6 +109,8 @@ fn certificates_are_summed_up_with_their_names_and_their_end() {
         format!("need a certificate of a CA in {ca}")
     );
     assert_eq!(line(&summary, "trusted"), "1 CAs of --upstream-ca");
+    let protocol = "HTTP/2 if the upstream offers it, else HTTP/1.1";
+    assert_eq!(line(&summary, "protocol"), protocol);
     assert_eq!(line(&summary, "upstream"), "https://api.example/prefix");
     assert_eq!(line(&summary, "proxy"), "p.example:3128");
     assert!(!summary.contains("s3cret"), "{summary}");
