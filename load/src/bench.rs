@@ -29,6 +29,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::scenario::table::{Figures, Table};
+use crate::scenario::vendor::Transport;
 use builds::Build;
 use keep_awake::KeepAwake;
 pub use keep_awake::spin;
@@ -63,6 +64,10 @@ pub struct Args {
     /// The parts to run, with commas; all by default
     #[arg(long, value_delimiter = ',')]
     only: Vec<Part>,
+
+    /// The transports to the upstream, for the parts with calls
+    #[arg(long, value_delimiter = ',', default_value = "plain,tls")]
+    over: Vec<Transport>,
 
     /// The ids of the long stream
     #[arg(long, default_value = "1000000")]
@@ -110,7 +115,7 @@ impl Part {
             Self::Size => binary_size::run(&Build::now(args).settings).map(|figures| vec![figures]),
             Self::Start => Ok(vec![startup::run(&Build::now(args).settings).await?]),
             Self::Calls => rounds::run(args, keep_awake).await,
-            Self::LargeBulk => Ok(vec![large_bulk::run(args).await?]),
+            Self::LargeBulk => large_bulk::run(args).await,
             Self::Stream => stream::run(args, keep_awake).await,
             Self::InFlight => in_flight::run(args).await,
             Self::Idle => idle::run(args).await,

@@ -19,6 +19,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use table::Table;
+use vendor::Transport;
 
 /// The flags of `scenario`.
 #[derive(Debug, Clone, clap::Args)]
@@ -49,6 +50,10 @@ enum Name {
     InFlight,
     /// 10,000 calls in flight, all of them at the upstream
     Held,
+    /// 10,000 calls in flight, with TLS to the upstream
+    InFlightTls,
+    /// 10,000 calls in flight, all of them at the upstream, with TLS
+    HeldTls,
     /// Twice the capacity
     Overload,
     /// One greedy token in a crowd of modest ones
@@ -102,6 +107,14 @@ pub async fn run(args: Args) -> Result<bool, String> {
         table.add(match name {
             Name::InFlight => in_flight::run(&settings, in_flight::OF_A_SECOND).await?,
             Name::Held => in_flight::run(&settings, in_flight::HELD).await?,
+            Name::InFlightTls => {
+                let case = in_flight::OF_A_SECOND.over(Transport::Tls);
+                in_flight::run(&settings, case).await?
+            }
+            Name::HeldTls => {
+                let case = in_flight::HELD.over(Transport::Tls);
+                in_flight::run(&settings, case).await?
+            }
             Name::Overload => overload::run(&settings).await?,
             Name::Greedy => greedy::run(&settings).await?,
             Name::Soak => soak::run(&settings).await?,

@@ -22,6 +22,7 @@ use tokio::time::sleep;
 use crate::precise_timer::PreciseTimer;
 use body::Body;
 use connections::Connections;
+pub use connections::Protocol;
 use fault::{Fault, Faults};
 use report::Counts;
 pub use report::Report;
@@ -52,7 +53,7 @@ pub struct Args {
     faults: Faults,
 
     #[command(flatten)]
-    tls: tls::Args,
+    tls: tls::Flags,
 }
 
 /// Serves until the process is killed. Prints its address as the first line of

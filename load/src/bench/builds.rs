@@ -83,7 +83,8 @@ impl Build {
         let name = format!("{part}-{}", self.name);
         // The same sender for all builds: the length of a URL costs time.
         let (settings, url) = (&self.settings, vendor.url(part));
-        Gateway::with(settings, &name, &url, ANYWHERE, flags, &variables).await
+        let flags = [flags, &vendor.flags()].concat();
+        Gateway::with(settings, &name, &url, ANYWHERE, &flags, &variables).await
     }
 }
 
@@ -109,12 +110,12 @@ impl OfBuilds {
     }
 
     /// Reports all of them, and their ratio to those of before, which should be at
-    /// most `limit`.
+    /// most `limit`, if there is one.
     pub(super) fn compare(
         &self,
         figure: &str,
         (digits, unit): (usize, &str),
-        limit: f64,
+        limit: Option<f64>,
         figures: &mut Figures,
     ) {
         if let [(_, now), (_, before), ..] = self.0.as_slice() {
@@ -137,21 +138,23 @@ impl OfBuilds {
     }
 }
 
-/// Adds the ratio to the build of before, which should be at most `limit`.
+/// Adds the ratio to the build of before, which should be at most `limit`, if there is one.
 pub(super) fn expect_of_before(
     figure: &str,
     now: &Series,
     before: &Series,
-    limit: f64,
+    limit: Option<f64>,
     figures: &mut Figures,
 ) {
     let ratio = now.ratio_to(before);
-    figures.expect(
-        &format!("{figure}, of before"),
-        &format!("≤ {limit:.2}"),
-        &ratio.summary(2),
-        ratio.median() <= limit,
-    );
+    let (figure, measured) = (format!("{figure}, of before"), ratio.summary(2));
+    match limit {
+        Some(limit) => {
+            let is_met = ratio.median() <= limit;
+            figures.expect(&figure, &format!("≤ {limit:.2}"), &measured, is_met);
+        }
+        None => figures.report(&figure, &measured),
+    }
 }
 
 /// The indices of `count` things in the order of a round, so that none is always first.

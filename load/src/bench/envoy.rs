@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::scenario::ANYWHERE;
 use crate::scenario::process::Process;
+use crate::scenario::vendor::Vendor;
 use crate::upstream::WRAPPING_SENDER;
 
 /// The longest time to start.
@@ -32,7 +33,7 @@ impl Envoy {
     /// its files are in `directory`.
     pub(super) async fn start(
         program: &Path,
-        upstream: SocketAddr,
+        upstream: &Vendor,
         directory: &Path,
     ) -> Result<Self, String> {
         let wrong = |error: &dyn std::fmt::Display| format!("envoy: {error}");
@@ -68,11 +69,7 @@ impl Envoy {
 
 /// One listener, one route, one cluster with kept connections; no access log,
 /// no request ids, no spans.
-fn config(address: SocketAddr, upstream: SocketAddr, descriptors: &Path) -> Json {
-    let typed = |name: &str, mut config: Json| {
-        config["@type"] = format!("type.googleapis.com/envoy.extensions.{name}").into();
-        config
-    };
+fn config(address: SocketAddr, upstream: &Vendor, descriptors: &Path) -> Json {
     let place = |address: SocketAddr| {
         let (host, port) = (address.ip().to_string(), address.port());
         json!({ "socket_address": { "address": host, "port_value": port } })
@@ -115,29 +112,49 @@ fn config(address: SocketAddr, upstream: SocketAddr, descriptors: &Path) -> Json
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": manager,
     }] });
-    let protocol = typed(
-        "upstreams.http.v3.HttpProtocolOptions",
-        json!({
-            "explicit_http_config": { "http_protocol_options": {} },
-            "common_http_protocol_options": { "idle_timeout": "20s" },
-        }),
-    );
+    let mut cluster = cluster(upstream);
+    let upstream = upstream
+        .tls
+        .as_ref()
+        .map_or(upstream.address, |tls| tls.address);
     let endpoint = json!({ "endpoint": { "address": place(upstream) } });
+    cluster["load_assignment"] = json!({
+        "cluster_name": "vendor",
+        "endpoints": [{ "lb_endpoints": [endpoint] }],
+    });
     json!({ "static_resources": {
         "listeners": [{ "name": "grpc", "address": place(address), "filter_chains": [chain] }],
-        "clusters": [{
-            "name": "vendor",
-            "type": "STATIC",
-            "connect_timeout": "3s",
-            "typed_extension_protocol_options": {
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol,
-            },
-            "load_assignment": {
-                "cluster_name": "vendor",
-                "endpoints": [{ "lb_endpoints": [endpoint] }],
-            },
-        }],
+        "clusters": [cluster],
     } })
+}
+
+/// The cluster without its address: HTTP/1.1, or what is negotiated by TLS.
+fn cluster(upstream: &Vendor) -> Json {
+    let mut protocol = json!({ "common_http_protocol_options": { "idle_timeout": "20s" } });
+    let http1 = json!({ "http_protocol_options": {} });
+    let mut cluster = json!({ "name": "vendor", "type": "STATIC", "connect_timeout": "3s" });
+    if let Some(tls) = &upstream.tls {
+        let trusted = json!({ "trusted_ca": { "filename": tls.ca } });
+        cluster["transport_socket"] = json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": typed("transport_sockets.tls.v3.UpstreamTlsContext", json!({
+                "common_tls_context": { "validation_context": trusted },
+            })),
+        });
+        protocol["auto_config"] = http1;
+        protocol["auto_config"]["http2_protocol_options"] = json!({});
+    } else {
+        protocol["explicit_http_config"] = http1;
+    }
+    let protocol = typed("upstreams.http.v3.HttpProtocolOptions", protocol);
+    cluster["typed_extension_protocol_options"] =
+        json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol });
+    cluster
+}
+
+fn typed(name: &str, mut config: Json) -> Json {
+    config["@type"] = format!("type.googleapis.com/envoy.extensions.{name}").into();
+    config
 }
 
 /// The descriptors, changed so that every response is an object: Envoy reads no

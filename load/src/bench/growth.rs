@@ -9,6 +9,6 @@ use crate::scenario::table::Figures;
 
 pub(super) async fn run(args: &Args, keep_awake: &KeepAwake) -> Result<Vec<Figures>, String> {
     let mut all = cpu::run(args, keep_awake).await?;
-    all.push(memory::run(args).await?);
+    all.extend(memory::run(args).await?);
     Ok(all)
 }

@@ -11,7 +11,7 @@ use super::collector::Collector;
 use crate::caller::{Caller, Connections, Queries, Stats, Tokens, counted_loop};
 use crate::scenario::proc_stat::open_files;
 use crate::scenario::table::Figures;
-use crate::scenario::vendor::Vendor;
+use crate::scenario::vendor::{Transport, Vendor};
 
 /// The connections: somewhat fewer than the gateway's limit, from which on it
 /// closes idle ones.
@@ -49,13 +49,14 @@ pub(super) async fn run(args: &Args) -> Result<Vec<Figures>, String> {
     }
     let mut figures = Figures::new("4,000 idle connections");
     let figure = "resident memory";
-    all.compare(figure, (1, "MB"), MAX_RATIO, &mut figures);
+    all.compare(figure, (1, "MB"), Some(MAX_RATIO), &mut figures);
     of_each.report("the same for each connection", (2, "KB"), &mut figures);
     Ok(vec![figures])
 }
 
 async fn one(build: &Build, collector: &Collector) -> Result<Resident, String> {
-    let vendor = Vendor::on_one_thread(Duration::ZERO).await?;
+    let vendor =
+        Vendor::on_one_thread(Transport::Plain, Duration::ZERO, &build.settings.logs).await?;
     let gateway = build
         .start("idle", &vendor, &GATEWAY_FLAGS, Some(collector))
         .await?;

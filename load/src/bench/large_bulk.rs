@@ -11,7 +11,7 @@ use super::series::Series;
 use crate::caller::{Caller, Calls, Connections, Queries, Stats, Tokens};
 use crate::scenario::proc_stat::peak_resident;
 use crate::scenario::table::Figures;
-use crate::scenario::vendor::Vendor;
+use crate::scenario::vendor::{Transport, Vendor};
 
 const IDS: usize = 10_000;
 const LATENCY: Duration = Duration::from_millis(50);
@@ -28,8 +28,16 @@ const MEMORY: f64 = 48.0;
 /// The number of calls, one after the other.
 const CALLS: usize = 11;
 
-pub(super) async fn run(args: &Args) -> Result<Figures, String> {
-    let vendor = Vendor::on_one_thread(LATENCY).await?;
+pub(super) async fn run(args: &Args) -> Result<Vec<Figures>, String> {
+    let mut all = Vec::new();
+    for &transport in &args.over {
+        all.push(over(transport, args).await?);
+    }
+    Ok(all)
+}
+
+async fn over(transport: Transport, args: &Args) -> Result<Figures, String> {
+    let vendor = Vendor::on_one_thread(transport, LATENCY, &args.logs).await?;
     let flags = ["--bulk-concurrency", "16", "--max-bulk-ids", "10000"];
     let flags = [&GATEWAY_FLAGS[..], &flags].concat();
     let gateway = Build::now(args)
@@ -59,7 +67,7 @@ pub(super) async fn run(args: &Args) -> Result<Figures, String> {
     let part = took.median() / ideal;
     let most = peak_resident(gateway.pid())?;
     gateway.end().await?.print_warnings();
-    let mut figures = Figures::new("10,000 ids");
+    let mut figures = Figures::new(transport.name("10,000 ids"));
     figures.expect(
         "time, of what the upstream takes",
         &format!("≤ {LIMIT}"),
@@ -72,5 +80,7 @@ pub(super) async fn run(args: &Args) -> Result<Figures, String> {
         &format!("{most:.1} MB"),
         most < MEMORY,
     );
+    let connections = vendor.report().await?.connections();
+    figures.report("connections at the upstream", &connections);
     Ok(figures)
 }

@@ -16,7 +16,7 @@ use super::sdk;
 use crate::caller::Queries;
 use crate::scenario::proc_stat::{peak_resident, resident};
 use crate::scenario::table::Figures;
-use crate::scenario::vendor::Vendor;
+use crate::scenario::vendor::{Transport, Vendor};
 
 /// The limit of resident memory under load, in megabytes.
 const MEMORY: f64 = 64.0;
@@ -75,15 +75,30 @@ impl Workload {
     }
 }
 
+/// The measurements of each workload, by route.
+type Measured = [Vec<Measurements>; Workload::ALL.len()];
+
 pub(super) async fn run(args: &Args, keep_awake: &KeepAwake) -> Result<Vec<Figures>, String> {
-    let vendor = Vendor::on_one_thread(Duration::ZERO).await?;
+    let mut all = Vec::new();
+    for &transport in &args.over {
+        all.extend(over(transport, args, keep_awake).await?);
+    }
+    Ok(all)
+}
+
+async fn over(
+    transport: Transport,
+    args: &Args,
+    keep_awake: &KeepAwake,
+) -> Result<Vec<Figures>, String> {
+    let vendor = Vendor::on_one_thread(transport, Duration::ZERO, &args.logs).await?;
     let collector = Collector::start().await?;
     let start = async |build: Build| {
         let started = build.start("bench", &vendor, &GATEWAY_FLAGS, Some(&collector));
         started.await
     };
     let gateway = start(Build::now(args)).await?;
-    let envoy = Envoy::start(&args.envoy, vendor.address, &args.logs).await?;
+    let envoy = Envoy::start(&args.envoy, &vendor, &args.logs).await?;
     let before = match Build::before(args) {
         Some(before) => Some(start(before).await?),
         None => None,
@@ -99,17 +114,68 @@ pub(super) async fn run(args: &Args, keep_awake: &KeepAwake) -> Result<Vec<Figur
             .iter()
             .map(|before| route("before", Some(before.pid()), before.address)),
     );
+    let mut memory = Figures::new(transport.name("memory"));
     let idle = gateway.resident()?;
+    let mut connections = agree(transport, &routes, &vendor).await?;
+    let measured = measure(args, &routes, &vendor, keep_awake).await?;
+    connections.report("all", &vendor.report().await?.connections());
+    let figures = Workload::ALL.into_iter().zip(&measured);
+    let figures = figures.map(|(work, of)| figures::of(work, transport, &routes, of));
+    let mut all: Vec<Figures> = figures.collect();
+    let most = peak_resident(gateway.pid())?;
+    memory.expect(
+        "peak resident memory of the gateway",
+        &format!("≤ {MEMORY} MB"),
+        &format!("{most:.1} MB ({idle:.1} MB before the first call)"),
+        most <= MEMORY,
+    );
+    memory.report("Envoy", &format!("{:.1} MB", peak_resident(envoy.pid())?));
+    memory.report("upstream", &format!("{:.1} MB", resident(vendor.pid())?));
+    if transport == Transport::Plain {
+        let sdk = sdk::run(&args.python, &vendor.url("sdk"), args.time).await?;
+        memory.report("SDK", &format!("{:.1} MB", sdk.resident_mb));
+        all.push(figures::of_sdk(&sdk, &measured));
+        all.push(micro::run(vendor.address).await?);
+    }
+    all.extend([memory, connections]);
+    if collector.received() == 0 {
+        return Err("no telemetry was sent".to_owned());
+    }
+    let ended = gateway.end().await?;
+    ended.print_warnings();
+    if !ended.is_success() {
+        return Err("the gateway did not exit with code 0".to_owned());
+    }
+    Ok(all)
+}
+
+/// Checks that all return what the vendor returns, and reports the connections that
+/// the vendor had from each by then.
+async fn agree(transport: Transport, routes: &[Route], vendor: &Vendor) -> Result<Figures, String> {
+    let mut figures = Figures::new(transport.name("connections at the upstream"));
     for route in &routes[GATEWAY..] {
         let loads = [Workload::Unary, Workload::Bulk].map(Workload::load);
         route.agree(vendor.address, &loads).await?;
+        let connections = vendor.report().await?.connections();
+        figures.report(
+            &format!("after forty calls by {}", route.name),
+            &connections,
+        );
     }
     println!("the gateway and Envoy return what the vendor returns");
-    let processes = routes
-        .iter()
-        .filter_map(|route| route.pid)
-        .chain([vendor.pid()]);
-    let processes: Vec<u32> = processes.chain(keep_awake.pids()).collect();
+    Ok(figures)
+}
+
+/// Measures each workload by each route, in rounds.
+async fn measure(
+    args: &Args,
+    routes: &[Route],
+    vendor: &Vendor,
+    keep_awake: &KeepAwake,
+) -> Result<Measured, String> {
+    let processes = routes.iter().filter_map(|route| route.pid);
+    let processes = processes.chain([vendor.pid()]).chain(keep_awake.pids());
+    let processes: Vec<u32> = processes.collect();
     let meter = Meter {
         vendor: vendor.pid(),
         processes: &processes,
@@ -135,34 +201,5 @@ pub(super) async fn run(args: &Args, keep_awake: &KeepAwake) -> Result<Vec<Figur
             println!("round {round} of {}", args.rounds);
         }
     }
-    let sdk = sdk::run(&args.python, &vendor.url("sdk"), args.time).await?;
-    let mut all: Vec<Figures> = Workload::ALL
-        .into_iter()
-        .zip(&measured)
-        .map(|(work, measured)| figures::of(work, &routes, measured))
-        .collect();
-    all.push(figures::of_sdk(&sdk, &measured));
-    all.push(micro::run(vendor.address).await?);
-    let mut figures = Figures::new("memory");
-    let most = peak_resident(gateway.pid())?;
-    figures.expect(
-        "peak resident memory of the gateway",
-        &format!("≤ {MEMORY} MB"),
-        &format!("{most:.1} MB ({idle:.1} MB before the first call)"),
-        most <= MEMORY,
-    );
-    let of = |pid| resident(pid).map(|memory| format!("{memory:.1} MB"));
-    figures.report("Envoy", &format!("{:.1} MB", peak_resident(envoy.pid())?));
-    figures.report("upstream", &of(vendor.pid())?);
-    figures.report("SDK", &format!("{:.1} MB", sdk.resident_mb));
-    all.push(figures);
-    if collector.received() == 0 {
-        return Err("no telemetry was sent".to_owned());
-    }
-    let ended = gateway.end().await?;
-    ended.print_warnings();
-    if !ended.is_success() {
-        return Err("the gateway did not exit with code 0".to_owned());
-    }
-    Ok(all)
+    Ok(measured)
 }

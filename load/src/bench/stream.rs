@@ -17,7 +17,7 @@ use crate::caller::{Caller, Calls, Connections, Queries, Stats, Tokens};
 use crate::scenario::gateway::Gateway;
 use crate::scenario::proc_stat::peak_resident;
 use crate::scenario::table::Figures;
-use crate::scenario::vendor::Vendor;
+use crate::scenario::vendor::{Transport, Vendor};
 
 /// The limits of time and of processor time, relative to the build of before.
 const MAX_TIME_RATIO: f64 = 0.65;
@@ -30,7 +30,19 @@ const WARM_UP: usize = 10;
 const DEADLINE: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(args: &Args, keep_awake: &KeepAwake) -> Result<Vec<Figures>, String> {
-    let vendor = Vendor::on_one_thread(Duration::ZERO).await?;
+    let mut all = Vec::new();
+    for &transport in &args.over {
+        all.push(over(transport, args, keep_awake).await?);
+    }
+    Ok(all)
+}
+
+async fn over(
+    transport: Transport,
+    args: &Args,
+    keep_awake: &KeepAwake,
+) -> Result<Figures, String> {
+    let vendor = Vendor::on_one_thread(transport, Duration::ZERO, &args.logs).await?;
     let collector = Collector::start().await?;
     let builds = Build::all(args);
     let mut gateways = Vec::new();
@@ -76,7 +88,7 @@ pub(super) async fn run(args: &Args, keep_awake: &KeepAwake) -> Result<Vec<Figur
             }
         }
     }
-    let mut figures = Figures::new("a stream");
+    let mut figures = Figures::new(transport.name("a stream"));
     figures.report("ids", &ids);
     measured.report(&mut figures);
     for (build, gateway) in builds.iter().zip(gateways) {
@@ -85,7 +97,9 @@ pub(super) async fn run(args: &Args, keep_awake: &KeepAwake) -> Result<Vec<Figur
         figures.report(&figure, &format!("{most:.1} MB"));
         gateway.end().await?.print_warnings();
     }
-    Ok(vec![figures])
+    let connections = vendor.report().await?.connections();
+    figures.report("connections at the upstream", &connections);
+    Ok(figures)
 }
 
 /// Makes one stream.
@@ -147,9 +161,10 @@ impl Measured {
     }
 
     fn report(&self, figures: &mut Figures) {
-        self.time.compare("time", (2, "s"), MAX_TIME_RATIO, figures);
+        self.time
+            .compare("time", (2, "s"), Some(MAX_TIME_RATIO), figures);
         self.cpu
-            .compare("processor time", (2, "s"), MAX_CPU_RATIO, figures);
+            .compare("processor time", (2, "s"), Some(MAX_CPU_RATIO), figures);
         let figure = "processor time, of the time";
         self.share.report(figure, (2, ""), figures);
         for (figure, of_builds) in [

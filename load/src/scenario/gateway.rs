@@ -36,7 +36,8 @@ impl Gateway {
         listen: SocketAddr,
         flags: &[&str],
     ) -> Result<Self, String> {
-        Self::with(settings, name, &vendor.url(name), listen, flags, &[]).await
+        let flags = [flags, &vendor.flags()].concat();
+        Self::with(settings, name, &vendor.url(name), listen, &flags, &[]).await
     }
 
     /// Starts a gateway in front of this URL, with these variables.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::gateway::{Exit, Gateway};
 use super::table::Figures;
-use super::vendor::Vendor;
+use super::vendor::{Transport, Vendor};
 use super::{ANYWHERE, Settings};
 use crate::caller::{Caller, Connections, Queries, Stats, Tokens, closed_loop};
 use crate::upstream::Report;
@@ -18,12 +18,14 @@ pub(crate) const TIME: Duration = Duration::from_secs(20);
 pub(crate) const OF_A_SECOND: Case = Case {
     name: "in-flight",
     latency: Duration::from_secs(1),
+    transport: Transport::Plain,
 };
 
 /// With a latency of ten seconds, the upstream has all of them at once.
 pub(crate) const HELD: Case = Case {
     name: "held",
     latency: Duration::from_secs(10),
+    transport: Transport::Plain,
 };
 
 /// Ten times as many as needed for each to stay within its share of permits.
@@ -33,10 +35,24 @@ const TOKENS: usize = 40;
 /// docs/load.md explains it.
 const MEMORY: f64 = 480.0;
 
-/// A case with its latency.
+/// A case with the vendor's latency and transport.
+#[derive(Clone, Copy)]
 pub(crate) struct Case {
     pub name: &'static str,
     pub latency: Duration,
+    pub transport: Transport,
+}
+
+impl Case {
+    /// The case over another transport.
+    pub(crate) const fn over(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// Its name in the table.
+    pub(crate) fn title(&self) -> String {
+        self.transport.name(self.name)
+    }
 }
 
 /// A gateway that had calls in flight.
@@ -53,8 +69,8 @@ pub(crate) struct Held {
 }
 
 pub(super) async fn run(settings: &Settings, case: Case) -> Result<Figures, String> {
-    let Case { name, latency } = case;
-    let vendor = Vendor::start(latency, "").await?;
+    let Case { name, latency, .. } = case;
+    let vendor = Vendor::over(case.transport, latency, &settings.logs).await?;
     // No rate limit: each token makes thousands of calls a minute.
     let flags = [
         "--max-in-flight",
@@ -66,9 +82,10 @@ pub(super) async fn run(settings: &Settings, case: Case) -> Result<Figures, Stri
     ];
     let gateway = Gateway::start(settings, name, &vendor, ANYWHERE, &flags).await?;
     let held = hold(gateway, &vendor, CALLS, settings.time(TIME)).await?;
-    println!("{name}:\n{}", held.stats);
+    let title = case.title();
+    println!("{title}:\n{}", held.stats);
 
-    let mut figures = Figures::new(name);
+    let mut figures = Figures::new(title);
     let (calls, answered) = (held.stats.calls(), held.stats.answered());
     figures.expect(
         "calls answered",
@@ -85,6 +102,8 @@ pub(super) async fn run(settings: &Settings, case: Case) -> Result<Figures, Stri
     );
     let figure = "peak of requests in flight at the upstream";
     figures.report(figure, &held.report.peak_in_flight);
+    let figure = "connections at the upstream";
+    figures.report(figure, &held.report.connections());
     let rate = held.stats.per_second(answered.count());
     figures.report("answered", &format!("{rate:.0}/s, {answered}"));
     held.exit.report(calls, &mut figures);

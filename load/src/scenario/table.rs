@@ -9,13 +9,13 @@ pub(crate) struct Table(Vec<Row>);
 /// The figures of one scenario.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    scenario: &'static str,
+    scenario: String,
     rows: Vec<Row>,
 }
 
 #[derive(Debug)]
 struct Row {
-    scenario: &'static str,
+    scenario: String,
     figure: String,
     wanted: String,
     measured: String,
@@ -24,9 +24,11 @@ struct Row {
 }
 
 impl Figures {
-    pub(crate) fn new(scenario: &'static str) -> Self {
-        let rows = Vec::new();
-        Self { scenario, rows }
+    pub(crate) fn new(scenario: impl Into<String>) -> Self {
+        Self {
+            scenario: scenario.into(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a figure without a limit.
@@ -53,7 +55,7 @@ impl Figures {
         all_met: Option<bool>,
     ) {
         self.rows.push(Row {
-            scenario: self.scenario,
+            scenario: self.scenario.clone(),
             figure: figure.to_owned(),
             wanted,
             measured: measured.to_string(),

@@ -95,6 +95,12 @@ impl Counts {
 }
 
 impl Report {
+    /// The connections in words.
+    pub fn connections(&self) -> String {
+        let all = self.connections.iter().map(ToString::to_string);
+        all.collect::<Vec<_>>().join("; ")
+    }
+
     pub(super) fn to_json(&self) -> String {
         // Numbers and strings always serialize.
         serde_json::to_string(self).unwrap_or_default()

@@ -18,7 +18,7 @@ const NAMES: [&str; 2] = ["127.0.0.1", "localhost"];
 
 /// The flags of TLS.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Args {
+pub struct Flags {
     /// The address and port to serve TLS on, beside the plain one
     #[arg(long, requires = "tls_ca")]
     pub(super) tls_listen: Option<SocketAddr>,

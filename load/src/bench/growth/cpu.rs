@@ -13,7 +13,7 @@ use crate::bench::series::Series;
 use crate::caller::Queries;
 use crate::scenario::gateway::Gateway;
 use crate::scenario::table::Figures;
-use crate::scenario::vendor::Vendor;
+use crate::scenario::vendor::{Transport, Vendor};
 
 /// The ids of a bulk read, and how many of these are made at once: a call has eight
 /// batches in flight (`--bulk-concurrency`), so that all loads have sixteen.
@@ -45,7 +45,7 @@ struct Step {
 }
 
 pub(super) async fn run(args: &Args, keep_awake: &KeepAwake) -> Result<Vec<Figures>, String> {
-    let vendor = Vendor::on_one_thread(Duration::ZERO).await?;
+    let vendor = Vendor::on_one_thread(Transport::Plain, Duration::ZERO, &args.logs).await?;
     let collector = Collector::start().await?;
     let builds = Build::all(args);
     let flags = [&GATEWAY_FLAGS[..], &["--max-in-flight", "4096"]].concat();

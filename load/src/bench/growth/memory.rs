@@ -7,6 +7,7 @@ use crate::bench::fit::Line;
 use crate::bench::in_flight::{in_flight, once};
 use crate::scenario::in_flight::HELD;
 use crate::scenario::table::Figures;
+use crate::scenario::vendor::Transport;
 
 /// The calls in flight.
 const CALLS: [usize; 4] = [1000, 2500, 5000, 10_000];
@@ -14,14 +15,23 @@ const CALLS: [usize; 4] = [1000, 2500, 5000, 10_000];
 /// The limit of the distance from a straight line, relative to the largest memory.
 const MAX_DEVIATION: f64 = 0.05;
 
-pub(super) async fn run(args: &Args) -> Result<Figures, String> {
+pub(super) async fn run(args: &Args) -> Result<Vec<Figures>, String> {
     let collector = Collector::start().await?;
-    let mut figures = Figures::new("growth: memory by calls in flight");
+    let mut all = Vec::new();
+    for &transport in &args.over {
+        all.push(over(transport, args, &collector).await?);
+    }
+    Ok(all)
+}
+
+async fn over(transport: Transport, args: &Args, collector: &Collector) -> Result<Figures, String> {
+    let case = HELD.over(transport);
+    let mut figures = Figures::new(transport.name("growth: memory by calls in flight"));
     for (at, build) in Build::all(args).iter().enumerate() {
         let name = build.name;
         let (mut points, mut are_all_there) = (Vec::new(), true);
         for calls in CALLS {
-            let held = in_flight(build, &HELD, calls, once(&HELD), &collector).await?;
+            let held = in_flight(build, &case, calls, once(&case), collector).await?;
             are_all_there &= held.report.peak_in_flight == calls;
             points.push((calls as f64, held.exit.peak_resident));
         }

@@ -7,6 +7,7 @@ use crate::bench::route::{Measurements, Route};
 use crate::bench::sdk::Sdk;
 use crate::bench::series::Series;
 use crate::scenario::table::Figures;
+use crate::scenario::vendor::Transport;
 
 /// The limits of added latency, relative to Envoy's.
 const MAX_P50_RATIO: f64 = 0.5;
@@ -24,8 +25,13 @@ impl Workload {
 }
 
 /// The figures of a workload.
-pub(super) fn of(work: Workload, routes: &[Route], measured: &[Measurements]) -> Figures {
-    let mut figures = Figures::new(work.name());
+pub(super) fn of(
+    work: Workload,
+    transport: Transport,
+    routes: &[Route],
+    measured: &[Measurements],
+) -> Figures {
+    let mut figures = Figures::new(transport.name(work.name()));
     let (direct, gateway, envoy) = (&measured[DIRECT], &measured[GATEWAY], &measured[ENVOY]);
     let named = || routes.iter().map(|route| route.name).zip(measured);
     let ratio = gateway.cpu.ratio_to(&envoy.cpu);
@@ -38,7 +44,13 @@ pub(super) fn of(work: Workload, routes: &[Route], measured: &[Measurements]) ->
     );
     if let Some(before) = measured.get(BEFORE) {
         let figure = "processor time for a call";
-        expect_of_before(figure, &gateway.cpu, &before.cpu, of_before, &mut figures);
+        expect_of_before(
+            figure,
+            &gateway.cpu,
+            &before.cpu,
+            Some(of_before),
+            &mut figures,
+        );
     }
     for (name, measured) in named().skip(GATEWAY) {
         let figure = format!("processor time for a call: {name}");
