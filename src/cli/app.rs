@@ -44,6 +44,7 @@ pub async fn server(
             rate_limiter = rate_limiter.with_store(store.scoped(&endpoint.to_string()));
         }
         let clients = clients.for_endpoint(&endpoint);
+        clients.negotiate();
         let mut upstream = Upstream::new(endpoint, clients, rate_limiter);
         if limits.share_reads {
             upstream = upstream.with_coalesced_reads();

@@ -151,9 +151,10 @@ impl Summary {
             }
         }
         let is_secure = upstreams.first().is_secure();
-        let protocol = match outbound.http2 && is_secure {
-            true => "HTTP/2 if the upstream offers it, else HTTP/1.1",
-            false => "HTTP/1.1",
+        let protocol = if outbound.http2 && is_secure {
+            "HTTP/2 if the upstream offers it, else HTTP/1.1"
+        } else {
+            "HTTP/1.1"
         };
         self.add("protocol", protocol);
         let trusted = match &outbound.authorities {

@@ -151,12 +151,9 @@ impl RotatingClient {
     /// Clients that are too old are replaced; their connections end with their last
     /// requests.
     pub(super) fn lease(&self) -> Lease {
+        self.negotiate();
         let build = |protocol| self.settings.build(protocol).ok();
-        let (lease, is_new) = self.pool.lock().lease(build);
-        if is_new {
-            self.negotiate();
-        }
-        lease
+        self.pool.lock().lease(build)
     }
 
     /// A client that speaks HTTP/1.1, whatever the upstream offers.

@@ -15,7 +15,7 @@ impl RotatingClient {
         if requires_http1(error) {
             self.switch_to(Protocol::Http1);
         } else {
-            self.negotiate();
+            self.negotiate_again();
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Finds whether the upstream offers HTTP/2, by the TLS handshake of a connection of its
 //! own (ALPN, RFC 7301).
 //!
-//! No request waits for it: until it is known, requests use HTTP/1.1. reqwest could
+//! It starts with the gateway. No request waits for it: until it is known, requests use
+//! HTTP/1.1. reqwest could
 //! negotiate with each connection, but then every request that finds none starts a
 //! handshake, and all but one are thrown away (hyper-util 0.1.21).
 
@@ -16,11 +17,14 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tracing::{debug, info};
 
+use super::pool::MAX_AGE;
 use super::{CONNECT_TIMEOUT, Protocol, RotatingClient};
+use crate::jitter::jittered;
 use crate::upstream::dial::dial;
 use crate::upstream::endpoint::Endpoint;
 
-/// How long after the start of a negotiation a failed request can start another one.
+/// How long after a negotiation a request can start another one, if that failed, or if a
+/// request by HTTP/2 has failed since.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The negotiation with one upstream.
@@ -28,8 +32,18 @@ pub(super) struct Negotiation {
     /// The host and the port.
     authority: String,
     name: String,
-    /// When the next one may start; `None` while one is in progress.
-    not_before: Mutex<Option<Instant>>,
+    next: Mutex<Next>,
+}
+
+/// When the next negotiation starts; `None` while one is in progress.
+type Next = Option<Times>;
+
+/// After one of these times, a request starts a negotiation.
+struct Times {
+    /// Any request.
+    regular: Instant,
+    /// One that failed by HTTP/2.
+    after_failure: Instant,
 }
 
 impl Negotiation {
@@ -38,41 +52,67 @@ impl Negotiation {
         Self {
             authority: endpoint.authority(),
             name: host.trim_matches(['[', ']']).to_owned(),
-            not_before: Mutex::new(Some(Instant::now())),
+            next: Mutex::new(Some(Times {
+                regular: Instant::now(),
+                after_failure: Instant::now(),
+            })),
         }
     }
 
-    /// Whether a negotiation may start now; it must be ended then.
-    fn begin(&self) -> bool {
-        let mut not_before = self.not_before.lock();
-        let may = not_before.is_some_and(|at| at <= Instant::now());
-        if may {
-            *not_before = None;
+    /// Whether one starts now; it must be ended then.
+    fn begin(&self, due: impl Fn(&Times) -> Instant) -> bool {
+        let mut next = self.next.lock();
+        let starts = next.as_ref().map(due);
+        let begins = starts.is_some_and(|at| at <= Instant::now());
+        if begins {
+            *next = None;
         }
-        may
+        begins
+    }
+
+    fn end(&self, is_known: bool) {
+        let after_failure = Instant::now() + MIN_INTERVAL;
+        let regular = if is_known {
+            Instant::now() + jittered(MAX_AGE)
+        } else {
+            after_failure
+        };
+        *self.next.lock() = Some(Times {
+            regular,
+            after_failure,
+        });
     }
 }
 
 impl RotatingClient {
-    /// Starts a negotiation, unless there is nothing to negotiate, one is in progress, or
-    /// the last one has just ended. Its result replaces the clients if it is another one.
-    pub(in crate::upstream) fn negotiate(&self) {
-        let Some(negotiation) = self.negotiation.clone().filter(|it| it.begin()) else {
+    /// Starts a negotiation, unless there is nothing to negotiate, or the last one holds.
+    pub(crate) fn negotiate(&self) {
+        self.negotiate_if(|next| next.regular);
+    }
+
+    /// Starts a negotiation after a failure by HTTP/2, unless one has just ended.
+    pub(super) fn negotiate_again(&self) {
+        self.negotiate_if(|next| next.after_failure);
+    }
+
+    fn negotiate_if(&self, due: impl Fn(&Times) -> Instant) {
+        let Some(negotiation) = self.negotiation.as_ref().filter(|it| it.begin(due)) else {
             return;
         };
-        let clients = self.clone();
+        let (clients, negotiation) = (self.clone(), Arc::clone(negotiation));
         #[expect(
             clippy::disallowed_methods,
             reason = "one handshake for the calls of the next minutes, with an end of its own"
         )]
         tokio::spawn(async move {
-            match timeout(CONNECT_TIMEOUT, clients.handshake(&negotiation)).await {
+            let result = timeout(CONNECT_TIMEOUT, clients.handshake(&negotiation)).await;
+            negotiation.end(matches!(result, Ok(Ok(_))));
+            match result {
                 Ok(Ok(protocol)) => clients.switch_to(protocol),
                 // A request will fail for the same reason, and says so.
                 Ok(Err(why)) => debug!(why, "cannot negotiate the HTTP version of the upstream"),
                 Err(_) => debug!("cannot negotiate the HTTP version of the upstream in time"),
             }
-            *negotiation.not_before.lock() = Some(Instant::now() + MIN_INTERVAL);
         });
     }
 

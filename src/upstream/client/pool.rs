@@ -46,35 +46,30 @@ impl Lease {
 }
 
 impl Pool {
-    /// A pool of HTTP/1.1 whose first request replaces its client.
+    /// A pool of HTTP/1.1.
     pub(super) fn new(first: Client) -> Self {
         Self {
             protocol: Protocol::Http1,
             clients: vec![Arc::new(first)],
-            until: Instant::now(),
+            until: Instant::now() + jittered(MAX_AGE),
         }
     }
 
-    /// Returns the client for a request, and whether it is the first one of new clients.
-    /// `build` makes a client, and is not expected to fail.
-    pub(super) fn lease(&mut self, build: impl Fn(Protocol) -> Option<Client>) -> (Lease, bool) {
-        let now = Instant::now();
-        let is_new = now >= self.until;
-        if is_new {
+    /// Returns the client for a request. `build` makes a client, and is not expected to
+    /// fail.
+    pub(super) fn lease(&mut self, build: impl Fn(Protocol) -> Option<Client>) -> Lease {
+        if Instant::now() >= self.until {
             self.replace(self.protocol, &build);
         }
-        let lease = |client: &Arc<Client>| Lease {
-            client: Arc::clone(client),
+        let with_room = self.clients.iter().position(|client| self.has_room(client));
+        let index = with_room.unwrap_or_else(|| {
+            self.clients.extend(build(self.protocol).map(Arc::new));
+            self.clients.len() - 1
+        });
+        Lease {
+            client: Arc::clone(&self.clients[index]),
             protocol: self.protocol,
-        };
-        if let Some(client) = self.clients.iter().find(|client| self.has_room(client)) {
-            return (lease(client), is_new);
         }
-        if let Some(client) = build(self.protocol) {
-            self.clients.push(Arc::new(client));
-        }
-        let last = self.clients.len() - 1;
-        (lease(&self.clients[last]), is_new)
     }
 
     fn has_room(&self, client: &Arc<Client>) -> bool {

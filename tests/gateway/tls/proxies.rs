@@ -6,12 +6,9 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
-use super::upstream::{assert_unreachable, call_through, vendor};
+use super::upstream::{HTTP1, assert_unreachable, call_through, vendor};
 use crate::support::certificates::{Authority, TempDir};
 use crate::support::raw_http::{RawVendor, read_request};
-
-/// The tests count connections: none of them only negotiates.
-const HTTP1: &str = "--upstream-http2=false";
 
 /// A proxy that waits for `delay`, and opens a tunnel with a response of these
 /// pieces.

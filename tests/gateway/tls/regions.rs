@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
 
-use super::upstream::{ANSWER, acceptor, read_head};
+use super::upstream::{ANSWER, HTTP1, acceptor, read_head};
 use crate::support::certificates::{Authority, TempDir};
 use crate::support::process::{ServerProcess, run};
 use crate::support::raw_http::{RawVendor, read_request};
@@ -52,7 +52,7 @@ async fn each_region_is_called_at_its_host_and_shown_by_its_address() {
     let (log, metrics) = spawn_blocking(move || {
         let serve = ["serve", "--upstream-proxy", &proxy, "--upstream-ca", &ca];
         // None of the tunnels only negotiates.
-        let serve = [&serve[..], &["--upstream-http2=false"]].concat();
+        let serve = [&serve[..], &[HTTP1]].concat();
         let metrics = ["--metrics-listen", "127.0.0.1:0"];
         let regions = [("PRESENCE_GATEWAY_REGION", "us_east_1, mypurecloud.de")];
         let gateway = ServerProcess::start(&[&serve[..], &metrics].concat(), &regions);

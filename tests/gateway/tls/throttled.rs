@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tonic::Code;
 
-use super::upstream::{acceptor, read_head};
+use super::upstream::{HTTP1, acceptor, read_head};
 use crate::support::certificates::{Authority, TempDir};
 use crate::support::process::ServerProcess;
 use crate::support::raw_http::RawVendor;
@@ -93,7 +93,7 @@ async fn a_request_that_waits_for_a_connection_is_not_sent_once_its_token_is_thr
     let ca = folder.file("ca.pem", &authority.pem);
     let serving = tokio::task::spawn_blocking(move || {
         ServerProcess::start(
-            &["serve", "--upstream-url", &url, "--upstream-ca", &ca],
+            &["serve", "--upstream-url", &url, "--upstream-ca", &ca, HTTP1],
             &[],
         )
     })

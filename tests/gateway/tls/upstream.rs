@@ -18,6 +18,9 @@ use crate::support::raw_http::RawVendor;
 pub(super) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                         content-length: 2\r\nconnection: close\r\n\r\n{}";
 
+/// For tests that count connections or answer them in turn: none of them only negotiates.
+pub(super) const HTTP1: &str = "--upstream-http2=false";
+
 /// Returns an acceptor with this certificate, which requires one of `clients`.
 pub fn acceptor(issued: &IssuedCertificate, clients: Option<&Authority>) -> TlsAcceptor {
     let authority = |pem: &str| roots(pem::certificates(pem.as_bytes()).unwrap()).unwrap();
