@@ -17,7 +17,7 @@ mod watch;
 use std::io::{self, IsTerminal};
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use crate::args::{ConfigErrors, parse_bool};
 use crate::logging::{self, LogFormat};
@@ -112,7 +112,7 @@ pub struct Config {
     /// The format of the log.
     pub log_format: LogFormat,
     /// Which log lines are written.
-    pub log_filter: EnvFilter,
+    pub log_filter: Targets,
 }
 
 impl ServeArgs {

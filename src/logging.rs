@@ -4,13 +4,14 @@
 pub(crate) mod captured;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::env;
 use std::io::{self, IsTerminal};
 use std::panic::{self, PanicHookInfo};
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{FilterExt, ParseError, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -53,13 +54,33 @@ impl LogFormat {
 /// # Errors
 ///
 /// If `RUST_LOG` is malformed.
-pub fn filter() -> Result<EnvFilter, String> {
-    EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .from_env()
-        .map_err(|error| {
-            format!("RUST_LOG: {error}; write it as `info` or `presence_gateway=debug`")
-        })
+pub fn filter() -> Result<Targets, String> {
+    parse(&env::var("RUST_LOG").unwrap_or_default()).map_err(|error| {
+        format!("RUST_LOG: {error}; write it as `info` or `presence_gateway=debug`")
+    })
+}
+
+/// Parses levels and modules, separated by commas.
+fn parse(raw: &str) -> Result<Targets, String> {
+    let parts: Vec<_> = raw
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .collect();
+    if parts.is_empty() {
+        return Ok(Targets::new().with_default(LevelFilter::INFO));
+    }
+    // `Targets` would take `[span]=debug` for the name of a module.
+    if let Some(part) = parts
+        .iter()
+        .find(|part| part.contains(['[', ']', '{', '}']))
+    {
+        return Err(format!("`{part}` is neither a level nor a module"));
+    }
+    parts
+        .join(",")
+        .parse()
+        .map_err(|error: ParseError| error.to_string())
 }
 
 /// Installs the log and the panic hook.
@@ -67,12 +88,12 @@ pub fn filter() -> Result<EnvFilter, String> {
 /// # Errors
 ///
 /// If a log is already installed.
-pub fn start(format: LogFormat, filter: EnvFilter) -> Result<(), String> {
+pub fn start(format: LogFormat, filter: Targets) -> Result<(), String> {
     let filter = filter.and(filter_fn(is_allowed));
     let layer = fmt::layer().with_writer(io::stderr);
     let layer = match format {
         LogFormat::Text => {
-            let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let colors = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
             layer.with_target(false).with_ansi(colors).boxed()
         }
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
@@ -108,6 +129,30 @@ fn is_allowed(metadata: &Metadata<'_>) -> bool {
 mod tests {
     use super::captured::CapturedLog;
     use super::*;
+
+    #[test]
+    fn the_filter_has_levels_and_modules_and_is_info_by_default() {
+        let accepted = [
+            ("", "info"),
+            (" , ", "info"),
+            ("warn", "warn"),
+            ("warn,", "warn"),
+            ("presence_gateway=debug", "presence_gateway=debug"),
+            (
+                "warn, presence_gateway::cli=info",
+                "presence_gateway::cli=info,warn",
+            ),
+            ("off", "off"),
+            ("hyper", "hyper=trace"),
+        ];
+        for (raw, expected) in accepted {
+            let parsed = parse(raw).map(|filter| filter.to_string());
+            assert_eq!(parsed.as_deref(), Ok(expected), "{raw}");
+        }
+        for raw in ["a=b=c", "hyper=loud", "[call]=debug", "hyper[{id=1}]=debug"] {
+            assert!(parse(raw).is_err(), "{raw}");
+        }
+    }
 
     #[test]
     fn a_panic_is_logged_once_with_its_location_and_without_its_message() {
