@@ -15,17 +15,22 @@ use axum::Router;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use super::connection::activity::ConnectionActivity;
 use super::connection::{self, ConnectionPolicy, Opening};
 use super::http1;
 use super::limits::{ACCEPT_BACKOFF, HANDSHAKE_TIMEOUT, MAX_SCRAPES, SCRAPE_TIMEOUT};
 use super::listener::tls::{Accepted, Tls};
+
+/// A connection. One type for both kinds: with two, all code of HTTP/2 was compiled
+/// twice.
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// The settings of a port, which [`Listener::serve`] consumes.
 #[derive(Debug, Clone)]
@@ -147,18 +152,22 @@ impl Listener {
         let _ = stream.set_nodelay(true);
         let end = Instant::now() + HANDSHAKE_TIMEOUT;
         let Some(tls) = &self.tls else {
+            let stream = Either::Left(stream);
             return self.serve_connection(stream, end, activity, closing).await;
         };
         // The handshake and its stream are boxed: connections without TLS, and those whose
         // handshake is over, would have room for it.
         match timeout_at(end, Box::pin(tls.accept(stream))).await {
             Ok(Ok(Accepted::Http2(stream))) => {
+                let stream = Either::Right(stream);
                 self.serve_connection(stream, end, activity, closing).await;
             }
             Ok(Ok(Accepted::Tls(stream))) => {
+                let stream = Either::Right(stream);
                 reject(end, stream, Vec::new(), (http1::NEEDS_HTTP2, true)).await;
             }
             Ok(Ok(Accepted::Plain(stream))) => {
+                let stream = Either::Left(stream);
                 reject(end, stream, Vec::new(), (http1::NEEDS_TLS, true)).await;
             }
             Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
@@ -166,15 +175,13 @@ impl Listener {
         }
     }
 
-    async fn serve_connection<S>(
+    async fn serve_connection(
         self,
-        mut stream: S,
+        mut stream: Stream,
         handshake_end: Instant,
         activity: ConnectionActivity,
         closing: watch::Receiver<()>,
-    ) where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    ) {
         match self.protocol {
             Protocol::Http1 => {
                 let connection = Builder::new()
@@ -204,10 +211,7 @@ impl Listener {
 
 /// Answers a connection that is not HTTP/2, if it is HTTP/1, and closes it. The answer
 /// has the problem, and how to call a port with TLS, or without.
-async fn reject<S>(end: Instant, stream: S, read: Vec<u8>, (problem, has_tls): (&str, bool))
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn reject(end: Instant, stream: Stream, read: Vec<u8>, (problem, has_tls): (&str, bool)) {
     let protocol = match read.first() {
         Some(&tls::HANDSHAKE) => "TLS on a port without it (--tls-cert)",
         _ => "not HTTP/2",
