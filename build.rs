@@ -1,6 +1,6 @@
 //! Generates Rust from the protos: messages and services by prost and tonic, the
-//! constants of each operation, which `src/operation.rs` interprets, and its
-//! handler, which `src/grpc.rs` includes.
+//! constants of each operation, which `src/operation.rs` interprets, and how its RPC
+//! is served, which `src/grpc/unary.rs` includes.
 //!
 //! protox compiles the protos, so that no `protoc` is needed.
 
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("operations.rs"), emit::operations(&operations))?;
     fs::write(out.join("models.rs"), json::models(&pool, &operations))?;
     fs::write(out.join("services.rs"), services::handlers(&operations))?;
-    services::servers(&pool, &operations, &out);
+    services::servers(&pool, &out)?;
 
     let builder = tonic_prost_build::configure()
         .build_server(false)

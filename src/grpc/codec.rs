@@ -2,10 +2,10 @@
 
 use std::marker::PhantomData;
 
-use bytes::BufMut;
+use bytes::{Buf, BufMut, Bytes};
 use prost::Message;
 use tonic::Status;
-use tonic::codec::{BufferSettings, Codec, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic_prost::ProstDecoder;
 
 use crate::proto::EncodedMessage;
@@ -46,6 +46,42 @@ impl<T: Message + Default + Send + 'static> Codec for EncodedCodec<T> {
 
     fn decoder(&mut self) -> ProstDecoder<T> {
         ProstDecoder::new(buffer_settings())
+    }
+}
+
+/// Passes on messages without their types.
+#[derive(Debug)]
+pub(super) struct RawCodec;
+
+/// Reads messages without their types.
+#[derive(Debug)]
+pub(super) struct RawDecoder;
+
+impl Codec for RawCodec {
+    type Encode = EncodedMessage;
+    type Decode = Bytes;
+    type Encoder = EncodedEncoder;
+    type Decoder = RawDecoder;
+
+    fn encoder(&mut self) -> EncodedEncoder {
+        EncodedEncoder
+    }
+
+    fn decoder(&mut self) -> RawDecoder {
+        RawDecoder
+    }
+}
+
+impl Decoder for RawDecoder {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(message.copy_to_bytes(message.remaining())))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        buffer_settings()
     }
 }
 

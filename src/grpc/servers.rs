@@ -1,4 +1,4 @@
-//! tonic's servers, which `build/services.rs` generates.
+//! tonic's servers of the services that stream, which `build/services.rs` generates.
 
 #![allow(
     missing_debug_implementations,
@@ -9,25 +9,11 @@
 
 include!(concat!(
     env!("OUT_DIR"),
-    "/genesys.presence.v1.PresenceService.rs"
-));
-include!(concat!(
-    env!("OUT_DIR"),
     "/genesys.presence.v1.PresenceStreamService.rs"
 ));
 include!(concat!(
     env!("OUT_DIR"),
     "/genesys.presence.v1.PresenceWatchService.rs"
 ));
-include!(concat!(
-    env!("OUT_DIR"),
-    "/genesys.presence.v1.LegacyPresenceService.rs"
-));
 
-/// The full names of the services.
-pub const SERVICES: [&str; 4] = [
-    presence_service_server::SERVICE_NAME,
-    presence_stream_service_server::SERVICE_NAME,
-    presence_watch_service_server::SERVICE_NAME,
-    legacy_presence_service_server::SERVICE_NAME,
-];
+include!(concat!(env!("OUT_DIR"), "/service_names.rs"));

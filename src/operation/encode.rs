@@ -35,7 +35,11 @@ pub(super) const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// Each invalid field: an id that cannot be a path segment or a list element, a
 /// missing body, a date out of range, or parameters that make the URL too long.
 pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Vec<Violation>> {
-    let (rest, longest) = encode_unbounded(request)?;
+    limit_length(encode_unbounded(O::SPEC, to_object(request)?)?)
+}
+
+/// Refuses a request with too long a URL.
+fn limit_length((rest, longest): Unbounded) -> Result<RestRequest, Vec<Violation>> {
     let length = rest.path_and_query.len();
     if length <= MAX_URL_BYTES {
         return Ok(rest);
@@ -53,15 +57,17 @@ pub fn encode<O: Operation>(request: &O) -> Result<RestRequest, Vec<Violation>> 
 ///
 /// Those of [`encode`], except the length of the URL.
 pub fn check<O: Operation>(request: &O) -> Result<(), Vec<Violation>> {
-    encode_unbounded(request).map(|_| ())
+    encode_unbounded(O::SPEC, to_object(request)?).map(|_| ())
 }
 
-/// Encodes a request; also returns the name of its longest query parameter.
-fn encode_unbounded<O: Operation>(
-    request: &O,
-) -> Result<(RestRequest, &'static str), Vec<Violation>> {
-    let mut fields = to_object(request)?;
-    let spec = O::SPEC;
+/// A request, and the name of its longest query parameter.
+type Unbounded = (RestRequest, &'static str);
+
+/// Encodes the fields of a request.
+fn encode_unbounded(
+    spec: &'static Spec,
+    mut fields: Map<String, Value>,
+) -> Result<Unbounded, Vec<Violation>> {
     let mut violations = Vec::new();
     let mut path_and_query = path(spec, &mut fields, &mut violations);
     let body = spec.body.and_then(|field| {
