@@ -146,6 +146,9 @@ pub enum Error {
     /// The upstream's address, and how it says that it has not processed the request.
     #[error("the presence API at {0} did not process the request")]
     NotProcessed(String),
+    /// The same, because it ended the connection in order.
+    #[error("the presence API at {0} did not process the request")]
+    ConnectionEnded(String),
     /// A proxy refuses the connection, and would refuse it again; nothing was sent.
     #[error("the gateway cannot connect to the presence API at {0}; nothing was sent")]
     ProxyRefused(String),

@@ -56,9 +56,8 @@ impl Sender {
                 return Err(if state.never_sent() {
                     // Boxed, because each call that waits has room for it.
                     Box::pin(self.unreached(error, deadline)).await.into()
-                } else if let Some(why) = not_processed(&error) {
-                    let target = self.endpoint.authority();
-                    Error::NotProcessed(format!("{target} {why}, and")).into()
+                } else if let Some(error) = not_processed(&error, &self.endpoint.authority()) {
+                    error.into()
                 } else {
                     transport_error(spec, error).into()
                 });

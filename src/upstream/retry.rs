@@ -14,6 +14,11 @@ use crate::operation::Spec;
 /// 429: that is about the token, and may happen any number of times.
 const MAX_ATTEMPTS: u32 = 3;
 
+/// The most connections that may end in order before the vendor accepts a request, without
+/// an attempt at it. A front end ends each after so many requests, and does not accept those
+/// that are then on their way: under load, they are many, and the vendor is in no trouble.
+const MAX_ENDED_CONNECTIONS: u32 = 10;
+
 /// The longest backoff before the second attempt; twice that before the third.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -59,6 +64,8 @@ pub(super) struct Attempts<'a> {
     remaining: u32,
     /// How many 429s the request got.
     pub(super) throttled: u32,
+    /// How many connections ended in order before the vendor accepted the request.
+    ended_connections: u32,
     /// The first failure with an unknown outcome.
     unknown: Option<Failure>,
     /// The failure of the last attempt.
@@ -76,7 +83,7 @@ pub(super) enum Decision {
     /// The same after a 429, which does not count as an attempt.
     RetryThrottled(Duration),
     /// The same attempt again, after a new permit: the permit was revoked, and
-    /// nothing was sent.
+    /// nothing was sent; or the connection ended before the vendor accepted the request.
     Requeue,
 }
 
@@ -98,6 +105,7 @@ impl<'a> Attempts<'a> {
                 MAX_ATTEMPTS
             },
             throttled: 0,
+            ended_connections: 0,
             unknown: None,
             last: None,
         }
@@ -111,6 +119,13 @@ impl<'a> Attempts<'a> {
                 return Decision::Done(Ok(response));
             }
             Err(failure) if matches!(failure.error, Error::RateLimited { .. }) => {
+                return Decision::Requeue;
+            }
+            Err(failure)
+                if matches!(failure.error, Error::ConnectionEnded(_))
+                    && self.ended_connections < MAX_ENDED_CONNECTIONS =>
+            {
+                self.ended_connections += 1;
                 return Decision::Requeue;
             }
             Err(failure) => failure,
@@ -193,7 +208,9 @@ impl<'a> Attempts<'a> {
         let if_repeatable = self.spec.is_repeatable.then_some(backoff);
         match error {
             // It was never sent or never processed, so any operation can be retried.
-            Error::Unreachable(_) | Error::NotProcessed(_) => Some(backoff),
+            Error::Unreachable(_) | Error::NotProcessed(_) | Error::ConnectionEnded(_) => {
+                Some(backoff)
+            }
             Error::UpstreamStatus(_, response) => match response.status {
                 // Front ends send it on a connection that they close for being
                 // idle, where it passes for the answer to a new request, which

@@ -1,6 +1,6 @@
 //! What an error of HTTP/2 says about the request, and about the protocol.
 
-use std::error::Error;
+use std::error::Error as StdError;
 use std::io;
 use std::iter::successors;
 
@@ -8,6 +8,7 @@ use h2::Reason;
 use rustls::AlertDescription;
 
 use super::{Protocol, RotatingClient};
+use crate::error::Error;
 
 impl RotatingClient {
     /// Finds after a failure by HTTP/2 whether the upstream still offers it.
@@ -27,24 +28,32 @@ fn requires_http1(error: &reqwest::Error) -> bool {
         || causes(error).any(|cause| cause.downcast_ref() == Some(&refused))
 }
 
-/// How the upstream says that it has not processed the request, if it does: then even a
-/// write can be repeated (RFC 9113, section 8.7).
-pub(in crate::upstream) fn not_processed(error: &reqwest::Error) -> Option<&'static str> {
+/// The error of a request that the upstream, at this address, has not processed, if it says
+/// so: then even a write can be repeated (RFC 9113, section 8.7).
+pub(in crate::upstream) fn not_processed(error: &reqwest::Error, authority: &str) -> Option<Error> {
     let error = http2_error(error).filter(|error| error.is_remote())?;
+    let reason = error.reason()?;
+    // h2 fails those requests alone that are beyond the last one that the upstream has
+    // accepted; others go on (0.4.20, `Inner::recv_go_away`).
     if error.is_go_away() {
-        // h2 fails those requests alone that are beyond the last one that the upstream
-        // has accepted; others go on (0.4.20, `Inner::recv_go_away`).
-        return Some("ended the connection (GOAWAY)");
+        let why = format!("{authority} ended the connection (GOAWAY, {reason}), and");
+        return Some(match reason {
+            Reason::NO_ERROR => Error::ConnectionEnded(why),
+            _ => Error::NotProcessed(why),
+        });
     }
-    (error.reason() == Some(Reason::REFUSED_STREAM))
-        .then_some("refused the stream (REFUSED_STREAM)")
+    (reason == Reason::REFUSED_STREAM).then(|| {
+        Error::NotProcessed(format!(
+            "{authority} refused the stream (REFUSED_STREAM), and"
+        ))
+    })
 }
 
 fn http2_error(error: &reqwest::Error) -> Option<&h2::Error> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     successors(error.source(), |&cause| {
         // An I/O error contains another one that is not its source.
         let inner = cause

@@ -115,6 +115,24 @@ async fn any_request_is_repeated_that_the_vendor_has_not_processed() {
 }
 
 #[tokio::test]
+async fn the_orderly_end_of_a_connection_is_no_attempt_at_a_request() {
+    let (mut vendor, gateway) = negotiated().await;
+    let call = create(&gateway);
+    tokio::pin!(call);
+    // More often than there are attempts, as with a front end that ends each connection
+    // after some requests, under load.
+    for end in 1..=6 {
+        tokio::select! {
+            result = &mut call => panic!("after {end} connections: {result:?}"),
+            exchange = vendor.next() => exchange.go_away(0),
+        }
+    }
+    let respond = async { vendor.next().await.respond("{}") };
+    let (result, ()) = tokio::join!(call, respond);
+    result.unwrap();
+}
+
+#[tokio::test]
 async fn a_write_is_not_repeated_that_the_vendor_may_have_processed() {
     let (mut vendor, gateway) = negotiated().await;
     let reset = |exchange: &Exchange| exchange.reset(INTERNAL_ERROR);

@@ -149,6 +149,7 @@ fn examples() -> Vec<Error> {
         Error::Unsendable(text()),
         Error::Unreachable(text()),
         Error::NotProcessed(text()),
+        Error::ConnectionEnded(text()),
         Error::ProxyRefused(text()),
         Error::ConnectionLost(text()),
         Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded(expired)),
