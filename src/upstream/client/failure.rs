@@ -5,7 +5,7 @@ use std::io;
 use std::iter::successors;
 
 use h2::Reason;
-use rustls::AlertDescription;
+use rustls::{AlertDescription, PeerMisbehaved};
 
 use super::{Protocol, RotatingClient};
 use crate::error::Error;
@@ -23,9 +23,16 @@ impl RotatingClient {
 
 fn requires_http1(error: &reqwest::Error) -> bool {
     let of_stream = http2_error(error).and_then(h2::Error::reason);
-    let refused = rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+    // Offered HTTP/2 alone, a server of HTTP/1.1 refuses the handshake, or chooses HTTP/1.1
+    // all the same (Apache 2.4).
+    let refused = [
+        rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol),
+        PeerMisbehaved::SelectedUnofferedApplicationProtocol.into(),
+    ];
     of_stream == Some(Reason::HTTP_1_1_REQUIRED)
-        || causes(error).any(|cause| cause.downcast_ref() == Some(&refused))
+        || causes(error)
+            .filter_map(|cause| cause.downcast_ref())
+            .any(|cause| refused.contains(cause))
 }
 
 /// The error of a request that the upstream, at this address, has not processed, if it says

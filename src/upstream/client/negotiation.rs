@@ -24,8 +24,9 @@ use crate::upstream::dial::dial;
 use crate::upstream::endpoint::Endpoint;
 
 /// How long after a negotiation a request can start another one, if that failed, or if a
-/// request by HTTP/2 has failed since.
-const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// request by HTTP/2 has failed since: less than the attempts at a request take, so that
+/// its last one uses what the upstream speaks now.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The negotiation with one upstream.
 pub(super) struct Negotiation {
