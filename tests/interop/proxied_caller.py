@@ -87,6 +87,17 @@ class Caller:
         request = self._messages.PatchUserPresencesPurecloudRequest(user_id=user, body=body)
         return self._unary.PatchUserPresencesPurecloud.future(request, timeout=timeout, metadata=self._metadata)
 
+    def begin_post(self, name, timeout=ANSWERED_WITHIN):
+        """Starts a POST that registers a source with this name."""
+        request = self._messages.PostPresenceSourcesRequest(body=self._models.Source(name=name))
+        return self._unary.PostPresenceSources.future(request, timeout=timeout, metadata=self._metadata)
+
+    def put_all(self, messages, timeout=ANSWERED_WITHIN):
+        """One bulk write, of these messages by user."""
+        updates = [self._models.MutableUserPresence(id=user, message=text) for user, text in messages.items()]
+        request = self._messages.PutUsersPresencesBulkRequest(body=updates)
+        return self._unary.PutUsersPresencesBulk(request, timeout=timeout, metadata=self._metadata)
+
     def stream(self):
         """Opens a stream of ids."""
         method = self._streams.StreamUsersPresencesPurecloudBulk

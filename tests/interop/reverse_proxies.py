@@ -91,7 +91,7 @@ def _caddy(program):
     return lambda file: [program, "run", "--config", file, "--adapter", "caddyfile"]
 
 
-_NEW_CADDY = Path(sys.executable).parent / "caddy"
+NEW_CADDY = Path(sys.executable).parent / "caddy"
 
 PROXIES = {
     proxy.heading: proxy
@@ -114,7 +114,7 @@ PROXIES = {
             lambda file: [_debian("sbin/haproxy"), "-db", "-f", file],
         ),
         ReverseProxy("Caddy 2.6", [_debian("bin/caddy"), "version"], _caddy(_debian("bin/caddy"))),
-        ReverseProxy("Caddy 2.11", [_NEW_CADDY, "version"], _caddy(_NEW_CADDY)),
+        ReverseProxy("Caddy 2.11", [NEW_CADDY, "version"], _caddy(NEW_CADDY)),
         ReverseProxy(
             "Apache",
             [_debian("sbin/apache2"), "-v"],
