@@ -143,12 +143,14 @@ pub enum Error {
     /// The upstream's address, and the cause.
     #[error("the gateway cannot connect to the presence API at {0}; nothing was sent")]
     Unreachable(String),
-    /// The upstream's address, and how it says that it has not processed the request.
-    #[error("the presence API at {0} did not process the request")]
-    NotProcessed(String),
-    /// The same, because it ended the connection in order.
-    #[error("the presence API at {0} did not process the request")]
-    ConnectionEnded(String),
+    /// The upstream says that it has not processed the request.
+    #[error("the presence API at {why} did not process the request")]
+    NotProcessed {
+        /// Its address, and how it says so.
+        why: String,
+        /// Whether it ended the connection in order.
+        is_end: bool,
+    },
     /// A proxy refuses the connection, and would refuse it again; nothing was sent.
     #[error("the gateway cannot connect to the presence API at {0}; nothing was sent")]
     ProxyRefused(String),

@@ -102,10 +102,9 @@ impl StatusBuilder {
                 EXPIRED
             }
             Error::BatchExpired(_) | Error::MessageLate(_) => EXPIRED,
-            Error::Unreachable(_)
-            | Error::NotProcessed(_)
-            | Error::ConnectionEnded(_)
-            | Error::ProxyRefused(_) => (Code::Unavailable, Reason::UpstreamUnreachable),
+            Error::Unreachable(_) | Error::NotProcessed { .. } | Error::ProxyRefused(_) => {
+                (Code::Unavailable, Reason::UpstreamUnreachable)
+            }
             Error::ConnectionLost(_) => (Code::Unavailable, Reason::UpstreamConnectionLost),
             Error::OutcomeUnknown(cause) => {
                 (status.outcome_unknown(&cause), Reason::OutcomeUnknown)

@@ -15,10 +15,9 @@ pub(super) fn error_type(error: &Error) -> &'static str {
             status(response.status)
         }
         Error::Redirected(_) => "redirected",
-        Error::Unreachable(_)
-        | Error::NotProcessed(_)
-        | Error::ConnectionEnded(_)
-        | Error::ProxyRefused(_) => "unreachable",
+        Error::Unreachable(_) | Error::NotProcessed { .. } | Error::ProxyRefused(_) => {
+            "unreachable"
+        }
         Error::ConnectionLost(_) | Error::OutcomeUnknown(UnknownOutcome::ConnectionLost(_)) => {
             "connection_lost"
         }

@@ -122,7 +122,7 @@ impl<'a> Attempts<'a> {
                 return Decision::Requeue;
             }
             Err(failure)
-                if matches!(failure.error, Error::ConnectionEnded(_))
+                if matches!(failure.error, Error::NotProcessed { is_end: true, .. })
                     && self.ended_connections < MAX_ENDED_CONNECTIONS =>
             {
                 self.ended_connections += 1;
@@ -208,9 +208,7 @@ impl<'a> Attempts<'a> {
         let if_repeatable = self.spec.is_repeatable.then_some(backoff);
         match error {
             // It was never sent or never processed, so any operation can be retried.
-            Error::Unreachable(_) | Error::NotProcessed(_) | Error::ConnectionEnded(_) => {
-                Some(backoff)
-            }
+            Error::Unreachable(_) | Error::NotProcessed { .. } => Some(backoff),
             Error::UpstreamStatus(_, response) => match response.status {
                 // Front ends send it on a connection that they close for being
                 // idle, where it passes for the answer to a new request, which

@@ -42,17 +42,14 @@ pub(in crate::upstream) fn not_processed(error: &reqwest::Error, authority: &str
     let reason = error.reason()?;
     // h2 fails those requests alone that are beyond the last one that the upstream has
     // accepted; others go on (0.4.20, `Inner::recv_go_away`).
-    if error.is_go_away() {
-        let why = format!("{authority} ended the connection (GOAWAY, {reason}), and");
-        return Some(match reason {
-            Reason::NO_ERROR => Error::ConnectionEnded(why),
-            _ => Error::NotProcessed(why),
-        });
-    }
-    (reason == Reason::REFUSED_STREAM).then(|| {
-        Error::NotProcessed(format!(
-            "{authority} refused the stream (REFUSED_STREAM), and"
-        ))
+    let how = match (error.is_go_away(), reason) {
+        (true, reason) => format!("ended the connection (GOAWAY, {reason})"),
+        (false, Reason::REFUSED_STREAM) => "refused the stream (REFUSED_STREAM)".to_owned(),
+        (false, _) => return None,
+    };
+    Some(Error::NotProcessed {
+        why: format!("{authority} {how}, and"),
+        is_end: error.is_go_away() && reason == Reason::NO_ERROR,
     })
 }
 

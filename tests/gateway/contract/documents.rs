@@ -148,8 +148,10 @@ fn examples() -> Vec<Error> {
         Error::BatchExpired(moment),
         Error::Unsendable(text()),
         Error::Unreachable(text()),
-        Error::NotProcessed(text()),
-        Error::ConnectionEnded(text()),
+        Error::NotProcessed {
+            why: text(),
+            is_end: true,
+        },
         Error::ProxyRefused(text()),
         Error::ConnectionLost(text()),
         Error::OutcomeUnknown(UnknownOutcome::DeadlineExceeded(expired)),
