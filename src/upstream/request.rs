@@ -73,7 +73,15 @@ impl Sender {
         let id = response.headers().get(CORRELATION_ID);
         let id = id.and_then(|id| correlation_id(id.as_bytes()));
         span.record_head(response.status().as_u16(), response.version(), id.as_ref());
-        match read_response(spec, &mut response, deadline, attempt, memory).await {
+        // Boxed, because each call that waits for the head would have room for it.
+        let body = Box::pin(read_response(
+            spec,
+            &mut response,
+            deadline,
+            attempt,
+            memory,
+        ));
+        match body.await {
             Ok(body) => Ok(UpstreamResponse {
                 head: ResponseHead::new(response.status(), response.headers()),
                 body,

@@ -2,6 +2,7 @@
 //! from the response, and retries. `request.rs` has [`Sender::exchange`], the
 //! HTTP exchange of one attempt.
 
+use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -127,7 +128,8 @@ impl Sender {
                 attempts.failure_without_retry(Error::RateLimited { delay, refused })
             });
         };
-        let permit = async {
+        // Pinned here, because futures that own it would have room for it twice.
+        let permit = pin!(async {
             let reservation = match before {
                 Some(ticket) => self.rate_limiter.requeue(token, ticket, end()).await?,
                 None => match context.reservations.take() {
@@ -136,7 +138,7 @@ impl Sender {
                 },
             };
             reservation.wait(end, on_wait).await
-        };
+        });
         tokio::select! {
             biased;
             permit = deadline.timeout(permit) => {
