@@ -14,7 +14,7 @@ from reverse_proxies import DEBIAN, LIBRARIES
 AT_ONCE = 32
 BATCH = 250  # calls between two looks at the journal, which holds a thousand requests
 
-SWITCHED = "requests use another HTTP version"
+SWITCHED = "negotiated the HTTP version of the upstream"
 
 
 class Upstream(Gateway):
