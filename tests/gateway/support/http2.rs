@@ -1,9 +1,9 @@
-//! Frames of HTTP/2, for clients that behave like no library.
+//! Frames of HTTP/2, for clients and vendors that behave like no library.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -64,6 +64,21 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Reads the next frame; none if the connection has ended.
+    pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Self> {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.ok()?;
+        let [a, b, c, kind, flags, id @ ..] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        stream.read_exact(&mut payload).await.ok()?;
+        Some(Self {
+            kind,
+            flags,
+            stream: u32::from_be_bytes(id),
+            payload,
+        })
+    }
+
     /// Whether it ends a response: the gateway sends the status in a last
     /// HEADERS frame.
     pub fn is_status(&self) -> bool {
@@ -102,20 +117,7 @@ impl Client {
 
     /// The next frame; none if the connection has ended.
     pub async fn next(&mut self) -> Option<Frame> {
-        let next = async {
-            let mut head = [0; 9];
-            self.0.read_exact(&mut head).await.ok()?;
-            let [a, b, c, kind, flags, stream @ ..] = head;
-            let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-            self.0.read_exact(&mut payload).await.ok()?;
-            Some(Frame {
-                kind,
-                flags,
-                stream: u32::from_be_bytes(stream),
-                payload,
-            })
-        };
-        let next = timeout(Duration::from_secs(20), next).await;
+        let next = timeout(Duration::from_secs(20), Frame::read(&mut self.0)).await;
         next.expect("a frame, or the end of the connection")
     }
 

@@ -11,7 +11,7 @@ use presence_gateway::tls::{VERSIONS, provider, roots};
 use presence_gateway::upstream::client::ClientOptions;
 use rustls::ServerConfig;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, split};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -230,7 +230,7 @@ impl State {
         let _ = frames.send(frame(SETTINGS, 0, 0, &settings));
         let reading = async {
             let mut resets = HashMap::new();
-            while let Some(received) = next_frame(&mut read).await {
+            while let Some(received) = Frame::read(&mut read).await {
                 let Frame {
                     kind,
                     flags,
@@ -274,19 +274,4 @@ impl State {
             () = writing => {}
         }
     }
-}
-
-async fn next_frame(read: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
-    let mut head = [0; 9];
-    read.read_exact(&mut head).await.ok()?;
-    let [a, b, c, kind, flags, stream @ ..] = head;
-    let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-    read.read_exact(&mut payload).await.ok()?;
-    let stream = u32::from_be_bytes(stream);
-    Some(Frame {
-        kind,
-        flags,
-        stream,
-        payload,
-    })
 }
