@@ -229,7 +229,7 @@ impl Plan {
                     .iter()
                     .any(|slot| slot.covers(user) || slot.polls(user, now))
         };
-        let batch = self.reads.take(now, needs_no_wait)?;
+        let batch = self.reads.take(now, &needs_no_wait)?;
         let mut ids = Vec::with_capacity(batch.len());
         let users = batch.into_iter().map(|(key, cause)| {
             let user = inner.state.users.get(&key);

@@ -32,7 +32,7 @@ impl Reads {
     pub(in crate::watch) fn take(
         &mut self,
         now: Instant,
-        is_covered: impl Fn(&str) -> bool,
+        is_covered: &dyn Fn(&str) -> bool,
     ) -> Option<Vec<(Arc<str>, Cause)>> {
         if self.batches >= self.concurrency {
             return None;
@@ -45,9 +45,9 @@ impl Reads {
             let user = self.probe(now, is_covered).filter(|_| is_due || !is_paced);
             (vec![user?], is_paced)
         } else if self.health.is_refused() {
-            self.take_refused(now, &is_covered, is_due)?
+            self.take_refused(now, is_covered, is_due)?
         } else {
-            self.take_of(now, &is_covered, is_due, &|_| true)?
+            self.take_of(now, is_covered, is_due, &|_| true)?
         };
         if is_paced {
             self.pace.send(now);
@@ -66,7 +66,7 @@ impl Reads {
     fn take_refused(
         &mut self,
         now: Instant,
-        is_covered: &impl Fn(&str) -> bool,
+        is_covered: &dyn Fn(&str) -> bool,
         is_due: bool,
     ) -> Option<(Vec<Arc<str>>, bool)> {
         let spares_read = self.health.spares_read();
@@ -87,9 +87,9 @@ impl Reads {
     fn take_of(
         &mut self,
         now: Instant,
-        is_covered: &impl Fn(&str) -> bool,
+        is_covered: &dyn Fn(&str) -> bool,
         is_due: bool,
-        of: &impl Fn(&str) -> bool,
+        of: &dyn Fn(&str) -> bool,
     ) -> Option<(Vec<Arc<str>>, bool)> {
         if let Some(users) = self.ready_at_once(now, is_covered, of) {
             return Some((users, false));
@@ -109,8 +109,8 @@ impl Reads {
     fn ready_at_once(
         &self,
         now: Instant,
-        is_covered: &impl Fn(&str) -> bool,
-        of: &impl Fn(&str) -> bool,
+        is_covered: &dyn Fn(&str) -> bool,
+        of: &dyn Fn(&str) -> bool,
     ) -> Option<Vec<Arc<str>>> {
         let mut kinds = [Kind::AtOnce, Kind::Again].into_iter();
         kinds.find_map(|kind| self.ready(now, is_covered, kind, of))
@@ -120,9 +120,9 @@ impl Reads {
     fn ready(
         &self,
         now: Instant,
-        is_covered: &impl Fn(&str) -> bool,
+        is_covered: &dyn Fn(&str) -> bool,
         kind: Kind,
-        of: &impl Fn(&str) -> bool,
+        of: &dyn Fn(&str) -> bool,
     ) -> Option<Vec<Arc<str>>> {
         let (mut users, mut size) = (Vec::new(), BATCH_SIZE);
         let mut oldest = now;
@@ -151,7 +151,7 @@ impl Reads {
         user: &str,
         wanted: &Wanted,
         now: Instant,
-        is_covered: impl Fn(&str) -> bool,
+        is_covered: &dyn Fn(&str) -> bool,
     ) -> bool {
         let is_patient = !self.kind(user, wanted).is_paced()
             && wanted.since + PATIENCE > now

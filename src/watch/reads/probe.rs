@@ -45,7 +45,7 @@ impl Reads {
     pub(super) fn probe(
         &mut self,
         now: Instant,
-        is_covered: impl Fn(&str) -> bool,
+        is_covered: &dyn Fn(&str) -> bool,
     ) -> Option<Arc<str>> {
         if self.probe.user.is_some() || self.wanted.is_empty() {
             return None;
@@ -56,7 +56,7 @@ impl Reads {
             } else {
                 self.health.not_before
             };
-            at <= Some(now) && self.is_ready(user, wanted, now, &is_covered)
+            at <= Some(now) && self.is_ready(user, wanted, now, is_covered)
         });
         let wanted = wanted.map(|(user, _)| user);
         let witnesses = self.read.iter().filter(|user| self.is_witness(user));
@@ -78,7 +78,7 @@ impl Reads {
     pub(super) fn probe_refused(
         &mut self,
         now: Instant,
-        is_covered: impl Fn(&str) -> bool,
+        is_covered: &dyn Fn(&str) -> bool,
         takes_read: bool,
     ) -> Option<Arc<str>> {
         if self.probe.user.is_some() {
@@ -86,7 +86,7 @@ impl Reads {
         }
         let users = self.wanted.iter().filter(|&(user, wanted)| {
             (takes_read || !self.read.contains(user))
-                && self.is_ready(user, wanted, now, &is_covered)
+                && self.is_ready(user, wanted, now, is_covered)
         });
         let users = users.map(|(user, _)| user);
         let user = self.best(users, |user| (false, !self.read.contains(user)))?;

@@ -42,7 +42,7 @@ fn run(reads: &mut Reads, vendor: &Vendor<'_>, begin: Instant) -> Outcome {
     let mut now = begin;
     while now < begin + Duration::from_hours(1) {
         // A request takes 80 ms, and those of one moment are answered in any order.
-        let mut batches: Vec<_> = std::iter::from_fn(|| reads.take(now, |_| true)).collect();
+        let mut batches: Vec<_> = std::iter::from_fn(|| reads.take(now, &|_| true)).collect();
         fastrand::shuffle(&mut batches);
         let is_idle = batches.is_empty();
         for batch in batches {
@@ -92,7 +92,7 @@ fn users_whose_notifications_cannot_be_read_share_paced_reads() {
         let now = begin + Duration::from_millis(100) * step;
         let number = usize::try_from(step).unwrap() % 100;
         reads.want_paced(&user(number), Cause::Change, now);
-        while let Some(batch) = reads.take(now, |_| true) {
+        while let Some(batch) = reads.take(now, &|_| true) {
             reads.end(batch.iter().map(|(user, _)| user));
             batches += 1;
         }
@@ -104,7 +104,10 @@ fn users_whose_notifications_cannot_be_read_share_paced_reads() {
     for number in 200..250 {
         reads.want(&user(number), Cause::Resync, now);
     }
-    assert_eq!(reads.take(now, |_| true).map(|batch| batch.len()), Some(50));
+    assert_eq!(
+        reads.take(now, &|_| true).map(|batch| batch.len()),
+        Some(50)
+    );
 }
 
 #[test]
@@ -114,7 +117,7 @@ fn a_user_who_changes_all_the_time_is_read_all_the_same() {
     let times = (0..100).map(|step| begin + Duration::from_millis(10) * step);
     let read = times.filter(|&now| {
         reads.want_paced(&user(1), Cause::Change, now);
-        reads.take(now, |_| true).is_some()
+        reads.take(now, &|_| true).is_some()
     });
     assert_eq!(read.count(), 1);
 }
@@ -127,12 +130,15 @@ fn a_read_that_is_due_later_waits() {
     (0..60).for_each(|number| reads.want_at(&user(number), Cause::Resync, due, now));
     assert!(reads.is_wanted("u1"));
     assert_eq!(reads.next(now), Some(now + PATIENCE).max(Some(due)));
-    assert!(reads.take(due - LINGER, |_| true).is_none());
-    assert_eq!(reads.take(due, |_| true).map(|batch| batch.len()), Some(50));
-    assert!(reads.take(due, |_| true).is_none());
+    assert!(reads.take(due - LINGER, &|_| true).is_none());
+    assert_eq!(
+        reads.take(due, &|_| true).map(|batch| batch.len()),
+        Some(50)
+    );
+    assert!(reads.take(due, &|_| true).is_none());
     assert_eq!(reads.next(due), Some(due + LINGER));
     // An earlier reason counts.
     reads.want(&user(55), Cause::Resync, due);
-    let rest = reads.take(due + LINGER, |_| true);
+    let rest = reads.take(due + LINGER, &|_| true);
     assert_eq!(rest.map(|batch| batch.len()), Some(10));
 }

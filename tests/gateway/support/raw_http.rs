@@ -2,6 +2,7 @@
 //! the test chooses.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
@@ -23,6 +24,9 @@ use crate::support::Gateway;
 /// The preface of an HTTP/2 connection.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// Serves a connection.
+type Serve = Box<dyn Fn(TcpStream) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
 /// A stub listener in place of the vendor, which need not speak HTTP.
 pub struct RawVendor {
     pub address: SocketAddr,
@@ -36,6 +40,11 @@ impl RawVendor {
         F: Fn(TcpStream) -> S + Send + 'static,
         S: Future<Output = ()> + Send + 'static,
     {
+        Self::accept(Box::new(move |stream| Box::pin(serve(stream)))).await
+    }
+
+    /// Not generic, because the build takes longer with each instance.
+    async fn accept(serve: Serve) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));

@@ -63,6 +63,7 @@ impl ReceivedRequest {
 }
 
 type ResponseFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+type Respond = Arc<dyn Fn(ReceivedRequest) -> ResponseFuture + Send + Sync>;
 
 /// A stub server that records its requests. A clone is the same server.
 #[derive(Clone)]
@@ -78,8 +79,11 @@ impl Vendor {
         F: Fn(ReceivedRequest) -> A + Send + Sync + 'static,
         A: Future<Output = Response> + Send + 'static,
     {
-        let respond: Arc<dyn Fn(ReceivedRequest) -> ResponseFuture + Send + Sync> =
-            Arc::new(move |received| Box::pin(respond(received)));
+        Self::serve(Arc::new(move |received| Box::pin(respond(received)))).await
+    }
+
+    /// Not generic, because the build takes longer with each instance.
+    async fn serve(respond: Respond) -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&received);
         let service = service_fn(move |request: Request<Incoming>| {

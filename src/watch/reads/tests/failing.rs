@@ -18,7 +18,7 @@ fn failures_of_one_moment_count_once() {
     fastrand::seed(1);
     let now = Instant::now();
     let mut reads = reads(400, now);
-    let begun: Vec<_> = std::iter::from_fn(|| reads.take(now, |_| true)).collect();
+    let begun: Vec<_> = std::iter::from_fn(|| reads.take(now, &|_| true)).collect();
     assert_eq!(begun.len(), 8);
     let mut failed = now;
     for batch in begun {
@@ -26,34 +26,34 @@ fn failures_of_one_moment_count_once() {
         fail(&mut reads, &batch, FAILED, failed);
     }
     // One second at most, as after the first failure.
-    let probe = reads.take(failed, |_| true).unwrap();
+    let probe = reads.take(failed, &|_| true).unwrap();
 
     // The next one is another step.
     fail(&mut reads, &probe, FAILED, failed + Duration::from_secs(1));
     let early = failed + Duration::from_secs(2) - LINGER;
-    assert!(reads.take(early, |_| true).is_none());
+    assert!(reads.take(early, &|_| true).is_none());
 }
 
 #[test]
 fn while_nothing_can_be_read_one_user_at_a_time_is_tried() {
     let now = Instant::now();
     let mut reads = reads(350, now);
-    let batch = reads.take(now, |_| true).unwrap();
+    let batch = reads.take(now, &|_| true).unwrap();
     fail(&mut reads, &batch, FAILED, now);
     let mut later = now;
     for _ in 0..10 {
         later += Duration::from_mins(1);
-        let probe = reads.take(later, |_| true).unwrap();
+        let probe = reads.take(later, &|_| true).unwrap();
         assert_eq!(probe.len(), 1);
-        assert!(reads.take(later, |_| true).is_none());
+        assert!(reads.take(later, &|_| true).is_none());
         fail(&mut reads, &probe, FAILED, later);
     }
     // Then all are read as before.
     later += Duration::from_mins(1);
-    let probe = reads.take(later, |_| true).unwrap();
+    let probe = reads.take(later, &|_| true).unwrap();
     reads.end(probe.iter().map(|(user, _)| user));
     reads.succeed(probe.iter().map(|(user, _)| user), later);
-    let rest: Vec<_> = std::iter::from_fn(|| reads.take(later + LINGER, |_| true)).collect();
+    let rest: Vec<_> = std::iter::from_fn(|| reads.take(later + LINGER, &|_| true)).collect();
     assert_eq!(rest.iter().map(Vec::len).sum::<usize>(), 349);
 }
 
@@ -79,11 +79,11 @@ fn a_long_delay_of_one_batch_is_none_of_all_reads() {
     ] {
         let now = Instant::now();
         let mut reads = reads(50, now);
-        let batch = reads.take(now, |_| true).unwrap();
+        let batch = reads.take(now, &|_| true).unwrap();
         fail(&mut reads, &batch, fault, now);
         let later = now + Duration::from_mins(1);
-        assert!(reads.take(later - LINGER, |_| true).is_none());
-        assert!(reads.take(later, |_| true).is_some());
+        assert!(reads.take(later - LINGER, &|_| true).is_none());
+        assert!(reads.take(later, &|_| true).is_some());
     }
 }
 
@@ -93,15 +93,15 @@ fn too_many_requests_are_the_fault_of_no_user() {
     let mut reads = reads(50, now);
     for round in 0..5 {
         let now = now + Duration::from_mins(2) * round;
-        let probe = reads.take(now, |_| true).unwrap();
+        let probe = reads.take(now, &|_| true).unwrap();
         let limited = Fault::Limited(Duration::from_secs(1));
         fail(&mut reads, &probe, limited, now);
         let now = now + Duration::from_mins(1);
-        let probe = reads.take(now, |_| true).unwrap();
+        let probe = reads.take(now, &|_| true).unwrap();
         reads.end(probe.iter().map(|(user, _)| user));
         reads.succeed(probe.iter().map(|(user, _)| user), now);
         reads.want(&probe[0].0, Cause::Resync, now);
     }
     let later = now + Duration::from_mins(10);
-    assert_eq!(reads.take(later, |_| true).map(|it| it.len()), Some(50));
+    assert_eq!(reads.take(later, &|_| true).map(|it| it.len()), Some(50));
 }

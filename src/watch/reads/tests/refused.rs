@@ -40,7 +40,7 @@ fn a_refused_user_who_is_watched_anew_is_tried_anew_and_alone() {
     for number in [17].into_iter().chain(50..60) {
         reads.want(&user(number), Cause::Snapshot, later);
     }
-    let alone = reads.take(later + LINGER, |user| user == "u17").unwrap();
+    let alone = reads.take(later + LINGER, &|user| user == "u17").unwrap();
     assert_eq!(alone, [(user(17), Cause::Snapshot)]);
     reads.end(alone.iter().map(|(user, _)| user));
     reads.want(&user(17), Cause::Snapshot, later);
@@ -57,7 +57,7 @@ fn who_wants_a_refused_user_shortens_no_delay() {
         let now = now + Duration::from_millis(10) * step;
         reads.want(&user(0), Cause::Resync, now);
         reads.want_paced(&user(0), Cause::Change, now);
-        if let Some(batch) = reads.take(now, |_| true) {
+        if let Some(batch) = reads.take(now, &|_| true) {
             let begun = reads.end(batch.iter().map(|(user, _)| user));
             let stands = reads.fail((1, begun), &batch, refused(), now);
             assert_eq!(stands, Vec::<Arc<str>>::new(), "after {step} steps");
@@ -101,7 +101,7 @@ fn a_token_that_may_read_some_reads_these() {
 fn a_refusal_that_passes_costs_nobody() {
     let now = Instant::now();
     let mut reads = reads(50, now);
-    let batch = reads.take(now, |_| true).unwrap();
+    let batch = reads.take(now, &|_| true).unwrap();
     let begun = reads.end(batch.iter().map(|(user, _)| user));
     reads.fail((50, begun), &batch, refused(), now);
     let (wrong, fault) = (&[][..], refused());
@@ -114,7 +114,7 @@ fn a_user_who_left_does_not_make_another_one_stand_alone() {
     let now = Instant::now();
     let mut reads = reads(2, now);
     let later = now + LINGER;
-    let batch = reads.take(later, |_| true).unwrap();
+    let batch = reads.take(later, &|_| true).unwrap();
     let begun = reads.end(batch.iter().map(|(user, _)| user));
     reads.fail((2, begun), &batch[..1], refused(), later);
     assert!(reads.is_wanted("u0"));
@@ -126,14 +126,14 @@ fn the_search_for_refused_users_does_not_delay_other_paced_reads() {
     let now = Instant::now();
     let mut reads = reads(100, now);
     for _ in 0..2 {
-        let batch = reads.take(now, |_| true).unwrap();
+        let batch = reads.take(now, &|_| true).unwrap();
         let begun = reads.end(batch.iter().map(|(user, _)| user));
         reads.fail((50, begun), &batch, refused(), now);
     }
     reads.want_paced(&user(200), Cause::Change, now);
     let later = now + LINGER;
     let batches = std::iter::from_fn(|| {
-        let batch = reads.take(later, |_| true)?;
+        let batch = reads.take(later, &|_| true)?;
         let begun = reads.end(batch.iter().map(|(user, _)| user));
         if batch[0].0 == user(200) {
             return Some(batch.len());
