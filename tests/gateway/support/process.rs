@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 
@@ -94,12 +94,35 @@ pub struct ServerProcess {
 }
 
 /// The lines that a process wrote to standard error. A clone shares them.
-#[derive(Debug, Clone)]
-pub struct Log(Arc<Mutex<Vec<String>>>);
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<(Mutex<Written>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Written {
+    lines: Vec<String>,
+    /// Whether the process has closed standard error.
+    is_complete: bool,
+}
 
 impl Log {
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().clone()
+        self.0.0.lock().lines.clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Written)) {
+        let (written, changed) = &*self.0;
+        change(&mut written.lock());
+        changed.notify_all();
+    }
+
+    fn wait_until(&self, what: &str, condition: impl Fn(&Written) -> bool) {
+        let (written, changed) = &*self.0;
+        let end = Instant::now() + TIMEOUT;
+        let mut written = written.lock();
+        while !condition(&written) {
+            let wait = changed.wait_until(&mut written, end);
+            assert!(!wait.timed_out(), "no {what}: {:#?}", written.lines);
+        }
     }
 }
 
@@ -155,13 +178,15 @@ impl ServerProcess {
             .ok()
             .and_then(|line| Some(line["address"].as_str()?.to_owned()))
             .unwrap_or_else(|| panic!("no address in the first log line: {first}"));
-        let log = Log(Arc::new(Mutex::new(vec![first])));
+        let log = Log::default();
+        log.change(|written| written.lines.push(first));
         let copy = log.clone();
         // Reads to the end, so that the process never blocks on a full pipe.
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                copy.0.lock().push(line);
+                copy.change(|written| written.lines.push(line));
             }
+            copy.change(|written| written.is_complete = true);
         });
         Self {
             child,
@@ -199,11 +224,8 @@ impl ServerProcess {
                 .as_str()
                 .is_some_and(|text| text.starts_with(message))
         };
-        let start = Instant::now();
-        while !self.log.lines().iter().any(matches) {
-            assert!(start.elapsed() < TIMEOUT, "{:#?}", self.log.lines());
-            thread::yield_now();
-        }
+        self.log
+            .wait_until(message, |written| written.lines.iter().any(matches));
     }
 
     /// The resident memory, in KiB.
@@ -227,10 +249,7 @@ impl ServerProcess {
     /// Waits for the exit; returns the status and the log.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
-        // The reader thread ends with the process, and drops its clone.
-        while Arc::strong_count(&self.log.0) > 1 {
-            thread::yield_now();
-        }
+        self.log.wait_until("end", |written| written.is_complete);
         (status, self.log.lines())
     }
 }

@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::time::sleep;
 use tonic_health::pb::health_check_response::ServingStatus::Serving;
 
 use super::{channel, client_config, handshake};
@@ -61,7 +62,7 @@ fn reload_lines(gateway: &Program, level: &str) -> usize {
     matching.count()
 }
 
-/// Waits until `condition` holds.
+/// Waits until `condition` holds, without taking the processor from the gateway.
 async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
@@ -69,7 +70,7 @@ async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
             start.elapsed() < Duration::from_secs(30),
             "timed out waiting for {what}"
         );
-        tokio::task::yield_now().await;
+        sleep(Duration::from_millis(20)).await;
     }
 }
 
