@@ -195,6 +195,11 @@ impl Query {
         }
     }
 
+    /// Whether it reads one user.
+    pub(super) fn is_single(&self) -> bool {
+        self.rpc == Rpc::Single
+    }
+
     /// Whether its response has many messages.
     pub(super) fn is_stream(&self) -> bool {
         self.rpc == Rpc::Stream

@@ -6,23 +6,25 @@ use prost::Message;
 
 use super::query::{PREFIX, Query};
 
-/// What has arrived of a response. A stream is checked message by message: all of
-/// it would be hundreds of megabytes.
+/// What has arrived of a response. That of many users is checked message by message:
+/// all of a stream would be hundreds of megabytes.
 #[derive(Debug)]
 pub(super) struct Received<'a> {
     query: &'a Query,
     /// What is not checked yet.
     rest: BytesMut,
-    /// Of a stream: the number of users whose presence came.
+    /// Of many users: the number of messages, and of users whose presence came.
+    messages: usize,
     users: usize,
-    /// Of a stream: whether each presence was of the next user.
+    /// Of many users: whether each presence was of the next user.
     is_in_order: bool,
     /// Of a stream: the counts of the last message.
     progress: StreamProgress,
 }
 
-/// A message of a stream, as far as it is checked. To decode the rest would cost
-/// the caller so much that it, and not the gateway, decides how long a stream takes.
+/// Presences of many users, as far as they are checked. To decode the rest would cost
+/// the caller so much that it, and not the gateway, decides how long a stream or a
+/// large bulk read takes.
 #[derive(Clone, PartialEq, Message)]
 struct Batch {
     #[prost(message, repeated, tag = "1")]
@@ -44,6 +46,7 @@ impl<'a> Received<'a> {
         Self {
             query,
             rest: BytesMut::new(),
+            messages: 0,
             users: 0,
             is_in_order: true,
             progress: StreamProgress::default(),
@@ -53,15 +56,16 @@ impl<'a> Received<'a> {
     /// Takes the next part of the body.
     pub(super) fn push(&mut self, data: &[u8]) {
         self.rest.extend_from_slice(data);
-        if self.query.is_stream() {
+        if !self.query.is_single() {
             while let Some(message) = next_message(&mut self.rest) {
                 self.take(message);
             }
         }
     }
 
-    /// Takes a message of a stream.
+    /// Takes a message with presences.
     fn take(&mut self, message: Bytes) {
+        self.messages += 1;
         let Ok(batch) = Batch::decode(message) else {
             self.is_in_order = false;
             return;
@@ -77,13 +81,17 @@ impl<'a> Received<'a> {
 
     /// Whether it is the whole response to the query.
     pub(super) fn is_complete(&self) -> bool {
-        if !self.query.is_stream() {
+        if self.query.is_single() {
             return self.query.is_answered_by(&self.rest);
         }
         let ids = self.query.ids.len();
-        let is_counted = [self.progress.received, self.progress.done]
-            .into_iter()
-            .all(|count| usize::try_from(count) == Ok(ids));
+        let is_counted = if self.query.is_stream() {
+            [self.progress.received, self.progress.done]
+                .into_iter()
+                .all(|count| usize::try_from(count) == Ok(ids))
+        } else {
+            self.messages == 1
+        };
         self.rest.is_empty() && self.is_in_order && self.users == ids && is_counted
     }
 }
@@ -102,7 +110,10 @@ fn next_message(body: &mut BytesMut) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use presence_gateway::proto::v1::{StreamUsersPresencesPurecloudBulkResponse, UcUserPresence};
+    use presence_gateway::proto::v1::{
+        GetUsersPresencesPurecloudBulkResponse, StreamUsersPresencesPurecloudBulkResponse,
+        UcUserPresence,
+    };
 
     use super::*;
     use crate::caller::query::{Queries, encode_frame};
@@ -130,10 +141,9 @@ mod tests {
         messages.collect::<Vec<_>>().concat()
     }
 
-    /// Whether a body that arrives in parts of `size` is the response to a stream
-    /// of the first 120 users.
-    fn is_complete(body: &[u8], size: usize) -> bool {
-        let queries = Queries::streams(120);
+    /// Whether a body that arrives in parts of `size` is the response to a stream or
+    /// a bulk read of the first 120 users.
+    fn is_complete(queries: &Queries, body: &[u8], size: usize) -> bool {
         // The first of them; the others have later users.
         let query = std::iter::repeat_with(|| queries.next())
             .find(|query| query.ids[0] == Queries::user(0))
@@ -149,7 +159,10 @@ mod tests {
     fn a_stream_is_complete_with_every_user_in_order_however_it_is_cut() {
         let body = messages(&(0..120).collect::<Vec<_>>());
         for size in [1, 7, 4096, body.len()] {
-            assert!(is_complete(&body, size), "in parts of {size}");
+            assert!(
+                is_complete(&Queries::streams(120), &body, size),
+                "in parts of {size}"
+            );
         }
     }
 
@@ -166,7 +179,38 @@ mod tests {
             ("a cut message", body[..body.len() - 1].to_vec()),
             ("nothing", Vec::new()),
         ] {
-            assert!(!is_complete(&body, 4096), "{what}");
+            assert!(!is_complete(&Queries::streams(120), &body, 4096), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_bulk_read_is_complete_with_one_message_of_every_user_in_order() {
+        let queries = Queries::bulk(120);
+        let message = |users: &[usize]| {
+            let presence = |&user| UcUserPresence {
+                user_id: Some(Queries::user(user)),
+                ..UcUserPresence::default()
+            };
+            encode_frame(&GetUsersPresencesPurecloudBulkResponse {
+                presences: users.iter().map(presence).collect(),
+                ..GetUsersPresencesPurecloudBulkResponse::default()
+            })
+        };
+        let all: Vec<usize> = (0..120).collect();
+        let body = message(&all);
+        for size in [1, 4096, body.len()] {
+            assert!(is_complete(&queries, &body, size), "in parts of {size}");
+        }
+        for (what, body) in [
+            ("a missing user", message(&all[..119]).to_vec()),
+            (
+                "two messages",
+                [message(&all[..60]), message(&all[60..])].concat(),
+            ),
+            ("a cut message", body[..body.len() - 1].to_vec()),
+            ("nothing", Vec::new()),
+        ] {
+            assert!(!is_complete(&queries, &body, 4096), "{what}");
         }
     }
 }
