@@ -3,6 +3,7 @@
 
 pub mod bulk;
 pub mod certificates;
+mod closed_port;
 pub mod faults;
 mod gateway;
 pub mod generated;
@@ -24,6 +25,7 @@ mod vendor;
 pub mod vendor_api;
 pub mod watch_caller;
 
+pub use closed_port::ClosedPort;
 pub use gateway::{Gateway, JsonResponse, Limits, NO_RETRIES};
 pub use rpc::{all_methods, encode, method, methods, minimal_request, path};
 pub use status::{

@@ -1,4 +1,4 @@
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::TcpSocket;
 use tokio::time::Instant;
 
 use super::*;
@@ -68,9 +68,10 @@ async fn a_connect_timeout_names_the_address_and_the_limit() {
 
 #[tokio::test]
 async fn a_failed_connection_names_its_cause() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    // Bound, so that no test in parallel gets the port.
+    let bound = TcpSocket::new_v4().unwrap();
+    bound.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let closed = format!("http://{}", bound.local_addr().unwrap());
     let through = format!(
         "the proxy {} opened no tunnel: ",
         &closed["http://".len()..]

@@ -1,10 +1,9 @@
 //! `call` with a unary RPC.
 
-use std::net::TcpListener;
-
 use serde_json::{Value, json};
 
 use super::USER;
+use crate::support::ClosedPort;
 use crate::support::process::{ServerProcess, run, run_with_input};
 
 #[test]
@@ -77,9 +76,8 @@ fn an_invalid_call_and_a_failed_call_have_different_exit_codes() {
     );
     let json = run(&["call", "GetUserPresence", "{"], &[]);
     assert_eq!(json.code, Some(64));
-    // A port without a listener: it was free a moment ago.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let address = address.unwrap().to_string();
+    let closed = ClosedPort::new();
+    let address = closed.address.to_string();
     let call = ["call", "GetSystempresences", "--token", "any", "--address"];
     let refused = run(&[&call[..], &[&address]].concat(), &[]);
     assert_eq!(refused.code, Some(1), "{refused:#?}");

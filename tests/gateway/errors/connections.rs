@@ -4,13 +4,12 @@
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use super::{METHODS, call_method, call_once};
 use crate::support::raw_http::RawVendor;
-use crate::support::{Gateway, expect_error, info, metadata};
+use crate::support::{ClosedPort, Gateway, expect_error, info, metadata};
 
 /// Asserts an error of the gateway itself, which reveals no path of the vendor.
 #[track_caller]
@@ -30,9 +29,8 @@ fn assert_own_error(
 
 #[tokio::test]
 async fn a_request_that_was_never_sent_is_unavailable() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = listener.local_addr().unwrap();
-    drop(listener);
+    let port = ClosedPort::new();
+    let closed = port.address;
     let no_tls = RawVendor::with_bytes("HTTP/1.1 400 Bad Request\r\n\r\n").await;
     let hangs_up = RawVendor::start(async |_| {}).await;
     for (upstream, cause) in [

@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::support::{
-    Gateway, JsonResponse, Limits, NO_RETRIES, Vendor, expect_error, metadata, reply,
+    ClosedPort, Gateway, JsonResponse, Limits, NO_RETRIES, Vendor, expect_error, metadata, reply,
 };
 
 const RPC: &str = "GetUserPresencesPurecloud";
@@ -127,14 +126,12 @@ async fn requests_of_a_rejected_token_count_towards_its_rate_limit() {
 
 #[tokio::test]
 async fn a_request_that_was_never_sent_does_not_count_towards_the_rate_limit() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
+    let closed = ClosedPort::new();
     let limits = Limits {
         token_requests: 3,
         ..Limits::default()
     };
-    let gateway = Gateway::start_at_with(&format!("http://{address}"), limits).await;
+    let gateway = Gateway::start_at_with(&format!("http://{}", closed.address), limits).await;
     for _ in 0..5 {
         let answer = call(&gateway, "a").await;
         expect_error(answer, Code::Unavailable, "UPSTREAM_UNREACHABLE");

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::{gateway, stop};
 use crate::support::process::Log;
 use crate::support::telemetry::collector::{Collector, EXPORT_AT_ONCE, EXPORT_TIMEOUT};
-use crate::support::{Gateway, Vendor};
+use crate::support::{ClosedPort, Gateway, Vendor};
 
 /// Disables the rate limiter.
 pub(super) const NO_RATE_LIMIT: [&str; 2] = ["--token-requests-per-minute", "0"];
@@ -68,13 +68,9 @@ async fn call_until(
 async fn an_unreachable_collector_is_logged_once_with_the_setting_and_the_remedy() {
     for protocol in ["grpc", "http/protobuf"] {
         let vendor = Vendor::with_response(200, "{}").await;
-        // A port without a listener: it was free a moment ago.
-        let address = {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            listener.local_addr().unwrap()
-        };
-        let (serving, gateway) =
-            gateway(&vendor, &NO_RATE_LIMIT, &variables(address, protocol)).await;
+        let closed = ClosedPort::new();
+        let variables = variables(closed.address, protocol);
+        let (serving, gateway) = gateway(&vendor, &NO_RATE_LIMIT, &variables).await;
         call_until_lines(&gateway, &serving.log, 1).await;
         let first = export_lines(&serving.log.lines()).remove(0);
         assert_eq!(first["level"], "WARN", "{first}");
@@ -83,7 +79,7 @@ async fn an_unreachable_collector_is_logged_once_with_the_setting_and_the_remedy
             first["endpoint"]
                 .as_str()
                 .unwrap()
-                .contains(&address.to_string())
+                .contains(&closed.address.to_string())
         );
         let message = first["message"].as_str().unwrap();
         assert!(
@@ -208,11 +204,9 @@ async fn a_collector_that_never_answers_slows_neither_calls_nor_the_shutdown() {
 async fn the_recovery_of_a_collector_is_logged() {
     let vendor = Vendor::with_response(200, "{}").await;
     let collector = Collector::start().await;
-    // The address of a proxy that starts later.
-    let address = {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
+    // The port of a proxy that starts later.
+    let closed = ClosedPort::new();
+    let address = closed.address;
     let (serving, gateway) = gateway(
         &vendor,
         &NO_RATE_LIMIT,
@@ -220,7 +214,7 @@ async fn the_recovery_of_a_collector_is_logged() {
     )
     .await;
     call_until_lines(&gateway, &serving.log, 1).await;
-    let proxy = TcpListener::bind(address).await.unwrap();
+    let proxy = closed.open();
     tokio::spawn(async move {
         while let Ok((mut near, _)) = proxy.accept().await {
             let mut far = tokio::net::TcpStream::connect(collector.http)

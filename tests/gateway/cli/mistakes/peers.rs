@@ -16,12 +16,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::certificates::{Authority, IssuedCertificate, TempDir};
 use crate::support::process::ServerProcess;
-use crate::support::{ReceivedRequest, Vendor, reply};
+use crate::support::{ClosedPort, ReceivedRequest, Vendor, reply};
 
 /// The servers, and the values of the placeholders `{name}` in the table.
 pub struct Peers {
     values: Vec<(&'static str, String)>,
     _servers: Vec<ServerProcess>,
+    _closed: ClosedPort,
     _files: TempDir,
 }
 
@@ -99,13 +100,9 @@ impl Peers {
         values.push(("failing", failing.address.clone()));
         servers.push(failing);
 
-        let closed = TcpListener::bind("127.0.0.1:0")
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap();
-        values.push(("closed", closed.to_string()));
-        let upstream = format!("http://{closed}");
+        let closed = ClosedPort::new();
+        values.push(("closed", closed.address.to_string()));
+        let upstream = format!("http://{}", closed.address);
         let cut_off = ServerProcess::start(&["serve", "--upstream-url", &upstream], &[]);
         values.push(("cut-off", cut_off.address.clone()));
         servers.push(cut_off);
@@ -125,6 +122,7 @@ impl Peers {
         Self {
             values,
             _servers: servers,
+            _closed: closed,
             _files: files,
         }
     }

@@ -10,7 +10,6 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer};
 use tonic::Status;
@@ -21,7 +20,9 @@ use super::outcome::{ErrorContent, Outcome};
 use crate::errors::faults::table::{Cell, Row};
 use crate::support::log::CapturedLog;
 use crate::support::raw_http::{RawVendor, read_request};
-use crate::support::{CORRELATION_ID, Gateway, JsonResponse, Limits, NO_RETRIES, rpc_status};
+use crate::support::{
+    CORRELATION_ID, ClosedPort, Gateway, JsonResponse, Limits, NO_RETRIES, rpc_status,
+};
 
 /// The prefix of every token; no output may contain it.
 const SECRET: &str = "s3cret";
@@ -91,20 +92,37 @@ async fn untrusted_vendor() -> RawVendor {
     .await
 }
 
-/// Starts the vendor of a fault; returns its URL, and the listener that counts
-/// connections, if any.
-async fn vendor(
-    rows: &'static [Row],
-    fault: Fault,
-    attempts: &Attempts,
-) -> (String, Option<RawVendor>) {
+/// The vendor of a fault.
+struct FaultyUpstream {
+    url: String,
+    /// The listener that counts connections, if any.
+    connections: Option<RawVendor>,
+    _closed: Option<ClosedPort>,
+}
+
+impl FaultyUpstream {
+    fn without_count(url: String) -> Self {
+        Self {
+            url,
+            connections: None,
+            _closed: None,
+        }
+    }
+}
+
+async fn vendor(rows: &'static [Row], fault: Fault, attempts: &Attempts) -> FaultyUpstream {
     let vendor = match fault {
         Fault::Refused => {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let address = listener.local_addr().unwrap();
-            return (format!("http://{address}"), None);
+            let closed = ClosedPort::new();
+            return FaultyUpstream {
+                url: format!("http://{}", closed.address),
+                connections: None,
+                _closed: Some(closed),
+            };
         }
-        Fault::NoSuchHost => return ("https://presence.invalid".to_owned(), None),
+        Fault::NoSuchHost => {
+            return FaultyUpstream::without_count("https://presence.invalid".to_owned());
+        }
         Fault::NeverShakesHands => {
             RawVendor::start(async |stream| {
                 let _stream = stream;
@@ -116,10 +134,14 @@ async fn vendor(
         Fault::UnknownAuthority => untrusted_vendor().await,
         Fault::Responds(_) => {
             let vendor = faulty_vendor(rows, attempts).await;
-            return (vendor.url(), None);
+            return FaultyUpstream::without_count(vendor.url());
         }
     };
-    (format!("https://{}", vendor.address), Some(vendor))
+    FaultyUpstream {
+        url: format!("https://{}", vendor.address),
+        connections: Some(vendor),
+        _closed: None,
+    }
 }
 
 /// Makes all calls of these rows at once; returns the differences from the
@@ -148,7 +170,7 @@ pub fn run_rows(rows: &'static [Row], indexes: &[usize]) -> Vec<String> {
 async fn run_calls(rows: &'static [Row], indexes: &[usize], log: &CapturedLog) -> Vec<String> {
     let first = &rows[indexes[0]];
     let attempts = Attempts::default();
-    let (upstream, connections) = vendor(rows, first.fault, &attempts).await;
+    let upstream = vendor(rows, first.fault, &attempts).await;
     let limits = Limits {
         // One batch at a time.
         concurrency: 1,
@@ -156,7 +178,7 @@ async fn run_calls(rows: &'static [Row], indexes: &[usize], log: &CapturedLog) -
         default_deadline: Duration::from_secs(first.deadline),
         ..Limits::default()
     };
-    let gateway = Gateway::start_at_with(&upstream, limits).await;
+    let gateway = Gateway::start_at_with(&upstream.url, limits).await;
     let columns = columns();
     let cells = indexes
         .iter()
@@ -186,7 +208,7 @@ async fn run_calls(rows: &'static [Row], indexes: &[usize], log: &CapturedLog) -
             .collect::<Vec<_>>()
     });
     let mut wrong = join_all(calls).await.concat();
-    if let Some(vendor) = connections {
+    if let Some(vendor) = upstream.connections {
         let attempts = first.cells.iter().map(|cell| cell.1).sum::<usize>();
         if vendor.connections() != attempts {
             let connections = vendor.connections();
