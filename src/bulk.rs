@@ -1,6 +1,7 @@
 //! Bulk calls: cuts a request into batches, sends several of them at once, and
 //! assembles the results in the order of the request.
 
+mod id_key;
 mod presence;
 mod read;
 mod stream;
@@ -73,9 +74,4 @@ pub trait Bulk: Operation + Sized {
 /// A length or position as a number of the protocol.
 fn to_i64(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The key by which users' ids are compared: they are UUIDs, in either case.
-fn id_key(id: &str) -> String {
-    id.to_ascii_lowercase()
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use prost::Message;
 
-use super::id_key;
+use super::id_key::IdKey;
 use crate::operation;
 use crate::proto::v1::{
     BulkReadFailure, StreamProgress, StreamUsersPresenceBulkResponse, UcUserPresence,
@@ -56,8 +56,8 @@ impl EncodedPresence {
     }
 
     /// The key of the user.
-    pub(super) fn user_key(&self) -> Option<String> {
-        self.user_id().map(|id| id_key(&id))
+    pub(super) fn user_key(&self) -> Option<IdKey> {
+        self.user_id().map(|id| IdKey::of(&id))
     }
 
     /// The message.

@@ -4,11 +4,10 @@
 mod plan;
 mod report;
 
-use std::collections::HashSet;
-
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::{Bulk, BulkContext, id_key};
+use super::id_key::{IdKey, IdSet};
+use super::{Bulk, BulkContext};
 use crate::context::CallContext;
 use crate::deadline::Deadline;
 use crate::error::{Error, Failure, NotTried};
@@ -90,7 +89,7 @@ async fn send(
     let mut stopped: Option<NotTried> = None;
     // The users with an update that may still be applied, and the positions of
     // their later updates, which are not sent for that reason.
-    let mut unknown_users: HashSet<String> = HashSet::new();
+    let mut unknown_users = IdSet::default();
     let mut withheld: Vec<usize> = Vec::new();
     let mut unsent: Vec<usize> = Vec::new();
     loop {
@@ -187,6 +186,6 @@ fn stop_reason(error: &Error, deadline: &Deadline) -> Option<NotTried> {
 }
 
 /// The key of the user whose presence is updated.
-fn user_key(update: &MutableUserPresence) -> String {
-    id_key(update.id.as_deref().unwrap_or_default())
+fn user_key(update: &MutableUserPresence) -> IdKey {
+    IdKey::of(update.id.as_deref().unwrap_or_default())
 }

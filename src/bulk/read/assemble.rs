@@ -4,12 +4,12 @@
 //! Presences are matched to ids as each response arrives, while other batches are
 //! in flight; [`assemble`] does the rest.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::collect::Presences;
-use crate::bulk::id_key;
+use crate::bulk::id_key::{IdKey, IdMap};
 use crate::bulk::presence::{BulkReadResponse, EncodedPresence};
 use crate::error::Failure;
 use crate::proto::v1::{BulkReadFailure, UcUserPresence};
@@ -28,7 +28,7 @@ pub(crate) struct BulkResult {
 /// The result of one batch.
 #[derive(Debug)]
 pub(in crate::bulk) struct BatchResult {
-    ids: Vec<String>,
+    ids: Arc<Vec<String>>,
     /// The presence of each id.
     presences: Vec<Option<EncodedPresence>>,
     /// Presences that match no id of this batch, or one that has a presence already.
@@ -42,7 +42,8 @@ impl BatchResult {
     ///
     /// A presence belongs to the id that it names, never to the one at its
     /// position: the vendor promises neither an order nor a presence for each id.
-    pub(in crate::bulk) fn new(ids: Vec<String>, response: Presences) -> Self {
+    pub(in crate::bulk) fn new(ids: impl Into<Arc<Vec<String>>>, response: Presences) -> Self {
+        let ids = ids.into();
         let mut batch = Self {
             presences: vec![None; ids.len()],
             ids,
@@ -54,7 +55,7 @@ impl BatchResult {
             Ok(response) => {
                 batch.correlation_id = response.correlation_id;
                 let ids = &batch.ids;
-                let (mut next, mut indexes) = (0, None::<HashMap<String, usize>>);
+                let (mut next, mut indexes) = (0, None::<IdMap<usize>>);
                 for presence in response.body {
                     let index = presence.user_id().and_then(|user| {
                         // In the order of the ids, no map is needed.
@@ -62,9 +63,9 @@ impl BatchResult {
                         if ids.get(next).is_some_and(is_next) {
                             return Some(next);
                         }
-                        let keys = || ids.iter().map(|id| id_key(id)).zip(0..).collect();
+                        let keys = || ids.iter().map(|id| IdKey::of(id)).zip(0..).collect();
                         let indexes = indexes.get_or_insert_with(keys);
-                        indexes.get(&id_key(&user)).copied()
+                        indexes.get(&IdKey::of(&user)).copied()
                     });
                     match index.filter(|&index| batch.presences[index].is_none()) {
                         Some(index) => {
@@ -92,7 +93,8 @@ impl BatchResult {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let presences = self.ids.into_iter().zip(self.presences);
+        let ids = Arc::unwrap_or_clone(self.ids);
+        let presences = ids.into_iter().zip(self.presences);
         let presences = presences.filter_map(|(id, presence)| Some((id, presence?.decode())));
         Ok((presences.collect(), self.unmatched.len()))
     }
@@ -110,10 +112,10 @@ pub(in crate::bulk) fn assemble(mut batches: Vec<BatchResult>) -> BulkResult {
     response.presences.reserve_exact(ids);
     for batch in batches {
         let mut unanswered = Vec::new();
-        for (id, presence) in batch.ids.into_iter().zip(batch.presences) {
+        for (id, presence) in batch.ids.iter().zip(batch.presences) {
             match presence {
                 Some(presence) => response.presences.push(presence),
-                None => unanswered.push(id),
+                None => unanswered.push(id.clone()),
             }
         }
         match batch.failure {
@@ -137,11 +139,11 @@ fn match_across(batches: &mut [BatchResult]) -> Vec<EncodedPresence> {
     if strays.is_empty() {
         return strays;
     }
-    let mut open = HashMap::new();
+    let mut open = IdMap::default();
     for (number, batch) in batches.iter().enumerate() {
         for (at, id) in batch.ids.iter().enumerate() {
             if batch.presences[at].is_none() {
-                open.insert(id_key(id), (number, at));
+                open.insert(IdKey::of(id), (number, at));
             }
         }
     }

@@ -1,10 +1,9 @@
 //! Plans a bulk read: its batches, and how each of them is sent.
 
-use std::collections::HashSet;
-
 use super::BulkRead;
 use super::coalesce::JoinedBatch;
-use crate::bulk::{BATCH_SIZE, BulkContext, id_key};
+use crate::bulk::id_key::{IdKey, IdSet};
+use crate::bulk::{BATCH_SIZE, BulkContext};
 use crate::context::CallContext;
 use crate::error::Failure;
 use crate::operation::{self, RequestTemplate};
@@ -90,8 +89,8 @@ fn distinct(mut ids: Vec<String>) -> Vec<String> {
     let mut ends: Vec<[u8; 16]> = ids.iter().map(|id| lowercase_end(id)).collect();
     ends.sort_unstable();
     if ends.windows(2).any(|pair| pair[0] == pair[1]) {
-        let mut seen = HashSet::with_capacity(ids.len());
-        ids.retain(|id| seen.insert(id_key(id)));
+        let mut seen = IdSet::with_capacity_and_hasher(ids.len(), <_>::default());
+        ids.retain(|id| seen.insert(IdKey::of(id)));
     }
     ids
 }

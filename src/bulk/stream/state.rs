@@ -1,13 +1,15 @@
 //! The state of one stream: ids that wait for a batch, batches in flight, and
 //! completed batches that the caller has not received yet.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::StreamRequest;
-use crate::bulk::{BATCH_SIZE, BulkReadResponse, id_key, to_i64};
+use crate::bulk::id_key::{IdKey, IdSet};
+use crate::bulk::{BATCH_SIZE, BulkReadResponse, to_i64};
 use crate::error::{Error, Failure, Violation};
 use crate::memory::MemoryLease;
 use crate::operation;
@@ -30,12 +32,12 @@ pub(super) struct StreamState {
     /// When the next batch got its first id.
     next_since: Option<Instant>,
     /// The ids of each batch in flight.
-    in_flight: BTreeMap<usize, Vec<String>>,
+    in_flight: BTreeMap<usize, Arc<Vec<String>>>,
     /// Completed batches with their ids, until they are delivered.
-    completed: BTreeMap<usize, (Vec<String>, CompletedBatch)>,
+    completed: BTreeMap<usize, (Arc<Vec<String>>, CompletedBatch)>,
     /// The keys of all ids from the next batch to the completed ones: a message
     /// that repeats one of these has a duplicate.
-    keys: HashSet<String>,
+    keys: IdSet,
     /// The number of the batch that an ordered stream delivers next.
     next_delivery: usize,
     is_unordered: bool,
@@ -50,7 +52,7 @@ pub(super) struct Batch {
     /// Its position among the batches of the stream, from 0.
     pub number: usize,
     /// The ids to read; no more than one request takes.
-    pub ids: Vec<String>,
+    pub ids: Arc<Vec<String>>,
     /// The ids that cannot be sent, one failure for each.
     pub invalid: Vec<BulkReadFailure>,
 }
@@ -128,7 +130,7 @@ impl StreamState {
         };
         let batch = std::mem::replace(&mut self.next, following);
         self.next_since = None;
-        self.in_flight.insert(batch.number, batch.ids.clone());
+        self.in_flight.insert(batch.number, Arc::clone(&batch.ids));
         self.fill_next();
         Some(batch)
     }
@@ -155,10 +157,11 @@ impl StreamState {
         }
         if let Some(failure) = failure {
             let in_flight = std::mem::take(&mut self.in_flight);
-            let mut ids: Vec<String> = in_flight.into_values().flatten().collect();
+            let in_flight = in_flight.into_values().map(Arc::unwrap_or_clone);
+            let mut ids: Vec<String> = in_flight.flatten().collect();
             // Invalid ids keep their own error in place of the stream's.
             while !self.is_drained() {
-                ids.append(&mut self.next.ids);
+                ids.append(Arc::make_mut(&mut self.next.ids));
                 self.progress.failed += to_i64(self.next.invalid.len());
                 last.failures.append(&mut self.next.invalid);
                 self.fill_next();
@@ -181,8 +184,8 @@ impl StreamState {
     pub(super) fn deliver_first(&mut self) -> Option<BulkReadResponse> {
         let (number, (ids, batch)) = self.completed.pop_first()?;
         self.next_delivery = number + 1;
-        for id in ids {
-            self.keys.remove(&id_key(&id));
+        for id in ids.iter() {
+            self.keys.remove(&IdKey::of(id));
         }
         let mut results = batch.results;
         let failed = results.failures.iter().map(|failure| failure.ids.len());
@@ -202,8 +205,8 @@ impl StreamState {
             if let Some(description) = operation::invalid_element_reason(&id) {
                 let failure = invalid_id(index, id, description);
                 self.next.invalid.push(failure);
-            } else if self.keys.insert(id_key(&id)) {
-                self.next.ids.push(id);
+            } else if self.keys.insert(IdKey::of(&id)) {
+                Arc::make_mut(&mut self.next.ids).push(id);
             } else {
                 self.progress.duplicates += 1;
                 continue;

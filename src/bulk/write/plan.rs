@@ -1,10 +1,10 @@
 //! Cuts a bulk write into batches.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
 use super::user_key;
 use crate::bulk::BATCH_SIZE;
+use crate::bulk::id_key::IdSet;
 use crate::error::{Error, Violation};
 use crate::operation::MAX_ID_BYTES;
 use crate::proto::v1::MutableUserPresence;
@@ -23,7 +23,7 @@ pub(super) struct Batch {
     /// The positions of its updates in the request.
     pub positions: Range<usize>,
     /// The keys of its users.
-    pub users: HashSet<String>,
+    pub users: IdSet,
 }
 
 /// Cuts the updates into batches of 50 updates or 500,000 bytes, earlier if a
@@ -46,7 +46,7 @@ pub(super) fn batches(updates: &[MutableUserPresence]) -> Result<Vec<Batch>, Err
                 bytes = "[]".len();
                 batches.push(Batch {
                     positions: index..index + 1,
-                    users: HashSet::from([user]),
+                    users: IdSet::from_iter([user]),
                 });
             }
         }

@@ -1,13 +1,12 @@
 //! Sends a coalesced batch once, and gives each of its calls the presences of
 //! its ids.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::super::collect::{Presences, presences};
 use super::OpenGuard;
 use super::pending::PendingIds;
-use crate::bulk::id_key;
+use crate::bulk::id_key::{IdKey, IdSet};
 use crate::bulk::presence::EncodedPresence;
 use crate::context::CallContext;
 use crate::deadline::Deadline;
@@ -109,7 +108,7 @@ impl JoinedBatch {
         if shared.calls == 1 {
             return Ok(response.clone());
         }
-        let own: HashSet<String> = ids.iter().map(|id| id_key(id)).collect();
+        let own: IdSet = ids.iter().map(|id| IdKey::of(id)).collect();
         let is_own =
             |presence: &&EncodedPresence| presence.user_key().is_some_and(|key| own.contains(&key));
         Ok(UpstreamResponse {

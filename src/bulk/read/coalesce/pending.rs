@@ -1,13 +1,14 @@
 //! A batch that calls can still join: its ids, and when it is sent.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::bulk::{BATCH_SIZE, id_key};
+use crate::bulk::BATCH_SIZE;
+use crate::bulk::id_key::{IdKey, IdSet};
 
 /// For how many windows a batch stays open at most. Each call that joins
 /// restarts the window, because clients send related reads one after another.
@@ -29,7 +30,7 @@ pub(super) struct PendingBatch {
 pub(super) struct PendingIds {
     pub ids: Vec<String>,
     /// The keys of these ids.
-    pub keys: HashSet<String>,
+    pub keys: IdSet,
     /// How many calls have joined.
     pub calls: usize,
     last_join: Option<Instant>,
@@ -67,7 +68,7 @@ impl PendingBatch {
         let mut pending = self.pending.lock();
         let mut own = Vec::new();
         while let Some(id) = ids.front() {
-            let key = id_key(id);
+            let key = IdKey::of(id);
             if !pending.keys.contains(&key) {
                 if pending.ids.len() >= BATCH_SIZE {
                     break;
