@@ -24,6 +24,7 @@ mod state;
 mod task;
 #[cfg(test)]
 mod tests;
+mod users;
 mod vendor;
 
 use std::sync::Arc;

@@ -6,7 +6,6 @@ mod connection;
 mod refusals;
 mod subscription;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use super::backoff::Backoff;
 use super::vendor::Channel;
 use crate::error::Failure;
 use crate::telemetry::ResyncReason;
+use crate::watch::users::UserSet;
 use refusals::Refusals;
 use subscription::Topics;
 
@@ -115,7 +115,7 @@ pub(super) struct ChannelSlot {
     /// How long users wait for notifications before they are polled.
     poll_after: Duration,
     /// The users whose topics the channel must have.
-    users: HashSet<Arc<str>>,
+    users: UserSet,
     build: Build,
     live: Option<Live>,
     /// The connection whose end the vendor has announced.
@@ -144,7 +144,7 @@ impl ChannelSlot {
     pub(super) fn new(poll_after: Duration) -> Self {
         Self {
             poll_after,
-            users: HashSet::new(),
+            users: UserSet::default(),
             build: Build::Nothing,
             live: None,
             closing: None,

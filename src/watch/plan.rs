@@ -4,7 +4,6 @@
 mod members;
 mod outcome;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::{Settings, WatchMode};
 use crate::error::{Error, Failure};
 use crate::proto::v1::user_presence_change::Cause;
 use crate::telemetry::{ResyncReason, WatchCounts, WatchHoldings};
+use crate::watch::users::UserSet;
 
 /// How long nothing is waited for at most: a bound, not a period of anything.
 const IDLE: Duration = Duration::from_hours(1);
@@ -48,7 +48,7 @@ pub(super) struct Plan {
     /// Whether the users of a channel are polled, as it was last seen.
     polled_slots: Vec<bool>,
     /// Users for whom no channel has room.
-    unassigned: HashSet<Arc<str>>,
+    unassigned: UserSet,
     reads: Reads,
     /// Why the last read failed.
     read_why: Option<Failure>,
@@ -76,7 +76,7 @@ impl Plan {
                 .map(|_| ChannelSlot::new(settings.limits.poll_after))
                 .collect(),
             polled_slots: vec![false; channels],
-            unassigned: HashSet::new(),
+            unassigned: UserSet::default(),
             reads: Reads::new(&settings),
             read_why: None,
             poll_at: None,

@@ -13,7 +13,7 @@ mod suspects;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::Settings;
 use crate::proto::v1::user_presence_change::Cause;
+use crate::watch::users::{UserMap, UserSet};
 use batch::Kind;
 use health::Health;
 use pace::Pace;
@@ -63,15 +64,15 @@ pub(super) struct Reads {
     pace: Pace,
     /// The users by their positions.
     queue: BTreeMap<i64, Arc<str>>,
-    wanted: HashMap<Arc<str>, Wanted>,
+    wanted: UserMap<Wanted>,
     suspects: Suspects,
     /// The users who are being read, since when.
-    in_flight: HashMap<Arc<str>, Instant>,
+    in_flight: UserMap<Instant>,
     batches: usize,
     last_paced: Kind,
     health: Health,
     /// The users who could be read.
-    read: HashSet<Arc<str>>,
+    read: UserSet,
     probe: Probe,
 }
 
@@ -81,13 +82,13 @@ impl Reads {
             concurrency: settings.concurrency,
             pace: Pace::new(settings.requests_per_minute),
             queue: BTreeMap::new(),
-            wanted: HashMap::new(),
+            wanted: UserMap::default(),
             suspects: Suspects::default(),
-            in_flight: HashMap::new(),
+            in_flight: UserMap::default(),
             batches: 0,
             last_paced: Kind::Suspect,
             health: Health::default(),
-            read: HashSet::new(),
+            read: UserSet::default(),
             probe: Probe::default(),
         }
     }

@@ -4,7 +4,7 @@
 mod members;
 mod user;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -18,6 +18,7 @@ use crate::memory::MemoryLease;
 use crate::proto::v1::UserPresence;
 use crate::proto::v1::user_presence_change::Cause;
 use crate::telemetry::WatchCounts;
+use crate::watch::users::{UserMap, UserSet};
 
 use members::Kept;
 pub(super) use user::User;
@@ -29,7 +30,7 @@ const COVERED_PRESENCE: usize = 512;
 /// The users and the watches of one token.
 #[derive(Debug)]
 pub(super) struct State {
-    pub users: HashMap<Arc<str>, User>,
+    pub users: UserMap<User>,
     pub watches: HashMap<u64, Mailbox>,
     next_watch: u64,
     /// Users whom the task has not seen as watched yet, and whom nobody watches any more.
@@ -38,7 +39,7 @@ pub(super) struct State {
     /// Users whom nobody watches, and who are kept for those who come back.
     kept: Kept,
     /// Users whose presence must be read, because a notification does not have it.
-    pub unclear: HashSet<Arc<str>>,
+    pub unclear: UserSet,
     /// Why a watch is not live, or a read is late.
     pub why: Option<Failure>,
     /// How many users are polled.
@@ -51,13 +52,13 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(memory: MemoryLease, counts: WatchCounts) -> Self {
         Self {
-            users: HashMap::new(),
+            users: UserMap::default(),
             watches: HashMap::new(),
             next_watch: 0,
             joined: Vec::new(),
             left: Vec::new(),
             kept: Kept::new(memory.sub_lease()),
-            unclear: HashSet::new(),
+            unclear: UserSet::default(),
             why: None,
             polled: 0,
             counts,

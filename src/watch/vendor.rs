@@ -1,7 +1,6 @@
 //! What a watch needs of the vendor. `rest.rs` has the real one, and the tests
 //! another.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use futures_util::future::BoxFuture;
 use crate::error::Failure;
 use crate::proto::v1::UserPresence;
 use crate::upstream::{ConnectError, Socket, SocketMessage};
+use crate::watch::users::{UserMap, UserSet};
 
 /// A notification channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +25,12 @@ pub(super) struct Channel {
 /// The answer to a subscription.
 #[derive(Debug, Default)]
 pub(super) struct Subscribed {
-    pub permitted: HashSet<Arc<str>>,
-    pub rejected: HashMap<Arc<str>, Failure>,
+    pub permitted: UserSet,
+    pub rejected: UserMap<Failure>,
 }
 
 /// The presences of the users of one batch whom the vendor knows.
-pub(super) type Presences = HashMap<Arc<str>, UserPresence>;
+pub(super) type Presences = UserMap<UserPresence>;
 
 /// The vendor, with the token of the watches.
 pub(super) trait Vendor: fmt::Debug + Send + Sync {

@@ -1,7 +1,6 @@
 //! Topics that the vendor refuses: it refuses a write as a whole because of one of them.
 //! So a write that is refused is halved, until the topic is alone.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -9,6 +8,7 @@ use tokio::time::Instant;
 use super::subscription::Topics;
 use super::{Build, ChannelSlot, Effect, OwnChannel, Writing, is_final};
 use crate::error::Failure;
+use crate::watch::users::UserSet;
 
 /// How many topics of a connection are refused alone until the vendor is taken to refuse
 /// all, if it has taken none; until writes are delayed, if it has taken one.
@@ -22,7 +22,7 @@ pub(super) struct Refusals {
     /// Whether one of those that come next was in a write that was refused.
     is_searching: bool,
     /// The users whose topics were refused alone, by any connection.
-    suspects: HashSet<Arc<str>>,
+    suspects: UserSet,
     /// How many topics were refused alone since a connection was opened.
     alone: usize,
 }
@@ -41,7 +41,7 @@ impl Default for Refusals {
         Self {
             most: usize::MAX,
             is_searching: false,
-            suspects: HashSet::new(),
+            suspects: UserSet::default(),
             alone: 0,
         }
     }
@@ -50,7 +50,7 @@ impl Default for Refusals {
 impl Refusals {
     /// The new topics of the next write. Suspects are in none with others, which would fail
     /// with them.
-    pub(super) fn choose(&self, users: &HashSet<Arc<str>>, topics: &Topics) -> Vec<Arc<str>> {
+    pub(super) fn choose(&self, users: &UserSet, topics: &Topics) -> Vec<Arc<str>> {
         let rank = |user: &Arc<str>| {
             if topics.unconfirmed.contains(user) {
                 Rank::Unconfirmed
@@ -84,7 +84,7 @@ impl Refusals {
     }
 
     /// Takes over that the vendor has refused a write of these new topics.
-    pub(super) fn refuse(&mut self, new: &[Arc<str>], users: &HashSet<Arc<str>>) {
+    pub(super) fn refuse(&mut self, new: &[Arc<str>], users: &UserSet) {
         self.is_searching = new.len() > 1;
         match new {
             [] => {}

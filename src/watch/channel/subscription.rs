@@ -4,7 +4,6 @@
 //! after the end of that connection says nothing of another one. What is written next is
 //! the difference between the users and what the vendor has confirmed, at that time.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::{Action, Build, ChannelSlot, Effect, Generation, LINGER, Live, Writin
 use crate::error::Failure;
 use crate::jitter::jittered;
 use crate::watch::backoff::Backoff;
+use crate::watch::users::UserSet;
 use crate::watch::vendor::Subscribed;
 
 /// How often all users are read again although nothing indicates a gap: the vendor does
@@ -24,11 +24,11 @@ const REFRESH_INTERVAL: Duration = Duration::from_hours(1);
 #[derive(Debug, Default)]
 pub(super) struct Topics {
     /// The topics that it has. One that is being removed is none of them.
-    pub permitted: HashSet<Arc<str>>,
+    pub permitted: UserSet,
     /// The topics that an answer left out, until another one has them.
-    pub unconfirmed: HashSet<Arc<str>>,
+    pub unconfirmed: UserSet,
     /// The topics that it does not take: others must not fail with them.
-    pub untaken: HashSet<Arc<str>>,
+    pub untaken: UserSet,
     /// Whether it may have others, because a subscription failed: the next one replaces
     /// all.
     is_uncertain: bool,
@@ -210,7 +210,7 @@ impl ChannelSlot {
             return effect;
         };
         let topics = &mut live.topics;
-        let mut before = HashSet::new();
+        let mut before = UserSet::default();
         if writing.replaces {
             topics.is_uncertain = false;
             before = std::mem::take(&mut topics.permitted);

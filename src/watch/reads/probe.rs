@@ -3,12 +3,12 @@
 //! Best is a witness: a user who could be read before. If the witness can be read, those who
 //! failed are the cause themselves.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{Reads, Wanted};
+use crate::watch::users::UserSet;
 
 /// Why a user is read alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) struct Probe {
     /// Whether the batch that ended last was such a user.
     pub ended: Option<Role>,
     /// The witnesses that failed since the last success.
-    pub failed: HashSet<Arc<str>>,
+    pub failed: UserSet,
 }
 
 impl Probe {

@@ -3,7 +3,6 @@
 //! A batch that is refused, or fails although others succeed, is split until the cause is
 //! alone, so that it costs only itself.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::jitter::jittered;
 use crate::watch::backoff;
+use crate::watch::users::UserMap;
 
 /// Into how many parts a batch is split.
 const PARTS: usize = 4;
@@ -72,7 +72,7 @@ impl Suspect {
 
 /// The users whose last read failed or was refused.
 #[derive(Debug, Default)]
-pub(super) struct Suspects(HashMap<Arc<str>, Suspect>);
+pub(super) struct Suspects(UserMap<Suspect>);
 
 impl Suspects {
     /// Whether a batch with this one was split.

@@ -6,7 +6,6 @@ mod pace;
 mod races;
 mod refusals;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,7 +122,7 @@ impl Slot {
     fn permit(&mut self, users: &[impl AsRef<str>]) -> Effect {
         let permitted = users.iter().map(|user| Arc::from(user.as_ref()));
         let subscribed = Subscribed {
-            permitted: permitted.collect::<HashSet<_>>(),
+            permitted: permitted.collect(),
             ..Subscribed::default()
         };
         self.slot.subscribed(Ok(subscribed), self.now)

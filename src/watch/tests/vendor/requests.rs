@@ -1,6 +1,5 @@
 //! What the vendor of a test answers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::{Requests, Sim, SimChannel, SimVendor, failure, presence};
 use crate::error::{Error, Failure};
 use crate::proto::v1::UserPresence;
 use crate::upstream::{ConnectError, ConnectErrorKind, SocketMessage};
+use crate::watch::users::UserMap;
 use crate::watch::vendor::{Channel, Notifications, Presences, Subscribed, Vendor};
 
 /// The time of each way of a request.
@@ -232,7 +232,7 @@ impl Vendor for SimVendor {
             };
             sleep(hangs.unwrap_or_default()).await;
             let read_delay = vendor.0.lock().read_delay;
-            let found: HashMap<Arc<str>, UserPresence> = {
+            let found: UserMap<UserPresence> = {
                 let mut sim = vendor.0.lock();
                 sim.refuse_read(&ids)?;
                 let found = ids.iter().filter_map(|id| {
