@@ -143,12 +143,13 @@ pub enum Error {
     /// The upstream's address, and the cause.
     #[error("the gateway cannot connect to the presence API at {0}; nothing was sent")]
     Unreachable(String),
-    /// The upstream says that it has not processed the request.
+    /// The upstream says that it has not processed the request, or never got it.
     #[error("the presence API at {why} did not process the request")]
     NotProcessed {
         /// Its address, and how it says so.
         why: String,
-        /// Whether it ended the connection in order.
+        /// Whether the connection was ended without an error. Then the request is sent
+        /// again, as the same attempt.
         is_end: bool,
     },
     /// A proxy refuses the connection, and would refuse it again; nothing was sent.

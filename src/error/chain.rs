@@ -16,14 +16,21 @@ pub(crate) fn causes(what: String, error: &dyn Error) -> String {
 /// The causes of an error of the HTTP client to connect, without those that say no
 /// more than that it could not.
 pub(crate) fn connect_causes(error: reqwest::Error) -> String {
-    let causes = successors(error.source(), |&cause| cause.source());
+    let causes = error.source().map(causes_of);
+    match causes.filter(|causes| !causes.is_empty() && error.is_connect()) {
+        Some(causes) => causes,
+        None => http_causes(error),
+    }
+}
+
+/// An error of a connector and its causes, without those that say no more than that it
+/// could not connect.
+pub(crate) fn causes_of(error: &(dyn Error + 'static)) -> String {
+    let causes = successors(Some(error), |&cause| cause.source());
     let mut causes: Vec<String> = causes.map(ToString::to_string).collect();
     causes.retain(|cause| cause != CONNECT_ERROR);
     // Some errors only wrap another, and print the same text.
     causes.dedup();
-    if causes.is_empty() || !error.is_connect() {
-        return http_causes(error);
-    }
     causes.join(": ")
 }
 

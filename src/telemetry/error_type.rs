@@ -7,6 +7,9 @@ use crate::error::{Error, UnknownOutcome};
 /// The error type of a call or an attempt that was cancelled.
 pub(super) const CANCELLED: &str = "cancelled";
 
+/// The error type of an attempt that the vendor did not accept, and that is made again.
+pub(super) const NOT_ACCEPTED: &str = "not_accepted";
+
 /// Why an attempt of a request failed.
 pub(super) fn error_type(error: &Error) -> &'static str {
     match error {
@@ -15,6 +18,7 @@ pub(super) fn error_type(error: &Error) -> &'static str {
             status(response.status)
         }
         Error::Redirected(_) => "redirected",
+        Error::NotProcessed { is_end: true, .. } => NOT_ACCEPTED,
         Error::Unreachable(_) | Error::NotProcessed { .. } | Error::ProxyRefused(_) => {
             "unreachable"
         }

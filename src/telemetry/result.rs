@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::error_type::CANCELLED;
+use super::error_type::{CANCELLED, NOT_ACCEPTED};
 
 /// A counter for each result. The SDK reads it only for an export, so counting
 /// costs a call next to nothing.
@@ -42,7 +42,15 @@ impl<const N: usize> Counts<N> {
 pub(super) const CALLS: [&str; 3] = [OK, CLIENT_ERROR, SERVER_ERROR];
 
 /// The results of an attempt of a request to the vendor.
-pub(super) const REQUESTS: [&str; 6] = [OK, THROTTLED, REFUSED, FAILED, NO_ANSWER, ABANDONED];
+pub(super) const REQUESTS: [&str; 7] = [
+    OK,
+    THROTTLED,
+    REFUSED,
+    FAILED,
+    NO_ANSWER,
+    NOT_ACCEPTED,
+    ABANDONED,
+];
 
 const OK: &str = "ok";
 /// The caller's fault, by OpenTelemetry's conventions.
@@ -71,6 +79,7 @@ pub(super) fn request(status: Option<u16>, failed: Option<&str>) -> &'static str
     match (failed, status) {
         (None, _) => OK,
         (Some(CANCELLED | "timeout"), _) => ABANDONED,
+        (Some(NOT_ACCEPTED), _) => NOT_ACCEPTED,
         (_, Some(429)) => THROTTLED,
         (_, Some(400..=499)) => REFUSED,
         (_, Some(500..=599)) => FAILED,
@@ -102,6 +111,7 @@ mod tests {
             (Some(302), Some("redirected"), "no_answer"),
             (Some(200), Some("unreadable_answer"), "no_answer"),
             (None, Some("unreachable"), "no_answer"),
+            (None, Some("not_accepted"), "not_accepted"),
             (None, Some("timeout"), "abandoned"),
             (Some(200), Some("cancelled"), "abandoned"),
         ] {

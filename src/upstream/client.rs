@@ -8,6 +8,7 @@
 )]
 
 mod failure;
+mod last_connect;
 mod negotiation;
 mod pool;
 mod protocol;
@@ -27,9 +28,11 @@ use crate::tls;
 use crate::tls::pem::Identity;
 use crate::user_agent::USER_AGENT;
 pub(super) use failure::not_processed;
+pub(super) use last_connect::ConnectFailure;
+use last_connect::LastConnect;
 use negotiation::Negotiation;
 pub(super) use pool::Lease;
-use pool::Pool;
+use pool::{Pool, PooledClient};
 pub(crate) use protocol::Protocol;
 
 /// How long a connection may take: the name lookup, TCP, a proxy's tunnel and
@@ -167,7 +170,7 @@ impl RotatingClient {
     ///
     /// Those of [`Self::new`], which has built one before.
     pub(super) fn http1(&self) -> reqwest::Result<Client> {
-        self.settings.build(Protocol::Http1)
+        Ok(self.settings.build(Protocol::Http1)?.client)
     }
 }
 
@@ -181,7 +184,8 @@ impl Settings {
 
     /// A pooled client. It follows no redirect, retries nothing, decodes nothing,
     /// and adds only `host`, `user-agent` and `proxy-authorization` to a request.
-    fn build(&self, protocol: Protocol) -> reqwest::Result<Client> {
+    fn build(&self, protocol: Protocol) -> reqwest::Result<PooledClient> {
+        let last_connect = LastConnect::default();
         let builder = reqwest::Client::builder();
         let builder = match protocol {
             Protocol::Http1 => builder.http1_only(),
@@ -189,7 +193,8 @@ impl Settings {
                 .http2_prior_knowledge()
                 .http2_keep_alive_interval(PING)
                 .http2_keep_alive_timeout(PING)
-                .http2_max_header_list_size(MAX_HEAD),
+                .http2_max_header_list_size(MAX_HEAD)
+                .connector_layer(last_connect.clone()),
         };
         let mut builder = builder
             .user_agent(USER_AGENT)
@@ -212,7 +217,11 @@ impl Settings {
         if let Some(proxy) = &self.proxy {
             builder = builder.proxy(reqwest::Proxy::all(proxy.url())?);
         }
-        builder.build()
+        let client = builder.build()?;
+        Ok(PooledClient {
+            client,
+            last_connect,
+        })
     }
 }
 

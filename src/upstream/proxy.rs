@@ -19,7 +19,7 @@ use reqwest::{Client, Url};
 
 use super::endpoint;
 use crate::error::Error;
-use crate::error::chain::{causes, http_causes};
+use crate::error::chain::http_causes;
 
 /// The beginning of the text of hyper-util's errors for a tunnel, whose type
 /// is private (0.1.21).
@@ -86,17 +86,16 @@ impl Proxy {
         }
     }
 
-    /// Returns the reason of a connection that failed because this proxy
-    /// opened no tunnel to `target`, a host and a port. The proxy has `timeout`
+    /// Returns the reason of a connection that failed with these causes because this
+    /// proxy opened no tunnel to `target`, a host and a port. The proxy has `timeout`
     /// to say why.
     pub(super) async fn diagnose(
         &self,
-        error: &reqwest::Error,
+        causes: &str,
         client: &Client,
         target: &str,
         timeout: Duration,
     ) -> Option<Error> {
-        let causes = causes(String::new(), error);
         match causes.split_once(TUNNEL_ERROR)?.1 {
             "proxy authorization required" => {
                 let status = StatusCode::PROXY_AUTHENTICATION_REQUIRED;

@@ -8,8 +8,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Body, Request};
+use tokio::time::Instant;
 
-use super::client::{CONNECT_TIMEOUT, Protocol, not_processed};
+use super::client::{CONNECT_TIMEOUT, ConnectFailure, Protocol, not_processed};
 use super::connection_reuse::is_reusable_after;
 use super::response::{deadline_exceeded, read_response, transport_error};
 use super::sender::Sender;
@@ -41,6 +42,7 @@ impl Sender {
         let spec = request.spec;
         let state = body.state();
         let lease = self.clients.lease();
+        let begun = Instant::now();
         let request = self.rest_request(request, caller, span.headers(), body, lease.protocol);
         let mut response = match deadline.timeout(lease.client().execute(request)).await {
             Some(Ok(response)) => response,
@@ -55,7 +57,10 @@ impl Sender {
                 }
                 return Err(if state.never_sent() {
                     // Boxed, because each call that waits has room for it.
-                    Box::pin(self.unreached(error, deadline)).await.into()
+                    let connect = lease.last_connect().failure(begun);
+                    Box::pin(self.unreached(error, connect, deadline))
+                        .await
+                        .into()
                 } else if let Some(error) = not_processed(&error, &self.endpoint.authority()) {
                     error.into()
                 } else {
@@ -97,31 +102,49 @@ impl Sender {
         }
     }
 
-    /// Returns the error of a request that was never sent.
-    async fn unreached(&self, error: reqwest::Error, deadline: &Deadline) -> Error {
+    /// Returns the error of a request that was never sent. `connect` is the failure to
+    /// connect that another request may have met, while this one waited.
+    async fn unreached(
+        &self,
+        error: reqwest::Error,
+        connect: Option<ConnectFailure>,
+        deadline: &Deadline,
+    ) -> Error {
         if error.is_builder() {
             return Error::Unsendable(http_causes(error));
         }
         let proxy = self.clients.proxy();
-        if error.is_connect() && error.is_timeout() {
+        let has_timed_out = connect == Some(ConnectFailure::TimedOut);
+        if has_timed_out || error.is_connect() && error.is_timeout() {
             let through = proxy.map(|proxy| format!(" through the proxy {proxy}"));
             let through = through.unwrap_or_default();
             return self.at_upstream(Error::Unreachable(format!(
                 "no connection{through} within {CONNECT_TIMEOUT:?}"
             )));
         }
+        let causes = match connect {
+            Some(ConnectFailure::Causes(causes)) => causes,
+            Some(ConnectFailure::Abandoned) => {
+                let why = "whose connection another call abandoned while it was opened,";
+                return Error::NotProcessed {
+                    why: format!("{}, {why}", self.endpoint.authority()),
+                    is_end: true,
+                };
+            }
+            _ => connect_causes(error),
+        };
         if let Some(proxy) = proxy
             && let Ok(client) = self.clients.http1()
         {
             let target = self.endpoint.authority();
             let diagnosed = deadline
-                .timeout(proxy.diagnose(&error, &client, &target, CONNECT_TIMEOUT))
+                .timeout(proxy.diagnose(&causes, &client, &target, CONNECT_TIMEOUT))
                 .await;
             if let Some(error) = diagnosed.flatten() {
                 return self.at_upstream(error);
             }
         }
-        self.at_upstream(Error::Unreachable(connect_causes(error)))
+        self.at_upstream(Error::Unreachable(causes))
     }
 
     /// Adds the address of the upstream to the cause why it is not reached.

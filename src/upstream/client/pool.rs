@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::Client;
 use tokio::time::Instant;
 
-use super::Protocol;
+use super::{LastConnect, Protocol};
 use crate::jitter::jittered;
 
 /// How long clients are used, on average. The upstream's name is looked up for
@@ -21,19 +21,26 @@ pub(super) const MAX_AGE: Duration = Duration::from_mins(5);
 /// wait.
 const STREAMS_PER_CONNECTION: usize = 100;
 
+/// A client, and how its last attempt to connect ended.
+#[derive(Clone)]
+pub(super) struct PooledClient {
+    pub client: Client,
+    pub last_connect: LastConnect,
+}
+
 /// The clients in use.
 pub(super) struct Pool {
     protocol: Protocol,
     /// At least one. A request gets the first one that has room, so that the last ones
     /// become idle.
-    clients: Vec<Arc<Client>>,
+    clients: Vec<Arc<PooledClient>>,
     /// When they are replaced.
     pub(super) until: Instant,
 }
 
 /// A client that a request uses until this is dropped.
 pub(in crate::upstream) struct Lease {
-    client: Arc<Client>,
+    client: Arc<PooledClient>,
     /// What the client speaks.
     pub(in crate::upstream) protocol: Protocol,
 }
@@ -41,13 +48,18 @@ pub(in crate::upstream) struct Lease {
 impl Lease {
     /// The client.
     pub(in crate::upstream) fn client(&self) -> &Client {
-        &self.client
+        &self.client.client
+    }
+
+    /// How the client's last attempt to connect ended.
+    pub(in crate::upstream) fn last_connect(&self) -> &LastConnect {
+        &self.client.last_connect
     }
 }
 
 impl Pool {
     /// A pool of HTTP/1.1.
-    pub(super) fn new(first: Client) -> Self {
+    pub(super) fn new(first: PooledClient) -> Self {
         Self {
             protocol: Protocol::Http1,
             clients: vec![Arc::new(first)],
@@ -57,7 +69,7 @@ impl Pool {
 
     /// Returns the client for a request. `build` makes a client, and is not expected to
     /// fail.
-    pub(super) fn lease(&mut self, build: impl Fn(Protocol) -> Option<Client>) -> Lease {
+    pub(super) fn lease(&mut self, build: impl Fn(Protocol) -> Option<PooledClient>) -> Lease {
         if Instant::now() >= self.until {
             self.replace(self.protocol, &build);
         }
@@ -72,7 +84,7 @@ impl Pool {
         }
     }
 
-    fn has_room(&self, client: &Arc<Client>) -> bool {
+    fn has_room(&self, client: &Arc<PooledClient>) -> bool {
         match self.protocol {
             Protocol::Http1 => true,
             // One of the references is the pool's.
@@ -84,7 +96,7 @@ impl Pool {
     pub(super) fn replace(
         &mut self,
         protocol: Protocol,
-        build: impl Fn(Protocol) -> Option<Client>,
+        build: impl Fn(Protocol) -> Option<PooledClient>,
     ) {
         if let Some(client) = build(protocol) {
             self.clients = vec![Arc::new(client)];
@@ -93,7 +105,7 @@ impl Pool {
         self.until = Instant::now() + jittered(MAX_AGE);
     }
 
-    pub(super) fn first(&self) -> &Client {
+    pub(super) fn first(&self) -> &PooledClient {
         &self.clients[0]
     }
 

@@ -23,7 +23,7 @@ async fn failure(url: &str, proxy: Option<&str>) -> (String, u64) {
     let (start, lease) = (Instant::now(), sender.clients.lease());
     let error = lease.client().get(url).send().await.unwrap_err();
     let deadline = DeadlinePolicy::default().for_call(&HeaderMap::new());
-    match sender.unreached(error, &deadline).await {
+    match sender.unreached(error, None, &deadline).await {
         Error::Unreachable(why) => (why, start.elapsed().as_secs()),
         other => panic!("{other:?}"),
     }

@@ -1,12 +1,15 @@
 //! HTTP/2 towards the vendor: when it is used, how many connections it takes, and what its
 //! errors mean for a request.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::task::{JoinHandle, yield_now};
 use tonic::{Code, Status};
 
 use crate::support::http2::{DATA, frame};
-use crate::support::http2_vendor::{Exchange, Http2Vendor};
+use crate::support::http2_vendor::{Exchange, Handshakes, Http2Vendor};
 use crate::support::{Gateway, expect_error};
 
 const BOTH: &[&str] = &["h2", "http/1.1"];
@@ -230,4 +233,75 @@ async fn a_cancelled_call_resets_its_own_stream_alone() {
     assert_eq!(exchange.until_reset().await, CANCEL);
     other.respond("{}");
     goes_on.await.unwrap().unwrap();
+}
+
+/// A read that the gateway tries once.
+async fn read_once(gateway: &Gateway) -> Result<Value, Status> {
+    let metadata = [
+        ("authorization", "Bearer token"),
+        ("grpc-previous-rpc-attempts", "1"),
+    ];
+    let read = gateway.call_with_metadata("GetPresenceSettings", json!({}), &metadata);
+    read.await.map(|response| response.json)
+}
+
+/// Starts reads of which the first one opens the connection of the others, once the vendor
+/// has closed the last one.
+async fn reads_that_wait_for_a_connection(
+    vendor: &mut Http2Vendor,
+    gateway: &Gateway,
+    count: usize,
+) -> Vec<JoinHandle<Result<Value, Status>>> {
+    let start = || {
+        let gateway = gateway.clone();
+        tokio::spawn(async move { read_once(&gateway).await })
+    };
+    let last = start();
+    vendor.handshakes(Handshakes::Wait);
+    vendor.next().await.close();
+    last.await.unwrap().unwrap_err();
+    let before = vendor.connections();
+    let mut reads = vec![start()];
+    vendor.next_connection(before).await;
+    reads.extend((1..count).map(|_| start()));
+    // Until they wait in the gateway, which has no event for it.
+    for _ in 0..1000 {
+        yield_now().await;
+    }
+    reads
+}
+
+#[tokio::test]
+async fn each_request_that_waited_for_a_connection_gets_the_cause_of_its_failure() {
+    let (mut vendor, gateway) = negotiated().await;
+    let reads = reads_that_wait_for_a_connection(&mut vendor, &gateway, 10).await;
+    vendor.handshakes(Handshakes::Fail);
+    let mut messages = BTreeSet::new();
+    for read in reads {
+        let status = expect_error(
+            read.await.unwrap(),
+            Code::Unavailable,
+            "UPSTREAM_UNREACHABLE",
+        );
+        messages.insert(status.message().to_owned());
+    }
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    let message = messages.first().unwrap();
+    assert!(!message.contains("request was canceled"), "{message}");
+}
+
+#[tokio::test]
+async fn a_cancelled_call_fails_no_other_that_waits_for_its_connection() {
+    let (mut vendor, gateway) = negotiated().await;
+    let mut reads = reads_that_wait_for_a_connection(&mut vendor, &gateway, 10).await;
+    let before = vendor.connections();
+    reads.remove(0).abort();
+    vendor.next_connection(before).await;
+    vendor.handshakes(Handshakes::Complete);
+    for _ in &reads {
+        vendor.next().await.respond("{}");
+    }
+    for read in reads {
+        read.await.unwrap().unwrap();
+    }
 }

@@ -13,7 +13,8 @@ use rustls::ServerConfig;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -37,9 +38,21 @@ struct State {
     certificate: ServerConfig,
     /// What it offers by ALPN.
     offered: Mutex<Vec<&'static str>>,
+    /// What becomes of new connections.
+    handshakes: watch::Sender<Handshakes>,
     http1_requests: AtomicUsize,
     http2_connections: AtomicUsize,
     exchanges: mpsc::UnboundedSender<Exchange>,
+}
+
+/// What becomes of new connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshakes {
+    Complete,
+    /// They wait for another state.
+    Wait,
+    /// The vendor closes the connection.
+    Fail,
 }
 
 /// A request that waits for its response.
@@ -121,6 +134,7 @@ impl Http2Vendor {
         let state = Arc::new(State {
             certificate,
             offered: Mutex::new(offered.to_vec()),
+            handshakes: watch::Sender::new(Handshakes::Complete),
             http1_requests: AtomicUsize::new(0),
             http2_connections: AtomicUsize::new(0),
             exchanges: sender,
@@ -153,6 +167,27 @@ impl Http2Vendor {
     /// Offers other protocols on new connections.
     pub fn offer(&self, offered: &[&'static str]) {
         *self.state.offered.lock() = offered.to_vec();
+    }
+
+    /// Changes what becomes of new connections.
+    pub fn handshakes(&self, handshakes: Handshakes) {
+        self.state.handshakes.send_replace(handshakes);
+    }
+
+    /// Waits for one connection more than there were.
+    pub async fn next_connection(&self, before: usize) {
+        let next = async {
+            while self.listener.connections() <= before {
+                yield_now().await;
+            }
+        };
+        let next = timeout(Duration::from_secs(20), next).await;
+        next.expect("the gateway opens no connection");
+    }
+
+    /// How many connections there were, with those that only negotiated.
+    pub fn connections(&self) -> usize {
+        self.listener.connections()
     }
 
     /// The next request by HTTP/2, after its last frame.
@@ -192,6 +227,11 @@ impl Http2Vendor {
 
 impl State {
     async fn serve(&self, stream: TcpStream) {
+        let mut handshakes = self.handshakes.subscribe();
+        let decided = handshakes.wait_for(|it| *it != Handshakes::Wait).await;
+        if *decided.unwrap() == Handshakes::Fail {
+            return;
+        }
         let mut config = self.certificate.clone();
         let offered = self.offered.lock().clone();
         config.alpn_protocols = offered.iter().map(|it| it.as_bytes().to_vec()).collect();

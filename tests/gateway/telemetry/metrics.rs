@@ -160,7 +160,15 @@ const COUNTERS: [(&str, &[&str]); 2] = [
     ),
     (
         "presence_gateway_upstream_requests_total",
-        &["ok", "429", "4xx", "5xx", "no_answer", "abandoned"],
+        &[
+            "ok",
+            "429",
+            "4xx",
+            "5xx",
+            "no_answer",
+            "not_accepted",
+            "abandoned",
+        ],
     ),
 ];
 
