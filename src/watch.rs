@@ -186,8 +186,3 @@ impl Watches {
         }
     }
 }
-
-/// The key by which users are compared: ids are UUIDs, in either case.
-fn user_key(id: &str) -> Arc<str> {
-    id.to_ascii_lowercase().into()
-}

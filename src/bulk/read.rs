@@ -138,7 +138,7 @@ pub(crate) async fn read_batch<O: BulkRead>(
     let request = operation::encode(&request)?;
     let response = upstream.send_unshared(&request, &context.request).await;
     let response = response.and_then(|response| context.decode(request.spec, response));
-    let batch = BatchResult::new(ids, response.map(presences));
+    let batch = BatchResult::new(ids.into(), response.map(presences));
     let (presences, unmatched) = batch.into_presences()?;
     context
         .request

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer};
 
 use super::presence::{from_event, is_of_watched_source};
-use super::user_key;
+use super::users::user_key;
 use crate::error::Error;
 use crate::json;
 use crate::operation::Violation;

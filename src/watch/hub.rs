@@ -1,7 +1,7 @@
 //! The hubs of an upstream: one for each token that has watches, or had until a moment
 //! ago.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -10,8 +10,9 @@ use tokio::time::Instant;
 
 use super::shared::Shared;
 use super::state::State;
+use super::users::{UserSet, user_key};
 use super::vendor::Vendor;
-use super::{Settings, task, user_key};
+use super::{Settings, task};
 use crate::memory::MemoryLease;
 use crate::telemetry::WatchCounts;
 use crate::token_key::TokenKey;
@@ -184,7 +185,7 @@ impl Hubs {
 
 /// The ids without duplicates, with their keys.
 fn distinct(ids: Vec<String>) -> Vec<(Arc<str>, String)> {
-    let mut seen = HashSet::with_capacity(ids.len());
+    let mut seen = UserSet::with_capacity_and_hasher(ids.len(), <_>::default());
     let ids = ids.into_iter().map(|id| (user_key(&id), id));
     ids.filter(|(key, _)| seen.insert(Arc::clone(key)))
         .collect()

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::event::{MAX_TOPIC, too_long, topic, user_of};
 use super::presence::from_read;
-use super::user_key;
+use super::users::user_key;
 use super::vendor::{Channel, Notifications, Presences, Subscribed, Vendor};
 use crate::bulk;
 use crate::context::CallContext;

@@ -205,7 +205,7 @@ impl Query {
         self.rpc == Rpc::Stream
     }
 
-    /// Whether a message is the response to this query.
+    /// Whether a message is the response to this single read.
     pub(super) fn is_answered_by(&self, message: &[u8]) -> bool {
         self.parse_message(message)
             .is_some_and(|answer| self.covers_all_ids(&answer))

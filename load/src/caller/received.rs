@@ -64,9 +64,11 @@ impl<'a> Received<'a> {
     }
 
     /// Takes a message with presences.
-    fn take(&mut self, message: Bytes) {
+    fn take(&mut self, mut message: Bytes) {
         self.messages += 1;
-        let Ok(batch) = Batch::decode(message) else {
+        let is_compressed = message[0] != 0;
+        message.advance(PREFIX);
+        let Some(batch) = Batch::decode(message).ok().filter(|_| !is_compressed) else {
             self.is_in_order = false;
             return;
         };
@@ -96,16 +98,11 @@ impl<'a> Received<'a> {
     }
 }
 
-/// The first message of a body, once it is there.
+/// The first message of a body with its prefix, once it is there.
 fn next_message(body: &mut BytesMut) -> Option<Bytes> {
     let mut length = body.get(1..PREFIX)?;
     let end = PREFIX + usize::try_from(length.get_u32()).ok()?;
-    if body.len() < end {
-        return None;
-    }
-    let mut message = body.split_to(end);
-    message.advance(PREFIX);
-    Some(message.freeze())
+    (body.len() >= end).then(|| body.split_to(end).freeze())
 }
 
 #[cfg(test)]
@@ -183,34 +180,52 @@ mod tests {
         }
     }
 
+    /// The response to a bulk read with presences of these users.
+    fn bulk(users: &[usize]) -> Vec<u8> {
+        let presence = |&user| UcUserPresence {
+            user_id: Some(Queries::user(user)),
+            ..UcUserPresence::default()
+        };
+        let response = GetUsersPresencesPurecloudBulkResponse {
+            presences: users.iter().map(presence).collect(),
+            ..GetUsersPresencesPurecloudBulkResponse::default()
+        };
+        encode_frame(&response).to_vec()
+    }
+
     #[test]
     fn a_bulk_read_is_complete_with_one_message_of_every_user_in_order() {
-        let queries = Queries::bulk(120);
-        let message = |users: &[usize]| {
-            let presence = |&user| UcUserPresence {
-                user_id: Some(Queries::user(user)),
-                ..UcUserPresence::default()
-            };
-            encode_frame(&GetUsersPresencesPurecloudBulkResponse {
-                presences: users.iter().map(presence).collect(),
-                ..GetUsersPresencesPurecloudBulkResponse::default()
-            })
-        };
-        let all: Vec<usize> = (0..120).collect();
-        let body = message(&all);
+        let body = bulk(&(0..120).collect::<Vec<_>>());
         for size in [1, 4096, body.len()] {
-            assert!(is_complete(&queries, &body, size), "in parts of {size}");
+            assert!(
+                is_complete(&Queries::bulk(120), &body, size),
+                "in parts of {size}"
+            );
         }
+    }
+
+    #[test]
+    fn a_bulk_read_with_another_user_or_an_incomplete_one_is_wrong() {
+        let all: Vec<usize> = (0..120).collect();
+        let mut swapped = all.clone();
+        swapped.swap(3, 4);
+        let body = bulk(&all);
+        let mut compressed = body.clone();
+        compressed[0] = 1;
         for (what, body) in [
-            ("a missing user", message(&all[..119]).to_vec()),
+            ("another order", bulk(&swapped)),
+            ("a missing user", bulk(&all[..119])),
+            ("a repeated user", bulk(&[&all[..119], &[0]].concat())),
+            ("a user too many", bulk(&[&all[..], &[120]].concat())),
             (
                 "two messages",
-                [message(&all[..60]), message(&all[60..])].concat(),
+                [bulk(&all[..60]), bulk(&all[60..])].concat(),
             ),
+            ("a compressed message", compressed),
             ("a cut message", body[..body.len() - 1].to_vec()),
             ("nothing", Vec::new()),
         ] {
-            assert!(!is_complete(&queries, &body, 4096), "{what}");
+            assert!(!is_complete(&Queries::bulk(120), &body, 4096), "{what}");
         }
     }
 }

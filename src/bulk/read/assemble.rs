@@ -42,8 +42,7 @@ impl BatchResult {
     ///
     /// A presence belongs to the id that it names, never to the one at its
     /// position: the vendor promises neither an order nor a presence for each id.
-    pub(in crate::bulk) fn new(ids: impl Into<Arc<Vec<String>>>, response: Presences) -> Self {
-        let ids = ids.into();
+    pub(in crate::bulk) fn new(ids: Arc<Vec<String>>, response: Presences) -> Self {
         let mut batch = Self {
             presences: vec![None; ids.len()],
             ids,

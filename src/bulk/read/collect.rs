@@ -64,7 +64,7 @@ pub(super) async fn collect<'a>(
             Some((index, ids, outcome)) => {
                 match outcome.decode(spec) {
                     Err(failure) if !partial => return Err(failure),
-                    presences => collected.push((index, BatchResult::new(ids, presences))),
+                    presences => collected.push((index, BatchResult::new(ids.into(), presences))),
                 }
                 // Let connections deliver what has arrived in the meantime.
                 yield_now().await;

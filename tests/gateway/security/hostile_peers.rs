@@ -94,7 +94,7 @@ async fn calls_that_are_reset_at_once_do_no_harm() {
     let scenario = Scenario::new().await;
     let stream = scenario.connect(&[]).await;
     let mut flood = Vec::new();
-    for id in streams(20_000) {
+    for id in streams(50_000) {
         flood.extend(frame(HEADERS, END_HEADERS, id, &call_head()));
         flood.extend(frame(RST_STREAM, 0, id, &[0, 0, 0, 8]));
     }

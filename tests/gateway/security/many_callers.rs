@@ -7,7 +7,7 @@ use tonic::Status;
 use crate::support::{Gateway, ReceivedRequest, Vendor, metadata, reply};
 
 const CALLERS: usize = 50;
-const CALLS: usize = 20;
+const CALLS: usize = 40;
 
 /// The text by which the vendor marks its responses to a token.
 fn mark(token: &str) -> String {

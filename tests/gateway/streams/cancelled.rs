@@ -1,10 +1,9 @@
 //! Streams that their caller cancels.
 
 use std::future::pending;
-use std::time::Instant;
 
 use serde_json::Value;
-use tokio::task::yield_now;
+use tokio::task::{spawn_blocking, yield_now};
 
 use crate::support::process::ServerProcess;
 use crate::support::stream_caller::{STREAMS, StreamCall};
@@ -35,22 +34,22 @@ async fn a_cancelled_stream_is_logged_as_cancelled() {
 
 /// Waits until all streams are logged; returns their statuses.
 async fn logged(serving: &ServerProcess) -> Vec<String> {
-    let begun = Instant::now();
-    loop {
-        let lines = serving.log.lines();
-        let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
-        let streams = lines.filter(|line: &Value| {
-            line["method"]
-                .as_str()
-                .is_some_and(|method| method.ends_with(STREAMS[1]))
-        });
-        let statuses: Vec<_> = streams
-            .map(|line| line["status"].as_str().unwrap().to_owned())
-            .collect();
-        if statuses.len() == CANCELLED {
-            return statuses;
-        }
-        assert!(begun.elapsed().as_secs() < 20, "{statuses:?}");
-        yield_now().await;
-    }
+    let log = serving.log.clone();
+    let all = |lines: &[String]| statuses(lines).len() == CANCELLED;
+    let wait = spawn_blocking(move || log.wait_until("a line of each stream", all));
+    wait.await.unwrap();
+    statuses(&serving.log.lines())
+}
+
+/// The statuses of the streams that are logged.
+fn statuses(lines: &[String]) -> Vec<String> {
+    let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+    let streams = lines.filter(|line: &Value| {
+        line["method"]
+            .as_str()
+            .is_some_and(|method| method.ends_with(STREAMS[1]))
+    });
+    streams
+        .map(|line| line["status"].as_str().unwrap().to_owned())
+        .collect()
 }

@@ -1,19 +1,21 @@
 //! The program as an operator starts it: a process with flags and environment
 //! variables.
 
+mod log;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
+
+pub use log::Log;
 
 /// Timeout for a log line or an exit that must come.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,39 +95,6 @@ pub struct ServerProcess {
     _terminal: Option<OwnedFd>,
 }
 
-/// The lines that a process wrote to standard error. A clone shares them.
-#[derive(Debug, Clone, Default)]
-pub struct Log(Arc<(Mutex<Written>, Condvar)>);
-
-#[derive(Debug, Default)]
-struct Written {
-    lines: Vec<String>,
-    /// Whether the process has closed standard error.
-    is_complete: bool,
-}
-
-impl Log {
-    pub fn lines(&self) -> Vec<String> {
-        self.0.0.lock().lines.clone()
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Written)) {
-        let (written, changed) = &*self.0;
-        change(&mut written.lock());
-        changed.notify_all();
-    }
-
-    fn wait_until(&self, what: &str, condition: impl Fn(&Written) -> bool) {
-        let (written, changed) = &*self.0;
-        let end = Instant::now() + TIMEOUT;
-        let mut written = written.lock();
-        while !condition(&written) {
-            let wait = changed.wait_until(&mut written, end);
-            assert!(!wait.timed_out(), "no {what}: {:#?}", written.lines);
-        }
-    }
-}
-
 impl ServerProcess {
     /// Starts a server and waits until it logs its address in JSON. Its lame duck
     /// phase is zero, and its sandbox is on a free port, unless the environment sets
@@ -179,14 +148,14 @@ impl ServerProcess {
             .and_then(|line| Some(line["address"].as_str()?.to_owned()))
             .unwrap_or_else(|| panic!("no address in the first log line: {first}"));
         let log = Log::default();
-        log.change(|written| written.lines.push(first));
+        log.push(first);
         let copy = log.clone();
         // Reads to the end, so that the process never blocks on a full pipe.
         thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
-                copy.change(|written| written.lines.push(line));
+                copy.push(line);
             }
-            copy.change(|written| written.is_complete = true);
+            copy.end();
         });
         Self {
             child,
@@ -224,8 +193,9 @@ impl ServerProcess {
                 .as_str()
                 .is_some_and(|text| text.starts_with(message))
         };
+        let what = format!("a line `{message}`");
         self.log
-            .wait_until(message, |written| written.lines.iter().any(matches));
+            .wait_until(&what, |lines| lines.iter().any(matches));
     }
 
     /// The resident memory, in KiB.
@@ -249,7 +219,7 @@ impl ServerProcess {
     /// Waits for the exit; returns the status and the log.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
         let status = self.child.wait().unwrap();
-        self.log.wait_until("end", |written| written.is_complete);
+        self.log.wait_for_end();
         (status, self.log.lines())
     }
 }

@@ -180,6 +180,7 @@ pub fn frame(message: &[u8]) -> Vec<u8> {
 /// deadline; reads the response to its end.
 pub async fn send(gateway: &Gateway, call: http::Request<Body>) -> RawResponse {
     let stream = TcpStream::connect(gateway.address).await.unwrap();
+    // The headers and the message are two writes.
     stream.set_nodelay(true).unwrap();
     let (mut client, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await

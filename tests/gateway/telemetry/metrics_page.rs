@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::spawn_blocking;
 
 use super::gateway;
 use crate::support::process::ServerProcess;
@@ -122,14 +123,10 @@ async fn the_page_is_served_until_the_last_call_ends() {
             tokio::task::yield_now().await;
         }
         serving.signal("TERM");
-        while !serving
-            .log
-            .lines()
-            .iter()
-            .any(|line| line.contains("ending"))
-        {
-            tokio::task::yield_now().await;
-        }
+        let log = serving.log.clone();
+        let is_ending = |lines: &[String]| lines.iter().any(|line| line.contains("ending"));
+        let wait = spawn_blocking(move || log.wait_until("the line `ending`", is_ending));
+        wait.await.unwrap();
         let (_, page) = request(metrics_address(&serving), "GET /metrics").await;
         assert_eq!(
             samples(&page).get("presence_gateway_calls_in_flight"),

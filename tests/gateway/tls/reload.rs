@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tonic_health::pb::health_check_response::ServingStatus::Serving;
 
@@ -50,8 +51,7 @@ impl Secret {
 }
 
 /// Counts the log lines of this level about the TLS files.
-fn reload_lines(gateway: &Program, level: &str) -> usize {
-    let lines = gateway.log.lines();
+fn reload_lines(lines: &[String], level: &str) -> usize {
     let lines = lines
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -62,7 +62,15 @@ fn reload_lines(gateway: &Program, level: &str) -> usize {
     matching.count()
 }
 
-/// Waits until `condition` holds, without taking the processor from the gateway.
+async fn wait_for_reload_lines(gateway: &Program, level: &'static str, count: usize) {
+    let log = gateway.log.clone();
+    let what = format!("{count} lines of level {level}");
+    let wait = move || log.wait_until(&what, |lines| reload_lines(lines, level) == count);
+    spawn_blocking(wait).await.unwrap();
+}
+
+/// Waits until `condition` holds, which has no event, without taking the processor from
+/// the gateway.
 async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
@@ -110,8 +118,7 @@ async fn a_new_certificate_is_loaded_and_no_connection_is_dropped() {
             .is_ok()
     })
     .await;
-    // Another thread reads the log.
-    wait_until("its log line", async || reload_lines(&gateway, "INFO") == 1).await;
+    wait_for_reload_lines(&gateway, "INFO", 1).await;
     handshake(address, client_config(&new, Some(&client)))
         .await
         .unwrap_err();
@@ -122,7 +129,7 @@ async fn a_new_certificate_is_loaded_and_no_connection_is_dropped() {
 
     // A mismatched key: the old files stay in use.
     secret.change(&issued.cert, &old.local().key, &others.pem);
-    wait_until("a warning", async || reload_lines(&gateway, "WARN") == 1).await;
+    wait_for_reload_lines(&gateway, "WARN", 1).await;
     handshake(address, client_config(&new, Some(&other)))
         .await
         .unwrap();
@@ -143,7 +150,7 @@ async fn a_new_certificate_is_loaded_and_no_connection_is_dropped() {
             .is_ok()
     })
     .await;
-    wait_until("its log line", async || reload_lines(&gateway, "INFO") == 2).await;
-    assert_eq!(reload_lines(&gateway, "WARN"), 1);
+    wait_for_reload_lines(&gateway, "INFO", 2).await;
+    assert_eq!(reload_lines(&gateway.log.lines(), "WARN"), 1);
     assert_eq!(check(&before, "").await.unwrap(), Serving);
 }

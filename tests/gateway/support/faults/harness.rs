@@ -93,35 +93,30 @@ async fn untrusted_vendor() -> RawVendor {
 }
 
 /// The vendor of a fault.
+#[derive(Default)]
 struct FaultyUpstream {
     url: String,
     /// The listener that counts connections, if any.
-    connections: Option<RawVendor>,
+    counting: Option<RawVendor>,
     _closed: Option<ClosedPort>,
 }
 
-impl FaultyUpstream {
-    fn without_count(url: String) -> Self {
-        Self {
-            url,
-            connections: None,
-            _closed: None,
-        }
-    }
-}
-
+/// Starts the vendor of a fault.
 async fn vendor(rows: &'static [Row], fault: Fault, attempts: &Attempts) -> FaultyUpstream {
     let vendor = match fault {
         Fault::Refused => {
             let closed = ClosedPort::new();
             return FaultyUpstream {
                 url: format!("http://{}", closed.address),
-                connections: None,
                 _closed: Some(closed),
+                ..FaultyUpstream::default()
             };
         }
         Fault::NoSuchHost => {
-            return FaultyUpstream::without_count("https://presence.invalid".to_owned());
+            return FaultyUpstream {
+                url: "https://presence.invalid".to_owned(),
+                ..FaultyUpstream::default()
+            };
         }
         Fault::NeverShakesHands => {
             RawVendor::start(async |stream| {
@@ -134,13 +129,16 @@ async fn vendor(rows: &'static [Row], fault: Fault, attempts: &Attempts) -> Faul
         Fault::UnknownAuthority => untrusted_vendor().await,
         Fault::Responds(_) => {
             let vendor = faulty_vendor(rows, attempts).await;
-            return FaultyUpstream::without_count(vendor.url());
+            return FaultyUpstream {
+                url: vendor.url(),
+                ..FaultyUpstream::default()
+            };
         }
     };
     FaultyUpstream {
         url: format!("https://{}", vendor.address),
-        connections: Some(vendor),
-        _closed: None,
+        counting: Some(vendor),
+        ..FaultyUpstream::default()
     }
 }
 
@@ -208,7 +206,7 @@ async fn run_calls(rows: &'static [Row], indexes: &[usize], log: &CapturedLog) -
             .collect::<Vec<_>>()
     });
     let mut wrong = join_all(calls).await.concat();
-    if let Some(vendor) = upstream.connections {
+    if let Some(vendor) = upstream.counting {
         let attempts = first.cells.iter().map(|cell| cell.1).sum::<usize>();
         if vendor.connections() != attempts {
             let connections = vendor.connections();
