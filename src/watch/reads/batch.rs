@@ -42,8 +42,10 @@ impl Reads {
         let is_due = self.pace.is_due(now) && !is_last;
         let (users, is_paced) = if self.health.is_failing() {
             let is_paced = self.health.is_refused();
-            let user = self.probe(now, is_covered).filter(|_| is_due || !is_paced);
-            (vec![user?], is_paced)
+            if is_paced && !is_due {
+                return None;
+            }
+            (vec![self.probe(now, is_covered)?], is_paced)
         } else if self.health.is_refused() {
             self.take_refused(now, is_covered, is_due)?
         } else {

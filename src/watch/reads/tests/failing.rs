@@ -105,3 +105,25 @@ fn too_many_requests_are_the_fault_of_no_user() {
     let later = now + Duration::from_mins(10);
     assert_eq!(reads.take(later, &|_| true).map(|it| it.len()), Some(50));
 }
+
+#[test]
+fn a_probe_that_waits_for_its_pace_is_sent_later() {
+    let now = Instant::now();
+    let mut reads = reads(300, now);
+    let refused = || Fault::Refused(403, "not.authorized".to_owned());
+    while !reads.health.is_refused() {
+        let batch = reads.take(now, &|_| true).unwrap();
+        let begun = reads.end(batch.iter().map(|(user, _)| user));
+        reads.fail((batch.len(), begun), &batch, refused(), now);
+    }
+    reads.health.back_off(Some(now), None, now);
+    for _ in 0..60 {
+        reads.pace.send(now);
+    }
+    let failed = reads.health.not_before.unwrap();
+    assert_eq!(reads.take(failed, &|_| true), None);
+    let paced = reads.pace.at().unwrap();
+    assert!(paced > failed);
+    let probe = reads.take(paced, &|_| true);
+    assert_eq!(probe.map(|batch| batch.len()), Some(1));
+}
