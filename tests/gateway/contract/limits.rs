@@ -8,7 +8,7 @@ const DOCS: &str = include_str!("../../../docs/configuration.md");
 
 /// Constants that limit nothing visible to a caller or an operator. An entry that
 /// ends with `::` covers its whole module.
-const OTHERS: [&str; 27] = [
+const OTHERS: [&str; 26] = [
     // Constants of the subcommand `call`, which `call --help` documents.
     "cli::call::",
     // The ranges and defaults of settings, which `--help` documents.
@@ -17,7 +17,6 @@ const OTHERS: [&str; 27] = [
     // The first sizes of buffers, which grow.
     "grpc::codec::",
     // Values given by a format or a clock.
-    "bulk::id_key::UUID_LENGTH",
     "bulk::presence::",
     "proto::wire::",
     "deadline::NEVER",
