@@ -196,7 +196,7 @@ async fn counters_of_alerts_start_at_zero_so_that_a_rate_sees_the_first_event() 
             results.iter().map(|result| count(name, result)).collect()
         })
     };
-    assert_eq!(counts().await, [vec![0.0; 3], vec![0.0; 6]]);
+    assert_eq!(counts().await, [vec![0.0; 3], vec![0.0; 7]]);
     for user in ["200", "404", "302"] {
         let rpc = "GetUserPresencesPurecloud";
         let _ = gateway.call(rpc, json!({"userId": user})).await;
@@ -209,7 +209,7 @@ async fn counters_of_alerts_start_at_zero_so_that_a_rate_sees_the_first_event() 
     gateway.call_raw("/no.Such/Rpc", unknown).await.unwrap_err();
     assert_eq!(
         counts().await,
-        [vec![1.0, 1.0, 2.0], vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0]]
+        [vec![1.0, 1.0, 2.0], vec![1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0]]
     );
 }
 
