@@ -14,9 +14,11 @@ use crate::operation::Spec;
 /// 429: that is about the token, and may happen any number of times.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The most connections that may end in order before the vendor accepts a request, without
-/// an attempt at it. A front end ends each after so many requests, and does not accept those
-/// that are then on their way: under load, they are many, and the vendor is in no trouble.
+/// The most connections that may end without an error (GOAWAY with `NO_ERROR`) before the
+/// vendor accepts a request, or that may be abandoned while they are opened, without an
+/// attempt at it. A load balancer ends each after so many requests, and does not accept
+/// those that it has not read yet: under load, they are many, and the vendor is in no
+/// trouble.
 const MAX_ENDED_CONNECTIONS: u32 = 10;
 
 /// The longest backoff before the second attempt; twice that before the third.
@@ -64,7 +66,8 @@ pub(super) struct Attempts<'a> {
     remaining: u32,
     /// How many 429s the request got.
     pub(super) throttled: u32,
-    /// How many connections ended in order before the vendor accepted the request.
+    /// How many connections ended without an error, or were abandoned while they were
+    /// opened, before the vendor accepted the request.
     ended_connections: u32,
     /// The first failure with an unknown outcome.
     unknown: Option<Failure>,
